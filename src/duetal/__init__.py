@@ -1,0 +1,3 @@
+"""Weakly-supervised temporal action localization."""
+
+__version__ = "0.1.0"

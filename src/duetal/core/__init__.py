@@ -1,0 +1,1 @@
+"""The value types that every other part of duetal speaks."""

@@ -1,0 +1,31 @@
+"""The errors a user is meant to read: one line that names the file, the place and the cause."""
+
+from pathlib import Path
+
+
+class DuetalError(Exception):
+    """Something outside the program is wrong: a file, its content, a value inside it.
+
+    The command line prints it as one line and exits with `exit_code`.
+
+    Args:
+        cause: what is wrong, in one line.
+        file: the file at fault, when there is one.
+        place: where in the file: a line, a key, a video, a row.
+    """
+
+    exit_code = 1
+
+    def __init__(self, cause: str, *, file: Path | str | None = None, place: str | None = None):
+        self.cause = cause
+        self.file = None if file is None else Path(file)
+        self.place = place
+        parts = [str(part) for part in (file, place, cause) if part is not None]
+        # A name from outside may hold a newline; the message stays one line.
+        super().__init__(": ".join(parts).replace("\r", "\\r").replace("\n", "\\n"))
+
+
+class UsageError(DuetalError):
+    """The command or the configuration was called wrongly: an unknown key, an impossible value."""
+
+    exit_code = 2

@@ -1,0 +1,84 @@
+"""Writing files so that a killed program leaves the old content or the new, never half of it."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from duetal.core.errors import DuetalError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on success fsync it and rename it into place.
+
+    Raises:
+        DuetalError: the folder can't be written or the disk is full; `path` is as it was.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        os.close(handle)
+    except OSError as error:
+        raise DuetalError(f"cannot write: {error.strerror}", file=path) from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        # mkstemp makes files private; a result is as readable as any other file of the user.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise DuetalError(f"cannot write: {error.strerror or error}", file=path) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut, where the system can."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:
+    """Write JSON atomically. NaN and infinity are refused: JSON has no word for them."""
+    write_text(path, json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        DuetalError: missing, unreadable, not UTF-8 or not JSON, with line and column.
+    """
+    try:
+        return json.loads(path.read_bytes().decode("utf-8-sig"))
+    except FileNotFoundError as error:
+        raise DuetalError("no such file", file=path) from error
+    except OSError as error:
+        raise DuetalError(f"cannot read: {error.strerror}", file=path) from error
+    except UnicodeDecodeError as error:
+        raise DuetalError("not UTF-8 text", file=path, place=f"byte {error.start}") from error
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno} column {error.colno}"
+        raise DuetalError(f"not JSON: {error.msg}", file=path, place=place) from error
+    except RecursionError as error:
+        raise DuetalError("nested too deeply", file=path) from error

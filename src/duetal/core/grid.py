@@ -1,0 +1,59 @@
+"""The time grid: the one place where snippets become seconds and seconds become snippets."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class TimeGrid:
+    """Snippets laid over a video of fixed frame rate.
+
+    Snippet `t` covers the frames `[t * stride, t * stride + window)`. A detection that spans the
+    snippets `[a, b)` lasts from `a * stride / fps` to `b * stride / fps` seconds.
+
+    Args:
+        fps: frames per second after resampling.
+        stride: frames from one snippet's start to the next one's.
+        window: frames that one snippet sees.
+    """
+
+    fps: float = 25.0
+    stride: int = 16
+    window: int = 16
+
+    @property
+    def seconds_per_snippet(self) -> float:
+        """Seconds from one snippet's start to the next one's."""
+        return self.stride / self.fps
+
+    def start(self, snippet: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float64]:
+        """Seconds at which each snippet begins; a video of T snippets ends at `start(T)`."""
+        return np.asarray(snippet, dtype=np.float64) * self.stride / self.fps
+
+    def centre(self, snippet: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float64]:
+        """Seconds of the middle of each snippet's window."""
+        return (np.asarray(snippet, dtype=np.float64) * self.stride + self.window / 2) / self.fps
+
+    def length(self, duration: float) -> int:
+        """Snippets whose whole window lies in a video of `duration` seconds."""
+        frames = round(duration * self.fps)
+        return max(0, (frames - self.window) // self.stride + 1)
+
+    def cover(
+        self, starts: NDArray[np.float64], ends: NDArray[np.float64], length: int
+    ) -> NDArray[np.bool_]:
+        """Which of `length` snippets have their centre inside any segment.
+
+        Args:
+            starts: (N,) seconds.
+            ends: (N,) seconds.
+            length: T, the number of snippets.
+
+        Returns:
+            (T,) booleans.
+        """
+        centres = self.centre(np.arange(length))[:, None]
+        inside = (centres >= starts) & (centres < ends)
+        return np.asarray(inside.any(axis=1), dtype=np.bool_)

@@ -1,0 +1,1 @@
+"""Features joined with annotations: what a layout on disk means, and what is wrong with it."""

@@ -1,0 +1,1 @@
+"""Temporal mAP and the protocols that published numbers follow."""

@@ -1,0 +1,1 @@
+"""From scores per snippet to detections."""

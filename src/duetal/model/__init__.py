@@ -1,0 +1,1 @@
+"""The two branches and the pieces they are made of."""

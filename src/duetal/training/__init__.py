@@ -1,0 +1,1 @@
+"""The alternation of the two branches, and what it needs."""
