@@ -1,0 +1,51 @@
+"""What every test stands on: a home of its own, no network, one thread, and the real data."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+REAL_DATA = Path(os.environ.get("DUETAL_REAL_DATA") or REPOSITORY.parent / "shared" / "data")
+NO_REAL_DATA = f"no real data: {REAL_DATA.name}/ is not beside the checkout (or DUETAL_REAL_DATA)"
+
+# Before any test module imports torch or numba, and inherited by the programs that tests start.
+_home = tempfile.TemporaryDirectory(prefix="duetal-tests-home-")
+os.environ.update(
+    HOME=_home.name,
+    # Compiled once per checkout: compiling anew in every run would take longer than the tests.
+    NUMBA_CACHE_DIR=str(REPOSITORY / ".pytest_cache" / "numba"),
+    HF_HUB_OFFLINE="1",
+    TRANSFORMERS_OFFLINE="1",
+    # xdist gives every worker a core; two cores shared by threads are slower than one each.
+    OMP_NUM_THREADS="1",
+    MKL_NUM_THREADS="1",
+    NUMBA_NUM_THREADS="1",
+    # Plain text, whatever terminal the tests are started from.
+    NO_COLOR="1",
+    COLUMNS="100",
+)
+for _name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "HF_HOME", "FORCE_COLOR"):
+    os.environ.pop(_name, None)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data: `$DUETAL_REAL_DATA`, or `shared/data` beside the checkout."""
+    if not REAL_DATA.is_dir():
+        pytest.skip(NO_REAL_DATA)
+    return REAL_DATA
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say aloud that the tests on real data did not run: silence would look like success."""
+    skipped = [
+        report for report in terminalreporter.getreports("skipped") if "real" in report.keywords
+    ]
+    if skipped:
+        terminalreporter.section("real data", sep="!", yellow=True, bold=True)
+        terminalreporter.write_line(
+            f"WARNING: {len(skipped)} tests on real data were skipped ({NO_REAL_DATA}).",
+            yellow=True,
+        )
