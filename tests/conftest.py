@@ -8,7 +8,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[1]
 REAL_DATA = Path(os.environ.get("DUETAL_REAL_DATA") or REPOSITORY.parent / "shared" / "data")
-NO_REAL_DATA = f"no real data: {REAL_DATA.name}/ is not beside the checkout (or DUETAL_REAL_DATA)"
+NO_REAL_DATA = f"no real data at {REAL_DATA}; DUETAL_REAL_DATA can name another folder"
 
 # Before any test module imports torch or numba, and inherited by the programs that tests start.
 _home = tempfile.TemporaryDirectory(prefix="duetal-tests-home-")

@@ -1,0 +1,27 @@
+# `make demo` and `make test` work on a fresh machine with Python >= 3.11, git and make.
+PYTHON_IN_VENV := .venv/bin/python
+# More for pytest: make test ARGS="-k evaluation"
+ARGS ?=
+
+.PHONY: help demo test bench clean
+help:
+	@echo "make demo    set up .venv, run the whole job on simulated features, end with a table and a report"
+	@echo "make test    set up .venv, run all checks and tests"
+	@echo "make bench   measure speed and memory (benchmarks/)"
+	@echo "make clean   remove .venv, caches and the demo's output"
+
+demo: .venv/setup-demo
+	$(PYTHON_IN_VENV) examples/demo.py
+
+test: .venv/setup-dev
+	$(PYTHON_IN_VENV) -m pytest $(ARGS)
+
+bench: .venv/setup-dev
+	$(PYTHON_IN_VENV) -m benchmarks
+
+clean:
+	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# setup.sh touches these files last, so that an interrupted setup is done again.
+.venv/setup-demo .venv/setup-dev: .venv/setup-%: pyproject.toml scripts/setup.sh
+	@PYTHON="$(PYTHON)" scripts/setup.sh $*
