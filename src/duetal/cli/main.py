@@ -4,11 +4,12 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 
 from duetal import __version__
-from duetal.core.errors import DuetalError
+from duetal.core.errors import DuetalError, unknown
 
 #: Every command: its module under `duetal.cli`, and the line `duetal --help` shows. Kept here as
 #: text so that `--help` imports none of them.
@@ -24,7 +25,20 @@ COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
+class NearestGroup(click.Group):
+    """A group that answers an unknown command with the nearest one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first argument names."""
+        name = args[0]
+        if name not in self.list_commands(ctx) and not name.startswith("-"):
+            ctx.fail(unknown("command", name, self.list_commands(ctx)))
+        return super().resolve_command(ctx, args)
+
+
+class LazyGroup(NearestGroup):
     """A group whose commands live in modules of their own, imported on call."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -55,41 +69,71 @@ def cli(debug: bool) -> None:
     """
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 a problem with data or a run, 2 wrong usage."""
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 done, 1 a problem with data or a run, 2 wrong usage.
+
+    An interrupt exits with 130, as a shell reports it. With `--debug` every error but those shows
+    its traceback.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     # `--debug` is taken anywhere on the line: one thinks of it after the command has failed.
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         code = cli.main(args=arguments, prog_name="duetal", standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
-    except DuetalError as error:
-        if debug:
-            raise
-        _fail(str(error), error.exit_code)
-    except click.exceptions.Abort:
-        _fail("interrupted", 130)
-    except click.ClickException as error:
-        if isinstance(error, click.UsageError) and error.ctx is not None:
-            click.echo(error.ctx.get_usage(), err=True)
-        _fail(error.format_message(), error.exit_code)
-    except KeyboardInterrupt:
+        # Here, where a full disk or a closed pipe is still an error that can be answered.
+        sys.stdout.flush()
+    except (KeyboardInterrupt, click.exceptions.Abort):
         _fail("interrupted", 130)
     except BrokenPipeError:
         # The reader of a pipe (`| head`) left; there is nobody to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except OSError as error:
-        if debug or error.filename is None:
-            raise
-        _fail(f"{error.filename}: {error.strerror}", 1)
-    except MemoryError:
+        _abandon_output()
+        sys.exit(1)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help(), err=True)
+        sys.exit(error.exit_code)
+    except Exception as error:
         if debug:
             raise
-        _fail("out of memory", 1)
+        _fail(*_message_and_code(error))
+    sys.exit(code if isinstance(code, int) else 0)
 
 
-def _fail(message: str, code: int) -> None:
-    click.echo(f"duetal: error: {message}", err=True)
+def _message_and_code(error: Exception) -> tuple[str, int]:
+    """What to say of an error, and the exit code."""
+    if isinstance(error, DuetalError):
+        return str(error), error.exit_code
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        hint = f"(see {error.ctx.command_path} --help)"
+        return f"{error.format_message().removesuffix('.')} {hint}", error.exit_code
+    if isinstance(error, click.ClickException):
+        return error.format_message(), error.exit_code
+    if _is_out_of_memory(error):
+        return f"out of memory: {str(error) or 'no more to be had'}", 1
+    if isinstance(error, OSError) and error.strerror is not None:
+        if error.filename is None:
+            _abandon_output()
+        place = "cannot read or write" if error.filename is None else error.filename
+        return f"{place}: {error.strerror}", 1
+    return f"internal error: {type(error).__name__}: {error}; run again with --debug", 1
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # By name, because torch is not imported here; on CPU it raises a plain RuntimeError.
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "DefaultCPUAllocator" in str(error)
+    )
+
+
+def _abandon_output() -> None:
+    """Send what is left of standard output nowhere, so that Python's exit doesn't fail on it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    # Click breaks lists of choices, and a name from outside may hold a newline.
+    one_line = " ".join(line.strip() for line in message.splitlines())
+    click.echo(f"duetal: error: {one_line}", err=True)
     sys.exit(code)

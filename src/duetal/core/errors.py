@@ -1,5 +1,7 @@
 """The errors a user is meant to read: one line that names the file, the place and the cause."""
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -29,3 +31,14 @@ class UsageError(DuetalError):
     """The command or the configuration was called wrongly: an unknown key, an impossible value."""
 
     exit_code = 2
+
+
+def unknown(what: str, name: str, valid: Iterable[str]) -> str:
+    """The cause for a name that is not among the valid ones, with the nearest of them.
+
+    `unknown("setting", "batchsize", fields)` gives
+    "unknown setting 'batchsize'; the nearest is 'batch_size'".
+    """
+    nearest = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.0)
+    hint = f"; the nearest is {nearest[0]!r}" if nearest else ""
+    return f"unknown {what} {name!r}{hint}"
