@@ -63,14 +63,28 @@ def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:
     write_text(path, json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *, unique_keys: bool = False) -> Any:
     """Read a JSON file.
+
+    Args:
+        path: the file.
+        unique_keys: refuse an object that has a key twice, of which JSON readers keep the last.
 
     Raises:
         DuetalError: missing, unreadable, not UTF-8 or not JSON, with line and column.
     """
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = dict(pairs)
+        if len(value) != len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise DuetalError(f"{twice!r} is listed twice", file=path)
+        return value
+
     try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
+        text = path.read_bytes().decode("utf-8-sig")
+        return json.loads(text, object_pairs_hook=unique if unique_keys else None)
     except FileNotFoundError as error:
         raise DuetalError("no such file", file=path) from error
     except OSError as error:

@@ -1,0 +1,131 @@
+"""The annotation folder of the W-TALC pack, which CO2-Net and its relatives evaluate with.
+
+One `.npy` per field, a row per video: `videoname`, `subset`, `segments` (seconds) with a class
+each in `labels`, the video-level classes in `labels_all`, `duration`; and `classlist`,
+`Ambiguous_test.txt`. Its `extracted_fps` says 10 where the features were made at 25 frames per
+second, and is not read.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from duetal.core.annotations import Annotations, Segment, VideoAnnotation
+from duetal.core.errors import DuetalError
+from duetal.formats.pickled_arrays import as_text, load_object_array
+from duetal.formats.thumos14 import AMBIGUOUS, read_segments
+
+
+def is_wtalc(folder: Path) -> bool:
+    """Whether a folder looks like the pack's annotation folder."""
+    return (folder / "videoname.npy").is_file() and (folder / "segments.npy").is_file()
+
+
+def read_annotations(folder: Path) -> Annotations:
+    """Read the pack's annotation folder.
+
+    A video's `labels` are those of `labels_all.npy`, which the field trains on, and not always
+    those of its segments (28 of THUMOS14's 412 videos differ, 8 of them training videos; a note
+    says so). Where `labels_all.npy` is missing or has none for a video, its segments' classes
+    serve. Classes are in the order of `classlist.npy`.
+
+    Raises:
+        DuetalError: a missing, damaged or malicious array; arrays of different lengths; a row
+            of another shape, named by video.
+    """
+    names = _texts(folder, "videoname")
+    fields = {
+        "subset": _texts(folder, "subset"),
+        "segments": _load(folder, "segments"),
+        "labels": _load(folder, "labels"),
+        "labels_all": _load(folder, "labels_all", optional=True),
+        "duration": _load(folder, "duration", optional=True),
+    }
+    for field, column in fields.items():
+        if column is not None and len(column) != len(names):
+            cause = f"{len(column)} rows, videoname.npy has {len(names)}"
+            raise DuetalError(cause, file=folder / f"{field}.npy")
+    rows = {field: column for field, column in fields.items() if column is not None}
+    videos: dict[str, VideoAnnotation] = {}
+    for index, name in enumerate(names):
+        if name in videos:
+            raise DuetalError(f"names {name!r} twice", file=folder / "videoname.npy")
+        row = {field: column[index] for field, column in rows.items()}
+        videos[name] = _video(name, row, folder)
+    classes = tuple(_texts(folder, "classlist"))
+    _check_segment_classes(videos, classes, folder)
+    notes = [*_add_ambiguous(videos, folder), *_label_note(videos)]
+    return Annotations(videos, classes, folder, tuple(notes))
+
+
+def _video(name: str, row: dict[str, Any], folder: Path) -> VideoAnnotation:
+    try:
+        labels = [as_text(label) for label in row["labels"]]
+        pairs = [(float(start), float(end)) for start, end in row["segments"]]
+        if len(labels) != len(pairs):
+            raise ValueError(f"{len(pairs)} segments and {len(labels)} labels")
+        weak = [as_text(label) for label in row.get("labels_all", ())] or labels
+        duration = row.get("duration")
+        if duration is not None:
+            duration = float(duration.item() if hasattr(duration, "item") else duration)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DuetalError(str(error), file=folder, place=f"video {name!r}") from error
+    segments = tuple(Segment(*pair, label) for pair, label in zip(pairs, labels, strict=True))
+    return VideoAnnotation(name, row["subset"], duration, tuple(sorted(set(weak))), segments)
+
+
+def _check_segment_classes(
+    videos: dict[str, VideoAnnotation], classes: tuple[str, ...], folder: Path
+) -> None:
+    for video in videos.values():
+        for segment in video.segments or ():
+            if segment.label not in classes:
+                cause = f"label {segment.label!r} is not in classlist.npy"
+                raise DuetalError(cause, file=folder, place=f"video {video.name!r}")
+
+
+def _segment_classes(video: VideoAnnotation) -> tuple[str, ...]:
+    return tuple(sorted({segment.label for segment in video.segments or ()}))
+
+
+def _add_ambiguous(videos: dict[str, VideoAnnotation], folder: Path) -> list[str]:
+    path = folder / "Ambiguous_test.txt"
+    if not path.exists():
+        return []
+    unknown = set()
+    for name, segment in read_segments(path, AMBIGUOUS):
+        video = videos.get(name)
+        if video is None:
+            unknown.add(name)
+            continue
+        videos[name] = replace(video, ambiguous=(*video.ambiguous, segment))
+    return [f"{path.name}: {name!r} is not among the videos" for name in sorted(unknown)]
+
+
+def _label_note(videos: dict[str, VideoAnnotation]) -> list[str]:
+    differing = [video.name for video in videos.values() if video.labels != _segment_classes(video)]
+    if not differing:
+        return []
+    which = ", ".join(differing[:3]) + (", …" if len(differing) > 3 else "")
+    return [f"{len(differing)} videos have other classes in labels_all than in segments: {which}"]
+
+
+def _load(folder: Path, field: str, *, optional: bool = False) -> NDArray[Any] | None:
+    path = folder / f"{field}.npy"
+    if optional and not path.exists():
+        return None
+    array = load_object_array(path)
+    if array.ndim == 0:
+        raise DuetalError("holds a single value, expected a row per video", file=path)
+    return array
+
+
+def _texts(folder: Path, field: str) -> list[str]:
+    rows = _load(folder, field)
+    assert rows is not None
+    try:
+        return [as_text(value) for value in rows]
+    except ValueError as error:
+        raise DuetalError(str(error), file=folder / f"{field}.npy") from error
