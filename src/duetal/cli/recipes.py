@@ -1,0 +1,42 @@
+"""`duetal recipes`: list the shipped recipes, or copy one out to change it."""
+
+from pathlib import Path
+
+import click
+
+from duetal.cli.main import NearestGroup
+
+
+@click.group("recipes", cls=NearestGroup)
+def command() -> None:
+    """List the shipped recipes, or copy one out."""
+
+
+@command.command("ls")
+def list_recipes() -> None:
+    """List the shipped recipes with what each is for."""
+    from duetal import recipes
+
+    rows = [(name, recipes.summary(name)) for name in recipes.names()]
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, summary in rows:
+        click.echo(f"{name:<{width}}  {summary}".rstrip())
+
+
+@command.command("cp")
+@click.argument("name")
+@click.argument("destination", required=False, type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Overwrite the destination.")
+def copy_recipe(name: str, destination: Path | None, force: bool) -> None:
+    """Copy the recipe NAME to DESTINATION, a file or a folder (default: the current folder)."""
+    from duetal import recipes
+    from duetal.core.errors import DuetalError
+    from duetal.core.files import write_text
+
+    text = recipes.read(name)
+    destination = destination or Path()
+    path = destination / f"{name}.yaml" if destination.is_dir() else destination
+    if path.exists() and not force:
+        raise DuetalError("exists already; --force overwrites it", file=path)
+    write_text(path, text)
+    click.echo(f"copied {name} to {path}")
