@@ -1,0 +1,163 @@
+"""One feature array on disk: its header, and its rows on demand."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from tokenize import TokenError
+from typing import IO, Any, Protocol
+
+import numpy as np
+from numpy.lib import format as npy_format
+from numpy.typing import NDArray
+
+from duetal.core.errors import DuetalError
+
+#: What `numpy.lib.format` and the reading around it raise on a damaged or hostile header.
+DAMAGED = (
+    ValueError,
+    TypeError,
+    KeyError,
+    OverflowError,
+    SyntaxError,
+    TokenError,
+    RecursionError,
+    MemoryError,
+    EOFError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Shape and type of a feature array, known without reading its values.
+
+    Args:
+        length: T, the number of snippets.
+        width: C, the number of channels.
+        dtype: float16, float32 or float64.
+    """
+
+    length: int
+    width: int
+    dtype: np.dtype[Any]
+
+    @staticmethod
+    def of(shape: tuple[int, ...], dtype: np.dtype[Any], path: Path, place: str | None) -> "Header":
+        """The header of an array of `shape` and `dtype`.
+
+        Raises:
+            DuetalError: pickled objects, not floating point, not (T, C), no snippet, no channel.
+        """
+        if dtype.hasobject:
+            cause = "holds pickled Python objects, not a plain array; refused"
+        elif dtype.kind != "f" or dtype.itemsize not in (2, 4, 8):
+            cause = f"holds {dtype}; features are float16 or float32"
+        elif len(shape) != 2:
+            cause = f"has shape {shape}; features are (T, C): snippets, channels"
+        elif shape[0] < 1:
+            cause = "holds no snippet (T = 0)"
+        elif shape[1] < 1:
+            cause = "has no channel (C = 0)"
+        else:
+            return Header(shape[0], shape[1], dtype)
+        raise DuetalError(cause, file=path, place=place)
+
+
+class FeatureArray(Protocol):
+    """An array (T, C) on disk whose header has been read and found good."""
+
+    @property
+    def path(self) -> Path:
+        """The file it lies in."""
+
+    @property
+    def place(self) -> str | None:
+        """Where in the file, when the file holds several arrays."""
+
+    @property
+    def header(self) -> Header:
+        """Its shape and type."""
+
+    def rows(self, start: int, stop: int) -> NDArray[np.floating]:
+        """Rows `[start, stop)` in the stored type, unchecked; no file stays open afterwards.
+
+        Raises:
+            DuetalError: the file can't be read, or has changed since its header was.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class MappedArray:
+    """An array whose values lie in the file one after the other: read through a memory map."""
+
+    path: Path
+    place: str | None
+    header: Header
+    offset: int
+    fortran: bool = False
+
+    def rows(self, start: int, stop: int) -> NDArray[np.floating]:
+        """Rows `[start, stop)`, as a view of the map."""
+        try:
+            values: NDArray[np.floating] = np.memmap(
+                self.path,
+                mode="r",
+                dtype=self.header.dtype,
+                offset=self.offset,
+                shape=(self.header.length, self.header.width),
+                order="F" if self.fortran else "C",
+            )
+        except OSError as error:
+            raise cannot_read(error, self.path, self.place) from error
+        except ValueError as error:
+            raise DuetalError("has become shorter", file=self.path, place=self.place) from error
+        return values[start:stop]
+
+
+def open_npy(path: Path) -> MappedArray:
+    """Read the header of a .npy file.
+
+    Raises:
+        DuetalError: unreadable, truncated, not .npy, or no feature array (see `Header.of`).
+    """
+    try:
+        with path.open("rb") as file:
+            shape, fortran, dtype = read_npy_header(file)
+            offset = file.tell()
+        size = path.stat().st_size
+    except OSError as error:
+        raise cannot_read(error, path) from error
+    except DAMAGED as error:
+        raise DuetalError("not a .npy file, or its header is damaged", file=path) from error
+    header = Header.of(shape, dtype, path, None)
+    refuse_truncated(header, size - offset, path)
+    return MappedArray(path, None, header, offset, fortran)
+
+
+def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, Fortran order and type from the start of a .npy stream; leaves it at the first value.
+
+    Raises:
+        ValueError: or another of `DAMAGED`, when it is no .npy stream.
+    """
+    version = npy_format.read_magic(file)
+    if version == (1, 0):
+        return npy_format.read_array_header_1_0(file)
+    if version == (2, 0):
+        return npy_format.read_array_header_2_0(file)
+    # Version 3 differs only in the names of structured types, which no feature array has.
+    raise ValueError(f"version {version}")
+
+
+def refuse_truncated(header: Header, available: int, path: Path, place: str | None = None) -> None:
+    """Raise DuetalError when fewer than the promised bytes are there."""
+    promised = math.prod((header.length, header.width, header.dtype.itemsize))
+    if available < promised:
+        cause = f"truncated: {promised:,} bytes of values promised, {max(0, available):,} there"
+        raise DuetalError(cause, file=path, place=place)
+
+
+def cannot_read(error: OSError, path: Path, place: str | None = None) -> DuetalError:
+    """The one-line form of an operating system's refusal."""
+    if isinstance(error, FileNotFoundError):
+        return DuetalError("no such file", file=path, place=place)
+    return DuetalError(f"cannot read: {error.strerror or error}", file=path, place=place)

@@ -1,0 +1,252 @@
+"""Files that hold several named arrays: .npz, .safetensors and HDF5.
+
+Such a file serves in two ways: one file per video, holding that video's array (the only one in
+the file, or the one called "features"); or one file for all, holding an array per video.
+"""
+
+import json
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duetal.core.errors import DuetalError
+from duetal.features.arrays import (
+    DAMAGED,
+    FeatureArray,
+    Header,
+    MappedArray,
+    cannot_read,
+    read_npy_header,
+    refuse_truncated,
+)
+
+#: The array taken from a per-video file that holds several.
+DEFAULT_KEY = "features"
+
+#: Reads an array's header and gives the array; raises DuetalError when it is no feature array.
+Opener = Callable[[], FeatureArray]
+
+
+def list_arrays(path: Path) -> Mapping[str, Opener]:
+    """The arrays of a container file by name, none of them opened yet.
+
+    Raises:
+        DuetalError: the file can't be read or is not what its suffix says.
+    """
+    return _LISTERS[path.suffix](path)
+
+
+def open_only(path: Path) -> FeatureArray:
+    """The array of a per-video container file: the only one, or the one called "features".
+
+    Raises:
+        DuetalError: unreadable, no array, several and none called "features", no feature array.
+    """
+    arrays = list_arrays(path)
+    if len(arrays) == 1:
+        return next(iter(arrays.values()))()
+    if DEFAULT_KEY in arrays:
+        return arrays[DEFAULT_KEY]()
+    if not arrays:
+        raise DuetalError("holds no array", file=path)
+    names = ", ".join(sorted(arrays)[:5])
+    raise DuetalError(f"holds several arrays and none called {DEFAULT_KEY!r}: {names}", file=path)
+
+
+def _place(key: str) -> str:
+    return f"array {key!r}"
+
+
+# --- .npz ---------------------------------------------------------------------------------------
+
+_ZIP_ERRORS = (*DAMAGED, zipfile.BadZipFile, zlib.error, RuntimeError)
+
+
+@dataclass(frozen=True, slots=True)
+class ZippedArray:
+    """A member of an .npz file, decompressed only as far as asked for."""
+
+    path: Path
+    place: str | None
+    header: Header
+    member: str
+
+    def rows(self, start: int, stop: int) -> NDArray[np.floating]:
+        """Rows `[start, stop)`, as a copy."""
+        width, dtype = self.header.width, self.header.dtype
+        row = width * dtype.itemsize
+        try:
+            with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as file:
+                _, fortran, _ = read_npy_header(file)
+                if fortran:
+                    # A row's values lie apart: the whole array has to be read.
+                    whole = np.frombuffer(file.read(row * self.header.length), dtype)
+                    return whole.reshape((self.header.length, width), order="F")[start:stop]
+                file.seek(start * row, 1)
+                return np.frombuffer(file.read((stop - start) * row), dtype).reshape(-1, width)
+        except OSError as error:
+            raise cannot_read(error, self.path, self.place) from error
+        except _ZIP_ERRORS as error:
+            raise DuetalError("damaged .npz member", file=self.path, place=self.place) from error
+
+
+def _list_npz(path: Path) -> dict[str, Opener]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [info.filename for info in archive.infolist()]
+    except OSError as error:
+        raise cannot_read(error, path) from error
+    except _ZIP_ERRORS as error:
+        raise DuetalError("not an .npz file, or truncated", file=path) from error
+    return {
+        member.removesuffix(".npy"): partial(_open_member, path, member)
+        for member in members
+        if member.endswith(".npy")
+    }
+
+
+def _open_member(path: Path, member: str) -> ZippedArray:
+    place = _place(member.removesuffix(".npy"))
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(member) as file:
+            shape, _, dtype = read_npy_header(file)
+            available = archive.getinfo(member).file_size - file.tell()
+    except OSError as error:
+        raise cannot_read(error, path, place) from error
+    except _ZIP_ERRORS as error:
+        raise DuetalError("damaged .npz member", file=path, place=place) from error
+    header = Header.of(shape, dtype, path, place)
+    refuse_truncated(header, available, path, place)
+    return ZippedArray(path, place, header, member)
+
+
+# --- .safetensors -------------------------------------------------------------------------------
+
+_SAFETENSORS_TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
+_SAFETENSORS_HEADER_LIMIT = 100_000_000  # the library's own limit
+
+
+def _list_safetensors(path: Path) -> dict[str, Opener]:
+    """Read the header ourselves: it gives each array's place in the file, for a memory map.
+
+    The format: 8 bytes little-endian header size N, N bytes of JSON, then the values in C order.
+    """
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            if not 2 <= size <= _SAFETENSORS_HEADER_LIMIT:
+                raise ValueError("header size")
+            entries = json.loads(file.read(size).decode("utf-8"))
+            entries.pop("__metadata__", None)
+            names = [str(name) for name in entries]
+    except OSError as error:
+        raise cannot_read(error, path) from error
+    except (*DAMAGED, AttributeError) as error:
+        raise DuetalError("not a .safetensors file, or truncated", file=path) from error
+    return {name: partial(_open_tensor, path, name, entries[name], 8 + size) for name in names}
+
+
+def _open_tensor(path: Path, name: str, entry: Any, values: int) -> MappedArray:
+    place = _place(name)
+    try:
+        begin, end = (int(offset) for offset in entry["data_offsets"])
+        shape = tuple(int(size) for size in entry["shape"])
+        stored = str(entry["dtype"])
+        available = min(end, path.stat().st_size - values) - begin
+        if begin < 0:
+            raise ValueError("negative offset")
+    except OSError as error:
+        raise cannot_read(error, path, place) from error
+    except DAMAGED as error:
+        raise DuetalError("damaged entry in the header", file=path, place=place) from error
+    if stored not in _SAFETENSORS_TYPES:
+        cause = f"holds {stored}; features are F16 or F32"
+        raise DuetalError(cause, file=path, place=place)
+    header = Header.of(shape, np.dtype(_SAFETENSORS_TYPES[stored]), path, place)
+    refuse_truncated(header, available, path, place)
+    return MappedArray(path, place, header, values + begin)
+
+
+# --- HDF5 ---------------------------------------------------------------------------------------
+
+_HDF5_ERRORS = (*DAMAGED, RuntimeError)
+
+
+@dataclass(frozen=True, slots=True)
+class Hdf5Array:
+    """A dataset of an HDF5 file."""
+
+    path: Path
+    place: str | None
+    header: Header
+    key: str
+
+    def rows(self, start: int, stop: int) -> NDArray[np.floating]:
+        """Rows `[start, stop)`, as a copy."""
+        import h5py
+
+        try:
+            with h5py.File(self.path, "r") as file:
+                return np.asarray(file[self.key][start:stop])
+        except OSError as error:
+            raise _hdf5_error(error, self.path, self.place) from error
+        except _HDF5_ERRORS as error:
+            raise DuetalError("damaged HDF5 dataset", file=self.path, place=self.place) from error
+
+
+def _list_hdf5(path: Path) -> dict[str, Opener]:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            keys = list(file)
+    except OSError as error:
+        raise _hdf5_error(error, path) from error
+    except _HDF5_ERRORS as error:
+        raise DuetalError("not an HDF5 file, or truncated", file=path) from error
+    return {key: partial(_open_dataset, path, key) for key in keys}
+
+
+def _open_dataset(path: Path, key: str) -> Hdf5Array:
+    """Open a dataset at the file's root, or the only dataset of a group there."""
+    import h5py
+
+    place = _place(key)
+    try:
+        with h5py.File(path, "r") as file:
+            node = file[key]
+            if isinstance(node, h5py.Group) and len(node) == 1:
+                node = next(iter(node.values()))
+            if not isinstance(node, h5py.Dataset):
+                raise DuetalError("not an HDF5 dataset", file=path, place=place)
+            shape, dtype, key = node.shape or (), node.dtype, node.name
+    except OSError as error:
+        raise _hdf5_error(error, path, place) from error
+    except _HDF5_ERRORS as error:
+        raise DuetalError("damaged HDF5 dataset", file=path, place=place) from error
+    return Hdf5Array(path, place, Header.of(shape, dtype, path, place), key)
+
+
+def _hdf5_error(error: OSError, path: Path, place: str | None = None) -> DuetalError:
+    """HDF5 raises OSError for everything; only the system's own carry an error number."""
+    if error.errno is not None:
+        return cannot_read(error, path, place)
+    return DuetalError("not an HDF5 file, truncated or damaged", file=path, place=place)
+
+
+_LISTERS: Mapping[str, Callable[[Path], dict[str, Opener]]] = {
+    ".npz": _list_npz,
+    ".safetensors": _list_safetensors,
+    ".h5": _list_hdf5,
+    ".hdf5": _list_hdf5,
+}
+
+#: Suffixes of container files.
+CONTAINER_SUFFIXES = frozenset(_LISTERS)

@@ -1,0 +1,258 @@
+"""Feature streams: the arrays of one modality, by video name."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duetal.core.errors import DuetalError
+from duetal.features.arrays import FeatureArray, cannot_read, open_npy
+from duetal.features.containers import CONTAINER_SUFFIXES, Opener, list_arrays, open_only
+from duetal.features.pack import list_pack
+
+#: Suffixes of the files that may hold features.
+SUFFIXES = CONTAINER_SUFFIXES | {".npy"}
+
+#: Takes a problem that reading may go on after; the default raises it.
+Report = Callable[[DuetalError], object]
+
+
+def raise_problem(error: DuetalError) -> NoReturn:
+    """The report of those who don't collect problems."""
+    raise error
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a video's array lies, not yet opened."""
+
+    path: Path
+    open: Opener
+
+
+@dataclass(frozen=True)
+class FeaturePart:
+    """One set of feature files: a whole stream, or the RGB or the flow half of one.
+
+    Args:
+        title: what messages call it: "cbp", "vlp", "rgb", "flow".
+        place: the folder or file it was found in.
+        entries: by video name.
+    """
+
+    title: str
+    place: Path
+    entries: Mapping[str, Entry]
+    # Headers are small and asked for often; the arrays themselves are never kept.
+    _opened: dict[str, FeatureArray] = field(default_factory=dict, repr=False, compare=False)
+
+    def open(self, name: str) -> FeatureArray:
+        """The array of a video, with its header read.
+
+        Raises:
+            DuetalError: no such video, or its file holds no feature array.
+        """
+        if name not in self._opened:
+            if name not in self.entries:
+                raise DuetalError(f"no {self.title} features of video {name!r}", file=self.place)
+            self._opened[name] = self.entries[name].open()
+        return self._opened[name]
+
+    @property
+    def width(self) -> int:
+        """C, as the first video has it."""
+        return self.open(next(iter(self.entries))).header.width
+
+
+class FeatureStream:
+    """The features of one modality, from one part or from several joined along the channels.
+
+    Nothing is read before it is asked for, and no file is kept open.
+
+    Args:
+        title: what messages call the stream: "cbp" or "vlp".
+        parts: in the order of their channels (RGB first, then flow).
+    """
+
+    def __init__(self, title: str, parts: Sequence[FeaturePart]):
+        self.title = title
+        self.parts = tuple(parts)
+        first, *others = self.parts
+        self._names = tuple(
+            name for name in first.entries if all(name in part.entries for part in others)
+        )
+
+    def names(self) -> tuple[str, ...]:
+        """The videos whose features are there in every part, sorted or in the order of the pack."""
+        return self._names
+
+    @property
+    def width(self) -> int:
+        """C, the number of channels.
+
+        Raises:
+            DuetalError: the stream is empty, or its first file can't be read.
+        """
+        if not self._names:
+            raise DuetalError(f"no {self.title} features", file=self.parts[0].place)
+        return sum(part.width for part in self.parts)
+
+    def path(self, name: str) -> Path:
+        """The file that holds a video's features (of the first part, where parts are joined)."""
+        part = self.parts[0]
+        return part.entries[name].path if name in part.entries else part.open(name).path
+
+    def length(self, name: str) -> int:
+        """T, the number of snippets of a video, from the header alone.
+
+        Raises:
+            DuetalError: no features of this video, unreadable, parts of different T.
+        """
+        return self._arrays(name)[0].header.length
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
+        """The snippets `[start, stop)` of a video; a `stop` beyond the end means the end.
+
+        Returns:
+            (T, C) float32, a copy of the caller's own.
+
+        Raises:
+            DuetalError: as `length`, another C than the stream's, or NaN or infinity in a value.
+        """
+        arrays = self._arrays(name)
+        length = arrays[0].header.length
+        stop = length if stop is None else min(stop, length)
+        if not 0 <= start <= stop:
+            raise ValueError(f"snippets [{start}, {stop}) of {length}")
+        values = np.empty((stop - start, sum(a.header.width for a in arrays)), dtype=np.float32)
+        column = 0
+        for array in arrays:
+            channels = values[:, column : column + array.header.width]
+            copy_finite(array, start, channels)
+            column += array.header.width
+        return values
+
+    def _arrays(self, name: str) -> list[FeatureArray]:
+        """The parts' arrays of a video, found to fit each other and the stream."""
+        arrays = [part.open(name) for part in self.parts]
+        for part, array in zip(self.parts, arrays, strict=True):
+            if array.header.width != part.width:
+                first = next(iter(part.entries.values()))
+                cause = f"C = {array.header.width}, but {first.path.name} has C = {part.width}"
+                raise DuetalError(cause, file=array.path, place=array.place or f"video {name!r}")
+            if array.header.length != arrays[0].header.length:
+                cause = (
+                    f"T = {array.header.length}, but {arrays[0].path} "
+                    f"has T = {arrays[0].header.length}"
+                )
+                raise DuetalError(cause, file=array.path, place=array.place)
+        return arrays
+
+
+def copy_finite(array: FeatureArray, start: int, values: NDArray[np.float32]) -> None:
+    """Fill `values` (rows, C) with the array's rows from `start` on, cast to float32.
+
+    Raises:
+        DuetalError: unreadable, or a value that is not finite in float32; names the snippet.
+    """
+    rows = array.rows(start, start + len(values))
+    if rows.shape != values.shape:
+        raise DuetalError("truncated", file=array.path, place=array.place)
+    with np.errstate(over="ignore"):
+        values[:] = rows
+    finite = np.isfinite(values)
+    if finite.all():
+        return
+    row, channel = np.argwhere(~finite)[0]
+    cause = f"the feature's channel {channel} is {rows[row, channel]}"
+    if np.isfinite(rows[row, channel]):
+        cause += ", beyond float32"
+    place = f"snippet {start + row}"
+    raise DuetalError(
+        cause, file=array.path, place=f"{array.place}, {place}" if array.place else place
+    )
+
+
+def open_part(
+    title: str,
+    places: Sequence[Path],
+    pack_names: Sequence[str] | None = None,
+    report: Report = raise_problem,
+) -> FeaturePart:
+    """Find the features of one part, reading names only.
+
+    Args:
+        title: what messages call it.
+        places: folders with a file per video, or one file with an array per video. Several (the
+            train and test folders of one split dataset) are taken together.
+        pack_names: the videos' names in the order of a W-TALC pack, where a place is one.
+        report: takes each name that can't be used: twice there, or not a name.
+
+    Raises:
+        DuetalError: a place can't be read, or there is no feature in it.
+    """
+    entries: dict[str, Entry] = {}
+    for place in places:
+        for name, entry in _find(place, pack_names):
+            try:
+                check_name(name, entry.path)
+                if name in entries:
+                    cause = f"second {title} features of {name!r}, also in {entries[name].path}"
+                    raise DuetalError(cause, file=entry.path)
+            except DuetalError as error:
+                report(error)
+            else:
+                entries[name] = entry
+    if not entries:
+        raise DuetalError(f"no {title} features ({', '.join(sorted(SUFFIXES))})", file=places[0])
+    return FeaturePart(title, places[0], entries)
+
+
+def check_name(name: str, file: Path | None) -> None:
+    """Refuse a video name that could lead out of the folder it is looked for in.
+
+    Raises:
+        DuetalError: empty, "." or "..", or with a slash, a backslash or a control character.
+    """
+    if name in ("", ".", "..") or any(c in "/\\" or not c.isprintable() for c in name):
+        raise DuetalError(f"not a usable video name: {name!r}", file=file)
+
+
+def _find(place: Path, pack_names: Sequence[str] | None) -> list[tuple[str, Entry]]:
+    if place.is_dir():
+        return _find_in_folder(place)
+    if place.suffix == ".npy":
+        return _find_in_pack(place, pack_names)
+    if not place.exists():
+        raise DuetalError("no such file or folder", file=place)
+    if place.suffix not in CONTAINER_SUFFIXES:
+        raise DuetalError(f"not a feature file: the suffix {place.suffix!r} is unknown", file=place)
+    return [(name, Entry(place, opener)) for name, opener in sorted(list_arrays(place).items())]
+
+
+def _find_in_folder(folder: Path) -> list[tuple[str, Entry]]:
+    try:
+        with os.scandir(folder) as items:
+            names = sorted(item.name for item in items if not item.name.startswith("."))
+    except OSError as error:
+        raise cannot_read(error, folder) from error
+    files = [folder / name for name in names if Path(name).suffix in SUFFIXES]
+    return [
+        (file.stem, Entry(file, partial(open_npy if file.suffix == ".npy" else open_only, file)))
+        for file in files
+    ]
+
+
+def _find_in_pack(path: Path, names: Sequence[str] | None) -> list[tuple[str, Entry]]:
+    if names is None:
+        cause = "a .npy for all videos needs their names: the videoname.npy of its annotations"
+        raise DuetalError(cause, file=path)
+    arrays = list_pack(path)
+    if len(arrays) != len(names):
+        raise DuetalError(f"{len(arrays)} arrays for {len(names)} video names", file=path)
+    return [(name, Entry(path, opener)) for name, opener in zip(names, arrays, strict=True)]
