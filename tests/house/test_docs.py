@@ -1,0 +1,105 @@
+"""Every command in the documentation exists, options and all; every link leads somewhere."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from duetal.cli.main import cli
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+CONSOLE_BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
+#: What ends a command's own words on a shell line.
+END_OF_WORDS = {"|", "||", "&&", ";", ">", ">>", "2>", "&"}
+
+
+def _commands(page: Path) -> Iterator[str]:
+    """The lines after "$ " in the page's console blocks, continued lines joined."""
+    for block in CONSOLE_BLOCK.findall(page.read_text(encoding="utf-8")):
+        for line in block.replace("\\\n", " ").splitlines():
+            if line.startswith("$ "):
+                yield line.removeprefix("$ ")
+
+
+ALL_COMMANDS = [
+    pytest.param(line, id=f"{page.name}: {line}") for page in PAGES for line in _commands(page)
+]
+
+
+def _words(line: str) -> list[str]:
+    words = shlex.split(line, comments=True)
+    end = next((i for i, word in enumerate(words) if word in END_OF_WORDS), len(words))
+    return words[:end]
+
+
+def _check_duetal(words: list[str]) -> None:
+    """Fail unless the words name commands, options and arguments that exist."""
+    command: click.Command = cli
+    context = click.Context(cli, info_name="duetal")
+    while isinstance(command, click.Group):
+        if words and words[0] in ("--help", "-h", "--version"):
+            return
+        name, found, words = command.resolve_command(context, words)
+        assert found is not None
+        command, context = found, click.Context(found, info_name=name, parent=context)
+    if "--help" in words:
+        return
+    given, left_over, _ = command.make_parser(context).parse_args(words)
+    assert left_over == [], f"more arguments than {command.name} takes"
+    # What was not given is absent, empty, or click's own mark, by version.
+    missing = [
+        parameter.name
+        for parameter in command.params
+        if parameter.required
+        and not (isinstance(v := given.get(parameter.name), str | tuple) and v)
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("line", ALL_COMMANDS)
+def test_a_documented_command_exists(line):
+    words = _words(line)
+    while words and "=" in words[0]:  # FOO=bar before the command
+        words.pop(0)
+    program, *words = words
+    program = program.removeprefix(".venv/bin/")
+    if program == "duetal":
+        _check_duetal([word for word in words if word != "--debug"])
+    elif program == "make":
+        makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+        for target in (word for word in words if "=" not in word):
+            assert re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE)
+    elif program.startswith("python") and words and not words[0].startswith("-"):
+        assert (ROOT / words[0]).is_file()
+    elif "/" in program:
+        assert (ROOT / program).is_file()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "duetal recipies ls",
+        "duetal recipes list",
+        "duetal recipes cp",
+        "duetal recipes cp demo here there",
+        "duetal doctor --jsn",
+        "duetal doctor extra",
+        "make tests",
+        "python examples/absent.py",
+        "scripts/absent.sh",
+    ],
+)
+def test_a_wrong_command_would_be_found(line):
+    with pytest.raises((AssertionError, click.UsageError)):
+        test_a_documented_command_exists(line)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page):
+    targets = LINK.findall(page.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
