@@ -1,0 +1,77 @@
+// Making elements. Text enters the page through textContent and attributes alone, never as markup.
+
+const SVG = 'http://www.w3.org/2000/svg';
+const byId = (id) => document.getElementById(id);
+
+/** Give `node` attributes and children; strings become text, null is skipped. */
+function dress(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== null) node.setAttribute(name, value);
+  }
+  node.append(...children.filter((child) => child !== null));
+  return node;
+}
+
+const html = (tag, attributes = {}, ...children) =>
+  dress(document.createElement(tag), attributes, children);
+
+const svg = (tag, attributes = {}, ...children) =>
+  dress(document.createElementNS(SVG, tag), attributes, children);
+
+/** A drawing of the given size whose label says to a screen reader what it shows. */
+const drawing = (width, height, label) =>
+  svg('svg', { width, height, viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': label });
+
+/** Draw `draw(width)` into `host`, now and whenever the host's width changes. */
+function drawResponsively(host, draw) {
+  let drawnWidth = 0;
+  const redraw = () => {
+    const style = getComputedStyle(host);
+    const padding = parseFloat(style.paddingLeft) + parseFloat(style.paddingRight);
+    const width = Math.max(200, Math.floor(host.clientWidth - padding));
+    if (host.clientWidth === 0 || width === drawnWidth) return;
+    drawnWidth = width;
+    host.replaceChildren(draw(width));
+  };
+  new ResizeObserver(redraw).observe(host);
+  redraw();
+}
+
+/** The mark of a branch: a circle for CBP, a square for VLP, a diamond for both together. */
+function branchMark(branch, x, y, size = 5) {
+  const place = { transform: `translate(${x} ${y})`, class: `${branch} fill` };
+  if (branch === 'cbp') return svg('circle', { ...place, r: size });
+  const side = 2 * size * 0.9;
+  if (branch === 'vlp') {
+    return svg('rect', { ...place, x: -side / 2, y: -side / 2, width: side, height: side });
+  }
+  const reach = size * 1.4;
+  return svg('path', { ...place, d: `M0 ${-reach} ${reach} 0 0 ${reach} ${-reach} 0Z` });
+}
+
+/** Show lines of text beside the pointer. */
+function showTip(event, lines) {
+  const tip = byId('tip');
+  tip.replaceChildren(...lines.map((line) => html('div', {}, line)));
+  tip.hidden = false;
+  const { width, height } = tip.getBoundingClientRect();
+  const left = event.clientX + 14 + width > innerWidth ? event.clientX - width - 14 : event.clientX + 14;
+  const top = event.clientY + 14 + height > innerHeight ? event.clientY - height - 14 : event.clientY + 14;
+  tip.style.transform = `translate(${Math.max(4, left)}px, ${Math.max(4, top)}px)`;
+}
+
+function hideTip() {
+  byId('tip').hidden = true;
+}
+
+/** Seconds as a clock once they pass a minute: 12.3 s, 2:05.0. */
+function clock(seconds, digits = 1) {
+  const scale = 10 ** digits;
+  const rounded = Math.round(seconds * scale) / scale;
+  if (rounded < 60) return `${rounded.toFixed(digits)} s`;
+  const minutes = Math.floor(rounded / 60);
+  const rest = (rounded - 60 * minutes).toFixed(digits);
+  return `${minutes}:${rest.padStart(digits ? digits + 3 : 2, '0')}`;
+}
+
+const count = (number, noun) => `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`;

@@ -1,0 +1,214 @@
+"""Render a run as one HTML file that needs nothing beside itself."""
+
+import base64
+import hashlib
+import json
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from duetal import __version__
+from duetal.core.files import write_text
+from duetal.report import scores
+from duetal.report.run_folder import RunFolder, open_run
+from duetal.report.training_log import curves
+from duetal.report.videos import MAX_DETECTIONS, SCORE_SHARE, VideoSet, read_videos
+
+#: Joined in this order into one script; each file may use what stands before it.
+SCRIPTS = (
+    "dom.js",
+    "axes.js",
+    "journey.js",
+    "precision_recall.js",
+    "training.js",
+    "video_data.js",
+    "timeline.js",
+    "video_panel.js",
+    "main.js",
+)
+
+
+def write_report(run: Path, out: Path | None = None) -> Path:
+    """Write the report of a run folder.
+
+    Args:
+        run: run folder, of one seed or several; it may still be training.
+        out: the HTML file; `run/report.html` unless given.
+
+    Returns:
+        The file written.
+
+    Raises:
+        DuetalError: the folder is no run, a file in it is damaged, or `out` can't be written.
+    """
+    target = run / "report.html" if out is None else out
+    write_text(target, render_report(run))
+    return target
+
+
+def render_report(run: Path) -> str:
+    """The report as HTML text.
+
+    Raises:
+        DuetalError: the folder is no run, or a file in it is damaged.
+    """
+    opened = open_run(run)
+    table = scores.score_table(opened)
+    titles = {row.stage: row.title for row in table.rows} if table else {}
+    # Scores and detections of every seed would multiply the page's size: one speaks for all.
+    shown = next((seed for seed in opened.seeds if seed.evaluation), opened.seeds[0])
+    videos = read_videos(shown.folder, list(titles))
+    diagnostics = scores.stage_diagnostics(opened, titles)
+    style, script = _assets()
+    html = _environment().get_template("page.html.j2").render(
+        run=opened,
+        shown_seed=shown.folder.name,
+        table=table,
+        lede=_lede(table),
+        class_rows=scores.class_rows(opened, table) if table else [],
+        diagnostics=diagnostics,
+        pseudo_diagnostics=scores.pseudo_label_diagnostics(opened),
+        pseudo_labels=_pseudo_labels(opened),
+        videos=videos,
+        score_share=SCORE_SHARE,
+        max_detections=MAX_DETECTIONS,
+        versions=_versions(),
+        data=_json_for_html(_payload(opened, table, titles, diagnostics, videos)),
+        style=Markup(style),  # noqa: S704 - the package's own file
+        script=Markup(script),  # noqa: S704 - the package's own files
+        policy=_policy(style, script),
+    )
+    # A name read from JSON can hold half a surrogate pair, which UTF-8 has no bytes for.
+    return html.encode("utf-8", "replace").decode("utf-8")
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("duetal.report", "assets"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = lambda value: f"{value:.1f}"
+    environment.filters["thousands"] = lambda value: f"{value:,}"
+    return environment
+
+
+def _assets() -> tuple[str, str]:
+    folder = files("duetal.report") / "assets"
+    style = (folder / "style.css").read_text(encoding="utf-8")
+    scripts = [(folder / name).read_text(encoding="utf-8") for name in SCRIPTS]
+    return style, "(() => {\n'use strict';\n" + "\n".join(scripts) + "})();\n"
+
+
+def _policy(style: str, script: str) -> str:
+    """The page may run its own script and style, known by their hashes, and load nothing."""
+
+    def source(text: str) -> str:
+        digest = hashlib.sha256(text.encode("utf-8")).digest()
+        return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
+
+    return (
+        f"default-src 'none'; script-src {source(script)}; style-src {source(style)}; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _json_for_html(value: Any) -> Markup:
+    r"""JSON that is inert inside a `<script type="application/json">` element.
+
+    `ensure_ascii` already writes U+2028 and U+2029 as `\u…`; with `<`, `>` and `&` written so too,
+    no name can end the element or start a comment in it.
+    """
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)  # noqa: S704 - escaped above
+
+
+def _payload(
+    run: RunFolder,
+    table: scores.ScoreTable | None,
+    titles: dict[str, str],
+    diagnostics: list[scores.DiagnosticRow],
+    videos: VideoSet,
+) -> dict[str, Any]:
+    """Everything that the scripts draw."""
+    journey = []
+    for row in table.rows if table else ():
+        score = row.scores[table.headline] if table else None
+        if score is not None:
+            point = {"stage": row.stage, "title": row.title, "branch": row.branch}
+            journey.append(point | {"mean": round(score.mean, 3), "spread": score.spread})
+    points = [
+        {"stage": row.key, "title": row.name, "branch": row.branch}
+        | {"precision": precision.mean, "recall": recall.mean}
+        for row in diagnostics
+        if (precision := row.values["precision"]) and (recall := row.values["recall"])
+    ]
+    return {
+        "headline": table.headline if table else "",
+        "journey": journey,
+        "precisionRecall": points,
+        "training": curves(seed.log for seed in run.seeds),
+        "classes": videos.classes,
+        "grid": videos.grid,
+        "stages": [
+            {
+                "title": titles.get(stage, scores.title_of(stage)),
+                "branch": scores.branch_of(stage),
+                "kept": videos.kept[stage],
+                "total": videos.total[stage],
+            }
+            for stage in videos.stages
+        ],
+        "videos": videos.videos,
+    }
+
+
+def _pseudo_labels(run: RunFolder) -> list[dict[str, Any]]:
+    """Per step how many snippets were labelled, as counts summed over seeds."""
+    steps: dict[str, dict[str, Any]] = {}
+    for event in (event for seed in run.seeds for event in seed.log.pseudo_labels.values()):
+        step = steps.setdefault(
+            event.phase,
+            {
+                "phase": event.phase,
+                "teacher": event.teacher or scores.teacher_of(event.phase),
+                "total": dict.fromkeys(("foreground", "background", "ignored"), 0),
+                "classes": {},
+            },
+        )
+        for kind in step["total"]:
+            step["total"][kind] += getattr(event, kind)
+        for name, counts in event.classes.items():
+            of_class = step["classes"].setdefault(name, dict.fromkeys(step["total"], 0))
+            for kind in of_class:
+                of_class[kind] += getattr(counts, kind)
+    return list(steps.values())
+
+
+def _lede(table: scores.ScoreTable | None) -> dict[str, Any] | None:
+    """The page's first sentence: the last stage's score, and what it adds to the first ones."""
+    if table is None:
+        return None
+    final = table.rows[-1]
+    score = final.scores[table.headline]
+    if score is None:
+        return None
+    gains = [
+        (row.title, score.mean - start.mean)
+        for row in table.rows[:-1]
+        if row.stage in ("cbp-warmup", "vlp-zeroshot") and (start := row.scores[table.headline])
+    ]
+    is_average = table.headline in table.averages
+    return {"title": final.title, "score": score, "gains": gains, "is_average": is_average}
+
+
+def _versions() -> str:
+    return f"duetal {__version__}, Python {sys.version_info[0]}.{sys.version_info[1]}"

@@ -1,0 +1,243 @@
+"""The tables of scores: mAP by stage and tIoU, AP by class, per-snippet diagnostics."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, stdev
+
+from duetal.report.records import EvaluationFile, StageScores, StageSummary
+from duetal.report.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number of a table in percent; `spread` is its standard deviation over seeds."""
+
+    mean: float
+    spread: float | None = None
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """The scores of one stage, by column name; a column it was not measured at is None."""
+
+    stage: str
+    title: str
+    branch: str
+    scores: dict[str, Score | None]
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """mAP of all stages.
+
+    Args:
+        tiou: names of the columns of single thresholds, like "0.5".
+        averages: names of the columns of averages, like "0.1:0.7".
+        headline: the column that stands for all: the average over the widest range.
+        rows: one per stage, in the order of training.
+        counts: what was evaluated, in words.
+    """
+
+    tiou: list[str]
+    averages: list[str]
+    headline: str
+    rows: list[StageRow]
+    counts: str
+
+
+def branch_of(stage: str) -> str:
+    """`cbp`, `vlp` or `ensemble`: which branch speaks at a stage, by the stage's identifier."""
+    prefix = stage.split("-", 1)[0]
+    return prefix if prefix in ("cbp", "vlp") else "ensemble"
+
+
+def title_of(stage: str) -> str:
+    """A title for a stage whose file gives none: `vlp-b1` → "VLP after B1"."""
+    known = {"cbp-warmup": "CBP after warm-up", "vlp-zeroshot": "Zero-shot VLP"}
+    branch, _, step = stage.partition("-")
+    if stage in known or not step:
+        return known.get(stage, stage[:1].upper() + stage[1:])
+    return f"{branch.upper()} after {step.upper()}"
+
+
+def score_table(run: RunFolder) -> ScoreTable | None:
+    """The mAP table of a run; None where nothing was evaluated yet."""
+    evaluation = next((seed.evaluation for seed in run.seeds if seed.evaluation), None)
+    stages: Sequence[StageScores | StageSummary] = []
+    if run.summary is not None:
+        stages = run.summary.stages
+    elif evaluation is not None:
+        stages = evaluation.stages
+    if not stages:
+        return None
+    tiou = [f"{value:g}" for value in dict.fromkeys(t for s in stages for t in s.tiou)]
+    averages = list(dict.fromkeys(name for stage in stages for name in stage.averages))
+    rows = [_row(stage, [*tiou, *averages]) for stage in stages]
+    return ScoreTable(
+        tiou=tiou,
+        averages=averages,
+        headline=max(averages, key=_width) if averages else tiou[0],
+        rows=_mark_best(rows, [*tiou, *averages]),
+        counts=_counts(evaluation.stages[-1]) if evaluation and evaluation.stages else "",
+    )
+
+
+def _row(stage: StageScores | StageSummary, columns: list[str]) -> StageRow:
+    scores: dict[str, Score]
+    if isinstance(stage, StageSummary):
+        cells = zip(stage.tiou, stage.mean, stage.std, strict=False)
+        scores = {f"{t:g}": Score(100 * mean, 100 * std) for t, mean, std in cells}
+        for name, spread in stage.averages.items():
+            scores[name] = Score(100 * spread.mean, 100 * spread.std)
+    else:
+        pairs = zip(stage.tiou, stage.mean_ap, strict=False)
+        scores = {f"{t:g}": Score(100 * value) for t, value in pairs}
+        scores |= {name: Score(100 * value) for name, value in stage.averages.items()}
+    title = stage.title or title_of(stage.stage)
+    by_column = {column: scores.get(column) for column in columns}
+    return StageRow(stage.stage, title, branch_of(stage.stage), by_column)
+
+
+def _mark_best(rows: list[StageRow], columns: list[str]) -> list[StageRow]:
+    best = {
+        column: max((s.mean for row in rows if (s := row.scores[column])), default=None)
+        for column in columns
+    }
+    return [
+        replace(
+            row,
+            scores={
+                column: score and replace(score, best=len(rows) > 1 and score.mean == best[column])
+                for column, score in row.scores.items()
+            },
+        )
+        for row in rows
+    ]
+
+
+def _width(average: str) -> float:
+    """Width of a range like "0.1:0.7"; a name that is no range is the narrowest."""
+    try:
+        first, last = map(float, average.split(":"))
+    except ValueError:
+        return -1.0
+    return last - first
+
+
+def _counts(stage: StageScores) -> str:
+    known = [
+        f"{value:,} {name}"
+        for name, value in (
+            ("videos", stage.videos),
+            ("segments", stage.segments),
+            (f"predictions ({stage.title or title_of(stage.stage)})", stage.predictions),
+        )
+        if value is not None
+    ]
+    text = ", ".join(known)
+    dropped = ", ".join(f"{count:,} {reason}" for reason, count in stage.dropped.items() if count)
+    return f"{text}; dropped: {dropped}" if dropped else text
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """AP of one class at a few stages, in percent, mean over tIoU (and seeds)."""
+
+    name: str
+    points: list[tuple[StageRow, float]]
+
+
+def class_rows(run: RunFolder, table: ScoreTable) -> list[ClassRow]:
+    """AP by class at the start and the end of each branch and of the ensemble, best class first."""
+    evaluations = [seed.evaluation for seed in run.seeds if seed.evaluation]
+    values: dict[str, dict[str, list[float]]] = {}
+    for evaluation in evaluations:
+        for stage in evaluation.stages:
+            for name, by_tiou in stage.per_class.items():
+                if by_tiou:
+                    by_stage = values.setdefault(name, {})
+                    by_stage.setdefault(stage.stage, []).append(100 * fmean(by_tiou))
+    shown = _first_and_last(table.rows)
+    rows = [
+        ClassRow(name, [(row, fmean(by[row.stage])) for row in shown if row.stage in by])
+        for name, by in values.items()
+    ]
+    rows = [row for row in rows if row.points]
+    return sorted(rows, key=lambda row: -row.points[-1][1])
+
+
+def _first_and_last(rows: Iterable[StageRow]) -> list[StageRow]:
+    by_branch: dict[str, list[StageRow]] = {}
+    for row in rows:
+        by_branch.setdefault(row.branch, []).append(row)
+    kept = {row.stage: row for group in by_branch.values() for row in (group[0], group[-1])}
+    return [row for row in rows if row.stage in kept]
+
+
+@dataclass(frozen=True)
+class DiagnosticRow:
+    """Per-snippet precision and recall and the like, in percent; None is "not measured".
+
+    `key` is the stage or the phase, `name` what the table calls it.
+    """
+
+    key: str
+    name: str
+    branch: str
+    values: dict[str, Score | None]
+
+
+def stage_diagnostics(run: RunFolder, titles: dict[str, str]) -> list[DiagnosticRow]:
+    """Per-snippet precision, recall and F1 by stage, mean over seeds."""
+    columns = ("precision", "recall", "f1")
+    found = [e.diagnostics.stages for e in _diagnosed(run) if e.diagnostics]
+    names = dict.fromkeys(name for stages in found for name in stages)
+    # The order of training, where the table knows it.
+    ordered = sorted(names, key=lambda name: list(titles).index(name) if name in titles else 99)
+    return [
+        DiagnosticRow(
+            name,
+            titles.get(name, title_of(name)),
+            branch_of(name),
+            {c: _over_seeds(getattr(s[name], c) for s in found if name in s) for c in columns},
+        )
+        for name in ordered
+    ]
+
+
+def pseudo_label_diagnostics(run: RunFolder) -> list[DiagnosticRow]:
+    """Precision and recall of each step's pseudo-labels, mean over seeds."""
+    columns = (
+        "foreground_precision",
+        "foreground_recall",
+        "background_precision",
+        "background_recall",
+    )
+    found = [e.diagnostics.pseudo_labels for e in _diagnosed(run) if e.diagnostics]
+    names = dict.fromkeys(name for phases in found for name in phases)
+    return [
+        DiagnosticRow(
+            name,
+            name,
+            teacher_of(name),
+            {c: _over_seeds(getattr(p[name], c) for p in found if name in p) for c in columns},
+        )
+        for name in names
+    ]
+
+
+def teacher_of(phase: str) -> str:
+    """Which branch teaches in a step: CBP in a B step, VLP in an F step."""
+    return "cbp" if phase.upper().startswith("B") else "vlp"
+
+
+def _diagnosed(run: RunFolder) -> list[EvaluationFile]:
+    return [seed.evaluation for seed in run.seeds if seed.evaluation and seed.evaluation.diagnostics]
+
+
+def _over_seeds(values: Iterable[float | None]) -> Score | None:
+    known = [100 * value for value in values if value is not None]
+    if not known:
+        return None
+    return Score(fmean(known), stdev(known) if len(known) > 1 else None)
