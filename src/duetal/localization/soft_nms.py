@@ -1,0 +1,129 @@
+"""Soft non-maximum suppression of temporal intervals (Bodla et al., ICCV 2017)."""
+
+import math
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from duetal.core.errors import DuetalError, UsageError
+
+NmsMethod = Literal["gaussian", "linear", "hard"]
+
+
+def soft_nms(
+    start: ArrayLike,
+    end: ArrayLike,
+    score: ArrayLike,
+    *,
+    method: NmsMethod = "gaussian",
+    sigma: float = 0.3,
+    iou_threshold: float = 0.5,
+    min_score: float = 0.001,
+    max_kept: int | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Keep the best interval, decay the scores of those that overlap it, repeat.
+
+    Result, order and ties are those of the textbook loop: of equal scores the lower index is kept
+    first, and the arithmetic is the loop's own, step for step. It is fast because a kept interval
+    is compared only with groups of intervals that lie where it lies.
+
+    Args:
+        start: (N,) starts, in any unit.
+        end: (N,) ends, none before its start. An empty interval overlaps nothing.
+        score: (N,) finite scores.
+        method: what a kept interval does to the score of one that overlaps it by `iou`:
+            "gaussian" multiplies by exp(-iou²/sigma); "linear" multiplies by (1 - iou) where iou is
+            above the threshold; "hard" removes it there.
+        sigma: width of the Gaussian decay.
+        iou_threshold: in [0, 1]; of "linear" and "hard".
+        min_score: an interval is dropped as soon as its score is below, at the outset too.
+        max_kept: stop after so many; None keeps all.
+
+    Returns:
+        (M,) indices of the kept intervals by falling score, and (M,) their decayed scores.
+
+    Raises:
+        UsageError: a setting out of its range.
+        DuetalError: a value not finite, an end before its start, columns of different lengths.
+    """
+    check_nms_settings(method, sigma, iou_threshold, min_score, max_kept)
+    columns = [np.asarray(column, dtype=np.float64) for column in (start, end, score)]
+    _check_intervals(*columns)
+    index = np.flatnonzero(columns[2] >= min_score)
+    if not len(index):
+        return index, np.empty(0)
+    order, first = _groups(columns[0][index], columns[1][index])
+    index = index[order]
+
+    # Compiling, or loading what was compiled, takes a moment: only those who suppress pay for it.
+    from duetal.localization import soft_nms_kernel as kernel
+
+    return kernel.suppress(
+        *(column[index] for column in columns),
+        index,
+        first,
+        get_args(NmsMethod).index(method),
+        float(sigma),
+        float(iou_threshold),
+        float(min_score),
+        len(index) if max_kept is None else min(max_kept, len(index)),
+    )
+
+
+def check_nms_settings(
+    method: str, sigma: float, iou_threshold: float, min_score: float, max_kept: int | None
+) -> None:
+    """Check the settings of `soft_nms`.
+
+    Raises:
+        UsageError: naming the setting.
+    """
+    if method not in get_args(NmsMethod):
+        raise UsageError(f"method: {method!r} is none of {', '.join(get_args(NmsMethod))}")
+    if not (0 < sigma < math.inf):
+        raise UsageError(f"sigma: must be above 0 and finite, not {sigma}")
+    if not 0 <= iou_threshold <= 1:
+        raise UsageError(f"iou_threshold: must be in [0, 1], not {iou_threshold}")
+    if not (0 <= min_score < math.inf):
+        raise UsageError(f"min_score: must be at least 0 and finite, not {min_score}")
+    if max_kept is not None and max_kept < 1:
+        raise UsageError(f"max_kept: must be at least 1, or none for all, not {max_kept}")
+
+
+def _check_intervals(
+    start: NDArray[np.float64], end: NDArray[np.float64], score: NDArray[np.float64]
+) -> None:
+    if not start.shape == end.shape == score.shape or start.ndim != 1:
+        shapes = f"{start.shape}, {end.shape}, {score.shape}"
+        raise DuetalError(f"start, end and score must be columns of one length, not {shapes}")
+    finite = np.isfinite(start) & np.isfinite(end) & np.isfinite(score)
+    ordered = finite & (end >= start)
+    if not ordered.all():
+        row = int(np.argmin(ordered))
+        cause = "ends before it starts" if finite[row] else "is not finite"
+        values = f"[{start[row]}, {end[row]}) with score {score[row]}"
+        raise DuetalError(f"interval {values} {cause}", place=f"row {row}")
+
+
+def _groups(
+    start: NDArray[np.float64], end: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Sort intervals into groups of similar length and place.
+
+    Within a group the longest is less than twice as long as the shortest, so that the group as a
+    whole spans little more than its members. About sqrt(N) groups of sqrt(N) balance the work on
+    the groups against the work in them.
+
+    Returns:
+        (N,) the order group after group, and (G + 1,) where each group begins, and N.
+    """
+    count = len(start)
+    length = end - start
+    octave = np.frexp(length)[1]
+    octave[length == 0] = -10_000  # below any float: empty intervals keep to themselves
+    order = np.lexsort((start, octave))
+    octave_first = np.flatnonzero(np.diff(octave[order], prepend=octave[order[0]] - 1))
+    within = np.arange(count) - np.repeat(octave_first, np.diff(octave_first, append=count))
+    size = max(32, math.isqrt(count))
+    return order, np.append(np.flatnonzero(within % size == 0), count)

@@ -1,0 +1,205 @@
+"""The compiled inner loop of `soft_nms`: alone in its file, which keeps numba's cache key small."""
+
+import math
+from collections.abc import Callable
+from typing import TypeVar
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+GAUSSIAN, LINEAR, HARD = 0, 1, 2
+
+
+def compiled(function: Function) -> Function:
+    """Compile with numba, cached on disk where any of numba's cache folders can be written."""
+    try:
+        result: Function = numba.njit(cache=True, error_model="numpy")(function)
+    except RuntimeError:  # no writable folder: compile anew in each process
+        result = numba.njit(error_model="numpy")(function)
+    return result
+
+
+@compiled
+def _fill_iou(
+    iou: NDArray[np.float64],
+    start: NDArray[np.float64],
+    end: NDArray[np.float64],
+    kept_start: float,
+    kept_end: float,
+) -> None:
+    """Write the temporal IoU of one kept interval with each of a group's intervals."""
+    kept_length = kept_end - kept_start
+    for j in range(len(start)):
+        inter = max(min(kept_end, end[j]) - max(kept_start, start[j]), 0.0)
+        iou[j] = inter / (kept_length + (end[j] - start[j]) - inter)
+
+
+@compiled
+def _decay(
+    score: NDArray[np.float64],
+    iou: NDArray[np.float64],
+    method: int,
+    sigma: float,
+    iou_threshold: float,
+) -> None:
+    """Lower a group's scores by their IoU with one kept interval; -1 marks hard suppression."""
+    for j in range(len(score)):
+        if method == GAUSSIAN:
+            if iou[j] > 0.0:
+                score[j] *= math.exp(-(iou[j] * iou[j]) / sigma)
+        elif method == LINEAR:
+            score[j] *= 1.0 - iou[j] if iou[j] > iou_threshold else 1.0
+        else:
+            score[j] = -1.0 if iou[j] > iou_threshold else score[j]
+
+
+@compiled
+def _remove(
+    start: NDArray[np.float64],
+    end: NDArray[np.float64],
+    score: NDArray[np.float64],
+    index: NDArray[np.int64],
+    row: int,
+    last: int,
+) -> None:
+    """Overwrite one row of a group with its last one."""
+    start[row] = start[last]
+    end[row] = end[last]
+    score[row] = score[last]
+    index[row] = index[last]
+
+
+@compiled
+def _prune(
+    start: NDArray[np.float64],
+    end: NDArray[np.float64],
+    score: NDArray[np.float64],
+    index: NDArray[np.int64],
+    a: int,
+    b: int,
+    min_score: float,
+) -> int:
+    """Remove the rows of `[a, b)` that fell below the least score; the group's new end."""
+    for row in range(b - 1, a - 1, -1):
+        if score[row] < min_score:
+            b -= 1
+            _remove(start, end, score, index, row, b)
+    return b
+
+
+@compiled
+def _best(score: NDArray[np.float64], index: NDArray[np.int64], a: int, b: int) -> int:
+    """Row in `[a, b)` of the highest score, of the lowest index among equals; -1 of no rows."""
+    best = -1
+    for row in range(a, b):
+        if (
+            best < 0
+            or score[row] > score[best]
+            or (score[row] == score[best] and index[row] < index[best])
+        ):
+            best = row
+    return best
+
+
+@compiled
+def _leader(score: NDArray[np.float64], index: NDArray[np.int64], best: NDArray[np.int64]) -> int:
+    """The group whose best row is the best of all; -1 where all groups are empty."""
+    leader = -1
+    for g in range(len(best)):
+        if best[g] >= 0 and (
+            leader < 0
+            or score[best[g]] > score[best[leader]]
+            or (score[best[g]] == score[best[leader]] and index[best[g]] < index[best[leader]])
+        ):
+            leader = g
+    return leader
+
+
+@compiled
+def _extents(
+    start: NDArray[np.float64], end: NDArray[np.float64], first: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(G, 4) per group: earliest start, latest end, shortest and longest length."""
+    extents = np.empty((len(first) - 1, 4))
+    for g in range(len(extents)):
+        starts, ends = start[first[g] : first[g + 1]], end[first[g] : first[g + 1]]
+        lengths = ends - starts
+        extents[g] = starts.min(), ends.max(), lengths.min(), lengths.max()
+    return extents
+
+
+@compiled
+def suppress(
+    start: NDArray[np.float64],
+    end: NDArray[np.float64],
+    score: NDArray[np.float64],
+    index: NDArray[np.int64],
+    first: NDArray[np.int64],
+    method: int,
+    sigma: float,
+    iou_threshold: float,
+    min_score: float,
+    max_kept: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The soft-NMS loop over intervals that lie sorted into groups.
+
+    A kept interval visits only the groups that it can reach, and each group remembers its best row,
+    so the loop looks at few of the N² pairs; those it looks at it treats as the textbook loop does,
+    with the same operations in the same order.
+
+    Args:
+        start: (N,) group after group; this and the next three are used up.
+        end: (N,)
+        score: (N,) none below `min_score`.
+        index: (N,) what to return of a kept row; decides between equal scores, lowest first.
+        first: (G + 1,) where each group begins, and N. No group mixes empty and other intervals.
+        method: GAUSSIAN, LINEAR or HARD.
+        sigma: of the Gaussian decay.
+        iou_threshold: up to it linear and hard leave a score alone.
+        min_score: at least 0.
+        max_kept: at most N.
+
+    Returns:
+        The indices kept, best first, and their decayed scores.
+    """
+    groups = len(first) - 1
+    extents = _extents(start, end, first)
+    stop = first[1:].copy()
+    iou = np.empty((stop - first[:-1]).max())
+    best = np.array([_best(score, index, first[g], stop[g]) for g in range(groups)])
+    # An IoU is at most the ratio of the lengths (less a rounding): linear and hard skip groups of
+    # intervals far shorter or longer.
+    ratio = 0.0 if method == GAUSSIAN else iou_threshold * (1.0 - 1e-9)
+
+    kept_index, kept_score = np.empty(max_kept, np.int64), np.empty(max_kept)
+    kept = 0
+    while kept < max_kept:
+        home = _leader(score, index, best)
+        if home < 0:
+            break
+        row = best[home]
+        kept_index[kept], kept_score[kept] = index[row], score[row]
+        kept += 1
+        kept_start, kept_end = start[row], end[row]
+        length = kept_end - kept_start
+        stop[home] -= 1
+        _remove(start, end, score, index, row, stop[home])
+        best[home] = _best(score, index, first[home], stop[home])
+
+        for g in range(groups):
+            low, high, shortest, longest = extents[g]
+            if (
+                best[g] >= 0
+                and score[best[g]] > 0.0  # zeros can't fall further; min_score 0 keeps them
+                and min(kept_end, high) > max(kept_start, low)
+                and min(length, longest) >= ratio * max(length, shortest)
+            ):
+                a, b = first[g], stop[g]
+                _fill_iou(iou, start[a:b], end[a:b], kept_start, kept_end)
+                _decay(score[a:b], iou, method, sigma, iou_threshold)
+                stop[g] = _prune(start, end, score, index, a, b, min_score)
+                best[g] = _best(score, index, a, stop[g])
+    return kept_index[:kept], kept_score[:kept]
