@@ -1,5 +1,6 @@
 """Every command in the documentation exists, options and all; every link leads somewhere."""
 
+import doctest
 import re
 import shlex
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ import click
 import pytest
 
 from duetal.cli.main import cli
+from duetal.evaluation.protocols import PROTOCOLS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -103,3 +105,19 @@ def test_a_wrong_command_would_be_found(line):
 def test_links_between_pages_lead_somewhere(page):
     targets = LINK.findall(page.read_text(encoding="utf-8"))
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_examples_in_a_page_give_what_it_says(page):
+    assert doctest.testfile(str(page), module_relative=False, encoding="utf-8").failed == 0
+
+
+def test_every_folder_has_a_row_in_the_architecture_table():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    folders = {path.parent.name for path in (ROOT / "src" / "duetal").glob("*/__init__.py")}
+    assert set(re.findall(r"^\| `(\w+)/`", text, re.MULTILINE)) == folders
+
+
+def test_every_protocol_has_a_row_in_its_page():
+    text = (ROOT / "docs" / "protocols.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([\w./-]+)` \|", text, re.MULTILINE)) == set(PROTOCOLS)
