@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from duetal.core.errors import DuetalError
+
 
 @dataclass(frozen=True)
 class Detections:
@@ -39,6 +41,19 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.score)
+
+    def require_finite(self) -> None:
+        """Check that every segment and score is a number: NaN has no order to sort by.
+
+        Raises:
+            DuetalError: one is NaN or infinite; names its video.
+        """
+        columns = np.stack([self.start, self.end, self.score])
+        bad = np.flatnonzero(~np.isfinite(columns).all(axis=0))
+        if len(bad):
+            place = f"video {self.videos[self.video[bad[0]]]!r}"
+            cause = "a detection's segment or score is not a finite number"
+            raise DuetalError(cause, file=self.source, place=place)
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "Detections":
         """The chosen rows, in the given order; videos and classes unchanged."""

@@ -81,7 +81,7 @@ def read_results(path: Path) -> Results:
                 raise DuetalError(_cause(error), file=path, place=place) from error
     external = document.get("external_data")
     detections = Detections.from_rows(rows, videos=results, source=path)
-    _check_finite(detections)
+    detections.require_finite()
     return Results(detections, external if isinstance(external, dict) else {})
 
 
@@ -104,7 +104,7 @@ def write_detections(
     Raises:
         DuetalError: a value that is not finite, or the file can't be written.
     """
-    _check_finite(detections)
+    detections.require_finite()
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in detections.videos}
     columns = (detections.video, detections.label, detections.start, detections.end)
     rows = zip(*(column.tolist() for column in (*columns, detections.score)), strict=True)
@@ -152,16 +152,6 @@ def _video_entry(video: VideoAnnotation) -> dict[str, Any]:
         annotations = [{"segment": [s.start, s.end], "label": s.label} for s in video.segments]
     entry = {"duration": video.duration, "subset": video.subset, "annotations": annotations}
     return {key: value for key, value in entry.items() if value is not None}
-
-
-def _check_finite(detections: Detections) -> None:
-    """Refuse NaN and infinity, which JSON has no word for but Python's reader takes."""
-    sane = abs(detections.start) + abs(detections.end) + abs(detections.score)
-    bad = (~(sane < float("inf"))).nonzero()[0]
-    if len(bad):
-        place = f"video {detections.videos[detections.video[bad[0]]]!r}"
-        cause = "a segment or score is not a finite number"
-        raise DuetalError(cause, file=detections.source, place=place)
 
 
 def _member(document: Any, key: str, kind: type, path: Path) -> Any:

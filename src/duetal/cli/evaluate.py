@@ -1,0 +1,111 @@
+"""`duetal evaluate`: mAP of detections under a named protocol."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from duetal.evaluation import Evaluation, Protocol
+
+
+@click.command("evaluate")
+@click.argument("detections", type=click.Path(path_type=Path))
+@click.option(
+    "--annotations",
+    "annotations_path",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="ActivityNet JSON, the W-TALC annotation folder, or a folder of THUMOS text.",
+)
+@click.option(
+    "--protocol",
+    "protocol_name",
+    required=True,
+    help="thumos14/seconds-210, thumos14/tad-211, thumos14/tad-212, thumos14/grid-212, "
+    "activitynet/1.2, activitynet/1.3, or seconds for other data.",
+)
+@click.option("--subset", help="Evaluate on this subset, such as train, validation or test.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write JSON.")
+def command(
+    detections: Path,
+    annotations_path: Path,
+    protocol_name: str,
+    subset: str | None,
+    json_path: Path | None,
+) -> None:
+    """Temporal mAP of DETECTIONS (ActivityNet results JSON, seconds) under a named protocol.
+
+    AP is ActivityNet's. Printed in percent; the JSON holds fractions.
+    """
+    from duetal.core.files import write_json
+    from duetal.evaluation import evaluate, protocol_named
+    from duetal.formats import read_annotations
+    from duetal.formats.activitynet import read_results
+
+    protocol = protocol_named(protocol_name)
+    results = read_results(detections)
+    evaluation = evaluate(results.detections, read_annotations(annotations_path), protocol, subset)
+    selection = results.external_data.get("selection")
+    if json_path is not None:
+        rule = {} if selection is None else {"selection": selection}
+        write_json(json_path, evaluation.to_json() | rule)
+    _print(evaluation, protocol, selection)
+
+
+def _print(evaluation: "Evaluation", protocol: "Protocol", selection: object) -> None:
+    console = _console()
+    _print_table(console, evaluation, protocol)
+    counts = (
+        f"{evaluation.videos:,} videos, {evaluation.segments:,} segments, "
+        f"{evaluation.predictions:,} predictions"
+    )
+    dropped = ", ".join(f"{count:,} ({why})" for why, count in evaluation.dropped.items())
+    subset = f", subset {evaluation.subset}" if evaluation.subset else ""
+    console.print(f"{evaluation.protocol}{subset}: {counts}; dropped: {dropped or 'none'}")
+    console.print(f"protocol: {protocol.summary}")
+    if selection is not None:
+        console.print(f"checkpoint: {selection}")
+    for note in evaluation.notes:
+        console.print(f"note: {note}")
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        # Piped output is as wide as its content: nobody wants a folded table in a file.
+        console.width = 200
+    return console
+
+
+def _print_table(console: "Console", evaluation: "Evaluation", protocol: "Protocol") -> None:
+    """A row per class and one for their mean; columns: the shown thresholds and the averages."""
+    from rich import box
+    from rich.table import Table
+
+    shown = [evaluation.tiou.index(threshold) for threshold in protocol.shown]
+    within = {
+        name: [i for i, tiou in enumerate(evaluation.tiou) if low <= tiou <= high]
+        for name, (low, high) in protocol.averages.items()
+    }
+    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, show_footer=True)
+    table.add_column("AP (%) at tIoU", footer="mAP", overflow="fold")
+    for index in shown:
+        footer = f"{100 * evaluation.mean_ap[index]:.2f}"
+        table.add_column(f"{evaluation.tiou[index]:g}", footer, justify="right", no_wrap=True)
+    for name, average in evaluation.averages.items():
+        table.add_column(name, f"{100 * average:.2f}", justify="right", no_wrap=True)
+    for label, values in evaluation.per_class.items():
+        cells = [values[index] for index in shown]
+        cells += [sum(values[i] for i in rows) / len(rows) for rows in within.values()]
+        table.add_row(_printable(label), *(f"{100 * cell:.2f}" for cell in cells))
+    console.print(table)
+
+
+def _printable(name: str) -> str:
+    """A name from a file, without what would steer the terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
