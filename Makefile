@@ -14,10 +14,12 @@ demo: .venv/setup-demo
 	$(PYTHON_IN_VENV) examples/demo.py
 
 test: .venv/setup-dev
-	$(PYTHON_IN_VENV) -m pytest $(ARGS)
+	$(PYTHON_IN_VENV) -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
 
 bench: .venv/setup-dev
-	$(PYTHON_IN_VENV) -m benchmarks
+	@for script in benchmarks/[!_]*.py; do \
+		echo "== $$script"; $(PYTHON_IN_VENV) "$$script" || exit 1; \
+	done
 
 clean:
 	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

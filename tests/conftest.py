@@ -4,6 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
@@ -28,6 +29,16 @@ os.environ.update(
 )
 for _name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "HF_HOME", "FORCE_COLOR"):
     os.environ.pop(_name, None)
+
+# A busy machine is slow, and the first call of a compiled function slower: neither is a fault.
+# Continuous integration tries the same examples each time: a commit then fails by its own doing.
+hypothesis.settings.register_profile(
+    "duetal",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize="CI" in os.environ,
+)
+hypothesis.settings.load_profile("duetal")
 
 
 @pytest.fixture(scope="session")
