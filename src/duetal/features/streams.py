@@ -154,6 +154,21 @@ class FeatureStream:
         return arrays
 
 
+def common_length(name: str, *streams: FeatureStream | None) -> int:
+    """T of a video, which all streams that there are have to agree on.
+
+    Raises:
+        DuetalError: unreadable, or streams of different T; names both files.
+    """
+    first, *others = (stream for stream in streams if stream is not None)
+    length = first.length(name)
+    for other in others:
+        if other.length(name) != length:
+            cause = f"T = {other.length(name)}, but {first.path(name)} has T = {length}"
+            raise DuetalError(cause, file=other.path(name), place=f"video {name!r}")
+    return length
+
+
 def copy_finite(array: FeatureArray, start: int, values: NDArray[np.float32]) -> None:
     """Fill `values` (rows, C) with the array's rows from `start` on, cast to float32.
 

@@ -1,0 +1,131 @@
+"""A dataset: features of both modalities, and what is known of the videos."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duetal.core.annotations import Annotations
+from duetal.core.errors import DuetalError
+from duetal.core.grid import TimeGrid
+from duetal.features.streams import FeatureStream, common_length
+
+
+@dataclass(frozen=True, eq=False)
+class WeakVideos:
+    """All that training may know: features, and which classes occur in each video.
+
+    No segment can be reached from here, nor anything derived from one.
+
+    Args:
+        source: the dataset, for messages.
+        names: N training videos.
+        classes: K class names.
+        labels: (N, K) whether the class occurs in the video.
+        cbp: features of the CBP branch.
+        vlp: features of the VLP branch; None in a dataset of one modality.
+        grid: the time grid of both.
+        text_encoder: the CLIP text encoder that goes with `vlp`: a folder or a hub name.
+        display_names: for each class, what the text encoder is told.
+    """
+
+    source: Path
+    names: tuple[str, ...]
+    classes: tuple[str, ...]
+    labels: NDArray[np.bool_]
+    cbp: FeatureStream
+    vlp: FeatureStream | None
+    grid: TimeGrid
+    text_encoder: str | None
+    display_names: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A dataset that has been opened: names and labels are in memory, features on disk.
+
+    Args:
+        source: the folder or file it was opened from.
+        annotations: of all videos, with the segments where they are known.
+        train_labels: the training videos (those that have features) and their labels.
+        evaluation: names of the videos to localize and evaluate on, those that have features.
+        missing: names of videos that would be trained or evaluated on, had they features.
+        cbp: features of the CBP branch.
+        vlp: features of the VLP branch; None in a dataset of one modality.
+        grid: the time grid of both.
+        text_encoder: the CLIP text encoder that goes with `vlp`: a folder or a hub name.
+        display_names: for each class, what the text encoder is told.
+    """
+
+    source: Path
+    annotations: Annotations
+    train_labels: Mapping[str, tuple[str, ...]]
+    evaluation: tuple[str, ...]
+    missing: tuple[str, ...]
+    cbp: FeatureStream
+    vlp: FeatureStream | None
+    grid: TimeGrid
+    text_encoder: str | None
+    display_names: Mapping[str, str]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of their indices."""
+        return self.annotations.classes
+
+    @property
+    def training(self) -> tuple[str, ...]:
+        """Names of the training videos."""
+        return tuple(self.train_labels)
+
+    def length(self, name: str) -> int:
+        """T, the number of snippets of a video in all streams.
+
+        Raises:
+            DuetalError: unreadable, or streams of different T; names both files.
+        """
+        return common_length(name, self.cbp, self.vlp)
+
+    def weak(self) -> WeakVideos:
+        """The training videos with their labels alone.
+
+        Raises:
+            DuetalError: no training video, a class without one, streams of different T.
+        """
+        if not self.train_labels:
+            raise DuetalError("no training video with labels and features", file=self.source)
+        for label in classes_without_video(self.classes, self.train_labels.values()):
+            raise DuetalError(f"class {label!r} has no training video", file=self.source)
+        index = {label: column for column, label in enumerate(self.classes)}
+        labels = np.zeros((len(self.train_labels), len(index)), dtype=np.bool_)
+        for row, (name, present) in enumerate(self.train_labels.items()):
+            self.length(name)
+            labels[row, [index[label] for label in present]] = True
+        return WeakVideos(
+            self.source,
+            self.training,
+            self.classes,
+            labels,
+            self.cbp,
+            self.vlp,
+            self.grid,
+            self.text_encoder,
+            self.display_names,
+        )
+
+
+def classes_without_video(
+    classes: Iterable[str], labels: Iterable[tuple[str, ...]]
+) -> tuple[str, ...]:
+    """The classes that no video of the given labels carries."""
+    seen = {label for present in labels for label in present}
+    return tuple(label for label in classes if label not in seen)
+
+
+def display_name(label: str) -> str:
+    """A class name as one would say it: "HighJump" and "HIGH_JUMP" become "high jump"."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", label).replace("_", " ")
+    return " ".join(words.split()).lower()

@@ -1,0 +1,203 @@
+"""Where the pieces of a dataset lie, in each layout that is read as it is distributed.
+
+Our own layout::
+
+    annotations.json          ActivityNet JSON; and/or a weak table *.tsv, *.csv for training
+    dataset.yaml              optional, names any piece that lies elsewhere
+    features/<id>.npy         one stream; or features/cbp/ and features/vlp/;
+                              or features/rgb/ and features/flow/ (joined), and features/clip/ (VLP)
+
+The BaS-Net layout has `features/{train,test}/{rgb,flow}/<id>.npy`, `gt.json` and perhaps
+`split_train.txt` and `split_test.txt`; the W-TALC pack `*-JOINTFeatures.npy` and
+`*-Annotations/`. They differ from ours in single pieces, so each piece is looked for by itself in
+every place it is known to lie.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from duetal.core.errors import DuetalError
+from duetal.core.grid import TimeGrid
+from duetal.datasets.description import Description, read_description
+from duetal.features.containers import CONTAINER_SUFFIXES
+from duetal.formats.wtalc import is_wtalc
+
+_YAML_SUFFIXES = (".yaml", ".yml")
+_WEAK_TABLES = ("weak_train.tsv", "weak_train.csv", "train_labels.tsv", "train_labels.csv")
+_SPLITS = ("train", "training", "val", "validation", "test", "testing")
+
+
+@dataclass(frozen=True, slots=True)
+class PartPlaces:
+    """Where the files of one part of a stream lie: several places hold different videos."""
+
+    title: str
+    places: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """The pieces of a dataset; none has been read.
+
+    Args:
+        source: what the user named.
+        cbp: the parts of the CBP stream, in the order of their channels.
+        vlp: the parts of the VLP stream; none in a dataset of one modality.
+        annotations: the annotation, where there is one.
+        train_labels: the weak labels of the training videos, where they are a piece of their own.
+        train_list: names of the training videos, one a line.
+        test_list: names of the evaluated videos, one a line.
+        pack_names: the .npy that names the videos of a W-TALC pack.
+        text_encoder: an absolute folder, or a name on the hub.
+        grid: the time grid of the features.
+        display_names: by class.
+        classes: their order, where it is given.
+    """
+
+    source: Path
+    cbp: tuple[PartPlaces, ...]
+    vlp: tuple[PartPlaces, ...] = ()
+    annotations: Path | None = None
+    train_labels: Path | None = None
+    train_list: Path | None = None
+    test_list: Path | None = None
+    pack_names: Path | None = None
+    text_encoder: str | None = None
+    grid: TimeGrid = TimeGrid()
+    display_names: Mapping[str, str] = field(default_factory=dict)
+    classes: tuple[str, ...] | None = None
+
+
+def find_pieces(path: Path) -> Pieces:
+    """Find the pieces of the dataset at a folder or a YAML file.
+
+    Raises:
+        DuetalError: nothing there, no features, or several files where one is looked for.
+        UsageError: a bad `dataset.yaml`.
+    """
+    if path.is_dir():
+        folder = path
+        descriptions = [folder / f"dataset{suffix}" for suffix in _YAML_SUFFIXES]
+        yaml_file = next((file for file in descriptions if file.is_file()), None)
+    elif path.suffix in _YAML_SUFFIXES and path.exists():
+        folder, yaml_file = path.parent, path
+    elif path.exists():
+        raise DuetalError("a dataset is a folder or a .yaml file", file=path)
+    else:
+        raise DuetalError("no such file or folder", file=path)
+    description = Description() if yaml_file is None else read_description(yaml_file)
+
+    annotations = _named(folder, description.annotations) or _find_annotations(folder)
+    train_labels = _named(folder, description.train_labels) or _find_weak_table(folder)
+    return Pieces(
+        source=path,
+        cbp=_named_parts("cbp", folder, description.cbp) or _find_cbp(folder),
+        vlp=_named_parts("vlp", folder, description.vlp) or _find_vlp(folder),
+        annotations=annotations,
+        train_labels=None if train_labels == annotations else train_labels,
+        train_list=_existing(folder / "split_train.txt"),
+        test_list=_existing(folder / "split_test.txt"),
+        pack_names=None if annotations is None else _existing(annotations / "videoname.npy"),
+        text_encoder=_text_encoder(folder, description.text_encoder, yaml_file),
+        grid=description.grid.grid(),
+        display_names=description.display_names,
+        classes=None if description.classes is None else tuple(description.classes),
+    )
+
+
+def _existing(path: Path) -> Path | None:
+    return path if path.exists() else None
+
+
+def _named(folder: Path, name: str | None) -> Path | None:
+    return None if name is None else folder / name
+
+
+def _named_parts(title: str, folder: Path, names: str | list[str] | None) -> tuple[PartPlaces, ...]:
+    if isinstance(names, list):
+        return tuple(PartPlaces(Path(name).name, (folder / name,)) for name in names)
+    return () if names is None else (PartPlaces(title, (folder / names,)),)
+
+
+def _only(files: Sequence[Path], folder: Path, key: str) -> Path | None:
+    """The only file of a kind; several need a word from the user."""
+    if len(files) > 1:
+        names = ", ".join(file.name for file in files[:4])
+        cause = f"which of {names} is it? Name one in dataset.yaml ({key}: …)"
+        raise DuetalError(cause, file=folder)
+    return files[0] if files else None
+
+
+def _find_annotations(folder: Path) -> Path | None:
+    for name in ("annotations.json", "gt.json"):
+        if (folder / name).is_file():
+            return folder / name
+    if is_wtalc(folder):
+        return folder
+    folders = [f for f in sorted(folder.glob("*-Annotations")) if f.is_dir()]
+    if folders:
+        return _only(folders, folder, "annotations")
+    return _only(sorted(folder.glob("*.json")), folder, "annotations")
+
+
+def _find_weak_table(folder: Path) -> Path | None:
+    for name in _WEAK_TABLES:
+        if (folder / name).is_file():
+            return folder / name
+    tables = sorted([*folder.glob("*.tsv"), *folder.glob("*.csv")])
+    return _only(tables, folder, "train_labels")
+
+
+def _feature_roots(folder: Path) -> tuple[Path, ...]:
+    """The folder of the features, or its folders of the splits (BaS-Net)."""
+    root = folder / "features"
+    return tuple(root / split for split in _SPLITS if (root / split).is_dir()) or (root,)
+
+
+def _places(roots: Sequence[Path], name: str) -> tuple[Path, ...]:
+    """Where the part `name` lies under the roots: a folder, or one file for all videos."""
+    candidates = [
+        root / f"{name}{suffix}" for root in roots for suffix in ("", *sorted(CONTAINER_SUFFIXES))
+    ]
+    return tuple(path for path in candidates if path.exists())
+
+
+def _find_cbp(folder: Path) -> tuple[PartPlaces, ...]:
+    pack = _only(sorted(folder.glob("*-JOINTFeatures.npy")), folder, "cbp")
+    if pack is not None:
+        return (PartPlaces("cbp", (pack,)),)
+    roots = _feature_roots(folder)
+    whole = _places(roots, "cbp")
+    if whole:
+        return (PartPlaces("cbp", whole),)
+    rgb, flow = _places(roots, "rgb"), _places(roots, "flow")
+    if rgb and flow:
+        return (PartPlaces("rgb", rgb), PartPlaces("flow", flow))
+    if rgb or flow:
+        there, missing = ("rgb", "flow") if rgb else ("flow", "rgb")
+        cause = f"{there} features without {missing}; to use them alone, name them in dataset.yaml"
+        raise DuetalError(cause, file=(rgb or flow)[0])
+    joint = tuple(root for root in roots if root.is_dir()) or _places([folder], "features")
+    if not joint:
+        cause = "no features: neither a folder features/ nor a *-JOINTFeatures.npy"
+        raise DuetalError(cause, file=folder)
+    return (PartPlaces("cbp", joint),)
+
+
+def _find_vlp(folder: Path) -> tuple[PartPlaces, ...]:
+    roots = _feature_roots(folder)
+    places = _places(roots, "vlp") or _places(roots, "clip")
+    return (PartPlaces("vlp", places),) if places else ()
+
+
+def _text_encoder(folder: Path, name: str | None, yaml_file: Path | None) -> str | None:
+    """A folder beside the YAML file or, where there is none of that name, a hub name."""
+    if name is None:
+        return None
+    if (folder / name).is_dir():
+        return str((folder / name).absolute())
+    # A hub name is "model" or "owner/model"; what starts like a path was meant as one.
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise DuetalError(f"no such folder: {name}", file=yaml_file, place="text_encoder")
+    return name

@@ -1,0 +1,225 @@
+"""Opening a dataset: its pieces read, brought together, and found to fit.
+
+Every step takes a report for the problems it can go on after. `open_dataset` raises the first
+fatal one; `duetal check` goes through the same steps and collects them all.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from duetal.core.annotations import Annotations, VideoAnnotation
+from duetal.core.errors import DuetalError, unknown
+from duetal.datasets.dataset import Dataset, display_name
+from duetal.datasets.layouts import PartPlaces, Pieces, find_pieces
+from duetal.datasets.problems import Problem, Report, raise_fatal
+from duetal.features.streams import FeaturePart, FeatureStream, check_name, open_part
+from duetal.formats import read_annotations
+from duetal.formats.pickled_arrays import as_text, load_object_array
+from duetal.formats.thumos14 import read_lines
+
+
+def open_dataset(path: Path) -> Dataset:
+    """Open the dataset at a folder or a YAML file; see `duetal.datasets.layouts` for the layouts.
+
+    Features are not read, and of each feature file not even the header: that costs seconds for
+    large datasets, and whoever reads a video finds out in time. `duetal check` reads all.
+
+    Raises:
+        DuetalError: a piece is missing or malformed, a label is outside the class list, a video
+            is listed twice or is both trained and evaluated on, a name would leave the folder,
+            or there is no video with features.
+        UsageError: a bad `dataset.yaml`.
+    """
+    pieces = find_pieces(path)
+    known = read_knowledge(pieces, raise_fatal)
+    cbp = open_stream("cbp", pieces.cbp, pieces, raise_fatal)
+    vlp = open_stream("vlp", pieces.vlp, pieces, raise_fatal) if pieces.vlp else None
+    assert cbp is not None, "raise_fatal has raised"
+    if pieces.annotations is None and pieces.train_labels is None:
+        known = unlabelled(cbp.names(), known)
+    there = set(cbp.names()) if vlp is None else set(cbp.names()) & set(vlp.names())
+    wanted = (*known.train_labels, *known.evaluation)
+    if not there.intersection(wanted):
+        raise DuetalError(_empty(wanted, cbp.names()), file=pieces.source)
+    return Dataset(
+        source=pieces.source,
+        annotations=known.annotations,
+        train_labels={n: labels for n, labels in known.train_labels.items() if n in there},
+        evaluation=tuple(name for name in known.evaluation if name in there),
+        missing=tuple(name for name in wanted if name not in there),
+        cbp=cbp,
+        vlp=vlp,
+        grid=pieces.grid,
+        text_encoder=pieces.text_encoder,
+        display_names={label: display_name(label) for label in known.annotations.classes}
+        | dict(pieces.display_names),
+    )
+
+
+def _empty(wanted: Sequence[str], found: Sequence[str]) -> str:
+    if not wanted:
+        return "empty dataset: the annotation names no video to train or to evaluate on"
+    return (
+        f"empty dataset: none of its {len(wanted)} videos has features; "
+        f"the annotation has {wanted[0]!r}, the features {found[0]!r}"
+    )
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What a dataset says of its videos, whether they have features or not.
+
+    Args:
+        annotations: of all videos; `classes` is the dataset's class list.
+        train_labels: the labels of each video to train on.
+        evaluation: the videos to evaluate on.
+    """
+
+    annotations: Annotations
+    train_labels: Mapping[str, tuple[str, ...]]
+    evaluation: tuple[str, ...]
+
+
+def read_knowledge(pieces: Pieces, report: Report) -> Knowledge:
+    """Read annotation, weak labels and split lists, and bring them together."""
+    strong = _read(pieces.annotations, report)
+    weak = _read(pieces.train_labels, report)
+    classes = pieces.classes or strong.classes or weak.classes
+    strong, weak = (_within_classes(known, classes, report) for known in (strong, weak))
+    training, evaluation = _split(pieces, strong, weak, report)
+    labelled = strong if pieces.train_labels is None else weak
+    train_labels = {name: labelled.videos[name].labels for name in training}
+    for name, labels in train_labels.items():
+        place = f"video {name!r}"
+        if not labels:
+            report(Problem.warning("has no label; not trained on", labelled.source, place))
+        elif name in evaluation:
+            cause = "is both to be trained on and to be evaluated on"
+            report(Problem.fatal(DuetalError(cause, file=labelled.source, place=place)))
+    for label in pieces.display_names:
+        if label not in classes:
+            cause = f"display_names: {unknown('class', label, classes)}"
+            report(Problem.fatal(DuetalError(cause, file=pieces.source)))
+    videos = dict(weak.videos) | dict(strong.videos)
+    source = strong.source or weak.source
+    return Knowledge(
+        Annotations(videos, classes, source, (*strong.notes, *weak.notes)),
+        {name: labels for name, labels in train_labels.items() if labels},
+        evaluation,
+    )
+
+
+def unlabelled(names: Sequence[str], known: Knowledge) -> Knowledge:
+    """The knowledge of a dataset that is features alone: every video can be localized."""
+    videos = {name: VideoAnnotation(name) for name in names}
+    return Knowledge(Annotations(videos, known.annotations.classes), {}, tuple(names))
+
+
+@contextmanager
+def going_on(report: Report) -> Iterator[None]:
+    """Report a DuetalError as a fatal problem instead of letting it end everything."""
+    try:
+        yield
+    except DuetalError as error:
+        report(Problem.fatal(error))
+
+
+def _read(path: Path | None, report: Report) -> Annotations:
+    """Read an annotation, without the videos whose names can't be used."""
+    annotations = Annotations({}, (), path)
+    if path is None:
+        return annotations
+    with going_on(report):
+        annotations = read_annotations(path)
+    for note in annotations.notes:
+        report(Problem.warning(note, path))
+    usable = []
+    for name in annotations.videos:
+        with going_on(report):
+            check_name(name, path)
+            usable.append(name)
+    return annotations.select(usable)
+
+
+def _split(
+    pieces: Pieces, strong: Annotations, weak: Annotations, report: Report
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Which videos to train on and which to evaluate on."""
+    training, evaluation = strong.training_names(), strong.evaluation_names()
+    if not any(video.subset for video in strong):
+        # A source that knows no subsets: weak labels mark the training videos, where there are any.
+        training = tuple(name for name in strong.videos if not weak.videos)
+        evaluation = tuple(
+            name for name in strong.videos if weak.videos and name not in weak.videos
+        )
+    if pieces.train_list is not None:
+        training = _listed(pieces.train_list, strong, report)
+    if pieces.test_list is not None:
+        evaluation = _listed(pieces.test_list, strong, report)
+    if pieces.train_labels is not None:
+        training = tuple(weak.videos)
+    return training, evaluation
+
+
+def _listed(path: Path, annotations: Annotations, report: Report) -> tuple[str, ...]:
+    """The names in a split list, one a line, that are annotated; each once."""
+    names: dict[str, None] = {}
+    lines: list[str] = []
+    with going_on(report):
+        lines = read_lines(path)
+    for number, line in enumerate(lines, start=1):
+        name = line.strip()
+        cause = None
+        if name in names:
+            cause = f"{name!r} is listed twice"
+        elif name and name not in annotations.videos:
+            cause = f"{name!r} is not annotated"
+        elif name:
+            names[name] = None
+        if cause is not None:
+            report(Problem.fatal(DuetalError(cause, file=path, place=f"line {number}")))
+    return tuple(names)
+
+
+def _within_classes(
+    annotations: Annotations, classes: tuple[str, ...], report: Report
+) -> Annotations:
+    """The annotations without labels outside the class list, each of which is reported."""
+    videos: dict[str, VideoAnnotation] = {}
+    for video in annotations:
+        for label in set(video.labels).difference(classes):
+            cause = f"label {label!r} is not in the class list"
+            place = f"video {video.name!r}"
+            report(Problem.fatal(DuetalError(cause, file=annotations.source, place=place)))
+        labels = tuple(label for label in video.labels if label in classes)
+        videos[video.name] = replace(video, labels=labels)
+    return Annotations(videos, classes, annotations.source, annotations.notes)
+
+
+def open_stream(
+    title: str, parts: Sequence[PartPlaces], pieces: Pieces, report: Report
+) -> FeatureStream | None:
+    """Open a stream: find its files and their names. None when a part could not be opened."""
+    opened: list[FeaturePart] = []
+    names = None
+    with going_on(report):
+        names = _pack_names(pieces.pack_names)
+    for part in parts:
+        with going_on(report):
+            opened.append(
+                open_part(
+                    part.title, part.places, names, lambda error: report(Problem.fatal(error))
+                )
+            )
+    return FeatureStream(title, opened) if len(opened) == len(parts) else None
+
+
+def _pack_names(path: Path | None) -> list[str] | None:
+    if path is None:
+        return None
+    try:
+        return [as_text(name) for name in load_object_array(path)]
+    except (TypeError, ValueError) as error:
+        raise DuetalError(str(error), file=path) from error
