@@ -48,19 +48,23 @@ def soft_nms(
         DuetalError: a value not finite, an end before its start, columns of different lengths.
     """
     check_nms_settings(method, sigma, iou_threshold, min_score, max_kept)
-    columns = [np.asarray(column, dtype=np.float64) for column in (start, end, score)]
-    _check_intervals(*columns)
-    index = np.flatnonzero(columns[2] >= min_score)
+    starts = np.asarray(start, dtype=np.float64)
+    ends = np.asarray(end, dtype=np.float64)
+    scores = np.asarray(score, dtype=np.float64)
+    _check_intervals(starts, ends, scores)
+    index = np.flatnonzero(scores >= min_score)
     if not len(index):
         return index, np.empty(0)
-    order, first = _groups(columns[0][index], columns[1][index])
+    order, first = _groups(starts[index], ends[index])
     index = index[order]
 
     # Compiling, or loading what was compiled, takes a moment: only those who suppress pay for it.
     from duetal.localization import soft_nms_kernel as kernel
 
     return kernel.suppress(
-        *(column[index] for column in columns),
+        starts[index],
+        ends[index],
+        scores[index],
         index,
         first,
         get_args(NmsMethod).index(method),

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numba
 import numpy as np
@@ -16,10 +16,9 @@ GAUSSIAN, LINEAR, HARD = 0, 1, 2
 def compiled(function: Function) -> Function:
     """Compile with numba, cached on disk where any of numba's cache folders can be written."""
     try:
-        result: Function = numba.njit(cache=True, error_model="numpy")(function)
+        return cast(Function, numba.njit(cache=True, error_model="numpy")(function))
     except RuntimeError:  # no writable folder: compile anew in each process
-        result = numba.njit(error_model="numpy")(function)
-    return result
+        return cast(Function, numba.njit(error_model="numpy")(function))
 
 
 @compiled
@@ -193,7 +192,7 @@ def suppress(
             low, high, shortest, longest = extents[g]
             if (
                 best[g] >= 0
-                and score[best[g]] > 0.0  # zeros can't fall further; min_score 0 keeps them
+                and (score[best[g]] > 0.0 or method == HARD)  # a zero can't decay further
                 and min(kept_end, high) > max(kept_start, low)
                 and min(length, longest) >= ratio * max(length, shortest)
             ):
