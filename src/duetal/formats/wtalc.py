@@ -27,7 +27,7 @@ def read_annotations(folder: Path) -> Annotations:
     """Read the pack's annotation folder.
 
     A video's `labels` are those of `labels_all.npy`, which the field trains on, and not always
-    those of its segments (28 of THUMOS14's 412 videos differ, 8 of them training videos; a note
+    those of its segments (27 of THUMOS14's 412 videos differ, 8 of them training videos; a note
     says so). Where `labels_all.npy` is missing or has none for a video, its segments' classes
     serve. Classes are in the order of `classlist.npy`.
 
