@@ -32,7 +32,7 @@ class Description(_Strict):
     What is left out is looked for beside the file, as if there were no file.
     """
 
-    #: Features of the CBP branch: a folder, a file, or several to join ([RGB, flow], in this order).
+    #: Features of the CBP branch: a folder, a file, or several to join (RGB, flow).
     cbp: str | list[str] | None = None
     #: Features of the VLP branch, likewise.
     vlp: str | list[str] | None = None

@@ -64,7 +64,7 @@ class Pieces:
     test_list: Path | None = None
     pack_names: Path | None = None
     text_encoder: str | None = None
-    grid: TimeGrid = TimeGrid()
+    grid: TimeGrid = field(default_factory=TimeGrid)
     display_names: Mapping[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] | None = None
 

@@ -4,8 +4,7 @@ Every step takes a report for the problems it can go on after. `open_dataset` ra
 fatal one; `duetal check` goes through the same steps and collects them all.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from duetal.core.annotations import Annotations, VideoAnnotation
 from duetal.core.errors import DuetalError, unknown
 from duetal.datasets.dataset import Dataset, display_name
 from duetal.datasets.layouts import PartPlaces, Pieces, find_pieces
-from duetal.datasets.problems import Problem, Report, raise_fatal
+from duetal.datasets.problems import Problem, Report, going_on, raise_fatal
 from duetal.features.streams import FeaturePart, FeatureStream, check_name, open_part
 from duetal.formats import read_annotations
 from duetal.formats.pickled_arrays import as_text, load_object_array
@@ -117,15 +116,6 @@ def unlabelled(names: Sequence[str], known: Knowledge) -> Knowledge:
     return Knowledge(Annotations(videos, known.annotations.classes), {}, tuple(names))
 
 
-@contextmanager
-def going_on(report: Report) -> Iterator[None]:
-    """Report a DuetalError as a fatal problem instead of letting it end everything."""
-    try:
-        yield
-    except DuetalError as error:
-        report(Problem.fatal(error))
-
-
 def _read(path: Path | None, report: Report) -> Annotations:
     """Read an annotation, without the videos whose names can't be used."""
     annotations = Annotations({}, (), path)
@@ -149,11 +139,10 @@ def _split(
     """Which videos to train on and which to evaluate on."""
     training, evaluation = strong.training_names(), strong.evaluation_names()
     if not any(video.subset for video in strong):
-        # A source that knows no subsets: weak labels mark the training videos, where there are any.
-        training = tuple(name for name in strong.videos if not weak.videos)
-        evaluation = tuple(
-            name for name in strong.videos if weak.videos and name not in weak.videos
-        )
+        # The source knows no subsets: the weak table marks the training videos, or all train.
+        training = tuple(strong.videos)
+        if pieces.train_labels is not None:
+            evaluation = tuple(name for name in strong.videos if name not in weak.videos)
     if pieces.train_list is not None:
         training = _listed(pieces.train_list, strong, report)
     if pieces.test_list is not None:

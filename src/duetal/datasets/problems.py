@@ -1,7 +1,8 @@
 """What can be wrong with a dataset, as a value: `duetal check` lists them, opening raises them."""
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,3 +59,12 @@ def raise_fatal(problem: Problem) -> None:
     """The report of those who only want a dataset that can be used."""
     if problem.severity is Severity.FATAL:
         raise problem.error()
+
+
+@contextmanager
+def going_on(report: Report) -> Iterator[None]:
+    """Report a DuetalError as a fatal problem instead of letting it end everything."""
+    try:
+        yield
+    except DuetalError as error:
+        report(Problem.fatal(error))

@@ -1,0 +1,140 @@
+"""The checks that read features: there, readable, finite, of one C, and as long as the video."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from duetal.core.annotations import Annotations
+from duetal.core.errors import DuetalError
+from duetal.core.grid import TimeGrid
+from duetal.datasets.problems import Problem, Report, going_on
+from duetal.features.arrays import FeatureArray
+from duetal.features.streams import FeaturePart
+
+#: How far T may be from what the duration says: snippets, and share of T; the larger one counts.
+#: Extractors drop or pad the last window, and durations are rounded: two snippets mean nothing.
+SLIGHTLY_OFF = (2, 0.02)
+#: Beyond this the features are of another grid (made at 30 frames per second instead of 25, T is
+#: 20 % off) or of another video, and every segment would be misplaced.
+WILDLY_OFF = (8, 0.1)
+
+#: Values in memory at once while an array is searched for NaN: 16 MB as float32.
+_CHUNK_VALUES = 4_000_000
+
+#: Wraps a sequence of names that is worked through, to show progress.
+Track = Callable[[Sequence[str]], Iterable[str]]
+
+
+def check_features(
+    parts: Sequence[FeaturePart], names: Sequence[str], track: Track, report: Report
+) -> dict[str, int]:
+    """Read all features of the named videos, a chunk at a time.
+
+    Returns:
+        T of each video whose features are there and can be opened in every part.
+    """
+    widths = [_usual_width(part, names) for part in parts]
+    lengths: dict[str, int] = {}
+    for name in track(names):
+        arrays: list[FeatureArray] = []
+        for part, width in zip(parts, widths, strict=True):
+            with going_on(report):
+                array = part.open(name)
+                arrays.append(array)
+                if array.header.width != width:
+                    cause = f"C = {array.header.width}, but most {part.title} features have {width}"
+                    report(Problem.fatal(DuetalError(cause, file=array.path, place=array.place)))
+                _check_values(array)
+        for array in arrays[1:]:
+            if array.header.length != arrays[0].header.length:
+                cause = (
+                    f"T = {array.header.length}, but {arrays[0].path} "
+                    f"has T = {arrays[0].header.length}"
+                )
+                place = f"video {name!r}"
+                report(Problem.fatal(DuetalError(cause, file=array.path, place=place)))
+        if arrays and len(arrays) == len(parts):
+            lengths[name] = arrays[0].header.length
+    return lengths
+
+
+def _usual_width(part: FeaturePart, names: Iterable[str]) -> int:
+    """C of most of the videos; 0 when none can be opened."""
+    widths: Counter[int] = Counter()
+    for name in names:
+        # What can't be opened is reported when its values are read.
+        with going_on(lambda problem: None):
+            widths[part.open(name).header.width] += 1
+    return widths.most_common(1)[0][0] if widths else 0
+
+
+def _check_values(array: FeatureArray) -> None:
+    """Search an array for values that are not finite in float32.
+
+    Raises:
+        DuetalError: unreadable, or how many snippets are affected and which is the first.
+    """
+    length, width = array.header.length, array.header.width
+    step = max(1, _CHUNK_VALUES // width)
+    affected = 0
+    first = None
+    for start in range(0, length, step):
+        with np.errstate(over="ignore"):
+            values = array.rows(start, min(start + step, length)).astype(np.float32)
+        bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+        affected += len(bad)
+        if first is None and len(bad):
+            first = start + int(bad[0])
+    if first is not None:
+        cause = f"NaN or infinity in {affected} of {length} snippets"
+        place = f"snippet {first}"
+        place = place if array.place is None else f"{array.place}, {place}"
+        raise DuetalError(cause, file=array.path, place=place)
+
+
+def check_durations(
+    annotations: Annotations,
+    part: FeaturePart,
+    lengths: dict[str, int],
+    grid: TimeGrid,
+    report: Report,
+) -> None:
+    """Compare T with the annotated durations, where there are any."""
+    for name, length in lengths.items():
+        video = annotations.videos.get(name)
+        if video is None or video.duration is None:
+            continue
+        place = f"video {name!r}"
+        if not 0 < video.duration < float("inf"):
+            cause = f"a duration of {video.duration} s"
+            report(Problem.fatal(DuetalError(cause, file=annotations.source, place=place)))
+            continue
+        expected = grid.length(video.duration)
+        off = abs(length - expected)
+        cause = (
+            f"T = {length}, but {video.duration:g} s at {grid.fps:g} frames per second, stride "
+            f"{grid.stride} and window {grid.window} make {expected}"
+        )
+        path = part.open(name).path
+        if off > _allowed(WILDLY_OFF, expected):
+            report(Problem.fatal(DuetalError(cause, file=path, place=place)))
+        elif off > _allowed(SLIGHTLY_OFF, expected):
+            report(Problem.warning(cause, path, place))
+
+
+def _allowed(tolerance: tuple[int, float], expected: int) -> float:
+    snippets, share = tolerance
+    return max(snippets, share * expected)
+
+
+def check_strays(parts: Sequence[FeaturePart], annotations: Annotations, report: Report) -> None:
+    """Warn of features that belong to no annotated video."""
+    for part in parts:
+        strays = [name for name in part.entries if name not in annotations.videos]
+        if strays:
+            cause = (
+                f"{part.title} features of {len(strays)} videos that are not annotated, "
+                f"{strays[0]!r} the first"
+            )
+            report(Problem.warning(cause, part.place))
