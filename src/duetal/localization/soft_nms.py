@@ -47,7 +47,7 @@ def soft_nms(
         UsageError: a setting out of its range.
         DuetalError: a value not finite, an end before its start, columns of different lengths.
     """
-    check_nms_settings(method, sigma, iou_threshold, min_score, max_kept)
+    _check_settings(method, sigma, iou_threshold, min_score, max_kept)
     starts = np.asarray(start, dtype=np.float64)
     ends = np.asarray(end, dtype=np.float64)
     scores = np.asarray(score, dtype=np.float64)
@@ -75,7 +75,7 @@ def soft_nms(
     )
 
 
-def check_nms_settings(
+def _check_settings(
     method: str, sigma: float, iou_threshold: float, min_score: float, max_kept: int | None
 ) -> None:
     """Check the settings of `soft_nms`.

@@ -1,0 +1,226 @@
+"""From the probabilities of one video's snippets to its detections (the paper's inference).
+
+Classes are chosen by their video-level probability; a class's score curve is cut at several
+thresholds, consecutive snippets above one make a proposal, proposals are scored, and soft-NMS
+removes what is redundant.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duetal.core.detections import Detections
+from duetal.core.errors import DuetalError
+from duetal.core.grid import TimeGrid
+from duetal.localization.probabilities import check_probabilities
+from duetal.localization.settings import LocalizationSettings
+from duetal.localization.soft_nms import soft_nms
+
+#: A curve that varies less is flat: stretching it to 0..1 would make proposals of rounding errors.
+FLAT = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class VideoDetections:
+    """Detections of one video, by falling score.
+
+    Args:
+        label: (N,) class indices.
+        start: (N,) seconds.
+        end: (N,) seconds.
+        score: (N,) confidence.
+    """
+
+    label: NDArray[np.int64]
+    start: NDArray[np.float64]
+    end: NDArray[np.float64]
+    score: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+
+def localize_video(
+    probabilities: NDArray[np.floating],
+    video_probabilities: NDArray[np.floating],
+    grid: TimeGrid,
+    settings: LocalizationSettings,
+    *,
+    duration: float | None = None,
+    name: str | None = None,
+) -> VideoDetections:
+    """Find the actions in one video.
+
+    Args:
+        probabilities: (T, K) probability of each class at each snippet; T may be 0.
+        video_probabilities: (K,) probability that the class occurs in the video.
+        grid: when the snippets are.
+        settings: thresholds, scoring and soft-NMS.
+        duration: seconds, where known; nothing found lasts longer.
+        name: the video, for error messages.
+
+    Raises:
+        DuetalError: shapes that don't fit, a value that is no probability, a duration not above 0;
+            names the video.
+    """
+    check_probabilities(probabilities, video_probabilities, name)
+    if duration is not None and not duration > 0:
+        raise DuetalError(f"a duration of {duration} seconds", place=f"video {name!r}")
+    found = []
+    for label in select_classes(video_probabilities, settings.class_threshold):
+        weight = float(video_probabilities[label]) if settings.scale_by_video_probability else 1.0
+        curve = np.ascontiguousarray(probabilities[:, label], dtype=np.float64)
+        start, end, score = _localize_class(curve, weight, grid, settings, duration)
+        found.append((np.full(len(score), label), start, end, score))
+    if not found:
+        return VideoDetections(np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0))
+    labels, starts, ends, scores = (np.concatenate(column) for column in zip(*found, strict=True))
+    order = np.argsort(-scores, kind="stable")
+    return VideoDetections(labels[order], starts[order], ends[order], scores[order])
+
+
+def assemble(
+    results: Iterable[VideoDetections], videos: Sequence[str], classes: Sequence[str]
+) -> Detections:
+    """Put the detections of many videos into one table, video after video.
+
+    Args:
+        results: one per video, in the order of `videos`.
+        videos: names.
+        classes: names, by class index.
+    """
+    parts = list(results)
+    sizes = [len(part) for part, _ in zip(parts, videos, strict=True)]
+    return Detections(
+        tuple(videos),
+        tuple(classes),
+        np.repeat(np.arange(len(sizes)), sizes),
+        np.concatenate([np.empty(0, np.int64), *(part.label for part in parts)]),
+        np.concatenate([np.empty(0), *(part.start for part in parts)]),
+        np.concatenate([np.empty(0), *(part.end for part in parts)]),
+        np.concatenate([np.empty(0), *(part.score for part in parts)]),
+    )
+
+
+def select_classes(
+    video_probabilities: NDArray[np.floating], threshold: float
+) -> NDArray[np.int64]:
+    """Indices of the classes whose probability is above the threshold, else of the best one."""
+    chosen = np.flatnonzero(video_probabilities > threshold)
+    if not len(chosen) and len(video_probabilities):
+        chosen = np.array([np.argmax(video_probabilities)])
+    return chosen
+
+
+def stretch(curve: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Min-max normalise a (T,) curve to 0..1; a flat one becomes 1 everywhere.
+
+    The class of a flat curve is in the video and nothing says where: the whole video is the answer.
+    """
+    low, high = curve.min(), curve.max()
+    if high - low < FLAT:
+        return np.ones_like(curve)
+    return np.asarray((curve - low) / (high - low))
+
+
+def find_intervals(
+    curve: NDArray[np.float64], thresholds: Sequence[float]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Runs of consecutive snippets above each threshold, each distinct run once.
+
+    Args:
+        curve: (T,) scores.
+        thresholds: (L,)
+
+    Returns:
+        (N,) first snippets and (N,) one past the last ones, sorted.
+    """
+    # One row per threshold, with a snippet below it on both sides: each row's changes come in
+    # pairs, and the changes of all rows can be read off in one go.
+    width = len(curve) + 2
+    above = np.zeros((len(thresholds), width), dtype=np.bool_)
+    above[:, 1:-1] = curve > np.asarray(thresholds)[:, None]
+    flat = above.ravel()
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) % width
+    runs = np.unique(changes[0::2] * width + changes[1::2])
+    return runs // width, runs % width
+
+
+def highest_inside(
+    curve: NDArray[np.float64], first: NDArray[np.int64], stop: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Maximum of a (T,) curve over each of (N,) non-empty intervals `[first, stop)`."""
+    bounds = np.column_stack([first, stop]).ravel()
+    # reduceat takes no bound past the end, and where there is none returns a maximum of nothing.
+    padded = np.append(curve, -np.inf)
+    return np.asarray(np.maximum.reduceat(padded, bounds)[0::2]) if len(bounds) else np.empty(0)
+
+
+def outer_inner_contrast(
+    curve: NDArray[np.float64],
+    first: NDArray[np.int64],
+    stop: NDArray[np.int64],
+    margin: float,
+) -> NDArray[np.float64]:
+    """Mean inside each interval less the mean in its margins (Shou et al., AutoLoc, ECCV 2018).
+
+    Args:
+        curve: (T,) scores.
+        first: (N,) first snippets.
+        stop: (N,) one past the last ones, each above its first.
+        margin: width of each of the two margins as a part of the interval's length, rounded up to
+            whole snippets. Margins end at the video's ends; the mean of no snippet counts as 0.
+
+    Returns:
+        (N,) in -1..1 for a curve in 0..1.
+    """
+    total = np.concatenate([[0.0], np.cumsum(curve)])
+    length = stop - first
+    width = np.ceil(margin * length).astype(np.int64)
+    outer_first = np.maximum(first - width, 0)
+    outer_stop = np.minimum(stop + width, len(curve))
+    inner = total[stop] - total[first]
+    outer = total[outer_stop] - total[outer_first] - inner
+    outer_length = (outer_stop - outer_first) - length
+    return np.asarray(inner / length - outer / np.maximum(outer_length, 1))
+
+
+def _localize_class(
+    curve: NDArray[np.float64],
+    weight: float,
+    grid: TimeGrid,
+    settings: LocalizationSettings,
+    duration: float | None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Start, end and score of what is found of one class."""
+    if not len(curve):
+        return np.empty(0), np.empty(0), np.empty(0)
+    shape = stretch(curve) if settings.min_max else curve
+    first, stop = find_intervals(shape, settings.thresholds)
+    if settings.scoring == "max":
+        score = highest_inside(curve, first, stop)
+    else:
+        contrast = outer_inner_contrast(curve, first, stop, settings.margin)
+        score = contrast
+        if settings.scoring == "max_then_contrast":
+            # soft-NMS keeps the earlier of equal scores first.
+            order = np.argsort(-contrast, kind="stable")
+            first, stop = first[order], stop[order]
+            score = highest_inside(curve, first, stop)
+    start, end = grid.start(first), grid.start(stop)
+    if duration is not None:
+        begun = start < duration
+        start, end, score = start[begun], np.minimum(end[begun], duration), score[begun]
+    kept, score = soft_nms(
+        start,
+        end,
+        score * weight,
+        method=settings.nms_method,
+        sigma=settings.nms_sigma,
+        iou_threshold=settings.nms_iou_threshold,
+        min_score=settings.min_score,
+        max_kept=settings.max_per_class,
+    )
+    return start[kept], end[kept], score
