@@ -1,8 +1,9 @@
 """The errors a user is meant to read: one line that names the file, the place and the cause."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NoReturn
 
 
 class DuetalError(Exception):
@@ -31,6 +32,15 @@ class UsageError(DuetalError):
     """The command or the configuration was called wrongly: an unknown key, an impossible value."""
 
     exit_code = 2
+
+
+#: Takes an error after which reading can go on, without the thing at fault.
+Report = Callable[[DuetalError], object]
+
+
+def raise_error(error: DuetalError) -> NoReturn:
+    """The report of those who want no more than the first error."""
+    raise error
 
 
 def unknown(what: str, name: str, valid: Iterable[str]) -> str:

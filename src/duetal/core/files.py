@@ -3,12 +3,13 @@
 import json
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from duetal.core.errors import DuetalError
+from duetal.core.errors import DuetalError, Report, raise_error
 
 
 @contextmanager
@@ -63,12 +64,13 @@ def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:
     write_text(path, json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path, *, unique_keys: bool = False) -> Any:
+def read_json(path: Path, *, unique_keys: bool = False, report: Report = raise_error) -> Any:
     """Read a JSON file.
 
     Args:
         path: the file.
         unique_keys: refuse an object that has a key twice, of which JSON readers keep the last.
+        report: takes each key that is there twice.
 
     Raises:
         DuetalError: missing, unreadable, not UTF-8 or not JSON, with line and column.
@@ -77,9 +79,9 @@ def read_json(path: Path, *, unique_keys: bool = False) -> Any:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         value = dict(pairs)
         if len(value) != len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise DuetalError(f"{twice!r} is listed twice", file=path)
+            for name, count in Counter(name for name, _ in pairs).items():
+                if count > 1:
+                    report(DuetalError(f"{name!r} is listed twice", file=path))
         return value
 
     try:

@@ -122,7 +122,7 @@ def _read(path: Path | None, report: Report) -> Annotations:
     if path is None:
         return annotations
     with going_on(report):
-        annotations = read_annotations(path)
+        annotations = read_annotations(path, report=lambda e: report(Problem.fatal(e)))
     for note in annotations.notes:
         report(Problem.warning(note, path))
     usable = []

@@ -1,30 +1,21 @@
 """Feature streams: the arrays of one modality, by video name."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from duetal.core.errors import DuetalError
+from duetal.core.errors import DuetalError, Report, raise_error
 from duetal.features.arrays import FeatureArray, cannot_read, open_npy
 from duetal.features.containers import CONTAINER_SUFFIXES, Opener, list_arrays, open_only
 from duetal.features.pack import list_pack
 
 #: Suffixes of the files that may hold features.
 SUFFIXES = CONTAINER_SUFFIXES | {".npy"}
-
-#: Takes a problem that reading may go on after; the default raises it.
-Report = Callable[[DuetalError], object]
-
-
-def raise_problem(error: DuetalError) -> NoReturn:
-    """The report of those who don't collect problems."""
-    raise error
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +188,7 @@ def open_part(
     title: str,
     places: Sequence[Path],
     pack_names: Sequence[str] | None = None,
-    report: Report = raise_problem,
+    report: Report = raise_error,
 ) -> FeaturePart:
     """Find the features of one part, reading names only.
 

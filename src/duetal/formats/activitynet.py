@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
-from duetal.core.errors import DuetalError
+from duetal.core.errors import DuetalError, Report, raise_error
 from duetal.core.files import read_json, write_json
 
 
@@ -21,19 +21,28 @@ class Results(NamedTuple):
     external_data: Mapping[str, Any]
 
 
-def read_annotations(path: Path) -> Annotations:
+def read_annotations(path: Path, *, report: Report = raise_error) -> Annotations:
     """Read an annotation file.
 
     Subset names stay as the file spells them, segments in the file's order and with the file's
     values: whether they lie inside the video, or have a length at all, is for the caller to judge.
     Classes are sorted by name.
 
+    Args:
+        path: the file.
+        report: takes the error of each video that is malformed or listed twice.
+
     Raises:
         DuetalError: not JSON or not of this form, or a video listed twice; names the video and
             the annotation at fault.
     """
-    database = _member(read_json(path, unique_keys=True), "database", dict, path)
-    videos = {name: _read_video(name, entry, path) for name, entry in database.items()}
+    document = read_json(path, unique_keys=True, report=report)
+    videos: dict[str, VideoAnnotation] = {}
+    for name, entry in _member(document, "database", dict, path).items():
+        try:
+            videos[name] = _read_video(name, entry, path)
+        except DuetalError as error:
+            report(error)
     classes = sorted({label for video in videos.values() for label in video.labels})
     return Annotations(videos, tuple(classes), path)
 

@@ -11,7 +11,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
-from duetal.core.errors import DuetalError
+from duetal.core.errors import DuetalError, Report, raise_error
 
 AMBIGUOUS = "Ambiguous"
 _SUBSETS = {"val": "validation", "test": "test"}
@@ -23,11 +23,15 @@ def is_thumos14(folder: Path) -> bool:
     return any(_FILE_NAME.fullmatch(path.name) for path in folder.glob("*.txt"))
 
 
-def read_annotations(folder: Path) -> Annotations:
+def read_annotations(folder: Path, *, report: Report = raise_error) -> Annotations:
     """Read a folder of THUMOS'14 text.
 
     Classes are in the order of `detclasslist.txt` or, without one, sorted. A video that only the
     ambiguous list names (`video_test_0001292`) is there, with no segment.
+
+    Args:
+        folder: the folder.
+        report: takes the error of each malformed line.
 
     Raises:
         DuetalError: no such file in the folder, or a malformed line, named by file and number.
@@ -42,7 +46,7 @@ def read_annotations(folder: Path) -> Annotations:
             continue
         label = match["label"]
         found.add(label)
-        for name, segment in read_segments(path, label):
+        for name, segment in read_segments(path, label, report):
             subsets.setdefault(name, _SUBSETS[match["subset"]])
             (ambiguous if label == AMBIGUOUS else segments)[name].append(segment)
     classes = _read_classes(folder, found - {AMBIGUOUS})
@@ -59,7 +63,9 @@ def read_annotations(folder: Path) -> Annotations:
     return Annotations(videos, classes, folder)
 
 
-def read_segments(path: Path, label: str) -> list[tuple[str, Segment]]:
+def read_segments(
+    path: Path, label: str, report: Report = raise_error
+) -> list[tuple[str, Segment]]:
     """Read one file of `video start end` lines as segments of the given class.
 
     Raises:
@@ -73,9 +79,9 @@ def read_segments(path: Path, label: str) -> list[tuple[str, Segment]]:
         try:
             name, start, end = fields
             rows.append((name, Segment(float(start), float(end), label)))
-        except ValueError as error:
+        except ValueError:
             cause = f"expected 'video start end', found {line.strip()!r}"
-            raise DuetalError(cause, file=path, place=f"line {number}") from error
+            report(DuetalError(cause, file=path, place=f"line {number}"))
     return rows
 
 

@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 
 from duetal.core.annotations import Annotations, VideoAnnotation
-from duetal.core.errors import DuetalError
+from duetal.core.errors import DuetalError, Report, raise_error
 from duetal.formats.thumos14 import read_lines
 
 HEADER = ["filename", "event_labels"]
@@ -23,12 +23,15 @@ _SUFFIX = re.compile(
 )
 
 
-def read_annotations(path: Path, *, subset: str | None = "training") -> Annotations:
+def read_annotations(
+    path: Path, *, subset: str | None = "training", report: Report = raise_error
+) -> Annotations:
     """Read weak labels; no video has segments.
 
     Args:
         path: a `.csv` file is comma-separated, any other tab-separated.
         subset: what to call the split, which such a table does not name.
+        report: takes the error of each row that can't be used.
 
     Raises:
         DuetalError: no header, a row of other than two columns, an empty name, or a name that
@@ -44,10 +47,14 @@ def read_annotations(path: Path, *, subset: str | None = "training") -> Annotati
             if reader.line_num == 1:
                 _check_header(fields, path)
             elif any(field.strip() for field in fields):
-                video = _video(fields, subset, path, place)
-                if video.name in videos:
-                    raise DuetalError(f"{video.name!r} is listed twice", file=path, place=place)
-                videos[video.name] = video
+                try:
+                    video = _video(fields, subset, path, place)
+                    if video.name in videos:
+                        cause = f"{video.name!r} is listed twice"
+                        raise DuetalError(cause, file=path, place=place)
+                    videos[video.name] = video
+                except DuetalError as error:
+                    report(error)
     except csv.Error as error:
         raise DuetalError(str(error), file=path, place=f"line {reader.line_num}") from error
     if not lines:

@@ -13,7 +13,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
-from duetal.core.errors import DuetalError
+from duetal.core.errors import DuetalError, Report, raise_error
 from duetal.formats.pickled_arrays import as_text, load_object_array
 from duetal.formats.thumos14 import AMBIGUOUS, read_segments
 
@@ -23,13 +23,17 @@ def is_wtalc(folder: Path) -> bool:
     return (folder / "videoname.npy").is_file() and (folder / "segments.npy").is_file()
 
 
-def read_annotations(folder: Path) -> Annotations:
+def read_annotations(folder: Path, *, report: Report = raise_error) -> Annotations:
     """Read the pack's annotation folder.
 
     A video's `labels` are those of `labels_all.npy`, which the field trains on, and not always
     those of its segments (27 of THUMOS14's 412 videos differ, 8 of them training videos; a note
     says so). Where `labels_all.npy` is missing or has none for a video, its segments' classes
     serve. Classes are in the order of `classlist.npy`.
+
+    Args:
+        folder: the folder.
+        report: takes the error of each video that is malformed or listed twice.
 
     Raises:
         DuetalError: a missing, damaged or malicious array; arrays of different lengths; a row
@@ -48,14 +52,18 @@ def read_annotations(folder: Path) -> Annotations:
             cause = f"{len(column)} rows, videoname.npy has {len(names)}"
             raise DuetalError(cause, file=folder / f"{field}.npy")
     rows = {field: column for field, column in fields.items() if column is not None}
+    classes = tuple(_texts(folder, "classlist"))
     videos: dict[str, VideoAnnotation] = {}
     for index, name in enumerate(names):
-        if name in videos:
-            raise DuetalError(f"names {name!r} twice", file=folder / "videoname.npy")
         row = {field: column[index] for field, column in rows.items()}
-        videos[name] = _video(name, row, folder)
-    classes = tuple(_texts(folder, "classlist"))
-    _check_segment_classes(videos, classes, folder)
+        try:
+            if name in videos:
+                raise DuetalError(f"names {name!r} twice", file=folder / "videoname.npy")
+            video = _video(name, row, folder)
+            _check_classes(video, classes, folder)
+            videos[name] = video
+        except DuetalError as error:
+            report(error)
     notes = [*_add_ambiguous(videos, folder), *_label_note(videos)]
     return Annotations(videos, classes, folder, tuple(notes))
 
@@ -76,14 +84,11 @@ def _video(name: str, row: dict[str, Any], folder: Path) -> VideoAnnotation:
     return VideoAnnotation(name, row["subset"], duration, tuple(sorted(set(weak))), segments)
 
 
-def _check_segment_classes(
-    videos: dict[str, VideoAnnotation], classes: tuple[str, ...], folder: Path
-) -> None:
-    for video in videos.values():
-        for segment in video.segments or ():
-            if segment.label not in classes:
-                cause = f"label {segment.label!r} is not in classlist.npy"
-                raise DuetalError(cause, file=folder, place=f"video {video.name!r}")
+def _check_classes(video: VideoAnnotation, classes: tuple[str, ...], folder: Path) -> None:
+    for label in (*video.labels, *_segment_classes(video)):
+        if label not in classes:
+            cause = f"label {label!r} is not in classlist.npy"
+            raise DuetalError(cause, file=folder, place=f"video {video.name!r}")
 
 
 def _segment_classes(video: VideoAnnotation) -> tuple[str, ...]:
