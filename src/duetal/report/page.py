@@ -64,23 +64,27 @@ def render_report(run: Path) -> str:
     videos = read_videos(shown.folder, list(titles))
     diagnostics = scores.stage_diagnostics(opened, titles)
     style, script = _assets()
-    html = _environment().get_template("page.html.j2").render(
-        run=opened,
-        shown_seed=shown.folder.name,
-        table=table,
-        lede=_lede(table),
-        class_rows=scores.class_rows(opened, table) if table else [],
-        diagnostics=diagnostics,
-        pseudo_diagnostics=scores.pseudo_label_diagnostics(opened),
-        pseudo_labels=_pseudo_labels(opened),
-        videos=videos,
-        score_share=SCORE_SHARE,
-        max_detections=MAX_DETECTIONS,
-        versions=_versions(),
-        data=_json_for_html(_payload(opened, table, titles, diagnostics, videos)),
-        style=Markup(style),  # noqa: S704 - the package's own file
-        script=Markup(script),  # noqa: S704 - the package's own files
-        policy=_policy(style, script),
+    html = (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            run=opened,
+            shown_seed=shown.folder.name,
+            table=table,
+            lede=_lede(table),
+            class_rows=scores.class_rows(opened, table) if table else [],
+            diagnostics=diagnostics,
+            pseudo_diagnostics=scores.pseudo_label_diagnostics(opened),
+            pseudo_labels=_pseudo_labels(opened),
+            videos=videos,
+            score_share=SCORE_SHARE,
+            max_detections=MAX_DETECTIONS,
+            versions=_versions(),
+            data=_json_for_html(_payload(opened, table, titles, diagnostics, videos)),
+            style=Markup(style),  # noqa: S704 - the package's own file
+            script=Markup(script),  # noqa: S704 - the package's own files
+            policy=_policy(style, script),
+        )
     )
     # A name read from JSON can hold half a surrogate pair, which UTF-8 has no bytes for.
     return html.encode("utf-8", "replace").decode("utf-8")

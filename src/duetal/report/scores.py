@@ -233,7 +233,9 @@ def teacher_of(phase: str) -> str:
 
 
 def _diagnosed(run: RunFolder) -> list[EvaluationFile]:
-    return [seed.evaluation for seed in run.seeds if seed.evaluation and seed.evaluation.diagnostics]
+    return [
+        seed.evaluation for seed in run.seeds if seed.evaluation and seed.evaluation.diagnostics
+    ]
 
 
 def _over_seeds(values: Iterable[float | None]) -> Score | None:

@@ -98,8 +98,7 @@ def curves(logs: Iterable[TrainingLog]) -> list[dict[str, object]]:
         # One term alone is the total again.
         if len(terms) > 1:
             series += [
-                {"name": term, "runs": [_points(phase, term) for phase in phases]}
-                for term in terms
+                {"name": term, "runs": [_points(phase, term) for phase in phases]} for term in terms
             ]
         result.append({"phase": name, "branch": phases[0].branch, "series": series})
     return result
@@ -107,9 +106,7 @@ def curves(logs: Iterable[TrainingLog]) -> list[dict[str, object]]:
 
 def _points(phase: PhaseLog, term: str | None) -> list[list[float | None]]:
     rows = (phase.epochs[number] for number in sorted(phase.epochs))
-    return [
-        [row.epoch, _round(row.loss if term is None else row.terms.get(term))] for row in rows
-    ]
+    return [[row.epoch, _round(row.loss if term is None else row.terms.get(term))] for row in rows]
 
 
 def _round(value: float | None) -> float | None:

@@ -51,6 +51,7 @@ class VideoSet:
         classes: class names; everything else speaks of their indices.
         grid: `{"fps", "stride", "window"}` of the curves.
         stages: stages that have detections, in the order of training.
+        branches: `cbp` and `vlp`, as far as they have scores.
         videos: one JSON object per video, see `_Builder.video`.
         kept: detections embedded, by stage.
         total: detections of the run, by stage.
@@ -59,6 +60,7 @@ class VideoSet:
     classes: list[str]
     grid: dict[str, float]
     stages: list[str]
+    branches: list[str]
     videos: list[dict[str, Any]]
     kept: dict[str, int] = field(default_factory=dict)
     total: dict[str, int] = field(default_factory=dict)
@@ -84,11 +86,10 @@ def read_videos(folder: Path, stage_order: Sequence[str] = ()) -> VideoSet:
         classes=list(builder.class_index),
         grid=scores.grid.model_dump(),
         stages=list(detections),
+        branches=list(scores.files),
         videos=videos,
         kept=builder.kept,
-        total={
-            stage: sum(map(len, file.results.values())) for stage, file in detections.items()
-        },
+        total={stage: sum(map(len, file.results.values())) for stage, file in detections.items()},
     )
 
 
@@ -233,9 +234,7 @@ class _Builder:
             columns.setdefault(self._index(row.label), []).extend(_rounded(*row.segment))
         return columns
 
-    def _found_columns(
-        self, found: Found, classes: set[str]
-    ) -> dict[int, dict[int, list[float]]]:
+    def _found_columns(self, found: Found, classes: set[str]) -> dict[int, dict[int, list[float]]]:
         columns: dict[int, dict[int, list[float]]] = {}
         for position, (stage, by_class) in enumerate(found.items()):
             shown = {label: rows for label, rows in by_class.items() if label in classes}

@@ -29,11 +29,14 @@ function drawJourney(points, headline, width) {
   const [left, right, top, bottom] = [40, width - 30, 34, 252];
   const x = linear([0, Math.max(1, points.length - 1)], [left + 28, right - 16]);
   const y = linear(journeyRange(points), [bottom, top]);
+  const crowded = x(1) - x(0) < 62;
   const label = points.map((p) => `${p.title}: ${p.mean.toFixed(1)} %`).join('; ');
-  const chart = drawing(width, bottom + 34, `mAP at tIoU ${headline} by stage. ${label}`);
+  const chart = drawing(width, bottom + (crowded ? 44 : 28), `mAP at tIoU ${headline} by stage. ${label}`);
   chart.append(
     yAxis(y, [left, right + 30], ticks(y.domain, 5), (value) => `${+value.toFixed(1)}`),
-    xAxis(x, bottom, points.map((_, i) => i), (i) => shortStage(points[i].stage)),
+    ...points.map((point, i) => svg('text', {
+      x: x(i), y: bottom + (crowded && i % 2 ? 34 : 18), 'text-anchor': 'middle',
+    }, shortStage(point.stage))),
     svg('text', { x: 0, y: 14 }, `mAP, tIoU ${headline} (%)`),
   );
   points.forEach((point, i) => {
@@ -52,17 +55,27 @@ function drawJourney(points, headline, width) {
   }
   chart.append(...points.flatMap((point, i) =>
     journeyPoint(point, x(i), y, liesBelow(points, i))));
-  if (right - left > 480) {
-    const at = right - 265;
-    chart.append(svg('path', { class: 'teaches', d: `M${at} 10h24` }),
+  chart.append(...journeyKey(points, right));
+  return chart;
+}
+
+/** The key at the upper right, for the branches that occur. */
+function journeyKey(points, right) {
+  const names = { cbp: 'CBP', vlp: 'VLP', ensemble: 'Ensemble' };
+  const shown = Object.keys(names).filter((branch) => points.some((p) => p.branch === branch));
+  let at = right + 6;
+  const key = [];
+  for (const branch of shown.reverse()) {
+    at -= names[branch].length * 7 + 28;
+    key.push(branchMark(branch, at, 10),
+      svg('text', { x: at + 10, y: 14, class: `${branch} fill` }, names[branch]));
+  }
+  if (at > 330 && points.some((_, i) => teacherOf(points, i) >= 0)) {
+    at -= 90;
+    key.push(svg('path', { class: 'teaches', d: `M${at} 10h24` }),
       svg('text', { x: at + 32, y: 14 }, 'teaches'));
   }
-  const legendItem = (at, branch, text) => [
-    branchMark(branch, at, 10), svg('text', { x: at + 10, y: 14, class: `${branch} fill` }, text),
-  ];
-  chart.append(...legendItem(right - 170, 'cbp', 'CBP'), ...legendItem(right - 115, 'vlp', 'VLP'),
-    ...legendItem(right - 60, 'ensemble', 'Ensemble'));
-  return chart;
+  return key;
 }
 
 /** Whether a point lies below the other branch's line: its number then stands below it too. */

@@ -21,7 +21,7 @@ function offerThemes(button) {
 const page = JSON.parse(byId('data').textContent);
 
 offerThemes(byId('theme'));
-if (page.journey.length) {
+if (page.journey.length > 1) {
   drawResponsively(byId('journey'), (width) => drawJourney(page.journey, page.headline, width));
 }
 if (page.precisionRecall.length) {

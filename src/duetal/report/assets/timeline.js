@@ -45,7 +45,7 @@ const classesWithBars = ({ video, stage, label: chosen }) => video.classes.filte
 
 function timeAxis(x, bottom) {
   const room = x.range[1] - x.range[0];
-  const values = timeTicks(x.domain, room / 90);
+  const values = timeTicks(x.domain, room / 70);
   const digits = x.domain[1] - x.domain[0] < 8 ? 1 : 0;
   return svg('g', { class: 'time-axis' },
     ...values.map((value) => svg('line', { class: 'grid', x1: x(value), x2: x(value), y1: 18, y2: bottom })),

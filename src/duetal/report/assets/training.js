@@ -37,7 +37,7 @@ function drawCurves(phase, width) {
     : `No finite loss in ${phase.phase}`);
   chart.classList.add(phase.branch);
   chart.append(
-    yAxis(y, [left, right], ticks(y.domain, 4), shortNumber),
+    yAxis(y, [left, right], ticks(y.domain, 5), shortNumber),
     xAxis(x, bottom, ticks(x.domain, 5).filter(Number.isInteger), String),
   );
   phase.series.forEach((series, i) => {

@@ -1,0 +1,208 @@
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from importlib.resources import files
+
+import pytest
+from click.testing import CliRunner
+
+from duetal.cli.main import main
+from duetal.cli.report import command
+from duetal.core.errors import DuetalError
+from duetal.report import render_report, write_report
+from duetal.report.page import SCRIPTS
+
+HOSTILE = "</script><img src=x onerror=alert(1)>"
+NAMES = [HOSTILE, "<!--<script>", "a&amp;b\"'`${1}{{7*7}}", "line\u2028\u2029break"]
+
+
+class Page(HTMLParser):
+    """The elements of a page, the text of its cells, and its data block."""
+
+    def __init__(self, html):
+        super().__init__(convert_charrefs=True)
+        self.elements, self.rows, self.text, self.stack = [], [], "", []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        self.stack.append((tag, dict(attributes)))
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("th", "td") and self.rows:
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        while self.stack and self.stack.pop()[0] != tag:
+            pass
+
+    def handle_data(self, text):
+        open_tags = [tag for tag, _ in self.stack]
+        if open_tags and open_tags[-1] == "script":
+            if self.stack[-1][1].get("type") == "application/json":
+                self.data = json.loads(text)
+            return
+        if "style" not in open_tags:
+            self.text += text
+        if {"td", "th"} & set(open_tags):
+            self.rows[-1][-1] += text.strip()
+
+
+def policy_of(page):
+    return next(a["content"] for t, a in page.elements if a.get("http-equiv"))
+
+
+def test_the_table_holds_every_stage_and_the_rule_that_chose_the_checkpoint(fake_run):
+    folder = fake_run()
+    page = Page(render_report(folder))
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    for stage in evaluation["stages"]:
+        row = next(row for row in page.rows if row and row[0] == stage["title"])
+        shown = [float(cell.removesuffix("(best)")) for cell in row[1:]]
+        expected = [100 * value for value in [*stage["mAP"], *stage["averages"].values()]]
+        assert shown == pytest.approx(expected, abs=0.051)
+    assert page.text.count("last checkpoint; no test data was used") == 2
+    assert page.text.count("thumos14/seconds-210") == 2
+
+
+def test_a_run_of_several_seeds_shows_mean_and_deviation(fake_seeds):
+    page = Page(render_report(fake_seeds(videos=2)))
+    row = next(row for row in page.rows if row and row[0] == "Ensemble")
+    assert all(re.fullmatch(r"\d+\.\d± \d\.\d(\(best\))?", cell.strip()) for cell in row[1:])
+    assert "over 3 seeds" in page.text
+    assert [len(phase["series"][0]["runs"]) for phase in page.data["training"]] == [3] * 5
+    assert "videos of seed-0" in page.text
+
+
+def test_pseudo_labels_are_told_by_step_and_class(fake_run):
+    folder = fake_run(videos=1)
+    event = next(
+        json.loads(line)
+        for line in (folder / "metrics.jsonl").read_text().splitlines()
+        if "pseudo_labels" in line
+    )
+    page = Page(render_report(folder))
+    row = next(row for row in page.rows if row and row[0] == "Billiards" and len(row) == 5)
+    counts = event["classes"]["Billiards"]
+    assert row[2:] == [f"{counts[kind]:,}" for kind in ("foreground", "background", "ignored")]
+
+
+def test_names_are_inert_in_the_markup_and_whole_in_the_data(fake_run):
+    folder = fake_run(names=NAMES, classes=[*NAMES, "Plain"], videos=5)
+    (folder / "config.yaml").write_text(f"name: {HOSTILE!r}\n")
+    html = render_report(folder)
+    page = Page(html)
+    assert [tag for tag, _ in page.elements].count("script") == 2
+    assert not any(tag == "img" for tag, _ in page.elements)
+    assert not any(name.startswith("on") for _, a in page.elements for name in a)
+    assert [video["name"] for video in page.data["videos"]][:4] == NAMES
+    block = html[html.index('id="data">') + 10 : html.index("</script>", html.index('id="data">'))]
+    assert not set("<>&\u2028\u2029") & set(block)
+    html.encode("utf-8")
+
+
+def test_half_a_surrogate_pair_in_a_name_does_not_stop_the_page(fake_run):
+    folder = fake_run(videos=1)
+    text = (folder / "ground_truth.json").read_text()
+    (folder / "ground_truth.json").write_text(text.replace("BaseballPitch", "\\ud800pitch"))
+    evaluation = (folder / "evaluation.json").read_text()
+    (folder / "evaluation.json").write_text(evaluation.replace("Ensemble", "\\ud800semble"))
+    assert "\ud800pitch" in Page(write_report(folder).read_text("utf-8")).data["classes"]
+
+
+def test_the_policy_allows_the_page_s_own_script_and_style_alone(fake_run):
+    html = render_report(fake_run(videos=1))
+    policy = policy_of(Page(html))
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+    for tag, directive in (("script", "script-src"), ("style", "style-src")):
+        content = html.rsplit(f"<{tag}>", 1)[1].split(f"</{tag}>", 1)[0]
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{directive} 'sha256-{digest}'" in policy
+
+
+def test_nothing_on_the_page_points_outside(fake_run):
+    page = Page(render_report(fake_run(videos=1)))
+    links = [a.get("src") or a.get("href") for _, a in page.elements if {"src", "href"} & set(a)]
+    assert links
+    assert all(link.startswith(("#", "data:")) for link in links)
+
+
+def test_the_scripts_make_text_never_markup():
+    folder = files("duetal.report") / "assets"
+    shipped = {path.name for path in folder.iterdir() if path.name.endswith(".js")}
+    assert shipped == set(SCRIPTS)
+    for name in SCRIPTS:
+        source = (folder / name).read_text("utf-8")
+        for word in (
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "</",
+        ):
+            assert word not in source, f"{name} uses {word}"
+
+
+def test_a_cut_log_gives_a_page_with_a_notice(fake_run):
+    folder = fake_run(videos=1)
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write('{"event": "epo')
+    assert "is cut off and left out" in render_report(folder)
+
+
+@pytest.mark.parametrize("kept", ["config.yaml", "metrics.jsonl", "model.json", "evaluation.json"])
+def test_any_one_file_of_a_run_gives_a_page(fake_run, tmp_path, kept):
+    folder = tmp_path / "young"
+    folder.mkdir()
+    (folder / kept).write_bytes((fake_run(videos=1) / kept).read_bytes())
+    page = Page(render_report(folder))
+    assert page.data["videos"] == []
+    assert "There are no detections, scores or ground truth yet." in page.text
+
+
+def test_one_modality_does_not_speak_of_the_other(fake_run):
+    folder = fake_run(videos=2)
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    stages = [stage for stage in evaluation["stages"] if stage["stage"] == "cbp-warmup"]
+    (folder / "evaluation.json").write_text(json.dumps({"protocol": "p", "stages": stages}))
+    (folder / "scores" / "vlp.safetensors").unlink()
+    for path in (folder / "detections").glob("[ve]*.json"):
+        path.unlink()
+    page = Page(render_report(folder))
+    assert "VLP score" not in page.text
+    assert "Two branches" not in page.text
+
+
+def test_the_page_lands_in_the_run_or_where_one_says(fake_run, tmp_path):
+    folder = fake_run(videos=1)
+    assert write_report(folder) == folder / "report.html"
+    assert write_report(folder, tmp_path / "out" / "page.html").read_text().startswith("<!doctype")
+
+
+def test_the_command_prints_the_path(fake_run, tmp_path):
+    target = tmp_path / "page.html"
+    result = CliRunner().invoke(command, [str(fake_run(videos=1)), "--out", str(target)])
+    assert (result.exit_code, result.output) == (0, f"{target}\n")
+    assert target.stat().st_size > 10_000
+
+
+def test_a_folder_that_is_no_run_ends_the_command_with_one_line(tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["report", str(tmp_path)])
+    assert caught.value.code == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_failed_report_leaves_the_old_page(fake_run):
+    folder = fake_run(videos=1)
+    write_report(folder)
+    before = (folder / "report.html").read_bytes()
+    (folder / "evaluation.json").write_text("{")
+    with pytest.raises(DuetalError):
+        write_report(folder)
+    assert (folder / "report.html").read_bytes() == before

@@ -1,0 +1,137 @@
+import json
+
+import pytest
+
+from duetal.report.run_folder import open_run
+from duetal.report.scores import (
+    branch_of,
+    class_rows,
+    pseudo_label_diagnostics,
+    score_table,
+    stage_diagnostics,
+    title_of,
+)
+
+
+def write_evaluation(folder, stages, **more):
+    folder.mkdir(exist_ok=True)
+    value = {"protocol": "p", "selection": "s", "stages": stages} | more
+    (folder / "evaluation.json").write_text(json.dumps(value))
+    return folder
+
+
+def stage(name, mean_ap, **more):
+    return {"stage": name, "tiou": [0.1, 0.5], "mAP": mean_ap, **more}
+
+
+def test_the_best_of_each_column_is_marked_ties_included(tmp_path):
+    stages = [stage("cbp-warmup", [0.5, 0.25]), stage("vlp-zeroshot", [0.5, 0.1])]
+    table = score_table(open_run(write_evaluation(tmp_path / "run", stages)))
+    marks = {row.stage: [score.best for score in row.scores.values()] for row in table.rows}
+    assert marks == {"cbp-warmup": [True, True], "vlp-zeroshot": [True, False]}
+    assert [row.scores["0.1"].mean for row in table.rows] == [50.0, 50.0]
+
+
+def test_a_single_stage_is_not_called_best(tmp_path):
+    run = open_run(write_evaluation(tmp_path / "run", [stage("cbp-warmup", [0.5, 0.2])]))
+    assert not score_table(run).rows[0].scores["0.1"].best
+
+
+@pytest.mark.parametrize(
+    ("averages", "headline"),
+    [
+        ({"0.1:0.5": 0.4, "0.1:0.7": 0.3, "0.3:0.7": 0.2}, "0.1:0.7"),
+        ({"all": 0.3}, "all"),
+        ({}, "0.1"),
+    ],
+)
+def test_the_headline_is_the_widest_average(tmp_path, averages, headline):
+    stages = [stage("cbp-warmup", [0.5, 0.25], averages=averages)]
+    table = score_table(open_run(write_evaluation(tmp_path / "run", stages)))
+    assert table.headline == headline
+
+
+def test_stages_measured_at_different_thresholds_leave_holes(tmp_path):
+    stages = [stage("a", [0.5, 0.25]), {"stage": "b", "tiou": [0.5], "mAP": [0.75]}]
+    rows = score_table(open_run(write_evaluation(tmp_path / "run", stages))).rows
+    assert rows[1].scores["0.1"] is None
+    assert rows[1].scores["0.5"].mean == 75.0
+
+
+def test_a_run_of_several_seeds_shows_the_summary(fake_seeds):
+    folder = fake_seeds(videos=2)
+    summary = json.loads((folder / "summary.json").read_text())["stages"][-1]
+    score = score_table(open_run(folder)).rows[-1].scores["0.1:0.7"]
+    assert score.mean == pytest.approx(100 * summary["averages"]["0.1:0.7"]["mean"])
+    assert score.spread == pytest.approx(100 * summary["averages"]["0.1:0.7"]["std"])
+
+
+def test_no_evaluation_gives_no_table(fake_run):
+    folder = fake_run(videos=1)
+    (folder / "evaluation.json").write_text('{"protocol": "p", "stages": []}')
+    assert score_table(open_run(folder)) is None
+
+
+def test_counts_say_what_was_dropped_and_why(fake_run):
+    counts = score_table(open_run(fake_run(videos=3))).counts
+    assert counts == (
+        "3 videos, 3,311 segments, 12,345 predictions (Ensemble); dropped: 3 in unlisted videos"
+    )
+
+
+def test_class_rows_show_first_and_last_of_each_branch_best_class_first(fake_run):
+    run = open_run(fake_run(videos=1))
+    rows = class_rows(run, score_table(run))
+    stages = [row.stage for row, _ in rows[0].points]
+    assert stages == ["cbp-warmup", "vlp-zeroshot", "vlp-b2", "cbp-f2", "ensemble"]
+    final = [row.points[-1][1] for row in rows]
+    assert final == sorted(final, reverse=True)
+    evaluation = run.seeds[0].evaluation.stages[-1]
+    expected = 100 * sum(evaluation.per_class[rows[0].name]) / 7
+    assert final[0] == pytest.approx(expected)
+
+
+def test_diagnostics_follow_the_order_of_training_and_average_over_seeds(fake_seeds):
+    folder = fake_seeds(videos=1)
+    for seed, precision in enumerate((0.1, 0.2, 0.3)):
+        diagnostics = {
+            "stages": {
+                "ensemble": {"precision": 0.5, "recall": 0.5},
+                "cbp-warmup": {"precision": precision, "recall": 0.5, "f1": 0.5},
+            },
+            "pseudo_labels": {"B1": {"background_precision": 0.9, "foreground_recall": None}},
+        }
+        write_evaluation(folder / f"seed-{seed}", [], diagnostics=diagnostics)
+    run = open_run(folder)
+    titles = {"cbp-warmup": "CBP after warm-up", "ensemble": "Ensemble"}
+    first, second = stage_diagnostics(run, titles)
+    assert (first.name, second.name) == ("CBP after warm-up", "Ensemble")
+    assert first.values["precision"].mean == pytest.approx(20)
+    assert first.values["precision"].spread == pytest.approx(10)
+    assert second.values["f1"] is None
+    (labels,) = pseudo_label_diagnostics(run)
+    assert labels.branch == "cbp"
+    assert labels.values["background_precision"].mean == pytest.approx(90)
+    assert labels.values["foreground_recall"] is None
+
+
+def test_diagnostics_may_be_absent(fake_run):
+    folder = fake_run(videos=1)
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    del evaluation["diagnostics"]
+    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    run = open_run(folder)
+    assert stage_diagnostics(run, {}) == pseudo_label_diagnostics(run) == []
+
+
+@pytest.mark.parametrize(
+    ("stage", "branch", "title"),
+    [
+        ("cbp-warmup", "cbp", "CBP after warm-up"),
+        ("vlp-b1", "vlp", "VLP after B1"),
+        ("ensemble", "ensemble", "Ensemble"),
+        ("", "ensemble", ""),
+    ],
+)
+def test_a_stage_identifier_tells_branch_and_title(stage, branch, title):
+    assert (branch_of(stage), title_of(stage)) == (branch, title)
