@@ -1,0 +1,82 @@
+"""Segments can't reach training: they are not there to be reached."""
+
+import gc
+import types
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from duetal.core.annotations import Annotations, Segment, VideoAnnotation
+from duetal.datasets import Dataset, open_dataset
+
+Edit = Callable[[Path, Callable[[dict[str, Any]], object]], None]
+LAYOUTS = ["own_dataset", "two_modality_dataset", "basnet_dataset", "wtalc_dataset"]
+#: What every object reaches and what holds no data of ours.
+NOT_FOLLOWED = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType)
+
+
+def reachable(root: object) -> list[object]:
+    """All objects that can be reached from one, code left out."""
+    seen: dict[int, object] = {}
+    todo = [root]
+    while todo:
+        item = todo.pop()
+        if id(item) not in seen and not isinstance(item, NOT_FOLLOWED):
+            seen[id(item)] = item
+            todo.extend(gc.get_referents(item))
+    return list(seen.values())
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_no_annotation_is_reachable(layout: str, request: pytest.FixtureRequest) -> None:
+    dataset = open_dataset(request.getfixturevalue(layout))
+    weak = dataset.weak()
+    for name in weak.names:
+        weak.cbp.read(name)
+    hidden = (Segment, VideoAnnotation, Annotations, Dataset)
+    assert any(isinstance(item, Segment) for item in reachable(dataset))
+    assert not any(isinstance(item, hidden) for item in reachable(weak))
+
+
+def test_no_second_of_a_segment_is_reachable(own_dataset: Path, edit_annotations: Edit) -> None:
+    """Not even a number derived from nothing else: 2.718281828 is nowhere to be found."""
+    number = 2.718281828
+    edit_annotations(
+        own_dataset / "annotations.json",
+        lambda d: d["v_a"]["annotations"][0].update(segment=[0.5, number]),
+    )
+    dataset = open_dataset(own_dataset)
+    assert any(item == number for item in reachable(dataset) if isinstance(item, float))
+    assert not any(item == number for item in reachable(dataset.weak()) if isinstance(item, float))
+
+
+@pytest.mark.parametrize("change", ["moved", "multiplied", "removed"])
+def test_other_segments_same_labels_same_weak_videos(
+    two_modality_dataset: Path, edit_annotations: Edit, change: str
+) -> None:
+    before = open_dataset(two_modality_dataset).weak()
+
+    def other_segments(database: dict[str, Any]) -> None:
+        for entry in database.values():
+            listed = entry["annotations"]
+            for annotation in listed:
+                annotation["segment"] = [0.1, 0.2]
+            if change == "multiplied":
+                listed.extend(listed * 3)
+            if change == "removed" and entry["subset"] == "train":
+                entry["annotations"] = [{"label": annotation["label"]} for annotation in listed]
+
+    edit_annotations(two_modality_dataset / "annotations.json", other_segments)
+    after = open_dataset(two_modality_dataset).weak()
+    for field in fields(before):
+        one, other = getattr(before, field.name), getattr(after, field.name)
+        if field.name in ("cbp", "vlp"):
+            assert one.names() == other.names()
+            for name in before.names:
+                assert one.read(name).tobytes() == other.read(name).tobytes()
+        else:
+            assert np.array_equal(one, other), field.name
