@@ -27,3 +27,18 @@ def test_works_where_no_cache_folder_can_be_written(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(numba, "njit", without_folder)
     assert compiled("float64(float64)")(double)(1.5) == 3
+
+
+def test_without_a_signature_compiles_for_the_types_that_come() -> None:
+    function = compiled()(double)
+    assert (function(2), function(1.5)) == (4, 3.0)
+
+
+@pytest.mark.parametrize("signature", [None, "float64(float64, float64)"])
+def test_a_division_by_zero_can_follow_numpy(signature: str | None) -> None:
+    def ratio(a: float, b: float) -> float:
+        return a / b
+
+    assert compiled(signature, error_model="numpy")(ratio)(1.0, 0.0) == float("inf")
+    with pytest.raises(ZeroDivisionError):
+        compiled(signature)(ratio)(1.0, 0.0)

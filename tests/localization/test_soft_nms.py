@@ -180,16 +180,3 @@ def test_a_setting_out_of_range_is_named(setting, value):
 def test_bad_intervals_are_refused(start, end, score, message):
     with pytest.raises(DuetalError, match=message):
         soft_nms(start, end, score)
-
-
-def test_compiles_without_a_cache_where_no_folder_can_be_written(monkeypatch):
-    from numba.core import caching
-
-    from duetal.localization.soft_nms_kernel import compiled
-
-    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
-
-    def double(value: float) -> float:
-        return 2 * value
-
-    assert compiled(double)(4.0) == 8.0

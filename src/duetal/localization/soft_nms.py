@@ -61,7 +61,7 @@ def soft_nms(
     # Compiling, or loading what was compiled, takes a moment: only those who suppress pay for it.
     from duetal.localization import soft_nms_kernel as kernel
 
-    return kernel.suppress(
+    kept: tuple[NDArray[np.int64], NDArray[np.float64]] = kernel.suppress(
         starts[index],
         ends[index],
         scores[index],
@@ -73,6 +73,7 @@ def soft_nms(
         float(min_score),
         len(index) if max_kept is None else min(max_kept, len(index)),
     )
+    return kept
 
 
 def _check_settings(

@@ -1,27 +1,16 @@
 """The compiled inner loop of `soft_nms`: alone in its file, which keeps numba's cache key small."""
 
 import math
-from collections.abc import Callable
-from typing import TypeVar, cast
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-Function = TypeVar("Function", bound=Callable[..., object])
+from duetal.core.compiled import compiled
 
 GAUSSIAN, LINEAR, HARD = 0, 1, 2
 
 
-def compiled(function: Function) -> Function:
-    """Compile with numba, cached on disk where any of numba's cache folders can be written."""
-    try:
-        return cast(Function, numba.njit(cache=True, error_model="numpy")(function))
-    except RuntimeError:  # no writable folder: compile anew in each process
-        return cast(Function, numba.njit(error_model="numpy")(function))
-
-
-@compiled
+@compiled(error_model="numpy")
 def _fill_iou(
     iou: NDArray[np.float64],
     start: NDArray[np.float64],
@@ -36,7 +25,7 @@ def _fill_iou(
         iou[j] = inter / (kept_length + (end[j] - start[j]) - inter)
 
 
-@compiled
+@compiled(error_model="numpy")
 def _decay(
     score: NDArray[np.float64],
     iou: NDArray[np.float64],
@@ -47,7 +36,7 @@ def _decay(
     """Lower a group's scores by their IoU with one kept interval; -1 marks hard suppression."""
     for j in range(len(score)):
         if method == GAUSSIAN:
-            if iou[j] > 0.0:
+            if iou[j] > 0.0 and score[j] > 0.0:
                 score[j] *= math.exp(-(iou[j] * iou[j]) / sigma)
         elif method == LINEAR:
             score[j] *= 1.0 - iou[j] if iou[j] > iou_threshold else 1.0
@@ -55,7 +44,7 @@ def _decay(
             score[j] = -1.0 if iou[j] > iou_threshold else score[j]
 
 
-@compiled
+@compiled(error_model="numpy")
 def _remove(
     start: NDArray[np.float64],
     end: NDArray[np.float64],
@@ -71,7 +60,7 @@ def _remove(
     index[row] = index[last]
 
 
-@compiled
+@compiled(error_model="numpy")
 def _prune(
     start: NDArray[np.float64],
     end: NDArray[np.float64],
@@ -89,7 +78,7 @@ def _prune(
     return b
 
 
-@compiled
+@compiled(error_model="numpy")
 def _best(score: NDArray[np.float64], index: NDArray[np.int64], a: int, b: int) -> int:
     """Row in `[a, b)` of the highest score, of the lowest index among equals; -1 of no rows."""
     best = -1
@@ -103,7 +92,7 @@ def _best(score: NDArray[np.float64], index: NDArray[np.int64], a: int, b: int) 
     return best
 
 
-@compiled
+@compiled(error_model="numpy")
 def _leader(score: NDArray[np.float64], index: NDArray[np.int64], best: NDArray[np.int64]) -> int:
     """The group whose best row is the best of all; -1 where all groups are empty."""
     leader = -1
@@ -117,7 +106,7 @@ def _leader(score: NDArray[np.float64], index: NDArray[np.int64], best: NDArray[
     return leader
 
 
-@compiled
+@compiled(error_model="numpy")
 def _extents(
     start: NDArray[np.float64], end: NDArray[np.float64], first: NDArray[np.int64]
 ) -> NDArray[np.float64]:
@@ -130,7 +119,7 @@ def _extents(
     return extents
 
 
-@compiled
+@compiled(error_model="numpy")
 def suppress(
     start: NDArray[np.float64],
     end: NDArray[np.float64],
