@@ -219,6 +219,11 @@ def dump(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value))
 
 
+def deviation(values: Any) -> Any:
+    """Sample standard deviation over the first axis, 0 for a single value."""
+    return np.std(values, axis=0, ddof=min(1, len(values) - 1))
+
+
 def write_seeds(folder: Path, seeds: tuple[int, ...] = (0, 1, 2), **settings: Any) -> Path:
     """Write a run of several seeds and its summary."""
     for seed in seeds:
@@ -231,8 +236,8 @@ def write_seeds(folder: Path, seeds: tuple[int, ...] = (0, 1, 2), **settings: An
         stages.append({
             "stage": rows[0]["stage"], "title": rows[0]["title"], "tiou": TIOU,
             "mAP_mean": values.mean(axis=0).tolist(),
-            "mAP_std": values.std(axis=0, ddof=1).tolist(),
-            "averages": {name: {"mean": float(np.mean(v)), "std": float(np.std(v, ddof=1))}
+            "mAP_std": deviation(values).tolist(),
+            "averages": {name: {"mean": float(np.mean(v)), "std": float(deviation(v))}
                          for name, v in averages.items()},
         })  # fmt: skip
     summary = {"seeds": list(seeds), "protocol": "thumos14/seconds-210", "selection": SELECTION}

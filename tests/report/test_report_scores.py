@@ -66,6 +66,17 @@ def test_a_run_of_several_seeds_shows_the_summary(fake_seeds):
     assert score.spread == pytest.approx(100 * summary["averages"]["0.1:0.7"]["std"])
 
 
+def test_a_summary_of_a_single_seed_has_no_deviation(fake_seeds):
+    folder = fake_seeds(videos=1, seeds=(0,))
+    summary = json.loads((folder / "summary.json").read_text())
+    for stage in summary["stages"]:
+        stage["mAP_std"] = [None] * len(stage["tiou"])
+        stage["averages"] = {"0.1:0.7": {"mean": 0.5, "std": None}}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    score = score_table(open_run(folder)).rows[-1].scores["0.1:0.7"]
+    assert (score.mean, score.spread) == (50.0, None)
+
+
 def test_no_evaluation_gives_no_table(fake_run):
     folder = fake_run(videos=1)
     (folder / "evaluation.json").write_text('{"protocol": "p", "stages": []}')

@@ -94,10 +94,10 @@ class EvaluationFile(FileRecord):
 
 
 class Spread(FileRecord):
-    """Mean and standard deviation over seeds."""
+    """Mean and standard deviation over seeds; a single one has no deviation."""
 
     mean: FiniteFloat
-    std: FiniteFloat
+    std: FiniteFloat | None = None
 
 
 class StageSummary(FileRecord):
@@ -107,7 +107,7 @@ class StageSummary(FileRecord):
     title: str | None = None
     tiou: list[FiniteFloat]
     mean: list[FiniteFloat] = Field(alias="mAP_mean")
-    std: list[FiniteFloat] = Field(alias="mAP_std")
+    std: list[FiniteFloat | None] = Field(alias="mAP_std")
     averages: dict[str, Spread] = {}
 
 

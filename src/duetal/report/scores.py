@@ -87,9 +87,9 @@ def _row(stage: StageScores | StageSummary, columns: list[str]) -> StageRow:
     scores: dict[str, Score]
     if isinstance(stage, StageSummary):
         cells = zip(stage.tiou, stage.mean, stage.std, strict=False)
-        scores = {f"{t:g}": Score(100 * mean, 100 * std) for t, mean, std in cells}
+        scores = {f"{t:g}": _spread(mean, std) for t, mean, std in cells}
         for name, spread in stage.averages.items():
-            scores[name] = Score(100 * spread.mean, 100 * spread.std)
+            scores[name] = _spread(spread.mean, spread.std)
     else:
         pairs = zip(stage.tiou, stage.mean_ap, strict=False)
         scores = {f"{t:g}": Score(100 * value) for t, value in pairs}
@@ -97,6 +97,10 @@ def _row(stage: StageScores | StageSummary, columns: list[str]) -> StageRow:
     title = stage.title or title_of(stage.stage)
     by_column = {column: scores.get(column) for column in columns}
     return StageRow(stage.stage, title, branch_of(stage.stage), by_column)
+
+
+def _spread(mean: float, std: float | None) -> Score:
+    return Score(100 * mean, None if std is None else 100 * std)
 
 
 def _mark_best(rows: list[StageRow], columns: list[str]) -> list[StageRow]:
