@@ -34,11 +34,14 @@ def test_without_a_signature_compiles_for_the_types_that_come() -> None:
     assert (function(2), function(1.5)) == (4, 3.0)
 
 
-@pytest.mark.parametrize("signature", [None, "float64(float64, float64)"])
-def test_a_division_by_zero_can_follow_numpy(signature: str | None) -> None:
-    def ratio(a: float, b: float) -> float:
+def test_a_division_by_zero_raises_or_follows_numpy() -> None:
+    # Two functions: numba's cache on disk tells functions apart, not the options they came with.
+    def checked(a: float, b: float) -> float:
         return a / b
 
-    assert compiled(signature, error_model="numpy")(ratio)(1.0, 0.0) == float("inf")
+    def unchecked(a: float, b: float) -> float:
+        return a / b
+
     with pytest.raises(ZeroDivisionError):
-        compiled(signature)(ratio)(1.0, 0.0)
+        compiled()(checked)(1.0, 0.0)
+    assert compiled(error_model="numpy")(unchecked)(1.0, 0.0) == float("inf")
