@@ -45,7 +45,7 @@ def test_warnings_do_not_fail(dataset: Path, capsys: pytest.CaptureFixture[str])
         "classes:  1",
         "grid:     25 frames per second, stride 16, window 16",
         "cbp:      C = 4, float16, 2 videos",
-        "problems: 0 fatal, 1 warnings",
+        "problems: 0 fatal, 1 warning",
     ]
 
 
@@ -54,7 +54,7 @@ def test_fatal_problems_fail(dataset: Path, capsys: pytest.CaptureFixture[str]) 
     assert run(dataset) == 1
     output = capsys.readouterr().out
     assert f"fatal: {dataset / 'features'}: no cbp features of video 'v_a'" in output
-    assert output.endswith("problems: 2 fatal, 1 warnings\n")
+    assert output.endswith("problems: 2 fatal, 1 warning\n")
 
 
 def test_findings_as_json(dataset: Path, tmp_path: Path) -> None:

@@ -168,6 +168,19 @@ def test_yaml_names_the_pieces(own_dataset: Path, wtalc_dataset: Path, tmp_path:
     assert dataset.weak().labels.tolist() == [[False, True], [True, False], [True, True]]
 
 
+def test_pack_with_another_annotation(wtalc_dataset: Path, own_dataset: Path) -> None:
+    describe(wtalc_dataset, annotations=str(own_dataset / "annotations.json"))
+    dataset = open_dataset(wtalc_dataset)
+    assert dataset.classes == ("Diving", "HighJump")
+    assert dataset.length("v_b") == 16
+
+
+def test_pack_files_all_in_one_folder(wtalc_dataset: Path) -> None:
+    for file in (wtalc_dataset / "Thumos14reduced-Annotations").iterdir():
+        file.rename(wtalc_dataset / file.name)
+    assert open_dataset(wtalc_dataset).training == TRAINING
+
+
 def test_yaml_joins_streams_in_its_order(basnet_dataset: Path) -> None:
     describe(basnet_dataset, cbp=["features/train/flow", "features/train/rgb"])
     dataset = open_dataset(basnet_dataset)
@@ -210,6 +223,11 @@ def test_bad_description_is_wrong_usage(own_dataset: Path, keys: object, cause: 
         (b"\xff\xfe\x00", "not UTF-8"),
         (b"!!python/object/apply:os.system ['touch executed']", "not YAML"),
         (b"", "expected keys and values"),
+        (b"grid: !!int ''", "not YAML"),
+        (b"grid: !!bool x", "not YAML"),
+        (b"1: 2", "Keys should be strings"),
+        (b"grid: " + b"[" * 5000, "not YAML"),
+        (b"&a [*a]", "expected keys and values"),
     ],
 )
 def test_damaged_description(own_dataset: Path, content: bytes, cause: str) -> None:

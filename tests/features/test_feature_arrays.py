@@ -100,16 +100,13 @@ def test_values_are_memory_mapped(tmp_path: Path, values: Array, suffix: str) ->
         (np.zeros((0, 4), np.float32), "no snippet"),
         (np.zeros((4, 0), np.float32), "no channel"),
         (np.zeros((4, 4), np.int64), "holds int64"),
-        (np.zeros((4, 4), np.complex64), "holds complex64"),
     ],
 )
 @pytest.mark.parametrize(("suffix", "write"), WRITERS)
 def test_other_arrays_are_refused(
     tmp_path: Path, suffix: str, write: Writer, content: Array, cause: str
 ) -> None:
-    if suffix == ".safetensors" and content.dtype.kind == "c":
-        pytest.skip("safetensors has no complex numbers")
-    if suffix == ".safetensors" and content.dtype.kind == "i":
+    if suffix == ".safetensors" and cause == "holds int64":
         cause = "holds I64"
     path = tmp_path / f"video{suffix}"
     write(path, content)
@@ -195,6 +192,7 @@ def test_damaged_npz_member(tmp_path: Path, values: Array) -> None:
         open_only(path).rows(0, 50)
 
 
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")  # in a header's Python literal
 @pytest.mark.parametrize(("suffix", "write"), WRITERS)
 def test_any_damage_is_a_value_or_an_error(tmp_path: Path, suffix: str, write: Writer) -> None:
     """Whatever bytes are changed, nothing but DuetalError escapes and no row is invented."""

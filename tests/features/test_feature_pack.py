@@ -123,6 +123,7 @@ class Subclass(np.ndarray):
         (object_array([Hostile()]), "refuses to load posix.system"),
         (object_array([np.zeros((3, 2)), Hostile()]), "refuses to load posix.system"),
         (object_array([np.zeros((2, 2)).view(Subclass)]), "refuses to load"),
+        (np.array([np.ones((2, 2))] * 3, dtype=object), "holds single numbers, not arrays"),
         (object_array([1, 2]), "something other than arrays"),
         (object_array([["a"]]), "something other than arrays"),
         (object_array([{}]), "more than hold arrays"),
@@ -181,6 +182,7 @@ def test_truncated_pack(tmp_path: Path, videos: list[Array], keep: float) -> Non
         list_pack(path)
 
 
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")  # in a header's Python literal
 @pytest.mark.parametrize("protocol", [2, 4])
 def test_any_damage_is_a_value_or_an_error(tmp_path: Path, protocol: int) -> None:
     path = tmp_path / "x-I3D-JOINTFeatures.npy"

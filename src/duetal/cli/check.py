@@ -61,5 +61,6 @@ def _summary(findings: "Findings") -> list[str]:
         dtypes = " and ".join(part.dtypes) or "unknown type"
         lines.append(f"{part.title + ':':9} C = {widths}, {dtypes}, {part.videos} videos")
     fatal, warnings = findings.count(Severity.FATAL), findings.count(Severity.WARNING)
-    lines.append(f"problems: {fatal} fatal, {warnings} warnings")
+    plural = "" if warnings == 1 else "s"
+    lines.append(f"problems: {fatal} fatal, {warnings} warning{plural}")
     return lines

@@ -62,7 +62,8 @@ def read_description(path: Path) -> Description:
         raise DuetalError(f"cannot read: {error.strerror}", file=path) from error
     except UnicodeDecodeError as error:
         raise DuetalError("not UTF-8 text", file=path, place=f"byte {error.start}") from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except Exception as error:
+        # A scalar that is not of its tag (`!!int ''`) fails in any way that Python has.
         mark = getattr(error, "problem_mark", None)
         place = None if mark is None else f"line {mark.line + 1}"
         cause = f"not YAML: {getattr(error, 'problem', None) or 'damaged'}"

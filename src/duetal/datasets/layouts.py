@@ -98,7 +98,7 @@ def find_pieces(path: Path) -> Pieces:
         train_labels=None if train_labels == annotations else train_labels,
         train_list=_existing(folder / "split_train.txt"),
         test_list=_existing(folder / "split_test.txt"),
-        pack_names=None if annotations is None else _existing(annotations / "videoname.npy"),
+        pack_names=_find_pack_names(folder, annotations),
         text_encoder=_text_encoder(folder, description.text_encoder, yaml_file),
         grid=description.grid.grid(),
         display_names=description.display_names,
@@ -130,15 +130,25 @@ def _only(files: Sequence[Path], folder: Path, key: str) -> Path | None:
 
 
 def _find_annotations(folder: Path) -> Path | None:
-    for name in ("annotations.json", "gt.json"):
-        if (folder / name).is_file():
-            return folder / name
-    if is_wtalc(folder):
-        return folder
-    folders = [f for f in sorted(folder.glob("*-Annotations")) if f.is_dir()]
-    if folders:
-        return _only(folders, folder, "annotations")
+    if (folder / "annotations.json").is_file():
+        return folder / "annotations.json"
+    pack_folders = _pack_folders(folder)
+    if pack_folders:
+        return _only(pack_folders, folder, "annotations")
+    if (folder / "gt.json").is_file():
+        return folder / "gt.json"
     return _only(sorted(folder.glob("*.json")), folder, "annotations")
+
+
+def _pack_folders(folder: Path) -> list[Path]:
+    """The annotation folders of a W-TALC pack; some keep its files beside the features."""
+    return [f for f in (folder, *sorted(folder.glob("*-Annotations"))) if is_wtalc(f)]
+
+
+def _find_pack_names(folder: Path, annotations: Path | None) -> Path | None:
+    """The names that go with a pack's arrays, also where another annotation is used."""
+    folders = ([] if annotations is None else [annotations]) + _pack_folders(folder)
+    return next((f / "videoname.npy" for f in folders if (f / "videoname.npy").is_file()), None)
 
 
 def _find_weak_table(folder: Path) -> Path | None:

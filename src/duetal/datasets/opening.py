@@ -193,8 +193,9 @@ def open_stream(
     """Open a stream: find its files and their names. None when a part could not be opened."""
     opened: list[FeaturePart] = []
     names = None
-    with going_on(report):
-        names = _pack_names(pieces.pack_names)
+    if any(place.suffix == ".npy" for part in parts for place in part.places):
+        with going_on(report):
+            names = _pack_names(pieces.pack_names)
     for part in parts:
         with going_on(report):
             opened.append(

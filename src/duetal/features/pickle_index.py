@@ -150,6 +150,9 @@ class _Follower:
     def _step(self, opcode: int) -> None:
         """Do what one opcode says to the stack."""
         known = self._frame(opcode) or self._value(opcode) or self._remember(opcode)
+        if opcode == ord("G"):
+            cause = "the pickle holds single numbers, not arrays (T, C): save a one-dimensional "
+            raise self._refusal(cause + "object array with one array in each place")
         if not (known or self._collect(opcode) or self._make(opcode)):
             raise self._refusal(f"the pickle does more than hold arrays (opcode 0x{opcode:02x})")
 
