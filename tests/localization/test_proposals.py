@@ -111,7 +111,7 @@ def decayed(score, iou):
 
 # Stretched to 0..1 it is 0 1/2 1 1/2 0 0 0 3/8 0: at 0.3, [1, 4) and [7, 8); at 0.6, [2, 3).
 PEAKS = curve_of(0.1, 0.5, 0.9, 0.5, 0.1, 0.1, 0.1, 0.4, 0.1)
-BASE = {"thresholds": (0.3, 0.6), "scale_by_video_probability": False}
+BASE = {"thresholds": (0.3, 0.6)}
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_classes_do_not_suppress_each_other():
 )
 def test_short_and_flat_curves(curve, expected):
     probabilities = np.array(curve).reshape(-1, 1)
-    chosen = LocalizationSettings(scale_by_video_probability=False)
+    chosen = LocalizationSettings()
     assert rows(localize_video(probabilities, curve_of(0.8), GRID, chosen)) == expected
 
 
@@ -191,7 +191,7 @@ def test_no_classes():
 
 def test_detections_end_with_the_video():
     curve = curve_of(0.1, 0.9, 0.9, 0.1, 0.8)[:, None]
-    chosen = LocalizationSettings(thresholds=(0.5,), scale_by_video_probability=False)
+    chosen = LocalizationSettings(thresholds=(0.5,))
     found = localize_video(curve, curve_of(0.8), GRID, chosen, duration=1.5)
     assert (found.start.tolist(), found.end.tolist()) == ([SNIPPET], [1.5])
 

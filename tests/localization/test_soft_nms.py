@@ -172,6 +172,7 @@ def test_a_setting_out_of_range_is_named(setting, value):
         ([0, 5], [1, 4], [0.5, 0.5], "row 1: .*ends before it starts"),
         ([0, math.nan], [1, 4], [0.5, 0.5], "row 1: .*not finite"),
         ([0, 1], [1, math.inf], [0.5, 0.5], "row 1: .*not finite"),
+        ([0, -1e308], [1, 1e308], [0.5, 0.5], "row 1: .*not finite"),
         ([0, 1], [1, 4], [math.nan, 0.5], "row 0: .*not finite"),
         ([0, 1], [1, 4], [0.5], "columns of one length"),
         ([[0, 1]], [[1, 4]], [[0.5, 1]], "columns of one length"),

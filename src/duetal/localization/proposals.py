@@ -67,7 +67,8 @@ def localize_video(
     """
     check_probabilities(probabilities, video_probabilities, name)
     if duration is not None and not duration > 0:
-        raise DuetalError(f"a duration of {duration} seconds", place=f"video {name!r}")
+        place = None if name is None else f"video {name!r}"
+        raise DuetalError(f"a duration of {duration} seconds", place=place)
     found = []
     for label in select_classes(video_probabilities, settings.class_threshold):
         weight = float(video_probabilities[label]) if settings.scale_by_video_probability else 1.0

@@ -49,9 +49,11 @@ class LocalizationSettings:
     """Width of the contrast's margins before and after a proposal, as a part of its length [F];
     rounded up to whole snippets [D]."""
 
-    scale_by_video_probability: bool = True
-    """Whether a proposal's score is multiplied by its class's video-level probability: a surer
-    class ranks higher among the detections of all videos [F: added; D: multiplied]."""
+    scale_by_video_probability: bool = False
+    """Whether a proposal's score is multiplied by its class's video-level probability, so that a
+    surer class ranks higher among the detections of all videos [F: added; D: multiplied]. Off: the
+    maximum alone is the score [S], and a snippet's probability already says how sure the class
+    is [D]."""
 
     nms_method: NmsMethod = "gaussian"
     """What soft-NMS does to overlapping proposals of a class [F; soft-NMS itself S]."""

@@ -102,7 +102,8 @@ def _check_intervals(
     if not start.shape == end.shape == score.shape or start.ndim != 1:
         shapes = f"{start.shape}, {end.shape}, {score.shape}"
         raise DuetalError(f"start, end and score must be columns of one length, not {shapes}")
-    finite = np.isfinite(start) & np.isfinite(end) & np.isfinite(score)
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = np.isfinite(end - start) & np.isfinite(score)  # the length too: it may overflow
     ordered = finite & (end >= start)
     if not ordered.all():
         row = int(np.argmin(ordered))
