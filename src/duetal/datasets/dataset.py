@@ -1,6 +1,5 @@
 """A dataset: features of both modalities, and what is known of the videos."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,9 +122,3 @@ def classes_without_video(
     """The classes that no video of the given labels carries."""
     seen = {label for present in labels for label in present}
     return tuple(label for label in classes if label not in seen)
-
-
-def display_name(label: str) -> str:
-    """A class name as one would say it: "HighJump" and "HIGH_JUMP" become "high jump"."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", label).replace("_", " ")
-    return " ".join(words.split()).lower()

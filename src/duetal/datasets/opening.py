@@ -10,7 +10,8 @@ from pathlib import Path
 
 from duetal.core.annotations import Annotations, VideoAnnotation
 from duetal.core.errors import DuetalError, unknown
-from duetal.datasets.dataset import Dataset, display_name
+from duetal.core.names import display_name
+from duetal.datasets.dataset import Dataset
 from duetal.datasets.layouts import PartPlaces, Pieces, find_pieces
 from duetal.datasets.problems import Problem, Report, going_on, raise_fatal
 from duetal.features.streams import FeaturePart, FeatureStream, check_name, open_part
