@@ -1,0 +1,73 @@
+"""Scoring whole videos, of any length, in bounded memory."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from duetal.model.sequence import topk_mean
+
+
+def windows(length: int, window: int) -> list[tuple[int, int]]:
+    """Cover `[0, length)` with windows of `window` snippets that overlap by half.
+
+    A video no longer than a window is one window. Every window but a shorter video's is full: the
+    last one ends at the video's end.
+    """
+    if length <= window:
+        return [(0, length)]
+    starts = [*range(0, length - window, max(1, window // 2)), length - window]
+    return [(start, start + window) for start in starts]
+
+
+@torch.inference_mode()
+def score_video(
+    branch: nn.Module,
+    read: Callable[[int, int], NDArray[np.float32]],
+    length: int,
+    window: int,
+    device: torch.device | str = "cpu",
+) -> NDArray[np.float32]:
+    """Logits of a whole video.
+
+    Where windows overlap, their logits are blended with weights that fall towards a window's ends,
+    so the result depends on the video and the window's length alone.
+
+    Args:
+        branch: a branch in eval mode.
+        read: gives the features (stop - start, C) of the snippets `[start, stop)`.
+        length: T.
+        window: snippets in one pass; the crop's length in training.
+        device: where to compute.
+
+    Returns:
+        (T, K) logits.
+    """
+    total: NDArray[np.float32] | None = None
+    weights = np.zeros((length, 1), dtype=np.float32)
+    for start, stop in windows(length, window):
+        features = torch.from_numpy(read(start, stop)).to(device).unsqueeze(0)
+        mask = torch.ones(features.shape[:2], dtype=torch.bool, device=device)
+        logits, _ = branch(features, mask)
+        if total is None:
+            total = np.zeros((length, logits.shape[-1]), dtype=np.float32)
+        size = stop - start
+        ramp = np.minimum(np.arange(1, size + 1), np.arange(size, 0, -1)).astype(np.float32)
+        total[start:stop] += ramp[:, None] * logits[0].float().cpu().numpy()
+        weights[start:stop] += ramp[:, None]
+    assert total is not None
+    return total / weights
+
+
+def video_probabilities(logits: NDArray[np.float32], divisor: int) -> NDArray[np.float32]:
+    """(T, K) snippet logits → (K,) probabilities that the video contains each class."""
+    snippets: Tensor = torch.from_numpy(logits).unsqueeze(0)
+    mask = torch.ones(snippets.shape[:2], dtype=torch.bool)
+    return torch.sigmoid(topk_mean(snippets, mask, divisor))[0].numpy()
+
+
+def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sigmoid, element by element."""
+    return torch.sigmoid(torch.from_numpy(logits)).numpy()
