@@ -1,0 +1,76 @@
+"""Checkpoints: one safetensors file each, with its record as JSON in the file's metadata.
+
+One file, because two that belong together can be torn apart by a kill between their renames.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from duetal.core.errors import DuetalError
+from duetal.core.files import replacing
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Tensors by name, and a record of what they are."""
+
+    tensors: dict[str, Tensor]
+    record: dict[str, Any]
+
+
+def save(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+    """Write a checkpoint atomically."""
+    # safetensors refuses tensors that share memory, and tied weights do.
+    own = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
+    with replacing(path) as temporary:
+        save_file(own, temporary, metadata={"duetal": json.dumps(dict(record))})
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        DuetalError: missing, truncated, or not a checkpoint of ours.
+    """
+    if not path.is_file():
+        raise DuetalError("no such checkpoint", file=path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get("duetal")
+            if text is None:
+                raise DuetalError("a safetensors file, but no checkpoint of duetal", file=path)
+            names = file.keys()
+            return Checkpoint({name: file.get_tensor(name) for name in names}, json.loads(text))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise DuetalError(f"truncated or damaged checkpoint: {error}", file=path) from error
+
+
+def load_into(module: torch.nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Load a branch's tensors; what a branch does not keep in checkpoints (a text encoder) stays.
+
+    Raises:
+        DuetalError: a tensor is missing or of another shape: a checkpoint of another configuration.
+    """
+    own = module.state_dict()
+    wanted = {name for name in own if not name.startswith("text.model.")}
+    for name in sorted(wanted):
+        if name not in tensors:
+            raise DuetalError(
+                "checkpoint of another configuration: not in it", file=path, place=name
+            )
+        if tensors[name].shape != own[name].shape:
+            raise DuetalError(
+                f"checkpoint of another configuration: shape {tuple(tensors[name].shape)}, "
+                f"expected {tuple(own[name].shape)}",
+                file=path,
+                place=name,
+            )
+    module.load_state_dict({name: tensors[name] for name in wanted}, strict=False)
