@@ -1,0 +1,1 @@
+"""Simulated two-modality features over a real annotation, for development and demonstration."""

@@ -1,0 +1,100 @@
+"""Writing a simulated dataset that every other command reads like a real one."""
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from duetal.core.annotations import Annotations, VideoAnnotation
+from duetal.core.errors import DuetalError
+from duetal.core.files import replacing, write_json, write_text
+from duetal.core.grid import TimeGrid
+from duetal.formats.activitynet import write_annotations
+from duetal.model.text import load_text_encoder, make_tiny_clip
+from duetal.simulation.video import cbp_features, vlp_features, write_script
+from duetal.simulation.world import Simulation, directions, stream_of
+
+
+def simulate(
+    annotations: Annotations,
+    folder: Path,
+    settings: Simulation,
+    *,
+    grid: TimeGrid | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Write simulated features of both modalities over an annotation.
+
+    The folder then holds `features/cbp` and `features/vlp` (float16 .npy), the annotation with
+    durations, a tiny CLIP text encoder of random weights that the VLP stream is aligned with, and
+    `simulation.json`, which says how it was made.
+
+    Args:
+        annotations: videos with segments; a duration that is unknown is made up.
+        folder: where to write; refused when it is there already and not empty.
+        settings: difficulty, seed and sizes.
+        grid: the time grid of the features.
+        progress: called with (videos written, videos in all).
+
+    Raises:
+        DuetalError: the folder is not empty, or no video has segments.
+    """
+    grid = grid or TimeGrid()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DuetalError("exists already and is not empty; nothing was written", file=folder)
+    videos = [_with_duration(v, settings, grid) for v in annotations if v.segments]
+    if not videos:
+        raise DuetalError("no video with segments to simulate", file=annotations.source)
+    make_tiny_clip(folder / "text_encoder", dimension=settings.vlp_channels, seed=settings.seed)
+    encoder = load_text_encoder(
+        str(folder / "text_encoder"), annotations.classes, prompts_before=0, prompts_after=0
+    )
+    world = directions(settings, annotations.classes, encoder.plain().double().numpy())
+    for number, video in enumerate(videos):
+        assert video.duration is not None
+        length = max(1, grid.length(video.duration))
+        script = write_script(video, annotations.classes, length, grid, settings)
+        streams = {"cbp": cbp_features, "vlp": vlp_features}
+        for stream, make in streams.items():
+            features = make(script, world, settings, video.name).astype(np.float16)
+            _write_npy(folder / "features" / stream / f"{video.name}.npy", features)
+        if progress is not None:
+            progress(number + 1, len(videos))
+    write_annotations(
+        folder / "annotations.json",
+        Annotations({v.name: v for v in videos}, annotations.classes, annotations.source),
+    )
+    write_json(folder / "simulation.json", {"simulated": True, **asdict(settings)})
+    layout = {
+        "cbp": "features/cbp",
+        "vlp": "features/vlp",
+        "annotations": "annotations.json",
+        "text_encoder": "text_encoder",
+        "classes": list(annotations.classes),
+        "grid": {"fps": grid.fps, "stride": grid.stride, "window": grid.window},
+    }
+    # Last: a folder without it is visibly unfinished.
+    write_text(folder / "dataset.yaml", yaml.safe_dump(layout, sort_keys=False))
+
+
+def _with_duration(video: VideoAnnotation, settings: Simulation, grid: TimeGrid) -> VideoAnnotation:
+    """Know how long the video lasts, make it up where the source is silent, and cut it there."""
+    segments = video.segments or ()
+    duration = video.duration
+    if duration is None:
+        tail = stream_of(settings.seed, "duration", video.name).exponential(15.0)
+        duration = max(segment.end for segment in segments) + tail
+    duration = max(duration, grid.window / grid.fps)
+    kept = tuple(
+        replace(segment, start=max(0.0, segment.start), end=min(segment.end, duration))
+        for segment in segments
+        if segment.start < duration
+    )
+    return replace(video, duration=round(duration, 3), segments=kept)
+
+
+def _write_npy(path: Path, array: np.ndarray) -> None:
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, array)
