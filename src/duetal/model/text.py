@@ -59,7 +59,7 @@ class PromptedTextEncoder(nn.Module):
         return self
 
     def _lay_prompts(self, module: nn.Module, inputs: Any, embedded: Tensor) -> Tensor:
-        if not self._laying:
+        if not self._laying or not len(self.prompts):
             return embedded
         places = self.prompt_places.unsqueeze(-1)
         laid = self.prompts[self.prompt_places.clamp(min=0)].to(embedded.dtype)
@@ -162,24 +162,40 @@ def _lay_out(
 
 def _load(source: str) -> tuple[Any, Any]:
     """The text model with its projection, and the tokenizer."""
-    # Progress bars of a library have no place in a log.
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    _hush()
     from transformers import AutoTokenizer, CLIPTextModelWithProjection
-    from transformers.utils import logging
 
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     if Path(source).is_absolute() and not Path(source).is_dir():
         raise DuetalError("no such folder", file=source, place="text encoder")
+    model: Any
+    told: dict[str, Any]
     try:
-        model = CLIPTextModelWithProjection.from_pretrained(source, use_safetensors=True)
+        model, told = CLIPTextModelWithProjection.from_pretrained(
+            source, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+        )
         tokenizer = AutoTokenizer.from_pretrained(source)
     except Exception as error:  # the library raises whatever its layers raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DuetalError(
             f"cannot load a CLIP text encoder: {reason}", file=source, place="text encoder"
         ) from error
+    # The library would fill the gap with random weights.
+    for missing in sorted(told["missing_keys"]):
+        raise DuetalError(
+            f"no weights of a CLIP text encoder: {missing} is missing",
+            file=source,
+            place="text encoder",
+        )
     return model, tokenizer
+
+
+def _hush() -> None:
+    """Keep the library's warnings and progress bars, which have no place in a log, to itself."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def make_tiny_clip(folder: Path, *, dimension: int = 32, seed: int = 0) -> None:
@@ -193,6 +209,7 @@ def make_tiny_clip(folder: Path, *, dimension: int = 32, seed: int = 0) -> None:
         dimension: D of the text features.
         seed: of the weights.
     """
+    _hush()
     from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
 
     letters = _byte_letters()
