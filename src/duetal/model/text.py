@@ -167,12 +167,11 @@ def _load(source: str) -> tuple[Any, Any]:
 
     if Path(source).is_absolute() and not Path(source).is_dir():
         raise DuetalError("no such folder", file=source, place="text encoder")
-    model: Any
-    told: dict[str, Any]
     try:
-        model, told = CLIPTextModelWithProjection.from_pretrained(
+        loaded: Any = CLIPTextModelWithProjection.from_pretrained(
             source, use_safetensors=True, dtype=torch.float32, output_loading_info=True
         )
+        model, told = loaded
         tokenizer = AutoTokenizer.from_pretrained(source)
     except Exception as error:  # the library raises whatever its layers raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
