@@ -233,7 +233,8 @@ def load_config(text: str, source: Path | str, overrides: Iterable[str] = ()) ->
     """
     try:
         content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except Exception as error:
+        # A scalar that is not of its tag (`!!int ''`) fails in any way that Python has.
         mark = getattr(error, "problem_mark", None)
         place = None if mark is None else f"line {mark.line + 1}"
         problem = getattr(error, "problem", None) or "malformed"
@@ -259,7 +260,7 @@ def parse_overrides(overrides: Iterable[str]) -> dict[str, Any]:
         _check_key(key, "command line")
         try:
             values[key] = _keep_text(key, value, yaml.safe_load(value))
-        except yaml.YAMLError as error:
+        except Exception as error:
             raise UsageError(f"value {value!r} cannot be read", place=key) from error
     return values
 
