@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from lightning_fabric import Fabric
 
 from duetal.config import Config
@@ -84,9 +85,9 @@ class Streams:
 class Alternation:
     """One training run in its folder.
 
-    Every finished phase leaves a checkpoint `RUN/checkpoints/<stage>.safetensors`; the phase under
-    way leaves `resume.safetensors`. Running again in the same folder takes up there, and ends in
-    the weights that an uninterrupted run would have.
+    Every finished phase leaves a checkpoint `RUN/checkpoints/<stage>.safetensors`, each step its
+    pseudo-labels; the phase under way leaves `resume.safetensors`. Running again in the same folder
+    takes up there, and ends in the weights that an uninterrupted run would have.
 
     Args:
         fabric: device, precision and processes.
@@ -189,6 +190,11 @@ class Alternation:
             score=config.pseudo_score,
             device=self.fabric.device,
         )
+        if self.fabric.is_global_zero:
+            # Nothing reads them back in training; they are kept to be looked at.
+            path = self.folder / "pseudo_labels" / f"{phase.name}.safetensors"
+            by_video = zip(self.videos.names, map(torch.from_numpy, pseudo.labels), strict=True)
+            checkpoints.save(path, dict(by_video), {"phase": phase.name, "teacher": name})
         if not self.trainer.resume_path.is_file() or self._resumed_phase() != phase.name:
             counts = pseudo.counts(self.videos)
             self.journal.record(

@@ -64,8 +64,9 @@ class Journal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is not None:
-            self.log(f"stopped: {error or type(error).__name__}")
+        if error is not None and self.active:
+            # Whoever called says it aloud.
+            append_log(self.folder, f"stopped: {error or type(error).__name__}")
         if self._bar is not None:
             self._bar.stop()
         if self._board is not None:
@@ -106,9 +107,7 @@ class Journal:
         """Write a line to log.txt and show it."""
         if not self.active:
             return
-        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-        with (self.folder / "log.txt").open("a", encoding="utf-8") as file:
-            file.write(f"{stamp} {line}\n")
+        append_log(self.folder, line)
         if self._bar is not None:
             self._bar.console.print(line, markup=False, highlight=False)
         else:
@@ -145,6 +144,13 @@ class Journal:
         pace = (time.monotonic() - self._began) / max(1, self._done)
         seconds = round(remaining * pace)
         return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+
+
+def append_log(folder: Path, line: str) -> None:
+    """Write a line to a run's log.txt, with the time."""
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+    with (folder / "log.txt").open("a", encoding="utf-8") as file:
+        file.write(f"{stamp} {line}\n")
 
 
 def _open_board(folder: Path) -> Any:
