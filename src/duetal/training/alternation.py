@@ -8,7 +8,6 @@ Ju et al., "Distilling Vision-Language Pre-training to Collaborate with Weakly-S
 Action Localization", CVPR 2023.
 """
 
-import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from duetal.training import branches, checkpoints
 from duetal.training.journal import Journal
 from duetal.training.phase import Branch, Phase, Trainer
 from duetal.training.pseudo_labels import PseudoLabels, teach
+from duetal.training.sampling import steps_per_epoch
 
 WARM_UP = "cbp-warmup"
 ZERO_SHOT = "vlp-zeroshot"
@@ -64,7 +64,7 @@ def phases(config: Config, *, two_modalities: bool) -> Iterator[Phase]:
 
 def total_steps(config: Config, videos: int, *, two_modalities: bool) -> int:
     """Optimizer steps of a whole run."""
-    epoch = math.ceil(videos * config.repeats_per_epoch / config.batch_size)
+    epoch = steps_per_epoch(videos, batch_size=config.batch_size, repeats=config.repeats_per_epoch)
     return sum(phase.epochs * epoch for phase in phases(config, two_modalities=two_modalities))
 
 
@@ -158,12 +158,7 @@ class Alternation:
         path = self._checkpoint(phase.stage)
         if path.is_file():
             checkpoints.load_into(student, checkpoints.load(path).tensors, path)
-            self.journal.skip(
-                phase.epochs
-                * math.ceil(
-                    len(self.videos.names) * self.config.repeats_per_epoch / self.config.batch_size
-                )
-            )
+            self.journal.skip(phase.epochs * self.trainer.steps_per_epoch)
             self.journal.log(f"{phase.name}: already done")
             return
         began = time.monotonic()

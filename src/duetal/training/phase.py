@@ -1,5 +1,6 @@
 """One phase: a branch trained for some epochs, on video labels and perhaps a teacher's word."""
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ from duetal.training.sampling import (
     micro_batches,
     random_seed,
     share_of,
+    steps_per_epoch,
 )
 
 Branch = CBPBranch | VLPBranch
@@ -75,6 +77,9 @@ class Trainer:
         self.folder = folder
         self.journal = journal
         self.resume_path = folder / "checkpoints" / "resume.safetensors"
+        self.steps_per_epoch = steps_per_epoch(
+            len(videos.names), batch_size=config.batch_size, repeats=config.repeats_per_epoch
+        )
 
     def train(
         self, branch: Branch, stream: FeatureStream, phase: Phase, pseudo: PseudoLabels | None
@@ -170,8 +175,13 @@ class Trainer:
         self._refuse_non_finite(told, phase)
         if fabric.world_size > 1:
             self._add_up_gradients(trained)
-        if self.config.gradient_clip:
-            torch.nn.utils.clip_grad_norm_(trained, self.config.gradient_clip)
+        norm = torch.nn.utils.clip_grad_norm_(trained, self.config.gradient_clip or math.inf)
+        if not torch.isfinite(norm):
+            # A finite loss may still have such a gradient, and one update would ruin the weights.
+            raise DuetalError(
+                f"the gradient is not finite in phase {phase.name}; "
+                "the run stops before the update, its last checkpoint is whole"
+            )
         optimizer.step()
         return self._batch_means(sums, phase, len(batch))
 
@@ -296,6 +306,7 @@ class Trainer:
         }
         optimizer.load_state_dict(whole)
         epoch = int(saved.record["epoch"])
+        self.journal.skip(epoch * self.steps_per_epoch)
         self.journal.log(f"{phase.name}: resumed after epoch {epoch} of {phase.epochs}")
         return epoch
 

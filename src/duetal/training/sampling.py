@@ -4,6 +4,7 @@ Everything random is a function of the seed, the phase and the epoch alone. So a
 what the uninterrupted one would have drawn, and processes that share a batch agree on it unasked.
 """
 
+import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,6 +56,11 @@ def epoch_batches(
             start = int(random.integers(lengths[video] - size + 1))
             crops.append(Crop(int(video), start, size))
     return [crops[i : i + batch_size] for i in range(0, len(crops), batch_size)]
+
+
+def steps_per_epoch(videos: int, *, batch_size: int, repeats: int) -> int:
+    """How many batches `epoch_batches` draws."""
+    return math.ceil(videos * repeats / batch_size)
 
 
 def share_of(batch: Sequence[Crop], rank: int, processes: int) -> list[Crop]:
