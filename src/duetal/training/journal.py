@@ -34,7 +34,7 @@ class Journal:
         self.active = active
         self._metrics_path = folder / "metrics.jsonl"
         self._board = _open_board(folder) if tensorboard and active else None
-        self._board_step = 0
+        self._epochs = 0
         console = Console()
         self._bar: Progress | None = None
         if active and console.is_terminal:
@@ -66,7 +66,7 @@ class Journal:
     ) -> None:
         if error is not None and self.active:
             # Whoever called says it aloud.
-            append_log(self.folder, f"stopped: {error or type(error).__name__}")
+            append_log(self.folder, f"stopped: {str(error) or type(error).__name__}")
         if self._bar is not None:
             self._bar.stop()
         if self._board is not None:
@@ -91,6 +91,10 @@ class Journal:
         if self._metrics_path.stat().st_size < position:
             raise DuetalError("shorter than when the checkpoint was made", file=self._metrics_path)
         os.truncate(self._metrics_path, position)
+        self._epochs = self._metrics_path.read_bytes().count(b'"event": "epoch"')
+        if self._board is not None:
+            self._board.close()
+            self._board = _open_board(self.folder, purge_step=self._epochs + 1)
 
     def record(self, event: Mapping[str, Any]) -> None:
         """Append one record to metrics.jsonl."""
@@ -98,10 +102,12 @@ class Journal:
             return
         with self._metrics_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(dict(event), allow_nan=False) + "\n")
-        if self._board is not None and event["event"] == "epoch":
-            self._board_step += 1
+        if event["event"] != "epoch":
+            return
+        self._epochs += 1
+        if self._board is not None:
             for term, value in {"loss": event["loss"], **event["terms"]}.items():
-                self._board.add_scalar(f"{event['branch']}/{term}", value, self._board_step)
+                self._board.add_scalar(f"{event['branch']}/{term}", value, self._epochs)
 
     def log(self, line: str) -> None:
         """Write a line to log.txt and show it."""
@@ -153,11 +159,12 @@ def append_log(folder: Path, line: str) -> None:
         file.write(f"{stamp} {line}\n")
 
 
-def _open_board(folder: Path) -> Any:
+def _open_board(folder: Path, purge_step: int | None = None) -> Any:
+    """Start TensorBoard's events; those of an earlier start from `purge_step` on are void."""
     try:
         from torch.utils.tensorboard.writer import SummaryWriter
     except ImportError as error:
         raise DuetalError(
             "tensorboard=true needs TensorBoard: pip install 'duetal[tensorboard]'"
         ) from error
-    return SummaryWriter(str(folder / "tensorboard"))
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=purge_step)
