@@ -9,7 +9,7 @@ Action Localization", CVPR 2023.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,6 @@ import torch
 from lightning_fabric import Fabric
 
 from duetal.config import Config
-from duetal.core.errors import DuetalError
 from duetal.datasets.dataset import WeakVideos
 from duetal.features.streams import FeatureStream
 from duetal.model.cbp import CBPBranch
@@ -95,7 +94,6 @@ class Alternation:
         videos: training videos and their labels; nothing here knows a segment.
         folder: the run's folder.
         text_encoder: CLIP's folder or hub name; needed with two modalities.
-        display_names: how to say the classes.
     """
 
     def __init__(
@@ -106,7 +104,6 @@ class Alternation:
         folder: Path,
         *,
         text_encoder: str = "",
-        display_names: Mapping[str, str] | None = None,
     ):
         self.fabric = fabric
         self.config = config
@@ -115,7 +112,6 @@ class Alternation:
         self.streams = Streams(videos.cbp, videos.vlp)
         self.two_modalities = videos.vlp is not None
         self.text_encoder = text_encoder
-        self.display_names = display_names or {}
 
     def run(self) -> list[str]:
         """Train; give the stages in order.
@@ -206,21 +202,7 @@ class Alternation:
 
     def _new_vlp(self) -> VLPBranch:
         stream = self.streams.of("vlp")
-        if not self.text_encoder:
-            raise DuetalError(
-                "the dataset has CLIP features but names no text encoder; "
-                "set text_encoder= to a CLIP folder or hub name"
-            )
-        text = branches.text_encoder(
-            self.config, self.text_encoder, self.videos.classes, self.display_names
-        )
-        width = text.plain().shape[1]
-        if width != stream.width:
-            raise DuetalError(
-                f"text features have width {width}, the VLP features {stream.width}",
-                file=self.text_encoder,
-                place="text encoder",
-            )
+        text = branches.fitting_text_encoder(self.config, self.text_encoder, self.videos)
         branch = branches.vlp_branch(self.config, text, stream.width)
         branch.bias.data.fill_(branches.mean_cosine(branch, self.videos, stream))
         return branch.to(self.fabric.device)

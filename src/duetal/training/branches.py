@@ -74,6 +74,31 @@ def text_encoder(
     )
 
 
+def fitting_text_encoder(config: Config, source: str, videos: WeakVideos) -> PromptedTextEncoder:
+    """The prompted text encoder of a run, found to fit its VLP features.
+
+    Raises:
+        DuetalError: none is named, it can't be loaded, its features are of another width, or a
+            class's name is too long.
+    """
+    if not source:
+        raise DuetalError(
+            "the dataset has CLIP features but names no text encoder; "
+            "set text_encoder= to a CLIP folder or hub name",
+            file=videos.source,
+        )
+    text = text_encoder(config, source, videos.classes, videos.display_names)
+    assert videos.vlp is not None
+    width = text.plain().shape[1]
+    if width != videos.vlp.width:
+        raise DuetalError(
+            f"text features have width {width}, the VLP features {videos.vlp.width}",
+            file=source,
+            place="text encoder",
+        )
+    return text
+
+
 def channel_statistics(videos: WeakVideos, stream: FeatureStream) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (C,) of a stream's channels over all training snippets."""
     total = np.zeros(stream.width)
