@@ -1,0 +1,241 @@
+"""Evaluating every stage of a trained run on the dataset's evaluation videos.
+
+What is written: the detections of each stage, the scores of the final branches, the ground truth,
+and last `evaluation.json`. A run that was killed before that is evaluated again from the start.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from duetal import __version__
+from duetal.core.annotations import Annotations
+from duetal.core.errors import DuetalError
+from duetal.core.files import read_json, replacing, write_json
+from duetal.datasets import Dataset
+from duetal.evaluation import Evaluation, evaluate
+from duetal.formats.activitynet import write_annotations, write_detections
+from duetal.localization.proposals import assemble
+from duetal.runs.diagnostics import PseudoLabelDiagnostics, StageDiagnostics, read_pseudo_labels
+from duetal.runs.folder import Run, RunFolder
+from duetal.runs.localize import Progress, localization_settings, localize_videos
+from duetal.runs.scoring import stage_scorer
+from duetal.runs.stages import ENSEMBLE, branch_of, title_of
+
+
+@dataclass(frozen=True)
+class StageEvaluation:
+    """The scores of one stage."""
+
+    stage: str
+    title: str
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True)
+class RunEvaluation:
+    """The content of `evaluation.json`.
+
+    Args:
+        protocol: its name.
+        selection: the rule that chose the final checkpoints.
+        simulated: whether the features are simulated.
+        stages: in order of training, the ensemble last.
+        diagnostics: precision and recall by snippet, of stages and of pseudo-labels.
+    """
+
+    protocol: str
+    selection: str
+    simulated: bool
+    stages: tuple[StageEvaluation, ...]
+    diagnostics: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "protocol": self.protocol,
+            "selection": self.selection,
+            "simulated": self.simulated,
+            "stages": [
+                {"stage": s.stage, "title": s.title, **s.evaluation.to_json()} for s in self.stages
+            ],
+            "diagnostics": dict(self.diagnostics),
+        }
+
+    @staticmethod
+    def read(path: Path) -> "RunEvaluation":
+        """Read `evaluation.json`.
+
+        Raises:
+            DuetalError: unreadable or damaged.
+        """
+        value = read_json(path)
+        try:
+            return RunEvaluation(
+                str(value["protocol"]),
+                str(value["selection"]),
+                bool(value["simulated"]),
+                tuple(
+                    StageEvaluation(
+                        str(row["stage"]), str(row["title"]), Evaluation.from_json(row, file=path)
+                    )
+                    for row in value["stages"]
+                ),
+                dict(value["diagnostics"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise DuetalError(f"not an evaluation of a run: {error!r}", file=path) from error
+
+
+def evaluated_stages(run: Run) -> dict[str, list[str]]:
+    """Every stage to evaluate, in order, and the checkpoints it takes."""
+    stages = {stage: [stage] for stage in run.model.stages}
+    if run.model.final.vlp is not None:
+        stages[ENSEMBLE] = [run.model.final.cbp, run.model.final.vlp]
+    return stages
+
+
+def is_evaluated(run: Run) -> bool:
+    """Whether all files of the evaluation are there."""
+    folder = run.folder
+    finals = [branch_of(stage) for stage in (run.model.final.cbp, run.model.final.vlp) if stage]
+    files = [folder.evaluation_file, folder.ground_truth_file, folder.score_index_file]
+    files += [folder.detections(stage) for stage in evaluated_stages(run)]
+    files += [folder.scores(branch) for branch in finals]
+    return all(file.is_file() for file in files)
+
+
+def ground_truth(dataset: Dataset) -> Annotations:
+    """The evaluation videos that have features, as one subset "test".
+
+    Subset names differ between datasets, and some have lists in their place; here the question
+    which videos are evaluated has been answered.
+    """
+    chosen = dataset.annotations.select(dataset.evaluation)
+    videos = {video.name: replace(video, subset="test") for video in chosen}
+    return Annotations(videos, chosen.classes, chosen.source, chosen.notes)
+
+
+def has_segments(dataset: Dataset) -> bool:
+    """Whether there is anything to evaluate against."""
+    return any(dataset.annotations.videos[name].segments for name in dataset.evaluation)
+
+
+def is_simulated(dataset: Dataset) -> bool:
+    """Whether the features come from `duetal simulate`."""
+    folder = dataset.source if dataset.source.is_dir() else dataset.source.parent
+    return (folder / "simulation.json").is_file()
+
+
+def evaluate_run(
+    run: Run, dataset: Dataset, device: torch.device, progress: Progress
+) -> RunEvaluation:
+    """Localize with every stage, score the detections, and write it all into the run's folder.
+
+    Args:
+        run: a trained run.
+        dataset: the one it was trained on, whose evaluation videos have segments.
+        device: where to compute.
+        progress: told of every video.
+
+    Raises:
+        DuetalError: features of an evaluation video are unreadable or not finite.
+    """
+    truth = ground_truth(dataset)
+    write_annotations(run.folder.ground_truth_file, truth)
+    stages, diagnostics = [], {}
+    for stage, members in evaluated_stages(run).items():
+        done = _evaluate_stage(run, dataset, truth, stage, members, device, progress)
+        stages.append(StageEvaluation(stage, done.title, _with_notes(done.evaluation, dataset)))
+        diagnostics[stage] = done.diagnostics
+    index = {"classes": run.model.classes, "grid": run.model.grid.model_dump()}
+    write_json(run.folder.score_index_file, index)
+    result = RunEvaluation(
+        run.config.protocol,
+        run.model.selection,
+        is_simulated(dataset),
+        tuple(stages),
+        {"stages": diagnostics, "pseudo_labels": _diagnose_pseudo_labels(run, dataset)},
+    )
+    write_json(run.folder.evaluation_file, result.to_json())
+    return result
+
+
+@dataclass(frozen=True)
+class _Done:
+    title: str
+    evaluation: Evaluation
+    diagnostics: dict[str, float]
+
+
+def _evaluate_stage(
+    run: Run,
+    dataset: Dataset,
+    truth: Annotations,
+    stage: str,
+    members: list[str],
+    device: torch.device,
+    progress: Progress,
+) -> _Done:
+    title = title_of(stage, two_modalities=run.model.final.vlp is not None)
+    classes = tuple(run.model.classes)
+    scorer = stage_scorer(run, members, dataset, device)
+    settings = localization_settings(run.config)
+    snippets = StageDiagnostics(dataset.grid, classes)
+    keep = stage in (run.model.final.cbp, run.model.final.vlp)
+    kept: dict[str, NDArray[np.float16]] = {}
+    found = []
+    names = dataset.evaluation
+    for video in localize_videos(scorer, dataset, names, settings):
+        found.append(video.detections)
+        snippets.add(video.scores.snippets, truth.videos[video.name])
+        if keep:
+            kept[video.name] = video.scores.snippets.astype(np.float16)
+        progress(f"evaluating {title}", len(found), len(names))
+    if keep:
+        with replacing(run.folder.scores(branch_of(stage))) as temporary:
+            save_file(kept, temporary)
+    detections = assemble(found, names, classes)
+    about = {"selection": run.model.rule(members), "stage": stage, "duetal": __version__}
+    write_detections(run.folder.detections(stage), detections, external_data=about)
+    return _Done(title, evaluate(detections, truth, run.config.protocol), snippets.to_json())
+
+
+def _with_notes(evaluation: Evaluation, dataset: Dataset) -> Evaluation:
+    """Say how many evaluation videos are not there at all."""
+    missing = set(dataset.missing) & set(dataset.annotations.evaluation_names())
+    if not missing:
+        return evaluation
+    note = f"{len(missing):,} evaluation videos have no features and are left out"
+    return replace(evaluation, notes=(*evaluation.notes, note))
+
+
+def _diagnose_pseudo_labels(run: Run, dataset: Dataset) -> dict[str, dict[str, float | None]]:
+    """Compare what the teachers said with the training videos' segments, where they are known."""
+    known = {
+        name: video
+        for name in dataset.training
+        if (video := dataset.annotations.videos.get(name)) is not None and video.segments
+    }
+    if not known:
+        return {}
+    result = {}
+    for phase in _taught_phases(run.folder):
+        diagnostics = PseudoLabelDiagnostics(dataset.grid, tuple(run.model.classes))
+        for name, labels in read_pseudo_labels(run.folder.pseudo_labels(phase)).items():
+            if name in known:
+                diagnostics.add(labels, known[name])
+        result[phase] = diagnostics.to_json()
+    return result
+
+
+def _taught_phases(folder: RunFolder) -> list[str]:
+    """B1, F1, B2, F2, …: the phases that left pseudo-labels."""
+    files = (folder.path / "pseudo_labels").glob("*.safetensors")
+    return sorted((file.stem for file in files), key=lambda phase: (int(phase[1:]), phase[0]))

@@ -1,0 +1,131 @@
+"""Finding the actions in the videos of a dataset with a trained run."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from duetal.config import Config
+from duetal.core.detections import Detections
+from duetal.core.errors import DuetalError, UsageError
+from duetal.datasets import Dataset
+from duetal.localization.proposals import VideoDetections, assemble, localize_video
+from duetal.localization.settings import LocalizationSettings
+from duetal.runs.folder import Run
+from duetal.runs.scoring import Scorer, VideoScores, stage_scorer
+
+#: Told what is being done, how many videos are done, and how many there are.
+Progress = Callable[[str, int, int], None]
+
+
+def localization_settings(config: Config, *, literal: bool = False) -> LocalizationSettings:
+    """How a run's scores become detections.
+
+    Args:
+        config: the run's settings.
+        literal: the paper's supplement to the letter, one threshold and maximum scoring.
+    """
+    settings = LocalizationSettings.literal() if literal else LocalizationSettings()
+    return replace(
+        settings, class_threshold=config.class_threshold, nms_sigma=config.soft_nms_sigma
+    )
+
+
+def choose_videos(dataset: Dataset, subset: str) -> tuple[str, ...]:
+    """The videos of a dataset that are to be localized.
+
+    Args:
+        dataset: the dataset.
+        subset: "train"; "test" (all videos, where the dataset is features alone); or "all".
+
+    Raises:
+        UsageError: there are none.
+    """
+    streams = [stream for stream in (dataset.cbp, dataset.vlp) if stream is not None]
+    everywhere = set.intersection(*(set(stream.names()) for stream in streams))
+    names = {
+        "train": dataset.training,
+        "test": dataset.evaluation,
+        "all": tuple(name for name in dataset.cbp.names() if name in everywhere),
+    }[subset]
+    if not names:
+        cause = f"no video in the subset {subset!r}; another --subset has some"
+        raise UsageError(cause, file=dataset.source)
+    return names
+
+
+def unknown_classes(run: Run, dataset: Dataset) -> list[str]:
+    """The dataset's classes that the run was not trained on.
+
+    Raises:
+        DuetalError: none of them was.
+    """
+    unknown = [label for label in dataset.classes if label not in run.model.classes]
+    if unknown and len(unknown) == len(dataset.classes):
+        cause = f"the run knows none of its classes ({unknown[0]!r}, …)"
+        raise DuetalError(cause, file=dataset.annotations.source or dataset.source)
+    return unknown
+
+
+@dataclass(frozen=True)
+class Localized:
+    """What was found in one video, and the scores in which it was found."""
+
+    name: str
+    scores: VideoScores
+    detections: VideoDetections
+
+
+def localize_videos(
+    scorer: Scorer, dataset: Dataset, names: Sequence[str], settings: LocalizationSettings
+) -> Iterator[Localized]:
+    """Localize video by video; no more than one is in memory.
+
+    Raises:
+        DuetalError: a video's features are unreadable or not finite.
+    """
+    for name in names:
+        scores = scorer(name)
+        known = dataset.annotations.videos.get(name)
+        found = localize_video(
+            scores.snippets,
+            scores.video,
+            dataset.grid,
+            settings,
+            duration=None if known is None else known.duration,
+            name=name,
+        )
+        yield Localized(name, scores, found)
+
+
+def localize(
+    run: Run,
+    dataset: Dataset,
+    names: Sequence[str],
+    *,
+    stages: list[str],
+    literal: bool = False,
+    device: torch.device | str = "cpu",
+    progress: Progress = lambda what, done, total: None,
+) -> Detections:
+    """Find the actions in some videos.
+
+    Args:
+        run: a trained run.
+        dataset: where the videos' features are.
+        names: the videos.
+        stages: one checkpoint of the run; or one of CBP and one of VLP, for their ensemble.
+        literal: see `localization_settings`.
+        device: where to compute.
+        progress: told of every video.
+
+    Raises:
+        DuetalError: a checkpoint or features that do not fit or are damaged.
+    """
+    scorer = stage_scorer(run, stages, dataset, torch.device(device))
+    settings = localization_settings(run.config, literal=literal)
+    found = []
+    for video in localize_videos(scorer, dataset, names, settings):
+        found.append(video.detections)
+        progress("localizing", len(found), len(names))
+    return assemble(found, names, run.model.classes)

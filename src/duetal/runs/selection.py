@@ -1,0 +1,98 @@
+"""Which checkpoint of each branch a finished run uses. The test set is never asked.
+
+The last one, or the one that tells best which labels some training videos carry that were held out
+from training. Held-out videos have no segments here either: they judge by video-level labels.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duetal.core.errors import DuetalError
+from duetal.datasets import WeakVideos
+from duetal.runs.model_record import FinalStages
+from duetal.runs.stages import branch_of
+from duetal.training.sampling import random_seed
+
+LAST_RULE = "last checkpoint of each branch; the test set chose nothing"
+
+
+def heldout_rule(videos: int) -> str:
+    """The rule of a choice on so many held-out videos, in a sentence."""
+    return (
+        f"of each branch the checkpoint with the best video-level mAP on {videos} training videos "
+        "held out from training; the test set chose nothing"
+    )
+
+
+def hold_out(videos: WeakVideos, fraction: float, seed: int) -> tuple[WeakVideos, WeakVideos]:
+    """Split training videos at random into those to train on and those held out.
+
+    Every class keeps a video to train on.
+
+    Args:
+        videos: all training videos.
+        fraction: share to hold out, of which rare classes may prevent a part.
+        seed: of the choice.
+
+    Raises:
+        DuetalError: every video is the only one of a class.
+    """
+    wanted = max(1, round(fraction * len(videos.names)))
+    left = videos.labels.sum(axis=0)
+    held: list[int] = []
+    order = np.random.default_rng(random_seed(seed, "heldout")).permutation(len(videos.names))
+    for row in order:
+        if len(held) < wanted and (left[videos.labels[row]] > 1).all():
+            held.append(int(row))
+            left -= videos.labels[row]
+    if not held:
+        cause = "no training video can be held out: each is the only one of a class"
+        raise DuetalError(cause, file=videos.source)
+    kept = [row for row in range(len(videos.names)) if row not in set(held)]
+    return _rows(videos, kept), _rows(videos, sorted(held))
+
+
+def _rows(videos: WeakVideos, rows: Sequence[int]) -> WeakVideos:
+    names = tuple(videos.names[row] for row in rows)
+    return replace(videos, names=names, labels=videos.labels[list(rows)])
+
+
+def video_mean_ap(scores: NDArray[np.floating], labels: NDArray[np.bool_]) -> float:
+    """Mean over classes of how well videos that carry the class are ranked above the others.
+
+    Average precision: the mean, over the videos with the class, of the precision among the videos
+    that score at least as high. Classes that no video carries are left out.
+
+    Args:
+        scores: (N, K) video-level probabilities.
+        labels: (N, K) whether the video carries the class.
+    """
+    found = []
+    for column in np.flatnonzero(labels.any(axis=0)):
+        right = scores[labels[:, column], column]
+        at_least = scores[:, column][None, :] >= right[:, None]
+        found.append(float(np.mean(at_least[:, labels[:, column]].sum(1) / at_least.sum(1))))
+    return float(np.mean(found)) if found else 0.0
+
+
+def last_stages(stages: Sequence[str]) -> FinalStages:
+    """The last checkpoint of each branch."""
+    return best_stages(stages, dict.fromkeys(stages, 0.0))
+
+
+def best_stages(stages: Sequence[str], mean_ap: Mapping[str, float]) -> FinalStages:
+    """The best checkpoint of each branch; of equal ones the later.
+
+    Args:
+        stages: in order of training.
+        mean_ap: of each stage.
+    """
+    best: dict[str, str] = {}
+    for stage in stages:
+        branch = branch_of(stage)
+        if branch not in best or mean_ap[stage] >= mean_ap[best[branch]]:
+            best[branch] = stage
+    return FinalStages(cbp=best["cbp"], vlp=best.get("vlp"))
