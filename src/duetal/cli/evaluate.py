@@ -56,7 +56,9 @@ def command(
 
 
 def _print(evaluation: "Evaluation", protocol: "Protocol", selection: object) -> None:
-    console = _console()
+    from duetal.cli.terminal import plain_console
+
+    console = plain_console()
     _print_table(console, evaluation, protocol)
     counts = (
         f"{evaluation.videos:,} videos, {evaluation.segments:,} segments, "
@@ -72,20 +74,12 @@ def _print(evaluation: "Evaluation", protocol: "Protocol", selection: object) ->
         console.print(f"note: {note}")
 
 
-def _console() -> "Console":
-    from rich.console import Console
-
-    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        # Piped output is as wide as its content: nobody wants a folded table in a file.
-        console.width = 200
-    return console
-
-
 def _print_table(console: "Console", evaluation: "Evaluation", protocol: "Protocol") -> None:
     """A row per class and one for their mean; columns: the shown thresholds and the averages."""
     from rich import box
     from rich.table import Table
+
+    from duetal.cli.terminal import printable
 
     shown = [evaluation.tiou.index(threshold) for threshold in protocol.shown]
     within = {
@@ -102,10 +96,5 @@ def _print_table(console: "Console", evaluation: "Evaluation", protocol: "Protoc
     for label, values in evaluation.per_class.items():
         cells = [values[index] for index in shown]
         cells += [sum(values[i] for i in rows) / len(rows) for rows in within.values()]
-        table.add_row(_printable(label), *(f"{100 * cell:.2f}" for cell in cells))
+        table.add_row(printable(label), *(f"{100 * cell:.2f}" for cell in cells))
     console.print(table)
-
-
-def _printable(name: str) -> str:
-    """A name from a file, without what would steer the terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)

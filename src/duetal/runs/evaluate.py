@@ -93,6 +93,21 @@ class RunEvaluation:
             raise DuetalError(f"not an evaluation of a run: {error!r}", file=path) from error
 
 
+def run_evaluation(
+    run: Run, dataset: Dataset, device: torch.device, progress: Progress
+) -> RunEvaluation | None:
+    """The scores of a trained run, computed unless they are there; None without test segments.
+
+    Raises:
+        DuetalError: as `evaluate_run`, or `evaluation.json` is damaged.
+    """
+    if not has_segments(dataset):
+        return None
+    if is_evaluated(run):
+        return RunEvaluation.read(run.folder.evaluation_file)
+    return evaluate_run(run, dataset, device, progress)
+
+
 def evaluated_stages(run: Run) -> dict[str, list[str]]:
     """Every stage to evaluate, in order, and the checkpoints it takes."""
     stages = {stage: [stage] for stage in run.model.stages}

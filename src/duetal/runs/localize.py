@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
+from duetal import __version__
 from duetal.config import Config
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import Dataset
+from duetal.formats.activitynet import write_detections
 from duetal.localization.proposals import VideoDetections, assemble, localize_video
 from duetal.localization.settings import LocalizationSettings
 from duetal.runs.folder import Run
@@ -129,3 +132,16 @@ def localize(
         found.append(video.detections)
         progress("localizing", len(found), len(names))
     return assemble(found, names, run.model.classes)
+
+
+def write_localized(
+    path: Path, detections: Detections, run: Run, stages: list[str], *, literal: bool
+) -> None:
+    """Write detections as ActivityNet results JSON, with the rule that chose the checkpoint."""
+    about = {
+        "selection": run.model.rule(stages),
+        "stages": stages,
+        "literal": literal,
+        "duetal": __version__,
+    }
+    write_detections(path, detections, external_data=about)

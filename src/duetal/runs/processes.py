@@ -15,7 +15,7 @@ from lightning_fabric.strategies.strategy import Strategy
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from torch import distributed
 
-from duetal.config import Config
+from duetal.config import Config, make_config
 from duetal.core.errors import UsageError
 
 #: The others wait while the first process evaluates. A process that died is noticed without this.
@@ -26,6 +26,15 @@ _TOLD = "duetal/told"
 def is_first() -> bool:
     """Whether this is the process that writes and speaks; known before any other is started."""
     return int(getattr(rank_zero_only, "rank", 0)) == 0
+
+
+def device_of(accelerator: str) -> torch.device:
+    """The device that Lightning Fabric means by auto, cpu, cuda or mps.
+
+    Raises:
+        UsageError: this machine has no such thing.
+    """
+    return _fabric(make_config({"accelerator": accelerator}, "command line")).device
 
 
 @contextmanager
@@ -62,9 +71,17 @@ def processes(config: Config) -> Iterator[Fabric]:
 def _start(config: Config) -> Fabric:
     for name in ("lightning_fabric", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    fabric = _fabric(config)
+    fabric.launch()
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    return fabric
+
+
+def _fabric(config: Config) -> Fabric:
     strategy: Strategy | str = DDPStrategy(timeout=PATIENCE) if config.devices > 1 else "auto"
     try:
-        fabric = Fabric(
+        return Fabric(
             accelerator=config.accelerator,
             devices=config.devices,
             strategy=strategy,
@@ -74,10 +91,6 @@ def _start(config: Config) -> Fabric:
         first_line = str(error).strip().partition("\n")[0]
         asked = f"accelerator={config.accelerator} devices={config.devices}"
         raise UsageError(f"{asked} precision={config.precision}: {first_line}") from error
-    fabric.launch()
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    return fabric
 
 
 def _first_to_tell() -> bool:

@@ -1,14 +1,52 @@
 """A run of several seeds: the same settings trained again and again, and what came of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from duetal.core.errors import UsageError
+from duetal.config import Config
+from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import write_json
 from duetal.evaluation import Summary, summarize
 from duetal.runs.evaluate import RunEvaluation
-from duetal.runs.folder import RunFolder
+from duetal.runs.folder import RunFolder, check_begin
+from duetal.runs.processes import is_first
+
+#: A run's folder and its settings, by its seed.
+Plan = dict[int, tuple[RunFolder, Config]]
+
+
+def plan_one(folder: RunFolder, config: Config, *, resume: bool) -> Plan:
+    """The plan to train one seed, checked against what lies in the folder; nothing is written.
+
+    Raises:
+        DuetalError: see `duetal.runs.folder.check_begin`.
+    """
+    if is_first():
+        check_begin(folder, config, resume=resume)
+    return {config.seed: (folder, config)}
+
+
+def plan_several(folder: RunFolder, config: Config, seeds: Sequence[int], *, resume: bool) -> Plan:
+    """The plan to train several seeds in `folder/seed-N`, checked likewise.
+
+    Raises:
+        DuetalError: the folder holds something else, or seeds that are not to be resumed.
+        UsageError: a seed there was trained with other settings.
+    """
+    plan = {
+        seed: (folder.of_seed(seed), config.model_copy(update={"seed": seed}))
+        for seed in (*seeds, *folder.seeds())
+    }
+    if not is_first():
+        return {seed: plan[seed] for seed in seeds}
+    if folder.config_file.is_file():
+        raise DuetalError("holds a run of one seed, and --seeds was given", file=folder.path)
+    if not folder.seeds():
+        check_begin(folder, config, resume=resume)
+    for own, settings in plan.values():
+        check_begin(own, settings, resume=resume)
+    return {seed: plan[seed] for seed in seeds}
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -1,0 +1,79 @@
+"""The table that ends a training run: mAP of every stage."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from duetal.cli.terminal import plain_console, printable
+from duetal.evaluation import protocol_named
+
+if TYPE_CHECKING:
+    from duetal.runs.evaluate import RunEvaluation
+    from duetal.runs.seeds import SeedSummary
+
+
+def print_run(found: "RunEvaluation") -> None:
+    """Print mAP by stage, with what the numbers mean."""
+    first = found.stages[0].evaluation
+    rows = {
+        stage.title: _percent(stage.evaluation.tiou, stage.evaluation.mean_ap)
+        | {name: f"{100 * value:.1f}" for name, value in stage.evaluation.averages.items()}
+        for stage in found.stages
+    }
+    _print_table(rows, first.protocol, list(first.averages))
+    counts = f"{first.videos:,} videos, {first.segments:,} segments"
+    _print_meaning(found.protocol, counts, found.selection, simulated=found.simulated)
+    for note in dict.fromkeys(note for stage in found.stages for note in stage.evaluation.notes):
+        plain_console().print(f"note:       {printable(note)}")
+
+
+def print_seeds(summary: "SeedSummary") -> None:
+    """Print mean and standard deviation over seeds by stage."""
+    rows = {}
+    for _, title, scores in summary.stages:
+        spreads = dict(zip(map(_column, scores.tiou), scores.mean_ap, strict=True))
+        rows[title] = {
+            name: f"{100 * spread.mean:.1f}"
+            + ("" if spread.std is None else f" ± {100 * spread.std:.1f}")
+            for name, spread in (spreads | dict(scores.averages)).items()
+        }
+    first = summary.stages[0][2]
+    _print_table(rows, summary.protocol, list(first.averages))
+    seeds = ", ".join(map(str, summary.seeds))
+    counts = f"mean ± standard deviation over the seeds {seeds}"
+    _print_meaning(summary.protocol, counts, summary.selection, simulated=summary.simulated)
+
+
+def _percent(tiou: Sequence[float], values: Sequence[float]) -> dict[str, str]:
+    return {_column(t): f"{100 * value:.1f}" for t, value in zip(tiou, values, strict=True)}
+
+
+def _column(tiou: float) -> str:
+    return f"{tiou:g}"
+
+
+def _print_table(
+    rows: Mapping[str, Mapping[str, str]], protocol: str, averages: Sequence[str]
+) -> None:
+    """A row per stage; columns: the protocol's shown thresholds and the averages."""
+    from rich import box
+    from rich.table import Table
+
+    console = plain_console()
+    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None)
+    table.add_column("mAP (%) at tIoU", no_wrap=True)
+    columns = [*map(_column, protocol_named(protocol).shown), *averages]
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    for title, cells in rows.items():
+        table.add_row(title, *(cells[column] for column in columns))
+    console.print()
+    console.print(table)
+    console.print()
+
+
+def _print_meaning(protocol: str, counts: str, selection: str, *, simulated: bool) -> None:
+    console = plain_console()
+    console.print(f"protocol:   {protocol} ({protocol_named(protocol).summary}); {counts}")
+    console.print(f"checkpoint: {selection}")
+    if simulated:
+        console.print("features:   simulated (duetal simulate); they stand for no real video")
