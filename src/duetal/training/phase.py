@@ -260,10 +260,14 @@ class Trainer:
                 bad = ~torch.isfinite(values)
                 if bad.any():
                     crop = crops[int(bad.nonzero()[0, 0])]
+                    name = self.videos.names[crop.video]
+                    stream = self.videos.cbp if phase.branch == "cbp" else self.videos.vlp
+                    assert stream is not None
                     raise DuetalError(
                         f"the {term} loss is {values[bad][0].item()} in phase {phase.name}; "
                         "the run stops before the update, its last checkpoint is whole",
-                        place=f"video {self.videos.names[crop.video]!r}",
+                        file=stream.path(name),
+                        place=f"video {name!r}",
                     )
 
     # --- taking up a killed run -----------------------------------------------------------------
