@@ -1,5 +1,6 @@
 """A tiny simulated dataset of two modalities, and what trains on it in a second."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from duetal.simulation.generate import simulate
 from duetal.simulation.world import Simulation
 from duetal.training.alternation import Alternation
 from duetal.training.branches import cbp_branch, text_encoder, vlp_branch
+from duetal.training.checkpoints import load
 from duetal.training.journal import Journal
 from duetal.training.phase import Branch, Trainer
 
@@ -121,3 +123,35 @@ def make_trainer(videos: WeakVideos, tmp_path: Path) -> Callable[[Config], Train
         return Trainer(fabric, config, videos, tmp_path, Journal(tmp_path, 1))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def settings() -> dict[str, Any]:
+    """What `make_config` starts from."""
+    return dict(SETTINGS)
+
+
+@pytest.fixture
+def assert_same_run() -> Callable[[Path, Path], None]:
+    """Two runs ended alike: weights bit for bit, and records but for what a clock measured."""
+
+    def check(folder: Path, expected: Path) -> None:
+        names = {path.name for path in (expected / "checkpoints").glob("*.safetensors")}
+        assert {p.name for p in (folder / "checkpoints").glob("*.safetensors")} == names
+        for kind in ("checkpoints", "pseudo_labels"):
+            for path in (expected / kind).glob("*.safetensors"):
+                wanted = load(path).tensors
+                got = load(folder / kind / path.name).tensors
+                assert got.keys() == wanted.keys()
+                for name, tensor in wanted.items():
+                    same = got[name].numpy().tobytes() == tensor.numpy().tobytes()
+                    assert same, f"{kind}/{path.name}: {name}"
+        assert records(folder) == records(expected)
+
+    return check
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    """A run's metrics.jsonl without its wall-clock fields."""
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
