@@ -46,7 +46,9 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.radius = radius
-        self.qkv = nn.Linear(width, 3 * width)
+        # A key's bias cancels in the softmax: its gradient is rounding noise, of which Adam would
+        # make full steps. The other two are spoken for by the norm before and by `out`.
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
