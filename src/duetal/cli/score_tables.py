@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from rich.console import Console
+from rich.table import Table
+
 from duetal.cli.terminal import plain_console, printable
 from duetal.evaluation import protocol_named
 
@@ -54,21 +57,34 @@ def _column(tiou: float) -> str:
 def _print_table(
     rows: Mapping[str, Mapping[str, str]], protocol: str, averages: Sequence[str]
 ) -> None:
-    """A row per stage; columns: the protocol's shown thresholds and the averages."""
-    from rich import box
-    from rich.table import Table
+    """A row per stage; columns: the protocol's shown thresholds and the averages.
 
+    What does not fit beside each other into a terminal goes below each other.
+    """
     console = plain_console()
-    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None)
+    left = list(map(_column, protocol_named(protocol).shown)) + list(averages)
+    console.print()
+    while left:
+        count = len(left)
+        while count > 1 and _width(_table(rows, left[:count]), console) > console.width:
+            count -= 1
+        console.print(_table(rows, left[:count]))
+        console.print()
+        left = left[count:]
+
+
+def _width(table: Table, console: Console) -> int:
+    return console.measure(table, options=console.options.update(width=1000)).maximum
+
+
+def _table(rows: Mapping[str, Mapping[str, str]], columns: Sequence[str]) -> Table:
+    table = Table(box=None, padding=(0, 1), pad_edge=False, collapse_padding=True)
     table.add_column("mAP (%) at tIoU", no_wrap=True)
-    columns = [*map(_column, protocol_named(protocol).shown), *averages]
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     for title, cells in rows.items():
         table.add_row(title, *(cells[column] for column in columns))
-    console.print()
-    console.print(table)
-    console.print()
+    return table
 
 
 def _print_meaning(protocol: str, counts: str, selection: str, *, simulated: bool) -> None:

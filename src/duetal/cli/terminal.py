@@ -44,7 +44,6 @@ class VideoProgress:
                 console=console,
                 transient=True,
             )
-            self._task = self._bar.add_task("")
         self._told = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -64,7 +63,9 @@ class VideoProgress:
     def __call__(self, what: str, done: int, total: int) -> None:
         """Tell of one more video."""
         if self._bar is not None:
-            self._bar.update(self._task, description=what, completed=done, total=total)
+            if not self._bar.tasks:
+                self._bar.add_task(what)
+            self._bar.update(self._bar.task_ids[0], description=what, completed=done, total=total)
         elif time.monotonic() - self._told > PAUSE:
             self._told = time.monotonic()
             click.echo(f"{what}: {done} of {total} videos")
