@@ -169,6 +169,8 @@ def evaluate_run(
         done = _evaluate_stage(run, dataset, truth, stage, members, device, progress)
         stages.append(StageEvaluation(stage, done.title, _with_notes(done.evaluation, dataset)))
         diagnostics[stage] = done.diagnostics
+        averages = ", ".join(f"{n} {100 * v:.2f}" for n, v in done.evaluation.averages.items())
+        run.folder.log(f"{done.title}: mAP (%) under {run.config.protocol}: {averages}")
     index = {"classes": run.model.classes, "grid": run.model.grid.model_dump()}
     write_json(run.folder.score_index_file, index)
     result = RunEvaluation(

@@ -102,10 +102,10 @@ class ModelRecord(_Strict):
         return [name]
 
     def rule(self, stages: list[str]) -> str:
-        """The rule that chose these checkpoints, to stand beside every score of theirs."""
+        """How these checkpoints were chosen, to stand beside every score of theirs."""
         if set(stages) <= {self.final.cbp, self.final.vlp}:
             return self.selection
-        return f"stage {', '.join(stages)}, named beforehand; the test set chose nothing"
+        return f"{', '.join(stages)}, asked for by name; of the run's own choice: {self.selection}"
 
     def write(self, path: Path) -> None:
         """Write it, atomically."""
