@@ -1,0 +1,43 @@
+"""What labels alone can do: guess every class everywhere, as often as it occurs in training."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from duetal.core.detections import Detections
+from duetal.datasets.dataset import WeakVideos
+
+#: Into how many equal parts a video is cut. Long guesses come first (see `guess_by_labels`):
+#: of one class they are few, so each has the better odds of meeting one of its segments.
+PARTS = (2, 3, 4, 6, 12)
+
+
+def guess_by_labels(
+    videos: WeakVideos, durations: Mapping[str, float], parts: tuple[int, ...] = PARTS
+) -> Detections:
+    """Detections that rest on the training videos' labels alone; no feature is read.
+
+    How long the segments of a class are, labels do not say. So each class is guessed at every
+    length at once: a video is cut into m equal parts for several m, and each part is a guess of
+    every class. Its score is the class's share of the training videos, divided by m. Nothing
+    random: averaging over random segments could only come near to this from below.
+
+    Args:
+        videos: the training videos' labels.
+        durations: seconds of each video to guess in, by name.
+        parts: the values of m.
+    """
+    prior = videos.labels.mean(axis=0)
+    bounds = np.array([(i / m, (i + 1) / m, 1 / m) for m in parts for i in range(m)])
+    first, stop, weight = bounds.T
+    count, classes, guesses = len(durations), len(prior), len(bounds)
+    seconds = np.repeat(np.fromiter(durations.values(), np.float64, count), classes * guesses)
+    return Detections(
+        videos=tuple(durations),
+        classes=videos.classes,
+        video=np.repeat(np.arange(count), classes * guesses),
+        label=np.tile(np.repeat(np.arange(classes), guesses), count),
+        start=np.tile(first, count * classes) * seconds,
+        end=np.tile(stop, count * classes) * seconds,
+        score=np.tile(np.outer(prior, weight).ravel(), count),
+    )
