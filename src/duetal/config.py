@@ -67,7 +67,9 @@ class Precision(StrEnum):
 class Config(BaseModel):
     """All settings of a training run; a recipe is one flat YAML file of them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
     # --- data ---------------------------------------------------------------------------------
     dataset: str = ""
@@ -270,15 +272,15 @@ def parse_overrides(overrides: Iterable[str]) -> dict[str, Any]:
             raise UsageError(f"expected key=value, got {word!r}")
         _check_key(key, "command line")
         try:
-            values[key] = _keep_text(key, value, yaml.safe_load(value))
+            values[key] = _read_value(key, value)
         except Exception as error:
             raise UsageError(f"value {value!r} cannot be read", place=key) from error
     return values
 
 
-def _keep_text(key: str, text: str, value: Any) -> Any:
+def _read_value(key: str, text: str) -> Any:
     """A setting that is text takes the word as typed, even when it looks like a number."""
-    return text if Config.model_fields[key].annotation is str else value
+    return text if Config.model_fields[key].annotation is str else yaml.safe_load(text)
 
 
 def make_config(values: Mapping[str, Any], source: Path | str) -> Config:
