@@ -1,0 +1,207 @@
+"""The settings of a run: strict, documented, and their errors to the point."""
+
+import math
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from duetal.config import Config, Normalization, Precision, load_config, make_config
+from duetal.core.errors import UsageError
+
+#: Settings of where and on what a run happens, which no paper speaks of.
+UNTAGGED = {
+    "dataset",
+    "protocol",
+    "seed",
+    "accelerator",
+    "devices",
+    "precision",
+    "threads",
+    "checkpoint_every",
+    "tensorboard",
+}
+
+
+def test_every_setting_is_documented_and_says_what_it_rests_on() -> None:
+    for name, field in Config.model_fields.items():
+        assert field.description, name
+        tagged = re.match(r"\[[SMNFD]\] \S", field.description) is not None
+        assert tagged == (name not in UNTAGGED), name
+    assert set(Config.model_fields) >= UNTAGGED
+
+
+def test_the_papers_values_are_the_defaults() -> None:
+    config = Config()
+    assert (config.crop, config.batch_size, config.learning_rate) == (1000, 64, 1e-4)
+    assert (config.warmup_epochs, config.b_epochs, config.f_epochs) == (10, 20, 20)
+    assert (config.prompts_before, config.prompts_after, config.vlp_layers) == (16, 16, 2)
+    assert config.temperature == 0.07
+
+
+@pytest.mark.parametrize(
+    ("typo", "nearest"),
+    [
+        ("batchsize", "batch_size"),
+        ("lerning_rate", "learning_rate"),
+        ("prompts", "prompts_after"),
+        ("Crop", "crop"),
+        ("f_epoch", "f_epochs"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest(typo: str, nearest: str) -> None:
+    expected = f"unknown setting '{typo}'; the nearest is '{nearest}'"
+    with pytest.raises(UsageError) as caught:
+        load_config(f"crop: 16\n{typo}: 1\n", "my.yaml")
+    assert str(caught.value) == f"my.yaml: {expected}"
+    with pytest.raises(UsageError) as caught:
+        load_config("", "my.yaml", [f"{typo}=1"])
+    assert str(caught.value) == f"command line: {expected}"
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("crop", 7),
+        ("crop", 16.5),
+        ("crop", "long"),
+        ("crop", None),
+        ("crop", [16]),
+        ("batch_size", 0),
+        ("learning_rate", 0),
+        ("learning_rate", math.nan),
+        ("learning_rate", math.inf),
+        ("dropout", 1),
+        ("dropout", -0.1),
+        ("pseudo_high", 1.0),
+        ("video_loss", "hinge"),
+        ("pseudo_normalization", None),
+        ("precision", "16-mixed"),
+        ("tensorboard", "perhaps"),
+        ("dataset", 7),
+        ("devices", 0),
+        ("seed", -1),
+    ],
+)
+def test_a_bad_value_names_its_setting(name: str, value: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_config(yaml.safe_dump({name: value}), "my.yaml")
+    message = str(caught.value)
+    assert message.startswith(f"my.yaml: {name}: ")
+    assert message.endswith(f", got {value!r}")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"pseudo_low": 0.8}, ["pseudo_low", "0.8", "pseudo_high", "0.7"]),
+        ({"cbp_width": 100}, ["cbp_width", "100", "cbp_heads", "8"]),
+        ({"crop": 100}, ["crop", "100", "8", "cbp_levels"]),
+    ],
+)
+def test_settings_that_contradict_each_other_are_both_named(
+    values: dict[str, Any], words: list[str]
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        make_config(values, "my.yaml")
+    message = str(caught.value)
+    assert message.startswith("my.yaml: ")
+    assert all(word in message for word in words)
+    assert "Value error" not in message
+
+
+@pytest.mark.parametrize(
+    ("word", "name", "value"),
+    [
+        ("crop=400", "crop", 400),
+        ("learning_rate=1e-3", "learning_rate", 1e-3),
+        ("learning_rate=5.0e-4", "learning_rate", 5e-4),
+        ("tensorboard=true", "tensorboard", True),
+        ("zero_shot_start=off", "zero_shot_start", False),
+        ("pseudo_normalization=none", "pseudo_normalization", Normalization.NONE),
+        ("precision=bf16-mixed", "precision", Precision.BF16),
+        # Text stays text, whatever it looks like.
+        ("dataset=007", "dataset", "007"),
+        ("dataset=yes", "dataset", "yes"),
+        ("dataset=a=b", "dataset", "a=b"),
+        ("dataset=C:\\data", "dataset", "C:\\data"),
+        ("dataset={x", "dataset", "{x"),
+        ("dataset=", "dataset", ""),
+        ("text_encoder=openai/clip", "text_encoder", "openai/clip"),
+    ],
+)
+def test_overrides(word: str, name: str, value: Any) -> None:
+    config = load_config("crop: 16\ndataset: x\n", "my.yaml", [word])
+    assert getattr(config, name) == value
+
+
+def test_an_override_wins_and_the_last_one_most() -> None:
+    config = load_config("crop: 16\nseed: 3\n", "my.yaml", ["crop=24", "crop=32"])
+    assert (config.crop, config.seed) == (32, 3)
+
+
+@pytest.mark.parametrize("word", ["crop", "crop:16", ""])
+def test_an_override_needs_its_equals_sign(word: str) -> None:
+    with pytest.raises(UsageError, match=f"expected key=value, got '{word}'"):
+        load_config("", "my.yaml", [word])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- crop\n", "my.yaml: not a mapping"),
+        ("crop", "my.yaml: not a mapping"),
+        ("crop: 16\n  seed: [", "my.yaml: line 2: not YAML"),
+        ("a: !!python/object/apply:os.system ['true']", "my.yaml: line 1: not YAML"),
+        ("1: 2", "my.yaml: unknown setting '1'"),
+    ],
+)
+def test_what_is_no_recipe_is_said_in_a_line(text: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_config(text, "my.yaml")
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+@given(text=st.text(max_size=60), words=st.lists(st.text(max_size=20), max_size=2))
+def test_any_text_is_a_configuration_or_a_usage_error(text: str, words: list[str]) -> None:
+    for source in (text, f"crop: {text}", f"{text}: 1"):
+        with suppress(UsageError):
+            load_config(source, "my.yaml", [*words, *(f"crop={word}" for word in words)])
+
+
+def test_an_empty_recipe_is_the_defaults() -> None:
+    assert load_config("", "my.yaml") == load_config("# nothing\n", "my.yaml") == Config()
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    config = Config(
+        dataset="007", crop=16, learning_rate=3e-5, pseudo_normalization=Normalization.NONE
+    )
+    config.save(tmp_path / "config.yaml")
+    assert load_config((tmp_path / "config.yaml").read_text(), "config.yaml") == config
+
+
+def test_differences_are_named() -> None:
+    mine = Config(crop=16, seed=3, pseudo_normalization=Normalization.NONE)
+    assert mine.differences(mine) == []
+    assert mine.differences(Config()) == [
+        "crop: 16, not 1000",
+        "pseudo_normalization: 'none', not 'video'",
+        "seed: 3, not 0",
+    ]
+    assert mine.differences(Config(), ignore=["seed", "crop"]) == [
+        "pseudo_normalization: 'none', not 'video'"
+    ]
+
+
+def test_a_configuration_does_not_change() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Config().crop = 8
