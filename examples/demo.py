@@ -16,8 +16,8 @@ from duetal.formats.activitynet import write_annotations
 from duetal.simulation.made_up import made_up_annotations
 
 DEMO = Path("demo")
-#: What an earlier demo left; nothing else in the folder is touched.
-OWN = ("annotations.json", "dataset", "run")
+#: What an earlier demo leaves; nothing else in the folder is touched.
+OWN = ("annotations.json", "dataset", "run", "detections.json")
 
 
 def main() -> None:
@@ -29,13 +29,10 @@ def main() -> None:
     duetal("simulate", DEMO / "annotations.json", "--out", DEMO / "dataset")
     duetal("check", DEMO / "dataset")
     duetal("train", "demo", f"dataset={DEMO / 'dataset'}", "--out", DEMO / "run")
-    print(
-        f"\nAll of it took {time.monotonic() - began:.0f} s. The features are simulated: the scores"
-    )
-    print("show that the parts work together, and say nothing of real videos. Go on with")
-    print(
-        f"  duetal localize {DEMO / 'run'} {DEMO / 'dataset'} --out detections.json --branch both"
-    )
+    seconds = time.monotonic() - began
+    print(f"\nAll of it took {seconds:.0f} s. The features are simulated: the scores show that the")
+    print("parts work together, and say nothing of real videos. Go on with")
+    print(f"  duetal localize {DEMO}/run {DEMO}/dataset --out {DEMO}/detections.json --branch both")
     print(f"or open the report in a browser: {(DEMO / 'run' / 'report.html').absolute()}")
 
 
