@@ -49,6 +49,66 @@ def real_data() -> Path:
     return REAL_DATA
 
 
+#: A run that trains in about a second: `key=value` words for `duetal train`.
+TINY_SETTINGS = (
+    "crop=32",
+    "batch_size=4",
+    "repeats_per_epoch=1",
+    "cbp_width=16",
+    "cbp_heads=2",
+    "cbp_levels=2",
+    "vlp_heads=2",
+    "warmup_epochs=2",
+    "b_epochs=1",
+    "f_epochs=1",
+    "alternations=1",
+    "text_encoder=",
+    "accelerator=cpu",
+    "protocol=seconds",
+)
+
+
+@pytest.fixture(scope="session")
+def tiny_settings() -> tuple[str, ...]:
+    """`key=value` words that make any recipe train in about a second."""
+    return TINY_SETTINGS
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated dataset of six training and three test videos; not to be written to."""
+    from duetal.core.annotations import Annotations, Segment, VideoAnnotation
+    from duetal.simulation.generate import simulate
+    from duetal.simulation.world import Simulation
+
+    classes = ("Diving", "GolfSwing", "HighJump")
+    videos = {}
+    for number in range(9):
+        label = classes[number % 3]
+        starts = range(3, 30, 7 + number % 3)
+        segments = tuple(Segment(start, start + 3.5, label) for start in starts)
+        subset = "train" if number < 6 else "test"
+        name = f"v_{number}"
+        videos[name] = VideoAnnotation(name, subset, 32.0 + 2 * number, (label,), segments)
+    folder = tmp_path_factory.mktemp("tiny") / "dataset"
+    settings = Simulation(cbp_channels=12, vlp_channels=8, topics=4)
+    simulate(Annotations(videos, classes), folder, settings)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_dataset: Path) -> Path:
+    """A run trained and evaluated on it; not to be written to."""
+    from duetal.cli.main import main
+
+    folder = tmp_path_factory.mktemp("tiny") / "run"
+    words = ["train", "demo", f"dataset={tiny_dataset}", *TINY_SETTINGS, "--out", str(folder)]
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 0
+    return folder
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say aloud that the tests on real data did not run: silence would look like success."""
     skipped = [

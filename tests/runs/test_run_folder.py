@@ -1,0 +1,131 @@
+"""Where a run may begin, and which folder is a trained run."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from duetal.config import Config
+from duetal.core.errors import DuetalError, UsageError
+from duetal.runs.folder import RunFolder, begin, check_begin, open_run, read_config
+
+CONFIG = Config(dataset="data", cbp_width=16)
+
+
+def nothing(path: Path) -> None:
+    pass
+
+
+def empty(path: Path) -> None:
+    path.mkdir()
+
+
+def cut_off(path: Path) -> None:
+    """What a kill during the very first write leaves."""
+    path.mkdir()
+    (path / ".config.yaml.x7_1.part").write_text("data")
+
+
+def run(path: Path) -> None:
+    begin(RunFolder(path), CONFIG)
+
+
+def run_of_several(path: Path) -> None:
+    begin(RunFolder(path).of_seed(3), CONFIG)
+
+
+def notes(path: Path) -> None:
+    path.mkdir()
+    (path / "notes.txt").write_text("mine")
+
+
+def file(path: Path) -> None:
+    path.write_text("mine")
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize(
+    ("before", "error", "error_on_resume"),
+    [
+        (nothing, None, None),
+        (empty, None, None),
+        (cut_off, None, None),
+        (run, "holds a run already; nothing was overwritten (--resume", None),
+        (run_of_several, "holds a run of several seeds", "holds a run of several seeds"),
+        (notes, "is not empty and holds no run", "is not empty and holds no run"),
+        (file, "is a file", "is a file"),
+    ],
+)
+def test_where_a_run_may_begin(
+    tmp_path: Path,
+    before: Callable[[Path], None],
+    error: str | None,
+    error_on_resume: str | None,
+    resume: bool,
+) -> None:
+    path = tmp_path / "run"
+    before(path)
+    contents = sorted(path.rglob("*"))
+    expected = error_on_resume if resume else error
+    if expected is None:
+        check_begin(RunFolder(path), CONFIG, resume=resume)
+    else:
+        with pytest.raises(DuetalError) as caught:
+            check_begin(RunFolder(path), CONFIG, resume=resume)
+        assert expected in str(caught.value)
+        assert caught.value.file == path
+    assert sorted(path.rglob("*")) == contents
+
+
+def test_a_resumed_run_keeps_its_settings(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    begin(folder, CONFIG)
+    other = CONFIG.model_copy(update={"crop": 64, "learning_rate": 0.5})
+    with pytest.raises(UsageError) as caught:
+        check_begin(folder, other, resume=True)
+    assert "crop: 64, not 1000; learning_rate: 0.5, not 0.0001" in str(caught.value)
+    free = CONFIG.model_copy(update={"checkpoint_every": 5, "tensorboard": True})
+    check_begin(folder, free, resume=True)
+
+
+def test_what_a_run_begins_with_is_written_once(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "deep" / "run")
+    begin(folder, CONFIG)
+    folder.environment_file.write_text("{}")
+    begin(folder, CONFIG.model_copy(update={"crop": 64}))
+    assert read_config(folder) == CONFIG
+    assert folder.environment_file.read_text() == "{}"
+
+
+@pytest.mark.parametrize(
+    ("before", "message"),
+    [
+        (nothing, "no such run folder"),
+        (empty, "has no config.yaml"),
+        (run, "training is not finished"),
+        (run_of_several, "name one of seed-3"),
+    ],
+)
+def test_what_is_no_trained_run(
+    tmp_path: Path, before: Callable[[Path], None], message: str
+) -> None:
+    before(tmp_path / "run")
+    with pytest.raises(DuetalError) as caught:
+        open_run(tmp_path / "run")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"crop: [", b"[]", b"crops: 1"])
+def test_a_damaged_config_is_named(tmp_path: Path, content: bytes) -> None:
+    folder = RunFolder(tmp_path)
+    folder.config_file.write_bytes(content)
+    with pytest.raises(DuetalError) as caught:
+        read_config(folder)
+    assert caught.value.file == folder.config_file
+
+
+def test_a_stored_config_is_every_setting(tmp_path: Path) -> None:
+    begin(RunFolder(tmp_path), CONFIG)
+    stored = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert stored.keys() == Config.model_fields.keys()
