@@ -68,7 +68,7 @@ def share_of(batch: Sequence[Crop], rank: int, processes: int) -> list[Crop]:
     return sorted(batch, key=lambda c: (-c.length, c.video, c.start))[rank::processes]
 
 
-def micro_batches(crops: Sequence[Crop], budget: int, waste: float = 0.1) -> list[list[Crop]]:
+def micro_batches(crops: Sequence[Crop], budget: int, waste: float = 0.07) -> list[list[Crop]]:
     """Cut crops into groups of similar length that go through the network together.
 
     Args:
