@@ -24,7 +24,7 @@ from duetal.runs.selection import (
 )
 from duetal.runs.stages import branch_of
 from duetal.training.alternation import Alternation
-from duetal.training.branches import fitting_text_encoder
+from duetal.training.branches import fitting_text_encoder, vlp_branch
 
 
 def open_for_training(config: Config) -> Dataset:
@@ -33,11 +33,14 @@ def open_for_training(config: Config) -> Dataset:
     Raises:
         DuetalError: no training video, a class without one, a text encoder that can't be loaded or
             does not fit the features, a class's name too long for it.
+        UsageError: settings of the VLP branch that do not fit the features.
     """
     dataset = open_dataset(Path(config.dataset))
     videos, _ = _split(config, dataset)
     if videos.vlp is not None:
-        fitting_text_encoder(config, config.text_encoder or dataset.text_encoder or "", videos)
+        encoder = config.text_encoder or dataset.text_encoder or ""
+        text = fitting_text_encoder(config, encoder, videos)
+        vlp_branch(config, text, videos.vlp.width)
     return dataset
 
 
