@@ -1,0 +1,278 @@
+"""`duetal train` from the command line: begun, refused, resumed, on several seeds and processes."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from safetensors.torch import load_file
+
+from duetal import recipes
+
+Duetal = Callable[..., tuple[int, str, str]]
+pytestmark = pytest.mark.recipe
+
+PROGRAM = Path(sys.executable).with_name("duetal")
+STAGES = ("cbp-warmup", "vlp-zeroshot", "vlp-b1", "cbp-f1")
+
+
+@pytest.fixture
+def words(tiny_dataset: Path, tiny_settings: tuple[str, ...]) -> list[str]:
+    return ["train", "demo", f"dataset={tiny_dataset}", *tiny_settings]
+
+
+@pytest.fixture
+def one_modality(tiny_dataset: Path, tmp_path: Path) -> Path:
+    """The tiny dataset without CLIP features."""
+    folder = shutil.copytree(tiny_dataset, tmp_path / "one")
+    shutil.rmtree(folder / "features" / "vlp")
+    shutil.rmtree(folder / "text_encoder")
+    layout = yaml.safe_load((folder / "dataset.yaml").read_text())
+    kept = {key: layout[key] for key in ("cbp", "annotations", "classes", "grid")}
+    (folder / "dataset.yaml").write_text(yaml.safe_dump(kept))
+    return folder
+
+
+def weights(run: Path) -> dict[str, Any]:
+    return {
+        f"{stage} {name}": tensor
+        for stage in STAGES
+        for name, tensor in load_file(run / "checkpoints" / f"{stage}.safetensors").items()
+    }
+
+
+def same(first: Path, second: Path) -> bool:
+    mine, theirs = weights(first), weights(second)
+    return mine.keys() == theirs.keys() and all(mine[k].equal(theirs[k]) for k in mine)
+
+
+def test_the_run_holds_what_is_promised(tiny_run: Path) -> None:
+    files = {
+        "config.yaml",
+        "environment.json",
+        "metrics.jsonl",
+        "log.txt",
+        "model.json",
+        "evaluation.json",
+        "ground_truth.json",
+        "report.html",
+        "pseudo_labels/B1.safetensors",
+        "scores/index.json",
+        *(f"checkpoints/{stage}.safetensors" for stage in STAGES),
+        *(f"detections/{stage}.json" for stage in (*STAGES, "ensemble")),
+    }
+    assert {file for file in files if not (tiny_run / file).is_file()} == set()
+    assert yaml.safe_load((tiny_run / "config.yaml").read_text())["crop"] == 32
+
+
+def test_it_ends_with_a_table_and_a_report(
+    words: list[str], tiny_run: Path, tmp_path: Path, duetal: Duetal
+) -> None:
+    out = tmp_path / "run"
+    code, printed, err = duetal(*words, "--out", out, "--resume")
+    assert (code, err) == (0, "")
+    lines = printed.splitlines()
+    header = next(number for number, line in enumerate(lines) if line.startswith("mAP (%)"))
+    titles = ["CBP after warm-up", "Zero-shot VLP", "VLP after B1", "CBP after F1", "Ensemble"]
+    rows = lines[header + 1 : header + 6]
+    assert [row[:17].strip() for row in rows] == titles
+    evaluation = json.loads((out / "evaluation.json").read_text())
+    for row, stage in zip(rows, evaluation["stages"], strict=True):
+        values = [*stage["mAP"], *stage["averages"].values()]
+        assert row[17:].split() == [f"{100 * value:.1f}" for value in values]
+    assert any(line.startswith("protocol:   seconds") for line in lines)
+    assert "checkpoint: last checkpoint of each branch; the test set chose nothing" in lines
+    assert any(line.startswith("features:   simulated") for line in lines)
+    assert lines[-1] == f"report: {out / 'report.html'}"
+    assert (out / "report.html").is_file()
+    # --resume where there is nothing starts the run, and it is the same run.
+    assert same(out, tiny_run)
+
+
+def test_a_run_is_never_overwritten(words: list[str], tiny_run: Path, duetal: Duetal) -> None:
+    before = {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*")}
+    code, _, err = duetal(*words, "--out", tiny_run)
+    assert code == 1
+    assert err == (
+        f"duetal: error: {tiny_run}: holds a run already; nothing was overwritten "
+        "(--resume goes on with it)\n"
+    )
+    code, _, err = duetal(*words, "crop=64", "--out", tiny_run, "--resume")
+    assert code == 2
+    assert "the run was begun with other settings: crop: 64, not 32" in err
+    assert {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*")} == before
+
+
+def test_a_finished_run_says_so_and_makes_what_is_missing(
+    words: list[str], tiny_run: Path, tmp_path: Path, duetal: Duetal
+) -> None:
+    out = shutil.copytree(tiny_run, tmp_path / "run")
+    for name in ("evaluation.json", "report.html"):
+        (out / name).unlink()
+    before = (out / "checkpoints" / "cbp-f1.safetensors").stat().st_mtime_ns
+    code, printed, _ = duetal(*words, "--out", out, "--resume")
+    assert code == 0
+    assert printed.splitlines()[0] == f"{out}: was trained already"
+    assert "Ensemble" in printed
+    assert (out / "evaluation.json").read_bytes() == (tiny_run / "evaluation.json").read_bytes()
+    assert (out / "report.html").is_file()
+    assert (out / "checkpoints" / "cbp-f1.safetensors").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        ("model.json",),
+        ("model.json", "checkpoints/cbp-f1.safetensors", "pseudo_labels/F1.safetensors"),
+        ("model.json", *(f"checkpoints/{stage}.safetensors" for stage in STAGES[1:])),
+        ("environment.json", "log.txt", "detections/vlp-b1.json", "evaluation.json"),
+    ],
+)
+def test_a_run_cut_off_before_its_end_goes_on_to_the_same_end(
+    words: list[str], tiny_run: Path, tmp_path: Path, duetal: Duetal, lost: tuple[str, ...]
+) -> None:
+    out = shutil.copytree(tiny_run, tmp_path / "run")
+    for name in lost:
+        (out / name).unlink()
+    if "model.json" in lost:
+        (out / "evaluation.json").unlink()
+    code, _, err = duetal(*words, "--out", out, "--resume")
+    assert (code, err) == (0, "")
+    assert same(out, tiny_run)
+    for name in {"evaluation.json", "model.json", *lost} - {"environment.json", "log.txt"}:
+        if not name.startswith("checkpoints/"):  # whose records hold a position in the metrics
+            assert (out / name).read_bytes() == (tiny_run / name).read_bytes(), name
+
+
+def test_a_run_killed_while_it_evaluates_is_not_believed_half(
+    words: list[str], tiny_run: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    command = [PROGRAM, *words, "--out", out, "--resume"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not (out / "detections" / "cbp-warmup.json").is_file() and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "was trained already" in done.stdout
+    assert same(out, tiny_run)
+    assert (out / "evaluation.json").read_bytes() == (tiny_run / "evaluation.json").read_bytes()
+
+
+def test_several_seeds(words: list[str], tiny_run: Path, tmp_path: Path, duetal: Duetal) -> None:
+    out = tmp_path / "run"
+    assert duetal(*words, "--out", out, "--seeds", "0")[0] == 0
+    assert same(out / "seed-0", tiny_run)
+    code, printed, _ = duetal(*words, "--out", out, "--seeds", "0,1", "--resume")
+    assert code == 0
+    assert f"{out / 'seed-0'}: was trained already" in printed
+    assert not same(out / "seed-1", out / "seed-0")
+    summary = json.loads((out / "summary.json").read_text())
+    found = [json.loads((out / f"seed-{s}" / "evaluation.json").read_text()) for s in (0, 1)]
+    means = [
+        sum(evaluation["stages"][0]["mAP"][column] for evaluation in found) / 2
+        for column in range(7)
+    ]
+    assert summary["stages"][0]["mAP_mean"] == pytest.approx(means)
+    row = next(x for x in reversed(printed.splitlines()) if x.startswith("CBP after warm-up"))
+    assert f"{100 * means[0]:.1f} ± " in row
+    assert "mean ± standard deviation over the seeds 0, 1" in printed
+    assert printed.splitlines()[-1] == f"report: {out / 'report.html'}"
+
+
+def test_one_modality_trains_cbp_alone(
+    one_modality: Path, tiny_settings: tuple[str, ...], tmp_path: Path, duetal: Duetal
+) -> None:
+    out = tmp_path / "run"
+    arguments = ["train", "demo", f"dataset={one_modality}", *tiny_settings, "--out", out]
+    code, printed, err = duetal(*arguments)
+    assert (code, err) == (0, "")
+    assert "CBP on labels alone" in printed
+    assert "VLP" not in printed
+    model = json.loads((out / "model.json").read_text())
+    assert model["final"] == {"cbp": "cbp-warmup", "vlp": None}
+    assert model["channels"] == {"cbp": 12, "vlp": None}
+    code, _, err = duetal("localize", out, one_modality, "--out", "x.json", "--branch", "both")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "trained on one modality" in err
+
+
+def test_without_test_segments_it_ends_after_training(
+    tiny_dataset: Path, tiny_settings: tuple[str, ...], tmp_path: Path, duetal: Duetal
+) -> None:
+    dataset = shutil.copytree(tiny_dataset, tmp_path / "weak")
+    for name in ("annotations.json", "simulation.json"):
+        (dataset / name).unlink()
+    rows = [f"v_{n}\t{('Diving', 'GolfSwing', 'HighJump')[n % 3]}\n" for n in range(6)]
+    (dataset / "train.tsv").write_text("filename\tevent_labels\n" + "".join(rows))
+    layout = yaml.safe_load((dataset / "dataset.yaml").read_text())
+    del layout["annotations"]
+    (dataset / "dataset.yaml").write_text(yaml.safe_dump(layout | {"train_labels": "train.tsv"}))
+    out = tmp_path / "run"
+    code, printed, err = duetal("train", "demo", f"dataset={dataset}", *tiny_settings, "--out", out)
+    assert (code, err) == (0, "")
+    assert f"{dataset}: no test video with known segments; nothing to score\n" in printed
+    assert (out / "model.json").is_file()
+    assert not (out / "evaluation.json").exists()
+    code, printed, _ = duetal("localize", out, tiny_dataset, "--out", tmp_path / "found.json")
+    assert code == 0
+
+
+def run_program(*words: object) -> subprocess.CompletedProcess[str]:
+    arguments = [str(word) for word in (PROGRAM, *words)]
+    return subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=300)
+
+
+def test_two_processes_from_the_command_line(words: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    done = run_program(*words, "devices=2", "--out", out)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert sum(line.startswith("report: ") for line in lines) == 1
+    assert sum(line.startswith("warmup   1/2") for line in lines) == 1
+    again = run_program(*words, "devices=2", "--out", out)
+    assert (again.returncode, again.stderr.count("\n")) == (1, 1)
+    assert "holds a run already" in again.stderr
+
+
+def test_two_processes_fail_with_one_voice(
+    tiny_dataset: Path, tiny_settings: tuple[str, ...], tmp_path: Path
+) -> None:
+    settings = (*tiny_settings, "devices=2", "learning_rate=1e30")
+    arguments = ["train", "demo", f"dataset={tiny_dataset}", *settings]
+    done = run_program(*arguments, "--out", tmp_path / "run")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "loss is nan in phase warmup" in done.stderr
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_shipped_recipe_trains(
+    name: str,
+    tiny_dataset: Path,
+    one_modality: Path,
+    tiny_settings: tuple[str, ...],
+    tmp_path: Path,
+    duetal: Duetal,
+) -> None:
+    """In miniature, but under the recipe's own protocol and with all its other settings."""
+    content = yaml.safe_load(recipes.read(name))
+    dataset = one_modality if name == "hapt" else tiny_dataset
+    small = [word for word in tiny_settings if not word.startswith("protocol=")]
+    out = tmp_path / "run"
+    code, printed, err = duetal("train", name, f"dataset={dataset}", *small, "--out", out)
+    assert (code, err) == (0, "")
+    evaluation = json.loads((out / "evaluation.json").read_text())
+    assert evaluation["protocol"] == content.get("protocol", "seconds")
+    assert "report: " in printed

@@ -1,0 +1,280 @@
+"""What an evaluated run holds, and that its files agree with each other."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from duetal.core.errors import DuetalError
+from duetal.datasets import open_dataset
+from duetal.evaluation import evaluate
+from duetal.formats import read_annotations
+from duetal.formats.activitynet import read_results
+from duetal.report.run_folder import open_run as open_for_report
+from duetal.runs.evaluate import (
+    RunEvaluation,
+    evaluate_run,
+    ground_truth,
+    is_evaluated,
+    run_evaluation,
+)
+from duetal.runs.folder import open_run
+from duetal.runs.localize import choose_videos, localize, unknown_classes
+from duetal.runs.scoring import stage_scorer
+
+pytestmark = pytest.mark.recipe
+
+CPU = torch.device("cpu")
+TITLES = {
+    "cbp-warmup": "CBP after warm-up",
+    "vlp-zeroshot": "Zero-shot VLP",
+    "vlp-b1": "VLP after B1",
+    "cbp-f1": "CBP after F1",
+    "ensemble": "Ensemble",
+}
+
+
+def silent(what: str, done: int, total: int) -> None:
+    pass
+
+
+@pytest.fixture
+def evaluation(tiny_run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((tiny_run / "evaluation.json").read_text())
+    return found
+
+
+def test_every_stage_is_there_in_order(evaluation: dict[str, Any]) -> None:
+    assert {row["stage"]: row["title"] for row in evaluation["stages"]} == TITLES
+    assert [row["stage"] for row in evaluation["stages"]] == list(TITLES)
+    assert evaluation["protocol"] == "seconds"
+    assert evaluation["simulated"] is True
+    assert evaluation["selection"].endswith("the test set chose nothing")
+    for row in evaluation["stages"]:
+        assert len(row["mAP"]) == len(row["tiou"]) == 7
+        assert row["averages"]["0.1:0.7"] == pytest.approx(np.mean(row["mAP"]))
+        assert row["videos"] == 3
+
+
+def test_diagnostics_have_the_promised_keys(evaluation: dict[str, Any]) -> None:
+    diagnostics = evaluation["diagnostics"]
+    assert list(diagnostics["stages"]) == list(TITLES)
+    assert all(set(row) == {"precision", "recall", "f1"} for row in diagnostics["stages"].values())
+    assert list(diagnostics["pseudo_labels"]) == ["B1", "F1"]
+    for row in diagnostics["pseudo_labels"].values():
+        kinds = {f"{a}_{b}" for a in ("foreground", "background") for b in ("precision", "recall")}
+        assert set(row) == kinds
+
+
+@pytest.mark.parametrize("stage", TITLES)
+def test_scores_are_those_of_the_stored_detections(
+    tiny_run: Path, evaluation: dict[str, Any], stage: str
+) -> None:
+    results = read_results(tiny_run / "detections" / f"{stage}.json")
+    truth = read_annotations(tiny_run / "ground_truth.json")
+    row = next(row for row in evaluation["stages"] if row["stage"] == stage)
+    again = evaluate(results.detections, truth, "seconds").to_json()
+    assert again == {key: row[key] for key in again}
+    assert "the test set chose nothing" in results.external_data["selection"]
+
+
+def test_stored_scores_are_the_final_branches_probabilities(
+    tiny_run: Path, tiny_dataset: Path
+) -> None:
+    run, dataset = open_run(tiny_run), open_dataset(tiny_dataset)
+    index = json.loads((tiny_run / "scores" / "index.json").read_text())
+    assert index["classes"] == list(dataset.classes)
+    assert index["grid"] == {"fps": 25.0, "stride": 16, "window": 16}
+    for branch, stage in (("cbp", "cbp-f1"), ("vlp", "vlp-b1")):
+        stored = load_file(tiny_run / "scores" / f"{branch}.safetensors")
+        assert set(stored) == set(dataset.evaluation)
+        score = stage_scorer(run, [stage], dataset, CPU)
+        for name, values in stored.items():
+            assert values.dtype == np.float16
+            np.testing.assert_allclose(values, score(name).snippets, atol=1e-3)
+
+
+def test_localizing_gives_what_the_evaluation_saw(tiny_run: Path, tiny_dataset: Path) -> None:
+    run, dataset = open_run(tiny_run), open_dataset(tiny_dataset)
+    found = localize(run, dataset, dataset.evaluation, stages=["cbp-f1", "vlp-b1"])
+    stored = read_results(tiny_run / "detections" / "ensemble.json").detections
+    assert found.videos == stored.videos
+    np.testing.assert_allclose(found.score, stored.score, atol=1e-6)
+    np.testing.assert_allclose(found.start, stored.start)
+
+
+def test_literal_localization_scores_by_the_maximum(tiny_run: Path, tiny_dataset: Path) -> None:
+    run, dataset = open_run(tiny_run), open_dataset(tiny_dataset)
+    name = dataset.evaluation[0]
+    run = replace(run, config=run.config.model_copy(update={"class_threshold": 0.0}))
+    found = localize(run, dataset, [name], stages=["vlp-zeroshot"], literal=True)
+    probabilities = stage_scorer(run, ["vlp-zeroshot"], dataset, CPU)(name).snippets
+    for label in np.unique(found.label):
+        best = found.score[found.label == label].max()
+        assert best == pytest.approx(probabilities[:, label].max(), abs=1e-6)
+    assert (found.score > 0.001).all()
+    assert len(found) < len(localize(run, dataset, [name], stages=["vlp-zeroshot"]))
+
+
+def test_the_report_reads_the_run(tiny_run: Path) -> None:
+    page = open_for_report(tiny_run)
+    evaluation = page.seeds[0].evaluation
+    assert evaluation is not None
+    assert [stage.stage for stage in evaluation.stages] == list(TITLES)
+    assert list(page.seeds[0].log.phases) == ["warmup", "B1", "F1"]
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["evaluation.json", "ground_truth.json", "scores/vlp.safetensors", "detections/cbp-f1.json"],
+)
+def test_a_missing_file_is_made_again(
+    tiny_run: Path, tiny_dataset: Path, tmp_path: Path, file: str
+) -> None:
+    folder = shutil.copytree(tiny_run, tmp_path / "run")
+    before = (folder / file).read_bytes()
+    (folder / file).unlink()
+    run, dataset = open_run(folder), open_dataset(tiny_dataset)
+    assert not is_evaluated(run)
+    found = run_evaluation(run, dataset, CPU, silent)
+    assert (folder / file).read_bytes() == before
+    assert is_evaluated(run)
+    assert found == RunEvaluation.read(folder / "evaluation.json")
+
+
+def test_what_is_there_is_not_computed_again(
+    tiny_run: Path, tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("duetal.runs.evaluate.evaluate_run", None)
+    found = run_evaluation(open_run(tiny_run), open_dataset(tiny_dataset), CPU, silent)
+    assert found == RunEvaluation.read(tiny_run / "evaluation.json")
+
+
+def test_without_test_segments_there_is_nothing_to_score(
+    tiny_run: Path, tiny_dataset: Path
+) -> None:
+    dataset = open_dataset(tiny_dataset)
+    weak = {
+        video.name: replace(video, segments=None) if video.subset == "test" else video
+        for video in dataset.annotations
+    }
+    unmarked = replace(dataset, annotations=replace(dataset.annotations, videos=weak))
+    assert run_evaluation(open_run(tiny_run), unmarked, CPU, silent) is None
+
+
+def test_weak_training_videos_have_no_pseudo_label_diagnostics(
+    tiny_run: Path, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    dataset = open_dataset(tiny_dataset)
+    weak = {
+        video.name: replace(video, segments=None) if video.subset == "train" else video
+        for video in dataset.annotations
+    }
+    unmarked = replace(
+        dataset,
+        annotations=replace(dataset.annotations, videos=weak),
+        missing=("v_0",),
+    )
+    run = open_run(shutil.copytree(tiny_run, tmp_path / "run"))
+    found = evaluate_run(run, unmarked, CPU, silent)
+    assert found.diagnostics["pseudo_labels"] == {}
+    assert found.diagnostics["stages"]
+    assert found.stages[0].evaluation.notes == ()
+
+
+def test_evaluation_videos_without_features_are_told(
+    tiny_run: Path, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    dataset = open_dataset(tiny_dataset)
+    fewer = replace(dataset, evaluation=dataset.evaluation[1:], missing=dataset.evaluation[:1])
+    run = open_run(shutil.copytree(tiny_run, tmp_path / "run"))
+    found = evaluate_run(run, fewer, CPU, silent).stages[0].evaluation
+    assert found.videos == 2
+    assert found.notes == ("1 evaluation videos have no features and are left out",)
+    assert {video.subset for video in ground_truth(fewer)} == {"test"}
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"protocol": "seconds"}'])
+def test_a_damaged_evaluation_is_named(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "evaluation.json"
+    path.write_text(content)
+    with pytest.raises(DuetalError) as caught:
+        RunEvaluation.read(path)
+    assert caught.value.file == path
+
+
+def test_which_videos(tiny_dataset: Path) -> None:
+    dataset = open_dataset(tiny_dataset)
+    assert choose_videos(dataset, "train") == tuple(f"v_{n}" for n in range(6))
+    assert choose_videos(dataset, "test") == ("v_6", "v_7", "v_8")
+    assert choose_videos(dataset, "all") == tuple(f"v_{n}" for n in range(9))
+    with pytest.raises(DuetalError, match="no video in the subset 'test'"):
+        choose_videos(replace(dataset, evaluation=()), "test")
+
+
+@pytest.mark.parametrize(
+    ("classes", "unknown"),
+    [
+        (("HighJump", "Diving"), []),
+        ((), []),
+        (("Diving", "Shotput"), ["Shotput"]),
+        (("Shotput",), None),
+    ],
+)
+def test_classes_of_another_dataset(
+    tiny_run: Path, tiny_dataset: Path, classes: tuple[str, ...], unknown: list[str] | None
+) -> None:
+    run, dataset = open_run(tiny_run), open_dataset(tiny_dataset)
+    other = replace(dataset, annotations=replace(dataset.annotations, videos={}, classes=classes))
+    if unknown is None:
+        with pytest.raises(DuetalError, match="knows none of its classes"):
+            unknown_classes(run, other)
+    else:
+        assert unknown_classes(run, other) == unknown
+
+
+@pytest.mark.parametrize(
+    ("words", "rule"),
+    [
+        ((), "last checkpoint of each branch; the test set chose nothing"),
+        (
+            ("selection=heldout", "heldout_fraction=0.5"),
+            "of each branch the checkpoint with the best video-level mAP on 3 training videos held "
+            "out from training; the test set chose nothing",
+        ),
+    ],
+)
+def test_the_rule_is_stored_everywhere(
+    tiny_dataset: Path,
+    tiny_settings: tuple[str, ...],
+    tmp_path: Path,
+    duetal: Callable[..., tuple[int, str, str]],
+    words: tuple[str, ...],
+    rule: str,
+) -> None:
+    out = tmp_path / "run"
+    arguments = ["train", "demo", f"dataset={tiny_dataset}", *tiny_settings, *words, "--out", out]
+    code, printed, _ = duetal(*arguments)
+    assert code == 0
+    assert f"checkpoint: {rule}\n" in printed
+    model = open_run(out).model
+    assert model.selection == rule
+    assert json.loads((out / "evaluation.json").read_text())["selection"] == rule
+    stored = read_results(out / "detections" / "ensemble.json").external_data
+    assert stored["selection"] == rule
+    if words:
+        assert model.heldout is not None
+        assert set(model.heldout.mean_ap) == set(model.stages)
+        dataset = open_dataset(tiny_dataset)
+        trained = load_file(out / "pseudo_labels" / "B1.safetensors")
+        assert set(trained) | set(model.heldout.videos) == set(dataset.training)
+        assert set(trained).isdisjoint(model.heldout.videos)
+        best = max(model.heldout.mean_ap[s] for s in model.stages if s.startswith("cbp"))
+        assert model.heldout.mean_ap[model.final.cbp] == best

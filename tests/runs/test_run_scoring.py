@@ -1,0 +1,187 @@
+"""Scores of whole videos: of the video alone, and of a checkpoint that fits."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from duetal.core.errors import DuetalError
+from duetal.core.grid import TimeGrid
+from duetal.datasets import Dataset, open_dataset
+from duetal.runs.folder import Run, RunFolder, open_run
+from duetal.runs.model_record import Channels
+from duetal.runs.scoring import restore, stage_scorer
+from duetal.training import checkpoints
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def dataset(tiny_dataset: Path) -> Dataset:
+    return open_dataset(tiny_dataset)
+
+
+@pytest.fixture
+def run(tiny_run: Path) -> Run:
+    return open_run(tiny_run)
+
+
+@pytest.fixture
+def own_run(tiny_run: Path, tmp_path: Path) -> Run:
+    """A copy whose files may be damaged."""
+    return open_run(shutil.copytree(tiny_run, tmp_path / "run"))
+
+
+@pytest.mark.recipe
+@pytest.mark.parametrize("stage", ["cbp-warmup", "cbp-f1", "vlp-zeroshot", "vlp-b1"])
+def test_a_score_is_the_same_in_any_batch(run: Run, dataset: Dataset, stage: str) -> None:
+    """The network's own answer in a padded batch of all videos, against videos scored alone."""
+    run = replace(run, config=run.config.model_copy(update={"crop": 256}))
+    stream = dataset.cbp if stage.startswith("cbp") else dataset.vlp
+    assert stream is not None
+    names = dataset.evaluation
+    lengths = [stream.length(name) for name in names]
+    assert len(set(lengths)) > 1
+    batch = torch.zeros(len(names), max(lengths) + 9, stream.width)
+    mask = torch.zeros(batch.shape[:2], dtype=torch.bool)
+    for row, name in enumerate(names):
+        batch[row, : lengths[row]] = torch.from_numpy(stream.read(name))
+        mask[row, : lengths[row]] = True
+    with torch.inference_mode():
+        together = torch.sigmoid(restore(run, stage)(batch, mask)[0]).numpy()
+    score = stage_scorer(run, [stage], dataset, CPU)
+    for row, name in enumerate(names):
+        alone = score(name).snippets
+        np.testing.assert_allclose(together[row, : lengths[row]], alone, rtol=0, atol=1e-5)
+
+
+@pytest.mark.recipe
+def test_the_ensemble_is_the_mean_of_both_branches(run: Run, dataset: Dataset) -> None:
+    run = replace(run, config=run.config.model_copy(update={"ensemble_weight": 0.25}))
+    name = dataset.evaluation[0]
+    cbp, vlp, both = (
+        stage_scorer(run, stages, dataset, CPU)(name)
+        for stages in (["cbp-f1"], ["vlp-b1"], ["cbp-f1", "vlp-b1"])
+    )
+    for part in ("snippets", "video"):
+        mean = 0.75 * getattr(cbp, part) + 0.25 * getattr(vlp, part)
+        np.testing.assert_allclose(getattr(both, part), mean, atol=1e-6)
+
+
+@pytest.mark.recipe
+def test_no_more_than_a_window_is_read_at_once(
+    run: Run, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert dataset.cbp.length("v_8") > run.config.crop
+    sizes = []
+    read = dataset.cbp.read
+
+    def note(name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
+        assert stop is not None
+        sizes.append(stop - start)
+        return read(name, start, stop)
+
+    monkeypatch.setattr(dataset.cbp, "read", note)
+    scores = stage_scorer(run, ["cbp-f1"], dataset, CPU)("v_8")
+    assert len(scores.snippets) == dataset.cbp.length("v_8")
+    assert max(sizes) == run.config.crop
+
+
+@pytest.mark.recipe
+def test_vlp_needs_no_text_encoder(run: Run, dataset: Dataset) -> None:
+    without = replace(dataset, text_encoder="/nowhere")
+    stage_scorer(run, ["vlp-b1"], without, CPU)(dataset.evaluation[0])
+
+
+def truncate(run: Run) -> Run:
+    path = run.folder.checkpoint("cbp-f1")
+    path.write_bytes(path.read_bytes()[:-100])
+    return run
+
+
+def remove(run: Run) -> Run:
+    run.folder.checkpoint("cbp-f1").unlink()
+    return run
+
+
+def another_class(run: Run) -> Run:
+    model = run.model.model_copy(update={"classes": [*run.model.classes, "Shotput"]})
+    return replace(run, model=model)
+
+
+def other_channels(run: Run) -> Run:
+    return replace(run, model=run.model.model_copy(update={"channels": Channels(cbp=14, vlp=10)}))
+
+
+def another_width(run: Run) -> Run:
+    return replace(run, config=run.config.model_copy(update={"cbp_width": 32, "vlp_layers": 3}))
+
+
+def mistaken(run: Run) -> Run:
+    """The two final checkpoints exchanged."""
+    folder = run.folder
+    folder.checkpoint("cbp-f1").rename(folder.path / "other")
+    folder.checkpoint("vlp-b1").rename(folder.checkpoint("cbp-f1"))
+    (folder.path / "other").rename(folder.checkpoint("vlp-b1"))
+    return run
+
+
+@pytest.mark.recipe
+@pytest.mark.parametrize(
+    ("damage", "stage", "message"),
+    [
+        (truncate, "cbp-f1", "truncated or damaged checkpoint"),
+        (remove, "cbp-f1", "no such checkpoint"),
+        (another_class, "cbp-f1", "checkpoint of another configuration"),
+        (another_class, "vlp-b1", "checkpoint of another configuration"),
+        (other_channels, "cbp-f1", "checkpoint of another configuration"),
+        (other_channels, "vlp-b1", "checkpoint of another configuration"),
+        (another_width, "cbp-f1", "checkpoint of another configuration"),
+        (another_width, "vlp-b1", "checkpoint of another configuration"),
+        (mistaken, "cbp-f1", "checkpoint of another configuration"),
+        (mistaken, "vlp-b1", "not a checkpoint of a VLP branch"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_named(
+    own_run: Run, damage: Callable[[Run], Run], stage: str, message: str
+) -> None:
+    with pytest.raises(DuetalError) as caught:
+        restore(damage(own_run), stage)
+    assert message in str(caught.value)
+    assert caught.value.file == own_run.folder.checkpoint(stage)
+
+
+@pytest.mark.recipe
+def test_a_seemingly_fitting_text_is_found_out(own_run: Run) -> None:
+    """VLP layers do not know how many classes there are; the stored text features do."""
+    path = own_run.folder.checkpoint("vlp-b1")
+    saved = checkpoints.load(path)
+    for name in ("text.features", "initial_text", "zero_shot_text"):
+        saved.tensors[name] = saved.tensors[name][:2]
+    checkpoints.save(path, saved.tensors, saved.record)
+    with pytest.raises(DuetalError, match=r"text features of shape \(2, 8\), expected \(3, 8\)"):
+        restore(own_run, "vlp-b1")
+
+
+@pytest.mark.recipe
+def test_features_that_do_not_fit_are_named(run: Run, dataset: Dataset) -> None:
+    model = run.model.model_copy(update={"channels": Channels(cbp=99, vlp=8)})
+    with pytest.raises(DuetalError, match=r"C = 12; the run was trained on C = 99"):
+        stage_scorer(replace(run, model=model), ["cbp-f1"], dataset, CPU)
+    with pytest.raises(DuetalError, match="has no VLP features"):
+        stage_scorer(run, ["vlp-b1"], replace(dataset, vlp=None), CPU)
+    fast = replace(dataset, grid=TimeGrid(stride=4))
+    with pytest.raises(DuetalError, match="stride 4, window 16; the run was trained on"):
+        stage_scorer(run, ["cbp-f1"], fast, CPU)
+
+
+def test_a_folder_knows_its_seeds(tmp_path: Path) -> None:
+    for name in ("seed-10", "seed-2", "seed-x", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "seed-4").write_text("a file")
+    assert RunFolder(tmp_path).seeds() == [2, 10]
+    assert RunFolder(tmp_path / "none").seeds() == []
