@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from duetal.core.errors import DuetalError
-from duetal.core.files import read_json, replacing, write_json, write_text
+from duetal.core.files import read_json, remove_unfinished, replacing, write_json, write_text
 
 
 def test_it_writes_where_no_folder_was(tmp_path):
@@ -106,3 +106,14 @@ def test_a_byte_order_mark_is_no_part_of_json(tmp_path):
     path = tmp_path / "a.json"
     path.write_bytes(b"\xef\xbb\xbf" + json.dumps([1]).encode())
     assert read_json(path) == [1]
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path):
+    (tmp_path / "below").mkdir()
+    torn = tmp_path / "below" / ".x.json.k1lled.part"
+    kept = [tmp_path / "x.part", tmp_path / "below" / "x.json", tmp_path / ".hidden"]
+    for path in (torn, *kept):
+        path.write_text("half")
+    remove_unfinished(tmp_path)
+    assert not torn.exists()
+    assert all(path.exists() for path in kept)

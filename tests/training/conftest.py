@@ -147,6 +147,7 @@ def assert_same_run() -> Callable[[Path, Path], None]:
                     same = got[name].numpy().tobytes() == tensor.numpy().tobytes()
                     assert same, f"{kind}/{path.name}: {name}"
         assert records(folder) == records(expected)
+        assert not list(folder.rglob("*.part"))  # what was being written is gone
 
     return check
 

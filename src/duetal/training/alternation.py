@@ -17,6 +17,7 @@ import torch
 from lightning_fabric import Fabric
 
 from duetal.config import Config
+from duetal.core.files import remove_unfinished
 from duetal.datasets.dataset import WeakVideos
 from duetal.features.streams import FeatureStream
 from duetal.model.cbp import CBPBranch
@@ -125,6 +126,8 @@ class Alternation:
             self.folder, steps, active=self.fabric.is_global_zero, tensorboard=config.tensorboard
         ) as journal:
             self.journal = journal
+            if self.fabric.is_global_zero:
+                remove_unfinished(self.folder)
             journal.rewind(self._recorded())
             self.trainer = Trainer(self.fabric, config, self.videos, self.folder, journal)
             return self._alternate()
