@@ -17,6 +17,7 @@ from duetal.datasets import open_dataset
 from duetal.evaluation import evaluate
 from duetal.formats import read_annotations
 from duetal.formats.activitynet import read_results
+from duetal.localization.settings import LocalizationSettings
 from duetal.report.run_folder import open_run as open_for_report
 from duetal.runs.evaluate import (
     RunEvaluation,
@@ -26,7 +27,12 @@ from duetal.runs.evaluate import (
     run_evaluation,
 )
 from duetal.runs.folder import open_run
-from duetal.runs.localize import choose_videos, localize, unknown_classes
+from duetal.runs.localize import (
+    choose_videos,
+    localization_settings,
+    localize,
+    unknown_classes,
+)
 from duetal.runs.scoring import stage_scorer
 
 pytestmark = pytest.mark.recipe
@@ -121,6 +127,27 @@ def test_literal_localization_scores_by_the_maximum(tiny_run: Path, tiny_dataset
         assert best == pytest.approx(probabilities[:, label].max(), abs=1e-6)
     assert (found.score > 0.001).all()
     assert len(found) < len(localize(run, dataset, [name], stages=["vlp-zeroshot"]))
+
+
+def test_settings_of_the_run_reach_localization(tiny_run: Path) -> None:
+    config = open_run(tiny_run).config.model_copy(
+        update={"class_threshold": 0.7, "soft_nms_sigma": 0.9}
+    )
+    for literal in (False, True):
+        settings = localization_settings(config, literal=literal)
+        assert (settings.class_threshold, settings.nms_sigma) == (0.7, 0.9)
+    assert localization_settings(config).thresholds == LocalizationSettings().thresholds
+    assert localization_settings(config, literal=True).scoring == "max"
+
+
+def test_nothing_lasts_longer_than_its_video(tiny_run: Path, tiny_dataset: Path) -> None:
+    run, dataset = open_run(tiny_run), open_dataset(tiny_dataset)
+    cut = {video.name: replace(video, duration=20.25) for video in dataset.annotations}
+    shorter = replace(dataset, annotations=replace(dataset.annotations, videos=cut))
+    found = localize(run, shorter, dataset.evaluation, stages=["vlp-b1"])
+    assert found.end.max() == 20.25
+    unknown = replace(dataset, annotations=replace(dataset.annotations, videos={}))
+    assert localize(run, unknown, dataset.evaluation, stages=["vlp-b1"]).end.max() > 20.25
 
 
 def test_the_report_reads_the_run(tiny_run: Path) -> None:
