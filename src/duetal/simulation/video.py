@@ -50,12 +50,14 @@ def write_script(
         size = segment.end - segment.start
         if size <= 0:
             continue
+        begin, end = np.array([segment.start, segment.end]) + random.normal(0, s.jitter * size, 2)
+        size = max(end - begin, 0.2 * size)
         share = float(np.clip(random.normal(s.core, 0.1), 0.1, 0.9))
-        offset = segment.start + random.uniform(0, 1 - share) * size
+        offset = begin + random.uniform(0, 1 - share) * size
         before, after = random.exponential(s.context_seconds, size=2)
-        action[:, k] += overlap(grid, length, segment.start, segment.end)
+        action[:, k] += overlap(grid, length, begin, begin + size)
         core[:, k] += overlap(grid, length, offset, offset + share * size)
-        scene[:, k] += overlap(grid, length, segment.start - before, segment.end + after)
+        scene[:, k] += overlap(grid, length, begin - before, begin + size + after)
     for label in video.labels:
         # Shots of the place without the action: a stadium, a pool, a replay's lead-in.
         for _ in range(random.poisson(duration / 60)):
@@ -91,10 +93,10 @@ def cbp_features(script: Script, world: Directions, s: Simulation, name: str) ->
     context = (script.scene - script.action).clip(0, 1)
     inside = script.action.max(axis=1, keepdims=True)
     x = script.core @ world.core + s.rest * rest @ world.rest
-    x += 0.3 * context @ world.around + 0.1 * script.scene @ world.core
+    x += 0.15 * context @ world.around + 0.05 * script.scene @ world.core
     x += (1 - 0.5 * inside) * (0.6 * script.topic @ world.topics)
     x += 0.6 * script.lookalike @ world.core
-    out: Array = x + noise(random, len(x), s.cbp_channels, s)
+    out: Array = x + noise(random, len(x), s.cbp_channels, s.cbp_noise, s.persistence)
     return out
 
 
@@ -104,19 +106,20 @@ def vlp_features(script: Script, world: Directions, s: Simulation, name: str) ->
     context = (script.scene - script.action).clip(0, 1)
     visible = script.scene.max(axis=1, keepdims=True)
     x = world.common + script.scene @ world.scene
-    x += 0.3 * script.action @ world.action + 0.3 * context @ world.context
+    x += 0.4 * script.action @ world.action + 0.4 * context @ world.context
     x += (1 - 0.6 * visible) * (0.8 * script.topic @ world.places)
-    out: Array = x + 0.8 * noise(random, len(x), s.vlp_channels, s)
+    out: Array = x + noise(random, len(x), s.vlp_channels, s.vlp_noise, s.persistence)
     return out
 
 
-def noise(random: np.random.Generator, length: int, channels: int, s: Simulation) -> Array:
-    """(T, C) noise of expected length `s.noise`, correlated from snippet to snippet."""
-    fresh = random.standard_normal((length, channels)) * s.noise / channels**0.5
+def noise(
+    random: np.random.Generator, length: int, channels: int, size: float, persistence: float
+) -> Array:
+    """(T, C) noise of expected length `size`, correlated by `persistence` from row to row."""
+    fresh = random.standard_normal((length, channels)) * size / channels**0.5
     out: Array = np.empty_like(fresh)
     out[0] = fresh[0]
-    keep = s.persistence
-    renew = (1 - keep * keep) ** 0.5
+    renew = (1 - persistence**2) ** 0.5
     for t in range(1, length):
-        out[t] = keep * out[t - 1] + renew * fresh[t]
+        out[t] = persistence * out[t - 1] + renew * fresh[t]
     return out

@@ -25,8 +25,8 @@ Array = NDArray[np.float64]
 class Simulation:
     """What a simulated dataset is made with; `difficulty` is the number to turn.
 
-    Amplitudes are lengths of vectors; the noise of a stream is a random vector of expected length
-    `noise`, whose direction changes from snippet to snippet but not wholly (`persistence`).
+    Amplitudes are lengths of vectors; the noise of a stream is a random vector whose direction
+    changes from snippet to snippet but not wholly (`persistence`).
     """
 
     difficulty: float = 0.5
@@ -41,9 +41,22 @@ class Simulation:
     """Kinds of background clutter."""
 
     @property
-    def noise(self) -> float:
-        """Length of the noise vector; an action's core has length 1."""
-        return 1.5 + 1.2 * self.difficulty
+    def cbp_noise(self) -> float:
+        """Length of the CBP stream's noise vector; an action's core has length 1."""
+        return 0.9 + 0.7 * self.difficulty
+
+    @property
+    def vlp_noise(self) -> float:
+        """Length of the VLP stream's noise vector; a scene has length 1."""
+        return 1.2 + 0.8 * self.difficulty
+
+    @property
+    def jitter(self) -> float:
+        """Standard deviation, as a share of an action's length, of where its bounds are visible.
+
+        Annotated bounds are what annotators took them for, and they do not agree either.
+        """
+        return 0.1 + 0.1 * self.difficulty
 
     @property
     def core(self) -> float:
@@ -53,7 +66,7 @@ class Simulation:
     @property
     def rest(self) -> float:
         """Amplitude, in the CBP stream, of the action outside its core."""
-        return 0.6 - 0.2 * self.difficulty
+        return 0.45 - 0.3 * self.difficulty
 
     @property
     def context_seconds(self) -> float:
@@ -75,7 +88,7 @@ class Directions:
         rest: (K, C) CBP: the action outside its core.
         around: (K, C) CBP: class-correlated context, a mixture of its class's and its own.
         topics: (M, C) CBP: clutter.
-        scene: (K, D) VLP: the class's text feature.
+        scene: (K, D) VLP: what sets the class's text feature apart from the others'.
         action: (K, D) VLP: what an action looks like, beyond its scene.
         context: (K, D) VLP: what its context looks like.
         places: (M, D) VLP: clutter.
@@ -125,7 +138,8 @@ def directions(settings: Simulation, classes: Sequence[str], text: Array) -> Dir
         rest=draw("rest", classes, c),
         around=draw("around", classes, c),
         topics=draw("topic", topics, c),
-        scene=unit(text),
+        # As in CLIP, what all texts share says nothing of an image.
+        scene=unit(text - text.mean(axis=0)) if len(text) > 1 else unit(text),
         action=draw("action", classes, d),
         context=draw("context", classes, d),
         places=draw("place", topics, d),
