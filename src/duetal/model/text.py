@@ -236,7 +236,7 @@ def make_tiny_clip(folder: Path, *, dimension: int = 32, seed: int = 0) -> None:
             if "token_embedding" in name or "position_embedding" in name:
                 parameter.data.normal_(std=0.3)
             elif parameter.ndim == 2:
-                parameter.data.normal_(std=parameter.shape[1] ** -0.5)
+                parameter.data.normal_(std=2 * parameter.shape[1] ** -0.5)
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     CLIPTokenizer(vocab=ids, merges=[]).save_pretrained(folder)

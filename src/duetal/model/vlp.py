@@ -126,9 +126,7 @@ class VLPBranch(nn.Module):
         encoded = self.encode(features, mask)
         cosines = self.cosines(encoded)
         if self.softmax:
-            # The logit whose sigmoid is the softmax probability: every loss reads one kind.
-            log_p = F.log_softmax(cosines / self.temperature, dim=-1)
-            return log_p - torch.log1p(-log_p.exp().clamp(max=1 - 1e-6)), encoded
+            return softmax_logits(cosines / self.temperature), encoded
         return (cosines - self.bias) / self.temperature, encoded
 
     def inference_state(self) -> dict[str, Tensor]:
@@ -137,3 +135,16 @@ class VLPBranch(nn.Module):
         with torch.no_grad():
             state["text.features"] = self.text().detach().clone()
         return state
+
+
+def softmax_logits(scores: Tensor) -> Tensor:
+    """The logits whose sigmoid is the softmax over the last dimension.
+
+    Every loss then reads one kind of logit. log p − log(1 − p) loses digits where p is nearly 1,
+    which only the largest class can be; for it, 1 − p is the sum of the others.
+    """
+    log_p = F.log_softmax(scores, dim=-1)
+    largest = scores.argmax(dim=-1, keepdim=True)
+    others = log_p.exp().scatter(-1, largest, 0.0)
+    rest = others.sum(dim=-1, keepdim=True).clamp(min=torch.finfo(scores.dtype).tiny)
+    return log_p - torch.log1p(-others).scatter(-1, largest, rest.log())
