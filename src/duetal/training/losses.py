@@ -19,7 +19,8 @@ def classification(
         mask: (B, T).
         labels: (B, K), 1 where the video carries the label.
         divisor: top ceil(T / divisor) snippets of each class are pooled.
-        kind: binary cross-entropy over classes, or softmax cross-entropy against the labels
+        kind: binary cross-entropy, summed over classes so that a present class weighs the same
+            however many are absent, or softmax cross-entropy against the labels
             scaled to sum to 1.
 
     Returns:
@@ -27,7 +28,7 @@ def classification(
     """
     pooled = topk_mean(logits, mask, divisor)
     if kind is VideoLoss.BCE:
-        return F.binary_cross_entropy_with_logits(pooled, labels, reduction="none").mean(dim=1)
+        return F.binary_cross_entropy_with_logits(pooled, labels, reduction="none").sum(dim=1)
     target = labels / labels.sum(dim=1, keepdim=True).clamp(min=1)
     return -(target * F.log_softmax(pooled, dim=1)).sum(dim=1)
 
