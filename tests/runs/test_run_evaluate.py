@@ -305,3 +305,31 @@ def test_the_rule_is_stored_everywhere(
         assert set(trained).isdisjoint(model.heldout.videos)
         best = max(model.heldout.mean_ap[s] for s in model.stages if s.startswith("cbp"))
         assert model.heldout.mean_ap[model.final.cbp] == best
+
+
+def test_held_out_videos_choose_the_best_checkpoint(
+    tiny_dataset: Path,
+    tiny_settings: tuple[str, ...],
+    tmp_path: Path,
+    duetal: Callable[..., tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Were every stage worse than the one before, the first of each branch would be used."""
+    values = iter([0.9, 0.8, 0.7, 0.6])
+    monkeypatch.setattr("duetal.runs.train.video_mean_ap", lambda scores, labels: next(values))
+    out = tmp_path / "run"
+    words = (f"dataset={tiny_dataset}", *tiny_settings, "selection=heldout")
+    assert duetal("train", "demo", *words, "--out", out)[0] == 0
+    model = open_run(out).model
+    assert model.final.model_dump() == {"cbp": "cbp-warmup", "vlp": "vlp-zeroshot"}
+    assert model.heldout is not None
+    assert model.heldout.mean_ap == dict(zip(model.stages, [0.9, 0.8, 0.7, 0.6], strict=True))
+    ensemble = read_results(out / "detections" / "ensemble.json")
+    assert ensemble.external_data["selection"] == model.selection
+    found = localize(
+        open_run(out),
+        open_dataset(tiny_dataset),
+        open_dataset(tiny_dataset).evaluation,
+        stages=["cbp-warmup", "vlp-zeroshot"],
+    )
+    assert found.score.tolist() == ensemble.detections.score.tolist()

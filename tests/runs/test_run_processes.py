@@ -1,0 +1,70 @@
+"""Several processes end with one error between them, whichever of them fails."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from duetal.config import Config
+from duetal.core.errors import UsageError
+from duetal.runs.processes import device_of, is_first, processes
+
+PROGRAM = """
+import sys
+from duetal.config import Config
+from duetal.core.errors import DuetalError
+from duetal.runs.processes import is_first, processes
+
+failing = sys.argv[1].split(",")
+try:
+    with processes(Config(devices=2, accelerator="cpu")) as fabric:
+        assert is_first() == (fabric.global_rank == 0)
+        if str(fabric.global_rank) in failing:
+            raise DuetalError(f"rank {fabric.global_rank} fails")
+        fabric.barrier()
+        print("beyond the barrier")
+except DuetalError as error:
+    print(error, file=sys.stderr)
+    sys.exit(1)
+"""
+
+
+@pytest.mark.recipe
+@pytest.mark.parametrize(
+    ("failing", "said"),
+    [("1", {"rank 1 fails"}), ("0,1", {"rank 0 fails", "rank 1 fails"})],
+)
+def test_one_of_them_says_why(tmp_path: Path, failing: str, said: set[str]) -> None:
+    script = tmp_path / "program.py"
+    script.write_text(PROGRAM)
+    done = subprocess.run(
+        [sys.executable, script, failing], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.strip() in said
+
+
+def test_threads_are_set() -> None:
+    before = torch.get_num_threads()
+    try:
+        with processes(Config(threads=before + 1, accelerator="cpu")) as fabric:
+            assert torch.get_num_threads() == before + 1
+            assert fabric.device == torch.device("cpu")
+            assert is_first()
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_an_error_of_one_process_is_its_own() -> None:
+    with pytest.raises(ZeroDivisionError), processes(Config(accelerator="cpu")):
+        raise ZeroDivisionError
+
+
+def test_a_machine_without_the_device_is_told() -> None:
+    assert device_of("cpu") == torch.device("cpu")
+    with pytest.raises(UsageError, match="accelerator=quantum"):
+        device_of("quantum")
