@@ -187,22 +187,21 @@ def time_steps(folder: Path, kind: str, repeats: int) -> None:
     bare()
     bench.step()
     pairs = [(seconds_of(bare), seconds_of(bench.step)) for _ in range(repeats)]
-    ratios = [step / alone for alone, step in pairs]
     valid, padded = bench.snippets()
-    print(
-        f"{kind:8}{valid:10,}{padded:10,}"
-        f"{statistics.median(alone for alone, _ in pairs):10.2f}"
-        f"{statistics.median(step for _, step in pairs):10.2f}"
-        f"{statistics.median(ratios):10.3f}  {min(ratios):.3f} to {max(ratios):.3f}",
-        flush=True,
-    )
+    row = f"{kind:8}{valid:10,}{padded:10,}"
+    for clock in (0, 1):
+        bares, steps = ([times[which][clock] for times in pairs] for which in (0, 1))
+        ratios = [step / alone for alone, step in zip(bares, steps, strict=True)]
+        row += f"{statistics.median(bares):8.2f}{statistics.median(steps):8.2f}"
+        row += f"{statistics.median(ratios):8.3f} ({min(ratios):.2f}-{max(ratios):.2f})"
+    print(row, flush=True)
 
 
-def seconds_of(function: Callable[[], None]) -> float:
-    """Wall time of one call."""
-    began = time.perf_counter()
+def seconds_of(function: Callable[[], None]) -> tuple[float, float]:
+    """Wall time of one call, and the CPU time of all threads, which a busy machine adds less to."""
+    began = time.perf_counter(), time.process_time()
     function()
-    return time.perf_counter() - began
+    return time.perf_counter() - began[0], time.process_time() - began[1]
 
 
 # --- memory -------------------------------------------------------------------------------------
@@ -258,9 +257,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder = Path(name)
         write_dataset(folder)
         print(f"seconds of one update, {torch.get_num_threads()} threads; target: ratio <= 1.1")
-        print(
-            f"{'branch':8}{'valid':>10}{'padded':>10}{'bare':>10}{'step':>10}{'ratio':>10}  spread"
-        )
+        columns = f"{'bare':>8}{'step':>8}{'ratio':>8}{'(spread)':12}"
+        print(f"{'':28}{'wall time':^36}{'CPU time':^36}")
+        print(f"{'branch':8}{'valid':>10}{'padded':>10}{columns}{columns}")
         for kind in PHASES:
             time_steps(folder, kind, options.repeats)
         if not Path("/proc/self/clear_refs").exists():
