@@ -46,6 +46,14 @@ class TeacherScore(StrEnum):
     LOGIT = "logit"
 
 
+class Scoring(StrEnum):
+    """What a proposal's score is."""
+
+    MAX = "max"
+    CONTRAST = "contrast"
+    MAX_THEN_CONTRAST = "max_then_contrast"
+
+
 class Selection(StrEnum):
     """Which checkpoint of each branch a finished run uses. The test set is never a choice."""
 
@@ -180,6 +188,9 @@ class Config(BaseModel):
     """The evaluation protocol of the table that ends a run, where test segments are known."""
     class_threshold: float = Field(0.2, ge=0, le=1)
     """[F] θ_cls: classes with a higher video-level probability are localized."""
+    scoring: Scoring = Scoring.MAX_THEN_CONTRAST
+    """[F] A proposal's score: `max`, the highest probability inside [S]; `contrast`, the mean
+    inside less the mean around; `max_then_contrast`, the highest, contrast breaking ties."""
     soft_nms_sigma: float = Field(0.3, gt=0)
     """[F] σ of the Gaussian soft-NMS."""
     ensemble_weight: float = Field(0.5, ge=0, le=1)

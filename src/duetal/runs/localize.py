@@ -28,7 +28,9 @@ def localization_settings(config: Config, *, literal: bool = False) -> Localizat
         config: the run's settings.
         literal: the paper's supplement to the letter, one threshold and maximum scoring.
     """
-    settings = LocalizationSettings.literal() if literal else LocalizationSettings()
+    settings = LocalizationSettings.literal()
+    if not literal:
+        settings = replace(LocalizationSettings(), scoring=config.scoring.value)
     return replace(
         settings, class_threshold=config.class_threshold, nms_sigma=config.soft_nms_sigma
     )
