@@ -54,6 +54,13 @@ class Scoring(StrEnum):
     MAX_THEN_CONTRAST = "max_then_contrast"
 
 
+class EnsembleMean(StrEnum):
+    """What of the two branches is averaged, snippet by snippet."""
+
+    PROBABILITY = "probability"
+    LOG_ODDS = "log_odds"
+
+
 class Selection(StrEnum):
     """Which checkpoint of each branch a finished run uses. The test set is never a choice."""
 
@@ -142,6 +149,11 @@ class Config(BaseModel):
     """[D] Attention heads of the temporal Transformer."""
     vlp_attention_radius: int = Field(0, ge=0)
     """[D] Positions to either side that temporal self-attention sees; 0: the whole crop."""
+    vlp_dropout: float = Field(0.0, ge=0, lt=1)
+    """[D] Dropout on the VLP branch's input and residual branches."""
+    vlp_init: float = Field(0.01, gt=0)
+    """[S] Standard deviation of the temporal Transformer's first weights; at the paper's width of
+    512. A narrower branch hardly wakes from it and wants more."""
     temperature: float = Field(0.07, gt=0)
     """[S] τ of the cosine similarity."""
     score_function: ScoreFunction = ScoreFunction.SIGMOID
@@ -195,6 +207,8 @@ class Config(BaseModel):
     """[F] σ of the Gaussian soft-NMS."""
     ensemble_weight: float = Field(0.5, ge=0, le=1)
     """[D] Share of the VLP branch in the ensemble."""
+    ensemble_mean: EnsembleMean = EnsembleMean.PROBABILITY
+    """[D] Whether the ensemble averages snippet probabilities or their log-odds."""
 
     # --- machine ------------------------------------------------------------------------------
     seed: int = Field(0, ge=0)

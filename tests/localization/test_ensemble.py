@@ -55,3 +55,12 @@ def test_a_video_without_snippets(normalization):
 def test_shapes_that_differ_name_the_video():
     with pytest.raises(DuetalError, match=r"^video 'clip': .*\(3, 2\).*\(2, 2\)"):
         combine_branches(CBP, VLP[:2], EnsembleSettings(), name="clip")
+
+
+def test_log_odds_are_averaged() -> None:
+    cbp, vlp = np.array([[0.9], [0.5], [0.0]]), np.array([[0.5], [0.1], [1.0]])
+    settings = EnsembleSettings(vlp_weight=0.25, normalization="log_odds")
+    odds = np.array([9**0.75 * 1, 1 * (1 / 9) ** 0.25])
+    both = combine_branches(cbp, vlp, settings)[:, 0]
+    assert both[:2] == pytest.approx(odds / (1 + odds))
+    assert 0 < both[2] < 1

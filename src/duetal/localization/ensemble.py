@@ -43,6 +43,8 @@ def combine_branches(
     mean = (1 - w) * first + w * second
     if settings.normalization == "none" or mean.ndim == 1 or not len(mean):
         return mean
+    if settings.normalization == "log_odds":
+        return np.asarray(1 / (1 + np.exp(-(1 - w) * _log_odds(first) - w * _log_odds(second))))
     low = (1 - w) * first.min(axis=0) + w * second.min(axis=0)
     high = (1 - w) * first.max(axis=0) + w * second.max(axis=0)
     shape = (1 - w) * _min_max(first) + w * _min_max(second)
@@ -53,3 +55,9 @@ def _min_max(curves: NDArray[np.float64]) -> NDArray[np.float64]:
     """Stretch each column of (T, K) curves to 0..1; a flat one becomes 0."""
     low, high = curves.min(axis=0), curves.max(axis=0)
     return np.asarray((curves - low) / np.where(high > low, high - low, 1.0))
+
+
+def _log_odds(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log p/(1 - p), with p kept so far from 0 and 1 that it is finite."""
+    kept = np.clip(p, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(kept / (1 - kept)))

@@ -13,7 +13,7 @@ from duetal.core.errors import UsageError
 from duetal.localization.soft_nms import NmsMethod
 
 Scoring = Literal["max", "contrast", "max_then_contrast"]
-Normalization = Literal["none", "min_max"]
+Normalization = Literal["none", "min_max", "log_odds"]
 
 UNBOUNDED = sys.float_info.max
 
@@ -122,7 +122,8 @@ class EnsembleSettings:
     """What is done to the two score curves of a class before their mean: "none" [D]; "min_max"
     brings both to the same range over the video, that of the mean of their lowest and of their
     highest values, where the sigmoids of the branches spread so differently that one would drown
-    the other's shape [D]. The mean of the levels stays, so that videos can be compared."""
+    the other's shape [D], and the mean of the levels stays, so that videos can be compared;
+    "log_odds" takes the mean of log p/(1 - p), where a branch that is sure counts for more [D]."""
 
     def __post_init__(self) -> None:
         _check_number("vlp_weight", self.vlp_weight, 0, 1)

@@ -24,6 +24,8 @@ class VLPBranch(nn.Module):
         layers: temporal Transformer layers.
         heads: attention heads.
         radius: attention radius in snippets; 0 means all.
+        dropout: on the input of the temporal layers and on their residual branches.
+        init: standard deviation of the temporal layers' first weights.
         temperature: τ.
         softmax: softmax over classes in place of sigmoid.
         zero_shot_start: make the untrained branch exactly zero-shot CLIP.
@@ -40,6 +42,8 @@ class VLPBranch(nn.Module):
         layers: int = 2,
         heads: int = 8,
         radius: int = 0,
+        dropout: float = 0.0,
+        init: float = 0.01,
         temperature: float = 0.07,
         softmax: bool = False,
         zero_shot_start: bool = True,
@@ -49,13 +53,14 @@ class VLPBranch(nn.Module):
         self.temperature = temperature
         self.softmax = softmax
         self.zero_shot_start = zero_shot_start
+        self.input_dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(
-            TransformerBlock(channels, heads, radius) for _ in range(layers)
+            TransformerBlock(channels, heads, radius, dropout) for _ in range(layers)
         )
         for name, parameter in self.layers.named_parameters():
-            # Paper's supplement: the temporal Transformer starts at N(0, 0.01).
+            # Paper's supplement: temporal Transformer and prompts start at N(0, 0.01).
             if parameter.ndim == 2:
-                nn.init.normal_(parameter, std=0.01)
+                nn.init.normal_(parameter, std=init)
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
         self.gates = nn.Parameter(torch.zeros(layers))
@@ -100,6 +105,7 @@ class VLPBranch(nn.Module):
         """(B, T, D) → (B, T, D): frame features after the temporal Transformer."""
         # CLIP features come in any length; per-channel variance 1 is what the layers expect.
         x: Tensor = zero_padding(F.normalize(features, dim=-1), mask) * features.shape[-1] ** 0.5
+        x = self.input_dropout(x)
         for index, layer in enumerate(self.layers):
             if self.zero_shot_start:
                 x = x + torch.tanh(GATE_SCALE * self.gates[index]) * (layer(x, mask) - x)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from duetal.config import Config
+from duetal.config import Config, EnsembleMean
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.datasets import Dataset
@@ -85,7 +85,10 @@ def stage_scorer(run: Run, stages: list[str], dataset: Dataset, device: torch.de
     if len(scorers) == 1:
         return scorers[0]
     cbp, vlp = scorers
-    settings = EnsembleSettings(vlp_weight=run.config.ensemble_weight)
+    log_odds = run.config.ensemble_mean is EnsembleMean.LOG_ODDS
+    settings = EnsembleSettings(
+        vlp_weight=run.config.ensemble_weight, normalization="log_odds" if log_odds else "none"
+    )
 
     def score(name: str) -> VideoScores:
         first, second = cbp(name), vlp(name)

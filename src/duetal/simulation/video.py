@@ -60,7 +60,7 @@ def write_script(
         scene[:, k] += overlap(grid, length, begin - before, begin + size + after)
     for label in video.labels:
         # Shots of the place without the action: a stadium, a pool, a replay's lead-in.
-        for _ in range(random.poisson(duration / 60)):
+        for _ in range(random.poisson(duration / 90)):
             start = random.uniform(0, duration)
             end = start + random.exponential(2 * s.context_seconds)
             scene[:, index[label]] += overlap(grid, length, start, end)
@@ -106,7 +106,7 @@ def vlp_features(script: Script, world: Directions, s: Simulation, name: str) ->
     context = (script.scene - script.action).clip(0, 1)
     visible = script.scene.max(axis=1, keepdims=True)
     x = world.common + script.scene @ world.scene
-    x += 0.4 * script.action @ world.action + 0.4 * context @ world.context
+    x += 0.5 * script.action @ world.action + 0.5 * context @ world.context
     x += (1 - 0.6 * visible) * (0.8 * script.topic @ world.places)
     out: Array = x + noise(random, len(x), s.vlp_channels, s.vlp_noise, s.persistence)
     return out

@@ -56,7 +56,7 @@ class Simulation:
 
         Annotated bounds are what annotators took them for, and they do not agree either.
         """
-        return 0.1 + 0.1 * self.difficulty
+        return 0.12 + 0.1 * self.difficulty
 
     @property
     def core(self) -> float:
@@ -71,7 +71,7 @@ class Simulation:
     @property
     def context_seconds(self) -> float:
         """Mean seconds of scene before and after an action."""
-        return 3.0 + 4.0 * self.difficulty
+        return 2.0 + 3.0 * self.difficulty
 
     @property
     def persistence(self) -> float:

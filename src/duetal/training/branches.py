@@ -50,6 +50,8 @@ def vlp_branch(config: Config, text: PromptedTextEncoder | StoredText, channels:
         layers=config.vlp_layers,
         heads=config.vlp_heads,
         radius=config.vlp_attention_radius,
+        dropout=config.vlp_dropout,
+        init=config.vlp_init,
         temperature=config.temperature,
         softmax=config.score_function is ScoreFunction.SOFTMAX,
         zero_shot_start=config.zero_shot_start,
