@@ -130,8 +130,9 @@ class Config(BaseModel):
     """[D] Transformer blocks at each scale."""
     cbp_heads: int = Field(8, ge=1)
     """[D] Attention heads."""
-    cbp_attention_radius: int = Field(0, ge=0)
-    """[D] Positions to either side that self-attention sees at each scale; 0: the whole crop."""
+    cbp_attention_radius: int = Field(2, ge=0)
+    """[D] Positions to either side that self-attention sees at each scale; 0: the whole crop.
+    Measured: with the whole crop in sight every snippet knows the video's labels and says them."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """[D] Dropout on the CBP branch's embedding and residual branches."""
     feature_normalization: bool = False
