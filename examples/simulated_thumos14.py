@@ -47,9 +47,7 @@ def main() -> None:
         folder = options.out / f"difficulty-{difficulty}"
         dataset = simulate(options.annotations, folder / "dataset", difficulty, options.world)
         run = train(dataset, folder / "run", options.seeds, options.overrides)
-        control = train(
-            dataset, folder / "cbp-alone", options.seeds, [*options.overrides, *alone()]
-        )
+        control = train(dataset, folder / "cbp-alone", options.seeds, alone(options.overrides))
         print_table(difficulty, run, control, [int(seed) for seed in options.seeds.split(",")])
 
 
@@ -69,11 +67,11 @@ def train(dataset: Path, out: Path, seeds: str, overrides: list[str]) -> Path:
     return out
 
 
-def alone() -> list[str]:
+def alone(overrides: list[str]) -> list[str]:
     """Settings of CBP on labels alone, for as many epochs as it has in the alternation."""
-    config = load_config(read_recipe("demo"), "recipe demo")
+    config = load_config(read_recipe("demo"), "recipe demo", overrides)
     epochs = config.warmup_epochs + config.alternations * config.f_epochs
-    return ["alternations=0", f"warmup_epochs={epochs}"]
+    return [*overrides, "alternations=0", f"warmup_epochs={epochs}"]
 
 
 def untaught_ensemble(run: Path, dataset_folder: Path) -> Evaluation:
