@@ -76,6 +76,16 @@ def test_a_run_of_several_seeds_shows_mean_and_deviation(fake_seeds):
     assert "videos of seed-0" in page.text
 
 
+@pytest.mark.parametrize("simulated", [False, True])
+def test_scores_of_simulated_features_say_so(fake_run, simulated):
+    folder = fake_run()
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    (folder / "evaluation.json").write_text(json.dumps(evaluation | {"simulated": simulated}))
+    text = Page(render_report(folder)).text
+    assert ("mAP in percent, on simulated features" in text) == simulated
+    assert ("stand for no real video" in text) == simulated
+
+
 def test_pseudo_labels_are_told_by_step_and_class(fake_run):
     folder = fake_run(videos=1)
     event = next(

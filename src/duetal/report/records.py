@@ -89,6 +89,7 @@ class EvaluationFile(FileRecord):
 
     protocol: str = ""
     selection: str = ""
+    simulated: bool = False
     stages: list[StageScores] = []
     diagnostics: Diagnostics | None = None
 
@@ -116,6 +117,7 @@ class SummaryFile(FileRecord):
 
     protocol: str = ""
     selection: str = ""
+    simulated: bool = False
     seeds: list[int] = []
     stages: list[StageSummary] = []
 

@@ -42,6 +42,7 @@ class RunFolder:
         summary: mean and deviation over seeds, of a run of several.
         protocol: name of the evaluation protocol, "" where not evaluated.
         selection: text of the rule that chose the checkpoint, "" where not written yet.
+        simulated: whether the scores are of simulated features.
         config: dotted key and value of every setting.
         environment: dotted key and value.
         notices: what is missing or was left out, one sentence each.
@@ -52,6 +53,7 @@ class RunFolder:
     summary: SummaryFile | None
     protocol: str
     selection: str
+    simulated: bool
     config: Settings
     environment: Settings
     notices: list[str]
@@ -84,6 +86,7 @@ def open_run(folder: Path) -> RunFolder:
         summary=summary,
         protocol=(summary or evaluation or EvaluationFile()).protocol,
         selection=next(filter(None, selections), ""),
+        simulated=any(source.simulated for source in (summary, evaluation) if source),
         config=_settings(_first(folder, seed_folders, "config.yaml")),
         environment=_settings(_first(folder, seed_folders, "environment.json")),
         notices=list(_notices(seeds, summary)),
