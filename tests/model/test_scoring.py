@@ -113,3 +113,10 @@ def test_video_probability_is_the_sigmoid_of_the_pooled_logit() -> None:
     got = video_probabilities(logits, divisor=2)  # the best two of three
     np.testing.assert_allclose(got, [1 / (1 + math.exp(-3)), 1 / (1 + math.exp(3))], rtol=1e-6)
     np.testing.assert_allclose(probabilities(logits), 1 / (1 + np.exp(-logits)), rtol=1e-6)
+
+
+def test_video_probabilities_of_a_softmax_loss_sum_to_one() -> None:
+    logits = np.array([[0.0, 1.0, -2.0], [2.0, 1.0, -2.0]], dtype=np.float32)
+    got = video_probabilities(logits, divisor=2, softmax=True)  # the best one of two
+    odds = np.exp([2.0, 1.0, -2.0])
+    assert got == pytest.approx(odds / odds.sum())

@@ -61,11 +61,20 @@ def score_video(
     return total / weights
 
 
-def video_probabilities(logits: NDArray[np.float32], divisor: int) -> NDArray[np.float32]:
-    """(T, K) snippet logits → (K,) probabilities that the video contains each class."""
+def video_probabilities(
+    logits: NDArray[np.float32], divisor: int, *, softmax: bool = False
+) -> NDArray[np.float32]:
+    """(T, K) snippet logits → (K,) probabilities that the video contains each class.
+
+    Args:
+        logits: (T, K).
+        divisor: the top ceil(T / divisor) snippets of each class are pooled.
+        softmax: whether the video loss was softmax cross-entropy; else each class is by itself.
+    """
     snippets: Tensor = torch.from_numpy(logits).unsqueeze(0)
     mask = torch.ones(snippets.shape[:2], dtype=torch.bool)
-    return torch.sigmoid(topk_mean(snippets, mask, divisor))[0].numpy()
+    pooled = topk_mean(snippets, mask, divisor)[0]
+    return (torch.softmax(pooled, dim=0) if softmax else torch.sigmoid(pooled)).numpy()
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:

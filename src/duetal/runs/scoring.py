@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from duetal.config import Config, EnsembleMean
+from duetal.config import Config, EnsembleMean, VideoLoss
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.datasets import Dataset
@@ -59,7 +59,10 @@ def branch_scorer(
             config.crop,
             device,
         )
-        return VideoScores(probabilities(logits), video_probabilities(logits, config.topk_divisor))
+        video = video_probabilities(
+            logits, config.topk_divisor, softmax=config.video_loss is VideoLoss.SOFTMAX
+        )
+        return VideoScores(probabilities(logits), video)
 
     return score
 
