@@ -223,10 +223,12 @@ class Alternation:
         self.fabric.barrier()
 
     def _resumed_phase(self) -> str:
-        return str(checkpoints.load(self.trainer.resume_path).record["phase"])
+        saved = checkpoints.load(self.trainer.resume_path, needs=("phase",))
+        return str(saved.record["phase"])
 
     def _recorded(self) -> int:
         """Bytes of metrics.jsonl that belong to the newest checkpoint."""
         folder = self.folder / "checkpoints"
         files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
-        return max((int(checkpoints.load(path).record["metrics"]) for path in files), default=0)
+        saved = (checkpoints.load(path, needs=("metrics",)) for path in files)
+        return max((int(one.record["metrics"]) for one in saved), default=0)

@@ -4,7 +4,7 @@ One file, because two that belong together can be torn apart by a kill between t
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,11 +34,15 @@ def save(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -
         save_file(own, temporary, metadata={"duetal": json.dumps(dict(record))})
 
 
-def load(path: Path) -> Checkpoint:
+def load(path: Path, *, needs: Iterable[str] = ()) -> Checkpoint:
     """Read a checkpoint.
 
+    Args:
+        path: the file.
+        needs: what its record must tell.
+
     Raises:
-        DuetalError: missing, truncated, or not a checkpoint of ours.
+        DuetalError: missing, truncated, not a checkpoint of ours, or not of the kind needed.
     """
     if not path.is_file():
         raise DuetalError("no such checkpoint", file=path)
@@ -47,8 +51,12 @@ def load(path: Path) -> Checkpoint:
             text = (file.metadata() or {}).get("duetal")
             if text is None:
                 raise DuetalError("a safetensors file, but no checkpoint of duetal", file=path)
+            record = json.loads(text)
+            for key in needs:
+                if not isinstance(record, dict) or key not in record:
+                    raise DuetalError(f"a checkpoint of another kind: tells no {key}", file=path)
             names = file.keys()
-            return Checkpoint({name: file.get_tensor(name) for name in names}, json.loads(text))
+            return Checkpoint({name: file.get_tensor(name) for name in names}, record)
     except (SafetensorError, OSError, ValueError) as error:
         raise DuetalError(f"truncated or damaged checkpoint: {error}", file=path) from error
 

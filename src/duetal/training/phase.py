@@ -290,7 +290,7 @@ class Trainer:
         """Load what a killed run had reached of this phase; give the epochs done."""
         if not self.resume_path.is_file():
             return 0
-        saved = checkpoints.load(self.resume_path)
+        saved = checkpoints.load(self.resume_path, needs=("phase", "epoch"))
         if saved.record["phase"] != phase.name:
             return 0
         own = {
