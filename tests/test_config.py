@@ -147,6 +147,13 @@ def test_an_override_wins_and_the_last_one_most() -> None:
     assert (config.crop, config.seed) == (32, 3)
 
 
+def test_a_bad_override_is_blamed_on_the_command_line() -> None:
+    with pytest.raises(UsageError, match=r"^command line: crop: .*, got 'many'"):
+        load_config("crop: 16\n", "my.yaml", ["crop=many"])
+    with pytest.raises(UsageError, match=r"^my\.yaml: crop: .*, got 'many'"):
+        load_config("crop: many\n", "my.yaml", ["seed=1"])
+
+
 @pytest.mark.parametrize("word", ["crop", "crop:16", ""])
 def test_an_override_needs_its_equals_sign(word: str) -> None:
     with pytest.raises(UsageError, match=f"expected key=value, got '{word}'"):

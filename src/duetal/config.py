@@ -5,7 +5,7 @@ supplement, [N] a reading note of the paper, [F] the field's common practice, [D
 """
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
@@ -282,7 +282,8 @@ def load_config(text: str, source: Path | str, overrides: Iterable[str] = ()) ->
         content = {}
     if not isinstance(content, dict):
         raise UsageError("not a mapping of settings to values", file=source)
-    return make_config({str(k): v for k, v in content.items()} | parse_overrides(overrides), source)
+    given = parse_overrides(overrides)
+    return make_config({str(k): v for k, v in content.items()} | given, source, given)
 
 
 def parse_overrides(overrides: Iterable[str]) -> dict[str, Any]:
@@ -309,8 +310,15 @@ def _read_value(key: str, text: str) -> Any:
     return text if Config.model_fields[key].annotation is str else yaml.safe_load(text)
 
 
-def make_config(values: Mapping[str, Any], source: Path | str) -> Config:
+def make_config(
+    values: Mapping[str, Any], source: Path | str, overridden: Collection[str] = ()
+) -> Config:
     """Validate settings.
+
+    Args:
+        values: by key.
+        source: where they came from, for error messages.
+        overridden: keys whose values came from the command line instead.
 
     Raises:
         UsageError: naming the first setting at fault.
@@ -324,7 +332,8 @@ def make_config(values: Mapping[str, Any], source: Path | str) -> Config:
         place = ".".join(str(part) for part in first["loc"]) or None
         given = f", got {first['input']!r}" if place else ""
         cause = first["msg"].removeprefix("Value error, ")
-        raise UsageError(f"{cause}{given}", file=source, place=place) from error
+        file = "command line" if place in overridden else source
+        raise UsageError(f"{cause}{given}", file=file, place=place) from error
 
 
 def _check_key(key: str, source: Path | str) -> None:
