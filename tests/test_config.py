@@ -77,6 +77,7 @@ def test_an_unknown_key_names_the_nearest(typo: str, nearest: str) -> None:
         ("learning_rate", 0),
         ("learning_rate", math.nan),
         ("learning_rate", math.inf),
+        ("learning_rate", 1e39),
         ("dropout", 1),
         ("dropout", -0.1),
         ("pseudo_high", 1.0),

@@ -112,11 +112,12 @@ class Config(BaseModel):
     """[S] Epochs of CBP in each F step."""
     alternations: int = Field(2, ge=0)
     """[D] Times the B step and the F step follow each other; 0 trains CBP's warm-up alone."""
-    learning_rate: float = Field(1e-4, gt=0)
+    # Beyond these bounds an update's factors are no 32-bit numbers.
+    learning_rate: float = Field(1e-4, gt=0, le=1e30)
     """[S] Adam's learning rate."""
-    vlp_learning_rate: float = Field(0.0, ge=0)
+    vlp_learning_rate: float = Field(0.0, ge=0, le=1e30)
     """[D] Adam's learning rate for the VLP branch; 0 takes `learning_rate`."""
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(0.0, ge=0, le=1000)
     """[D] Decoupled weight decay (AdamW); 0 is Adam."""
     gradient_clip: float = Field(0.0, ge=0)
     """[D] Largest norm of a step's gradient; 0 leaves gradients alone."""
