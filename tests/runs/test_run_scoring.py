@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
+from duetal.config import EnsembleMean
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.datasets import Dataset, open_dataset
@@ -60,16 +62,30 @@ def test_a_score_is_the_same_in_any_batch(run: Run, dataset: Dataset, stage: str
 
 
 @pytest.mark.recipe
-def test_the_ensemble_is_the_mean_of_both_branches(run: Run, dataset: Dataset) -> None:
-    run = replace(run, config=run.config.model_copy(update={"ensemble_weight": 0.25}))
+@pytest.mark.parametrize("mean", EnsembleMean)
+def test_the_ensemble_is_the_mean_of_both_branches(
+    run: Run, dataset: Dataset, mean: EnsembleMean
+) -> None:
+    settings = {"ensemble_weight": 0.25, "ensemble_mean": mean}
+    run = replace(run, config=run.config.model_copy(update=settings))
     name = dataset.evaluation[0]
     cbp, vlp, both = (
         stage_scorer(run, stages, dataset, CPU)(name)
         for stages in (["cbp-f1"], ["vlp-b1"], ["cbp-f1", "vlp-b1"])
     )
-    for part in ("snippets", "video"):
-        mean = 0.75 * getattr(cbp, part) + 0.25 * getattr(vlp, part)
-        np.testing.assert_allclose(getattr(both, part), mean, atol=1e-6)
+    np.testing.assert_allclose(both.video, 0.75 * cbp.video + 0.25 * vlp.video, atol=1e-6)
+    snippets = 0.75 * cbp.snippets + 0.25 * vlp.snippets
+    if mean is EnsembleMean.LOG_ODDS:
+        snippets = expit(0.75 * logit(cbp.snippets) + 0.25 * logit(vlp.snippets))
+    np.testing.assert_allclose(both.snippets, snippets, atol=1e-5)
+
+
+def logit(p: NDArray[np.floating]) -> NDArray[np.floating]:
+    return np.log(p / (1 - p))
+
+
+def expit(x: NDArray[np.floating]) -> NDArray[np.floating]:
+    return 1 / (1 + np.exp(-x))
 
 
 @pytest.mark.recipe
