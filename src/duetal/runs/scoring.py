@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -77,14 +78,15 @@ def stage_scorer(run: Run, stages: list[str], dataset: Dataset, device: torch.de
         device: where to compute.
 
     Raises:
-        DuetalError: a checkpoint that is damaged or does not fit; features of another width or
-            time grid than those it was trained on.
+        DuetalError: a checkpoint that is damaged, does not fit, or gives scores that are not
+            finite; features of another width or time grid than those it was trained on.
     """
     scorers = []
     for stage in stages:
         stream = _fitting_stream(run, branch_of(stage), dataset)
         branch = restore(run, stage).to(device)
-        scorers.append(branch_scorer(branch, stream, run.config, device))
+        scorer = branch_scorer(branch, stream, run.config, device)
+        scorers.append(_refuse_non_finite(scorer, run.folder.checkpoint(stage)))
     if len(scorers) == 1:
         return scorers[0]
     cbp, vlp = scorers
@@ -99,6 +101,19 @@ def stage_scorer(run: Run, stages: list[str], dataset: Dataset, device: torch.de
             combine_branches(first.snippets, second.snippets, settings, name=name),
             combine_branches(first.video, second.video, settings, name=name),
         )
+
+    return score
+
+
+def _refuse_non_finite(scorer: Scorer, checkpoint: Path) -> Scorer:
+    """The same scores; where they are NaN, an error that names the weights: features are finite."""
+
+    def score(name: str) -> VideoScores:
+        scores = scorer(name)
+        if not np.isfinite(scores.snippets).all():
+            cause = f"its weights give video {name!r} scores that are not finite; training diverged"
+            raise DuetalError(cause, file=checkpoint)
+        return scores
 
     return score
 

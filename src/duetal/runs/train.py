@@ -11,6 +11,7 @@ from duetal.config import Config, Selection
 from duetal.core.files import read_json
 from duetal.datasets import Dataset, WeakVideos, open_dataset
 from duetal.runs.environment import collect
+from duetal.runs.evaluate import has_segments
 from duetal.runs.folder import Run, RunFolder, begin
 from duetal.runs.model_record import Channels, GridRecord, Heldout, ModelRecord
 from duetal.runs.scoring import branch_scorer, restore
@@ -32,7 +33,8 @@ def open_for_training(config: Config) -> Dataset:
 
     Raises:
         DuetalError: no training video, a class without one, a text encoder that can't be loaded or
-            does not fit the features, a class's name too long for it.
+            does not fit the features, a class's name too long for it; features of a video to be
+            evaluated on that can't be opened.
         UsageError: settings of the VLP branch that do not fit the features.
     """
     dataset = open_dataset(Path(config.dataset))
@@ -41,6 +43,9 @@ def open_for_training(config: Config) -> Dataset:
         encoder = config.text_encoder or dataset.text_encoder or ""
         text = fitting_text_encoder(config, encoder, videos)
         vlp_branch(config, text, videos.vlp.width)
+    if has_segments(dataset):
+        for name in dataset.evaluation:
+            dataset.length(name)
     return dataset
 
 

@@ -180,7 +180,8 @@ class Trainer:
             # A finite loss may still have such a gradient, and one update would ruin the weights.
             raise DuetalError(
                 f"the gradient is not finite in phase {phase.name}; "
-                "the run stops before the update, its last checkpoint is whole"
+                "the run stops before the update, its last checkpoint is whole",
+                file=self.folder,
             )
         optimizer.step()
         return self._batch_means(sums, phase, len(batch))
