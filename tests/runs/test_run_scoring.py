@@ -81,6 +81,8 @@ def test_the_ensemble_is_the_mean_of_both_branches(
 
 
 def logit(p: NDArray[np.floating]) -> NDArray[np.floating]:
+    # One branch's certainty is not let drown the other.
+    p = np.clip(p, 1e-6, 1 - 1e-6)
     return np.log(p / (1 - p))
 
 
