@@ -26,7 +26,9 @@ def main() -> None:
     remove_earlier()
     write_annotations(DEMO / "annotations.json", made_up_annotations())
     print(f"made up: {DEMO / 'annotations.json'}, 60 training and 30 test videos of 5 classes")
-    duetal("simulate", DEMO / "annotations.json", "--out", DEMO / "dataset")
+    # Hard enough that neither branch does well alone.
+    hard = ("--difficulty", "0.9")
+    duetal("simulate", DEMO / "annotations.json", "--out", DEMO / "dataset", *hard)
     duetal("check", DEMO / "dataset")
     duetal("train", "demo", f"dataset={DEMO / 'dataset'}", "--out", DEMO / "run")
     seconds = time.monotonic() - began
