@@ -4,7 +4,6 @@ Each setting's docstring begins with a tag that says what its default rests on: 
 supplement, [N] a reading note of the paper, [F] the field's common practice, [D] our decision.
 """
 
-import difflib
 from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from duetal.core.errors import UsageError
+from duetal.core.errors import UsageError, unknown
 from duetal.core.files import write_text
 
 
@@ -338,9 +337,5 @@ def make_config(
 
 
 def _check_key(key: str, source: Path | str) -> None:
-    if key in Config.model_fields:
-        return
-    nearest = difflib.get_close_matches(key, Config.model_fields, n=1, cutoff=0.0)
-    raise UsageError(
-        f"unknown setting {key!r}; the nearest is {nearest[0]!r}", file=source, place=None
-    )
+    if key not in Config.model_fields:
+        raise UsageError(unknown("setting", key, Config.model_fields), file=source)
