@@ -77,6 +77,8 @@ class Trainer:
         self.folder = folder
         self.journal = journal
         self.resume_path = folder / "checkpoints" / "resume.safetensors"
+        # Both streams of a video are equally long; headers are read once, not every epoch.
+        self.lengths = [videos.cbp.length(name) for name in videos.names]
         self.steps_per_epoch = steps_per_epoch(
             len(videos.names), batch_size=config.batch_size, repeats=config.repeats_per_epoch
         )
@@ -130,7 +132,7 @@ class Trainer:
         config = self.config
         branch.train()
         batches = epoch_batches(
-            [stream.length(name) for name in self.videos.names],
+            self.lengths,
             crop=config.crop,
             batch_size=config.batch_size,
             repeats=config.repeats_per_epoch,
