@@ -38,7 +38,14 @@ class TimeGrid:
 
     def length(self, duration: float) -> int:
         """Snippets whose whole window lies in a video of `duration` seconds."""
-        frames = round(duration * self.fps)
+        return self.snippets(self.frames(duration))
+
+    def frames(self, duration: float) -> int:
+        """Frames of a video of `duration` seconds, resampled to `fps`."""
+        return round(duration * self.fps)
+
+    def snippets(self, frames: int) -> int:
+        """Snippets whose whole window lies in `frames` frames; the last frames may belong to none."""
         return max(0, (frames - self.window) // self.stride + 1)
 
     def cover(

@@ -1,0 +1,1 @@
+"""Videos become frames at a fixed rate, and pairs of frames become optical flow."""
