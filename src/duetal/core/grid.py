@@ -45,7 +45,7 @@ class TimeGrid:
         return round(duration * self.fps)
 
     def snippets(self, frames: int) -> int:
-        """Snippets whose whole window lies in `frames` frames; the last frames may belong to none."""
+        """Snippets whose whole window lies in `frames` frames; the last may belong to none."""
         return max(0, (frames - self.window) // self.stride + 1)
 
     def cover(
