@@ -1,0 +1,89 @@
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from duetal.core.detections import Detections
+from duetal.core.errors import DuetalError
+from duetal.formats.detection_table import read_detections, write_detections
+
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def rows_of(detections: Detections) -> list[tuple[str, str, float, float, float]]:
+    return [
+        (
+            detections.videos[detections.video[row]],
+            detections.classes[detections.label[row]],
+            float(detections.start[row]),
+            float(detections.end[row]),
+            float(detections.score[row]),
+        )
+        for row in range(len(detections))
+    ]
+
+
+def test_the_table_is_what_a_spreadsheet_expects(tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    rows = [("v, 1", 'the "best"', 0.1, 2.5, 1 / 3), ("w", "Jump", 3.0, 4.0, 1.0)]
+    write_detections(path, Detections.from_rows(rows))
+    assert path.read_bytes() == (
+        b"video,label,start,end,score\r\n"
+        b'"v, 1","the ""best""",0.1,2.5,0.3333333333333333\r\n'
+        b"w,Jump,3.0,4.0,1.0\r\n"
+    )
+
+
+@given(rows=st.lists(st.tuples(NAMES, NAMES, NUMBERS, NUMBERS, NUMBERS), max_size=4))
+def test_what_was_written_is_read_back(
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[tuple[str, str, float, float, float]],
+) -> None:
+    path = tmp_path_factory.mktemp("table") / "d.csv"
+    write_detections(path, Detections.from_rows(rows))
+    assert rows_of(read_detections(path)) == rows
+
+
+def test_a_table_of_another_program_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    path.write_text("\ufeffVideo, Label,start,end,score\n\nv,A,0,1.5,2e-1\n", encoding="utf-8")
+    assert rows_of(read_detections(path)) == [("v", "A", 0.0, 1.5, 0.2)]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "line 1: expected the header video,label,start,end,score"),
+        (b"video,label\nv,A\n", "line 1: expected the header"),
+        (b"video,label,start,end,score\nv,A,0,1\n", "line 2: expected 5 columns"),
+        (b"video,label,start,end,score\n\nv,A,0,one,1\n", "line 3: could not convert"),
+        (b"video,label,start,end,score\nv,A,0,nan,1\n", "video 'v': a detection's segment"),
+        (b'video,label,start,end,score\n"v,A,0,1,1\n', "line 2: "),
+        (b"video,label,start,end,score\n\xff", "byte 28: not UTF-8 text"),
+    ],
+)
+def test_malformed(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "d.csv"
+    path.write_bytes(content)
+    with pytest.raises(DuetalError, match=r"d\.csv") as caught:
+        read_detections(path)
+    assert words in str(caught.value)
+
+
+def test_a_missing_table(tmp_path: Path) -> None:
+    with pytest.raises(DuetalError, match="no such file"):
+        read_detections(tmp_path / "d.csv")
+
+
+@given(content=st.binary(max_size=40))
+def test_any_bytes_are_detections_or_an_error(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("fuzz") / "d.csv"
+    for text in (content, b"video,label,start,end,score\n" + content):
+        path.write_bytes(text)
+        with contextlib.suppress(DuetalError):
+            assert isinstance(read_detections(path), Detections)
