@@ -1,0 +1,332 @@
+"""Rendered videos of known motion and known action times, in any codec that PyAV can write.
+
+A `Scene` is a function of time: a smooth texture that drifts with a constant velocity and, during
+an action, a patch before it whose look and movement depend on the action's label. Being analytic
+it can be drawn for any instant, size and sub-pixel displacement, so a test knows the true picture
+and the true flow. `render_clip` encodes one.
+"""
+
+import itertools
+import math
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from duetal.core.annotations import Segment
+from duetal.core.errors import UsageError
+from duetal.core.files import replacing
+
+Floats = NDArray[np.float64]
+Image = NDArray[np.float32]
+Picture = NDArray[np.uint8]
+
+#: Muxers by suffix, where FFmpeg's name is another.
+MUXERS = {
+    ".mkv": "matroska", ".ts": "mpegts", ".mpg": "mpeg", ".wmv": "asf", ".ogv": "ogg",
+    ".h264": "h264", ".m2v": "mpeg2video",
+}  # fmt: skip
+#: Pixel formats of codecs that do not take yuv420p.
+PIXEL_FORMATS = {
+    "ffv1": "bgr0", "mjpeg": "yuvj420p", "gif": "rgb8", "png": "rgb24", "apng": "rgb24",
+    "prores_ks": "yuv422p10le", "qtrle": "rgb24", "rawvideo": "bgr24", "huffyuv": "rgb24",
+}  # fmt: skip
+#: Fine enough for any instant, and within the 16 bits that MPEG-4 has for it.
+VARIABLE_RATE_TIME_BASE = Fraction(1, 60000)
+AUDIO_RATE = 48000
+
+
+@dataclass(frozen=True)
+class Waves:
+    """A texture: a sum of plane waves, three colours each.
+
+    Args:
+        along: (K, 2) angular frequencies (x, y) in radians per pixel.
+        phase: (K, 3) radians, per colour.
+        amplitude: (K, 3) grey values, per colour.
+    """
+
+    along: Floats
+    phase: Floats
+    amplitude: Floats
+
+    @staticmethod
+    def random(rng: np.random.Generator, *, count: int, shortest: float, longest: float) -> "Waves":
+        """Waves of random direction, whose lengths lie between two numbers of pixels."""
+        length = np.exp(rng.uniform(np.log(shortest), np.log(longest), count))
+        angle = rng.uniform(0, 2 * np.pi, count)
+        along = (2 * np.pi / length)[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        # All colours rise and fall much alike, so that grey keeps the texture.
+        phase = rng.uniform(0, 2 * np.pi, (count, 1)) + rng.uniform(-0.8, 0.8, (count, 3))
+        amplitude = rng.uniform(0.5, 1.0, (count, 3)) * 90 / math.sqrt(count)
+        return Waves(along, phase, amplitude)
+
+    def draw(self, x: Floats, y: Floats) -> Image:
+        """(H, W, 3) values around 0 at the places (W,) and (H,), in pixels."""
+        # cos(a + b) = cos a cos b - sin a sin b makes the sum over K waves one matrix product.
+        across, down = self.along[:, :1] * x, self.along[:, 1:] * y
+        right = np.concatenate([np.cos(across), -np.sin(across)]).astype(np.float32)
+        image = np.empty((len(y), len(x), 3), dtype=np.float32)
+        for colour in range(3):
+            angle = down + self.phase[:, colour, None]
+            left = np.concatenate([np.cos(angle), np.sin(angle)])
+            left *= np.tile(self.amplitude[:, colour], 2)[:, None]
+            image[:, :, colour] = left.T.astype(np.float32) @ right
+        return image
+
+
+class Scene:
+    """What a rendered video shows.
+
+    Args:
+        size: width and height in pixels.
+        velocity: of the whole texture, (x, y) pixels a frame; the true flow outside of actions.
+        fps: the frames per second that `velocity` counts.
+        actions: when the patch is there, and as which class.
+        seed: gives the texture.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        *,
+        velocity: tuple[float, float] = (0.0, 0.0),
+        fps: float = 25.0,
+        actions: Sequence[Segment] = (),
+        seed: int = 0,
+    ) -> None:
+        self.size = size
+        self.actions = tuple(actions)
+        self._drift = np.array(velocity, dtype=np.float64) * fps
+        rng = np.random.default_rng(seed)
+        self._background = Waves.random(rng, count=16, shortest=10.0, longest=60.0)
+
+    def picture(self, time: float, columns: int | None = None, rows: int | None = None) -> Picture:
+        """The scene at an instant.
+
+        Args:
+            time: seconds.
+            columns: pixels across, when not the scene's width: the same view, sampled otherwise.
+            rows: pixels down, likewise.
+
+        Returns:
+            (rows, columns, 3) RGB.
+        """
+        (width, height), columns, rows = self.size, columns or self.size[0], rows or self.size[1]
+        x = (np.arange(columns) + 0.5) * width / columns - 0.5
+        y = (np.arange(rows) + 0.5) * height / rows - 0.5
+        dx, dy = self._drift * time
+        image = self._background.draw(x - dx, y - dy)
+        for action in self.actions:
+            if action.start <= time < action.end:
+                image = self._with_patch(image, x, y, action.label, time)
+        return np.asarray((image + 128).round().clip(0, 255), dtype=np.uint8)
+
+    def _with_patch(self, image: Image, x: Floats, y: Floats, label: str, time: float) -> Image:
+        """The patch of a class: its own waves and tint, swinging its own way behind a soft edge."""
+        rng = np.random.default_rng(zlib.crc32(label.encode()))
+        angle, swings = rng.uniform(0, np.pi), rng.uniform(0.4, 1.2)
+        tint = rng.uniform(-60, 60, 3)
+        shortest = rng.uniform(6, 16)
+        waves = Waves.random(rng, count=6, shortest=shortest, longest=1.5 * shortest)
+        width, height = self.size
+        reach = min(width, height) / 4 * math.sin(2 * math.pi * swings * time)
+        at_x = width / 2 + reach * math.cos(angle)
+        at_y = height / 2 + reach * math.sin(angle)
+        radius = max(1.0, min(width, height) / 4)
+        near = np.exp(-0.5 * ((y - at_y) / radius)[:, None] ** 2)
+        near = near * np.exp(-0.5 * ((x - at_x) / radius)[None, :] ** 2)
+        cover = np.clip(2 * near, 0, 1, dtype=np.float32)[:, :, None]
+        patch = waves.draw(x - at_x, y - at_y) + tint.astype(np.float32)
+        return np.asarray((1 - cover) * image + cover * patch)
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How a clip is encoded.
+
+    Args:
+        codec: an encoder of FFmpeg's.
+        pixel_format: None takes what suits the codec and size.
+        rotation: degrees (a multiple of 90) counterclockwise by which a player turns the coded
+            pictures, from the container's metadata.
+        pixel_aspect: width of a coded pixel over its height.
+        full_range: luma from 0 to 255 instead of 16 to 235, and said so.
+        matrix: how RGB becomes YUV, and said so: "ITU601" or "ITU709".
+        b_frames: pictures in a row that the codec may predict from the future.
+        keyframes: pictures from one keyframe to the next.
+        options: more options of the encoder.
+        audio: a tone beside the pictures.
+        video: False leaves the tone alone.
+    """
+
+    codec: str = "libx264"
+    pixel_format: str | None = None
+    rotation: int = 0
+    pixel_aspect: Fraction = Fraction(1)
+    full_range: bool = False
+    matrix: str | None = None
+    b_frames: int = 0
+    keyframes: int = 25
+    options: tuple[tuple[str, str], ...] = ()
+    audio: bool = False
+    video: bool = True
+
+
+def render_clip(
+    path: Path | str,
+    *,
+    duration: float,
+    fps: float | Fraction = 25,
+    size: tuple[int, int] = (160, 120),
+    codec: str = "libx264",
+    actions: Sequence[Segment] = (),
+    velocity: tuple[float, float] = (0.0, 0.0),
+    seed: int = 0,
+    timestamps: Sequence[float] | None = None,
+    **encoding: Any,
+) -> Path:
+    """Write a video of a `Scene`; its suffix gives the container.
+
+    Args:
+        path: the video to write.
+        duration: seconds; the pictures are those that begin before it.
+        fps: pictures a second.
+        size: width and height as displayed: the coded pictures are turned and squeezed as
+            `rotation` and `pixel_aspect` say.
+        codec: an encoder of FFmpeg's, such as "libx264", "mpeg4", "libvpx-vp9", "mjpeg", "ffv1".
+        actions: when which class is to be seen.
+        velocity: of the texture, (x, y) pixels a frame of `fps`.
+        seed: gives the texture.
+        timestamps: seconds at which each picture begins, for a variable rate; the last one lasts
+            until `duration`.
+        encoding: the other fields of `Encoding`.
+
+    Returns:
+        The path.
+
+    Raises:
+        UsageError: the encoder or container refuses what is asked.
+        DuetalError: the file can't be written.
+    """
+    path = Path(path)
+    how = Encoding(codec=codec, **encoding)
+    scene = Scene(size, velocity=velocity, fps=float(fps), actions=actions, seed=seed)
+    muxer = MUXERS.get(path.suffix.lower(), path.suffix.lower().removeprefix("."))
+    with replacing(path) as temporary:
+        try:
+            with av.open(str(temporary), "w", format=muxer) as container:
+                _encode(container, scene, duration, Fraction(fps), timestamps, how)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise UsageError(f"cannot encode {codec}: {error}", file=path) from error
+    return path
+
+
+def _encode(
+    container: av.container.OutputContainer,
+    scene: Scene,
+    duration: float,
+    fps: Fraction,
+    timestamps: Sequence[float] | None,
+    how: Encoding,
+) -> None:
+    # All streams have to be there before the first packet.
+    stream = _video_stream(container, scene.size, fps, timestamps is not None, how)
+    if how.audio or not how.video:
+        tone = container.add_stream("aac", rate=AUDIO_RATE, layout="mono")
+        for sound in _tone(duration):
+            container.mux(tone.encode(sound))
+        container.mux(tone.encode(None))
+    if stream is None:
+        return
+    times = [k / fps for k in range(max(1, round(duration * fps)))]
+    end = times[-1] + 1 / fps
+    if timestamps is not None:
+        times, end = [Fraction(time) for time in timestamps], Fraction(duration)
+    base = stream.codec_context.time_base
+    ticks = [round(time / base) for time in (*times, end)]
+    # Encoders forget how long a picture lasts, which containers have to know of the last one.
+    lasting = {begin: next_ - begin for begin, next_ in itertools.pairwise(ticks)}
+
+    def mux(packets: Sequence[Any]) -> None:
+        for packet in packets:
+            packet.duration = lasting.get(packet.pts, packet.duration)
+            container.mux(packet)
+
+    for time, tick in zip(times, ticks, strict=False):
+        frame = _coded_picture(scene, float(time), stream, how)
+        frame.pts, frame.time_base = tick, base
+        mux(stream.encode(frame))
+    mux(stream.encode(None))
+
+
+def _video_stream(
+    container: av.container.OutputContainer,
+    size: tuple[int, int],
+    fps: Fraction,
+    variable_rate: bool,
+    how: Encoding,
+) -> Any:
+    """Add the video's stream with its settings; None where none is wanted."""
+    if not how.video:
+        return None
+    width, height = size if how.rotation % 180 == 0 else size[::-1]
+    width = max(1, round(width / how.pixel_aspect))
+    options = {"bf": str(how.b_frames)}
+    if how.codec.startswith("libx26"):
+        options |= {"preset": "ultrafast", "crf": "18"}
+    options |= dict(how.options)
+    # Typed as any stream, since the encoder is known by its name alone.
+    stream: Any = container.add_stream(how.codec, rate=fps, options=options)
+    stream.width, stream.height = width, height
+    odd = "yuv444p" if width % 2 or height % 2 else "yuv420p"
+    stream.pix_fmt = how.pixel_format or PIXEL_FORMATS.get(how.codec, odd)
+    context = stream.codec_context
+    context.time_base = VARIABLE_RATE_TIME_BASE if variable_rate else 1 / fps
+    context.gop_size = how.keyframes
+    context.max_b_frames = how.b_frames
+    context.thread_count = 1
+    if "crf" not in options:
+        context.bit_rate = round(2 * width * height * fps) + 10_000
+    # 1: each pixel is square. A container that says nothing is read the same way.
+    if how.pixel_aspect != 1:
+        context.sample_aspect_ratio = how.pixel_aspect
+    if how.full_range or how.codec == "mjpeg":
+        context.color_range = int(av.video.reformatter.ColorRange.JPEG)
+    if how.matrix is not None:
+        context.colorspace = {"ITU709": 1, "ITU601": 6}[how.matrix]
+    if how.rotation:
+        stream.set_display_rotation(how.rotation)
+    return stream
+
+
+def _coded_picture(scene: Scene, time: float, stream: Any, how: Encoding) -> av.VideoFrame:
+    """The scene, squeezed and turned so that a player undoes both."""
+    turned = how.rotation % 180 != 0
+    coded = (stream.width, stream.height)
+    image = scene.picture(time, *(coded[::-1] if turned else coded))
+    image = np.ascontiguousarray(np.rot90(image, -how.rotation // 90))
+    full = how.full_range or how.codec == "mjpeg"
+    return av.VideoFrame.from_ndarray(image, format="rgb24").reformat(
+        format=stream.pix_fmt,
+        dst_colorspace=how.matrix or "ITU601",
+        dst_color_range="JPEG" if full else "MPEG",
+    )
+
+
+def _tone(duration: float) -> Iterator[av.AudioFrame]:
+    """A tone of 440 Hz in frames as the encoder wants them."""
+    samples, step = round(duration * AUDIO_RATE), 1024
+    for begin in range(0, samples, step):
+        time = np.arange(begin, min(begin + step, samples)) / AUDIO_RATE
+        wave = (0.2 * np.sin(2 * np.pi * 440 * time)).astype(np.float32)
+        frame = av.AudioFrame.from_ndarray(wave[None], format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = AUDIO_RATE, begin
+        frame.time_base = Fraction(1, AUDIO_RATE)
+        yield frame
