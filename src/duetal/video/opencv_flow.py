@@ -1,0 +1,85 @@
+"""TV-L1 flow as OpenCV computes it: the reference that the field's features were made with."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duetal.core.errors import UsageError
+from duetal.video.flow import FlowName, TVL1Settings, check_frames, pyramid_sizes
+
+#: Below it OpenCV's gradients read beside the image.
+_MIN_SIDE = 3
+
+
+class OpenCVFlow:
+    """OpenCV's DualTVL1, on the CPU.
+
+    Args:
+        settings: passed through.
+        threads: pairs of frames that are worked on at once; OpenCV's own threads are switched off,
+            for the whole process, because many pairs side by side are faster than one in parts.
+
+    Raises:
+        UsageError: opencv-contrib is not installed.
+    """
+
+    name = FlowName.OPENCV
+
+    def __init__(self, settings: TVL1Settings, *, threads: int = 1):
+        self.settings = settings
+        self.threads = threads
+        self._cv2 = _import_cv2()
+        self._cv2.setNumThreads(1)
+
+    def __call__(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Flow (N, H, W, 2) of frames (N + 1, H, W); see `FlowEngine`."""
+        check_frames(grey)
+        flow = np.empty((len(grey) - 1, *grey.shape[1:], 2), np.float32)
+        with ThreadPoolExecutor(self.threads) as pool:
+            for k, pair_flow in enumerate(pool.map(self._pair, grey, grey[1:])):
+                flow[k] = pair_flow
+        return flow
+
+    def _pair(self, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Flow (H, W, 2) of one pair."""
+        height, width = first.shape
+        missing = ((0, max(_MIN_SIDE - height, 0)), (0, max(_MIN_SIDE - width, 0)))
+        padded = [np.pad(frame, missing, mode="edge") for frame in (first, second)]
+        # New for each pair: it has buffers inside, which threads must not share.
+        engine = self._create(*padded[0].shape)
+        flow: NDArray[np.float32] = engine.calc(*padded, None)
+        return flow[:height, :width]
+
+    def _create(self, height: int, width: int) -> Any:
+        """OpenCV's engine for frames of one size."""
+        settings = self.settings
+        engine = self._cv2.optflow.DualTVL1OpticalFlow_create()
+        engine.setTau(settings.tau)
+        engine.setLambda(settings.lambda_)
+        engine.setTheta(settings.theta)
+        # No more than it will use: it would try to make one level beyond, even of no pixels.
+        engine.setScalesNumber(len(pyramid_sizes(height, width, settings)))
+        engine.setWarpingsNumber(settings.warps)
+        engine.setEpsilon(settings.epsilon)
+        engine.setInnerIterations(settings.inner_iterations)
+        engine.setOuterIterations(settings.outer_iterations)
+        engine.setScaleStep(settings.scale_step)
+        engine.setGamma(settings.gamma)
+        engine.setMedianFiltering(settings.median_filtering)
+        return engine
+
+
+def _import_cv2() -> Any:
+    """OpenCV with its contributed modules."""
+    try:
+        import cv2
+    except ImportError:
+        cv2 = None
+    # The plain package has the same name and no optflow.
+    if not hasattr(cv2, "optflow"):
+        raise UsageError(
+            'the flow engine opencv needs opencv-contrib: pip install "duetal[opencv]"'
+        )
+    return cv2
