@@ -1,0 +1,180 @@
+"""Pretrained `transformers` models: found on disk or on the hub, and read without executing them.
+
+Every model comes through here, so that three things hold of all of them: weights are safetensors
+(a pickle could execute code), code that a model brings along is never run, and a missing weight is
+an error (the library would fill it with random numbers).
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from duetal.backbones.identity import WeightsIdentity
+from duetal.core.errors import DuetalError
+
+#: What is fetched of a hub's repository: no weights in other formats, no subfolders' weights.
+WANTED = (
+    "*.json",
+    "*.txt",
+    "*.model",
+    "README.md",
+    "model.safetensors",
+    "model-*-of-*.safetensors",
+)
+#: The hub's robot offers repositories that lack safetensors a conversion under this title.
+CONVERTER = "SFconvertbot"
+CONVERSION = "Adding `safetensors` variant of this model"
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A pretrained model's folder.
+
+    Args:
+        source: what the user named: a folder, or a name on the hub.
+        folder: where its files are.
+        role: what it is wanted for, to say so in errors.
+    """
+
+    source: str
+    folder: Path
+    role: str
+
+    def load(self, auto_class: Any, **settings: Any) -> Any:
+        """Call `auto_class.from_pretrained` on the folder.
+
+        Raises:
+            DuetalError: the library can't load it.
+        """
+        quiet()
+        try:
+            return auto_class.from_pretrained(self.folder, trust_remote_code=False, **settings)
+        except Exception as error:  # the library raises whatever its layers raise
+            raise self.error(f"cannot load: {_first_line(error)}") from error
+
+    def load_model(self, model_class: Any) -> Any:
+        """Load a model in float32, with all of its weights, to evaluate and not to train.
+
+        Raises:
+            DuetalError: there are no safetensors, or they are damaged, incomplete or of another
+                model.
+        """
+        import torch
+
+        self.weights()
+        model, told = self.load(
+            model_class, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+        )
+        if missing := sorted(told["missing_keys"]):
+            others = f" (and {len(missing) - 1} others)" if len(missing) > 1 else ""
+            raise self.error(f"no weights of this model: {missing[0]}{others} is missing")
+        return model.eval().requires_grad_(False)
+
+    def weights(self) -> list[Path]:
+        """The safetensors files, by name.
+
+        Raises:
+            DuetalError: there are none.
+        """
+        whole = self.folder / "model.safetensors"
+        files = [whole] if whole.is_file() else sorted(self.folder.glob("model-*-of-*.safetensors"))
+        if files:
+            return files
+        pickles = sorted(path.name for path in self.folder.glob("*.bin"))
+        beside = f"; {pickles[0]} is a pickle, which could execute code" if pickles else ""
+        raise self.error(f"no model.safetensors{beside}")
+
+    def identity(self, architecture: str) -> WeightsIdentity:
+        """Name, hash and licence of the weights."""
+        hashes = []
+        for path in self.weights():
+            with path.open("rb") as file:
+                hashes.append(hashlib.file_digest(file, "sha256").hexdigest())
+        joined = hashlib.sha256("".join(hashes).encode()).hexdigest()
+        sha256 = hashes[0] if len(hashes) == 1 else joined
+        return WeightsIdentity(self.source, sha256, architecture, self._licence())
+
+    def _licence(self) -> str | None:
+        """What the model card names, if there is one that can be read."""
+        from huggingface_hub import metadata_load
+
+        try:
+            card = metadata_load(self.folder / "README.md") or {}
+        except Exception:  # a card is prose: whatever is wrong with it says nothing of the weights
+            return None
+        licence = card.get("license")
+        return licence if isinstance(licence, str) else None
+
+    def error(self, cause: str) -> DuetalError:
+        """An error that names the source and the role."""
+        return DuetalError(cause, file=self.source, place=self.role)
+
+
+def find_pretrained(source: str, role: str) -> Pretrained:
+    """Find a model's folder, downloading it from the hub when `source` is no folder.
+
+    Args:
+        source: a local folder, or a name on the hub ("openai/clip-vit-base-patch16").
+        role: what it is wanted for, such as "image encoder".
+
+    Raises:
+        DuetalError: there is no such folder or hub repository, or it can't be reached.
+    """
+    path = Path(source)
+    try:
+        if source and path.is_dir():
+            return Pretrained(source, path, role)
+        if not source or path.is_absolute() or path.exists():
+            raise DuetalError("no such folder", file=source, place=role)
+    except OSError as error:  # a name that no file could have
+        raise DuetalError(f"no such folder: {error.strerror}", file=source, place=role) from error
+    try:
+        return Pretrained(source, _download(source), role)
+    except Exception as error:  # as from a model's loading
+        raise DuetalError(
+            f"neither a folder nor to be had from the hub: {_first_line(error)}",
+            file=source,
+            place=role,
+        ) from error
+
+
+def _download(name: str) -> Path:
+    """Fetch a hub's repository into its cache, or find it there.
+
+    Where the main branch has no safetensors, the hub's own conversion is taken, as `transformers`
+    does.
+    """
+    quiet()
+    from huggingface_hub import get_repo_discussions, snapshot_download
+
+    folder = Path(snapshot_download(name, allow_patterns=list(WANTED)))
+    if _has_safetensors(folder):
+        return folder
+    # All revisions of a repository lie side by side in the cache.
+    for cached in sorted(folder.parent.iterdir()):
+        if _has_safetensors(cached):
+            return cached
+    for offered in get_repo_discussions(name, author=CONVERTER, discussion_type="pull_request"):
+        if offered.status == "open" and offered.title == CONVERSION:
+            revision = f"refs/pr/{offered.num}"
+            return Path(snapshot_download(name, revision=revision, allow_patterns=list(WANTED)))
+    return folder
+
+
+def _has_safetensors(folder: Path) -> bool:
+    return any(folder.glob("model*.safetensors"))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def quiet() -> None:
+    """Keep the libraries' warnings and progress bars, which have no place in a log, to itself."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
