@@ -1,7 +1,7 @@
 """What is known of videos: labels, and segments where somebody marked them."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from duetal.core.errors import DuetalError
@@ -52,6 +52,8 @@ class Annotations:
     source: Path | None = None
     #: What the reader had to repair or leave out, one line each; shown by `duetal check`.
     notes: tuple[str, ...] = field(default=())
+    #: What the source says beside this, one line each with a count; shown by `duetal convert`.
+    left_out: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
         known = set(self.classes)
@@ -73,7 +75,7 @@ class Annotations:
     def select(self, names: Iterable[str]) -> "Annotations":
         """The named videos alone, classes unchanged; unknown names are left out."""
         chosen = {name: self.videos[name] for name in names if name in self.videos}
-        return Annotations(chosen, self.classes, self.source, self.notes)
+        return replace(self, videos=chosen)
 
     def _by_subset(self, prefix: str) -> tuple[str, ...]:
         return tuple(v.name for v in self if (v.subset or "").strip().lower().startswith(prefix))

@@ -1,8 +1,10 @@
 """What a model found: which action, from when to when, how sure."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from array import array
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,9 @@ class Detections:
         end: (N,) seconds.
         score: (N,) confidence, higher is surer.
         source: the file it was read from, for error messages.
+        external_data: facts about how the detections came to be, as a results file states them;
+            `selection` is the rule that chose the checkpoint.
+        left_out: what the source says beside this, one line each with a count.
     """
 
     videos: tuple[str, ...]
@@ -33,6 +38,8 @@ class Detections:
     end: NDArray[np.float64]
     score: NDArray[np.float64]
     source: Path | None = None
+    external_data: Mapping[str, Any] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         sizes = {len(c) for c in (self.video, self.label, self.start, self.end, self.score)}
@@ -57,15 +64,13 @@ class Detections:
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "Detections":
         """The chosen rows, in the given order; videos and classes unchanged."""
-        return Detections(
-            self.videos,
-            self.classes,
-            self.video[rows],
-            self.label[rows],
-            self.start[rows],
-            self.end[rows],
-            self.score[rows],
-            self.source,
+        return replace(
+            self,
+            video=self.video[rows],
+            label=self.label[rows],
+            start=self.start[rows],
+            end=self.end[rows],
+            score=self.score[rows],
         )
 
     @staticmethod
@@ -79,8 +84,8 @@ class Detections:
         """Build from `(video, label, start, end, score)` rows; unseen names are appended."""
         video_index = {name: i for i, name in enumerate(videos)}
         class_index = {name: i for i, name in enumerate(classes)}
-        columns: tuple[list[int], list[int], list[float], list[float], list[float]]
-        columns = ([], [], [], [], [])
+        # Arrays of machine numbers: a list of Python's would take four times the memory.
+        columns = (array("q"), array("q"), array("d"), array("d"), array("d"))
         for video, label, start, end, score in rows:
             columns[0].append(video_index.setdefault(video, len(video_index)))
             columns[1].append(class_index.setdefault(label, len(class_index)))
