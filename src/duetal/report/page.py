@@ -1,19 +1,11 @@
 """Render a run as one HTML file that needs nothing beside itself."""
 
-import base64
-import hashlib
-import json
-import sys
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from duetal import __version__
 from duetal.core.files import write_text
 from duetal.report import scores
+from duetal.report.html import Assets, render, versions
 from duetal.report.run_folder import RunFolder, open_run
 from duetal.report.training_log import curves
 from duetal.report.videos import MAX_DETECTIONS, SCORE_SHARE, VideoSet, read_videos
@@ -21,6 +13,7 @@ from duetal.report.videos import MAX_DETECTIONS, SCORE_SHARE, VideoSet, read_vid
 #: Joined in this order into one script; each file may use what stands before it.
 SCRIPTS = (
     "dom.js",
+    "theme.js",
     "axes.js",
     "journey.js",
     "precision_recall.js",
@@ -63,76 +56,23 @@ def render_report(run: Path) -> str:
     shown = next((seed for seed in opened.seeds if seed.evaluation), opened.seeds[0])
     videos = read_videos(shown.folder, list(titles))
     diagnostics = scores.stage_diagnostics(opened, titles)
-    style, script = _assets()
-    html = (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            run=opened,
-            shown_seed=shown.folder.name,
-            table=table,
-            lede=_lede(table),
-            class_rows=scores.class_rows(opened, table) if table else [],
-            diagnostics=diagnostics,
-            pseudo_diagnostics=scores.pseudo_label_diagnostics(opened),
-            pseudo_labels=_pseudo_labels(opened),
-            videos=videos,
-            score_share=SCORE_SHARE,
-            max_detections=MAX_DETECTIONS,
-            versions=_versions(),
-            data=_json_for_html(_payload(opened, table, titles, diagnostics, videos)),
-            style=Markup(style),  # noqa: S704 - the package's own file
-            script=Markup(script),  # noqa: S704 - the package's own files
-            policy=_policy(style, script),
-        )
+    return render(
+        "page.html.j2",
+        Assets.read(["style.css"], SCRIPTS),
+        _payload(opened, table, titles, diagnostics, videos),
+        run=opened,
+        shown_seed=shown.folder.name,
+        table=table,
+        lede=_lede(table),
+        class_rows=scores.class_rows(opened, table) if table else [],
+        diagnostics=diagnostics,
+        pseudo_diagnostics=scores.pseudo_label_diagnostics(opened),
+        pseudo_labels=_pseudo_labels(opened),
+        videos=videos,
+        score_share=SCORE_SHARE,
+        max_detections=MAX_DETECTIONS,
+        versions=versions(),
     )
-    # A name read from JSON can hold half a surrogate pair, which UTF-8 has no bytes for.
-    return html.encode("utf-8", "replace").decode("utf-8")
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("duetal.report", "assets"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = lambda value: f"{value:.1f}"
-    environment.filters["thousands"] = lambda value: f"{value:,}"
-    return environment
-
-
-def _assets() -> tuple[str, str]:
-    folder = files("duetal.report") / "assets"
-    style = (folder / "style.css").read_text(encoding="utf-8")
-    scripts = [(folder / name).read_text(encoding="utf-8") for name in SCRIPTS]
-    return style, "(() => {\n'use strict';\n" + "\n".join(scripts) + "})();\n"
-
-
-def _policy(style: str, script: str) -> str:
-    """The page may run its own script and style, known by their hashes, and load nothing."""
-
-    def source(text: str) -> str:
-        digest = hashlib.sha256(text.encode("utf-8")).digest()
-        return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
-
-    return (
-        f"default-src 'none'; script-src {source(script)}; style-src {source(style)}; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
-
-
-def _json_for_html(value: Any) -> Markup:
-    r"""JSON that is inert inside a `<script type="application/json">` element.
-
-    `ensure_ascii` already writes U+2028 and U+2029 as `\u…`; with `<`, `>` and `&` written so too,
-    no name can end the element or start a comment in it.
-    """
-    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    for sign in "<>&":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return Markup(text)  # noqa: S704 - escaped above
 
 
 def _payload(
@@ -212,7 +152,3 @@ def _lede(table: scores.ScoreTable | None) -> dict[str, Any] | None:
     ]
     is_average = table.headline in table.averages
     return {"title": final.title, "score": score, "gains": gains, "is_average": is_average}
-
-
-def _versions() -> str:
-    return f"duetal {__version__}, Python {sys.version_info[0]}.{sys.version_info[1]}"

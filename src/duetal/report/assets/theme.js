@@ -1,0 +1,19 @@
+// The colours of the page.
+
+/** Switch between light and dark; the system's choice holds until the button is pressed. */
+function offerThemes(button) {
+  const root = document.documentElement;
+  const system = matchMedia('(prefers-color-scheme: dark)');
+  const isDark = () => (root.dataset.theme ? root.dataset.theme === 'dark' : system.matches);
+  const name = () => {
+    button.textContent = isDark() ? 'Light' : 'Dark';
+    button.setAttribute('aria-label', `Switch to ${isDark() ? 'light' : 'dark'} colours`);
+  };
+  button.addEventListener('click', () => {
+    root.dataset.theme = isDark() ? 'light' : 'dark';
+    name();
+  });
+  system.addEventListener('change', name);
+  button.hidden = false;
+  name();
+}

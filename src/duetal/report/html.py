@@ -1,0 +1,112 @@
+"""What every page is made with: one file, its own scripts and styles, and no way to anything else.
+
+Names come from outside. Jinja2 escapes them in markup, JSON is written so that nothing in it can
+end its element, and the policy in the page's head names the scripts and styles by their hashes.
+"""
+
+import base64
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from duetal import __version__
+
+
+def render(template: str, assets: "Assets", data: Any, **values: Any) -> str:
+    """A page as text.
+
+    Args:
+        template: its name in `assets/`; it places `style`, `script`, `policy` and `data`.
+        assets: its scripts and styles.
+        data: JSON for the scripts.
+        values: what else the template shows.
+    """
+    html = (
+        _environment()
+        .get_template(template)
+        .render(
+            data=_json_for_html(data),
+            style=Markup(assets.style),  # noqa: S704 - the package's own files
+            script=Markup(assets.script),  # noqa: S704 - the package's own files
+            policy=assets.policy,
+            **values,
+        )
+    )
+    # A name read from JSON can hold half a surrogate pair, which UTF-8 has no bytes for.
+    return html.encode("utf-8", "replace").decode("utf-8")
+
+
+@dataclass(frozen=True)
+class Assets:
+    """Scripts and styles of a page, and what it may load besides.
+
+    Args:
+        style: CSS.
+        script: JavaScript.
+        media: sources of its media in a Content-Security-Policy; none means no media.
+    """
+
+    style: str
+    script: str
+    media: str = ""
+
+    @staticmethod
+    def read(styles: Sequence[str], scripts: Sequence[str], *, media: str = "") -> "Assets":
+        """Read files of `assets/`, each of which may use what stands in those before it."""
+        folder = files("duetal.report") / "assets"
+        style, script = (
+            "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
+            for names in (styles, scripts)
+        )
+        return Assets(style, f"(() => {{\n'use strict';\n{script}}})();\n", media)
+
+    @property
+    def policy(self) -> str:
+        """The page may run its own script and style, known by their hashes, and load no more."""
+        return (
+            f"default-src 'none'; script-src {_hash(self.script)}; style-src {_hash(self.style)}; "
+            f"img-src data:;{f' media-src {self.media};' if self.media else ''} "
+            "base-uri 'none'; form-action 'none'"
+        )
+
+
+def versions() -> str:
+    """What the page was made by."""
+    return f"duetal {__version__}, Python {sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("duetal.report", "assets"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = lambda value: f"{value:.1f}"
+    environment.filters["thousands"] = lambda value: f"{value:,}"
+    return environment
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
+
+
+def _json_for_html(value: Any) -> Markup:
+    r"""JSON that is inert inside a `<script type="application/json">` element.
+
+    `ensure_ascii` already writes U+2028 and U+2029 as `\u…`; with `<`, `>` and `&` written so too,
+    no name can end the element or start a comment in it.
+    """
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)  # noqa: S704 - escaped above
