@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duetal.core.detections import Detections
-from duetal.localization.apart import surest_apart, floor_of_the_surest
+from duetal.localization.apart import floor_of_the_surest, surest_apart
 
 Row = tuple[str, str, float, float, float]
 TIMES = st.integers(0, 12)
