@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from duetal.core.annotations import Annotations
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
+from duetal.features.store import recorded_duration
 from duetal.features.streams import FeatureStream, common_length
 
 
@@ -87,6 +88,14 @@ class Dataset:
             DuetalError: unreadable, or streams of different T; names both files.
         """
         return common_length(name, self.cbp, self.vlp)
+
+    def duration(self, name: str) -> float | None:
+        """Seconds of a video: as annotated, or as recorded when its features were made."""
+        known = self.annotations.videos.get(name)
+        if known is not None and known.duration is not None:
+            return known.duration
+        folder = self.source if self.source.is_dir() else self.source.parent
+        return recorded_duration(folder, name)
 
     def weak(self) -> WeakVideos:
         """The training videos with their labels alone.

@@ -7,6 +7,8 @@ Our own layout::
     features/<id>.npy         one stream; or features/cbp/ and features/vlp/;
                               or features/rgb/ and features/flow/ (joined), and features/clip/ (VLP)
 
+The feature store of `duetal extract` is of the last kind; see `duetal.features.store`.
+
 The BaS-Net layout has `features/{train,test}/{rgb,flow}/<id>.npy`, `gt.json` and perhaps
 `split_train.txt` and `split_test.txt`; the W-TALC pack `*-JOINTFeatures.npy` and
 `*-Annotations/`. They differ from ours in single pieces, so each piece is looked for by itself in
@@ -21,6 +23,7 @@ from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.datasets.description import Description, read_description
 from duetal.features.containers import CONTAINER_SUFFIXES
+from duetal.features.store import SETTINGS_FILE
 from duetal.formats.wtalc import is_wtalc
 
 _YAML_SUFFIXES = (".yaml", ".yml")
@@ -137,7 +140,8 @@ def _find_annotations(folder: Path) -> Path | None:
         return _only(pack_folders, folder, "annotations")
     if (folder / "gt.json").is_file():
         return folder / "gt.json"
-    return _only(sorted(folder.glob("*.json")), folder, "annotations")
+    others = sorted(file for file in folder.glob("*.json") if file.name != SETTINGS_FILE)
+    return _only(others, folder, "annotations")
 
 
 def _pack_folders(folder: Path) -> list[Path]:

@@ -91,13 +91,12 @@ def localize_videos(
     """
     for name in names:
         scores = scorer(name)
-        known = dataset.annotations.videos.get(name)
         found = localize_video(
             scores.snippets,
             scores.video,
             dataset.grid,
             settings,
-            duration=None if known is None else known.duration,
+            duration=dataset.duration(name),
             name=name,
         )
         yield Localized(name, scores, found)

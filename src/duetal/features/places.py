@@ -1,0 +1,167 @@
+"""A folder that is local or at any URL that fsspec knows, written so that no half file is seen."""
+
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from duetal.core.errors import DuetalError
+from duetal.core.files import replacing
+
+
+def is_url(place: str | Path) -> bool:
+    """Whether a place is named by a URL such as `s3://bucket/folder`, and not by a local path."""
+    return isinstance(place, str) and "://" in place
+
+
+@contextlib.contextmanager
+def explained(what: str, place: str | Path) -> Iterator[None]:
+    """Say in one line what a file system refused.
+
+    Raises:
+        DuetalError: "cannot read" (or another `what`) with the system's own reason.
+    """
+    try:
+        yield
+    except DuetalError:
+        raise
+    except FileNotFoundError as error:
+        raise DuetalError("no such file", file=place) from error
+    except Exception as error:  # an object store's client raises whatever its layers raise
+        lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
+        reason = lines[0] if lines else type(error).__name__
+        raise DuetalError(f"cannot {what}: {reason}", file=place) from error
+
+
+def open_filesystem(url: str | Path) -> tuple[Any, str]:
+    """The fsspec file system of a path or URL, and the path within it.
+
+    Raises:
+        DuetalError: a protocol that fsspec does not know or whose package is not installed.
+    """
+    if not is_url(url):
+        return LocalFileSystem(), str(Path(url).absolute())
+    with explained("open", url):
+        # Another process may write beside us, so no listing is kept.
+        filesystem, path = fsspec.core.url_to_fs(str(url), use_listings_cache=False)
+        return filesystem, str(path)
+
+
+class Place:
+    """A folder, local or at a URL; what is in it is named by paths relative to it, with slashes.
+
+    A file appears whole or not at all: locally through `duetal.core.files`, in an object store
+    because an upload counts when it is complete.
+
+    Args:
+        place: the folder. It need not exist; an object store has no folders anyway.
+
+    Raises:
+        DuetalError: no file system is known for the URL.
+    """
+
+    def __init__(self, place: str | Path):
+        self.name = str(place)
+        self._filesystem, self._root = open_filesystem(place)
+        #: The folder as a path, where it is local.
+        self.local = Path(self._root) if isinstance(self._filesystem, LocalFileSystem) else None
+
+    def __reduce__(self) -> tuple[type["Place"], tuple[str]]:
+        return Place, (self.name,)
+
+    def path(self, name: str) -> str:
+        """The full path or URL of a file, for messages."""
+        return f"{self.name.rstrip('/')}/{name}"
+
+    def _inside(self, name: str) -> str:
+        return f"{self._root.rstrip('/')}/{name}"
+
+    def exists(self, name: str) -> bool:
+        """Whether there is such a file."""
+        with explained("read", self.path(name)):
+            return bool(self._filesystem.exists(self._inside(name)))
+
+    def size(self, name: str) -> int:
+        """Bytes of a file."""
+        with explained("read", self.path(name)):
+            return int(self._filesystem.info(self._inside(name))["size"])
+
+    def read(self, name: str, limit: int | None = None) -> bytes:
+        """A file's bytes, or the first `limit` of them."""
+        with explained("read", self.path(name)):
+            return bytes(self._filesystem.cat_file(self._inside(name), start=0, end=limit))
+
+    def read_json(self, name: str) -> Any:
+        """The value of a JSON file.
+
+        Raises:
+            DuetalError: missing, unreadable, or not JSON.
+        """
+        content = self.read(name)
+        try:
+            return json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise DuetalError(f"not JSON: {error}", file=self.path(name)) from error
+
+    def names(self, folder: str, suffix: str) -> list[str]:
+        """The files of a folder with a suffix, without it, sorted; hidden files are left out."""
+        try:
+            with explained("read", self.path(folder)):
+                paths = self._filesystem.ls(self._inside(folder), detail=False)
+        except DuetalError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return []
+            raise
+        names = (str(path).rpartition("/")[2] for path in paths)
+        return sorted(
+            name.removesuffix(suffix)
+            for name in names
+            if name.endswith(suffix) and not name.startswith(".")
+        )
+
+    def write(self, name: str, *pieces: IO[bytes]) -> None:
+        """Write a file: the content of `pieces`, one after the other, from their beginnings.
+
+        Raises:
+            DuetalError: the place can't be written to, or is full; an old file is as it was.
+        """
+        if self.local is not None:
+            with replacing(self.local / name) as temporary:
+                _join(pieces, temporary)
+            return
+        with explained("write", self.path(name)), tempfile.TemporaryDirectory() as folder:
+            whole = Path(folder) / "whole"
+            _join(pieces, whole)
+            self._filesystem.put_file(str(whole), self._inside(name))
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a UTF-8 text file; raises as `write` does."""
+        with tempfile.SpooledTemporaryFile(max_size=2**24) as piece:
+            piece.write(text.encode())
+            self.write(name, piece)
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a JSON file; raises as `write` does."""
+        self.write_text(name, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there.
+
+        Raises:
+            DuetalError: it can't be removed.
+        """
+        with explained("remove", self.path(name)), contextlib.suppress(FileNotFoundError):
+            self._filesystem.rm_file(self._inside(name))
+
+
+def _join(pieces: tuple[IO[bytes], ...], path: Path) -> None:
+    with path.open("wb") as file:
+        for piece in pieces:
+            piece.seek(0)
+            shutil.copyfileobj(piece, file, 2**20)
