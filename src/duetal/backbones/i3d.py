@@ -6,7 +6,7 @@ TensorFlow, so padding follows its rule "same", which is not PyTorch's.
 """
 
 from collections import OrderedDict
-from enum import StrEnum
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,21 +14,13 @@ from torch.nn import functional as F
 
 Size = tuple[int, int, int]
 
-FRAMES = 16
+#: What one I3D looks at.
+Modality = Literal["rgb", "flow"]
+
+#: Channels of the input: red, green and blue; or the two components of the flow.
+CHANNELS: dict[Modality, int] = {"rgb": 3, "flow": 2}
 FEATURES = 1024
 KINETICS_CLASSES = 400
-
-
-class Modality(StrEnum):
-    """What one I3D looks at."""
-
-    RGB = "rgb"
-    FLOW = "flow"
-
-    @property
-    def channels(self) -> int:
-        """Red, green and blue; or the two components of the flow."""
-        return 3 if self is Modality.RGB else 2
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
