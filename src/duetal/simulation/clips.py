@@ -216,13 +216,13 @@ def render_clip(
         DuetalError: the file can't be written.
     """
     path = Path(path)
-    how = Encoding(codec=codec, **encoding)
+    how, rate = Encoding(codec=codec, **encoding), Fraction(fps).limit_denominator(1001)
     scene = Scene(size, velocity=velocity, fps=float(fps), actions=actions, seed=seed)
     muxer = MUXERS.get(path.suffix.lower(), path.suffix.lower().removeprefix("."))
     with replacing(path) as temporary:
         try:
             with av.open(str(temporary), "w", format=muxer) as container:
-                _encode(container, scene, duration, Fraction(fps), timestamps, how)
+                _encode(container, scene, duration, rate, timestamps, how)
         except (av.error.FFmpegError, ValueError) as error:
             raise UsageError(f"cannot encode {codec}: {error}", file=path) from error
     return path
