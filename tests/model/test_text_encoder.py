@@ -207,7 +207,7 @@ def test_the_stand_in_is_the_same_each_time(tmp_path: Path) -> None:
     assert first.read_bytes() == again.read_bytes()
     assert first.read_bytes() != other.read_bytes()
     config = json.loads((tmp_path / "a" / "config.json").read_text())
-    assert config["max_position_embeddings"] == 77
+    assert config["text_config"]["max_position_embeddings"] == 77
 
 
 def test_stored_text_gives_what_was_stored() -> None:

@@ -54,7 +54,7 @@ class Pretrained:
         except Exception as error:  # the library raises whatever its layers raise
             raise self.error(f"cannot load: {_first_line(error)}") from error
 
-    def load_model(self, model_class: Any) -> Any:
+    def load_model(self, model_class: Any, **settings: Any) -> Any:
         """Load a model in float32, with all of its weights, to evaluate and not to train.
 
         Raises:
@@ -65,8 +65,17 @@ class Pretrained:
 
         self.weights()
         model, told = self.load(
-            model_class, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+            model_class,
+            use_safetensors=True,
+            dtype=torch.float32,
+            # They are told, and refused below: the library's own error does not name them.
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **settings,
         )
+        for name, stored, wanted in sorted(told["mismatched_keys"]):
+            stored, wanted = tuple(stored), tuple(wanted)
+            raise self.error(f"weights of another model: {name} is {stored}, not {wanted}")
         if missing := sorted(told["missing_keys"]):
             others = f" (and {len(missing) - 1} others)" if len(missing) > 1 else ""
             raise self.error(f"no weights of this model: {missing[0]}{others} is missing")

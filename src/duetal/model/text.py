@@ -1,15 +1,29 @@
-"""The frozen CLIP text encoder, with learnable prompt vectors around each category name."""
+"""The frozen text encoder of CLIP or SigLIP, with learnable prompt vectors around each name."""
 
-import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from duetal.core.errors import DuetalError
+from duetal.backbones.pretrained import Pretrained, find_pretrained, quiet
+from duetal.core.errors import DuetalError, UsageError
 from duetal.core.names import display_name
+
+#: The text models that prompts can be laid into, by the `model_type` of their configuration.
+#: MetaCLIP's is "clip".
+TEXT_MODELS = {
+    "clip": "CLIPTextModelWithProjection",
+    "clip_text_model": "CLIPTextModelWithProjection",
+    "metaclip_2": "MetaClip2TextModelWithProjection",
+    "metaclip_2_text_model": "MetaClip2TextModelWithProjection",
+    "siglip": "SiglipTextModel",
+    "siglip_text_model": "SiglipTextModel",
+    "siglip2": "Siglip2TextModel",
+    "siglip2_text_model": "Siglip2TextModel",
+}
 
 
 class PromptedTextEncoder(nn.Module):
@@ -19,10 +33,12 @@ class PromptedTextEncoder(nn.Module):
     its token sequence carries placeholders where the prompts go, and a hook on the token embedding
     lays the prompts over them. The library's own forward does all the rest (positions, causal mask,
     pooling at EOT's shifted place, projection), so without prompts the result is the library's.
+    SigLIP has no SOS, pads every text to one length and pools at its last place.
 
     Args:
-        model: a `transformers` text model that returns `text_embeds`; it is frozen.
-        plain_tokens: (K, L₀) token ids of the names alone, padded with EOT.
+        model: a `transformers` text model that returns `text_embeds`, or its features as
+            `pooler_output`; it is frozen.
+        plain_tokens: (K, L₀) token ids of the names alone, padded.
         tokens: (K, L) token ids, placeholders included.
         prompt_places: (K, L), the index of the prompt vector at each place, -1 elsewhere.
         prompts: number of prompt vectors.
@@ -69,15 +85,18 @@ class PromptedTextEncoder(nn.Module):
         """Text features (K, D) of the prompted names, not normalised."""
         self._laying = True
         try:
-            features: Tensor = self.model(input_ids=self.tokens).text_embeds
+            return self._features(self.tokens)
         finally:
             self._laying = False
-        return features
 
     @torch.no_grad()
     def plain(self) -> Tensor:
         """Text features (K, D) of the names without prompts, not normalised."""
-        features: Tensor = self.model(input_ids=self.plain_tokens).text_embeds
+        return self._features(self.plain_tokens)
+
+    def _features(self, tokens: Tensor) -> Tensor:
+        output = self.model(input_ids=tokens)
+        features: Tensor = output.text_embeds if "text_embeds" in output else output.pooler_output
         return features
 
 
@@ -107,10 +126,11 @@ def load_text_encoder(
     prompts_after: int = 16,
     display_names: Mapping[str, str] | None = None,
 ) -> PromptedTextEncoder:
-    """Load a CLIP text encoder and wrap it in prompts for the given classes.
+    """Load a text encoder of CLIP, MetaCLIP or SigLIP and wrap it in prompts for the classes.
 
     Args:
-        source: a local folder or a hub name; weights are read from safetensors only.
+        source: a local folder or a hub name, of a text model or of a whole image-text model;
+            weights are read from safetensors only.
         classes: class names, in the order of class indices.
         prompts_before: learnable vectors before the name.
         prompts_after: learnable vectors after the name.
@@ -119,97 +139,142 @@ def load_text_encoder(
     Raises:
         DuetalError: the encoder can't be loaded, or a class's name is too long for it.
     """
-    model, tokenizer = _load(source)
-    names = dict(display_names or {})
-    said = [names.get(label, display_name(label)) for label in classes]
+    found = find_pretrained(source, "text encoder")
+    model = _text_model(found)
+    tokenizer = _tokenizer(found)
     limit = int(model.config.max_position_embeddings)
+    frame = _siglip_frame(tokenizer, limit) if _is_siglip(model) else _clip_frame(tokenizer)
+    marks = len(frame.start) + len(frame.end)
+    names = dict(display_names or {})
     count = prompts_before + prompts_after
     sequences: list[list[int]] = []
-    for label, words in zip(classes, said, strict=True):
+    for label in classes:
+        words = names.get(label, display_name(label))
         ids = tokenizer(words, add_special_tokens=False)["input_ids"]
-        if len(ids) + count + 2 > limit:
+        if len(ids) + count + marks > limit:
             raise DuetalError(
                 f"class {label!r} ({words!r}) takes {len(ids)} tokens; with {count} prompt vectors "
-                f"and 2 marks that is {len(ids) + count + 2}, and the text encoder reads {limit}",
+                f"and {marks} marks that is {len(ids) + count + marks}, and the text encoder reads "
+                f"{limit}",
                 file=source,
             )
         if not ids:
             raise DuetalError(f"class {label!r} has no word in its name", file=source)
         sequences.append(ids)
-    start, end = tokenizer.bos_token_id, tokenizer.eos_token_id
-    plain, _ = _lay_out(sequences, start, end, 0, 0)
-    tokens, places = _lay_out(sequences, start, end, prompts_before, prompts_after)
+    plain, _ = _lay_out(sequences, frame, 0, 0)
+    tokens, places = _lay_out(sequences, frame, prompts_before, prompts_after)
     return PromptedTextEncoder(model, plain, tokens, places, count)
 
 
+def _text_model(found: Pretrained) -> Any:
+    """The text model with its projection."""
+    import transformers
+
+    config = found.load(transformers.AutoConfig)
+    if config.model_type not in TEXT_MODELS:
+        raise found.error(
+            f"prompts can be laid into CLIP, MetaCLIP and SigLIP, not {config.model_type!r}"
+        )
+    text_config = getattr(config, "text_config", config)
+    if hasattr(config, "projection_dim"):
+        # The part's own record of it is not used by the whole, and wrong in some.
+        text_config.projection_dim = config.projection_dim
+    model_class = getattr(transformers, TEXT_MODELS[config.model_type])
+    return found.load_model(model_class, config=text_config)
+
+
+def _tokenizer(found: Pretrained) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        return found.load(AutoTokenizer)
+    except DuetalError as error:
+        if isinstance(error.__cause__, ImportError):
+            cause = 'SigLIP\'s tokenizer needs SentencePiece: pip install "duetal[siglip]"'
+            raise UsageError(cause, file=found.source, place=found.role) from error
+        raise
+
+
+def _is_siglip(model: nn.Module) -> bool:
+    return type(model).__name__.startswith("Siglip")
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What stands around the words of a text.
+
+    Args:
+        start: token ids before the words.
+        end: token ids after them.
+        pad: fills a text up.
+        length: of every text; 0 for the longest one's.
+        left: the filling stands before the text.
+    """
+
+    start: list[int]
+    end: list[int]
+    pad: int
+    length: int = 0
+    left: bool = False
+
+
+def _clip_frame(tokenizer: Any) -> _Frame:
+    """`[SOS] … [EOT]`. What comes after EOT is not looked at, so EOT can fill."""
+    end = tokenizer.eos_token_id
+    return _Frame([tokenizer.bos_token_id], [end], pad=end)
+
+
+def _siglip_frame(tokenizer: Any, length: int) -> _Frame:
+    """What the tokenizer puts around a text of full length: the filling is looked at as well."""
+    words = tokenizer("a", add_special_tokens=False)["input_ids"]
+    whole = tokenizer("a")["input_ids"]
+    before = next(i for i in range(len(whole)) if whole[i : i + len(words)] == words)
+    return _Frame(
+        whole[:before],
+        whole[before + len(words) :],
+        pad=tokenizer.pad_token_id,
+        length=length,
+        left=tokenizer.padding_side == "left",
+    )
+
+
 def _lay_out(
-    sequences: Sequence[Sequence[int]], start: int, end: int, before: int, after: int
+    sequences: Sequence[Sequence[int]], frame: _Frame, before: int, after: int
 ) -> tuple[Tensor, Tensor]:
-    """Token ids `[start] … name … [end]`, padded with `end`, and each prompt's place in them."""
-    length = max(len(ids) for ids in sequences) + before + after + 2
-    tokens = torch.full((len(sequences), length), end, dtype=torch.long)
-    places = torch.full((len(sequences), length), -1, dtype=torch.long)
+    """Token ids `start … name … end`, filled up, and each prompt's place in them."""
     # Any ordinary token serves as placeholder: its embedding is replaced.
     placeholder = sequences[0][0]
-    for row, ids in enumerate(sequences):
-        line = [start, *[placeholder] * before, *ids, *[placeholder] * after, end]
-        tokens[row, : len(line)] = torch.tensor(line)
-        places[row, 1 : 1 + before] = torch.arange(before)
-        behind = 1 + before + len(ids)
+    lines = [
+        [*frame.start, *[placeholder] * before, *ids, *[placeholder] * after, *frame.end]
+        for ids in sequences
+    ]
+    length = frame.length or max(map(len, lines))
+    tokens = torch.full((len(lines), length), frame.pad, dtype=torch.long)
+    places = torch.full((len(lines), length), -1, dtype=torch.long)
+    for row, (ids, line) in enumerate(zip(sequences, lines, strict=True)):
+        first = length - len(line) if frame.left else 0
+        tokens[row, first : first + len(line)] = torch.tensor(line)
+        prompts = first + len(frame.start)
+        places[row, prompts : prompts + before] = torch.arange(before)
+        behind = prompts + before + len(ids)
         places[row, behind : behind + after] = torch.arange(before, before + after)
     return tokens, places
 
 
-def _load(source: str) -> tuple[Any, Any]:
-    """The text model with its projection, and the tokenizer."""
-    _hush()
-    from transformers import AutoTokenizer, CLIPTextModelWithProjection
-
-    if Path(source).is_absolute() and not Path(source).is_dir():
-        raise DuetalError("no such folder", file=source, place="text encoder")
-    try:
-        loaded: Any = CLIPTextModelWithProjection.from_pretrained(
-            source, use_safetensors=True, dtype=torch.float32, output_loading_info=True
-        )
-        model, told = loaded
-        tokenizer = AutoTokenizer.from_pretrained(source)
-    except Exception as error:  # the library raises whatever its layers raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise DuetalError(
-            f"cannot load a CLIP text encoder: {reason}", file=source, place="text encoder"
-        ) from error
-    # The library would fill the gap with random weights.
-    for missing in sorted(told["missing_keys"]):
-        raise DuetalError(
-            f"no weights of a CLIP text encoder: {missing} is missing",
-            file=source,
-            place="text encoder",
-        )
-    return model, tokenizer
-
-
-def _hush() -> None:
-    """Keep the library's warnings and progress bars, which have no place in a log, to itself."""
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-
-
 def make_tiny_clip(folder: Path, *, dimension: int = 32, seed: int = 0) -> None:
-    """Write a tiny CLIP text encoder of random weights, in the layout of a real one.
+    """Write a tiny CLIP of random weights, in the layout of a real one.
 
-    It stands in for the download in tests, the demo and simulations: two layers, byte-level
-    tokens without merges. Every other part of the program treats it as the real one.
+    It stands in for the download in tests, the demo and simulations: two layers in either encoder,
+    byte-level tokens without merges, pictures of 32 x 32 pixels. Every other part of the program
+    treats it as the real one, as text encoder and as image encoder.
 
     Args:
         folder: where to write; made if missing.
-        dimension: D of the text features.
+        dimension: D of the text and image features; even.
         seed: of the weights.
     """
-    _hush()
-    from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
+    quiet()
+    from transformers import CLIPImageProcessor, CLIPTokenizer
 
     letters = _byte_letters()
     vocabulary = [*letters, *(letter + "</w>" for letter in letters)]
@@ -217,29 +282,61 @@ def make_tiny_clip(folder: Path, *, dimension: int = 32, seed: int = 0) -> None:
     ids = {token: index for index, token in enumerate(vocabulary)}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        config = CLIPTextConfig(
-            vocab_size=len(ids),
-            hidden_size=dimension,
-            intermediate_size=2 * dimension,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            max_position_embeddings=77,
-            projection_dim=dimension,
-            bos_token_id=ids["<|startoftext|>"],
-            eos_token_id=ids["<|endoftext|>"],
-            pad_token_id=ids["<|endoftext|>"],
-        )
-        model = CLIPTextModelWithProjection(config)
-        # The library's initialisation is so small that all texts come out alike; a trained
-        # encoder tells them apart, and so must its stand-in.
-        for name, parameter in model.named_parameters():
-            if "token_embedding" in name or "position_embedding" in name:
-                parameter.data.normal_(std=0.3)
-            elif parameter.ndim == 2:
-                parameter.data.normal_(std=2 * parameter.shape[1] ** -0.5)
+        model = _tiny_clip(ids, dimension)
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     CLIPTokenizer(vocab=ids, merges=[]).save_pretrained(folder)
+    side = model.config.vision_config.image_size
+    CLIPImageProcessor(
+        size={"shortest_edge": side}, crop_size={"height": side, "width": side}
+    ).save_pretrained(folder)
+
+
+def _tiny_clip(ids: Mapping[str, int], dimension: int) -> Any:
+    """A whole CLIP of random weights."""
+    from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTextModelWithProjection
+
+    tower: dict[str, Any] = {
+        "hidden_size": dimension,
+        "intermediate_size": 2 * dimension,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "projection_dim": dimension,
+    }
+    text_config = CLIPTextConfig(
+        **tower,
+        vocab_size=len(ids),
+        max_position_embeddings=77,
+        bos_token_id=ids["<|startoftext|>"],
+        eos_token_id=ids["<|endoftext|>"],
+        pad_token_id=ids["<|endoftext|>"],
+    )
+    # Drawn first: a seed's texts are the same whatever the image encoder is.
+    text = CLIPTextModelWithProjection(text_config)
+    _amplify(text)
+    model = CLIPModel(
+        CLIPConfig(
+            text_config=text_config.to_dict(),
+            vision_config={**tower, "image_size": 32, "patch_size": 8},
+            projection_dim=dimension,
+        )
+    )
+    _amplify(model)
+    model.load_state_dict(text.state_dict(), strict=False)
+    return model
+
+
+def _amplify(model: nn.Module) -> None:
+    """Draw larger weights than the library does.
+
+    Its own are so small that all texts come out alike, and all pictures; a trained encoder tells
+    them apart, and so must its stand-in.
+    """
+    for name, parameter in model.named_parameters():
+        if "token_embedding" in name or "position_embedding" in name:
+            parameter.data.normal_(std=0.3)
+        elif parameter.ndim >= 2:
+            parameter.data.normal_(std=2 * parameter[0].numel() ** -0.5)
 
 
 def _byte_letters() -> list[str]:
