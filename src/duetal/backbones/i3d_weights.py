@@ -182,16 +182,21 @@ def random_weights(path: Path, modality: Modality, seed: int = 0) -> None:
             # The statistics of this one batch, not a running average of several.
             module.momentum = 1.0
     with torch.no_grad():
-        model(_moving_textures(CHANNELS[modality], generator))
+        model(_moving_textures(modality, generator))
     weights = {PIERGIAJ.key(own): tensor for own, tensor in model.state_dict().items()}
     with replacing(path) as temporary:
         torch.save(weights, temporary)
 
 
-def _moving_textures(channels: int, generator: torch.Generator) -> Tensor:
-    """Clips of coarse and fine noise that drifts: (8, channels, 16, 64, 64) in [-1, 1]."""
+def _moving_textures(modality: Modality, generator: torch.Generator) -> Tensor:
+    """Coarse and fine, smooth and sharp, slow and fast: (16, channels, 16, 64, 64)."""
+    # Most of the flow in a video is far below the 20 pixels a frame that 1 stands for.
+    strength = 1.0 if modality == "rgb" else 0.2
     clips = []
-    for grain in (4, 8, 16, 32) * 2:
-        noise = torch.rand((1, channels, 4, grain, grain), generator=generator) * 2 - 1
-        clips.append(F.interpolate(noise, (16, 64, 64), mode="trilinear", align_corners=False))
+    for changes in (1, 2, 4, 8):
+        for grain in (2, 4, 8, 16):
+            size = (1, CHANNELS[modality], changes, grain, grain)
+            noise = strength * (torch.rand(size, generator=generator) * 2 - 1)
+            mode = "nearest" if grain % 8 else "trilinear"
+            clips.append(F.interpolate(noise, (16, 64, 64), mode=mode))
     return torch.cat(clips)
