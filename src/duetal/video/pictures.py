@@ -1,0 +1,233 @@
+"""Every picture of a video with the time at which it begins, whatever is wrong in between."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.stream import Stream
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from duetal.core.errors import DuetalError
+from duetal.video.timeline import LONGEST_HOLD, Timeline
+
+#: Seconds that may be lost of a video, in all; more makes it an error.
+MOST_LOST = Fraction(2)
+#: A gap this many pictures after a decoding error belongs to it: decoders work ahead.
+ERROR_REACH = 100
+#: Unreadable places of a container after which the rest of it is given up.
+MOST_UNREADABLE = 1000
+USUAL_RATE = Fraction(25)
+#: A second in the unit of FFmpeg's containers.
+TICKS = 1_000_000
+#: Demuxers' flags of `libavformat/avformat.h`: no timestamps; a clock that may be set anew.
+NO_TIMESTAMPS, TS_DISCONT = 0x0080, 0x0200
+
+
+class Pictures:
+    """The pictures of an opened video, streamed in the order of display.
+
+    Where a picture can't be decoded, the one before it stands longer, and the time counts as lost.
+
+    Args:
+        container: opened.
+        stream: of the container.
+        source: for error messages.
+    """
+
+    def __init__(self, container: InputContainer, stream: VideoStream, source: str | Path) -> None:
+        self._container = container
+        self._stream = stream
+        self._source = source
+        self.rate = _plausible_rate(stream.average_rate) or _plausible_rate(stream.guessed_rate)
+        self._step = 1 / (self.rate or USUAL_RATE)
+        self.timeline = Timeline(self._step, leaps=_has(container, TS_DISCONT))
+        #: Pictures that were decoded.
+        self.count = 0
+        #: Seconds from the first picture's begin to the last one's end, once all are decoded.
+        self.end = Fraction(0)
+        #: Seconds that were lost so far, and when first.
+        self.lost = Fraction(0)
+        self.first_lost = Fraction(0)
+        self.held: tuple[Fraction, Fraction] | None = None
+        self._since_error = ERROR_REACH
+        self._first_packet: Fraction | None = None
+        self._reached = Fraction(0)
+        self._zero = Fraction(0)
+
+    def __iter__(self) -> Iterator[tuple[Fraction, VideoFrame]]:
+        """Pairs of begin, in seconds after the first picture's, and picture.
+
+        Raises:
+            DuetalError: the file can't be read, no picture can be decoded or, at the end, more
+                than 2 seconds were lost; then it says what could be decoded.
+        """
+        usual: Fraction | None = None
+        for frame in self._frames():
+            before = self.timeline.last
+            stamp = _seconds(frame)
+            if before is None:
+                stamp = self._begin(stamp)
+            begin = self.timeline.place(stamp, usual)
+            if before is not None:
+                self._look_for_gap(before, begin, usual or self._step)
+            self._since_error += 1
+            if frame.is_corrupt:
+                self._lose(begin, self._step)
+            self.count += 1
+            usual = _lasting(frame)
+            yield begin, frame
+        if self.timeline.last is None:
+            raise DuetalError("no picture in it can be decoded", file=self._source)
+        self.end = self.timeline.last + (usual or self._step)
+        self._check()
+
+    def notes(self) -> tuple[str, ...]:
+        """What was wrong and could be lived with, a line each; complete at the end."""
+        notes = []
+        if self.lost > 0:
+            notes.append(
+                f"{float(self.lost):.2f} s could not be decoded, the first at "
+                f"{float(self.first_lost):.2f} s; the picture before stands instead"
+            )
+        if self.timeline.missing:
+            rate = float(1 / self._step)
+            notes.append(
+                f"{self.timeline.missing} pictures have no time; taken as {rate:g} a second"
+            )
+        if self.timeline.broken:
+            first = float(self.timeline.first_broken or 0)
+            notes.append(
+                f"{self.timeline.broken} timestamps do not advance, the first at {first:.2f} s"
+            )
+        missing = self._missing_at_end()
+        if missing > MOST_LOST / 4:
+            notes.append(f"ends {float(missing):.2f} s before its declared end")
+        if self.held is not None:
+            at, length = map(float, self.held)
+            notes.append(f"one picture stands for {length:.2f} s at {at:.2f} s")
+        return tuple(notes)
+
+    def declared_duration(self) -> Fraction | None:
+        """Seconds of the video as its container says; None where it says nothing."""
+        declared = self._declared()
+        return None if declared is None else declared[1]
+
+    def _declared(self) -> tuple[Fraction, Fraction] | None:
+        """Begin and length in seconds, of the video's own stream or else of all streams."""
+        stream, container = self._stream, self._container
+        if _has(container, NO_TIMESTAMPS):
+            return None
+        if stream.duration and stream.duration > 0 and stream.time_base:
+            return (stream.start_time or 0) * stream.time_base, stream.duration * stream.time_base
+        if container.duration and container.duration > 0:
+            return Fraction(container.start_time or 0, TICKS), Fraction(container.duration, TICKS)
+        return None
+
+    def _frames(self) -> Iterator[VideoFrame]:
+        for packet in self._packets():
+            try:
+                frames = packet.decode()
+            except EOFError:
+                continue
+            except FFmpegError:
+                self._since_error = 0
+                continue
+            yield from frames
+
+    def _packets(self) -> "Iterator[Packet[VideoStream]]":
+        """The video's packets; the others are looked at for how far the file reaches."""
+        unreadable = 0
+        while unreadable < MOST_UNREADABLE:
+            try:
+                for packet in self._container.demux():
+                    self._note_reach(packet)
+                    if packet.stream_index == self._stream.index:
+                        yield cast("Packet[VideoStream]", packet)
+                return
+            except FFmpegError:
+                unreadable += 1
+                self._since_error = 0
+
+    def _note_reach(self, packet: "Packet[Stream]") -> None:
+        if packet.pts is None or packet.stream.type not in ("audio", "video"):
+            return
+        end = (packet.pts + (packet.duration or 0)) * packet.time_base
+        self._reached = max(self._reached, end)
+        ours = packet.stream_index == self._stream.index and not packet.is_discard
+        if ours and self._first_packet is None:
+            self._first_packet = packet.pts * packet.time_base
+
+    def _begin(self, stamp: Fraction | None) -> Fraction | None:
+        """The first picture's timestamp; an earlier one where pictures before it were lost."""
+        first = self._first_packet
+        if self._since_error < ERROR_REACH and first is not None and stamp is not None:
+            lost = min(max(Fraction(0), stamp - first), LONGEST_HOLD)
+            self._lose(Fraction(0), lost)
+            stamp -= lost
+        self._zero = stamp or Fraction(0)
+        declared = self._declared()
+        if declared is not None:
+            self.timeline.declared = sum(declared) - self._zero
+        return stamp
+
+    def _look_for_gap(self, before: Fraction, begin: Fraction, usual: Fraction) -> None:
+        gap = begin - before - min(usual, 2 * self._step)
+        if gap > self._step / 2 and self._since_error < ERROR_REACH:
+            self._lose(before, gap)
+        elif gap > MOST_LOST and (self.held is None or gap > self.held[1]):
+            self.held = before, begin - before
+
+    def _lose(self, at: Fraction, seconds: Fraction) -> None:
+        if not self.lost:
+            self.first_lost = at
+        self.lost += seconds
+
+    def _check(self) -> None:
+        """Refuse a video of which too much is missing, now that its end is known."""
+        end, declared = float(self.end), float(self.timeline.declared or 0)
+        if self.lost + self._missing_at_end() <= MOST_LOST:
+            return
+        if self._missing_at_end() > self.lost:
+            cause = f"ends early: {end:.2f} s of the declared {declared:.2f} s could be decoded"
+        else:
+            at = f"the first at {float(self.first_lost):.2f} s"
+            cause = f"damaged: {float(self.lost):.2f} s of {end:.2f} s could not be decoded, {at}"
+        raise DuetalError(f"{cause} ({self.count} pictures)", file=self._source)
+
+    def _missing_at_end(self) -> Fraction:
+        """Seconds between the end that was found and the declared one."""
+        if self.timeline.declared is None or self.timeline.reset:
+            return Fraction(0)
+        reached = self.end
+        if not self._stream.duration:
+            # The duration is that of the longest stream, which need not be the video.
+            reached = max(reached, self._reached - self._zero)
+        return max(Fraction(0), self.timeline.declared - reached)
+
+
+def _seconds(frame: VideoFrame) -> Fraction | None:
+    """A picture's timestamp; the decoding time, as FFmpeg takes it, where it has none."""
+    stamp = frame.pts if frame.pts is not None else frame.dts
+    if stamp is None or frame.time_base is None:
+        return None
+    return stamp * frame.time_base
+
+
+def _lasting(frame: VideoFrame) -> Fraction | None:
+    if frame.time_base is None or frame.duration <= 0:
+        return None
+    lasting = frame.duration * frame.time_base
+    return lasting if lasting <= LONGEST_HOLD else None
+
+
+def _plausible_rate(rate: Fraction | None) -> Fraction | None:
+    return rate if rate is not None and 1 / LONGEST_HOLD <= rate <= 1000 else None
+
+
+def _has(container: InputContainer, flag: int) -> bool:
+    return bool(int(container.format.flags) & flag)
