@@ -144,6 +144,8 @@ def load_text_encoder(
     tokenizer = _tokenizer(found)
     limit = int(model.config.max_position_embeddings)
     frame = _siglip_frame(tokenizer, limit) if _is_siglip(model) else _clip_frame(tokenizer)
+    if None in (*frame.start, *frame.end, frame.pad):
+        raise found.error("its tokenizer does not say how a text starts, ends or is filled up")
     marks = len(frame.start) + len(frame.end)
     names = dict(display_names or {})
     count = prompts_before + prompts_after
@@ -163,6 +165,8 @@ def load_text_encoder(
         sequences.append(ids)
     plain, _ = _lay_out(sequences, frame, 0, 0)
     tokens, places = _lay_out(sequences, frame, prompts_before, prompts_after)
+    if tokens.max() >= model.get_input_embeddings().num_embeddings:
+        raise found.error("its tokenizer is of another model: it knows more tokens")
     return PromptedTextEncoder(model, plain, tokens, places, count)
 
 
@@ -225,10 +229,14 @@ def _clip_frame(tokenizer: Any) -> _Frame:
 
 
 def _siglip_frame(tokenizer: Any, length: int) -> _Frame:
-    """What the tokenizer puts around a text of full length: the filling is looked at as well."""
+    """What the tokenizer puts around a text.
+
+    SigLIP was trained on texts of full length, without a mask: it looks at the filling as well.
+    """
     words = tokenizer("a", add_special_tokens=False)["input_ids"]
     whole = tokenizer("a")["input_ids"]
-    before = next(i for i in range(len(whole)) if whole[i : i + len(words)] == words)
+    places = range(len(whole) - len(words) + 1)
+    before = next((i for i in places if whole[i : i + len(words)] == words), 0)
     return _Frame(
         whole[:before],
         whole[before + len(words) :],
