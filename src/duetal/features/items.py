@@ -1,0 +1,115 @@
+"""What travels through the extraction pipeline, from stage to stage, in the order of the videos."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duetal.core.errors import DuetalError
+from duetal.features.sources import Video
+
+#: Told, while a video is worked on, of its snippets that are done, and of about how many it has.
+Progress = Callable[[Video, int, int], object]
+
+
+@dataclass(eq=False)
+class Job:
+    """A video on its way through the pipeline.
+
+    Args:
+        video: name and source.
+        sha256: of the file, once it has been read.
+        size: bytes of the file.
+        expected: snippets that the file promises to have; 0 where it promises nothing.
+        seconds: that each stage has worked on it.
+    """
+
+    video: Video
+    sha256: str = ""
+    size: int = 0
+    expected: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Count the time of a block to a stage."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.count(stage, time.perf_counter() - began)
+
+    def count(self, stage: str, seconds: float) -> None:
+        """Add to the time of a stage."""
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+
+@dataclass(slots=True)
+class Frames:
+    """Consecutive frames of a video.
+
+    Args:
+        job: the video.
+        images: (n, h, w, 3) uint8 RGB, short side as in the settings.
+        repeated: (n,) whether a frame is the same picture as the one before.
+        pictures: by frame index, what CLIP is to see: (3, h, w) float32, preprocessed.
+    """
+
+    job: Job
+    images: NDArray[np.uint8]
+    repeated: NDArray[np.bool_]
+    pictures: dict[int, Any]
+
+
+@dataclass(slots=True)
+class Snippet:
+    """A snippet of a video.
+
+    Args:
+        job: the video.
+        index: t.
+        inputs: by modality, what its network is to see; taken away by the network.
+        features: by modality, (C,) float32.
+    """
+
+    job: Job
+    index: int
+    inputs: dict[str, Any]
+    features: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """All of a video has passed.
+
+    Args:
+        job: the video.
+        frames: N.
+        source_frames: pictures in the file.
+        duration: seconds.
+        notes: what was wrong and could be mended.
+    """
+
+    job: Job
+    frames: int
+    source_frames: int
+    duration: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A video cannot be gone on with; what has passed of it is to be thrown away."""
+
+    job: Job
+    error: DuetalError
+
+
+def internal_error(error: Exception, job: Job) -> DuetalError:
+    """The form that an unforeseen error of one video takes, so that the others can go on."""
+    cause = f"internal error: {type(error).__name__}: {error}"
+    return DuetalError(cause, file=job.video.source)

@@ -1,0 +1,142 @@
+"""Bringing a store up to a list of videos: what it has is kept, what is missing is extracted."""
+
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Protocol
+
+from duetal.core.errors import DuetalError
+from duetal.features.items import Progress
+from duetal.features.records import Failure, VideoRecord
+from duetal.features.sources import Found, Video, fetched, readable, source_size
+from duetal.features.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done for a list of videos.
+
+    Args:
+        todo: videos to extract, with the bytes of their files (0 where they are not known).
+        complete: videos whose features are in the store.
+        unusable: videos that can't be extracted under the names they have.
+        failures: videos whose files are not there, or not those that the store's features are of;
+            that may be put right at any time, so it is not recorded.
+        failed_before: videos that failed before, and are not tried again.
+    """
+
+    todo: dict[Video, int]
+    complete: tuple[Video, ...]
+    unusable: tuple[Failure, ...]
+    failures: tuple[Failure, ...]
+    failed_before: tuple[Failure, ...]
+
+
+class Watcher:
+    """Is told how the extraction of many videos goes on; this one keeps it to itself."""
+
+    def working(self, video: Video, done: int, expected: int) -> None:
+        """Of a video, `done` snippets of about `expected` are made."""
+
+    def ended(self, outcome: VideoRecord | Failure) -> None:
+        """A video is in the store, or could not be extracted."""
+
+
+class Extracts(Protocol):
+    """Whatever extracts as `Extractor` does."""
+
+    def extract_all(
+        self, videos: Iterable[Video], store: Store, progress: Progress
+    ) -> Generator[VideoRecord | Failure, None, None]:
+        """Extract videos into a store, one outcome each."""
+
+
+def plan(found: Found, store: Store, *, retry_failed: bool = False) -> Plan:
+    """Find out what a store lacks.
+
+    A video counts as complete only if its features were made of the very same file; one that failed
+    is tried again when it lies elsewhere than it did then.
+
+    Args:
+        found: the videos that are wanted.
+        store: where their features should be.
+        retry_failed: try those again that failed before.
+
+    Raises:
+        DuetalError: the store can't be read.
+    """
+    todo: dict[Video, int] = {}
+    complete: list[Video] = []
+    failures: list[Failure] = []
+    failed_before: list[Failure] = []
+    for video in found.videos:
+        try:
+            size = source_size(video.source)
+            if _has(store, video, size):
+                complete.append(video)
+                continue
+        except DuetalError as error:
+            failures.append(_failure(video, error))
+            continue
+        failure = store.failure(video.name)
+        if failure is None or retry_failed or failure.source != readable(video.source):
+            todo[video] = size or 0
+        else:
+            failed_before.append(failure)
+    return Plan(todo, tuple(complete), found.failures, tuple(failures), tuple(failed_before))
+
+
+def _has(store: Store, video: Video, size: int | None) -> bool:
+    """Whether a video is in the store.
+
+    Raises:
+        DuetalError: its file can't be read, or another video of that name is in the store.
+    """
+    record = store.record(video.name)
+    if record is None or not store.agrees(record):
+        return False
+    same = size in (None, record.size)
+    if same and record.source != readable(video.source):
+        with fetched(video.source) as file:
+            same = file.sha256 == record.sha256
+    if not same:
+        raise DuetalError(
+            f"the store has features of another video of this name, or of another version of it, "
+            f"made from {record.source} with {record.size:,} bytes",
+            file=readable(video.source),
+        )
+    return True
+
+
+def extract_missing(
+    planned: Plan, store: Store, extractor: Extracts, watcher: Watcher | None = None
+) -> tuple[Failure, ...]:
+    """Extract what a store lacks, and record what fails.
+
+    Returns:
+        What failed now, in the order of the plan's, then of the videos; not what failed before.
+
+    Raises:
+        DuetalError: the store can't be written to or is full, or a network does not fit into
+            memory. What was finished before is in the store.
+    """
+    watcher = watcher or Watcher()
+    for failure in planned.unusable:
+        if store.record(failure.name) is None:
+            store.fail(failure)
+    failures = [*planned.unusable, *planned.failures]
+    # Another process may have been at work on the same store in the meantime.
+    missing = (video for video in planned.todo if not store.is_complete(video.name))
+    with closing(extractor.extract_all(missing, store, watcher.working)) as outcomes:
+        for outcome in outcomes:
+            if isinstance(outcome, Failure):
+                store.fail(outcome)
+                failures.append(outcome)
+            watcher.ended(outcome)
+    return tuple(failures)
+
+
+def _failure(video: Video, error: DuetalError) -> Failure:
+    return Failure(
+        name=readable(video.name), source=readable(video.source), reason=readable(str(error))
+    )

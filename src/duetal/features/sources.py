@@ -1,0 +1,235 @@
+"""Which videos are meant: files, folders, lists, patterns and URLs become names and sources."""
+
+import glob
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+from fsspec.implementations.local import LocalFileSystem
+
+from duetal.core.errors import DuetalError
+from duetal.features.places import explained, is_url, open_filesystem
+from duetal.features.records import Failure
+from duetal.features.store import check_storable
+
+#: What counts as a video in a folder; a file that is named itself may have any suffix.
+VIDEO_SUFFIXES = {
+    ".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".m2ts", ".m2v", ".m4v",
+    ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm",
+    ".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".y4m",
+}  # fmt: skip
+LIST_SUFFIX = ".txt"
+_BLOCK = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """A video to extract.
+
+    Args:
+        name: what the features are called: the file's name without folder and suffix.
+        source: the file's absolute path, or its URL.
+    """
+
+    name: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found where the user pointed.
+
+    Args:
+        videos: in the order in which they were named; within a folder, sorted.
+        failures: what cannot be extracted under the name it has, one for each name.
+    """
+
+    videos: tuple[Video, ...]
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A video file at hand.
+
+    Args:
+        path: of the file itself, or of a copy of what lies at a URL.
+        sha256: of its content, in hexadecimal.
+        size: bytes.
+    """
+
+    path: Path
+    sha256: str
+    size: int
+
+
+def find_videos(words: Iterable[str]) -> Found:
+    """Find the videos that are meant.
+
+    Args:
+        words: files; folders, searched through and through for `VIDEO_SUFFIXES`, without what is
+            hidden; lists (.txt), one file, folder or URL a line, relative to the list's folder;
+            patterns such as "videos/*.mp4"; and URLs of all these.
+
+    Raises:
+        DuetalError: nothing there, a folder or list that can't be read, or no video in it.
+    """
+    sources: dict[str, None] = {}
+    for word in words:
+        found = dict.fromkeys(_expand(word))
+        if not found:
+            raise DuetalError("no video there", file=readable(word))
+        sources |= found
+    by_name: dict[str, list[str]] = {}
+    for source in sources:
+        by_name.setdefault(video_name(source), []).append(source)
+    videos, failures = [], []
+    for name, files in by_name.items():
+        try:
+            check_storable(name, readable(files[0]))
+            if len(files) > 1:
+                others = " and ".join(readable(file) for file in files)
+                raise DuetalError(f"several videos would be called {name!r}: {others}")
+        except DuetalError as error:
+            where = " and ".join(readable(file) for file in files)
+            failures.append(Failure(name=readable(name), source=where, reason=readable(str(error))))
+        else:
+            videos.append(Video(name, files[0]))
+    return Found(tuple(videos), tuple(failures))
+
+
+def video_name(source: str) -> str:
+    """The name of a video: its file's name without folder and suffix."""
+    path = urlsplit(source).path if source.startswith(("http://", "https://")) else source
+    return Path(path.rstrip("/").rpartition("/")[2] if is_url(source) else path).stem
+
+
+def readable(text: str) -> str:
+    """A text that may come from a file's name, with bytes that are no UTF-8 written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _expand(word: str) -> Iterator[str]:
+    path = Path(word)
+    if is_url(word):
+        yield from _expand_url(word)
+    elif path.is_dir():
+        yield from _walk(path)
+    elif not os.path.lexists(word) and glob.has_magic(word):
+        for match in sorted(glob.glob(word, recursive=True)):  # noqa: PTH207
+            yield from _walk(Path(match)) if Path(match).is_dir() else [_absolute(match)]
+    elif path.suffix == LIST_SUFFIX:
+        with explained("read", readable(word)):
+            lines = os.fsdecode(path.read_bytes()).splitlines()
+        folder = path.absolute().parent
+        yield from _expand_list(lines, lambda line: str(folder / line))
+    else:
+        yield _absolute(word)
+
+
+def _expand_list(lines: Sequence[str], place: Callable[[str], str]) -> Iterator[str]:
+    for line in lines:
+        if not line.strip():
+            continue
+        source = line if is_url(line) else place(line)
+        # A list within a list could name itself; it is taken for a video, and found to be none.
+        yield from [source] if source.endswith(LIST_SUFFIX) else _expand(source)
+
+
+def _absolute(path: str | Path) -> str:
+    # Links are not resolved: what a link is called is what the user calls the video.
+    return str(Path(path).absolute())
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    """The videos in a folder and below, through links too, but never twice through a folder."""
+    seen: set[Path] = set()
+    for root, folders, files in os.walk(folder, followlinks=True):
+        real = Path(root).resolve()
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (_absolute(Path(root, name)) for name in sorted(files) if _is_video(name))
+
+
+def _is_video(name: str) -> bool:
+    return not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES
+
+
+def _expand_url(url: str) -> Iterator[str]:
+    filesystem, path = open_filesystem(url)
+    with explained("read", url):
+        if isinstance(filesystem, LocalFileSystem):
+            yield from _expand(path)
+        elif url.endswith(LIST_SUFFIX):
+            lines = filesystem.cat_file(path).decode("utf-8", "surrogateescape").splitlines()
+            folder = url.rpartition("/")[0]
+            yield from _expand_list(lines, lambda line: f"{folder}/{line}")
+        elif url.startswith(("http://", "https://")):
+            yield url
+        elif glob.has_magic(path):
+            yield from (filesystem.unstrip_protocol(p) for p in sorted(filesystem.glob(path)))
+        elif filesystem.isdir(path):
+            for found in sorted(filesystem.find(path)):
+                below = found[len(path) :].strip("/").split("/")
+                if _is_video(below[-1]) and not any(part.startswith(".") for part in below):
+                    yield filesystem.unstrip_protocol(found)
+        else:
+            yield url
+
+
+@contextmanager
+def fetched(source: str) -> Iterator[SourceFile]:
+    """A video file with its hash; what lies at a URL is copied for as long as it is needed.
+
+    Raises:
+        DuetalError: it can't be read, or there is no room for the copy.
+    """
+    if not is_url(source):
+        # Reading a pipe or a terminal would wait for somebody to write into it.
+        if Path(source).exists() and not Path(source).is_file():
+            raise DuetalError("not a regular file", file=readable(source))
+        with explained("read", readable(source)), Path(source).open("rb") as file:
+            digest, size = _hash(file)
+        yield SourceFile(Path(source), digest, size)
+        return
+    with tempfile.TemporaryDirectory(prefix="duetal-") as folder:
+        # Some containers are told by their suffix.
+        path = Path(folder) / f"video{Path(urlsplit(source).path).suffix}"
+        filesystem, inside = open_filesystem(source)
+        # Not read piece by piece while it is decoded: many containers keep their index at the end,
+        # and whoever seeks through a network pays for each jump.
+        with explained("read", source), path.open("wb") as copy, ExitStack() as stack:
+            digest, size = _hash(stack.enter_context(filesystem.open(inside, "rb")), copy)
+        yield SourceFile(path, digest, size)
+
+
+def _hash(file: IO[bytes], copy: IO[bytes] | None = None) -> tuple[str, int]:
+    """The sha256 and the size of what is left of a file, which is copied on the way."""
+    digest, size = hashlib.sha256(), 0
+    while block := file.read(_BLOCK):
+        digest.update(block)
+        size += len(block)
+        if copy is not None:
+            copy.write(block)
+    return digest.hexdigest(), size
+
+
+def source_size(source: str) -> int | None:
+    """Bytes of a video file; None where it can't be told without reading it.
+
+    Raises:
+        DuetalError: there is no such file, or it can't be reached.
+    """
+    filesystem, path = open_filesystem(source)
+    with explained("read", readable(source)):
+        size = filesystem.info(path).get("size")
+        return None if size is None else int(size)
