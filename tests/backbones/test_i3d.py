@@ -1,4 +1,4 @@
-"""The I3D network: TensorFlow's padding, the published shapes, and a slow reference of the whole."""
+"""The I3D network: TensorFlow's padding, published shapes, a slow reference of the whole."""
 
 import itertools
 
@@ -15,10 +15,7 @@ KERNELS_AND_STRIDES = [(1, 1), (3, 1), (3, 2), (7, 2), (2, 2)]
 
 def documented_padding(size, kernel, stride):
     """The padding as TensorFlow's documentation writes it down, case by case."""
-    if size % stride == 0:
-        total = max(kernel - stride, 0)
-    else:
-        total = max(kernel - size % stride, 0)
+    total = max(kernel - stride, 0) if size % stride == 0 else max(kernel - size % stride, 0)
     return total // 2, total - total // 2
 
 

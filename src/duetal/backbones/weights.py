@@ -92,8 +92,7 @@ def _downloaded(
         download(remote, path, progress=progress)
     except DuetalError as error:
         raise DuetalError(
-            f"{error}; {record.address} can be downloaded by hand, and its path be given instead "
-            "of the name",
+            f"{error}; it can also be downloaded by hand, and its path given instead of the name",
             file=record.name,
         ) from error
     return WeightsFile(path, record.name, digest, record)

@@ -1,0 +1,127 @@
+"""Weights by name and by path, and the records of what is known of them."""
+
+import dataclasses
+import hashlib
+import re
+
+import pytest
+
+from duetal.backbones import download as download_module
+from duetal.backbones import weights
+from duetal.backbones.records import records
+from duetal.backbones.weights import cache_folder, locate
+from duetal.core.errors import DuetalError, UsageError
+
+CONTENT = b"weights"
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "rgb.pt"
+    path.write_bytes(CONTENT)
+    return path
+
+
+@pytest.fixture
+def downloads(monkeypatch, tmp_path):
+    """Downloads that need no network: what is asked for arrives, and is noted."""
+    asked = []
+
+    def arrive(remote, target, *, progress=None):
+        asked.append(remote)
+        target.parent.mkdir(parents=True)
+        target.write_bytes(CONTENT)
+
+    monkeypatch.setattr(weights, "download", arrive)
+    monkeypatch.setenv("DUETAL_CACHE", str(tmp_path / "cache"))
+    return asked
+
+
+@pytest.mark.parametrize("record", records().values(), ids=records())
+def test_a_record_says_what_one_needs_to_know(record):
+    assert record.address.startswith("https://")
+    assert record.architecture in ("i3d-rgb", "i3d-flow")
+    assert record.architecture.removeprefix("i3d-") in record.name
+    assert record.sha256 is None or re.fullmatch("[0-9a-f]{64}", record.sha256)
+    assert (record.preprocessing.flow_clip is None) == (record.architecture == "i3d-rgb")
+    assert record.licence in ("Apache-2.0", "MIT")
+    assert all(getattr(record, field) for field in ("citation", "origin"))
+
+
+def test_a_local_path_is_hashed(file):
+    found = locate(str(file))
+    assert (found.path, found.name, found.sha256) == (file, str(file), SHA256)
+    assert found.record is None
+
+
+def test_a_local_path_may_come_with_its_hash(file):
+    assert locate(f"{file}@sha256:{SHA256.upper()}").path == file
+    with pytest.raises(DuetalError, match=f"its sha256 is {SHA256}, and should be 0000") as caught:
+        locate(f"{file}@sha256:{'0' * 64}")
+    assert caught.value.file == file
+
+
+@pytest.mark.parametrize("digits", ["", "12ab", "g" * 64, "0" * 65])
+def test_what_is_not_a_hash_is_refused(file, digits):
+    with pytest.raises(UsageError, match="not a sha256"):
+        locate(f"{file}@sha256:{digits}")
+
+
+@pytest.mark.parametrize("name", ["i3d-rgb", "missing/rgb.pt", "", "."])
+def test_an_unknown_name_is_answered_with_the_known_ones(name):
+    with pytest.raises(UsageError, match=r"no such file, and no weights of that name.*kinetics"):
+        locate(name)
+
+
+def test_a_record_with_a_hash_is_downloaded_by_name(downloads, tmp_path):
+    found = locate("i3d-rgb-kinetics")
+    record = records()["i3d-rgb-kinetics"]
+    assert found.record == record
+    assert found.sha256 == record.sha256
+    assert found.path == tmp_path / "cache" / "weights" / "rgb_imagenet-2609088c2e8c.pt"
+    assert [(remote.address, remote.sha256, remote.size) for remote in downloads] == [
+        (record.address, record.sha256, 50_883_138)
+    ]
+
+
+def test_a_record_without_a_hash_is_not_downloaded_unchecked(downloads):
+    with pytest.raises(DuetalError, match="no trustworthy sha256") as caught:
+        locate("i3d-flow-kinetics")
+    assert "flow_imagenet.pt" in str(caught.value)
+    assert "i3d-flow-kinetics@sha256:" in str(caught.value)
+    assert not downloads
+
+
+def test_the_user_may_bring_the_hash_that_a_record_lacks(downloads):
+    found = locate(f"i3d-flow-kinetics@sha256:{SHA256}")
+    assert found.sha256 == SHA256
+    assert found.name == "i3d-flow-kinetics"
+    assert [remote.sha256 for remote in downloads] == [SHA256]
+
+
+def test_another_hash_than_the_recorded_one_is_a_contradiction(downloads):
+    with pytest.raises(UsageError, match="is recorded as 2609088c"):
+        locate(f"i3d-rgb-kinetics@sha256:{SHA256}")
+    assert not downloads
+
+
+def test_without_a_network_the_error_says_how_to_do_it_by_hand(monkeypatch, tmp_path):
+    monkeypatch.setenv("DUETAL_CACHE", str(tmp_path))
+    nowhere = "http://127.0.0.1:9/rgb_imagenet.pt"
+    record = dataclasses.replace(records()["i3d-rgb-kinetics"], address=nowhere)
+    monkeypatch.setattr(weights, "records", lambda: {record.name: record})
+    monkeypatch.setattr(download_module.time, "sleep", lambda seconds: None)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with pytest.raises(DuetalError, match="by hand, and its path given") as caught:
+        locate("i3d-rgb-kinetics")
+    assert nowhere in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_cache_is_in_the_home_folder_unless_named(monkeypatch, tmp_path):
+    monkeypatch.delenv("DUETAL_CACHE", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache" / "duetal"
+    monkeypatch.setenv("DUETAL_CACHE", "~/elsewhere")
+    assert cache_folder() == tmp_path / "elsewhere"
