@@ -1,0 +1,180 @@
+"""Whether a browser can play a video as it is, and a copy of it that every browser plays."""
+
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from duetal.core.errors import DuetalError
+from duetal.core.files import replacing
+from duetal.video.container import open_container
+from duetal.video.decode import open_video
+from duetal.video.source import is_url, open_source
+
+#: Suffixes that browsers take a local file's type from, and FFmpeg's name of the container.
+CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mp4", ".webm": "webm"}
+#: What every current browser decodes in these containers, by FFmpeg's names of the decoders.
+CODECS = {
+    "mp4": {"h264", "vp9", "libvpx-vp9", "av1", "libdav1d"},
+    "webm": {"vp8", "libvpx", "vp9", "libvpx-vp9", "av1", "libdav1d"},
+}
+#: 4:2:0 with 8 bits; other pixels are decoded by some browsers only.
+PIXELS = {"yuv420p", "yuvj420p"}
+#: Players disagree on what time it is when a file's clock does not begin at 0. Sound that begins a
+#: little before or after the pictures is usual, and does no harm.
+MOST_LATE = 0.1
+
+#: Pixels of a copy's shorter side, at most.
+COPY_SHORT_SIDE = 720
+#: Encoders of copies, the first that is there: with its container and settings.
+ENCODERS = (
+    ("libx264", "mp4", {"preset": "veryfast", "crf": "23", "bf": "0", "g": "50"}),
+    ("libvpx-vp9", "webm", {"deadline": "realtime", "cpu-used": "8", "crf": "34", "g": "50"}),
+)
+
+
+@dataclass(frozen=True)
+class Playback:
+    """How a browser gets along with a video.
+
+    Args:
+        hindrance: why it can't be played as it is; empty where it can.
+        offset: seconds that a browser's clock shows at the first picture.
+    """
+
+    hindrance: str
+    offset: float = 0.0
+
+
+def playback(source: str | Path) -> Playback:
+    """Find out whether every current browser plays a video as it is, in its place.
+
+    Raises:
+        DuetalError: it can't be read, or no picture in it can be decoded.
+    """
+    if is_url(source):
+        return Playback("it is not on this machine")
+    with closing(open_source(source)) as file:
+        container, stream = open_container(file, threads=1)
+        with container:
+            first = _first_picture(container, stream, source)
+            offset = float(first.time or 0.0)
+            begins = (container.start_time or 0) / av.time_base
+            codec, formats = stream.codec_context.name, container.format.name.split(",")
+            pixels = first.format.name
+    kind = CONTAINERS.get(Path(source).suffix.lower())
+    if kind is None or kind not in formats:
+        return Playback(f"browsers do not play {formats[0]} files", offset)
+    if codec not in CODECS[kind]:
+        return Playback(f"browsers do not play {codec} video", offset)
+    if pixels not in PIXELS:
+        return Playback(f"browsers do not play {codec} video of {pixels} pixels", offset)
+    if not -MOST_LATE <= begins <= MOST_LATE:
+        return Playback(f"its clock begins at {begins:.2f} s, which players disagree on", offset)
+    return Playback("", offset)
+
+
+def _first_picture(container: Any, stream: Any, source: str | Path) -> av.VideoFrame:
+    """The first picture that can be decoded, whatever is damaged before it."""
+    for packet in container.demux(stream):
+        with suppress(av.error.FFmpegError):
+            frame: av.VideoFrame
+            for frame in packet.decode():
+                return frame
+    raise DuetalError("no picture in it can be decoded", file=source)
+
+
+def copy_suffix() -> str:
+    """The suffix of the copies that this machine can write.
+
+    Raises:
+        DuetalError: its FFmpeg has no encoder that browsers have a decoder for.
+    """
+    return f".{_encoder()[1]}"
+
+
+def write_browser_copy(
+    source: str | Path, path: Path, *, fps: float = 25.0, fingerprint: str = ""
+) -> None:
+    """Write the pictures of a video, without its sound, so that every browser plays them.
+
+    The copy shows the frames that the networks saw, each when they saw it: turned upright, with
+    square pixels, beginning at 0, at a fixed rate. Frames are decoded and encoded one by one.
+
+    Args:
+        source: path or URL.
+        path: the copy, with the suffix `copy_suffix`; a complete file or none.
+        fps: frames a second.
+        fingerprint: of the source, kept in the copy for `is_copy_of`.
+
+    Raises:
+        DuetalError: the video is broken, or the copy can't be written.
+    """
+    codec, muxer, options = _encoder()
+    with open_video(source) as video, replacing(path) as temporary:
+        short_side = min(COPY_SHORT_SIDE, video.info.width, video.info.height)
+        try:
+            with av.open(str(temporary), "w", format=muxer, container_options=_front(muxer)) as out:
+                out.metadata["comment"] = fingerprint
+                stream: Any = None
+                for frame in video.frames(fps, short_side):
+                    image = _even(frame.image)
+                    if stream is None:
+                        stream = _add_stream(out, codec, options, image.shape, fps)
+                    picture = av.VideoFrame.from_ndarray(image, format="rgb24")
+                    picture.pts, picture.time_base = frame.index, stream.codec_context.time_base
+                    out.mux(stream.encode(picture))
+                if stream is None:
+                    raise DuetalError("no frame in it", file=source)
+                out.mux(stream.encode(None))
+        except (av.error.FFmpegError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno:
+                raise  # a full disk, which `replacing` tells of
+            raise DuetalError(f"cannot be copied for browsers: {error}", file=source) from error
+
+
+def is_copy_of(path: Path, fingerprint: str) -> bool:
+    """Whether there is a whole copy of the video of that fingerprint already."""
+    if not path.is_file():
+        return False
+    try:
+        with av.open(str(path)) as container:
+            tags = {key.lower(): value for key, value in container.metadata.items()}
+    except (av.error.FFmpegError, ValueError):
+        return False
+    return bool(fingerprint) and tags.get("comment") == fingerprint
+
+
+def _encoder() -> tuple[str, str, dict[str, str]]:
+    for codec, muxer, options in ENCODERS:
+        if codec in av.codecs_available:
+            return codec, muxer, options
+    names = " nor ".join(codec for codec, _, _ in ENCODERS)
+    raise DuetalError(f"this FFmpeg can write no copies for browsers: it has neither {names}")
+
+
+def _front(muxer: str) -> dict[str, str]:
+    """The index before the pictures, so that a page on a server plays at once."""
+    return {"movflags": "+faststart"} if muxer == "mp4" else {}
+
+
+def _add_stream(
+    out: Any, codec: str, options: dict[str, str], shape: tuple[int, ...], fps: float
+) -> Any:
+    rate = Fraction(fps).limit_denominator(100_000)
+    stream = out.add_stream(codec, rate=rate, options=options)
+    stream.height, stream.width = shape[:2]
+    stream.pix_fmt = "yuv420p"
+    stream.codec_context.time_base = 1 / rate
+    return stream
+
+
+def _even(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The image with its last row and column twice where 4:2:0 wants an even number of them."""
+    height, width = image.shape[:2]
+    return np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
