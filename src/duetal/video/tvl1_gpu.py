@@ -1,0 +1,153 @@
+"""Our TV-L1 flow in batches, for GPUs: the pyramid, and how much of a video fits at once.
+
+What happens on one level of the pyramid is in `tvl1_torch.py`, in plain PyTorch, and in
+`tvl1_triton.py`, in kernels for NVIDIA's and AMD's GPUs. Both iterate each pair of frames as often
+as it needs, wherever in a batch it is, so that a flow does not depend on the batch.
+"""
+
+import importlib.util
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from duetal.core.errors import UsageError
+from duetal.video.flow import FlowName, TVL1Settings, check_frames, pyramid_sizes
+from duetal.video.tvl1_torch import TorchSolver, resize
+
+Backend = Literal["torch", "triton"]
+
+#: More pairs at once than this do not make a large GPU faster.
+_MOST_PAIRS = 256
+#: Bytes that a pair needs for each of its pixels; plain PyTorch has more intermediate results.
+_BYTES_PER_PIXEL = {"torch": 256, "triton": 112}
+#: Part of the free memory that is taken.
+_SHARE_OF_MEMORY = 0.7
+
+
+class Solver(Protocol):
+    """Improves the flow on one level of the pyramid."""
+
+    def __call__(self, frames: Tensor, flow: Tensor) -> Tensor:
+        """Flow (N, 2, H, W) of frames (N + 1, H, W), beginning from a rough one."""
+
+
+class TorchTVL1Flow:
+    """Our TV-L1 through PyTorch, on a GPU or, slowly, on the CPU.
+
+    Args:
+        settings: parameters; `gamma` is not used.
+        device: as PyTorch names it, such as "cuda" or "cuda:1".
+        backend: "triton" for our kernels, "torch" for PyTorch's own operations, which are slower
+            and run anywhere; None takes the kernels on a GPU where Triton is installed.
+        pairs: pairs of frames at once; None for as many as the free memory holds.
+
+    Raises:
+        UsageError: there is no such device, or no Triton.
+    """
+
+    name = FlowName.TVL1
+
+    def __init__(
+        self,
+        settings: TVL1Settings,
+        *,
+        device: str = "cuda",
+        backend: Backend | None = None,
+        pairs: int | None = None,
+    ):
+        self.settings = settings
+        self.device = _device(device)
+        has_triton = importlib.util.find_spec("triton") is not None
+        if backend is None:
+            backend = "triton" if has_triton and self.device.type == "cuda" else "torch"
+        self.backend: Backend = backend
+        self._pairs = pairs
+        self._solve: Solver
+        if backend == "torch":
+            self._solve = TorchSolver(settings)
+        elif has_triton:
+            from duetal.video.tvl1_triton import TritonSolver
+
+            self._solve = TritonSolver(settings)
+        else:
+            raise UsageError("the flow backend triton needs Triton: pip install triton")
+
+    def __call__(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Flow (N, H, W, 2) of frames (N + 1, H, W); see `FlowEngine`."""
+        check_frames(grey)
+        flow = np.empty((len(grey) - 1, *grey.shape[1:], 2), np.float32)
+        for pairs in self._chunks(*grey.shape):
+            # A copy, because PyTorch does not take arrays that cannot be written to.
+            frames = torch.from_numpy(grey[pairs.start : pairs.stop + 1].copy())
+            flow[pairs] = self._flow(frames.to(self.device)).cpu().numpy()
+        return flow
+
+    def flow_of(self, frames: Tensor) -> Tensor:
+        """Flow of frames that are on the device already, where it stays.
+
+        Args:
+            frames: (N + 1, H, W) uint8.
+
+        Returns:
+            (N, H, W, 2) float32, px, as `FlowEngine` says.
+
+        Raises:
+            ValueError: no such tensor.
+        """
+        if frames.dtype != torch.uint8 or frames.ndim != 3 or 0 in frames.shape:
+            what = f"{frames.dtype} {tuple(frames.shape)} "
+            raise ValueError(f"frames must be uint8 (N + 1, H, W), not {what}")
+        flow = torch.empty(len(frames) - 1, *frames.shape[1:], 2, device=frames.device)
+        for pairs in self._chunks(*frames.shape):
+            flow[pairs] = self._flow(frames[pairs.start : pairs.stop + 1])
+        return flow
+
+    @torch.inference_mode()
+    def _flow(self, frames: Tensor) -> Tensor:
+        """Flow (N, H, W, 2) of frames that fit into memory at once."""
+        settings = self.settings
+        sizes = pyramid_sizes(frames.shape[1], frames.shape[2], settings)
+        pyramid = [frames.float()]
+        for size in sizes[1:]:
+            step = 1 / settings.scale_step
+            pyramid.append(resize(pyramid[-1], size, (step, step)))
+        flow = pyramid[-1].new_zeros(len(frames) - 1, 2, *sizes[-1])
+        for size, level in zip(reversed(sizes), reversed(pyramid), strict=True):
+            height, width = flow.shape[2:]
+            if size != (height, width):
+                flow = resize(flow, size, (height / size[0], width / size[1]))
+                flow = flow / settings.scale_step
+            flow = self._solve(level, flow)
+        return flow.permute(0, 2, 3, 1)
+
+    def _chunks(self, frames: int, height: int, width: int) -> list[slice]:
+        """The pairs of a video in parts that fit into memory."""
+        pairs = self._pairs
+        if pairs is None:
+            need = height * width * _BYTES_PER_PIXEL[self.backend]
+            pairs = int(_SHARE_OF_MEMORY * self._free_memory() / need)
+            pairs = min(max(pairs, 1), _MOST_PAIRS)
+        return [slice(k, min(k + pairs, frames - 1)) for k in range(0, frames - 1, pairs)]
+
+    def _free_memory(self) -> float:
+        """Bytes that can still be had on the device, as far as it says."""
+        if self.device.type != "cuda":
+            return 2.0**30
+        free, _ = torch.cuda.mem_get_info(self.device)
+        # What PyTorch holds and does not use is free to us.
+        reserved = torch.cuda.memory_reserved(self.device)
+        return free + reserved - torch.cuda.memory_allocated(self.device)
+
+
+def _device(name: str) -> torch.device:
+    """The device of a name, if it is there."""
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UsageError(f"no device {name!r} for the flow: {reason}") from error
+    return device

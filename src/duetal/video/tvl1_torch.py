@@ -1,0 +1,256 @@
+"""TV-L1 on one pyramid level in plain PyTorch, for any device; and the steps that ours share.
+
+The equations are those of Zach, Pock and Bischof (2007) as OpenCV's DualTVL1 discretizes them. With
+v the flow that fits the brightness, u the smooth one and p the dual variables of its two
+components, one iteration is
+
+    v = u + the step along ∇I₁ that lowers λθ |ρ(u)|,  ρ(u) = I₁(x + u₀) + ∇I₁·(u - u₀) - I₀
+    u = v + θ div p
+    p = (p + τ/θ ∇u) / (1 + τ/θ |∇u|)
+
+where u₀ is the flow at the last warp.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from duetal.video.flow import TVL1Settings
+
+#: Below it a squared gradient counts as none.
+FLAT = 2.0**-23
+#: The parameter of Keys' cubic kernel (1981), as OpenCV chooses it.
+CUBIC = -0.75
+#: Iterations between two looks at whether all pairs have ended: each look makes a GPU wait.
+_LOOK_EVERY = 5
+
+
+def resize(images: Tensor, size: tuple[int, int], scale: tuple[float, float]) -> Tensor:
+    """Bilinear interpolation without smoothing, OpenCV's INTER_LINEAR.
+
+    Args:
+        images: (..., H, W) float32.
+        size: H and W of the result.
+        scale: old pixels per new one, down and across; OpenCV does not always take the ratio of
+            the sizes.
+
+    Returns:
+        (..., *size)
+    """
+    for dim, (length, step) in zip((-2, -1), zip(size, scale, strict=True), strict=True):
+        last = images.shape[dim] - 1
+        place = (torch.arange(length, dtype=torch.float64) + 0.5) * step - 0.5
+        place = place.clamp(0, last)
+        low = place.floor().clamp(max=max(last - 1, 0))
+        share = (place - low).to(images).unflatten(0, (-1, 1) if dim == -2 else (1, -1))
+        low = low.long().to(images.device)
+        high = (low + 1).clamp(max=last)
+        below, above = images.index_select(dim, low), images.index_select(dim, high)
+        images = below * (1 - share) + above * share
+    return images
+
+
+def with_gradient(images: Tensor) -> Tensor:
+    """Images (N, H, W) and their centred differences, across and down: (N, 3, H, W).
+
+    The outermost pixels are repeated beyond the border.
+    """
+    padded = F.pad(images[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
+    across = 0.5 * (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2])
+    down = 0.5 * (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1])
+    return torch.stack([images, across, down], dim=1)
+
+
+class TorchSolver:
+    """Improves the flow on one level of the pyramid.
+
+    Args:
+        settings: parameters.
+    """
+
+    def __init__(self, settings: TVL1Settings):
+        self.settings = settings
+
+    def __call__(self, frames: Tensor, flow: Tensor) -> Tensor:
+        """Flow of consecutive frames, beginning from a rough one.
+
+        Args:
+            frames: (N + 1, H, W) float32 grey values.
+            flow: (N, 2, H, W) float32, px.
+
+        Returns:
+            (N, 2, H, W)
+        """
+        stack = with_gradient(frames)
+        # Kept from one warp to the next.
+        dual = flow.new_zeros(len(flow), 2, 2, *frames.shape[1:])
+        for _ in range(self.settings.warps):
+            flow, dual = self._iterate(linearize(stack, flow), flow, dual)
+        return flow
+
+    def _iterate(self, linear: Tensor, flow: Tensor, dual: Tensor) -> tuple[Tensor, Tensor]:
+        """Iterate until each pair's flow stands still, filtering it now and then."""
+        settings = self.settings
+        least = settings.epsilon**2 * flow[0, 0].numel()
+        inverse = 1 / linear[:, :2].square().sum(1).clamp(min=FLAT)
+        moving = torch.ones(len(flow), 1, 1, 1, dtype=torch.bool, device=flow.device)
+        for _ in range(settings.outer_iterations):
+            flow = torch.where(moving, median(flow, settings.median_filtering), flow)
+            for inner in range(settings.inner_iterations):
+                new_flow, new_dual = self._step(linear, inverse, flow, dual)
+                change = _total((new_flow - flow).square())
+                flow = torch.where(moving, new_flow, flow)
+                dual = torch.where(moving[..., None], new_dual, dual)
+                moving = moving & (change > least)
+                if inner % _LOOK_EVERY == 0 and not moving.any():
+                    return flow, dual
+        return flow, dual
+
+    def _step(
+        self, linear: Tensor, inverse: Tensor, flow: Tensor, dual: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """One iteration; see the module."""
+        settings = self.settings
+        gradient, offset = linear[:, :2], linear[:, 2]
+        rho = gradient[:, 0] * flow[:, 0] + gradient[:, 1] * flow[:, 1] + offset
+        reach = settings.lambda_ * settings.theta
+        fitting = flow - (rho * inverse).clamp(-reach, reach)[:, None] * gradient
+        flow = fitting + settings.theta * _divergence(dual)
+        slope = _forward_gradient(flow) * (settings.tau / settings.theta)
+        # Not `hypot`, whose last digit depends on where in memory a value lies.
+        steepness = slope.square().sum(2, keepdim=True).sqrt()
+        return flow, (dual + slope) / (1 + steepness)
+
+
+def linearize(stack: Tensor, flow: Tensor) -> Tensor:
+    """Warp the second frames by the flow and expand the brightness difference around it.
+
+    Args:
+        stack: (N + 1, 3, H, W) from `with_gradient`.
+        flow: (N, 2, H, W).
+
+    Returns:
+        (N, 3, H, W): a and b, the gradient across and down, and c, so that the brightness
+        difference is a u + b v + c.
+    """
+    height, width = stack.shape[2:]
+    x = flow[:, 0] + torch.arange(width, device=flow.device)
+    y = flow[:, 1] + torch.arange(height, device=flow.device)[:, None]
+    warped = sample_cubic(stack[1:], x, y)
+    expanded = warped[:, 1] * flow[:, 0] + warped[:, 2] * flow[:, 1]
+    offset = warped[:, 0] - expanded - stack[:-1, 0]
+    return torch.stack([warped[:, 1], warped[:, 2], offset], dim=1)
+
+
+def sample_cubic(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Images at places between their pixels, zero outside, by Keys' cubic interpolation.
+
+    PyTorch's `grid_sample` scales the places to [-1, 1] and back; the rounding would move frames
+    that stand still.
+
+    Args:
+        images: (N, C, H, W).
+        x: (N, H, W) px.
+        y: (N, H, W) px.
+
+    Returns:
+        (N, C, H, W)
+    """
+    height, width = images.shape[2:]
+    pixels = images.flatten(2)
+    result = torch.zeros_like(images)
+    columns, rows = _cubic_taps(x, width), _cubic_taps(y, height)
+    for row, row_weight in rows:
+        for column, column_weight in columns:
+            place = (row * width + column).flatten(1)[:, None].expand(-1, pixels.shape[1], -1)
+            weight = (row_weight * column_weight)[:, None]
+            result += weight * pixels.gather(2, place).view_as(result)
+    return result
+
+
+def _cubic_taps(place: Tensor, length: int) -> list[tuple[Tensor, Tensor]]:
+    """Index and weight of the four pixels around each place; outside, the weight is zero."""
+    first = place.floor()
+    t = place - first
+    before = CUBIC * t * (1 - t) * (1 - t)
+    at = 1 - t * t * ((CUBIC + 3) - (CUBIC + 2) * t)
+    last = CUBIC * t * t * (1 - t)
+    taps = []
+    for k, weight in enumerate((before, at, 1 - before - at - last, last)):
+        index = first.long() + (k - 1)
+        inside = (index >= 0) & (index < length)
+        taps.append((index.clamp(0, length - 1), torch.where(inside, weight, 0)))
+    return taps
+
+
+def median(images: Tensor, side: int) -> Tensor:
+    """Median of the `side` x `side` pixels around each; the border's are repeated beyond it.
+
+    The columns of a window are sorted, then its rows. All that can then be the median stands on
+    the three middle antidiagonals, and it is the middle one of these three: the greatest of the
+    upper one, the median of the main one, the least of the lower one.
+
+    Args:
+        images: (N, C, H, W).
+        side: 1, 3 or 5.
+
+    Returns:
+        The same shape.
+    """
+    if side == 1:
+        return images
+    height, width = images.shape[2:]
+    padded = F.pad(images, (side // 2,) * 4, mode="replicate")
+    across = range(side)
+    columns = [
+        _sorted([padded[..., i : i + height, j : j + width] for i in across]) for j in across
+    ]
+    rows = [_sorted([column[i] for column in columns]) for i in across]
+    upper, middle, lower = (
+        [rows[i][total - i] for i in across if 0 <= total - i < side]
+        for total in (side - 2, side - 1, side)
+    )
+    greatest = torch.stack(upper).amax(0)
+    least = torch.stack(lower).amin(0)
+    return _sorted([greatest, _sorted(middle)[side // 2], least])[1]
+
+
+#: Exchanges that sort three and five values.
+_EXCHANGES = {
+    3: ((0, 2), (0, 1), (1, 2)),
+    5: ((0, 3), (1, 4), (0, 2), (1, 3), (0, 1), (2, 4), (1, 2), (3, 4), (2, 3)),
+}
+
+
+def _sorted(values: Sequence[Tensor]) -> list[Tensor]:
+    """Three or five tensors, sorted place by place."""
+    result = list(values)
+    for i, j in _EXCHANGES[len(result)]:
+        low, high = torch.minimum(result[i], result[j]), torch.maximum(result[i], result[j])
+        result[i], result[j] = low, high
+    return result
+
+
+def _divergence(dual: Tensor) -> Tensor:
+    """Divergence (N, 2, H, W) of dual variables (N, 2, 2, H, W), by backward differences."""
+    across, down = dual.unbind(2)
+    return across - F.pad(across, (1, -1)) + (down - F.pad(down, (0, 0, 1, -1)))
+
+
+def _forward_gradient(flow: Tensor) -> Tensor:
+    """Forward differences (N, 2, 2, H, W), zero at the last column and row respectively."""
+    across = F.pad(flow.diff(dim=-1), (0, 1))
+    down = F.pad(flow.diff(dim=-2), (0, 0, 0, 1))
+    return torch.stack([across, down], dim=2)
+
+
+def _total(values: Tensor) -> Tensor:
+    """Sum over each pair, (N, 1, 1, 1).
+
+    In double precision, so that the order of summation, which depends on the number of pairs, does
+    not show. Apple's GPUs have none.
+    """
+    precision = torch.float32 if values.device.type == "mps" else torch.float64
+    return values.sum((1, 2, 3), keepdim=True, dtype=precision)

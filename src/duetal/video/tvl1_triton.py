@@ -1,0 +1,437 @@
+"""TV-L1 on one pyramid level in Triton's kernels; the equations are those of `tvl1_torch.py`.
+
+The inner iterations are nearly all of the work, and memory is what limits them. So one launch makes
+several: a program holds a tile of one pair in registers, with a halo as wide as the number of
+iterations, because each makes one more pixel at the tile's edge wrong.
+
+A pair ends at the very iteration at which its flow stands still, as in OpenCV. A launch that went
+beyond it is not taken: the next one goes from the same state only so far. Each pair has therefore
+two buffers, and a record of what is next for it in the device's memory, where the kernels find it;
+the host looks once in `inner_iterations`.
+"""
+
+from typing import Any, TypeAlias
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from duetal.video.flow import TVL1Settings
+from duetal.video.tvl1_torch import CUBIC, FLAT, with_gradient
+
+#: What kernels are given and hand on; Triton's own types are no Python types.
+Pointer: TypeAlias = Any
+Scalar: TypeAlias = Any
+Block: TypeAlias = Any
+
+#: Iterations of one launch, and so the width of a tile's halo.
+HALO = tl.constexpr(5)
+#: Pixels of a tile, with its halo. Sixteen warps hold it in their registers.
+TILE_HEIGHT = tl.constexpr(64)
+TILE_WIDTH = tl.constexpr(64)
+TILE_WARPS = 16
+#: Pixels of a program where each pixel stands for itself.
+PIXELS = tl.constexpr(512)
+#: Tiles whose changes are added up at once.
+TILES = tl.constexpr(64)
+
+#: Columns of a pair's record: which of the two buffers holds its flow, and its dual variables; the
+#: iterations of the next launch; those left until the next median; 1 until the flow stands still.
+FLOW = tl.constexpr(0)
+DUAL = tl.constexpr(1)
+STEPS = tl.constexpr(2)
+LEFT = tl.constexpr(3)
+MOVING = tl.constexpr(4)
+RECORD = tl.constexpr(5)
+
+_FLAT = tl.constexpr(FLAT)
+_CUBIC = tl.constexpr(CUBIC)
+
+#: Said aloud because Triton changes its default: nothing here needs each product rounded.
+_FUSION = {"enable_fp_fusion": True}
+
+
+class TritonSolver:
+    """Improves the flow on one level of the pyramid.
+
+    Args:
+        settings: parameters.
+    """
+
+    def __init__(self, settings: TVL1Settings):
+        self.settings = settings
+
+    def __call__(self, frames: Tensor, flow: Tensor) -> Tensor:
+        """Flow of consecutive frames, beginning from a rough one; see `TorchSolver`."""
+        # Triton launches on the current device, which need not be that of the frames.
+        with torch.cuda.device_of(frames):
+            level = _Level(with_gradient(frames), flow, self.settings)
+            for _ in range(self.settings.warps):
+                level.linearize()
+                level.iterate()
+            return level.flow()
+
+
+class _Level:
+    """The buffers of one level, and the launches on them.
+
+    Args:
+        stack: (N + 1, 3, H, W) from `with_gradient`.
+        flow: (N, 2, H, W) to begin from.
+        settings: parameters.
+    """
+
+    def __init__(self, stack: Tensor, flow: Tensor, settings: TVL1Settings):
+        self.settings = settings
+        self.stack = stack
+        self.pairs, _, *size = flow.shape
+        self.height, self.width = size
+        self.flows = flow.new_empty(self.pairs, 2, 2, *size)
+        self.flows[:, 0] = flow
+        self.duals = flow.new_zeros(self.pairs, 2, 4, *size)
+        self.linear = flow.new_empty(self.pairs, 3, *size)
+        self.records = torch.zeros(self.pairs, RECORD.value, dtype=torch.int32, device=flow.device)
+        rows = triton.cdiv(self.height, TILE_HEIGHT.value - 2 * HALO.value)
+        columns = triton.cdiv(self.width, TILE_WIDTH.value - 2 * HALO.value)
+        self.changes = flow.new_empty(self.pairs, rows * columns, HALO.value)
+        self.blocks = triton.cdiv(self.height * self.width, PIXELS.value)
+
+    def linearize(self) -> None:
+        """Warp the second frames by the flow."""
+        _linearize[(self.blocks, self.pairs)](
+            self.stack, self.flows, self.linear, self.records, self.height, self.width, **_FUSION
+        )
+
+    def iterate(self) -> None:
+        """Iterate until each pair's flow stands still, filtering it now and then."""
+        self.records[:, MOVING.value] = 1
+        launches = triton.cdiv(self.settings.inner_iterations, HALO.value)
+        for _ in range(self.settings.outer_iterations):
+            self._filter()
+            # One more, for what a launch that went too far has to do again.
+            for _ in range(launches + 1):
+                self._launch()
+            if not self.records[:, MOVING.value].any():
+                return
+
+    def flow(self) -> Tensor:
+        """The flow now, (N, 2, H, W)."""
+        pairs = torch.arange(self.pairs, device=self.flows.device)
+        return self.flows[pairs, self.records[:, FLOW.value].long()]
+
+    def _filter(self) -> None:
+        """Filter the flow of the pairs that move, and plan the iterations that follow."""
+        moving = self.records[:, MOVING.value]
+        if self.settings.median_filtering > 1:
+            _median[(self.blocks, self.pairs, 2)](
+                self.flows, self.records, self.height, self.width,
+                self.settings.median_filtering, **_FUSION,
+            )  # fmt: skip
+            self.records[:, FLOW.value] ^= moving
+        inner = self.settings.inner_iterations
+        self.records[:, LEFT.value] = inner * moving
+        self.records[:, STEPS.value] = min(inner, HALO.value) * moving
+
+    def _launch(self) -> None:
+        """Up to HALO iterations of the pairs that have some left."""
+        settings, tiles = self.settings, self.changes.shape[1]
+        _iterate[(tiles, self.pairs)](
+            self.linear, self.flows, self.duals, self.records, self.changes,
+            self.height, self.width, settings.lambda_ * settings.theta, settings.theta,
+            settings.tau / settings.theta, num_warps=TILE_WARPS, **_FUSION,
+        )  # fmt: skip
+        least = settings.epsilon**2 * self.height * self.width
+        _decide[(self.pairs,)](self.changes, self.records, tiles, least, num_warps=1, **_FUSION)
+
+
+@triton.jit(do_not_specialize=["height", "width"])
+def _iterate(
+    linear: Pointer, flows: Pointer, duals: Pointer, records: Pointer, changes: Pointer,
+    height: Scalar, width: Scalar, reach: Scalar, theta: Scalar, slope: Scalar,
+) -> None:  # fmt: skip
+    """The next iterations of one tile; one program for each tile of each pair."""
+    tile, pair = tl.program_id(0), tl.program_id(1).to(tl.int64)
+    record = records + pair * RECORD
+    steps = tl.load(record + STEPS)
+    if steps == 0:
+        return
+    tiles_across = tl.cdiv(width, TILE_WIDTH - 2 * HALO)
+    i, j = tl.arange(0, TILE_HEIGHT)[:, None], tl.arange(0, TILE_WIDTH)[None, :]
+    y = (tile // tiles_across) * (TILE_HEIGHT - 2 * HALO) - HALO + i
+    x = (tile % tiles_across) * (TILE_WIDTH - 2 * HALO) - HALO + j
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    core = inside & (i >= HALO) & (i < TILE_HEIGHT - HALO)
+    core = core & (j >= HALO) & (j < TILE_WIDTH - HALO)
+    has_right = (x >= 0) & (x < width - 1)
+    has_below = (y >= 0) & (y < height - 1)
+
+    plane = height * width
+    place = y * width + x
+    flow_buffer, dual_buffer = tl.load(record + FLOW), tl.load(record + DUAL)
+    flow = flows + (pair * 2 + flow_buffer) * 2 * plane + place
+    dual = duals + (pair * 2 + dual_buffer) * 4 * plane + place
+    coefficients = linear + pair * 3 * plane + place
+    a = tl.load(coefficients, inside, 0.0)
+    b = tl.load(coefficients + plane, inside, 0.0)
+    c = tl.load(coefficients + 2 * plane, inside, 0.0)
+    inverse = 1.0 / tl.maximum(a * a + b * b, _FLAT)
+    u, v = tl.load(flow, inside, 0.0), tl.load(flow + plane, inside, 0.0)
+    # Dual variables of u, across and down, and of v. Outside the image they are and stay zero, so
+    # that the divergence needs no case for the border.
+    ux, uy = tl.load(dual, inside, 0.0), tl.load(dual + plane, inside, 0.0)
+    vx, vy = tl.load(dual + 2 * plane, inside, 0.0), tl.load(dual + 3 * plane, inside, 0.0)
+
+    changes += (pair * tl.num_programs(0) + tile) * HALO
+    for step in range(steps):
+        rho = a * u + b * v + c
+        fit = tl.minimum(tl.maximum(rho * inverse, -reach), reach)
+        u_change = theta * _divergence(ux, uy) - fit * a
+        v_change = theta * _divergence(vx, vy) - fit * b
+        u += u_change
+        v += v_change
+        change = tl.where(core, u_change * u_change + v_change * v_change, 0.0)
+        tl.store(changes + step, tl.sum(change))
+        ux, uy = _ascend(ux, uy, u, slope, has_right, has_below)
+        vx, vy = _ascend(vx, vy, v, slope, has_right, has_below)
+
+    flow = flows + (pair * 2 + 1 - flow_buffer) * 2 * plane + place
+    dual = duals + (pair * 2 + 1 - dual_buffer) * 4 * plane + place
+    tl.store(flow, u, core)
+    tl.store(flow + plane, v, core)
+    tl.store(dual, ux, core)
+    tl.store(dual + plane, uy, core)
+    tl.store(dual + 2 * plane, vx, core)
+    tl.store(dual + 3 * plane, vy, core)
+
+
+@triton.jit
+def _divergence(across: Block, down: Block) -> Block:
+    """Divergence of a component's dual variables, by backward differences."""
+    return across - _neighbour(across, -1, 1) + (down - _neighbour(down, -1, 0))
+
+
+@triton.jit
+def _ascend(
+    across: Block, down: Block, flow: Block, slope: Scalar, has_right: Block, has_below: Block
+) -> tuple[Block, Block]:
+    """New dual variables of a component of the flow, which is given."""
+    to_right = tl.where(has_right, slope * (_neighbour(flow, 1, 1) - flow), 0.0)
+    to_below = tl.where(has_below, slope * (_neighbour(flow, 1, 0) - flow), 0.0)
+    shrink = 1.0 / (1.0 + tl.sqrt(to_right * to_right + to_below * to_below))
+    return (across + to_right) * shrink, (down + to_below) * shrink
+
+
+@triton.jit
+def _neighbour(tile: Block, distance: tl.constexpr, axis: tl.constexpr) -> Block:
+    """The value beside each one of a tile.
+
+    At the tile's edge it is the value itself; that is wrong, but stays within the halo.
+    """
+    length: tl.constexpr = tile.shape[axis]
+    place = tl.minimum(tl.maximum(tl.arange(0, length) + distance, 0), length - 1)
+    place = tl.expand_dims(place, 1 - axis)
+    return tl.gather(tile, tl.broadcast_to(place, tile.shape), axis)
+
+
+@triton.jit(do_not_specialize=["tiles"])
+def _decide(changes: Pointer, records: Pointer, tiles: Scalar, least: Scalar) -> None:
+    """Take or refuse what the last launch has made of a pair, and say what is next."""
+    pair = tl.program_id(0).to(tl.int64)
+    record = records + pair * RECORD
+    steps = tl.load(record + STEPS)
+    if steps == 0:
+        return
+    # Blocks have powers of two as sizes.
+    step = tl.arange(0, 8)
+    change = tl.zeros((8,), tl.float32)
+    for begin in range(0, tiles, TILES):
+        tile = begin + tl.arange(0, TILES)[:, None]
+        seen = (tile < tiles) & (step[None, :] < steps)
+        places = changes + (pair * tiles + tile) * HALO + step[None, :]
+        change += tl.sum(tl.load(places, seen, 0.0), 0)
+    # The iteration after which the flow stood still for the first time.
+    needed = tl.min(tl.where((change <= least) & (step < steps), step + 1, HALO + 1))
+    if needed < steps:
+        tl.store(record + STEPS, needed)
+    else:
+        still = needed == steps
+        left = tl.where(still, 0, tl.load(record + LEFT) - steps)
+        tl.store(record + FLOW, 1 - tl.load(record + FLOW))
+        tl.store(record + DUAL, 1 - tl.load(record + DUAL))
+        tl.store(record + MOVING, tl.where(still, 0, 1))
+        tl.store(record + LEFT, left)
+        tl.store(record + STEPS, tl.minimum(left, HALO))
+
+
+@triton.jit(do_not_specialize=["height", "width"])
+def _linearize(
+    stack: Pointer, flows: Pointer, linear: Pointer, records: Pointer,
+    height: Scalar, width: Scalar,
+) -> None:  # fmt: skip
+    """`tvl1_torch.linearize`; one program for each block of pixels of each pair."""
+    pixel = tl.program_id(0) * PIXELS + tl.arange(0, PIXELS)
+    pair = tl.program_id(1).to(tl.int64)
+    plane = height * width
+    inside = pixel < plane
+    buffer = tl.load(records + pair * RECORD + FLOW)
+    flow = flows + (pair * 2 + buffer) * 2 * plane + pixel
+    u = tl.load(flow, inside, 0.0)
+    v = tl.load(flow + plane, inside, 0.0)
+    x = (pixel % width) + u
+    y = (pixel // width) + v
+    column, row = tl.floor(x), tl.floor(y)
+    x -= column
+    y -= row
+    image = tl.zeros((PIXELS,), tl.float32)
+    across = tl.zeros((PIXELS,), tl.float32)
+    down = tl.zeros((PIXELS,), tl.float32)
+    second = stack + (pair + 1) * 3 * plane
+    for i in tl.static_range(4):
+        for j in tl.static_range(4):
+            weight = _cubic_weight(y, i) * _cubic_weight(x, j)
+            at_row = row.to(tl.int32) + (i - 1)
+            at_column = column.to(tl.int32) + (j - 1)
+            seen = inside & (at_row >= 0) & (at_row < height)
+            seen = seen & (at_column >= 0) & (at_column < width)
+            place = second + at_row * width + at_column
+            image += weight * tl.load(place, seen, 0.0)
+            across += weight * tl.load(place + plane, seen, 0.0)
+            down += weight * tl.load(place + 2 * plane, seen, 0.0)
+    here = tl.load(stack + pair * 3 * plane + pixel, inside, 0.0)
+    result = linear + pair * 3 * plane + pixel
+    tl.store(result, across, inside)
+    tl.store(result + plane, down, inside)
+    tl.store(result + 2 * plane, image - (across * u + down * v) - here, inside)
+
+
+@triton.jit
+def _cubic_weight(t: Block, tap: tl.constexpr) -> Block:
+    """Keys' kernel for the tap of this number, of the four around a place t after the second."""
+    before = _CUBIC * t * (1 - t) * (1 - t)
+    at = 1 - t * t * ((_CUBIC + 3) - (_CUBIC + 2) * t)
+    last = _CUBIC * t * t * (1 - t)
+    weight = 1 - before - at - last
+    if tap == 0:
+        weight = before
+    if tap == 1:
+        weight = at
+    if tap == 3:
+        weight = last
+    return weight
+
+
+@triton.jit(do_not_specialize=["height", "width"])
+def _median(
+    flows: Pointer, records: Pointer, height: Scalar, width: Scalar, side: tl.constexpr
+) -> None:
+    """`tvl1_torch.median` of one component of the flow, into the pair's other buffer."""
+    pair, component = tl.program_id(1).to(tl.int64), tl.program_id(2)
+    record = records + pair * RECORD
+    if tl.load(record + MOVING) == 0:
+        return
+    pixel = tl.program_id(0) * PIXELS + tl.arange(0, PIXELS)
+    plane = height * width
+    buffer = tl.load(record + FLOW)
+    old = flows + ((pair * 2 + buffer) * 2 + component) * plane
+    new = flows + ((pair * 2 + 1 - buffer) * 2 + component) * plane
+    # Pixels beyond the image are read at its border and not written.
+    y, x = pixel // width, pixel % width
+    if side == 3:
+        result = _median_3(old, y, x, height, width)
+    else:
+        result = _median_5(old, y, x, height, width)
+    tl.store(new + pixel, result, pixel < plane)
+
+
+@triton.jit
+def _at(image: Pointer, y: Block, x: Block, height: Scalar, width: Scalar) -> Block:
+    """Pixels of an image whose border is repeated beyond it."""
+    y = tl.minimum(tl.maximum(y, 0), height - 1)
+    x = tl.minimum(tl.maximum(x, 0), width - 1)
+    return tl.load(image + y * width + x)
+
+
+@triton.jit
+def _median_3(image: Pointer, y: Block, x: Block, height: Scalar, width: Scalar) -> Block:
+    """Median of 3 x 3 pixels; why it is that, `tvl1_torch.median` says."""
+    a0, a1, a2 = _column_3(image, y, x - 1, height, width)
+    b0, b1, b2 = _column_3(image, y, x, height, width)
+    c0, c1, c2 = _column_3(image, y, x + 1, height, width)
+    a0, b0, c0 = _sorted_3(a0, b0, c0)
+    a1, b1, c1 = _sorted_3(a1, b1, c1)
+    a2, b2, c2 = _sorted_3(a2, b2, c2)
+    middle = _middle_3(c0, b1, a2)
+    return _middle_3(tl.maximum(b0, a1), middle, tl.minimum(c1, b2))
+
+
+@triton.jit
+def _median_5(image: Pointer, y: Block, x: Block, height: Scalar, width: Scalar) -> Block:
+    """Median of 5 x 5 pixels; why it is that, `tvl1_torch.median` says."""
+    a0, a1, a2, a3, a4 = _column_5(image, y, x - 2, height, width)
+    b0, b1, b2, b3, b4 = _column_5(image, y, x - 1, height, width)
+    c0, c1, c2, c3, c4 = _column_5(image, y, x, height, width)
+    d0, d1, d2, d3, d4 = _column_5(image, y, x + 1, height, width)
+    e0, e1, e2, e3, e4 = _column_5(image, y, x + 2, height, width)
+    a0, b0, c0, d0, e0 = _sorted_5(a0, b0, c0, d0, e0)
+    a1, b1, c1, d1, e1 = _sorted_5(a1, b1, c1, d1, e1)
+    a2, b2, c2, d2, e2 = _sorted_5(a2, b2, c2, d2, e2)
+    a3, b3, c3, d3, e3 = _sorted_5(a3, b3, c3, d3, e3)
+    a4, b4, c4, d4, e4 = _sorted_5(a4, b4, c4, d4, e4)
+    greatest = tl.maximum(tl.maximum(d0, c1), tl.maximum(b2, a3))
+    _, _, middle, _, _ = _sorted_5(e0, d1, c2, b3, a4)
+    least = tl.minimum(tl.minimum(e1, d2), tl.minimum(c3, b4))
+    return _middle_3(greatest, middle, least)
+
+
+@triton.jit
+def _column_3(
+    image: Pointer, y: Block, x: Block, height: Scalar, width: Scalar
+) -> tuple[Block, ...]:
+    """The three pixels around a place in its column, sorted."""
+    above, below = _at(image, y - 1, x, height, width), _at(image, y + 1, x, height, width)
+    return _sorted_3(above, _at(image, y, x, height, width), below)
+
+
+@triton.jit
+def _column_5(
+    image: Pointer, y: Block, x: Block, height: Scalar, width: Scalar
+) -> tuple[Block, ...]:
+    """The five pixels around a place in its column, sorted."""
+    return _sorted_5(
+        _at(image, y - 2, x, height, width),
+        _at(image, y - 1, x, height, width),
+        _at(image, y, x, height, width),
+        _at(image, y + 1, x, height, width),
+        _at(image, y + 2, x, height, width),
+    )
+
+
+@triton.jit
+def _middle_3(a: Block, b: Block, c: Block) -> Block:
+    """The middle one of three values."""
+    return tl.maximum(tl.minimum(a, b), tl.minimum(tl.maximum(a, b), c))
+
+
+@triton.jit
+def _sorted_3(a: Block, b: Block, c: Block) -> tuple[Block, ...]:
+    """Three values in order."""
+    a, c = tl.minimum(a, c), tl.maximum(a, c)
+    a, b = tl.minimum(a, b), tl.maximum(a, b)
+    b, c = tl.minimum(b, c), tl.maximum(b, c)
+    return a, b, c
+
+
+@triton.jit
+def _sorted_5(a: Block, b: Block, c: Block, d: Block, e: Block) -> tuple[Block, ...]:
+    """Five values in order, by nine exchanges."""
+    a, d = tl.minimum(a, d), tl.maximum(a, d)
+    b, e = tl.minimum(b, e), tl.maximum(b, e)
+    a, c = tl.minimum(a, c), tl.maximum(a, c)
+    b, d = tl.minimum(b, d), tl.maximum(b, d)
+    a, b = tl.minimum(a, b), tl.maximum(a, b)
+    c, e = tl.minimum(c, e), tl.maximum(c, e)
+    b, c = tl.minimum(b, c), tl.maximum(b, c)
+    d, e = tl.minimum(d, e), tl.maximum(d, e)
+    c, d = tl.minimum(c, d), tl.maximum(c, d)
+    return a, b, c, d, e
