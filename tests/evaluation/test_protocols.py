@@ -6,7 +6,13 @@ from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError
 from duetal.evaluation import PROTOCOLS, evaluate, protocol_named
-from duetal.evaluation.evaluate import AMBIGUOUS, EXCLUDED, OTHER_SUBSET, UNKNOWN_CLASS, to_snippets
+from duetal.evaluation.considered import (
+    AMBIGUOUS,
+    EXCLUDED,
+    OTHER_SUBSET,
+    UNKNOWN_CLASS,
+    to_snippets,
+)
 from duetal.evaluation.protocols import THUMOS14_GRID_212
 from duetal.formats import read_annotations
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,16 +35,58 @@ class GroundTruth:
         return len(self.start)
 
 
+@dataclass(frozen=True)
+class Ranking:
+    """Predictions of the ground truth's classes, class by class, the surest first, and matched.
+
+    Args:
+        rows: (N,) rows of the detections, in this order.
+        video: (N,) indices into the ground truth's videos; -1 for a video that it does not have.
+        bounds: (C + 1,) class `c` is the places `[bounds[c], bounds[c + 1])`.
+        matched: (N, K) the segment that each prediction matches, a row of the ground truth, at
+            each threshold independently; -1 for none: a false positive.
+    """
+
+    rows: NDArray[np.int64]
+    video: NDArray[np.int64]
+    bounds: NDArray[np.int64]
+    matched: NDArray[np.int64]
+
+
 def average_precision(
     truth: GroundTruth, detections: Detections, tiou: Sequence[float]
 ) -> NDArray[np.float64]:
     """AP of each class of the ground truth at each tIoU threshold.
 
+    The area under the interpolated precision-recall curve (PASCAL VOC 2011, all points) of the
+    predictions as `rank` orders and matches them; a segment that nothing can match still counts
+    for recall.
+
+    Args:
+        truth: the segments to find.
+        detections: in the same unit as the ground truth; finite.
+        tiou: (K,) thresholds above 0, ascending.
+
+    Returns:
+        (C, K) AP in [0, 1], rows in the order of `truth.classes`.
+    """
+    ranking = rank(truth, detections, tiou)
+    positives = np.bincount(truth.label, minlength=len(truth.classes))
+    return np.stack(
+        [
+            _area(ranking.matched[first:last] >= 0, int(positives[c]))
+            for c, (first, last) in enumerate(pairwise(ranking.bounds))
+        ]
+    )
+
+
+def rank(truth: GroundTruth, detections: Detections, tiou: Sequence[float]) -> Ranking:
+    """Order the predictions of each class and match them to its segments.
+
     Per class, predictions are sorted by score over all videos, and each is matched greedily to
-    the free segment of its video with the highest tIoU that reaches the threshold. AP is the
-    area under the interpolated precision-recall curve (PASCAL VOC 2011, all points). A prediction
+    the free segment of its video with the highest tIoU that reaches the threshold. A prediction
     in a video that the ground truth does not list is a false positive; one of a class that it
-    does not have is ignored; a segment that nothing can match still counts for recall.
+    does not have is ignored.
 
     The official code (`eval_detection.py` of activitynet/ActivityNet) orders by
     `argsort()[::-1]`, which leaves ties to the sorting algorithm. The rule here is the one that
@@ -56,9 +99,6 @@ def average_precision(
         truth: the segments to find.
         detections: in the same unit as the ground truth; finite.
         tiou: (K,) thresholds above 0, ascending.
-
-    Returns:
-        (C, K) AP in [0, 1], rows in the order of `truth.classes`.
     """
     video = _translate(detections.videos, truth.videos)[detections.video]
     label = _translate(detections.classes, truth.classes)[detections.label]
@@ -79,13 +119,11 @@ def average_precision(
         np.append(first, len(truth)).astype(np.int64),
         np.array(tiou, dtype=np.float64),
     )
-    positives = np.bincount(truth.label, minlength=len(truth.classes))
-    bounds = np.searchsorted(label, np.arange(len(truth.classes) + 1))
-    return np.stack(
-        [
-            _area(matched[bounds[c] : bounds[c + 1]], int(positives[c]))
-            for c in range(len(truth.classes))
-        ]
+    return Ranking(
+        order,
+        video,
+        np.searchsorted(label, np.arange(len(truth.classes) + 1)),
+        np.where(matched >= 0, truth_order[matched], -1),
     )
 
 

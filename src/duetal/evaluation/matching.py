@@ -7,7 +7,7 @@ from duetal.core.compiled import compiled
 
 
 @compiled(
-    "boolean[:, ::1](float64[::1], float64[::1], int64[::1], float64[::1], float64[::1],"
+    "int64[:, ::1](float64[::1], float64[::1], int64[::1], float64[::1], float64[::1],"
     " int64[::1], float64[::1])"
 )
 def match(
@@ -18,7 +18,7 @@ def match(
     truth_end: NDArray[np.float64],
     offsets: NDArray[np.int64],
     tiou: NDArray[np.float64],
-) -> NDArray[np.bool_]:
+) -> NDArray[np.int64]:
     """Match each prediction, in the given order, to the free segment that it overlaps most.
 
     Of segments with equal tIoU the last one is taken. A tIoU equal to the threshold matches; two
@@ -34,10 +34,11 @@ def match(
         tiou: (K,) thresholds above 0, ascending.
 
     Returns:
-        (N, K) whether the prediction matched, at each threshold independently.
+        (N, K) the row of the ground truth that each prediction matches, at each threshold
+        independently; -1 for none.
     """
     thresholds = len(tiou)
-    matched = np.zeros((len(start), thresholds), dtype=np.bool_)
+    matched = np.full((len(start), thresholds), -1, dtype=np.int64)
     taken = np.zeros((len(truth_start), thresholds), dtype=np.bool_)
     best_overlap = np.empty(thresholds, dtype=np.float64)
     best_truth = np.empty(thresholds, dtype=np.int64)
@@ -60,6 +61,6 @@ def match(
                     best_truth[k] = truth
         for k in range(thresholds):
             if best_overlap[k] > 0.0:
-                matched[row, k] = True
+                matched[row, k] = best_truth[k]
                 taken[best_truth[k], k] = True
     return matched
