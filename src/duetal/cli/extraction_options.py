@@ -1,0 +1,141 @@
+"""The options of every command that extracts features, and what becomes of them."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from duetal.features.extraction import Extractor
+    from duetal.features.missing import Plan
+    from duetal.features.records import Failure
+    from duetal.features.store import Store
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option(
+        "--i3d-rgb",
+        metavar="WEIGHTS",
+        help="I3D weights for RGB: a record's name or a file.  [default: i3d-rgb-kinetics]",
+    ),
+    click.option(
+        "--i3d-flow",
+        metavar="WEIGHTS",
+        help="I3D weights for flow: a record's name or a file.  [default: i3d-flow-kinetics]",
+    ),
+    click.option(
+        "--clip",
+        metavar="MODEL",
+        help="Image-text model: a hub name or a folder.  [default: openai/clip-vit-base-patch16]",
+    ),
+    click.option(
+        "--flow",
+        type=click.Choice(["tvl1", "opencv"]),
+        help="Engine of the TV-L1 flow.  [default: tvl1]",
+    ),
+    click.option(
+        "--without",
+        type=click.Choice(["rgb", "flow", "clip"]),
+        multiple=True,
+        help="Leave these features out; may be given twice.",
+    ),
+    click.option(
+        "--short-side",
+        type=click.IntRange(32, 4096),
+        help="Pixels that frames are resized to.  [default: 256]",
+    ),
+    click.option(
+        "--crop",
+        type=click.IntRange(32, 4096),
+        help="Pixels of the central square that I3D sees.  [default: 224]",
+    ),
+    click.option(
+        "--dtype",
+        type=click.Choice(["float16", "float32"]),
+        help="As which features are stored.  [default: float16]",
+    ),
+    click.option(
+        "--device",
+        default="auto",
+        show_default=True,
+        help="Where to compute: auto, cpu, cuda or cuda:N.",
+    ),
+    click.option(
+        "--batch",
+        type=click.IntRange(min=1),
+        help="Snippets that a network sees at once.  [default: what fits]",
+    ),
+    click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        help="Threads of each stage on the CPU.  [default: all cores]",
+    ),
+)
+#: How the computing is done; everything else is a setting, on which the features depend.
+_COMPUTING = ("device", "batch", "threads")
+
+
+def extraction_options(command: Command) -> Command:
+    """Give a command the options of the extraction; `make_extractor` takes their values."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def make_extractor(options: dict[str, Any]) -> "Extractor":
+    """The extractor that the values of `extraction_options` ask for.
+
+    Raises:
+        UsageError: values that do not go together, no such device.
+        DuetalError: weights that can't be had or have another hash.
+    """
+    from duetal.cli.terminal import DownloadProgress
+    from duetal.features.extraction import MODALITIES, ExtractionSettings, Extractor
+    from duetal.video.flow import FlowName
+
+    values = {name: value for name, value in options.items() if value is not None}
+    computing = {name: values.pop(name) for name in _COMPUTING if name in values}
+    left_out = values.pop("without", ())
+    if "flow" in values:
+        values["flow"] = FlowName(values["flow"])
+    modalities = tuple(m for m in MODALITIES if m not in left_out)
+    settings = ExtractionSettings(modalities=modalities, **values)
+    return Extractor(settings, **computing, told=DownloadProgress("downloading weights"))
+
+
+def extract_with_progress(
+    planned: "Plan", store: "Store", extractor: "Extractor"
+) -> "tuple[Failure, ...]":
+    """Extract what a store lacks, and show how it goes on; see `extract_missing`."""
+    from duetal.cli.terminal import LongVideoProgress
+    from duetal.features.missing import Watcher, extract_missing
+    from duetal.features.records import Failure
+
+    sizes = {video.name: size for video, size in planned.todo.items()}
+    with LongVideoProgress(sizes) as progress:
+
+        class Shown(Watcher):
+            def working(self, video: Any, done: int, expected: int) -> None:
+                progress.working(video.name, done / max(done, expected))
+
+            def ended(self, outcome: Any) -> None:
+                line = f"{outcome.name}: "
+                if isinstance(outcome, Failure):
+                    line += f"failed: {outcome.reason}"
+                else:
+                    line += f"{outcome.snippets:,} snippets, {outcome.duration:.1f} s"
+                    line += "".join(f"; note: {note}" for note in outcome.notes)
+                progress.ended(outcome.name, line)
+
+        return extract_missing(planned, store, extractor, Shown())
+
+
+def print_failures(title: str, failures: "Sequence[Failure]") -> None:
+    """List failures with their reasons, if there are any."""
+    from duetal.cli.terminal import printable
+
+    if failures:
+        click.echo(f"{title}:")
+    for failure in failures:
+        click.echo(f"  {printable(failure.name)}: {printable(failure.reason)}")
