@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import re
+from pathlib import Path
 
 import pytest
 
@@ -125,3 +126,13 @@ def test_the_cache_is_in_the_home_folder_unless_named(monkeypatch, tmp_path):
     assert cache_folder() == tmp_path / ".cache" / "duetal"
     monkeypatch.setenv("DUETAL_CACHE", "~/elsewhere")
     assert cache_folder() == tmp_path / "elsewhere"
+
+
+def test_the_documentation_has_every_record():
+    page = (Path(__file__).parents[2] / "docs" / "weights.md").read_text(encoding="utf-8")
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `i3d-")}
+    assert rows.keys() == records().keys()
+    for name, record in records().items():
+        assert f"({record.address})" in rows[name]
+        assert (record.sha256 or "not known") in rows[name]
+        assert f"| {record.licence} |" in rows[name]

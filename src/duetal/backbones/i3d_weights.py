@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from duetal.backbones.checkpoints import read_state_dict
 from duetal.backbones.download import Progress
 from duetal.backbones.i3d import CHANNELS, I3D, Modality
 from duetal.backbones.identity import WeightsIdentity
+from duetal.backbones.state_dicts import read_state_dict
 from duetal.backbones.weights import locate
 from duetal.core.errors import DuetalError
 from duetal.core.files import replacing

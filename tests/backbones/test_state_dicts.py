@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from duetal.backbones.checkpoints import read_state_dict
+from duetal.backbones.state_dicts import read_state_dict
 from duetal.core.errors import DuetalError
 
 WEIGHTS = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.ones(2)}
