@@ -73,13 +73,11 @@ class OpenCVFlow:
 
 def _import_cv2() -> Any:
     """OpenCV with its contributed modules."""
+    needed = 'the flow engine opencv needs opencv-contrib: pip install "duetal[opencv]"'
     try:
         import cv2
-    except ImportError:
-        cv2 = None
-    # The plain package has the same name and no optflow.
-    if not hasattr(cv2, "optflow"):
-        raise UsageError(
-            'the flow engine opencv needs opencv-contrib: pip install "duetal[opencv]"'
-        )
+    except ImportError as error:
+        raise UsageError(needed) from error
+    if not hasattr(cv2, "optflow"):  # the package without contrib has the same name
+        raise UsageError(needed)
     return cv2
