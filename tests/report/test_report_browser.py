@@ -1,12 +1,7 @@
 """The page in a real browser: what a reader sees and does."""
 
 import json
-import os
 import re
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
@@ -14,66 +9,7 @@ from duetal.report import write_report
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-CHROMIUM = os.environ.get("CHROMIUM") or next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-SWITCHES = [
-    "--no-sandbox",
-    "--headless",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 HOSTILE = "</script><img src=x onerror=alert(1)>"
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium found: the page was NOT looked at in a browser"
-)
-
-
-@dataclass
-class Watched:
-    """A page, and everything it must not do."""
-
-    page: sync_api.Page
-    complaints: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[sync_api.Browser]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def look(browser):
-    """Open a file and watch it; at the end nothing may have been complained of or asked for."""
-    opened: list[Watched] = []
-
-    def open_page(path: Path, **settings) -> sync_api.Page:
-        settings.setdefault("viewport", {"width": 1200, "height": 900})
-        page = browser.new_page(**settings)
-        watched = Watched(page)
-        page.on("console", lambda message: watched.complaints.append(message.text))
-        page.on("pageerror", lambda error: watched.complaints.append(str(error)))
-        page.on("dialog", lambda dialog: watched.complaints.append(f"dialog {dialog.message}"))
-        page.on("request", lambda request: watched.requests.append(request.url))
-        page.set_default_timeout(5000)
-        page.goto(path.as_uri())
-        opened.append(watched)
-        return page
-
-    yield open_page
-    for watched in opened:
-        assert watched.complaints == []
-        # The page itself and its icon, which is part of it.
-        assert [url for url in watched.requests[1:] if not url.startswith("data:")] == []
-        watched.page.close()
 
 
 def choose(page, name: str) -> None:

@@ -88,7 +88,8 @@ class Player {
     byId('unplayable').hidden = true;
     const best = this.detections.get(video).reduce((a, { score }) => Math.max(a, score), 1e-9);
     Object.assign(this.state, { index, video, best, selected: null });
-    this.update({ label: video.classes[0] ?? -1, view: [0, this.extent] });
+    this.update({ label: video.classes[0] ?? -1 });
+    this.zoomAll();
     this.media.load(video);
     this.list?.mark(index);
     this.follow();
@@ -108,9 +109,6 @@ class Player {
     state.shown = this.above(state.video);
     byId('class').value = state.label;
     byId('floor-value').textContent = scoreText(state.floor);
-    const whole = state.view[1] - state.view[0] >= this.extent * 0.999;
-    byId('zoom-all').disabled = whole;
-    byId('zoom-out').disabled = whole;
     byId('back').disabled = state.shown.length === 0;
     byId('forward').disabled = state.shown.length === 0;
     this.table.fill(state);
@@ -121,10 +119,8 @@ class Player {
   /** Everything that depends on the present moment. */
   follow() {
     const seconds = this.media.position;
-    const { shown, video, view } = this.state;
-    if (this.media.playing && (seconds < view[0] || seconds > view[1])) {
-      this.look(seconds, seconds + view[1] - view[0]);
-    }
+    const { shown, video } = this.state;
+    if (this.media.playing) this.keepInView(seconds);
     const current = shown.filter(({ start, end }) => start <= seconds && seconds < end);
     const spoken = current.filter((detection) => detection.spoken).sort((a, b) => b.score - a.score);
     byId('now').textContent = clock(seconds);
@@ -159,13 +155,11 @@ class Player {
   }
 
   goTo(detection) {
-    const { shown, view } = this.state;
+    const { shown } = this.state;
     const name = this.page.classes[detection.label];
     this.state.selected = detection;
     this.update(this.hasCurve(this.state.video, detection.label) ? { label: detection.label } : {});
-    if (detection.start < view[0] || detection.start > view[1]) {
-      this.look(detection.start, detection.start + view[1] - view[0]);
-    }
+    this.keepInView(detection.start);
     this.media.seek(detection.start);
     byId('announce').textContent = `${name}, ${spanText(detection)}, score ${scoreText(detection.score)}, `
       + `${shown.indexOf(detection) + 1} of ${shown.length}`;
@@ -194,10 +188,21 @@ class Player {
     if (index >= 0 && index < this.page.videos.length) this.chooseVideo(index);
   }
 
+  /** Look at a stretch of time, or as much of it as there is. */
   look(from, to) {
     const span = Math.min(this.extent, Math.max(Math.min(CLOSEST, this.extent), to - from));
     const start = Math.min(this.extent - span, Math.max(0, (from + to - span) / 2));
-    this.update({ view: [start, start + span] });
+    this.state.view = [start, start + span];
+    const whole = span >= this.extent * 0.999;
+    byId('zoom-all').disabled = whole;
+    byId('zoom-out').disabled = whole;
+    this.timeline?.redraw();
+  }
+
+  /** Turn the page, if a moment is not on it. */
+  keepInView(seconds) {
+    const [from, to] = this.state.view;
+    if (seconds < from || seconds > to) this.look(seconds - 0.05 * (to - from), seconds + 0.95 * (to - from));
   }
 
   /** Zoom about the playhead, so that what is seen stays in view. */
@@ -208,7 +213,7 @@ class Player {
   }
 
   zoomAll() {
-    this.update({ view: [0, this.extent] });
+    this.look(0, this.extent);
   }
 
   mute() {

@@ -2,7 +2,8 @@
 
 /** Whether a control that has the focus has a use for a key itself. */
 function usesKey(target, key) {
-  if (target.matches('input, select, textarea')) return true;
+  if (target.matches('input[type="range"]')) return /^(Arrow|Home|End|Page)/.test(key);
+  if (target.matches('input, select')) return true;
   return (key === ' ' || key === 'Enter') && target.closest('button, summary, a');
 }
 
