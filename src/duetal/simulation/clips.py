@@ -281,6 +281,8 @@ def _video_stream(
     options = {"bf": str(how.b_frames)}
     if how.codec.startswith("libx26"):
         options |= {"preset": "ultrafast", "crf": "18"}
+    if how.codec.startswith("libvpx"):
+        options |= {"deadline": "realtime", "cpu-used": "8"}
     options |= dict(how.options)
     # Typed as any stream, since the encoder is known by its name alone.
     stream: Any = container.add_stream(how.codec, rate=fps, options=options)

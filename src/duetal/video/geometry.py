@@ -62,12 +62,14 @@ def read_geometry(frame: VideoFrame, pixel_aspect: Fraction | None) -> Geometry:
     # Its stub says that it is a plain dictionary.
     matrix: Any = cast(Any, frame.side_data).get(SideDataType.DISPLAYMATRIX)
     if matrix is not None:
-        rotation, mirrored = _rotation(np.frombuffer(bytes(matrix), dtype=np.int32))
+        rotation, mirrored = quarter_turns(np.frombuffer(bytes(matrix), dtype=np.int32))
     return Geometry(pixel_aspect, rotation, mirrored)
 
 
-def _rotation(matrix: NDArray[np.int32]) -> tuple[int, bool]:
-    """Degrees counterclockwise, to the nearest quarter turn, and whether mirrored before.
+def quarter_turns(matrix: NDArray[np.int32]) -> tuple[int, bool]:
+    """How a display matrix turns, and whether it mirrors before.
+
+    Degrees counterclockwise, to the nearest quarter turn.
 
     The matrix maps a coded place (x, y) to (a x + c y, b x + d y), y pointing down, its first two
     rows being (a, b, u) and (c, d, v): `libavutil/display.h`.

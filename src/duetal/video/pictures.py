@@ -21,6 +21,10 @@ MOST_LOST = Fraction(2)
 ERROR_REACH = 100
 #: Unreadable places of a container after which the rest of it is given up.
 MOST_UNREADABLE = 1000
+#: Pictures that a decoder may keep back to bring them in order.
+LONGEST_DELAY = 16
+#: Bytes between two blocks of a sound Matroska file: the heads of blocks and clusters.
+MOST_BETWEEN_BLOCKS = 2048
 USUAL_RATE = Fraction(25)
 #: A second in the unit of FFmpeg's containers.
 TICKS = 1_000_000
@@ -58,6 +62,9 @@ class Pictures:
         self._first_packet: Fraction | None = None
         self._reached = Fraction(0)
         self._zero = Fraction(0)
+        self._surely: Fraction | None = None
+        self._is_matroska = container.format.name.startswith("matroska")
+        self._read_up_to = 0
 
     def __iter__(self) -> Iterator[tuple[Fraction, VideoFrame]]:
         """Pairs of begin, in seconds after the first picture's, and picture.
@@ -69,7 +76,7 @@ class Pictures:
         usual: Fraction | None = None
         for frame in self._frames():
             before = self.timeline.last
-            stamp = _seconds(frame)
+            stamp = self._stamp(frame)
             if before is None:
                 stamp = self._begin(stamp)
             begin = self.timeline.place(stamp, usual)
@@ -77,6 +84,7 @@ class Pictures:
                 self._look_for_gap(before, begin, usual or self._step)
             self._since_error += 1
             if frame.is_corrupt:
+                self._since_error = 0
                 self._lose(begin, self._step)
             self.count += 1
             usual = _lasting(frame)
@@ -94,7 +102,9 @@ class Pictures:
                 f"{float(self.lost):.2f} s could not be decoded, the first at "
                 f"{float(self.first_lost):.2f} s; the picture before stands instead"
             )
-        if self.timeline.missing:
+        # Without all of them being so, it is a decoder's last pictures in a container that has
+        # decoding times alone.
+        if self.timeline.missing > LONGEST_DELAY or self.timeline.missing == self.count:
             rate = float(1 / self._step)
             notes.append(
                 f"{self.timeline.missing} pictures have no time; taken as {rate:g} a second"
@@ -123,7 +133,8 @@ class Pictures:
         if _has(container, NO_TIMESTAMPS):
             return None
         if stream.duration and stream.duration > 0 and stream.time_base:
-            return (stream.start_time or 0) * stream.time_base, stream.duration * stream.time_base
+            begin = (stream.start_time or 0) * stream.time_base
+            return begin, stream.duration * stream.time_base
         if container.duration and container.duration > 0:
             return Fraction(container.start_time or 0, TICKS), Fraction(container.duration, TICKS)
         return None
@@ -145,6 +156,8 @@ class Pictures:
         while unreadable < MOST_UNREADABLE:
             try:
                 for packet in self._container.demux():
+                    if packet.is_corrupt or self._skipped_before(packet):
+                        self._since_error = 0
                     self._note_reach(packet)
                     if packet.stream_index == self._stream.index:
                         yield cast("Packet[VideoStream]", packet)
@@ -152,6 +165,14 @@ class Pictures:
             except FFmpegError:
                 unreadable += 1
                 self._since_error = 0
+
+    def _skipped_before(self, packet: "Packet[Stream]") -> bool:
+        """Whether FFmpeg passed over a damaged part of a Matroska file, and said nothing of it."""
+        if not self._is_matroska or packet.pos is None:
+            return False
+        begin, read_up_to = packet.pos, self._read_up_to
+        self._read_up_to = max(read_up_to, begin + packet.size)
+        return 0 < read_up_to < begin - MOST_BETWEEN_BLOCKS
 
     def _note_reach(self, packet: "Packet[Stream]") -> None:
         if packet.pts is None or packet.stream.type not in ("audio", "video"):
@@ -161,6 +182,15 @@ class Pictures:
         ours = packet.stream_index == self._stream.index and not packet.is_discard
         if ours and self._first_packet is None:
             self._first_packet = packet.pts * packet.time_base
+
+    def _stamp(self, frame: VideoFrame) -> Fraction | None:
+        """A picture's timestamp in seconds, where it has any."""
+        # AVI knows the order of decoding alone; what FFmpeg makes of it for B-frames is wrong.
+        stamps = (
+            (frame.dts, None) if self._container.format.name == "avi" else (frame.pts, frame.dts)
+        )
+        stamp = stamps[0] if stamps[0] is not None else stamps[1]
+        return None if stamp is None or frame.time_base is None else stamp * frame.time_base
 
     def _begin(self, stamp: Fraction | None) -> Fraction | None:
         """The first picture's timestamp; an earlier one where pictures before it were lost."""
@@ -172,7 +202,11 @@ class Pictures:
         self._zero = stamp or Fraction(0)
         declared = self._declared()
         if declared is not None:
-            self.timeline.declared = sum(declared) - self._zero
+            begin, length = declared
+            self.timeline.declared = begin + length - self._zero
+            # Into Matroska some write the length, others the time of the end.
+            begin = min(begin, Fraction(0)) if self._is_matroska else begin
+            self._surely = begin + length - self._zero
         return stamp
 
     def _look_for_gap(self, before: Fraction, begin: Fraction, usual: Fraction) -> None:
@@ -189,7 +223,7 @@ class Pictures:
 
     def _check(self) -> None:
         """Refuse a video of which too much is missing, now that its end is known."""
-        end, declared = float(self.end), float(self.timeline.declared or 0)
+        end, declared = float(self.end), float(self._surely or 0)
         if self.lost + self._missing_at_end() <= MOST_LOST:
             return
         if self._missing_at_end() > self.lost:
@@ -201,21 +235,13 @@ class Pictures:
 
     def _missing_at_end(self) -> Fraction:
         """Seconds between the end that was found and the declared one."""
-        if self.timeline.declared is None or self.timeline.reset:
+        if self._surely is None or self.timeline.reset:
             return Fraction(0)
         reached = self.end
         if not self._stream.duration:
             # The duration is that of the longest stream, which need not be the video.
             reached = max(reached, self._reached - self._zero)
-        return max(Fraction(0), self.timeline.declared - reached)
-
-
-def _seconds(frame: VideoFrame) -> Fraction | None:
-    """A picture's timestamp; the decoding time, as FFmpeg takes it, where it has none."""
-    stamp = frame.pts if frame.pts is not None else frame.dts
-    if stamp is None or frame.time_base is None:
-        return None
-    return stamp * frame.time_base
+        return max(Fraction(0), self._surely - reached)
 
 
 def _lasting(frame: VideoFrame) -> Fraction | None:

@@ -76,7 +76,7 @@ class Timeline:
             self._standing += 1
             return last
         if self._standing == STANDSTILL - 1:
-            self._offset += expected - begin
+            self._offset, self.reset = self._offset + expected - begin, True
             return expected
         suspected = self._suspected_offset
         if suspected is not None and 0 < stamp + suspected - last <= TOLERANCE + self.step:
