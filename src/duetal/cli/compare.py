@@ -1,0 +1,149 @@
+"""`duetal compare`: is one run better than another, or were these videos kind to it?"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from duetal.evaluation.comparison import Comparison, Difference
+
+#: Classes and videos that the terminal shows; the JSON has all.
+SHOWN = 8
+
+
+@click.command("compare")
+@click.argument("contenders", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--annotations",
+    "annotations_path",
+    type=click.Path(path_type=Path),
+    help="Ground truth, in any form that duetal evaluate reads.  [default: the runs' own]",
+)
+@click.option("--protocol", "protocol_name", help="See duetal evaluate.  [default: the runs' own]")
+@click.option("--subset", help="Compare on this subset, such as train, validation or test.")
+@click.option("--stage", help="Which stage of the runs, such as cbp-f2.  [default: the last]")
+@click.option(
+    "--draws", type=click.IntRange(100), default=1000, show_default=True, help="Resamples."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the resamples.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write JSON.")
+def command(
+    contenders: tuple[Path, ...],
+    annotations_path: Path | None,
+    protocol_name: str | None,
+    subset: str | None,
+    stage: str | None,
+    draws: int,
+    seed: int,
+    json_path: Path | None,
+) -> None:
+    """Compare CONTENDERS, run folders or detection files, with the first of them.
+
+    The same ground truth for all, and a paired bootstrap over its videos: the difference of
+    average mAP with a 95 % interval, the classes and the videos where they differ most. A run of
+    several seeds counts with their mean.
+    """
+    from duetal.core.errors import UsageError
+    from duetal.core.files import write_json
+    from duetal.evaluation import protocol_named
+    from duetal.evaluation.comparison import compare
+    from duetal.formats import read_annotations
+    from duetal.runs.contenders import open_contenders, shared_ground_truth
+
+    if len(contenders) < 2:
+        raise UsageError("a comparison needs two runs or detection files, or more")
+    opened = open_contenders(contenders, stage)
+    if annotations_path is None:
+        annotations, runs_protocol = shared_ground_truth(opened)
+        protocol_name = protocol_name or runs_protocol
+    else:
+        annotations = read_annotations(annotations_path)
+        protocols = {each.protocol for each in opened}
+        protocol_name = protocol_name or (protocols.pop() if len(protocols) == 1 else None)
+    if protocol_name is None:
+        raise UsageError("which protocol? --protocol names it (duetal evaluate --help lists them)")
+    result = compare(
+        [each.contender for each in opened],
+        annotations,
+        protocol_named(protocol_name),
+        subset,
+        draws=draws,
+        seed=seed,
+    )
+    if json_path is not None:
+        write_json(json_path, result.to_json())
+    _print(result)
+
+
+def _print(result: "Comparison") -> None:
+    from duetal.cli.terminal import plain_console, printable
+
+    console = plain_console()
+    _print_scores(console, result)
+    baseline = printable(next(iter(result.scores)))
+    for versus in result.versus:
+        name = printable(versus.name)
+        headline = versus.averages[result.headline]
+        verdict = "the interval leaves out 0" if headline.is_sure else "the interval holds 0"
+        console.print(f"{name} against {baseline}, mAP {result.headline} in points:")
+        console.print(
+            f"  {_points(headline)}: {verdict}; better in {100 * versus.better:.0f} % of resamples"
+        )
+        table = _table("class", "AP difference")
+        for label, difference in list(versus.per_class.items())[:SHOWN]:
+            table.add_row(printable(label), _points(difference))
+        console.print(table)
+        table = _table("video", "share of the difference")
+        for video in versus.videos[:SHOWN]:
+            table.add_row(printable(video.video), f"{100 * video.influence:+.2f}")
+        console.print(table)
+    left_out = max(0, len(result.versus[0].per_class) - SHOWN)
+    left_out_videos = max(0, result.videos - SHOWN)
+    if left_out or left_out_videos:
+        console.print(
+            f"not shown: {left_out:,} classes, {left_out_videos:,} videos (--json has all)"
+        )
+    subset = f", subset {result.subset}" if result.subset else ""
+    console.print(
+        f"{result.protocol}{subset}: {result.videos:,} videos, {result.segments:,} segments; "
+        f"{result.draws:,} resamples of the videos, seed {result.seed}, 95 % intervals"
+    )
+    console.print(
+        "a video's share is what the difference loses without it; "
+        "many classes are looked at: 1 in 20 intervals leaves out 0 by chance"
+    )
+    for note in result.notes:
+        console.print(f"note: {printable(note)}")
+
+
+def _print_scores(console: "Console", result: "Comparison") -> None:
+    from duetal.cli.terminal import printable
+
+    averages = list(next(iter(result.scores.values())))
+    table = _table("mAP (%) averaged over tIoU", *averages)
+    differences = {versus.name: versus.averages for versus in result.versus}
+    for name, scores in result.scores.items():
+        cells = [f"{100 * scores[key]:.2f}" for key in averages]
+        table.add_row(printable(name), *cells)
+        if name in differences:
+            table.add_row("  difference", *(_points(differences[name][key]) for key in averages))
+    console.print(table)
+
+
+def _table(first: str, *others: str) -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1), pad_edge=False, collapse_padding=True)
+    table.add_column(first, overflow="fold")
+    for title in others:
+        table.add_column(title, justify="right", no_wrap=True)
+    return table
+
+
+def _points(difference: "Difference") -> str:
+    low, high = 100 * difference.low, 100 * difference.high
+    return f"{100 * difference.value:+.2f} [{low:+.2f}, {high:+.2f}]"

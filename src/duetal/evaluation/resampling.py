@@ -1,0 +1,95 @@
+"""mAP of reweighted videos: every resample of a bootstrap from one matching of the predictions.
+
+A prediction's match depends on the predictions of its own video alone, so drawing videos anew
+changes no match, only how often each counts. A resample is a weight per video; mAP under weights
+is the mAP of the dataset in which every video stands as many times as its weight says.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duetal.core.compiled import compiled
+from duetal.evaluation.ap import rank
+from duetal.evaluation.considered import Considered
+
+
+class Resampler:
+    """AP of one set of predictions, as a function of the videos' weights.
+
+    Args:
+        considered: what the protocol compares.
+    """
+
+    def __init__(self, considered: Considered):
+        truth = considered.truth
+        ranking = rank(truth, considered.detections, considered.protocol.tiou)
+        # A prediction in a video that the ground truth lacks is false in every resample: it
+        # belongs to the video behind the last one, whose weight is always 1.
+        self._video = np.where(ranking.video < 0, len(truth.videos), ranking.video)
+        self._bounds = ranking.bounds
+        self._matched = np.ascontiguousarray((ranking.matched >= 0).T)
+        self._positives = np.zeros((len(truth.classes), len(truth.videos) + 1), dtype=np.int64)
+        np.add.at(self._positives, (truth.label, truth.video), 1)
+
+    def average_precision(self, weights: NDArray[np.int64]) -> NDArray[np.float64]:
+        """AP of each class at each threshold of the protocol.
+
+        Args:
+            weights: (V,) how often each video of the ground truth counts.
+
+        Returns:
+            (C, K) AP in [0, 1]; NaN for a class without a segment in the videos that count.
+        """
+        counts = np.append(weights, 1).astype(np.int64)
+        positives = self._positives @ counts
+        ap = _weighted(self._video, self._bounds, self._matched, positives, counts)
+        return np.asarray(ap, dtype=np.float64)
+
+
+@compiled("float64[:, ::1](int64[::1], int64[::1], boolean[:, ::1], int64[::1], int64[::1])")
+def _weighted(
+    video: NDArray[np.int64],
+    bounds: NDArray[np.int64],
+    matched: NDArray[np.bool_],
+    positives: NDArray[np.int64],
+    weights: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Interpolated AP of weighted predictions.
+
+    A true positive of weight w is w true positives in a row. The precision behind the last of
+    them is the highest of theirs, so that one alone decides the interpolation.
+
+    Args:
+        video: (N,) of the predictions, class by class, the surest first.
+        bounds: (C + 1,) where each class begins and ends.
+        matched: (K, N) whether each is a true positive.
+        positives: (C,) weighted segments to find.
+        weights: (V,) of the videos.
+
+    Returns:
+        (C, K)
+    """
+    classes, thresholds = len(bounds) - 1, len(matched)
+    ap = np.full((classes, thresholds), np.nan)
+    counted = np.empty(len(video), dtype=np.int64)
+    for c in range(classes):
+        if positives[c] == 0:
+            continue
+        total = 0
+        for row in range(bounds[c], bounds[c + 1]):
+            total += weights[video[row]]
+            counted[row] = total
+        for k in range(thresholds):
+            true = 0
+            for row in range(bounds[c], bounds[c + 1]):
+                if matched[k, row]:
+                    true += weights[video[row]]
+            area, envelope = 0.0, 0.0
+            for row in range(bounds[c + 1] - 1, bounds[c] - 1, -1):
+                weight = weights[video[row]]
+                if matched[k, row] and weight > 0:
+                    envelope = max(envelope, true / counted[row])
+                    area += weight * envelope
+                    true -= weight
+            ap[c, k] = area / positives[c]
+    return ap
