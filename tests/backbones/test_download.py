@@ -5,6 +5,7 @@ import http.server
 import multiprocessing
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,8 @@ class Server:
     #: Answers of the first requests instead of the file.
     statuses: list[int] = field(default_factory=list)
     redirects: bool = False
+    #: Seconds that the second half of the file waits.
+    pause: float = 0.0
     address: str = ""
     asked: list[str | None] = field(default_factory=list)
 
@@ -85,7 +88,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.flush()
             self.connection.shutdown(socket.SHUT_RDWR)
         else:
-            self.wfile.write(body)
+            self.wfile.write(body[: len(body) // 2])
+            time.sleep(how.pause)
+            self.wfile.write(body[len(body) // 2 :])
 
     def log_message(self, *words):
         pass
@@ -155,6 +160,12 @@ def test_a_transfer_that_dies_is_taken_up_where_it_broke_off(server, target):
     assert server.asked == [None, "bytes=300000-", "bytes=800000-"]
 
 
+def test_a_connection_may_die_any_number_of_times_if_something_arrives(server, target):
+    server.cuts = [100_000] * 9
+    download(server.remote(), target, patience=QUICK)
+    assert target.read_bytes() == CONTENT
+
+
 def test_a_later_call_takes_up_what_a_killed_program_left(server, target):
     begin(server, target, 700_000)
     told = []
@@ -177,6 +188,8 @@ def test_a_file_that_changed_meanwhile_is_fetched_from_its_beginning(server, tar
     server.content, server.etag = CONTENT, '"v2"'
     download(server.remote(), target)
     assert target.read_bytes() == CONTENT
+    # Noticed by the server, not only by the hash at the end.
+    assert server.asked == ["bytes=200000-"]
 
 
 def test_a_spoiled_part_is_noticed_by_the_hash_and_fetched_again(server, target):
@@ -189,12 +202,13 @@ def test_a_spoiled_part_is_noticed_by_the_hash_and_fetched_again(server, target)
     assert server.asked == ["bytes=200000-", None]
 
 
-@pytest.mark.parametrize("extra", [b"", b"too long"])
-def test_a_part_as_long_as_the_file_or_longer(server, target, extra):
+@pytest.mark.parametrize(("extra", "asked"), [(b"", 1), (b"too long", 2)])
+def test_a_part_as_long_as_the_file_or_longer(server, target, extra, asked):
     begin(server, target, len(CONTENT) - 1)
     partial(target).write_bytes(CONTENT + extra)
     download(server.remote(), target, patience=QUICK)
     assert target.read_bytes() == CONTENT
+    assert len(server.asked) == asked
 
 
 def test_a_wrong_content_is_refused_and_the_next_try_starts_clean(server, target):
@@ -282,6 +296,7 @@ def test_a_folder_that_cannot_be_written(server, tmp_path):
 
 
 def test_processes_that_want_the_same_file_share_one_download(server, target):
+    server.pause = 0.6  # long enough for all of them to want it at once
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=download, args=(server.remote(), target)) for _ in range(3)]
     for process in processes:
