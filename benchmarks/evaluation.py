@@ -16,15 +16,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from duetal.core.annotations import Annotations, Segment, VideoAnnotation
+from _detections import REAL_DATA, made_up_annotations, made_up_detections, real
+from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.evaluation import evaluate
-from duetal.formats import read_annotations
-from duetal.formats.activitynet import read_detections
 
 PROTOCOL = "seconds"
 TIOU = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
-REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 def main() -> None:
@@ -37,10 +35,8 @@ def main() -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
     print(f"{'case':44}{'predictions':>12}{'segments':>10}{'ms':>9}{'us each':>9}{'loop ms':>10}")
-    folder = options.data / "thumos14"
-    if folder.is_dir():
-        detections = read_detections(folder / "detections_train.json")
-        annotations = read_annotations(folder / "gt.json")
+    if options.data.is_dir():
+        detections, annotations = real(options.data)
         report("real: THUMOS14, first call", detections, annotations, 1)
         report("real: THUMOS14", detections, annotations, options.repeats, loop=True)
     annotations = made_up_annotations(videos=210, segments=3311, classes=20)
@@ -87,46 +83,6 @@ def least_seconds(function: Callable[[], object], repeats: int) -> float:
         function()
         seconds.append(time.perf_counter() - began)
     return min(seconds)
-
-
-def made_up_annotations(
-    *, videos: int, segments: int, classes: int, spread: float = 1.0
-) -> Annotations:
-    """Segments of a few seconds in videos of a few minutes, a video mostly of one class.
-
-    Args:
-        videos: how many.
-        segments: in all of them together.
-        classes: how many.
-        spread: 1 to spread the segments over the video, 0 to heap them up at one moment.
-    """
-    random = np.random.default_rng(0)
-    listed: list[list[Segment]] = [[] for _ in range(videos)]
-    length = 15.0 * segments / videos
-    for index in range(segments):
-        video = int(random.integers(videos))
-        start = 10.0 + spread * random.uniform(0, length) - random.exponential(1.0)
-        end = start + 3.0 + random.exponential(1.0)
-        listed[video].append(Segment(start, end, f"class {(video + index % 2) % classes}"))
-    found = {
-        f"video {n}": VideoAnnotation(f"video {n}", "test", segments=tuple(rows))
-        for n, rows in enumerate(listed)
-    }
-    return Annotations(found, tuple(f"class {n}" for n in range(classes)))
-
-
-def made_up_detections(annotations: Annotations, count: int) -> Detections:
-    """Detections around the segments, as a detector would: many, shifted, some far off."""
-    random = np.random.default_rng(1)
-    truth = [(v.name, s) for v in annotations for s in v.segments or ()]
-    chosen = random.integers(len(truth), size=count)
-    shift = random.normal(0, 2, size=(count, 2))
-    score = random.random(count)
-    rows = (
-        (truth[c][0], truth[c][1].label, truth[c][1].start + a, truth[c][1].end + b, s)
-        for c, (a, b), s in zip(chosen.tolist(), shift.tolist(), score.tolist(), strict=True)
-    )
-    return Detections.from_rows(rows)
 
 
 def public_loop(detections: Detections, annotations: Annotations) -> NDArray[np.float64]:
