@@ -110,6 +110,30 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_dataset: Path) -> Pa
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny_backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Backbones of random weights, named as by `ExtractionSettings`; CLIP is tiny."""
+    from duetal.backbones.i3d_weights import random_weights
+    from duetal.model.text import make_tiny_clip
+
+    folder = tmp_path_factory.mktemp("backbones")
+    random_weights(folder / "rgb.pt", "rgb")
+    random_weights(folder / "flow.pt", "flow")
+    make_tiny_clip(folder / "clip")
+    return {
+        "i3d_rgb": str(folder / "rgb.pt"),
+        "i3d_flow": str(folder / "flow.pt"),
+        "clip": str(folder / "clip"),
+    }
+
+
+@pytest.fixture(scope="session")
+def tiny_extraction(tiny_backbones: dict[str, str]) -> tuple[str, ...]:
+    """Options that make `duetal extract` take a fraction of a second a snippet."""
+    words = [f"--{name.replace('_', '-')}={path}" for name, path in tiny_backbones.items()]
+    return (*words, "--short-side=32", "--crop=32", "--device=cpu", "--threads=1")
+
+
 @pytest.fixture
 def duetal(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Run a command line in this process; give exit code, standard output and error."""

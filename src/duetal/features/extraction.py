@@ -20,6 +20,7 @@ from duetal.backbones.i3d_weights import load_i3d
 from duetal.backbones.identity import WeightsIdentity
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
+from duetal.features.frames import Decoding
 from duetal.features.items import Broken, End, Job, Progress, Snippet
 from duetal.features.networks import (
     Network,
@@ -31,7 +32,7 @@ from duetal.features.networks import (
     usual_batch,
 )
 from duetal.features.records import Failure, VideoRecord, versions
-from duetal.features.snippets import cut_snippets, decode
+from duetal.features.snippets import Cutting
 from duetal.features.sources import Video, readable
 from duetal.features.stages import Stages
 from duetal.features.store import Store
@@ -174,7 +175,7 @@ class Extractor:
             described["crop"] = settings.crop
         if "flow" in settings.modalities:
             parameters = asdict(settings.flow_settings)
-            described["flow_engine"] = {"engine": settings.flow.value, **parameters}
+            described["flow_engine"] = {"engine": str(settings.flow), **parameters}
         for modality, identity in self._identities.items():
             described[modality] = asdict(_absolute(identity))
         return described
@@ -231,11 +232,10 @@ class Extractor:
         preprocess = None if self._images is None else self._images.preprocess
         # A GPU works best on many pairs of frames at once.
         together = 64 if self.device.type == "cuda" else 16
-        decoded = decode(videos, settings.grid, settings.short_side, preprocess, together)
-        cut = cut_snippets(
-            stages.ahead(decoded, 4), settings.grid, settings.crop, self._flow, settings.modalities
-        )
-        items: Iterator[Passing] = stages.ahead(cut, 2 * self._batch)
+        decode = Decoding(settings.grid, settings.short_side, preprocess, self._threads, together)
+        cut = Cutting(settings.grid, settings.crop, self._flow, settings.modalities)
+        frames = stages.ahead(decode(videos), 4)
+        items: Iterator[Passing] = stages.ahead(cut(frames), 2 * self._batch)
         for network in self._networks:
             items = stages.ahead(encode(items, network), 2 * self._batch)
         return items

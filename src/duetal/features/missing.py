@@ -70,31 +70,31 @@ def plan(found: Found, store: Store, *, retry_failed: bool = False) -> Plan:
     failures: list[Failure] = []
     failed_before: list[Failure] = []
     for video in found.videos:
+        record = store.record(video.name)
+        kept = record is not None and store.agrees(record)
         try:
             size = source_size(video.source)
-            if _has(store, video, size):
-                complete.append(video)
-                continue
+            if kept and record is not None:
+                _check_same(video, size, record)
         except DuetalError as error:
             failures.append(_failure(video, error))
             continue
-        failure = store.failure(video.name)
-        if failure is None or retry_failed or failure.source != readable(video.source):
+        failure = None if kept else store.failure(video.name)
+        if kept:
+            complete.append(video)
+        elif failure is None or retry_failed or failure.source != readable(video.source):
             todo[video] = size or 0
         else:
             failed_before.append(failure)
     return Plan(todo, tuple(complete), found.failures, tuple(failures), tuple(failed_before))
 
 
-def _has(store: Store, video: Video, size: int | None) -> bool:
-    """Whether a video is in the store.
+def _check_same(video: Video, size: int | None, record: VideoRecord) -> None:
+    """Check that features that are there were made of this very file.
 
     Raises:
-        DuetalError: its file can't be read, or another video of that name is in the store.
+        DuetalError: they were not, or the file can't be read.
     """
-    record = store.record(video.name)
-    if record is None or not store.agrees(record):
-        return False
     same = size in (None, record.size)
     if same and record.source != readable(video.source):
         with fetched(video.source) as file:
@@ -105,7 +105,6 @@ def _has(store: Store, video: Video, size: int | None) -> bool:
             f"made from {record.source} with {record.size:,} bytes",
             file=readable(video.source),
         )
-    return True
 
 
 def extract_missing(
