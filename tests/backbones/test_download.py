@@ -238,6 +238,14 @@ def test_a_server_that_tells_no_length(server, target):
     assert told[-1] == (len(CONTENT), None)
 
 
+def test_an_early_end_shows_by_the_known_size_where_the_server_tells_no_length(server, target):
+    server.tells_length = False
+    server.cuts = [400_000]
+    download(server.remote(size=len(CONTENT)), target, patience=QUICK)
+    assert target.read_bytes() == CONTENT
+    assert server.asked == [None, "bytes=400000-"]
+
+
 def test_a_redirection_is_followed(server, target):
     server.redirects = True
     begin(server, target, 500_000)

@@ -226,6 +226,7 @@ class _Transfer:
                 f"the server's file has {total} bytes, not {self.remote.size}",
                 file=self.remote.address,
             )
+        total = self.remote.size if total is None else total
         done = start
         with self.partial.open("r+b" if start else "wb") as file:
             file.seek(start)
