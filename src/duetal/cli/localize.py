@@ -1,18 +1,22 @@
-"""`duetal localize`: the actions in the videos of a dataset, found by a trained run."""
+"""`duetal localize`: the actions in videos, or in a dataset's, found by a trained run."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from duetal.runs.folder import Run
 
 
 @click.command("localize")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUTS...")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
     required=True,
-    help="Where to write ActivityNet results JSON, in seconds.",
+    help="Of videos: a folder for detections, subtitles and the page. Of a dataset: a JSON file.",
 )
 @click.option(
     "--branch",
@@ -24,59 +28,79 @@ import click
     "--literal", is_flag=True, help="The paper to the letter: one threshold, maximum scoring."
 )
 @click.option(
-    "--subset",
-    type=click.Choice(["train", "test", "all"]),
-    default="test",
-    show_default=True,
-    help="Which videos; of a dataset without annotations, test is all of them.",
-)
-@click.option(
     "--accelerator",
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
     default="auto",
     show_default=True,
     help="Where to compute.",
 )
+@click.option(
+    "--subset",
+    type=click.Choice(["train", "test", "all"]),
+    help="Of a dataset: which videos; without annotations, test is all of them.  [default: test]",
+)
+@click.option(
+    "--features",
+    metavar="STORE",
+    help="Of videos: where their features are kept; used again if there.  [default: OUT/features]",
+)
+@click.option(
+    "--i3d-rgb", metavar="WEIGHTS", help="Of videos: where I3D's RGB weights lie, if they moved."
+)
+@click.option(
+    "--i3d-flow", metavar="WEIGHTS", help="Of videos: where I3D's flow weights lie, if they moved."
+)
+@click.option("--clip", metavar="MODEL", help="Of videos: where CLIP lies, if it moved.")
+@click.option(
+    "--min-score",
+    type=click.FloatRange(min=0),
+    help="Of videos: what scores below is no subtitle, and hidden on the page until asked for.  "
+    "[default: half the score of the least sure video's surest detection]",
+)
+@click.option(
+    "--no-copies",
+    is_flag=True,
+    help="Of videos: make no copies of those that browsers do not play.",
+)
 def command(
     run: Path,
-    dataset: Path,
+    inputs: tuple[str, ...],
     out: Path,
     branch: str | None,
     stage: str | None,
     literal: bool,
-    subset: str,
     accelerator: str,
-) -> None:
-    """Find the actions in the videos of DATASET with the trained run in the folder RUN.
+    **options: Any,
+) -> int:
+    """Find the actions in INPUTS with the trained run in the folder RUN.
 
-    DATASET is a folder or a YAML file; features are enough, annotations are not needed. Videos are
-    read in windows, so that their length does not matter.
+    INPUTS are videos: files, folders, lists (.txt, one a line), patterns and URLs. Their features
+    are extracted as those were that the run was trained on, and --out becomes a folder with the
+    detections as JSON, CSV and WebVTT, and with index.html, where the videos play over their
+    timelines. A video that can't be looked into is listed, and the exit code is 1.
+
+    Or INPUTS is one dataset, a folder or a YAML file of features; annotations are not needed.
     """
-    from duetal.cli.terminal import VideoProgress, printable
+    from duetal.cli.localize_dataset import localize_dataset
+    from duetal.cli.localize_videos import localize_raw
     from duetal.core.errors import UsageError
-    from duetal.datasets import open_dataset
     from duetal.runs.folder import open_run
-    from duetal.runs.localize import choose_videos, localize, unknown_classes, write_localized
-    from duetal.runs.processes import device_of
+    from duetal.runs.inputs import is_dataset
 
     if branch is not None and stage is not None:
         raise UsageError("--branch and --stage: a stage is of one branch, give one of the two")
-    opened = open_run(run)
+    wrong = _VIDEO_OPTIONS if is_dataset(inputs) else ("subset",)
+    for name in wrong:
+        if options.pop(name):
+            kind = "videos" if is_dataset(inputs) else "a dataset"
+            raise UsageError(f"--{name.replace('_', '-')}: is for {kind}, and INPUTS is not that")
+    opened: Run = open_run(run)
     stages = opened.model.stages_named(stage or branch or "cbp")
-    videos = open_dataset(dataset)
-    names = choose_videos(videos, subset)
-    for label in unknown_classes(opened, videos):
-        click.echo(f"note: the run knows nothing of the class {printable(label)!r}")
-    with VideoProgress() as progress:
-        detections = localize(
-            opened,
-            videos,
-            names,
-            stages=stages,
-            literal=literal,
-            device=device_of(accelerator),
-            progress=progress,
-        )
-    write_localized(out, detections, opened, stages, literal=literal)
-    click.echo(f"{len(names):,} videos, {len(detections):,} detections: {out}")
-    click.echo(f"checkpoint: {opened.model.rule(stages)}")
+    how: dict[str, Any] = {"stages": stages, "literal": literal, "accelerator": accelerator}
+    if is_dataset(inputs):
+        return localize_dataset(opened, Path(inputs[0]), out, **how, **options)
+    return localize_raw(opened, inputs, out, **how, **options)
+
+
+#: Options that mean nothing for a dataset.
+_VIDEO_OPTIONS = ("features", "i3d_rgb", "i3d_flow", "clip", "min_score", "no_copies")

@@ -19,7 +19,7 @@ COMMANDS = {
     "doctor": "Print an environment report to paste into an issue.",
     "evaluate": "Temporal mAP of detections under a named protocol.",
     "extract": "Extract I3D and CLIP features of videos into a store.",
-    "localize": "Find the actions in the videos of a dataset with a trained run.",
+    "localize": "Find the actions in videos, or in a dataset, with a trained run.",
     "recipes": "List the shipped recipes, or copy one out.",
     "report": "Make one self-contained HTML page of a run.",
     "simulate": "Make simulated two-modality features over an annotation file.",

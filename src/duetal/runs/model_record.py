@@ -1,7 +1,7 @@
 """`model.json`: what a trained run holds, and which of its checkpoints are to be used."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -72,6 +72,9 @@ class ModelRecord(_Strict):
     #: The rule that chose the final checkpoints, one sentence.
     selection: str
     heldout: Heldout | None = None
+    #: How the features were made that it was trained on, as their store says; None where no store
+    #: does.
+    features: dict[str, Any] | None = None
 
     @model_validator(mode="after")
     def _check_final(self) -> Self:

@@ -1,7 +1,7 @@
 """Scores of whole videos: what a branch, or both together, says of one video."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +28,12 @@ class VideoScores:
     Args:
         snippets: (T, K) probability of each class at each snippet.
         video: (K,) probability that the video contains each class.
+        branches: `snippets` of each branch that had a say, by its name.
     """
 
     snippets: NDArray[np.floating]
     video: NDArray[np.floating]
+    branches: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
 
 
 #: Scores a video by its name.
@@ -86,7 +88,8 @@ def stage_scorer(run: Run, stages: list[str], dataset: Dataset, device: torch.de
         stream = _fitting_stream(run, branch_of(stage), dataset)
         branch = restore(run, stage).to(device)
         scorer = branch_scorer(branch, stream, run.config, device)
-        scorers.append(_refuse_non_finite(scorer, run.folder.checkpoint(stage)))
+        finite = _refuse_non_finite(scorer, run.folder.checkpoint(stage))
+        scorers.append(_by_branch(finite, branch_of(stage)))
     if len(scorers) == 1:
         return scorers[0]
     cbp, vlp = scorers
@@ -100,7 +103,18 @@ def stage_scorer(run: Run, stages: list[str], dataset: Dataset, device: torch.de
         return VideoScores(
             combine_branches(first.snippets, second.snippets, settings, name=name),
             combine_branches(first.video, second.video, settings, name=name),
+            {**first.branches, **second.branches},
         )
+
+    return score
+
+
+def _by_branch(scorer: Scorer, branch: str) -> Scorer:
+    """The same scores, which also say whose they are."""
+
+    def score(name: str) -> VideoScores:
+        scores = scorer(name)
+        return replace(scores, branches={branch: scores.snippets})
 
     return score
 

@@ -24,6 +24,7 @@ from duetal.runs.selection import (
     video_mean_ap,
 )
 from duetal.runs.stages import branch_of
+from duetal.runs.video_features import recorded_settings
 from duetal.training.alternation import Alternation
 from duetal.training.branches import fitting_text_encoder, vlp_branch
 
@@ -103,6 +104,7 @@ def _choose(
         stages=stages,
         final=last_stages(stages),
         selection=LAST_RULE,
+        features=recorded_settings(videos.cbp, videos.vlp),
     )
     if held_out is None:
         return model

@@ -1,0 +1,64 @@
+"""What the words of `duetal localize` mean: one dataset, or videos."""
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+
+from duetal.core.errors import DuetalError, UsageError
+from duetal.datasets.layouts import find_pieces
+from duetal.features.places import is_url
+from duetal.features.sources import LIST_SUFFIX, VIDEO_SUFFIXES, find_videos
+
+_YAML_SUFFIXES = (".yaml", ".yml")
+
+
+def is_dataset(words: Sequence[str]) -> bool:
+    """Whether the words name one dataset; otherwise they name videos.
+
+    A word that is neither is taken for a dataset, whose opening says what is missing.
+
+    Raises:
+        UsageError: a dataset among other words, or a folder that is both.
+    """
+    datasets = [word for word in words if _could_be_dataset(word)]
+    if not datasets:
+        return False
+    if len(words) > 1:
+        cause = "is a dataset, or nothing; give one dataset, or videos alone"
+        raise UsageError(cause, file=datasets[0])
+    return True
+
+
+def _could_be_dataset(word: str) -> bool:
+    path = Path(word)
+    if is_url(word) or path.suffix.lower() in (*VIDEO_SUFFIXES, LIST_SUFFIX):
+        return False
+    if path.suffix.lower() in _YAML_SUFFIXES:
+        return True
+    if not path.is_dir():
+        # A file of any name may be a video; a pattern may find some.
+        return not path.exists() and not glob.has_magic(word)
+    has_features, has_videos = _has_features(path), _has_videos(path)
+    if has_features and has_videos:
+        cause = "holds features and videos; name its dataset.yaml, or its videos by a pattern"
+        raise UsageError(cause, file=path)
+    return has_features or not has_videos
+
+
+def _has_features(folder: Path) -> bool:
+    if any((folder / f"dataset{suffix}").is_file() for suffix in _YAML_SUFFIXES):
+        return True
+    try:
+        find_pieces(folder)
+    except DuetalError:
+        # What is wrong with a dataset that has features is for its opening to say.
+        return (folder / "features").is_dir()
+    return True
+
+
+def _has_videos(folder: Path) -> bool:
+    try:
+        found = find_videos([str(folder)])
+    except DuetalError:
+        return False
+    return bool(found.videos or found.failures)
