@@ -65,9 +65,24 @@ def test_a_kill_half_way_keeps_the_old_content(tmp_path):
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_json_has_no_word_for_nan(tmp_path, value):
     path = tmp_path / "a.json"
-    with pytest.raises(ValueError, match="JSON"):
+    with pytest.raises(DuetalError, match=r"a\.json: cannot write: JSON has no word"):
         write_json(path, [value])
     assert not path.exists()
+
+
+def test_half_a_surrogate_pair_is_escaped_in_json_and_refused_in_text(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"\ud800": "é"})
+    assert read_json(path) == {"\ud800": "é"}
+    with pytest.raises(DuetalError, match="half a character"):
+        write_text(path, "\ud800")
+
+
+def test_a_number_of_too_many_digits_is_not_json(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text("9" * 5000)
+    with pytest.raises(DuetalError, match=r"a\.json: not JSON"):
+        read_json(path)
 
 
 def test_a_file_in_the_place_of_a_folder_is_named(tmp_path):

@@ -32,9 +32,9 @@ def test_reads_names_and_labels(tmp_path: Path, suffix: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("suffix", "text", "message"),
     [
-        ("tsv", "", "line 1: expected the header 'filename', a tab, 'event_labels'"),
-        ("tsv", "v1\tA\n", "line 1: expected the header"),
-        ("csv", "filename\tevent_labels\n", "line 1: expected the header 'filename', a comma"),
+        ("tsv", "", "line 1: expected a header with the columns 'filename'"),
+        ("tsv", "v1\tA\n", "'event_labels' with tabs between"),
+        ("csv", "filename\tevent_labels\n", "'event_labels' with commas between"),
         ("tsv", "filename\tevent_labels\nv1\n", "line 2: expected 2 columns"),
         ("tsv", "filename\tevent_labels\nv1\tA\tB\n", "line 2: expected 2 columns"),
         ("csv", "filename,event_labels\nv1,A,B\n", "line 2: expected 2 columns"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from duetal.core.errors import DuetalError, Report, raise_error
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @contextmanager
@@ -59,15 +62,54 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def read_text(path: Path) -> str:
+    """Read a UTF-8 text file, with or without a byte order mark, its line ends as they are.
+
+    Raises:
+        DuetalError: missing, unreadable or not UTF-8.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise DuetalError("no such file", file=path) from error
+    except OSError as error:
+        raise DuetalError(f"cannot read: {error.strerror}", file=path) from error
+    except UnicodeDecodeError as error:
+        raise DuetalError("not UTF-8 text", file=path, place=f"byte {error.start}") from error
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file atomically."""
+    """Write a UTF-8 text file atomically, its line ends as they are.
+
+    Raises:
+        DuetalError: it can't be written, or the text holds half a surrogate pair, as a name that
+            was read from JSON can.
+    """
+    try:
+        data = text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        cause = f"cannot write: {text[error.start]!r} is half a character"
+        raise DuetalError(cause, file=path) from error
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(data)
 
 
 def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:
-    """Write JSON atomically. NaN and infinity are refused: JSON has no word for them."""
-    write_text(path, json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write JSON atomically.
+
+    Raises:
+        DuetalError: it can't be written, or a number is NaN or infinite: JSON has no word for them.
+    """
+    try:
+        text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
+    except ValueError as error:
+        raise DuetalError(
+            "cannot write: JSON has no word for NaN or infinity", file=path
+        ) from error
+    if _SURROGATE.search(text):
+        # Half a surrogate pair has no bytes in UTF-8, but an escape in JSON.
+        text = json.dumps(value, indent=indent) + "\n"
+    write_text(path, text)
 
 
 def read_json(path: Path, *, unique_keys: bool = False, report: Report = raise_error) -> Any:
@@ -91,16 +133,12 @@ def read_json(path: Path, *, unique_keys: bool = False, report: Report = raise_e
         return value
 
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        return json.loads(text, object_pairs_hook=unique if unique_keys else None)
-    except FileNotFoundError as error:
-        raise DuetalError("no such file", file=path) from error
-    except OSError as error:
-        raise DuetalError(f"cannot read: {error.strerror}", file=path) from error
-    except UnicodeDecodeError as error:
-        raise DuetalError("not UTF-8 text", file=path, place=f"byte {error.start}") from error
+        return json.loads(read_text(path), object_pairs_hook=unique if unique_keys else None)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno} column {error.colno}"
         raise DuetalError(f"not JSON: {error.msg}", file=path, place=place) from error
     except RecursionError as error:
         raise DuetalError("nested too deeply", file=path) from error
+    except ValueError as error:
+        # Python reads no integer of more than 4,300 digits.
+        raise DuetalError(f"not JSON: {error}", file=path) from error

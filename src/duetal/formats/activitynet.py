@@ -2,16 +2,42 @@
 
 ActivityNet 1.2 and 1.3 come in it, and most other datasets of the field were converted to it.
 Segments are `[start, end]` in seconds; some files hold them as strings.
+
+    {"version": "VERSION 1.3", "taxonomy": [], "database": {
+      "v1": {"duration": 14.07, "subset": "training", "url": "…",
+             "annotations": [{"label": "Diving", "segment": [0.01, 12.6]}]}}}
+    {"version": "VERSION 1.3", "external_data": {}, "results": {
+      "v1": [{"label": "Diving", "score": 0.87, "segment": [0.5, 12.0]}]}}
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import replace
 from pathlib import Path
+from sys import intern
 from typing import Any, NamedTuple
 
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error
-from duetal.core.files import read_json, write_json
+from duetal.core.files import write_json
+from duetal.formats.json_stream import members
+from duetal.formats.json_values import (
+    FAULTS,
+    a_list,
+    a_number,
+    a_string,
+    an_object,
+    faults_at,
+    located,
+)
+from duetal.formats.marked import Marked, MarkedVideo, as_detections, counted
+from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
+
+#: What is read of a video, an annotation and a detection; the rest is counted as left out.
+_VIDEO_KEYS = frozenset({"subset", "duration", "annotations"})
+_ANNOTATION_KEYS = frozenset({"label", "segment"})
+_DETECTION_KEYS = frozenset({"label", "segment", "score"})
 
 
 class Results(NamedTuple):
@@ -21,7 +47,9 @@ class Results(NamedTuple):
     external_data: Mapping[str, Any]
 
 
-def read_annotations(path: Path, *, report: Report = raise_error) -> Annotations:
+def read_annotations(
+    path: Path, *, options: FormatOptions = DEFAULT_OPTIONS, report: Report = raise_error
+) -> Annotations:
     """Read an annotation file.
 
     Subset names stay as the file spells them, segments in the file's order and with the file's
@@ -30,74 +58,65 @@ def read_annotations(path: Path, *, report: Report = raise_error) -> Annotations
 
     Args:
         path: the file.
+        options: not used.
         report: takes the error of each video that is malformed or listed twice.
 
     Raises:
         DuetalError: not JSON or not of this form, or a video listed twice; names the video and
             the annotation at fault.
     """
-    document = read_json(path, unique_keys=True, report=report)
     videos: dict[str, VideoAnnotation] = {}
-    for name, entry in _member(document, "database", dict, path).items():
+    left_out: Counter[str] = Counter()
+    for name, entry in _entries(path, "database", left_out, report):
         try:
-            videos[name] = _read_video(name, entry, path)
+            videos[name] = _read_video(name, entry, path, left_out)
         except DuetalError as error:
             report(error)
     classes = sorted({label for video in videos.values() for label in video.labels})
-    return Annotations(videos, tuple(classes), path)
+    return Annotations(videos, tuple(classes), path, left_out=counted(left_out))
 
 
-def write_annotations(path: Path, annotations: Annotations) -> None:
+def write_annotations(
+    path: Path, annotations: Annotations, *, options: FormatOptions = DEFAULT_OPTIONS
+) -> None:
     """Write an annotation file, atomically; what only this package knows of is left out.
 
     A video whose segments are unknown (weak labels) has its labels written without `segment`.
 
     Raises:
-        DuetalError: the file can't be written.
+        DuetalError: a number that is not finite, or the file can't be written.
     """
     database = {video.name: _video_entry(video) for video in annotations}
     write_json(path, {"version": "duetal", "taxonomy": [], "database": database}, indent=None)
 
 
-def read_detections(path: Path) -> Detections:
-    """Read the detections of a results file; rows in the file's order.
-
-    Raises:
-        DuetalError: as `read_results`.
-    """
-    return read_results(path).detections
-
-
 def read_results(path: Path) -> Results:
+    """Read a results file as `read_detections` does, and give its `external_data` beside it."""
+    detections = read_detections(path)
+    return Results(detections, detections.external_data)
+
+
+def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> Detections:
     """Read a results file: its detections, in the file's order, and its `external_data`.
 
     Raises:
         DuetalError: not JSON or not of this form, or a segment or score that is not a finite
             number; names the video and the detection at fault.
     """
-    document = read_json(path, unique_keys=True)
-    results = _member(document, "results", dict, path)
-    rows = []
-    for video, entries in results.items():
-        if not isinstance(entries, list):
-            raise DuetalError("expected a list of detections", file=path, place=f"video {video!r}")
-        for index, entry in enumerate(entries):
-            try:
-                start, end = _segment(entry["segment"])
-                rows.append((video, _label(entry["label"]), start, end, _number(entry["score"])))
-            except (KeyError, TypeError, ValueError, OverflowError) as error:
-                place = f"video {video!r}, detection {index}"
-                raise DuetalError(_cause(error), file=path, place=place) from error
-    external = document.get("external_data")
-    detections = Detections.from_rows(rows, videos=results, source=path)
-    detections.require_finite()
-    return Results(detections, external if isinstance(external, dict) else {})
+    left_out: Counter[str] = Counter()
+    external: dict[str, Any] = {}
+    videos = [
+        MarkedVideo(name, _read_detections(name, entries, path, left_out))
+        for name, entries in _entries(path, "results", left_out, raise_error, external)
+    ]
+    return replace(as_detections(videos, path, left_out=left_out), external_data=external)
 
 
 def write_detections(
     path: Path,
     detections: Detections,
     *,
+    options: FormatOptions = DEFAULT_OPTIONS,
     version: str = "duetal",
     external_data: Mapping[str, Any] | None = None,
 ) -> None:
@@ -106,9 +125,10 @@ def write_detections(
     Args:
         path: the file.
         detections: in seconds.
+        options: not used.
         version: the file's `version`, by custom the dataset's name.
-        external_data: facts about how the detections came to be; `selection` is the rule that
-            chose the checkpoint, shown by `duetal evaluate`.
+        external_data: facts about how the detections came to be instead of those that they carry;
+            `selection` is the rule that chose the checkpoint, shown by `duetal evaluate`.
 
     Raises:
         DuetalError: a value that is not finite, or the file can't be written.
@@ -120,39 +140,77 @@ def write_detections(
     for video, label, start, end, score in rows:
         entry = {"label": detections.classes[label], "score": score, "segment": [start, end]}
         results[detections.videos[video]].append(entry)
-    document = {"version": version, "external_data": dict(external_data or {}), "results": results}
+    external = detections.external_data if external_data is None else external_data
+    document = {"version": version, "external_data": dict(external), "results": results}
     write_json(path, document, indent=None)
 
 
-def _read_video(name: str, entry: Any, path: Path) -> VideoAnnotation:
+def _entries(
+    path: Path,
+    key: str,
+    left_out: Counter[str],
+    report: Report,
+    external: MutableMapping[str, Any] | None = None,
+) -> Iterator[tuple[str, Any]]:
+    """The members of the file's object `key`; what stands beside it is kept or counted."""
+    found = False
+    for place, value in members(path, {key}, report=report):
+        if len(place) == 2:
+            yield str(place[1]), value
+        elif place == (key,):
+            found = isinstance(value, dict)
+        elif place == ("external_data",) and external is not None:
+            external.update(value if isinstance(value, dict) else {})
+        elif not place or isinstance(place[0], int):
+            break
+        elif place != ("version",) and value:
+            left_out[str(place[0])] += 1
+    if not found:
+        raise DuetalError(f"not of ActivityNet's form: no object {key!r}", file=path)
+
+
+def _read_video(name: str, entry: Any, path: Path, left_out: Counter[str]) -> VideoAnnotation:
     place = f"video {name!r}"
     if not isinstance(entry, dict):
         raise DuetalError("expected an object", file=path, place=place)
-    listed = entry.get("annotations", [])
-    if not isinstance(listed, list):
-        raise DuetalError("'annotations' is not a list", file=path, place=place)
     labels = set()
     segments = []
+    with faults_at(path, place):
+        listed = a_list(entry.get("annotations", []), "'annotations'")
+        subset = entry.get("subset")
+        subset = None if subset is None else a_string(subset, "'subset'")
+    with faults_at(path, f"{place}, 'duration'"):
+        duration = None if entry.get("duration") is None else a_number(entry["duration"])
     for index, annotation in enumerate(listed):
         try:
-            label = _label(annotation["label"])
+            label = intern(a_string(an_object(annotation)["label"], "'label'"))
             labels.add(label)
             if "segment" in annotation:
                 segments.append(Segment(*_segment(annotation["segment"]), label))
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            where = f"{place}, annotation {index}"
-            raise DuetalError(_cause(error), file=path, place=where) from error
+        except FAULTS as error:
+            raise located(error, path, f"{place}, annotation {index}") from error
+        left_out.update(annotation.keys() - _ANNOTATION_KEYS)
     if segments and len(segments) != len(listed):
         raise DuetalError("some annotations have a segment, others none", file=path, place=place)
-    subset = entry.get("subset")
-    if subset is not None and not isinstance(subset, str):
-        raise DuetalError("'subset' is not a string", file=path, place=place)
-    try:
-        duration = None if entry.get("duration") is None else _number(entry["duration"])
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DuetalError(f"'duration': {_cause(error)}", file=path, place=place) from error
+    left_out.update(entry.keys() - _VIDEO_KEYS)
     known = tuple(segments) if segments or not listed else None
     return VideoAnnotation(name, subset, duration, tuple(sorted(labels)), known)
+
+
+def _read_detections(video: str, entries: Any, path: Path, left_out: Counter[str]) -> list[Marked]:
+    if not isinstance(entries, list):
+        raise DuetalError("expected a list of detections", file=path, place=f"video {video!r}")
+    intervals = []
+    for index, entry in enumerate(entries):
+        try:
+            start, end = _segment(an_object(entry)["segment"])
+            label = intern(a_string(entry["label"], "'label'"))
+            intervals.append(Marked(start, end, label, a_number(entry["score"])))
+        except FAULTS as error:
+            raise located(error, path, f"video {video!r}, detection {index}") from error
+        if len(entry) > len(_DETECTION_KEYS):
+            left_out.update(entry.keys() - _DETECTION_KEYS)
+    return intervals
 
 
 def _video_entry(video: VideoAnnotation) -> dict[str, Any]:
@@ -163,32 +221,7 @@ def _video_entry(video: VideoAnnotation) -> dict[str, Any]:
     return {key: value for key, value in entry.items() if value is not None}
 
 
-def _member(document: Any, key: str, kind: type, path: Path) -> Any:
-    value = document.get(key) if isinstance(document, dict) else None
-    if not isinstance(value, kind):
-        raise DuetalError(f"not of ActivityNet's form: no object {key!r}", file=path)
-    return value
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise TypeError(f"{value!r} is not a number")
-    return float(value)
-
-
 def _segment(value: Any) -> tuple[float, float]:
     if not isinstance(value, list) or len(value) != 2:
         raise ValueError("'segment' is not a pair [start, end]")
-    return _number(value[0]), _number(value[1])
-
-
-def _label(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("'label' is not a string")
-    return value
-
-
-def _cause(error: Exception) -> str:
-    if isinstance(error, KeyError):
-        return f"no key {error}"
-    return str(error)
+    return a_number(value[0]), a_number(value[1])

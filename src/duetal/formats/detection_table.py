@@ -9,16 +9,22 @@ row, so that only JSON tells it from a video that was not looked at.
 
 import csv
 import io
+from collections.abc import Iterator
 from pathlib import Path
+from sys import intern
 
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError
-from duetal.core.files import replacing
+from duetal.core.files import read_text, replacing
+from duetal.formats.delimited import lines
+from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 HEADER = ["video", "label", "start", "end", "score"]
 
 
-def write_detections(path: Path, detections: Detections) -> None:
+def write_detections(
+    path: Path, detections: Detections, *, options: FormatOptions = DEFAULT_OPTIONS
+) -> None:
     """Write a table, atomically, in row order; numbers are read back as they were.
 
     Raises:
@@ -43,33 +49,27 @@ def write_detections(path: Path, detections: Detections) -> None:
         temporary.write_bytes(text.getvalue().encode("utf-8", "replace"))
 
 
-def read_detections(path: Path) -> Detections:
+def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> Detections:
     """Read a table; videos and classes are in the order in which they come.
 
     Raises:
         DuetalError: unreadable, not UTF-8, another header, a row of other than five columns, or a
             segment or score that is not a finite number; named by line.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise DuetalError("no such file", file=path) from error
-    except OSError as error:
-        raise DuetalError(f"cannot read: {error.strerror}", file=path) from error
-    except UnicodeDecodeError as error:
-        raise DuetalError("not UTF-8 text", file=path, place=f"byte {error.start}") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows = []
+    detections = Detections.from_rows(_rows(path), source=path)
+    detections.require_finite()
+    return detections
+
+
+def _rows(path: Path) -> Iterator[tuple[str, str, float, float, float]]:
+    reader = csv.reader(lines(read_text(path)), strict=True)
     try:
         _check_header(next(reader, []), path)
         for fields in reader:
             if fields:
-                rows.append(_row(fields, path, f"line {reader.line_num}"))
+                yield _row(fields, path, f"line {reader.line_num}")
     except csv.Error as error:
         raise DuetalError(str(error), file=path, place=f"line {reader.line_num}") from error
-    detections = Detections.from_rows(rows, source=path)
-    detections.require_finite()
-    return detections
 
 
 def _check_header(fields: list[str], path: Path) -> None:
@@ -87,4 +87,4 @@ def _row(fields: list[str], path: Path, place: str) -> tuple[str, str, float, fl
         start, end, score = map(float, numbers)
     except ValueError as error:
         raise DuetalError(str(error), file=path, place=place) from error
-    return video, label, start, end, score
+    return intern(video), intern(label), start, end, score

@@ -8,14 +8,42 @@ A folder of one file per class, `<Class>_val.txt` and `<Class>_test.txt`, each l
 
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from sys import intern
 
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
-from duetal.core.errors import DuetalError, Report, raise_error
+from duetal.core.errors import DuetalError, Report, UsageError, raise_error
+from duetal.core.files import read_text, write_text
+from duetal.formats.delimited import lines
+from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 AMBIGUOUS = "Ambiguous"
 _SUBSETS = {"val": "validation", "test": "test"}
 _FILE_NAME = re.compile(r"(?P<label>.+)_(?P<subset>val|test)\.txt")
+#: The numbers of the detection task's classes, which are those of their videos in UCF101.
+CLASS_NUMBERS = {
+    "BaseballPitch": 7,
+    "BasketballDunk": 9,
+    "Billiards": 12,
+    "CleanAndJerk": 21,
+    "CliffDiving": 22,
+    "CricketBowling": 23,
+    "CricketShot": 24,
+    "Diving": 26,
+    "FrisbeeCatch": 31,
+    "GolfSwing": 33,
+    "HammerThrow": 36,
+    "HighJump": 40,
+    "JavelinThrow": 45,
+    "LongJump": 51,
+    "PoleVault": 68,
+    "Shotput": 79,
+    "SoccerPenalty": 85,
+    "TennisSwing": 92,
+    "ThrowDiscus": 93,
+    "VolleyballSpiking": 97,
+}
 
 
 def is_thumos14(folder: Path) -> bool:
@@ -23,7 +51,9 @@ def is_thumos14(folder: Path) -> bool:
     return any(_FILE_NAME.fullmatch(path.name) for path in folder.glob("*.txt"))
 
 
-def read_annotations(folder: Path, *, report: Report = raise_error) -> Annotations:
+def read_annotations(
+    folder: Path, *, options: FormatOptions = DEFAULT_OPTIONS, report: Report = raise_error
+) -> Annotations:
     """Read a folder of THUMOS'14 text.
 
     Classes are in the order of `detclasslist.txt` or, without one, sorted. A video that only the
@@ -31,6 +61,7 @@ def read_annotations(folder: Path, *, report: Report = raise_error) -> Annotatio
 
     Args:
         folder: the folder.
+        options: not used.
         report: takes the error of each malformed line.
 
     Raises:
@@ -63,26 +94,81 @@ def read_annotations(folder: Path, *, report: Report = raise_error) -> Annotatio
     return Annotations(videos, classes, folder)
 
 
+def write_annotations(
+    folder: Path, annotations: Annotations, *, options: FormatOptions = DEFAULT_OPTIONS
+) -> None:
+    """Write a folder of THUMOS'14 text, each file atomically; for an empty or new folder.
+
+    The form knows of segments alone: videos without any, durations and video labels are left out.
+    The training subset becomes `val`, the half of THUMOS'14 that is trained on.
+
+    Raises:
+        DuetalError: a name or class that the form can't hold, or a file can't be written.
+        UsageError: a video without a subset, or of another than training, validation and test.
+    """
+    files: defaultdict[str, list[str]] = defaultdict(list)
+    for video in annotations:
+        marked = [(s.label, s) for s in video.segments or ()]
+        marked += [(AMBIGUOUS, s) for s in video.ambiguous]
+        if not marked:
+            continue
+        half = _half(video, folder)
+        require_word(video.name, folder)
+        for label, segment in marked:
+            line = f"{video.name}  {segment.start!r} {segment.end!r}\n"
+            files[f"{label}_{half}.txt"].append(line)
+    numbers = CLASS_NUMBERS
+    if not CLASS_NUMBERS.keys() >= set(annotations.classes):
+        numbers = {label: number for number, label in enumerate(annotations.classes, start=1)}
+    for label in annotations.classes:
+        if not re.fullmatch(r"[^\s/\\.][^\r\n/\\]*", label) or label == AMBIGUOUS:
+            cause = f"cannot write: the class {label!r} can't be part of a file's name"
+            raise DuetalError(cause, file=folder)
+        files["detclasslist.txt"].append(f"{numbers[label]} {label}\n")
+    for name, text in files.items():
+        write_text(folder / name, "".join(text))
+
+
+def require_word(name: str, path: Path) -> None:
+    """Check that a video's name is one word, which the lines of this form need.
+
+    Raises:
+        DuetalError: it is not.
+    """
+    if len(name.split()) != 1 or name.strip() != name:
+        cause = f"cannot write: the form has no room for the video name {name!r}"
+        raise DuetalError(cause, file=path)
+
+
+def _half(video: VideoAnnotation, folder: Path) -> str:
+    subset = (video.subset or "").strip().lower()
+    for prefix, half in (("test", "test"), ("val", "val"), ("train", "val")):
+        if subset.startswith(prefix):
+            return half
+    cause = f"video {video.name!r} is neither of validation nor of test: give its --subset"
+    raise UsageError(cause, file=folder)
+
+
 def read_segments(
     path: Path, label: str, report: Report = raise_error
-) -> list[tuple[str, Segment]]:
+) -> Iterator[tuple[str, Segment]]:
     """Read one file of `video start end` lines as segments of the given class.
 
     Raises:
         DuetalError: unreadable, or a line that is not a name and two numbers.
     """
-    rows = []
-    for number, line in enumerate(read_lines(path), start=1):
+    for number, line in enumerate(lines(read_text(path)), start=1):
         fields = line.split()
         if not fields:
             continue
         try:
             name, start, end = fields
-            rows.append((name, Segment(float(start), float(end), label)))
+            segment = Segment(float(start), float(end), label)
         except ValueError:
             cause = f"expected 'video start end', found {line.strip()!r}"
             report(DuetalError(cause, file=path, place=f"line {number}"))
-    return rows
+        else:
+            yield intern(name), segment
 
 
 def read_lines(path: Path) -> list[str]:
@@ -91,14 +177,24 @@ def read_lines(path: Path) -> list[str]:
     Raises:
         DuetalError: missing, unreadable, or not UTF-8.
     """
-    try:
-        return path.read_bytes().decode("utf-8-sig").splitlines()
-    except FileNotFoundError as error:
-        raise DuetalError("no such file", file=path) from error
-    except OSError as error:
-        raise DuetalError(f"cannot read: {error.strerror}", file=path) from error
-    except UnicodeDecodeError as error:
-        raise DuetalError("not UTF-8 text", file=path, place=f"byte {error.start}") from error
+    return [line.rstrip("\r\n") for line in lines(read_text(path))]
+
+
+def read_class_list(path: Path) -> dict[str, int]:
+    """Read a `detclasslist.txt`: the classes in its order, with their numbers.
+
+    Raises:
+        DuetalError: unreadable, or a line that is not a number and a class.
+    """
+    classes: dict[str, int] = {}
+    for number, line in enumerate(lines(read_text(path)), start=1):
+        fields = line.strip().split(maxsplit=1)
+        if fields and (len(fields) != 2 or not re.fullmatch("[0-9]{1,9}", fields[0])):
+            cause = f"expected 'number class', found {line.strip()!r}"
+            raise DuetalError(cause, file=path, place=f"line {number}")
+        if fields:
+            classes[fields[1]] = int(fields[0])
+    return classes
 
 
 def _read_classes(folder: Path, found: set[str]) -> tuple[str, ...]:
@@ -107,13 +203,7 @@ def _read_classes(folder: Path, found: set[str]) -> tuple[str, ...]:
     path = folder / "detclasslist.txt"
     if not path.exists():
         return tuple(sorted(found))
-    classes: dict[str, None] = {}
-    for number, line in enumerate(read_lines(path), start=1):
-        fields = line.split()
-        if fields and (len(fields) != 2 or not fields[0].isdecimal()):
-            cause = f"expected 'number class', found {line.strip()!r}"
-            raise DuetalError(cause, file=path, place=f"line {number}")
-        classes.update(dict.fromkeys(fields[1:]))
+    classes = read_class_list(path)
     if found - classes.keys():
         raise DuetalError(f"lacks the class {min(found - classes.keys())!r}", file=path)
     return tuple(classes)

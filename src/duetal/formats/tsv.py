@@ -8,74 +8,75 @@ Tab-separated, or comma-separated with the labels quoted. A file suffix (`.mp4`,
 part of a video's name.
 """
 
-import csv
-import re
+from collections import Counter
 from pathlib import Path
+from sys import intern
 
 from duetal.core.annotations import Annotations, VideoAnnotation
 from duetal.core.errors import DuetalError, Report, raise_error
-from duetal.formats.thumos14 import read_lines
+from duetal.formats.delimited import Row, delimiter_of, read_rows, write_rows
+from duetal.formats.marked import counted
+from duetal.formats.media import without_suffix
+from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
-HEADER = ["filename", "event_labels"]
-#: Suffixes of media and of feature files; another dot may well belong to the name.
-_SUFFIX = re.compile(
-    r"\.(mp4|mkv|avi|webm|mov|m4v|mpg|mpeg|flv|wmv|ts|wav|flac|mp3|ogg|m4a|npy|npz)$", re.IGNORECASE
-)
+HEADER = ("filename", "event_labels")
 
 
 def read_annotations(
-    path: Path, *, subset: str | None = "training", report: Report = raise_error
+    path: Path,
+    *,
+    options: FormatOptions = DEFAULT_OPTIONS,
+    subset: str | None = "training",
+    report: Report = raise_error,
 ) -> Annotations:
     """Read weak labels; no video has segments.
 
     Args:
         path: a `.csv` file is comma-separated, any other tab-separated.
+        options: not used.
         subset: what to call the split, which such a table does not name.
         report: takes the error of each row that can't be used.
 
     Raises:
-        DuetalError: no header, a row of other than two columns, an empty name, or a name that
-            was there before; named by line.
+        DuetalError: no such columns, a row of another number of them, an empty name, or a name
+            that was there before; named by line.
     """
-    delimiter = "," if path.suffix.lower() == ".csv" else "\t"
-    lines = read_lines(path)
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     videos: dict[str, VideoAnnotation] = {}
-    try:
-        for fields in reader:
-            place = f"line {reader.line_num}"
-            if reader.line_num == 1:
-                _check_header(fields, path)
-            elif any(field.strip() for field in fields):
-                try:
-                    video = _video(fields, subset, path, place)
-                    if video.name in videos:
-                        cause = f"{video.name!r} is listed twice"
-                        raise DuetalError(cause, file=path, place=place)
-                    videos[video.name] = video
-                except DuetalError as error:
-                    report(error)
-    except csv.Error as error:
-        raise DuetalError(str(error), file=path, place=f"line {reader.line_num}") from error
-    if not lines:
-        _check_header([], path)
+    left_out: Counter[str] = Counter()
+    columns: list[str] = []
+    for row in read_rows(path, delimiter_of(path), HEADER, on_header=columns.extend, report=report):
+        try:
+            video = _video(row, subset, path)
+            if video.name in videos:
+                cause = f"{video.name!r} is listed twice"
+                raise DuetalError(cause, file=path, place=row.place)
+            videos[video.name] = video
+        except DuetalError as error:
+            report(error)
+        left_out.update(name for name in columns if name not in HEADER and row.cells[name])
     classes = sorted({label for video in videos.values() for label in video.labels})
-    return Annotations(videos, tuple(classes), path)
+    return Annotations(videos, tuple(classes), path, left_out=counted(left_out))
 
 
-def _check_header(fields: list[str], path: Path) -> None:
-    if [field.strip().lower() for field in fields] != HEADER:
-        separator = "a comma" if path.suffix.lower() == ".csv" else "a tab"
-        cause = f"expected the header 'filename', {separator}, 'event_labels'"
-        raise DuetalError(cause, file=path, place="line 1")
+def write_annotations(
+    path: Path, annotations: Annotations, *, options: FormatOptions = DEFAULT_OPTIONS
+) -> None:
+    """Write weak labels, atomically: of each video its labels, and nothing of its segments.
+
+    Raises:
+        DuetalError: a label holds a comma, which separates labels; or the file can't be written.
+    """
+    for label in annotations.classes:
+        if "," in label:
+            cause = f"cannot write: the label {label!r} holds a comma, which separates labels"
+            raise DuetalError(cause, file=path)
+    rows = ((video.name, ",".join(video.labels)) for video in annotations)
+    write_rows(path, delimiter_of(path), HEADER, rows)
 
 
-def _video(fields: list[str], subset: str | None, path: Path, place: str) -> VideoAnnotation:
-    if len(fields) != 2:
-        cause = f"expected 2 columns (filename, event_labels), found {len(fields)}"
-        raise DuetalError(cause, file=path, place=place)
-    name = _SUFFIX.sub("", fields[0].strip())
+def _video(row: Row, subset: str | None, path: Path) -> VideoAnnotation:
+    name = without_suffix(row.cells["filename"])
     if not name:
-        raise DuetalError("no file name", file=path, place=place)
-    labels = {label.strip() for label in fields[1].split(",")} - {""}
+        raise DuetalError("no file name", file=path, place=row.place)
+    labels = {intern(label.strip()) for label in row.cells["event_labels"].split(",")} - {""}
     return VideoAnnotation(name, subset, labels=tuple(sorted(labels)))

@@ -4,6 +4,9 @@ One `.npy` per field, a row per video: `videoname`, `subset`, `segments` (second
 each in `labels`, the video-level classes in `labels_all`, `duration`; and `classlist`,
 `Ambiguous_test.txt`. Its `extracted_fps` says 10 where the features were made at 25 frames per
 second, and is not read.
+
+The form is read and not written: its rows are of different lengths, so that the arrays are pickled,
+and whoever opens them with numpy has to let them run what they like.
 """
 
 from dataclasses import replace
@@ -14,6 +17,7 @@ from numpy.typing import NDArray
 
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.errors import DuetalError, Report, raise_error
+from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 from duetal.formats.pickled_arrays import as_text, load_object_array
 from duetal.formats.thumos14 import AMBIGUOUS, read_segments
 
@@ -23,7 +27,9 @@ def is_wtalc(folder: Path) -> bool:
     return (folder / "videoname.npy").is_file() and (folder / "segments.npy").is_file()
 
 
-def read_annotations(folder: Path, *, report: Report = raise_error) -> Annotations:
+def read_annotations(
+    folder: Path, *, options: FormatOptions = DEFAULT_OPTIONS, report: Report = raise_error
+) -> Annotations:
     """Read the pack's annotation folder.
 
     A video's `labels` are those of `labels_all.npy`, which the field trains on, and not always
@@ -33,6 +39,7 @@ def read_annotations(folder: Path, *, report: Report = raise_error) -> Annotatio
 
     Args:
         folder: the folder.
+        options: not used.
         report: takes the error of each video that is malformed or listed twice.
 
     Raises:

@@ -1,0 +1,73 @@
+"""Taking values out of JSON: each is of the kind that is asked for, or a fault with a place."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from duetal.core.errors import DuetalError
+
+#: What a value of the wrong kind raises.
+FAULTS = (KeyError, TypeError, ValueError, OverflowError)
+
+
+def located(error: Exception, path: Path, place: str) -> DuetalError:
+    """One of the `FAULTS` as an error that names its file and place."""
+    cause = f"no key {error}" if isinstance(error, KeyError) else str(error)
+    return DuetalError(cause, file=path, place=place)
+
+
+@contextmanager
+def faults_at(path: Path, place: str) -> Iterator[None]:
+    """Give what a value of the wrong kind raises in the block its file and place.
+
+    Raises:
+        DuetalError: the block raised one of the `FAULTS`.
+    """
+    try:
+        yield
+    except FAULTS as error:
+        raise located(error, path, place) from error
+
+
+def an_object(value: Any, what: str = "this") -> dict[str, Any]:
+    """The value, which is an object. Raises a TypeError that says what is not one."""
+    if not isinstance(value, dict):
+        raise TypeError(f"{what} is not an object")
+    return value
+
+
+def a_list(value: Any, what: str = "this") -> list[Any]:
+    """The value, which is a list. Raises a TypeError that says what is not one."""
+    if not isinstance(value, list):
+        raise TypeError(f"{what} is not a list")
+    return value
+
+
+def a_string(value: Any, what: str = "this") -> str:
+    """The value, which is a string. Raises a TypeError that says what is not one."""
+    if not isinstance(value, str):
+        raise TypeError(f"{what} is not a string")
+    return value
+
+
+def a_number(value: Any) -> float:
+    """The value, which is a number or says one. Raises a TypeError or ValueError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise TypeError(f"{shortened(value)} is not a number")
+    return float(value)
+
+
+def a_finite_number(value: Any) -> float:
+    """The value, which is a finite number. Raises a TypeError or ValueError otherwise."""
+    number = a_number(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is not a finite number")
+    return number
+
+
+def shortened(value: Any) -> str:
+    """The value as Python writes it, cut to what fits an error message."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,264 @@
+"""Label Studio: tasks of videos with timeline labels, as its JSON export and import have them.
+
+    [{"data": {"video": "/data/upload/1/3f2a1b9c-v1.mp4", "fps": 25},
+      "annotations": [{"result": [{"type": "timelinelabels", "from_name": "timelineLabels",
+        "to_name": "video", "value": {"ranges": [{"start": 3, "end": 50}],
+                                      "timelinelabels": ["Diving"]}}]}],
+      "predictions": [{"model_version": "duetal", "result": [{…, "score": 0.87}]}]}]
+
+Ranges are the first and last frame, counted from 1 at the frame rate that the labelling interface
+gives the video (`<Video frameRate="…">`); `labels` of audio and time series are in seconds. What a
+person marked is in `annotations`, what a model proposed in `predictions`.
+https://labelstud.io/tags/timelinelabels, https://labelstud.io/guide/predictions
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from sys import intern
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+from duetal.core.annotations import Annotations
+from duetal.core.detections import Detections
+from duetal.core.errors import DuetalError, Report, raise_error
+from duetal.core.files import write_json, write_text
+from duetal.formats.frames import frames_of, seconds_of
+from duetal.formats.json_stream import members
+from duetal.formats.json_values import (
+    FAULTS,
+    a_finite_number,
+    a_list,
+    a_string,
+    an_object,
+    located,
+)
+from duetal.formats.marked import (
+    Marked,
+    MarkedVideo,
+    as_annotations,
+    as_detections,
+    marked_annotations,
+    marked_detections,
+)
+from duetal.formats.media import is_media, media_place, video_name
+from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
+
+
+def read_annotations(
+    path: Path, *, options: FormatOptions = DEFAULT_OPTIONS, report: Report = raise_error
+) -> Annotations:
+    """Read what people marked; tasks that nobody has worked on are left out.
+
+    Of several annotations of a task the one marked as ground truth counts, else the last one that
+    was not cancelled.
+
+    Args:
+        path: a JSON export (not JSON-MIN, which does not say who marked what).
+        options: `fps` where the tasks don't tell it.
+        report: takes the error of each task that is malformed, or of a video that was there before.
+
+    Raises:
+        DuetalError: not JSON or not of this form; names the task and the result.
+        UsageError: times are frames, and neither the task nor `options` has their rate.
+    """
+    left_out: Counter[str] = Counter()
+    videos = _read(path, "annotations", options, left_out, report)
+    return as_annotations(videos, path, left_out=left_out)
+
+
+def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> Detections:
+    """Read the last prediction of each task.
+
+    Raises:
+        DuetalError: as `read_annotations`.
+        UsageError: likewise.
+    """
+    left_out: Counter[str] = Counter()
+    videos = list(_read(path, "predictions", options, left_out, raise_error))
+    return as_detections(videos, path, left_out=left_out)
+
+
+def write_annotations(
+    path: Path, annotations: Annotations, *, options: FormatOptions = DEFAULT_OPTIONS
+) -> None:
+    """Write tasks with what is annotated, and the labelling interface beside them.
+
+    The interface is a file of the same name ending in `.interface.xml`. A video whose segments are
+    unknown is a task without annotation.
+
+    Args:
+        path: the file.
+        annotations: in seconds; Label Studio has whole frames.
+        options: `fps`; `media_root` and `media_suffix` say where Label Studio finds the videos.
+
+    Raises:
+        DuetalError: a number that is not finite, or a file can't be written.
+        UsageError: `fps` was not given.
+    """
+    _write(path, "annotations", marked_annotations(annotations), annotations.classes, options)
+
+
+def write_detections(
+    path: Path, detections: Detections, *, options: FormatOptions = DEFAULT_OPTIONS
+) -> None:
+    """Write tasks with detections as predictions, which a person accepts or corrects.
+
+    Args:
+        path: the file.
+        detections: in seconds; Label Studio has whole frames.
+        options: as in `write_annotations`.
+
+    Raises:
+        DuetalError: a number that is not finite, or a file can't be written.
+        UsageError: `fps` was not given.
+    """
+    _write(path, "predictions", marked_detections(detections), detections.classes, options)
+
+
+def interface_place(path: Path) -> Path:
+    """Where the labelling interface of a task file lies."""
+    return path.with_suffix(".interface.xml")
+
+
+def interface(classes: Iterable[str], fps: float) -> str:
+    """The labelling interface of a project with these classes, in Label Studio's XML."""
+    labels = "".join(f"    <Label value={quoteattr(label)}/>\n" for label in classes)
+    return (
+        "<View>\n"
+        f'  <Video name="video" value="$video" frameRate="{fps:g}" timelineHeight="120"/>\n'
+        '  <TimelineLabels name="timelineLabels" toName="video">\n'
+        f"{labels}"
+        "  </TimelineLabels>\n"
+        "</View>\n"
+    )
+
+
+def _write(
+    path: Path,
+    key: str,
+    videos: Iterable[MarkedVideo],
+    classes: tuple[str, ...],
+    options: FormatOptions,
+) -> None:
+    fps = options.required_fps(path)
+    tasks = [_task(video, key, fps, options) for video in videos]
+    write_json(path, tasks, indent=None)
+    write_text(interface_place(path), interface(classes, fps))
+
+
+def _task(video: MarkedVideo, key: str, fps: float, options: FormatOptions) -> dict[str, Any]:
+    data: dict[str, Any] = {"video": media_place(video.name, options), "fps": fps}
+    if video.duration is not None:
+        data["duration"] = video.duration
+    if video.subset is not None:
+        data["subset"] = video.subset
+    if video.intervals is None:
+        return {"data": data}
+    results = []
+    for number, one in enumerate(video.intervals):
+        first, last = frames_of(one.start, one.end, fps)
+        result: dict[str, Any] = {
+            "id": f"{number}",
+            "type": "timelinelabels",
+            "from_name": "timelineLabels",
+            "to_name": "video",
+            "value": {"ranges": [{"start": first, "end": last}], "timelinelabels": [one.label]},
+        }
+        results.append(result if one.score is None else {**result, "score": one.score})
+    about = {"model_version": "duetal"} if key == "predictions" else {}
+    return {"data": data, key: [{**about, "result": results}]}
+
+
+def _read(
+    path: Path, key: str, options: FormatOptions, left_out: Counter[str], report: Report
+) -> Iterator[MarkedVideo]:
+    seen: set[str] = set()
+    for keys, task in members(path, report=report):
+        if not keys or not isinstance(keys[0], int):
+            raise DuetalError("not of Label Studio's form: no list of tasks", file=path)
+        place = f"task {keys[0]}"
+        try:
+            video = _read_task(task, key, path, place, options, left_out)
+            if video is not None and video.name in seen:
+                raise DuetalError(f"{video.name!r} is listed twice", file=path, place=place)
+        except DuetalError as error:
+            report(error)
+            continue
+        if video is not None:
+            seen.add(video.name)
+            yield video
+
+
+def _read_task(
+    task: Any, key: str, path: Path, place: str, options: FormatOptions, left_out: Counter[str]
+) -> MarkedVideo | None:
+    try:
+        data = an_object(an_object(task)["data"], "'data'")
+        name = video_name(_media(data))
+        chosen = _choose(task, key, left_out)
+        if chosen is None:
+            left_out[f"tasks without {key}"] += 1
+            return None
+        results = a_list(chosen["result"], "'result'")
+        fps = a_finite_number(data["fps"]) if data.get("fps") is not None else options.fps
+        if fps is not None and fps <= 0:
+            raise ValueError(f"{fps} frames per second")
+        duration = None if data.get("duration") is None else a_finite_number(data["duration"])
+        subset = data["subset"] if isinstance(data.get("subset"), str) else None
+    except FAULTS as error:
+        raise located(error, path, place) from error
+    intervals: list[Marked] = []
+    for index, result in enumerate(results):
+        try:
+            found = list(_intervals(an_object(result), fps, path, options))
+        except FAULTS as error:
+            raise located(error, path, f"{place}, result {index}") from error
+        intervals += found
+        if not found:
+            left_out[f"results of type {str(result.get('type'))[:40]!r}"] += 1
+    return MarkedVideo(name, intervals, duration, subset)
+
+
+def _media(data: dict[str, Any]) -> str:
+    """The task's video: its `video`, or the only value that looks like a media file."""
+    if isinstance(data.get("video"), str):
+        return str(data["video"])
+    files = [value for value in data.values() if isinstance(value, str) and is_media(value)]
+    if len(files) != 1:
+        raise ValueError("'data' has no 'video'")
+    return files[0]
+
+
+def _choose(task: dict[str, Any], key: str, left_out: Counter[str]) -> dict[str, Any] | None:
+    listed = [an_object(one, f"one of {key!r}") for one in a_list(task.get(key, []), repr(key))]
+    listed = [one for one in listed if not one.get("was_cancelled")]
+    if not listed:
+        return None
+    left_out[f"further {key} of a task"] += len(listed) - 1
+    return next((one for one in listed if one.get("ground_truth")), listed[-1])
+
+
+def _intervals(
+    result: dict[str, Any], fps: float | None, path: Path, options: FormatOptions
+) -> Iterator[Marked]:
+    kind = result.get("type")
+    if kind not in ("timelinelabels", "labels", "timeserieslabels"):
+        return
+    value = an_object(result["value"], "'value'")
+    score = None if result.get("score") is None else a_finite_number(result["score"])
+    if kind == "timelinelabels":
+        rate = fps or options.required_fps(path)
+        ranges = [an_object(one, "a range") for one in a_list(value["ranges"], "'ranges'")]
+        times = [
+            seconds_of(a_finite_number(one["start"]), a_finite_number(one["end"]), rate)
+            for one in ranges
+        ]
+    else:
+        times = [(a_finite_number(value["start"]), a_finite_number(value["end"]))]
+    labels = a_list(value.get(kind, []), repr(kind))
+    if len(labels) > 1 and len(times) > 1:
+        raise ValueError("a region has several ranges and several labels")
+    for label in labels:
+        for start, end in times:
+            yield Marked(start, end, intern(a_string(label, "a label")), score)

@@ -1,0 +1,89 @@
+"""Strong labels as a table, the form of DESED and DCASE: a row per event, in seconds.
+
+    filename	onset	offset	event_label
+    Y00pbt6aJV8Y_350_360.wav	0.163	0.665	Speech
+    Y0a0XVjwKhsk_30_40.wav
+
+A file without events has one row, whose other cells are empty. Tab-separated; a `.csv` file is
+comma-separated. A file suffix (`.mp4`, `.wav`) is not part of a video's name.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from sys import intern
+
+from duetal.core.annotations import Annotations
+from duetal.core.errors import DuetalError, Report, raise_error
+from duetal.formats.delimited import Row, delimiter_of, read_rows, write_rows
+from duetal.formats.json_values import a_finite_number, faults_at
+from duetal.formats.marked import Marked, MarkedVideo, as_annotations
+from duetal.formats.media import without_suffix
+from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
+
+HEADER = ("filename", "onset", "offset", "event_label")
+
+
+def read_annotations(
+    path: Path, *, options: FormatOptions = DEFAULT_OPTIONS, report: Report = raise_error
+) -> Annotations:
+    """Read strong labels; no video has a subset or a duration.
+
+    Args:
+        path: a `.csv` file is comma-separated, any other tab-separated.
+        options: not used.
+        report: takes the error of each row that can't be used.
+
+    Raises:
+        DuetalError: a column is missing, or a row has no name, or a time without a label, or
+            one that is not a finite number; named by line.
+    """
+    videos: dict[str, list[Marked]] = {}
+    left_out: Counter[str] = Counter()
+    columns: list[str] = []
+    for row in read_rows(path, delimiter_of(path), HEADER, on_header=columns.extend, report=report):
+        try:
+            name, interval = _event(row, path)
+        except DuetalError as error:
+            report(error)
+            continue
+        marked = videos.setdefault(name, [])
+        if interval is not None:
+            marked.append(interval)
+        if len(columns) > len(HEADER):
+            left_out.update(name for name in columns if name not in HEADER and row.cells[name])
+    listed = (MarkedVideo(name, intervals) for name, intervals in videos.items())
+    return as_annotations(listed, path, left_out=left_out)
+
+
+def write_annotations(
+    path: Path, annotations: Annotations, *, options: FormatOptions = DEFAULT_OPTIONS
+) -> None:
+    """Write strong labels, atomically; videos whose segments are unknown are left out.
+
+    Raises:
+        DuetalError: the file can't be written.
+    """
+
+    def rows() -> Iterator[tuple[object, ...]]:
+        for video in annotations:
+            if video.segments is not None:
+                for segment in video.segments:
+                    yield video.name, segment.start, segment.end, segment.label
+                if not video.segments:
+                    yield video.name, "", "", ""
+
+    write_rows(path, delimiter_of(path), HEADER, rows())
+
+
+def _event(row: Row, path: Path) -> tuple[str, Marked | None]:
+    name = without_suffix(row.cells["filename"])
+    onset, offset, label = (row.cells[column] for column in HEADER[1:])
+    if not name:
+        raise DuetalError("no file name", file=path, place=row.place)
+    if not (onset or offset or label):
+        return name, None
+    if not label:
+        raise DuetalError("no event label", file=path, place=row.place)
+    with faults_at(path, row.place):
+        return name, Marked(a_finite_number(onset), a_finite_number(offset), intern(label))

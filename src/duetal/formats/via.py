@@ -1,0 +1,299 @@
+"""VIA 3 (VGG Image Annotator): a project of videos with temporal segments.
+
+    {"project": {"vid_list": ["1"], …}, "config": {…},
+     "attribute": {"1": {"aname": "action", "anchor_id": "FILE1_Z2_XY0", "type": 4,
+                         "options": {"Diving": "Diving"}, …}},
+     "file": {"1": {"fid": "1", "fname": "v1.mp4", "type": 4, "loc": 1, "src": ""}},
+     "view": {"1": {"fid_list": ["1"]}},
+     "metadata": {"1_mR8ks-Aa": {"vid": "1", "flg": 0, "z": [7.2, 11.6], "xy": [],
+                                 "av": {"1": "Diving"}}}}
+
+A metadata entry with two times `z` and no shape `xy` is a segment in seconds; its label is the
+value `av` of an attribute of temporal segments (anchor `FILE1_Z2_XY0`): a key of the attribute's
+options, or text. https://gitlab.com/vgg/via/-/blob/master/via-3.x.y/CodeDoc.md
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from sys import intern
+from typing import Any
+
+from duetal.core.annotations import Annotations
+from duetal.core.detections import Detections
+from duetal.core.errors import DuetalError, Report, UsageError, raise_error, unknown
+from duetal.core.files import write_json
+from duetal.formats.json_stream import members
+from duetal.formats.json_values import (
+    FAULTS,
+    a_finite_number,
+    a_list,
+    a_string,
+    an_object,
+    located,
+)
+from duetal.formats.marked import (
+    Marked,
+    MarkedVideo,
+    as_annotations,
+    marked_annotations,
+    marked_detections,
+)
+from duetal.formats.media import media_place, video_name
+from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
+
+_SEGMENT_ANCHOR = "FILE1_Z2_XY0"
+_CHECKBOX, _SELECT = 2, 4
+_VIDEO = 4
+_LOCAL, _HTTP, _FILE = 1, 2, 3
+_DELETED = 1
+_PARTS = frozenset({"attribute", "file", "view", "metadata"})
+
+
+@dataclass
+class _Attribute:
+    name: str
+    options: dict[str, str]
+    kind: Any
+
+
+@dataclass
+class _Project:
+    """What was read of a project: names of files, files of views, segments of views."""
+
+    attributes: dict[str, _Attribute] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    views: dict[str, list[str]] = field(default_factory=dict)
+    segments: dict[str, list[tuple[float, float, dict[str, Any]]]] = field(default_factory=dict)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def read_annotations(
+    path: Path, *, options: FormatOptions = DEFAULT_OPTIONS, report: Report = raise_error
+) -> Annotations:
+    """Read a project's temporal segments; regions, points in time and the like are left out.
+
+    Args:
+        path: the project's JSON.
+        options: `tier` names the attribute that holds the labels, where several are in use.
+        report: takes the error of each part that is malformed.
+
+    Raises:
+        DuetalError: not JSON or not of this form; names the part at fault.
+        UsageError: several attributes may hold the labels, or there is none of the name given.
+    """
+    project = _read_project(path, report)
+    chosen = _label_attribute(project, path, options)
+    videos: dict[str, MarkedVideo] = {}
+    for view, files in project.views.items():
+        try:
+            video = _video(view, files, project, chosen, path)
+            if video.name in videos:
+                raise DuetalError(
+                    f"{video.name!r} is in two views", file=path, place=f"view {view!r}"
+                )
+            videos[video.name] = video
+        except DuetalError as error:
+            report(error)
+    project.left_out["segments of no view"] += sum(map(len, project.segments.values()))
+    classes = project.attributes[chosen].options.values() if chosen is not None else ()
+    return as_annotations(videos.values(), path, classes=classes, left_out=project.left_out)
+
+
+def write_annotations(
+    path: Path, annotations: Annotations, *, options: FormatOptions = DEFAULT_OPTIONS
+) -> None:
+    """Write a project, atomically: a view per video, and a list of the classes to choose from.
+
+    Args:
+        path: the file.
+        annotations: in seconds.
+        options: `media_root` and `media_suffix` say where VIA finds the videos; without a root it
+            asks for each file, by name.
+
+    Raises:
+        DuetalError: a number that is not finite, or the file can't be written.
+    """
+    _write(path, marked_annotations(annotations), annotations.classes, options)
+
+
+def write_detections(
+    path: Path, detections: Detections, *, options: FormatOptions = DEFAULT_OPTIONS
+) -> None:
+    """Write a project with detections to correct, atomically; VIA has no place for their scores.
+
+    Raises:
+        DuetalError: a number that is not finite, or the file can't be written.
+    """
+    _write(path, marked_detections(detections), detections.classes, options)
+
+
+def _write(
+    path: Path, videos: Iterable[MarkedVideo], classes: tuple[str, ...], options: FormatOptions
+) -> None:
+    files: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
+    root = options.media_root
+    location = _LOCAL if not root else _HTTP if root.startswith("http") else _FILE
+    for number, video in enumerate(videos, start=1):
+        place = media_place(video.name, options)
+        name = f"{video.name}{options.media_suffix}"
+        files[str(number)] = {
+            "fid": str(number),
+            "fname": name if location == _LOCAL else place,
+            "type": _VIDEO,
+            "loc": location,
+            "src": "" if location == _LOCAL else place,
+        }
+        for index, one in enumerate(video.intervals or ()):
+            metadata[f"{number}_{index:08}"] = {
+                "vid": str(number),
+                "flg": 0,
+                "z": [one.start, one.end],
+                "xy": [],
+                "av": {"1": one.label},
+            }
+    attribute = {
+        "aname": "action",
+        "anchor_id": _SEGMENT_ANCHOR,
+        "type": _SELECT,
+        "desc": "",
+        "options": {label: label for label in classes},
+        "default_option_id": "",
+    }
+    document = {
+        "project": _project_entry(path.stem, list(files)),
+        "config": _CONFIG,
+        "attribute": {"1": attribute},
+        "file": files,
+        "metadata": metadata,
+        "view": {number: {"fid_list": [number]} for number in files},
+    }
+    write_json(path, document, indent=None)
+
+
+def _project_entry(name: str, views: list[str]) -> dict[str, Any]:
+    """The project's head; the words between underscores say that no server knows it."""
+    return {
+        "pid": "__VIA_PROJECT_ID__",
+        "rev": "__VIA_PROJECT_REV_ID__",
+        "rev_timestamp": "__VIA_PROJECT_REV_TIMESTAMP__",
+        "pname": name,
+        "creator": "duetal",
+        "created": 0,
+        "data_format_version": "3.1.1",
+        "vid_list": views,
+    }
+
+
+_CONFIG = {
+    "file": {"loc_prefix": {"1": "", "2": "", "3": "", "4": ""}},
+    "ui": {
+        "file_content_align": "center",
+        "file_metadata_editor_visible": True,
+        "spatial_metadata_editor_visible": False,
+        "temporal_segment_metadata_editor_visible": True,
+        "spatial_region_label_attribute_id": "",
+        "gtimeline_visible_row_count": "4",
+    },
+}
+
+
+def _read_project(path: Path, report: Report) -> _Project:
+    project = _Project()
+    found = set()
+    for keys, value in members(path, _PARTS, report=report):
+        if keys and isinstance(keys[0], str):
+            found.add(keys[0])
+        if len(keys) != 2:
+            continue
+        part, key = str(keys[0]), str(keys[1])
+        try:
+            _add(project, part, key, an_object(value))
+        except FAULTS as error:
+            report(located(error, path, f"{part} {key!r}"))
+    if not found >= _PARTS:
+        missing = min(_PARTS - found)
+        raise DuetalError(f"not a VIA 3 project: no object {missing!r}", file=path)
+    return project
+
+
+def _add(project: _Project, part: str, key: str, value: dict[str, Any]) -> None:
+    """Take what is needed of one member of a project's part."""
+    if part == "file":
+        place = value.get("fname") or value.get("src")
+        project.files[key] = video_name(a_string(place, "'fname'"))
+    elif part == "view":
+        project.views[key] = [str(one) for one in a_list(value["fid_list"], "'fid_list'")]
+    elif part == "attribute" and value.get("anchor_id") == _SEGMENT_ANCHOR:
+        listed = an_object(value.get("options") or {}, "'options'")
+        options = {option: a_string(label, "an option") for option, label in listed.items()}
+        project.attributes[key] = _Attribute(
+            a_string(value["aname"], "'aname'"), options, value.get("type")
+        )
+    elif part == "attribute":
+        project.left_out["attributes of other things than segments"] += 1
+    elif part == "metadata" and value.get("flg") != _DELETED:
+        times = a_list(value.get("z", []), "'z'")
+        if len(times) != 2 or a_list(value.get("xy", []), "'xy'"):
+            project.left_out["regions, points in time and remarks on files"] += 1
+            return
+        marked = project.segments.setdefault(str(value["vid"]), [])
+        start, end = a_finite_number(times[0]), a_finite_number(times[1])
+        marked.append((start, end, an_object(value.get("av", {}), "'av'")))
+
+
+def _label_attribute(project: _Project, path: Path, options: FormatOptions) -> str | None:
+    """The key of the attribute that holds the labels; None where no segment has any."""
+    names = {key: attribute.name for key, attribute in project.attributes.items()}
+    if options.tier is not None:
+        for key, name in names.items():
+            if options.tier in (key, name):
+                return key
+        raise UsageError(unknown("attribute", options.tier, names.values()), file=path)
+    used = {
+        key
+        for marked in project.segments.values()
+        for _, _, values in marked
+        for key in values
+        if key in names
+    }
+    candidates = used or names.keys()
+    if len(candidates) > 1:
+        listed = ", ".join(repr(names[key]) for key in sorted(candidates))
+        cause = f"which attribute holds the labels: {listed}? (--tier)"
+        raise UsageError(cause, file=path)
+    return next(iter(candidates), None)
+
+
+def _video(
+    view: str, files: list[str], project: _Project, chosen: str | None, path: Path
+) -> MarkedVideo:
+    place = f"view {view!r}"
+    try:
+        name = project.files[files[0]] if files else _no_file()
+        project.left_out["further files of a view"] += len(files) - 1
+        intervals: list[Marked] = []
+        for start, end, values in project.segments.pop(view, []):
+            labels = _labels(values, chosen, project)
+            intervals += (Marked(start, end, intern(label)) for label in labels)
+            project.left_out["segments without a label"] += not labels
+            project.left_out["values of other attributes"] += len(values) - (chosen in values)
+    except FAULTS as error:
+        raise located(error, path, place) from error
+    return MarkedVideo(name, intervals)
+
+
+def _no_file() -> str:
+    raise ValueError("has no file")
+
+
+def _labels(values: dict[str, Any], chosen: str | None, project: _Project) -> list[str]:
+    value = values.get(chosen) if chosen is not None else None
+    if chosen is None or value is None or value == "":
+        return []
+    attribute = project.attributes[chosen]
+    picked = a_string(value, "'av'")
+    several = attribute.kind == _CHECKBOX and picked not in attribute.options
+    return [attribute.options.get(one, one) for one in (picked.split(",") if several else [picked])]
