@@ -98,6 +98,11 @@ def write_detections(
     _write(path, list(marked_detections(detections)), detections.classes)
 
 
+def labels_place(path: Path) -> Path:
+    """Where the labels lie: in the file itself, or in the folder of the dataset."""
+    return path / FILE_NAME if path.is_dir() else path
+
+
 def _write(path: Path, videos: list[MarkedVideo], classes: tuple[str, ...]) -> None:
     numbers = {label: number for number, label in enumerate(classes)}
 
@@ -109,14 +114,14 @@ def _write(path: Path, videos: list[MarkedVideo], classes: tuple[str, ...]) -> N
         video.name: None if video.intervals is None else [entry(one) for one in video.intervals]
         for video in videos
     }
-    place = path / FILE_NAME if path.is_dir() else path
+    place = labels_place(path)
     write_json(place, {"classes": list(classes), "labels": labels}, indent=None)
 
 
 def _read(
     path: Path, options: FormatOptions, report: Report
 ) -> tuple[list[MarkedVideo], list[str], Counter[str]]:
-    place = path / FILE_NAME if path.is_dir() else path
+    place = labels_place(path)
     # The classes come first or last: labels are numbers until the file has been read.
     classes: list[str] | None = None
     videos: dict[str, list[tuple[Any, ...]]] = {}

@@ -91,6 +91,15 @@ def write_detections(
     _write(path, marked_detections(detections))
 
 
+def has_scores(path: Path) -> bool:
+    """Whether there are cues, and each ends in a number.
+
+    Raises:
+        DuetalError: as `read_annotations`.
+    """
+    return _read(path, raise_error)[1]
+
+
 def _write(path: Path, videos: Iterable[MarkedVideo]) -> None:
     listed = list(videos)
     alone = path.suffix.lower() == SUFFIX

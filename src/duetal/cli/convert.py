@@ -1,0 +1,96 @@
+"""`duetal convert`: annotations and detections from one form to another."""
+
+from pathlib import Path
+
+import click
+
+#: Names of `duetal.formats.forms.Format`, as text, so that `--help` imports none of them.
+FORMATS = (
+    "activitynet",
+    "basnet",
+    "boris",
+    "csv",
+    "elan",
+    "fiftyone",
+    "label-studio",
+    "strong",
+    "thumos14",
+    "via",
+    "weak",
+    "webvtt",
+    "w-talc",
+)
+
+
+@click.command("convert")
+@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
+@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.option("--from", "source_format", type=click.Choice(FORMATS), help="The form of IN.")
+@click.option("--to", "target_format", type=click.Choice(FORMATS), help="The form of OUT.")
+@click.option(
+    "--as",
+    "kind",
+    type=click.Choice(["annotations", "detections"]),
+    help="What to read of a file that may hold both.",
+)
+@click.option(
+    "--fps",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Frames per second of the videos, for forms that count frames.",
+)
+@click.option("--subset", help="The subset of videos whose source names none, such as test.")
+@click.option("--min-score", type=float, help="Leave out detections below.")
+@click.option(
+    "--media-root",
+    default="",
+    help="The folder or address under which an annotation tool finds the videos.",
+)
+@click.option("--media-suffix", default=".mp4", show_default=True, help="Of the videos' files.")
+@click.option("--tier", help="The ELAN tier or VIA attribute that holds the labels.")
+@click.option("--force", is_flag=True, help="Replace OUT if it is there.")
+def command(
+    source: Path,
+    target: Path,
+    source_format: str | None,
+    target_format: str | None,
+    kind: str | None,
+    fps: float | None,
+    subset: str | None,
+    min_score: float | None,
+    media_root: str,
+    media_suffix: str,
+    tier: str | None,
+    force: bool,
+) -> None:
+    """Convert annotations or detections from IN to OUT.
+
+    The form of IN is guessed from its content, that of OUT from its suffix. What OUT can't hold is
+    named, with its count.
+    """
+    from duetal.cli.terminal import printable
+    from duetal.formats.conversion import convert
+    from duetal.formats.forms import Format, Kind
+    from duetal.formats.options import FormatOptions
+
+    done = convert(
+        source,
+        target,
+        source_format=None if source_format is None else Format(source_format),
+        target_format=None if target_format is None else Format(target_format),
+        kind=None if kind is None else Kind(kind),
+        options=FormatOptions(fps, media_root, media_suffix, tier),
+        subset=subset,
+        min_score=min_score,
+        force=force,
+    )
+    what = "segments" if done.kind is Kind.ANNOTATIONS else "detections"
+    counts = f"{done.videos:,} videos, {done.rows:,} {what}"
+    click.echo(f"{done.source_format} → {done.target_format}: {counts}: {target}")
+    for path in done.files:
+        click.echo(f"also written: {path}")
+    for note in done.notes:
+        click.echo(f"note: {printable(note)}")
+    for line in done.lines:
+        click.echo(printable(line))
+    if not done.lines:
+        click.echo("nothing is lost")

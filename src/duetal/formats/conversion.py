@@ -1,0 +1,217 @@
+"""From one form to another, with an account of what the other could not hold."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from duetal.core.annotations import Annotations
+from duetal.core.detections import Detections
+from duetal.core.errors import DuetalError, UsageError, raise_error
+from duetal.formats.forms import FORMS, Form, Format, Kind
+from duetal.formats.guess import guess, kind_of
+from duetal.formats.label_studio import interface_place
+from duetal.formats.losses import annotation_losses, as_losses, detection_losses
+from duetal.formats.marked import as_annotations, marked_detections
+from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
+
+#: The form of a file that is to be written, by its suffix; `.tsv` depends on what there is.
+_BY_SUFFIX = {
+    ".json": Format.ACTIVITYNET,
+    ".csv": Format.CSV,
+    ".eaf": Format.ELAN,
+    ".vtt": Format.WEBVTT,
+    ".txt": Format.THUMOS14,
+}
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What was converted.
+
+    Args:
+        source_format: the form that was read.
+        target_format: the form that was written.
+        kind: what was read.
+        videos: how many.
+        rows: segments or detections written.
+        lines: what was not carried over, a line for each kind of thing, with its count.
+        notes: what the reader had to repair.
+        files: what was written beside the target.
+    """
+
+    source_format: Format
+    target_format: Format
+    kind: Kind
+    videos: int
+    rows: int
+    lines: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+
+
+def convert(
+    source: Path,
+    target: Path,
+    *,
+    source_format: Format | None = None,
+    target_format: Format | None = None,
+    kind: Kind | None = None,
+    options: FormatOptions = DEFAULT_OPTIONS,
+    subset: str | None = None,
+    min_score: float | None = None,
+    force: bool = False,
+) -> Conversion:
+    """Convert annotations or detections.
+
+    What was written is read back and compared, so the account of what is lost is of what happened.
+
+    Args:
+        source: a file or folder of any known form.
+        target: a file or folder that is not there, unless `force`.
+        source_format: its form; guessed from its content otherwise.
+        target_format: the form to write; by the target's suffix otherwise.
+        kind: what to read of a form that may hold both.
+        options: what the forms need to know.
+        subset: of the videos whose source names none.
+        min_score: detections below are left out.
+        force: replace a target that is a file.
+
+    Raises:
+        DuetalError: the source is malformed, or the target can't be written or can't hold it.
+        UsageError: the target is there, its form is not clear, or an option is missing.
+    """
+    if source_format is None:
+        source_format, guessed = guess(source)
+        kind = kind or guessed
+    kind = kind or kind_of(source, source_format)
+    lines: list[str] = []
+    content = _read(source, source_format, kind, options)
+    if isinstance(content, Annotations):
+        content = _with_subset(content, subset)
+    elif min_score is not None:
+        kept = content.take(content.score >= min_score)
+        dropped = len(content) - len(kept)
+        lines += [f"detections under {min_score:g}: {dropped:,} dropped"] if dropped else []
+        content = kept
+    to = target_format or _format_for(target, content)
+    form = FORMS[to]
+    if isinstance(content, Detections) and form.write_detections is None:
+        lines += as_losses(content)
+        content = as_annotations(marked_detections(content), source, classes=content.classes)
+    files = _check_target(target, to, source, force=force)
+    lines += [f"not read: {line}" for line in content.left_out]
+    lines += _write(target, content, form, to, options)
+    rows = len(content)
+    if isinstance(content, Annotations):
+        rows = sum(len(video.segments or ()) for video in content)
+    return Conversion(
+        source_format,
+        to,
+        kind,
+        len(content.videos),
+        rows,
+        tuple(lines),
+        content.notes if isinstance(content, Annotations) else (),
+        files,
+    )
+
+
+def _read(path: Path, name: Format, kind: Kind, options: FormatOptions) -> Annotations | Detections:
+    form = FORMS[name]
+    if kind is Kind.ANNOTATIONS:
+        return form.read_annotations(path, options=options, report=raise_error)
+    if form.read_detections is None:
+        raise UsageError(f"{name} has annotations, not detections", file=path)
+    return form.read_detections(path, options=options)
+
+
+def _with_subset(annotations: Annotations, subset: str | None) -> Annotations:
+    if subset is None:
+        return annotations
+    videos = {
+        video.name: video if video.subset else replace(video, subset=subset)
+        for video in annotations
+    }
+    return replace(annotations, videos=videos)
+
+
+def _format_for(target: Path, content: Annotations | Detections) -> Format:
+    """The form to write, where only the target's name tells."""
+    suffix = target.suffix.lower()
+    if suffix == ".txt" and isinstance(content, Annotations):
+        raise UsageError("THUMOS'14's annotations are a folder of files", file=target)
+    if suffix == ".tsv" and isinstance(content, Annotations):
+        known = any(video.segments is not None for video in content)
+        return Format.STRONG if known else Format.WEAK
+    if suffix not in _BY_SUFFIX:
+        forms = ", ".join(name for name, form in FORMS.items() if form.write_annotations)
+        raise UsageError(f"which form shall it have? (--to {forms})", file=target)
+    return _BY_SUFFIX[suffix]
+
+
+def _check_target(target: Path, name: Format, source: Path, *, force: bool) -> tuple[Path, ...]:
+    """See that nothing is overwritten unasked; give what is written beside the target."""
+    beside = (interface_place(target),) if name is Format.LABEL_STUDIO else ()
+    for path in (target, *beside):
+        if path.is_dir() and any(path.iterdir()):
+            raise UsageError("is a folder that holds something; name a new one", file=path)
+        if path.exists() and path.samefile(source):
+            raise UsageError("is what is read; name another file", file=path)
+        if path.is_file() and not force:
+            raise UsageError("is there already (--force replaces it)", file=path)
+    return beside
+
+
+def _write(
+    target: Path,
+    content: Annotations | Detections,
+    form: Form,
+    name: Format,
+    options: FormatOptions,
+) -> list[str]:
+    """Write, read back, and say what is lost."""
+    if isinstance(content, Detections):
+        assert form.write_detections is not None
+        with _in_place(target, folder=form.folder not in ("", "/")) as place:
+            form.write_detections(place, content, options=options)
+        if form.read_detections is None:
+            again = form.read_annotations(target, options=options, report=raise_error)
+            shown = as_annotations(marked_detections(content), target, classes=content.classes)
+            return [*as_losses(content), *annotation_losses(shown, again)]
+        return detection_losses(content, form.read_detections(target, options=options))
+    if form.write_annotations is None:
+        raise UsageError(f"{name} is read, not written", file=target)
+    with _in_place(target, folder=form.folder != "") as place:
+        form.write_annotations(place, content, options=options)
+    again = form.read_annotations(target, options=options, report=raise_error)
+    return annotation_losses(content, again)
+
+
+@contextmanager
+def _in_place(target: Path, *, folder: bool) -> Iterator[Path]:
+    """Where to write: the target itself, or a folder that takes its place once it is complete."""
+    suffixes = {form.folder for form in FORMS.values()}
+    if not folder or target.suffix.lower() in suffixes:
+        yield target
+        return
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+        try:
+            unfinished.chmod(0o777 & ~_umask())
+            yield unfinished
+            unfinished.replace(target)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    except OSError as error:
+        raise DuetalError(f"cannot write: {error.strerror}", file=target) from error
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
