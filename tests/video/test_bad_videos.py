@@ -377,6 +377,30 @@ def test_broken_timestamps(tmp_path, milliseconds, frames, in_place):
         assert np.array_equal(greys[k], expected[k]), k
 
 
+def test_pictures_that_an_avi_leaves_out_are_no_damage(tmp_path):
+    path = tmp_path / "clip.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "bgr0"
+        for k in [*range(10), *range(15, 25)]:
+            picture = Scene((32, 32), velocity=(1, 1)).picture(k / 25)
+            frame = av.VideoFrame.from_ndarray(picture).reformat(format="bgr0")
+            frame.pts = k
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert path.read_bytes().split(b"idx1")[0].count(b"00dc\0\0\0\0") == 5
+    decoded, greys = decode(path)
+    assert (decoded.frames, decoded.source_frames, decoded.notes) == (25, 20, ())
+    assert all(np.array_equal(greys[9], greys[k]) for k in range(10, 15))
+
+
+def test_streams_that_appear_midway_are_left_alone(tmp_path):
+    path = render_clip(tmp_path / "clip.ts", duration=3, audio=True)
+    silent = render_clip(tmp_path / "silent.ts", duration=3)
+    path.write_bytes(silent.read_bytes() * 2 + path.read_bytes())
+    assert decode(path)[0].frames == 225
+
+
 def test_joined_recordings_follow_each_other(tmp_path):
     parts = [render_clip(tmp_path / f"{k}.ts", duration=3, seed=k, size=(64, 64)) for k in range(3)]
     joined = tmp_path / "joined.ts"

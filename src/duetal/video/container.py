@@ -93,7 +93,8 @@ def _choose_video(container: InputContainer, source: str | Path) -> VideoStream:
     found = sorted({kinds.get(stream.type, stream.type) for stream in container.streams})
     if container.streams.video:
         found = [*(kind for kind in found if kind != "video"), "a cover picture"]
-    raise DuetalError(f"no video in it, only {' and '.join(found) or 'nothing'}", file=source)
+    only = f", only {' and '.join(found)}" if found else ""
+    raise DuetalError(f"no video in it{only}", file=source)
 
 
 def _is_cover(stream: Stream) -> bool:

@@ -1,5 +1,6 @@
 """Every picture of a video with the time at which it begins, whatever is wrong in between."""
 
+import itertools
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -87,7 +88,7 @@ class Pictures:
                 self._since_error = 0
                 self._lose(begin, self._step)
             self.count += 1
-            usual = _lasting(frame)
+            usual = self._lasting(frame)
             yield begin, frame
         if self.timeline.last is None:
             raise DuetalError("no picture in it can be decoded", file=self._source)
@@ -110,9 +111,9 @@ class Pictures:
                 f"{self.timeline.missing} pictures have no time; taken as {rate:g} a second"
             )
         if self.timeline.broken:
-            first = float(self.timeline.first_broken or 0)
+            first = f"{float(self.timeline.first_broken or 0):.2f} s"
             notes.append(
-                f"{self.timeline.broken} timestamps do not advance, the first at {first:.2f} s"
+                f"timestamps that do not fit: {self.timeline.broken}, the first at {first}"
             )
         missing = self._missing_at_end()
         if missing > MOST_LOST / 4:
@@ -140,9 +141,9 @@ class Pictures:
         return None
 
     def _frames(self) -> Iterator[VideoFrame]:
-        for packet in self._packets():
+        for packet in itertools.chain(self._packets(), [None]):
             try:
-                frames = packet.decode()
+                frames = self._stream.decode(packet)
             except EOFError:
                 continue
             except FFmpegError:
@@ -150,17 +151,24 @@ class Pictures:
                 continue
             yield from frames
 
-    def _packets(self) -> "Iterator[Packet[VideoStream]]":
+    def _packets(self) -> Iterator["Packet[VideoStream]"]:
         """The video's packets; the others are looked at for how far the file reaches."""
         unreadable = 0
         while unreadable < MOST_UNREADABLE:
             try:
-                for packet in self._container.demux():
+                for packet in self._container.demux(self._container.streams.get()):
+                    if packet.size == 0:
+                        # An AVI's sign for a picture that stands on; or PyAV's for the end.
+                        continue
                     if packet.is_corrupt or self._skipped_before(packet):
                         self._since_error = 0
                     self._note_reach(packet)
-                    if packet.stream_index == self._stream.index:
+                    if packet.stream is self._stream:
                         yield cast("Packet[VideoStream]", packet)
+                return
+            except IndexError:
+                # PyAV's, at the end of a file in which streams were found that had not been
+                # announced at its begin.
                 return
             except FFmpegError:
                 unreadable += 1
@@ -179,7 +187,7 @@ class Pictures:
             return
         end = (packet.pts + (packet.duration or 0)) * packet.time_base
         self._reached = max(self._reached, end)
-        ours = packet.stream_index == self._stream.index and not packet.is_discard
+        ours = packet.stream is self._stream and not packet.is_discard
         if ours and self._first_packet is None:
             self._first_packet = packet.pts * packet.time_base
 
@@ -190,7 +198,16 @@ class Pictures:
             (frame.dts, None) if self._container.format.name == "avi" else (frame.pts, frame.dts)
         )
         stamp = stamps[0] if stamps[0] is not None else stamps[1]
-        return None if stamp is None or frame.time_base is None else stamp * frame.time_base
+        return None if stamp is None else stamp * self._base(frame)
+
+    def _lasting(self, frame: VideoFrame) -> Fraction | None:
+        """Seconds that a picture is said to last, where that can be."""
+        lasting = frame.duration * self._base(frame)
+        return lasting if 0 < lasting <= LONGEST_HOLD else None
+
+    def _base(self, frame: VideoFrame) -> Fraction:
+        """Seconds of a picture's unit of time."""
+        return frame.time_base or self._stream.time_base or Fraction(1, TICKS)
 
     def _begin(self, stamp: Fraction | None) -> Fraction | None:
         """The first picture's timestamp; an earlier one where pictures before it were lost."""
@@ -242,13 +259,6 @@ class Pictures:
             # The duration is that of the longest stream, which need not be the video.
             reached = max(reached, self._reached - self._zero)
         return max(Fraction(0), self._surely - reached)
-
-
-def _lasting(frame: VideoFrame) -> Fraction | None:
-    if frame.time_base is None or frame.duration <= 0:
-        return None
-    lasting = frame.duration * frame.time_base
-    return lasting if lasting <= LONGEST_HOLD else None
 
 
 def _plausible_rate(rate: Fraction | None) -> Fraction | None:
