@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from duetal.backbones.identity import WeightsIdentity
-from duetal.backbones.pretrained import Pretrained, find_pretrained
+from duetal.backbones.pretrained import find_pretrained
 
 #: A picture longer than this many times its short side is cut to it before it is resized, where
 #: the model sees its central square alone: 2 x 8192 pixels would become 224 x 917504 first.
@@ -112,14 +112,8 @@ def load_image_encoder(source: str) -> ImageEncoder:
         raise found.error(f"{architecture} is {what}; a whole CLIP, SigLIP or the like is needed")
     # Two generations of the library call PIL by different names.
     processor = found.load(AutoImageProcessor, backend="pil", use_fast=False)
-    return _encoder(found, model, processor, architecture)
-
-
-def _encoder(found: Pretrained, model: Any, processor: Any, architecture: str) -> ImageEncoder:
-    try:
+    with found.telling(f"{architecture} cannot be used"):
         encoder = ImageEncoder(model, processor, found.identity(architecture))
-    except Exception as error:  # what a model of another interface does is its own
-        raise found.error(f"{architecture} can't be used: {error}") from error
     # The text encoder would take as much memory again, on every device.
     for part in ("text_model", "text_projection"):
         if hasattr(model, part):

@@ -7,6 +7,8 @@ an error (the library would fill it with random numbers).
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,10 +51,8 @@ class Pretrained:
             DuetalError: the library can't load it.
         """
         quiet()
-        try:
+        with self.telling("cannot load"):
             return auto_class.from_pretrained(self.folder, trust_remote_code=False, **settings)
-        except Exception as error:  # the library raises whatever its layers raise
-            raise self.error(f"cannot load: {_first_line(error)}") from error
 
     def load_model(self, model_class: Any, **settings: Any) -> Any:
         """Load a model in float32, with all of its weights, to evaluate and not to train.
@@ -116,6 +116,20 @@ class Pretrained:
         licence = card.get("license")
         return licence if isinstance(licence, str) else None
 
+    @contextmanager
+    def telling(self, what: str) -> Iterator[None]:
+        """Turn any error into one line: the library raises whatever its layers raise.
+
+        Raises:
+            DuetalError: with `what` and the library's reason; or one from inside, as it is.
+        """
+        try:
+            yield
+        except DuetalError:
+            raise
+        except Exception as error:
+            raise self.error(f"{what}: {_first_line(error)}") from error
+
     def error(self, cause: str) -> DuetalError:
         """An error that names the source and the role."""
         return DuetalError(cause, file=self.source, place=self.role)
@@ -141,7 +155,7 @@ def find_pretrained(source: str, role: str) -> Pretrained:
         raise DuetalError(f"no such folder: {error.strerror}", file=source, place=role) from error
     try:
         return Pretrained(source, _download(source), role)
-    except Exception as error:  # as from a model's loading
+    except Exception as error:  # whatever the hub's client raises
         raise DuetalError(
             f"neither a folder nor to be had from the hub: {_first_line(error)}",
             file=source,

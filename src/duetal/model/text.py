@@ -142,32 +142,23 @@ def load_text_encoder(
     found = find_pretrained(source, "text encoder")
     model = _text_model(found)
     tokenizer = _tokenizer(found)
-    limit = int(model.config.max_position_embeddings)
-    frame = _siglip_frame(tokenizer, limit) if _is_siglip(model) else _clip_frame(tokenizer)
-    if None in (*frame.start, *frame.end, frame.pad):
-        raise found.error("its tokenizer does not say how a text starts, ends or is filled up")
-    marks = len(frame.start) + len(frame.end)
     names = dict(display_names or {})
+    said = [(label, names.get(label, display_name(label))) for label in classes]
     count = prompts_before + prompts_after
-    sequences: list[list[int]] = []
-    for label in classes:
-        words = names.get(label, display_name(label))
-        ids = tokenizer(words, add_special_tokens=False)["input_ids"]
-        if len(ids) + count + marks > limit:
-            raise DuetalError(
-                f"class {label!r} ({words!r}) takes {len(ids)} tokens; with {count} prompt vectors "
-                f"and {marks} marks that is {len(ids) + count + marks}, and the text encoder reads "
-                f"{limit}",
-                file=source,
-            )
-        if not ids:
-            raise DuetalError(f"class {label!r} has no word in its name", file=source)
-        sequences.append(ids)
-    plain, _ = _lay_out(sequences, frame, 0, 0)
-    tokens, places = _lay_out(sequences, frame, prompts_before, prompts_after)
-    if tokens.max() >= model.get_input_embeddings().num_embeddings:
-        raise found.error("its tokenizer is of another model: it knows more tokens")
-    return PromptedTextEncoder(model, plain, tokens, places, count)
+    # What is wrong with a configuration shows when it is used.
+    with found.telling("cannot be used"):
+        limit = int(model.config.max_position_embeddings)
+        frame = _siglip_frame(tokenizer, limit) if _is_siglip(model) else _clip_frame(tokenizer)
+        if None in (*frame.start, *frame.end, frame.pad):
+            raise found.error("its tokenizer does not say how a text starts, ends or is filled up")
+        sequences = _tokenize(found, tokenizer, said, frame, count, limit)
+        plain, _ = _lay_out(sequences, frame, 0, 0)
+        tokens, places = _lay_out(sequences, frame, prompts_before, prompts_after)
+        if tokens.max() >= model.get_input_embeddings().num_embeddings:
+            raise found.error("its tokenizer is of another model: it knows more tokens")
+        encoder = PromptedTextEncoder(model, plain, tokens, places, count)
+        encoder.plain()
+    return encoder
 
 
 def _text_model(found: Pretrained) -> Any:
@@ -244,6 +235,32 @@ def _siglip_frame(tokenizer: Any, length: int) -> _Frame:
         length=length,
         left=tokenizer.padding_side == "left",
     )
+
+
+def _tokenize(
+    found: Pretrained,
+    tokenizer: Any,
+    said: Sequence[tuple[str, str]],
+    frame: _Frame,
+    prompts: int,
+    limit: int,
+) -> list[list[int]]:
+    """The token ids of what is said for each class (label, words), without marks."""
+    marks = len(frame.start) + len(frame.end)
+    sequences: list[list[int]] = []
+    for label, words in said:
+        ids = tokenizer(words, add_special_tokens=False)["input_ids"]
+        if not ids:
+            raise DuetalError(f"class {label!r} has no word in its name", file=found.source)
+        taken = len(ids) + prompts + marks
+        if taken > limit:
+            raise DuetalError(
+                f"class {label!r} ({words!r}) takes {len(ids)} tokens; with {prompts} prompt "
+                f"vectors and {marks} marks that is {taken}, and the text encoder reads {limit}",
+                file=found.source,
+            )
+        sequences.append(ids)
+    return sequences
 
 
 def _lay_out(
