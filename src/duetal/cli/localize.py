@@ -91,7 +91,7 @@ def command(
         raise UsageError("--branch and --stage: a stage is of one branch, give one of the two")
     wrong = _VIDEO_OPTIONS if is_dataset(inputs) else ("subset",)
     for name in wrong:
-        if options.pop(name):
+        if options.pop(name) not in (None, False):
             kind = "videos" if is_dataset(inputs) else "a dataset"
             raise UsageError(f"--{name.replace('_', '-')}: is for {kind}, and INPUTS is not that")
     opened: Run = open_run(run)

@@ -26,9 +26,9 @@ def localize_dataset(
     from duetal.runs.localize import choose_videos, localize, unknown_classes, write_localized
     from duetal.runs.processes import device_of
 
+    videos = open_dataset(dataset)
     if out.is_dir():
         raise UsageError("--out: is a folder; the detections of a dataset are a file", file=out)
-    videos = open_dataset(dataset)
     names = choose_videos(videos, subset or "test")
     for label in unknown_classes(run, videos):
         click.echo(f"note: the run knows nothing of the class {printable(label)!r}")

@@ -65,7 +65,7 @@ def localize_raw(
     videos = [video for video in found.videos if readable(video.name) not in failed]
     if not videos:
         print_failures("failed", failures)
-        raise DuetalError("none of the videos could be looked into; nothing was written", file=out)
+        raise DuetalError("none of the videos could be looked into", file=out)
     page = VideoPage(run, folder, store, copies=not no_copies)
     detections = _localize(run, videos, store, stages, literal, accelerator, page)
     floor = floor_of_the_surest(detections) if min_score is None else min_score
