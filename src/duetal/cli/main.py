@@ -17,6 +17,7 @@ COMMANDS = {
     "check": "List every problem of a dataset, with file and place.",
     "compare": "Is one run better than another, or were the videos kind to it?",
     "convert": "Convert annotations or detections from one form to another.",
+    "diagnose": "Say what is wrong with detections, and what each kind of error costs.",
     "doctor": "Print an environment report to paste into an issue.",
     "evaluate": "Temporal mAP of detections under a named protocol.",
     "extract": "Extract I3D and CLIP features of videos into a store.",

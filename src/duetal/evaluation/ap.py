@@ -74,7 +74,7 @@ def average_precision(
     positives = np.bincount(truth.label, minlength=len(truth.classes))
     return np.stack(
         [
-            _area(ranking.matched[first:last] >= 0, int(positives[c]))
+            interpolated_area(ranking.matched[first:last] >= 0, int(positives[c]))
             for c, (first, last) in enumerate(pairwise(ranking.bounds))
         ]
     )
@@ -127,7 +127,7 @@ def rank(truth: GroundTruth, detections: Detections, tiou: Sequence[float]) -> R
     )
 
 
-def _area(matched: NDArray[np.bool_], positives: int) -> NDArray[np.float64]:
+def interpolated_area(matched: NDArray[np.bool_], positives: int) -> NDArray[np.float64]:
     """Area under the interpolated precision-recall curve.
 
     Args:

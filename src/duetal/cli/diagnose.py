@@ -1,0 +1,158 @@
+"""`duetal diagnose`: why a score is what it is."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from duetal.evaluation.diagnosis import Diagnosis
+
+
+@click.command("diagnose")
+@click.argument("detections", type=click.Path(path_type=Path))
+@click.option(
+    "--annotations",
+    "annotations_path",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Ground truth, in any form that duetal evaluate reads.",
+)
+@click.option(
+    "--protocol", "protocol_name", default="seconds", show_default=True, help="See duetal evaluate."
+)
+@click.option("--subset", help="Diagnose on this subset, such as train, validation or test.")
+@click.option(
+    "--tiou",
+    type=float,
+    default=0.5,
+    show_default=True,
+    help="The threshold at which predictions are right or wrong.",
+)
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write JSON.")
+@click.option(
+    "--plots", "plots", type=click.Path(path_type=Path), help="Also draw figures into this folder."
+)
+def command(
+    detections: Path,
+    annotations_path: Path,
+    protocol_name: str,
+    subset: str | None,
+    tiou: float,
+    json_path: Path | None,
+    plots: Path | None,
+) -> None:
+    """Say what is wrong with DETECTIONS, and what each kind of error costs.
+
+    The kinds of error and the characteristics of segments are those of DETAD (Alwassel et al.,
+    2018). A kind is fixed by taking its predictions away.
+    """
+    from duetal.core.files import write_json
+    from duetal.evaluation import protocol_named
+    from duetal.evaluation.diagnosis import diagnose
+    from duetal.formats import read_annotations
+    from duetal.formats.activitynet import read_detections
+
+    protocol = protocol_named(protocol_name)
+    found = read_detections(detections)
+    annotations = read_annotations(annotations_path)
+    diagnosis = diagnose(found, annotations, protocol, subset, tiou=tiou)
+    if json_path is not None:
+        write_json(json_path, diagnosis.to_json())
+    _print(diagnosis)
+    if plots is not None:
+        from duetal.report.diagnosis_plots import write_plots
+
+        for path in write_plots(diagnosis, plots):
+            click.echo(f"drawn: {path}")
+
+
+def _print(diagnosis: "Diagnosis") -> None:
+    from duetal.cli.terminal import plain_console, printable
+
+    console = plain_console()
+    evaluation, sensitivity = diagnosis.evaluation, diagnosis.sensitivity
+    console.print(_kinds(diagnosis))
+    console.print()
+    for characteristic in sensitivity.characteristics:
+        table = _table(
+            f"{characteristic.name} ({characteristic.unit})",
+            "segments",
+            "missed (%)",
+            "normalized mAP (%)",
+        )
+        for bucket in characteristic.buckets:
+            span = f"{bucket.name}: up to {bucket.high:g}"
+            if bucket.high == float("inf"):
+                span = f"{bucket.name}: above {bucket.low:g}"
+            table.add_row(
+                span, f"{bucket.segments:,}", _percent(bucket.missed), _percent(bucket.mean_ap)
+            )
+        console.print(table)
+        console.print()
+    console.print(
+        f"all segments: {_percent(sensitivity.missed)} % missed, "
+        f"normalized mAP {_percent(sensitivity.mean_ap)} %"
+    )
+    console.print(_calibration(diagnosis))
+    subset = f", subset {evaluation.subset}" if evaluation.subset else ""
+    console.print(
+        f"{evaluation.protocol}{subset}, right and wrong at tIoU {diagnosis.profile.tiou:g}: "
+        f"{evaluation.videos:,} videos, {evaluation.segments:,} segments, "
+        f"{evaluation.predictions:,} predictions"
+    )
+    for note in evaluation.notes:
+        console.print(f"note: {printable(note)}")
+
+
+def _kinds(diagnosis: "Diagnosis") -> "Table":
+    from duetal.evaluation.false_positives import KINDS
+
+    average = diagnosis.evaluation.averages[diagnosis.headline]
+    profile = diagnosis.profile
+    table = _table(
+        "predictions", "top 1G", "top 5G", "top 10G", "all", "%", f"fixed: mAP {diagnosis.headline}"
+    )
+    total = max(1, sum(profile.whole.values()))
+    for kind in KINDS:
+        fixed = diagnosis.fixed.get(kind)
+        gain = "" if fixed is None else f"{100 * fixed:.1f} ({100 * (fixed - average):+.1f})"
+        counts = [profile.ranks[rank][kind] for rank in (1, 5, 10)] + [profile.whole[kind]]
+        share = f"{100 * profile.whole[kind] / total:.1f}"
+        table.add_row(kind, *(f"{count:,}" for count in counts), share, gain)
+    sums = [sum(profile.ranks[rank].values()) for rank in (1, 5, 10)]
+    sums.append(sum(profile.whole.values()))
+    table.add_row("sum", *(f"{count:,}" for count in sums), "", f"now {100 * average:.1f}")
+    return table
+
+
+def _calibration(diagnosis: "Diagnosis") -> str:
+    found = diagnosis.calibration
+    words = []
+    if found.error is not None:
+        words.append(f"expected calibration error {found.error:.3f}")
+    if found.auc is not None:
+        words.append(f"a true prediction has the higher score {100 * found.auc:.0f} % of the time")
+    if found.bins:
+        low, high = found.bins[0], found.bins[-1]
+        words.append(
+            f"precision {_percent(low.precision)} % in the lowest tenth of scores, "
+            f"{_percent(high.precision)} % in the highest"
+        )
+    return "scores: " + ("; ".join(words) or "none")
+
+
+def _table(first: str, *others: str) -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1), pad_edge=False, collapse_padding=True)
+    table.add_column(first, no_wrap=True)
+    for title in others:
+        table.add_column(title, justify="right", no_wrap=True)
+    return table
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
