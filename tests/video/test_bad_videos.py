@@ -388,7 +388,7 @@ def test_pictures_that_an_avi_leaves_out_are_no_damage(tmp_path):
             frame.pts = k
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    assert path.read_bytes().split(b"idx1")[0].count(b"00dc\0\0\0\0") == 5
+    assert path.read_bytes().split(b"idx1")[0].count(b"00dc\0\0\0\0") >= 5
     decoded, greys = decode(path)
     assert (decoded.frames, decoded.source_frames, decoded.notes) == (25, 20, ())
     assert all(np.array_equal(greys[9], greys[k]) for k in range(10, 15))
