@@ -5,7 +5,7 @@ What happens on one level of the pyramid is in `tvl1_torch.py`, in plain PyTorch
 as it needs, wherever in a batch it is, so that a flow does not depend on the batch.
 """
 
-import importlib.util
+import importlib
 from typing import Literal, Protocol
 
 import numpy as np
@@ -19,6 +19,8 @@ from duetal.video.tvl1_torch import TorchSolver, resize
 
 Backend = Literal["torch", "triton"]
 
+#: Older ones have no tuples of tensors.
+_LEAST_TRITON = (3, 4)
 #: More pairs at once than this do not make a large GPU faster.
 _MOST_PAIRS = 256
 #: Bytes that a pair needs for each of its pixels; plain PyTorch has more intermediate results.
@@ -60,20 +62,21 @@ class TorchTVL1Flow:
     ):
         self.settings = settings
         self.device = _device(device)
-        has_triton = importlib.util.find_spec("triton") is not None
         if backend is None:
-            backend = "triton" if has_triton and self.device.type == "cuda" else "torch"
+            on_gpu = self.device.type == "cuda"
+            backend = "triton" if on_gpu and has_triton() else "torch"
         self.backend: Backend = backend
         self._pairs = pairs
         self._solve: Solver
         if backend == "torch":
             self._solve = TorchSolver(settings)
-        elif has_triton:
+        elif has_triton():
             from duetal.video.tvl1_triton import TritonSolver
 
             self._solve = TritonSolver(settings)
         else:
-            raise UsageError("the flow backend triton needs Triton: pip install triton")
+            least = ".".join(map(str, _LEAST_TRITON))
+            raise UsageError(f'the flow backend triton needs Triton: pip install "triton>={least}"')
 
     def __call__(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Flow (N, H, W, 2) of frames (N + 1, H, W); see `FlowEngine`."""
@@ -140,6 +143,15 @@ class TorchTVL1Flow:
         # What PyTorch holds and does not use is free to us.
         reserved = torch.cuda.memory_reserved(self.device)
         return free + reserved - torch.cuda.memory_allocated(self.device)
+
+
+def has_triton() -> bool:
+    """Whether there is a Triton that understands our kernels."""
+    try:
+        version: str = importlib.import_module("triton").__version__
+    except ImportError:
+        return False
+    return tuple(map(int, version.split(".")[:2])) >= _LEAST_TRITON
 
 
 def _device(name: str) -> torch.device:

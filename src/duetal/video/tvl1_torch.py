@@ -44,7 +44,8 @@ def resize(images: Tensor, size: tuple[int, int], scale: tuple[float, float]) ->
         place = (torch.arange(length, dtype=torch.float64) + 0.5) * step - 0.5
         place = place.clamp(0, last)
         low = place.floor().clamp(max=max(last - 1, 0))
-        share = (place - low).to(images).unflatten(0, (-1, 1) if dim == -2 else (1, -1))
+        share = (place - low).to(images)
+        share = share[:, None] if dim == -2 else share
         low = low.long().to(images.device)
         high = (low + 1).clamp(max=last)
         below, above = images.index_select(dim, low), images.index_select(dim, high)

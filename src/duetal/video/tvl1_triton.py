@@ -1,16 +1,16 @@
 """TV-L1 on one pyramid level in Triton's kernels; the equations are those of `tvl1_torch.py`.
 
-The inner iterations are nearly all of the work, and memory is what limits them. So one launch makes
-several: a program holds a tile of one pair in registers, with a halo as wide as the number of
-iterations, because each makes one more pixel at the tile's edge wrong.
+The inner iterations are nearly all of the work, and memory is what would limit them. So one launch
+makes several: a warp walks down a strip of columns, one for each of its lanes, and each row that it
+reads goes through one iteration after the other, each of which is a row behind the one before. What
+they have to remember of the rows above stays in registers. Neighbours across are in the lane
+beside; of the strip's outermost lanes one more goes wrong with each iteration, so strips overlap.
 
 A pair ends at the very iteration at which its flow stands still, as in OpenCV. A launch that went
 beyond it is not taken: the next one goes from the same state only so far. Each pair has therefore
 two buffers, and a record of what is next for it in the device's memory, where the kernels find it;
 the host looks once in `inner_iterations`.
 """
-
-from typing import Any, TypeAlias
 
 import torch
 import triton
@@ -20,21 +20,16 @@ from torch import Tensor
 from duetal.video.flow import TVL1Settings
 from duetal.video.tvl1_torch import CUBIC, FLAT, with_gradient
 
-#: What kernels are given and hand on; Triton's own types are no Python types.
-Pointer: TypeAlias = Any
-Scalar: TypeAlias = Any
-Block: TypeAlias = Any
-
-#: Iterations of one launch, and so the width of a tile's halo.
-HALO = tl.constexpr(5)
-#: Pixels of a tile, with its halo. Sixteen warps hold it in their registers.
-TILE_HEIGHT = tl.constexpr(64)
-TILE_WIDTH = tl.constexpr(64)
-TILE_WARPS = 16
+#: Iterations of one launch, and so the lanes at either side of a strip that are not kept.
+STAGES = tl.constexpr(4)
+#: Columns of a strip: the lanes of one warp, so that a neighbour is one exchange away.
+LANES = tl.constexpr(32)
+#: Rows of a strip, so that one pair keeps many warps busy.
+ROWS = tl.constexpr(64)
 #: Pixels of a program where each pixel stands for itself.
 PIXELS = tl.constexpr(512)
-#: Tiles whose changes are added up at once.
-TILES = tl.constexpr(64)
+#: Strips whose changes are added up at once.
+STRIPS = tl.constexpr(64)
 
 #: Columns of a pair's record: which of the two buffers holds its flow, and its dual variables; the
 #: iterations of the next launch; those left until the next median; 1 until the flow stands still.
@@ -92,9 +87,9 @@ class _Level:
         self.duals = flow.new_zeros(self.pairs, 2, 4, *size)
         self.linear = flow.new_empty(self.pairs, 3, *size)
         self.records = torch.zeros(self.pairs, RECORD.value, dtype=torch.int32, device=flow.device)
-        rows = triton.cdiv(self.height, TILE_HEIGHT.value - 2 * HALO.value)
-        columns = triton.cdiv(self.width, TILE_WIDTH.value - 2 * HALO.value)
-        self.changes = flow.new_empty(self.pairs, rows * columns, HALO.value)
+        across = triton.cdiv(self.width, LANES.value - 2 * STAGES.value)
+        self.strips = across * triton.cdiv(self.height, ROWS.value)
+        self.changes = flow.new_empty(self.pairs, self.strips, STAGES.value)
         self.blocks = triton.cdiv(self.height * self.width, PIXELS.value)
 
     def linearize(self) -> None:
@@ -106,7 +101,7 @@ class _Level:
     def iterate(self) -> None:
         """Iterate until each pair's flow stands still, filtering it now and then."""
         self.records[:, MOVING.value] = 1
-        launches = triton.cdiv(self.settings.inner_iterations, HALO.value)
+        launches = triton.cdiv(self.settings.inner_iterations, STAGES.value)
         for _ in range(self.settings.outer_iterations):
             self._filter()
             # One more, for what a launch that went too far has to do again.
@@ -131,127 +126,170 @@ class _Level:
             self.records[:, FLOW.value] ^= moving
         inner = self.settings.inner_iterations
         self.records[:, LEFT.value] = inner * moving
-        self.records[:, STEPS.value] = min(inner, HALO.value) * moving
+        self.records[:, STEPS.value] = min(inner, STAGES.value) * moving
 
     def _launch(self) -> None:
-        """Up to HALO iterations of the pairs that have some left."""
-        settings, tiles = self.settings, self.changes.shape[1]
-        _iterate[(tiles, self.pairs)](
+        """Up to STAGES iterations of the pairs that have some left."""
+        settings = self.settings
+        _iterate[(self.strips, self.pairs)](
             self.linear, self.flows, self.duals, self.records, self.changes,
             self.height, self.width, settings.lambda_ * settings.theta, settings.theta,
-            settings.tau / settings.theta, num_warps=TILE_WARPS, **_FUSION,
+            settings.tau / settings.theta, num_warps=1, **_FUSION,
         )  # fmt: skip
         least = settings.epsilon**2 * self.height * self.width
-        _decide[(self.pairs,)](self.changes, self.records, tiles, least, num_warps=1, **_FUSION)
+        _decide[(self.pairs,)](
+            self.changes, self.records, self.strips, least, num_warps=1, **_FUSION
+        )
 
 
 @triton.jit(do_not_specialize=["height", "width"])
 def _iterate(
-    linear: Pointer, flows: Pointer, duals: Pointer, records: Pointer, changes: Pointer,
-    height: Scalar, width: Scalar, reach: Scalar, theta: Scalar, slope: Scalar,
-) -> None:  # fmt: skip
-    """The next iterations of one tile; one program for each tile of each pair."""
-    tile, pair = tl.program_id(0), tl.program_id(1).to(tl.int64)
+    linear, flows, duals, records, changes,
+    height, width, reach, theta, slope,
+):  # fmt: skip
+    """The next iterations of one strip; one program, of one warp, for each strip of each pair."""
+    strip, pair = tl.program_id(0), tl.program_id(1).to(tl.int64)
     record = records + pair * RECORD
     steps = tl.load(record + STEPS)
     if steps == 0:
         return
-    tiles_across = tl.cdiv(width, TILE_WIDTH - 2 * HALO)
-    i, j = tl.arange(0, TILE_HEIGHT)[:, None], tl.arange(0, TILE_WIDTH)[None, :]
-    y = (tile // tiles_across) * (TILE_HEIGHT - 2 * HALO) - HALO + i
-    x = (tile % tiles_across) * (TILE_WIDTH - 2 * HALO) - HALO + j
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    core = inside & (i >= HALO) & (i < TILE_HEIGHT - HALO)
-    core = core & (j >= HALO) & (j < TILE_WIDTH - HALO)
+    across = tl.cdiv(width, LANES - 2 * STAGES)
+    top = (strip // across) * ROWS
+    bottom = tl.minimum(top + ROWS, height)
+    lane = tl.arange(0, LANES)
+    x = (strip % across) * (LANES - 2 * STAGES) - STAGES + lane
+    inside = (x >= 0) & (x < width)
+    kept = inside & (lane >= STAGES) & (lane < LANES - STAGES)
     has_right = (x >= 0) & (x < width - 1)
-    has_below = (y >= 0) & (y < height - 1)
 
     plane = height * width
-    place = y * width + x
     flow_buffer, dual_buffer = tl.load(record + FLOW), tl.load(record + DUAL)
-    flow = flows + (pair * 2 + flow_buffer) * 2 * plane + place
-    dual = duals + (pair * 2 + dual_buffer) * 4 * plane + place
-    coefficients = linear + pair * 3 * plane + place
-    a = tl.load(coefficients, inside, 0.0)
-    b = tl.load(coefficients + plane, inside, 0.0)
-    c = tl.load(coefficients + 2 * plane, inside, 0.0)
-    inverse = 1.0 / tl.maximum(a * a + b * b, _FLAT)
-    u, v = tl.load(flow, inside, 0.0), tl.load(flow + plane, inside, 0.0)
-    # Dual variables of u, across and down, and of v. Outside the image they are and stay zero, so
-    # that the divergence needs no case for the border.
-    ux, uy = tl.load(dual, inside, 0.0), tl.load(dual + plane, inside, 0.0)
-    vx, vy = tl.load(dual + 2 * plane, inside, 0.0), tl.load(dual + 3 * plane, inside, 0.0)
+    linear += pair * 3 * plane + x
+    old_flow = flows + (pair * 2 + flow_buffer) * 2 * plane + x
+    new_flow = flows + (pair * 2 + 1 - flow_buffer) * 2 * plane + x
+    old_dual = duals + (pair * 2 + dual_buffer) * 4 * plane + x
+    new_dual = duals + (pair * 2 + 1 - dual_buffer) * 4 * plane + x
 
-    changes += (pair * tl.num_programs(0) + tile) * HALO
-    for step in range(steps):
-        rho = a * u + b * v + c
-        fit = tl.minimum(tl.maximum(rho * inverse, -reach), reach)
-        u_change = theta * _divergence(ux, uy) - fit * a
-        v_change = theta * _divergence(vx, vy) - fit * b
-        u += u_change
-        v += v_change
-        change = tl.where(core, u_change * u_change + v_change * v_change, 0.0)
-        tl.store(changes + step, tl.sum(change))
-        ux, uy = _ascend(ux, uy, u, slope, has_right, has_below)
-        vx, vy = _ascend(vx, vy, v, slope, has_right, has_below)
-
-    flow = flows + (pair * 2 + 1 - flow_buffer) * 2 * plane + place
-    dual = duals + (pair * 2 + 1 - dual_buffer) * 4 * plane + place
-    tl.store(flow, u, core)
-    tl.store(flow + plane, v, core)
-    tl.store(dual, ux, core)
-    tl.store(dual + plane, uy, core)
-    tl.store(dual + 2 * plane, vx, core)
-    tl.store(dual + 3 * plane, vy, core)
+    # What each iteration keeps of the row above its own: its coefficients, and its state half
+    # done, the flow new and the dual variables old. Above the image all of it is zero.
+    zero = tl.zeros((LANES,), tl.float32)
+    lines, halves, totals = (), (), ()
+    for _ in tl.static_range(STAGES):
+        lines += ((zero, zero, zero, zero),)
+        halves += ((zero, zero, zero, zero, zero, zero),)
+        totals += (zero,)
+    for row in range(top - STAGES, bottom + STAGES):
+        y = tl.full((LANES,), row, tl.int32)
+        seen = inside & (y >= 0) & (y < height)
+        a, b, c = _load(linear + row * width, plane, seen, 3)
+        line = (a, b, c, 1.0 / tl.maximum(a * a + b * b, _FLAT))
+        state = _load(old_flow + row * width, plane, seen, 2)
+        state += _load(old_dual + row * width, plane, seen, 4)
+        new_lines, new_halves, new_totals = (), (), ()
+        for k in tl.static_range(STAGES):
+            # An iteration too many leaves the state as it is.
+            on = tl.where(k < steps, 1.0, 0.0)
+            half, change = _renew_flow(state, halves[k], line, on * reach, on * theta)
+            has_below = (y >= 1) & (y < height)
+            state = _renew_dual(halves[k], half, on * slope, has_right, has_below)
+            counted = kept & (y >= top) & (y < bottom)
+            new_totals += (totals[k] + tl.where(counted, change, 0.0),)
+            new_halves += (half,)
+            new_lines += (line,)
+            line = lines[k]
+            y -= 1
+        lines, halves, totals = new_lines, new_halves, new_totals
+        row_out = (row - STAGES) * width
+        u, v, ux, uy, vx, vy = state
+        _store(new_flow + row_out, plane, kept & (y >= top), (u, v))
+        _store(new_dual + row_out, plane, kept & (y >= top), (ux, uy, vx, vy))
+    for k in tl.static_range(STAGES):
+        place = (pair * tl.num_programs(0) + strip) * STAGES + k
+        tl.store(changes + place, tl.sum(totals[k]))
 
 
 @triton.jit
-def _divergence(across: Block, down: Block) -> Block:
-    """Divergence of a component's dual variables, by backward differences."""
-    return across - _neighbour(across, -1, 1) + (down - _neighbour(down, -1, 0))
+def _load(row, plane, seen, count):
+    """A row of so many planes, zero where it is not seen."""
+    values = ()
+    for k in tl.static_range(count):
+        values += (tl.load(row + k * plane, seen, 0.0),)
+    return values
+
+
+@triton.jit
+def _store(row, plane, kept, values):
+    """Write a row of several planes."""
+    for k in tl.static_range(len(values)):
+        tl.store(row + k * plane, values[k], kept)
+
+
+@triton.jit
+def _renew_flow(
+    state, above, line,
+    reach, theta,
+):  # fmt: skip
+    """A row's state with its new flow, and the square of the flow's change.
+
+    A state is the flow (u, v), u's dual variables across and down, and v's.
+    """
+    u, v, ux, uy, vx, vy = state
+    a, b, c, inverse = line
+    fit = (a * u + b * v + c) * inverse
+    fit = tl.minimum(tl.maximum(fit, -reach), reach)
+    u_change = theta * (ux - _beside(ux, -1) + uy - above[3]) - fit * a
+    v_change = theta * (vx - _beside(vx, -1) + vy - above[5]) - fit * b
+    half = (u + u_change, v + v_change, ux, uy, vx, vy)
+    return half, u_change * u_change + v_change * v_change
+
+
+@triton.jit
+def _renew_dual(
+    half, below, slope,
+    has_right, has_below,
+):  # fmt: skip
+    """A row's whole new state, from its new flow and that of the row below."""
+    u, v, ux, uy, vx, vy = half
+    ux, uy = _ascend(ux, uy, u, below[0], slope, has_right, has_below)
+    vx, vy = _ascend(vx, vy, v, below[1], slope, has_right, has_below)
+    return u, v, ux, uy, vx, vy
 
 
 @triton.jit
 def _ascend(
-    across: Block, down: Block, flow: Block, slope: Scalar, has_right: Block, has_below: Block
-) -> tuple[Block, Block]:
-    """New dual variables of a component of the flow, which is given."""
-    to_right = tl.where(has_right, slope * (_neighbour(flow, 1, 1) - flow), 0.0)
-    to_below = tl.where(has_below, slope * (_neighbour(flow, 1, 0) - flow), 0.0)
+    across, down, flow, below, slope,
+    has_right, has_below,
+):  # fmt: skip
+    """New dual variables of one component. Outside the image they are and stay zero."""
+    to_right = tl.where(has_right, slope * (_beside(flow, 1) - flow), 0.0)
+    to_below = tl.where(has_below, slope * (below - flow), 0.0)
     shrink = 1.0 / (1.0 + tl.sqrt(to_right * to_right + to_below * to_below))
     return (across + to_right) * shrink, (down + to_below) * shrink
 
 
 @triton.jit
-def _neighbour(tile: Block, distance: tl.constexpr, axis: tl.constexpr) -> Block:
-    """The value beside each one of a tile.
-
-    At the tile's edge it is the value itself; that is wrong, but stays within the halo.
-    """
-    length: tl.constexpr = tile.shape[axis]
-    place = tl.minimum(tl.maximum(tl.arange(0, length) + distance, 0), length - 1)
-    place = tl.expand_dims(place, 1 - axis)
-    return tl.gather(tile, tl.broadcast_to(place, tile.shape), axis)
+def _beside(row, distance: tl.constexpr):
+    """The values so many lanes further; the outermost ones repeat."""
+    lane = tl.minimum(tl.maximum(tl.arange(0, LANES) + distance, 0), LANES - 1)
+    return tl.gather(row, lane, 0)
 
 
-@triton.jit(do_not_specialize=["tiles"])
-def _decide(changes: Pointer, records: Pointer, tiles: Scalar, least: Scalar) -> None:
+@triton.jit(do_not_specialize=["strips"])
+def _decide(changes, records, strips, least):
     """Take or refuse what the last launch has made of a pair, and say what is next."""
     pair = tl.program_id(0).to(tl.int64)
     record = records + pair * RECORD
     steps = tl.load(record + STEPS)
     if steps == 0:
         return
-    # Blocks have powers of two as sizes.
-    step = tl.arange(0, 8)
-    change = tl.zeros((8,), tl.float32)
-    for begin in range(0, tiles, TILES):
-        tile = begin + tl.arange(0, TILES)[:, None]
-        seen = (tile < tiles) & (step[None, :] < steps)
-        places = changes + (pair * tiles + tile) * HALO + step[None, :]
-        change += tl.sum(tl.load(places, seen, 0.0), 0)
+    step = tl.arange(0, STAGES)
+    change = tl.zeros((STAGES,), tl.float32)
+    for begin in range(0, strips, STRIPS):
+        strip = begin + tl.arange(0, STRIPS)[:, None]
+        places = changes + (pair * strips + strip) * STAGES + step[None, :]
+        change += tl.sum(tl.load(places, (strip < strips) & (step[None, :] < steps), 0.0), 0)
     # The iteration after which the flow stood still for the first time.
-    needed = tl.min(tl.where((change <= least) & (step < steps), step + 1, HALO + 1))
+    needed = tl.min(tl.where((change <= least) & (step < steps), step + 1, STAGES + 1))
     if needed < steps:
         tl.store(record + STEPS, needed)
     else:
@@ -261,14 +299,14 @@ def _decide(changes: Pointer, records: Pointer, tiles: Scalar, least: Scalar) ->
         tl.store(record + DUAL, 1 - tl.load(record + DUAL))
         tl.store(record + MOVING, tl.where(still, 0, 1))
         tl.store(record + LEFT, left)
-        tl.store(record + STEPS, tl.minimum(left, HALO))
+        tl.store(record + STEPS, tl.minimum(left, STAGES))
 
 
 @triton.jit(do_not_specialize=["height", "width"])
 def _linearize(
-    stack: Pointer, flows: Pointer, linear: Pointer, records: Pointer,
-    height: Scalar, width: Scalar,
-) -> None:  # fmt: skip
+    stack, flows, linear, records,
+    height, width,
+):  # fmt: skip
     """`tvl1_torch.linearize`; one program for each block of pixels of each pair."""
     pixel = tl.program_id(0) * PIXELS + tl.arange(0, PIXELS)
     pair = tl.program_id(1).to(tl.int64)
@@ -306,7 +344,7 @@ def _linearize(
 
 
 @triton.jit
-def _cubic_weight(t: Block, tap: tl.constexpr) -> Block:
+def _cubic_weight(t, tap: tl.constexpr):
     """Keys' kernel for the tap of this number, of the four around a place t after the second."""
     before = _CUBIC * t * (1 - t) * (1 - t)
     at = 1 - t * t * ((_CUBIC + 3) - (_CUBIC + 2) * t)
@@ -322,9 +360,7 @@ def _cubic_weight(t: Block, tap: tl.constexpr) -> Block:
 
 
 @triton.jit(do_not_specialize=["height", "width"])
-def _median(
-    flows: Pointer, records: Pointer, height: Scalar, width: Scalar, side: tl.constexpr
-) -> None:
+def _median(flows, records, height, width, side: tl.constexpr):
     """`tvl1_torch.median` of one component of the flow, into the pair's other buffer."""
     pair, component = tl.program_id(1).to(tl.int64), tl.program_id(2)
     record = records + pair * RECORD
@@ -345,7 +381,7 @@ def _median(
 
 
 @triton.jit
-def _at(image: Pointer, y: Block, x: Block, height: Scalar, width: Scalar) -> Block:
+def _at(image, y, x, height, width):
     """Pixels of an image whose border is repeated beyond it."""
     y = tl.minimum(tl.maximum(y, 0), height - 1)
     x = tl.minimum(tl.maximum(x, 0), width - 1)
@@ -353,7 +389,7 @@ def _at(image: Pointer, y: Block, x: Block, height: Scalar, width: Scalar) -> Bl
 
 
 @triton.jit
-def _median_3(image: Pointer, y: Block, x: Block, height: Scalar, width: Scalar) -> Block:
+def _median_3(image, y, x, height, width):
     """Median of 3 x 3 pixels; why it is that, `tvl1_torch.median` says."""
     a0, a1, a2 = _column_3(image, y, x - 1, height, width)
     b0, b1, b2 = _column_3(image, y, x, height, width)
@@ -366,7 +402,7 @@ def _median_3(image: Pointer, y: Block, x: Block, height: Scalar, width: Scalar)
 
 
 @triton.jit
-def _median_5(image: Pointer, y: Block, x: Block, height: Scalar, width: Scalar) -> Block:
+def _median_5(image, y, x, height, width):
     """Median of 5 x 5 pixels; why it is that, `tvl1_torch.median` says."""
     a0, a1, a2, a3, a4 = _column_5(image, y, x - 2, height, width)
     b0, b1, b2, b3, b4 = _column_5(image, y, x - 1, height, width)
@@ -385,18 +421,14 @@ def _median_5(image: Pointer, y: Block, x: Block, height: Scalar, width: Scalar)
 
 
 @triton.jit
-def _column_3(
-    image: Pointer, y: Block, x: Block, height: Scalar, width: Scalar
-) -> tuple[Block, ...]:
+def _column_3(image, y, x, height, width):
     """The three pixels around a place in its column, sorted."""
     above, below = _at(image, y - 1, x, height, width), _at(image, y + 1, x, height, width)
     return _sorted_3(above, _at(image, y, x, height, width), below)
 
 
 @triton.jit
-def _column_5(
-    image: Pointer, y: Block, x: Block, height: Scalar, width: Scalar
-) -> tuple[Block, ...]:
+def _column_5(image, y, x, height, width):
     """The five pixels around a place in its column, sorted."""
     return _sorted_5(
         _at(image, y - 2, x, height, width),
@@ -408,13 +440,13 @@ def _column_5(
 
 
 @triton.jit
-def _middle_3(a: Block, b: Block, c: Block) -> Block:
+def _middle_3(a, b, c):
     """The middle one of three values."""
     return tl.maximum(tl.minimum(a, b), tl.minimum(tl.maximum(a, b), c))
 
 
 @triton.jit
-def _sorted_3(a: Block, b: Block, c: Block) -> tuple[Block, ...]:
+def _sorted_3(a, b, c):
     """Three values in order."""
     a, c = tl.minimum(a, c), tl.maximum(a, c)
     a, b = tl.minimum(a, b), tl.maximum(a, b)
@@ -423,7 +455,7 @@ def _sorted_3(a: Block, b: Block, c: Block) -> tuple[Block, ...]:
 
 
 @triton.jit
-def _sorted_5(a: Block, b: Block, c: Block, d: Block, e: Block) -> tuple[Block, ...]:
+def _sorted_5(a, b, c, d, e):
     """Five values in order, by nine exchanges."""
     a, d = tl.minimum(a, d), tl.maximum(a, d)
     b, e = tl.minimum(b, e), tl.maximum(b, e)
