@@ -2,6 +2,8 @@
 
 import importlib.util
 import os
+import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,6 @@ def fuzzer():
     specification = importlib.util.spec_from_file_location("fuzz_decoding", path)
     module = importlib.util.module_from_spec(specification)
     # So that the worker process, which imports it by name, finds it.
-    import sys
-
     sys.modules["fuzz_decoding"] = module
     specification.loader.exec_module(module)
     sys.path.insert(0, str(path.parent))
@@ -72,8 +72,6 @@ def test_the_fuzzer_sees_crashes_hangs_and_leaks(tmp_path, fuzzer, monkeypatch, 
 
 
 def test_the_same_seed_damages_alike(fuzzer):
-    import random
-
     content = bytes(range(256)) * 40
     found = [[fuzzer.mutate(content, random.Random(f"0 {k}")) for k in range(50)] for _ in range(2)]
     assert found[0] == found[1]

@@ -14,12 +14,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from duetal.core.errors import DuetalError
+from duetal.video.damage import MOST_LOST, Damage
 from duetal.video.timeline import LONGEST_HOLD, Timeline
 
-#: Seconds that may be lost of a video, in all; more makes it an error.
-MOST_LOST = Fraction(2)
-#: A gap this many pictures after a decoding error belongs to it: decoders work ahead.
-ERROR_REACH = 100
 #: Unreadable places of a container after which the rest of it is given up.
 MOST_UNREADABLE = 1000
 #: Pictures that a decoder may keep back to bring them in order.
@@ -55,11 +52,7 @@ class Pictures:
         self.count = 0
         #: Seconds from the first picture's begin to the last one's end, once all are decoded.
         self.end = Fraction(0)
-        #: Seconds that were lost so far, and when first.
-        self.lost = Fraction(0)
-        self.first_lost = Fraction(0)
-        self.held: tuple[Fraction, Fraction] | None = None
-        self._since_error = ERROR_REACH
+        self._damage = Damage(self._step)
         self._first_packet: Fraction | None = None
         self._reached = Fraction(0)
         self._zero = Fraction(0)
@@ -82,11 +75,8 @@ class Pictures:
                 stamp = self._begin(stamp)
             begin = self.timeline.place(stamp, usual)
             if before is not None:
-                self._look_for_gap(before, begin, usual or self._step)
-            self._since_error += 1
-            if frame.is_corrupt:
-                self._since_error = 0
-                self._lose(begin, self._step)
+                self._damage.between(before, begin, usual or self._step)
+            self._damage.picture(begin, corrupt=frame.is_corrupt)
             self.count += 1
             usual = self._lasting(frame)
             yield begin, frame
@@ -97,12 +87,7 @@ class Pictures:
 
     def notes(self) -> tuple[str, ...]:
         """What was wrong and could be lived with, a line each; complete at the end."""
-        notes = []
-        if self.lost > 0:
-            notes.append(
-                f"{float(self.lost):.2f} s could not be decoded, the first at "
-                f"{float(self.first_lost):.2f} s; the picture before stands instead"
-            )
+        notes = self._damage.notes()
         # Without all of them being so, it is a decoder's last pictures in a container that has
         # decoding times alone.
         if self.timeline.missing > LONGEST_DELAY or self.timeline.missing == self.count:
@@ -118,9 +103,6 @@ class Pictures:
         missing = self._missing_at_end()
         if missing > MOST_LOST / 4:
             notes.append(f"ends {float(missing):.2f} s before its declared end")
-        if self.held is not None:
-            at, length = map(float, self.held)
-            notes.append(f"one picture stands for {length:.2f} s at {at:.2f} s")
         return tuple(notes)
 
     def declared_duration(self) -> Fraction | None:
@@ -147,7 +129,7 @@ class Pictures:
             except EOFError:
                 continue
             except FFmpegError:
-                self._since_error = 0
+                self._damage.error()
                 continue
             yield from frames
 
@@ -161,7 +143,7 @@ class Pictures:
                         # An AVI's sign for a picture that stands on; or PyAV's for the end.
                         continue
                     if packet.is_corrupt or self._skipped_before(packet):
-                        self._since_error = 0
+                        self._damage.error()
                     self._note_reach(packet)
                     if packet.stream is self._stream:
                         yield cast("Packet[VideoStream]", packet)
@@ -172,7 +154,7 @@ class Pictures:
                 return
             except FFmpegError:
                 unreadable += 1
-                self._since_error = 0
+                self._damage.error()
 
     def _skipped_before(self, packet: "Packet[Stream]") -> bool:
         """Whether FFmpeg passed over a damaged part of a Matroska file, and said nothing of it."""
@@ -212,9 +194,9 @@ class Pictures:
     def _begin(self, stamp: Fraction | None) -> Fraction | None:
         """The first picture's timestamp; an earlier one where pictures before it were lost."""
         first = self._first_packet
-        if self._since_error < ERROR_REACH and first is not None and stamp is not None:
+        if self._damage.near_error and first is not None and stamp is not None:
             lost = min(max(Fraction(0), stamp - first), LONGEST_HOLD)
-            self._lose(Fraction(0), lost)
+            self._damage.lose(Fraction(0), lost)
             stamp -= lost
         self._zero = stamp or Fraction(0)
         declared = self._declared()
@@ -226,28 +208,17 @@ class Pictures:
             self._surely = begin + length - self._zero
         return stamp
 
-    def _look_for_gap(self, before: Fraction, begin: Fraction, usual: Fraction) -> None:
-        gap = begin - before - min(usual, 2 * self._step)
-        if gap > self._step / 2 and self._since_error < ERROR_REACH:
-            self._lose(before, gap)
-        elif gap > MOST_LOST and (self.held is None or gap > self.held[1]):
-            self.held = before, begin - before
-
-    def _lose(self, at: Fraction, seconds: Fraction) -> None:
-        if not self.lost:
-            self.first_lost = at
-        self.lost += seconds
-
     def _check(self) -> None:
         """Refuse a video of which too much is missing, now that its end is known."""
         end, declared = float(self.end), float(self._surely or 0)
-        if self.lost + self._missing_at_end() <= MOST_LOST:
+        lost, missing = self._damage.lost, self._missing_at_end()
+        if lost + missing <= MOST_LOST:
             return
-        if self._missing_at_end() > self.lost:
+        if missing > lost:
             cause = f"ends early: {end:.2f} s of the declared {declared:.2f} s could be decoded"
         else:
-            at = f"the first at {float(self.first_lost):.2f} s"
-            cause = f"damaged: {float(self.lost):.2f} s of {end:.2f} s could not be decoded, {at}"
+            at = f"the first at {float(self._damage.first):.2f} s"
+            cause = f"damaged: {float(lost):.2f} s of {end:.2f} s could not be decoded, {at}"
         raise DuetalError(f"{cause} ({self.count} pictures)", file=self._source)
 
     def _missing_at_end(self) -> Fraction:
