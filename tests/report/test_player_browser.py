@@ -1,5 +1,6 @@
 """The page with the playing video in a real browser: what a viewer sees and does."""
 
+import io
 import json
 import os
 import re
@@ -9,10 +10,13 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from duetal.core.annotations import Segment
 from duetal.core.detections import Detections
+from duetal.features.sources import Video
 from duetal.report.player import MAX_SHOWN, PlayedVideo, PlayerPage, embed
+from duetal.runs.video_results import ResultFolder, show
 from duetal.simulation.clips import render_clip
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -346,6 +350,49 @@ def test_a_player_s_clock_that_begins_late_is_reckoned_with(player):
     settle(page)
     assert time_of(page) == pytest.approx(1.78, abs=0.01)
     assert page.locator("#now").inner_text() == "1.3 s"
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "size", "offset"),
+    [
+        # The pictures begin 1.5 s after the sound; a quarter turn; a clock that begins at 2 s.
+        ("a.mp4", {"timestamps": [1.5 + k / 25 for k in range(75)], "audio": True}, (96, 64), 1.5),
+        ("a.mp4", {"rotation": 90}, (64, 96), 0),
+        ("a.mp4", {"timestamps": [2 + k / 25 for k in range(75)]}, (96, 64), 0),
+        ("a.avi", {"codec": "mpeg4"}, (96, 64), 0),
+    ],
+)
+def test_what_is_seen_is_what_our_seconds_mean(look, tmp_path, name, encoding, size, offset):
+    begin = encoding.get("timestamps", [0.0])[0]
+    # Nothing moves or changes, but that the action is there from the first second to the second.
+    action = Segment(begin + 1, begin + 2, "HighJump")
+    source = render_clip(
+        tmp_path / name, duration=begin + 3, size=size, actions=[action], keyframes=10, **encoding
+    )
+    shown = show(ResultFolder(tmp_path), Video("a", str(source)), fingerprint="1", fps=25)
+    assert shown.offset == pytest.approx(offset, abs=0.001)
+    detections = Detections.from_rows([("a", "HighJump", 1.0, 2.0, 0.9)])
+    video = embed(PlayedVideo("a", 3.0, shown.url, shown.offset), detections)
+    PlayerPage("CBP", "cbp").write(tmp_path / "index.html", ["HighJump"], [video])
+    media = (tmp_path / "media" / "a.mp4", source)
+    page = look(tmp_path / "index.html", media=media, viewport={"width": 800, "height": 1300})
+    page.wait_for_function("() => document.getElementById('video').readyState >= 2")
+    assert page.evaluate("[video.videoWidth, video.videoHeight]") == list(size)
+    page.evaluate("document.getElementById('said').style.visibility = 'hidden'")
+    left, width = plot_span(page)
+    top = page.locator("#timeline svg").bounding_box()["y"] + 60
+
+    def picture(seconds: float) -> np.ndarray:
+        page.mouse.click(left + seconds / 3 * width, top)
+        settle(page)
+        page.wait_for_timeout(100)
+        image = Image.open(io.BytesIO(page.locator("#video").screenshot()))
+        return np.asarray(image.convert("L"), dtype=float)
+
+    before, in_time, late, after = map(picture, (0.97, 1.03, 1.97, 2.03))
+    assert np.abs(before - after).mean() < 2
+    assert np.abs(before - in_time).mean() > 8
+    assert np.abs(late - after).mean() > 8
 
 
 def test_the_timeline_works_without_the_video(player):
