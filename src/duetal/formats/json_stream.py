@@ -15,13 +15,13 @@ from duetal.core.files import read_text
 
 #: One value may take this many times the file's size, or `MEMORY_FLOOR` bytes if that is more.
 MEMORY_FACTOR = 10
-MEMORY_FLOOR = 16 * 2**20
+MEMORY_FLOOR = 8 * 2**20
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 #: What a video costs that says nothing: its name, and its places in sets and dictionaries.
-_MEMBER = 400
+_MEMBER = 300
 
 #: A member's place: its key or index at the top, and its key in the object there that was entered.
 Keys = tuple[str | int, ...]
@@ -131,7 +131,7 @@ class _Reader:
         return found.end()
 
     def _value(self, at: int) -> tuple[Any, int]:
-        if self._dense and _memory(self._text, at, _end(self._text, at)) > self._allowed:
+        if self._dense and _needs_more(self._text, at, self._allowed):
             raise self._too_large(at)
         try:
             return self._decoder.raw_decode(self._text, at)
@@ -154,26 +154,34 @@ class _Reader:
         return value
 
 
-def _end(text: str, at: int) -> int:
-    """The place after a list or object that begins at a place; elsewhere the place itself."""
+def _needs_more(text: str, at: int, allowed: int) -> bool:
+    """Whether the value at a place of a JSON text could take more than so many bytes."""
     depth = 0
+    needed = 0
+    end = at
     for token in _TOKEN.finditer(text, at):
         if token.start() != at and depth == 0:
             break
         sign = text[token.start()]
         depth += (sign in "[{") - (sign in "]}")
-        if depth <= 0:
-            return token.end()
-    return at if depth == 0 else len(text)
+        needed += _COST.get(sign, 0)
+        end = token.end()
+        if depth <= 0 or needed > allowed:
+            break
+    return needed > allowed or _memory(text, at, end) > allowed
+
+
+#: Bytes that CPython needs for a list, an object of up to five keys, and a short string.
+_COST = {"[": 112, "{": 184, '"': 50}
 
 
 def _memory(text: str, start: int, end: int) -> int:
     """At least the bytes that CPython needs for the values in a part of a JSON text.
 
-    That is, for a list, an object of up to five keys, each further key, a number in a list, and a
-    short string; that strings hold some of the signs only errs on the safe side.
+    That is, beside lists, objects and strings, for a number in a list and for an object's sixth key
+    and those after; that strings hold some of the signs only errs on the safe side.
     """
     lists, objects = text.count("[", start, end), text.count("{", start, end)
     keys, strings = text.count(":", start, end), text.count('"', start, end) // 2
-    needed = 112 * lists + 184 * objects + 32 * text.count(",", start, end)
-    return needed + 240 * max(0, keys - 5 * objects) + 50 * max(0, strings - keys)
+    needed = _COST["["] * lists + _COST["{"] * objects + 32 * text.count(",", start, end)
+    return needed + 240 * max(0, keys - 5 * objects) + _COST['"'] * max(0, strings - keys)

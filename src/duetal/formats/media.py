@@ -42,7 +42,7 @@ def video_name(place: str) -> str:
         path = parts.path
         if path.rstrip("/").endswith("/local-files"):
             path = parse_qs(parts.query).get("d", [""])[0]
-    path = _UPLOADED.sub("", path)
+    path = _UPLOADED.sub("/", path)
     name = re.split(r"[/\\]", path)[-1]
     name = without_suffix(unquote(name) if _is_address(place) else name).strip()
     if not name:

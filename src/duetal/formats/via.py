@@ -296,4 +296,5 @@ def _labels(values: dict[str, Any], chosen: str | None, project: _Project) -> li
     attribute = project.attributes[chosen]
     picked = a_string(value, "'av'")
     several = attribute.kind == _CHECKBOX and picked not in attribute.options
-    return [attribute.options.get(one, one) for one in (picked.split(",") if several else [picked])]
+    keys = dict.fromkeys(picked.split(",") if several else [picked])
+    return [attribute.options.get(key, key) for key in keys]

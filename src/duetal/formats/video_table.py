@@ -1,0 +1,136 @@
+"""Own videos and their labels, as one writes them down: a table of two columns, or three.
+
+    video,labels,split
+    monday/dive_1.mp4,Diving,train
+    both_3.mp4,"Diving, High jump",train
+    jump_2.mp4,High jump; Running,test
+
+Between columns are commas, tabs or semicolons, whichever the header has; between labels a comma (in
+quotes, where commas are between columns too) or a semicolon. The columns may stand in any order and
+may be called otherwise, as DESED's `filename` and `event_labels` are. It differs from
+`duetal.formats.tsv` in that it speaks of files, and may say how they are split.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import NoReturn
+
+from duetal.core.errors import DuetalError, unknown
+from duetal.core.files import read_text
+from duetal.formats.delimited import Row, lines, read_rows
+
+#: What each column may be called; it is spoken of by the first name.
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "video": ("video", "videos", "filename", "file_name", "file", "name"),
+    "labels": ("labels", "label", "event_labels", "classes", "class"),
+    "split": ("split", "subset", "set"),
+}
+_REQUIRED = ("video", "labels")
+
+
+class Split(StrEnum):
+    """What a video is for."""
+
+    TRAIN = "train"
+    TEST = "test"
+
+
+#: How the words of a split begin: training; test, validation, evaluation.
+_BEGINNINGS = {"train": Split.TRAIN, "test": Split.TEST, "val": Split.TEST, "eval": Split.TEST}
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledVideo:
+    """A row of the table.
+
+    Args:
+        video: the video's file, path or name, as it was written.
+        labels: sorted, each once; none where nothing of interest happens.
+        split: None in a table of two columns.
+        place: the row's line, for messages.
+    """
+
+    video: str
+    labels: tuple[str, ...]
+    split: Split | None
+    place: str
+
+
+def read_video_table(path: Path) -> tuple[LabelledVideo, ...]:
+    """Read a table of videos, their labels and perhaps their split.
+
+    Raises:
+        DuetalError: unreadable, other columns, a row of another number of them, no video in a row,
+            an unknown split, or a split for some rows alone; names the line.
+    """
+    names: dict[str, str] = {}
+    delimiter = _delimiter(path)
+
+    def report(error: DuetalError) -> NoReturn:
+        hint = " (several labels go in quotes, or with semicolons between)"
+        raise DuetalError(f"{error.cause}{hint}", file=path, place=error.place)
+
+    rows = read_rows(
+        path,
+        delimiter,
+        (),
+        on_header=lambda columns: names.update(_column_names(columns, path)),
+        report=report if delimiter == "," else _raise,
+    )
+    videos = tuple(_labelled_video(row, names, path) for row in rows)
+    if not videos:
+        raise DuetalError("names no video", file=path)
+    if any(video.split for video in videos):
+        for video in videos:
+            if video.split is None:
+                raise DuetalError("no split, and other rows have one", file=path, place=video.place)
+    return videos
+
+
+def _raise(error: DuetalError) -> NoReturn:
+    raise error
+
+
+def _delimiter(path: Path) -> str:
+    """What is between the columns: of the three, what the header has."""
+    header = next(lines(read_text(path)), "")
+    return next((sign for sign in "\t,;" if sign in header), ",")
+
+
+def _column_names(columns: Sequence[str], path: Path) -> dict[str, str]:
+    """By the name it is spoken of by, what each column is called here."""
+    meanings = {name: meaning for meaning, names in COLUMNS.items() for name in names}
+    found: dict[str, str] = {}
+    for column in columns:
+        meaning = meanings.get(column)
+        if meaning is None or meaning in found:
+            said = "expected a header with the columns 'video', 'labels' and, if wanted, 'split'"
+            cause = f"{said}; found {column!r}" if meaning is None else f"{said}; two are {meaning}"
+            raise DuetalError(cause, file=path, place="line 1")
+        found[meaning] = column
+    for meaning in _REQUIRED:
+        if meaning not in found:
+            cause = f"expected a header with the columns 'video' and 'labels'; {meaning!r} is not"
+            raise DuetalError(f"{cause} there", file=path, place="line 1")
+    return found
+
+
+def _labelled_video(row: Row, names: Mapping[str, str], path: Path) -> LabelledVideo:
+    video = row.cells[names["video"]]
+    if not video:
+        raise DuetalError("no video", file=path, place=row.place)
+    labels = {" ".join(label.split()) for label in re.split("[,;]", row.cells[names["labels"]])}
+    split = _split(row.cells[names["split"]], path, row.place) if "split" in names else None
+    return LabelledVideo(video, tuple(sorted(labels - {""})), split, row.place)
+
+
+def _split(word: str, path: Path, place: str) -> Split | None:
+    if not word:
+        return None
+    for beginning, split in _BEGINNINGS.items():
+        if word.lower().startswith(beginning):
+            return split
+    raise DuetalError(unknown("split", word, Split), file=path, place=place)

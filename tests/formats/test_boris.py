@@ -1,0 +1,104 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from duetal.core.annotations import Segment
+from duetal.core.errors import DuetalError
+from duetal.formats import boris
+
+OBSERVATION = {
+    "type": "MEDIA",
+    "file": {"1": ["v.mp4"]},
+    "events": [[1.0, "", "run", "", ""], [2.0, "", "run", "", ""]],
+}
+
+
+def project(folder: Path, **changed: object) -> Path:
+    path = folder / "p.boris"
+    behaviors = {"0": {"type": "State event", "code": "run"}}
+    value = {"behaviors_conf": behaviors, "observations": {"o": {**OBSERVATION, **changed}}}
+    path.write_text(json.dumps(value))
+    return path
+
+
+def test_a_project_of_the_tool(samples: Path) -> None:
+    annotations = boris.read_annotations(samples / "project.boris")
+    assert {v.name: (v.duration, v.segments) for v in annotations} == {
+        "one": (50.0, (Segment(1.5, 3.5, "stir"), Segment(2.0, 6.0, "stir"))),
+        "two": (40.0, (Segment(5.0, 9.0, "rest"),)),
+        "three": (12.5, ()),
+    }
+    assert annotations.classes == ("stir", "rest")
+    assert annotations.left_out == (
+        "comments: 1",
+        "further players: 1",
+        "modifiers of events: 2",
+        "observations without media files: 1",
+        "point events: 1",
+        "states without an end: 1",
+        "subjects of events: 2",
+    )
+
+
+def test_an_export_of_aggregated_events(samples: Path) -> None:
+    annotations = boris.read_annotations(samples / "boris_aggregated.tsv")
+    assert {v.name: (v.duration, v.segments) for v in annotations} == {
+        "one": (50.0, (Segment(1.5, 3.5, "stir"),)),
+        "two": (40.0, (Segment(5.0, 7.25, "rest"),)),
+    }
+    assert annotations.left_out == (
+        "comments: 1",
+        "modifiers of events: 1",
+        "point events: 1",
+        "subjects of events: 2",
+    )
+
+
+def test_an_older_export_of_tabular_events(samples: Path) -> None:
+    annotations = boris.read_annotations(samples / "boris_tabular.tsv")
+    assert annotations.videos["one"].segments == (Segment(1.5, 3.5, "stir"),)
+    assert annotations.videos["one"].duration == 50.0
+    assert "states without an end: 1" in annotations.left_out
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"file": {}}, "observations 'o': no key '1'"),
+        ({"file": {"1": []}}, "observations 'o': player 1 has no file"),
+        ({"events": 3}, "observations 'o': 'events' is not a list"),
+        ({"events": [[1]]}, "observations 'o': not enough values"),
+        ({"events": [["x", "", "run", ""]]}, "observations 'o': could not convert"),
+        ({"file": {"1": ["a.mp4", "b.mp4"]}}, "observation 'o': the length of 'a' is unknown"),
+    ],
+)
+def test_malformed_projects(tmp_path: Path, changed: dict[str, object], message: str) -> None:
+    with pytest.raises(DuetalError, match=r"p\.boris") as caught:
+        boris.read_annotations(project(tmp_path, **changed))
+    assert message in str(caught.value)
+
+
+HEADER = "Observation id\tMedia file name\tBehavior\tBehavior type\t"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a\tb\n", "no column 'Behavior'"),
+        (f"{HEADER}Time\no\tv.mp4\trun\tSTOP\t1\n", "line 2: 'run' stops, and has not begun"),
+        (f"{HEADER}Time\no\tv.mp4\trun\tSTART\tx\n", "line 2: could not convert"),
+        (f"{HEADER}Time\no\tv.mp4\t\tSTART\t1\n", "line 2: an event without a behavior"),
+        (f"{HEADER}Start (s)\no\tv.mp4\trun\tSTATE\t1\n", "line 2: no key 'stop (s)'"),
+        (
+            f"{HEADER}Time\no\tv.mp4\trun\tSTART\t1\no\tw.mp4\trun\tSTOP\t2\n",
+            "line 3: observation 'o' has several media files",
+        ),
+    ],
+)
+def test_malformed_tables(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "events.tsv"
+    path.write_text(text)
+    with pytest.raises(DuetalError, match=r"events\.tsv") as caught:
+        boris.read_annotations(path)
+    assert message in str(caught.value)
