@@ -178,11 +178,11 @@ def test_the_watcher_is_told_of_every_video(store, videos):
     ]
 
 
-@pytest.mark.parametrize("method", ["failure", "record", "agrees"])
+@pytest.mark.parametrize("method", ["names", "failures", "record", "agrees"])
 def test_a_store_that_cannot_be_read_ends_everything(store, videos, monkeypatch, method):
     run(store, videos / "a.mp4")
 
-    def refuse(name):
+    def refuse(*names):
         raise DuetalError("cannot read: Input/output error", file=store.place.name)
 
     monkeypatch.setattr(store, method, refuse)

@@ -120,22 +120,21 @@ def extract_with_progress(
                 progress.working(video.name, done / max(done, expected))
 
             def ended(self, outcome: Any) -> None:
-                line = f"{outcome.name}: "
                 if isinstance(outcome, Failure):
-                    line += f"failed: {outcome.reason}"
-                else:
-                    line += f"{outcome.snippets:,} snippets, {outcome.duration:.1f} s"
-                    line += "".join(f"; note: {note}" for note in outcome.notes)
-                progress.ended(outcome.name, line)
+                    progress.ended(outcome.name, f"failed: {outcome.reason}")
+                    return
+                line = f"{outcome.name}: T = {outcome.snippets:,}, {outcome.duration:.1f} s"
+                notes = "".join(f"; note: {note}" for note in outcome.notes)
+                progress.ended(outcome.name, line + notes)
 
         return extract_missing(planned, store, extractor, Shown())
 
 
 def print_failures(title: str, failures: "Sequence[Failure]") -> None:
-    """List failures with their reasons, if there are any."""
+    """List the reasons of failures, if there are any; each names its file."""
     from duetal.cli.terminal import printable
 
     if failures:
         click.echo(f"{title}:")
     for failure in failures:
-        click.echo(f"  {printable(failure.name)}: {printable(failure.reason)}")
+        click.echo(f"  {printable(failure.reason)}")

@@ -69,8 +69,11 @@ def plan(found: Found, store: Store, *, retry_failed: bool = False) -> Plan:
     complete: list[Video] = []
     failures: list[Failure] = []
     failed_before: list[Failure] = []
+    # Listed once, not asked for one by one, which is slow in an object store.
+    recorded = set(store.names())
+    failed = {failure.name: failure for failure in store.failures()}
     for video in found.videos:
-        record = store.record(video.name)
+        record = store.record(video.name) if video.name in recorded else None
         kept = record is not None and store.agrees(record)
         try:
             size = source_size(video.source)
@@ -79,7 +82,7 @@ def plan(found: Found, store: Store, *, retry_failed: bool = False) -> Plan:
         except DuetalError as error:
             failures.append(_failure(video, error))
             continue
-        failure = None if kept else store.failure(video.name)
+        failure = failed.get(readable(video.name))
         if kept:
             complete.append(video)
         elif failure is None or retry_failed or failure.source != readable(video.source):

@@ -1,0 +1,416 @@
+"""`duetal extract`: bad videos among good ones, interruptions, refusals, and what it prints."""
+
+import contextlib
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from duetal.backbones.i3d_weights import random_weights
+from duetal.cli.main import main
+from duetal.datasets.check import check
+from duetal.features.extraction import ExtractionSettings
+from duetal.features.store import open_store
+from duetal.simulation.clips import render_clip
+
+Duetal = Callable[..., tuple[int, str, str]]
+pytestmark = pytest.mark.recipe
+SIZE = (40, 32)
+RUN = "from duetal.cli.main import main; main()"
+
+
+def truncated(path: Path) -> None:
+    render_clip(path, duration=6, size=SIZE)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def truncated_stream(path: Path) -> None:
+    """Matroska, unlike MP4, can still be decoded up to there."""
+    whole = path.with_suffix(".whole.mkv")
+    render_clip(whole, duration=8, size=SIZE, audio=True)
+    path.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    whole.unlink()
+
+
+def corrupt_in_the_middle(path: Path) -> None:
+    # One keyframe, so that nothing after the damage can be decoded either.
+    render_clip(path, duration=8, size=(128, 96), keyframes=200)
+    content = bytearray(path.read_bytes())
+    middle = slice(len(content) // 5, len(content) // 2)
+    content[middle] = np.random.default_rng(0).bytes(middle.stop - middle.start)
+    path.write_bytes(content)
+
+
+def eight_thousand_across(path: Path) -> None:
+    """One grey picture of 8K, which is shown for a second."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=1, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 7680, 4320, "yuv420p"
+        grey = av.VideoFrame.from_ndarray(np.full((6480, 7680), 128, np.uint8), format="yuv420p")
+        container.mux(stream.encode(grey))
+        container.mux(stream.encode(None))
+
+
+def frames(count: int) -> Callable[[Path], object]:
+    return lambda path: render_clip(path, duration=count / 25, size=SIZE)
+
+
+def clip(**how: object) -> Callable[[Path], object]:
+    return lambda path: render_clip(path, **({"duration": 0.8, "size": SIZE} | how))  # type: ignore[arg-type]
+
+
+#: Videos that cannot be extracted: file name, how it is made, and what the reason says.
+BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "zero.mp4": (Path.touch, "empty file: 0 bytes"),
+    "truncated.mp4": (truncated, "an MP4 without its index (moov): cut off"),
+    "cut short.mkv": (truncated_stream, "ends early: "),
+    "audio only.mp4": (clip(video=False), "no video in it, only sound"),
+    "corrupt.mp4": (corrupt_in_the_middle, "damaged: "),
+    "one frame.mp4": (frames(1), "too short: 1 frames at 25 a second, one snippet needs 16"),
+    "seven frames.mp4": (frames(7), "too short: 7 frames at 25 a second, one snippet needs 16"),
+    "text.mp4": (lambda path: path.write_text("To be or not to be"), "not a video: "),
+    "new\nline.mp4": (clip(), "not a usable video name: 'new\\nline'"),
+    os.fsdecode(b"bytes \xff.mp4"): (clip(), "not a usable video name: 'bytes \\udcff'"),
+    "pair.mp4": (clip(), "several videos would be called 'pair'"),
+}
+#: Videos that look strange and can be extracted, and how many snippets they have.
+STRANGE: dict[str, tuple[Callable[[Path], object], int]] = {
+    "good.mp4": (clip(), 1),
+    "one pixel.mkv": (clip(size=(1, 1), codec="ffv1"), 1),
+    "8k.mp4": (eight_thousand_across, 1),
+    "half a frame a second.mp4": (clip(fps=0.5, duration=4), 6),
+    "fast.mp4": (clip(fps=240), 1),
+    "'quotes\" & <script>alert(1)<.mp4": (clip(), 1),
+}
+
+
+@pytest.fixture(scope="module")
+def bad_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of all of them; beside it, a file that `..` would lead to."""
+    folder = tmp_path_factory.mktemp("bad") / "videos"
+    (folder / "deep").mkdir(parents=True)
+    for name, (make, _) in {**BROKEN, **STRANGE}.items():
+        make(folder / name)
+    render_clip(folder / "deep" / "pair.mkv", duration=0.8, size=SIZE)
+    return folder
+
+
+def extract_words(place: Path, store: Path, options: tuple[str, ...]) -> list[str]:
+    return ["extract", str(place), "--out", str(store), *options]
+
+
+@pytest.fixture(scope="module")
+def bad_store(
+    bad_videos: Path, tiny_extraction: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, int, str]:
+    """All of them extracted by one command: the store, the exit code and the output."""
+    store = tmp_path_factory.mktemp("bad") / "store"
+    return store, *run_here(extract_words(bad_videos, store, tiny_extraction))
+
+
+def run_here(words: list[str]) -> tuple[int, str]:
+    """Run a command line in this process; give exit code and output. For fixtures of a module."""
+    output = io.StringIO()
+    with pytest.raises(SystemExit) as stop, contextlib.redirect_stdout(output):
+        main(words)
+    assert isinstance(stop.value.code, int)
+    return stop.value.code, output.getvalue()
+
+
+@pytest.mark.parametrize("name", sorted(BROKEN, key=ascii), ids=ascii)
+def test_a_broken_video_is_recorded_and_listed_with_its_reason(
+    bad_store: tuple[Path, int, str], name: str
+) -> None:
+    store, code, output = bad_store
+    reason = BROKEN[name][1]
+    assert code == 1
+    _, _, listed = output.partition("failed:\n")
+    stem = ascii(Path(name).stem).strip("'")
+    (line,) = [line for line in listed.splitlines() if reason in line and stem in line]
+    recorded = {failure.reason for failure in open_store(store).failures()}
+    assert line.strip() in recorded
+    assert Path(name).stem not in open_store(store).names()
+
+
+@pytest.mark.parametrize("name", sorted(STRANGE))
+def test_a_strange_video_is_extracted(bad_store: tuple[Path, int, str], name: str) -> None:
+    store = open_store(bad_store[0])
+    stem = name.rpartition(".")[0]
+    assert store.is_complete(stem)
+    record = store.record(stem)
+    assert record is not None
+    assert record.snippets == STRANGE[name][1]
+
+
+def test_nothing_is_written_outside_the_store_and_no_half_file_stays(
+    bad_store: tuple[Path, int, str], bad_videos: Path
+) -> None:
+    store, _, output = bad_store
+    assert [path.name for path in store.parent.iterdir()] == ["store"]
+    assert len(list(bad_videos.rglob("*.*"))) == len(BROKEN) + len(STRANGE) + 1
+    assert not list(store.rglob("*.part"))
+    assert len(list((store / "records").iterdir())) == len(STRANGE)
+    assert len(list((store / "failures").iterdir())) == len(BROKEN)
+    assert f"{len(STRANGE)} extracted, {len(BROKEN)} failed: {store}" in output
+
+
+def test_what_was_extracted_is_a_dataset_that_lacks_labels_alone(
+    bad_store: tuple[Path, int, str],
+) -> None:
+    problems = [problem.message for problem in check(bad_store[0])]
+    assert problems == [
+        "no annotation: features alone can be localized, not trained on",
+        "no training video with labels and features",
+    ]
+
+
+def test_the_next_run_lists_what_failed_before_and_does_nothing(
+    duetal: Duetal,
+    bad_store: tuple[Path, int, str],
+    bad_videos: Path,
+    tiny_extraction: tuple[str, ...],
+) -> None:
+    store, _, _ = bad_store
+    before = {path: path.stat().st_mtime_ns for path in store.rglob("*.npy")}
+    code, output, _ = duetal(*extract_words(bad_videos, store, tiny_extraction))
+    # Names and pairs are judged anew by every run, before anything is decoded.
+    assert f"{len(STRANGE)} there already, 3 failed, {len(BROKEN) - 3} failed before" in output
+    assert "seven frames.mp4: too short" in output.partition("--retry-failed")[2]
+    assert code == 1
+    assert {path: path.stat().st_mtime_ns for path in store.rglob("*.npy")} == before
+
+
+def test_failed_videos_are_tried_again_on_demand(
+    duetal: Duetal, tmp_path: Path, tiny_extraction: tuple[str, ...]
+) -> None:
+    video = tmp_path / "v.mp4"
+    frames(7)(video)
+    words = extract_words(video, tmp_path / "store", (*tiny_extraction, "--without=flow"))
+    assert duetal(*words)[0] == 1
+    frames(20)(video)
+    assert duetal(*words)[0] == 1
+    code, output, _ = duetal(*words, "--retry-failed")
+    assert (code, output) == (0, f"v: T = 1, 0.8 s\n1 extracted: {tmp_path / 'store'}\n")
+    assert not list((tmp_path / "store" / "failures").iterdir())
+
+
+@pytest.fixture(scope="module")
+def three_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    for seed, name in enumerate("abc"):
+        render_clip(folder / f"{name}.mp4", duration=3, size=SIZE, seed=seed, velocity=(1, 0))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def quick(tiny_extraction: tuple[str, ...]) -> tuple[str, ...]:
+    """Options for processes of their own, which have to load all networks anew."""
+    return (*tiny_extraction, "--without=rgb")
+
+
+@pytest.fixture(scope="module")
+def whole(
+    three_clips: Path, quick: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A store whose extraction nobody disturbed."""
+    store = tmp_path_factory.mktemp("whole") / "store"
+    assert run_here(extract_words(three_clips, store, quick))[0] == 0
+    return store
+
+
+def arrays(store: Path) -> dict[str, np.ndarray]:
+    return {str(path.relative_to(store)): np.load(path) for path in sorted(store.rglob("*.npy"))}
+
+
+def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    assert found.keys() == expected.keys()
+    for name, values in found.items():
+        # Batches differ by where the extraction was interrupted; features are kept as float16.
+        np.testing.assert_allclose(values, expected[name], rtol=0.01, atol=0.01)
+
+
+def stopped(words: list[str], reached: Callable[[], object], how: signal.Signals) -> int:
+    """Run a command line until a moment is reached, send a signal, and give the exit code."""
+    line = [sys.executable, "-c", RUN, *words]
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(line, **silent) as process:
+        deadline = time.monotonic() + 60
+        while not reached():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        process.send_signal(how)
+        return process.wait(timeout=60)
+
+
+def test_an_extraction_that_was_stopped_is_gone_on_with(
+    duetal: Duetal,
+    three_clips: Path,
+    whole: Path,
+    quick: tuple[str, ...],
+    tmp_path: Path,
+) -> None:
+    store = tmp_path / "store"
+    words = extract_words(three_clips, store, quick)
+
+    def records() -> Iterator[Path]:
+        return (store / "records").glob("[abc].json")
+
+    # As the first video begins; between its arrays and its record; and when it is complete.
+    killed = -signal.SIGKILL
+    assert stopped(words, (store / "dataset.yaml").exists, signal.SIGKILL) == killed
+    half = store / "features" / "flow" / "a.npy"
+    assert stopped(words, half.exists, signal.SIGKILL) == killed
+    assert stopped(words, lambda: any(records()), signal.SIGINT) == 130
+    finished = {path: path.stat().st_mtime_ns for path in records()}
+    (store / "records" / ".b.json.k1lled.part").write_text("{")
+    code, output, _ = duetal(*words)
+    assert code == 0
+    assert f"{len(finished)} there already" in output
+    assert all(path.stat().st_mtime_ns == time for path, time in finished.items())
+    assert not list(store.rglob("*.part"))
+    assert_same(arrays(store), arrays(whole))
+
+
+def test_two_processes_do_not_spoil_each_others_work(
+    three_clips: Path,
+    whole: Path,
+    quick: tuple[str, ...],
+    tmp_path: Path,
+) -> None:
+    words = extract_words(three_clips, tmp_path / "store", quick)
+    line = [sys.executable, "-c", RUN, *words]
+    both = [subprocess.Popen(line, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [process.wait(timeout=120) for process in both] == [0, 0]
+    store = open_store(tmp_path / "store")
+    assert all(store.is_complete(name) for name in "abc")
+    assert_same(arrays(tmp_path / "store"), arrays(whole))
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "said"),
+    [
+        (["--crop=33", "--short-side=40"], 2, "short_side is 32 there and 40 here; crop is 32"),
+        (["--dtype=float32"], 2, "dtype is float16 there and float32 here"),
+        (["--flow=opencv"], 2, "flow_engine.engine is tvl1 there and opencv here"),
+        (["--without=clip"], 2, "modalities is ['rgb', 'flow', 'clip'] there"),
+        (["--crop=64"], 2, "crop: must be from 32 to the short side of 32 pixels, not 64"),
+        (["--device=cuda:7"], 2, "no such device here: 'cuda:7'"),
+        (["--batch=0"], 2, "0 is not in the range"),
+        (["--i3d-rgb=nosuch"], 2, "no such file, and no weights of that name"),
+    ],
+)
+def test_other_settings_and_wrong_words_are_refused(
+    duetal: Duetal,
+    bad_store: tuple[Path, int, str],
+    bad_videos: Path,
+    tiny_extraction: tuple[str, ...],
+    change: list[str],
+    code: int,
+    said: str,
+) -> None:
+    words = extract_words(bad_videos / "good.mp4", bad_store[0], tiny_extraction)
+    found, _, error = duetal(*words, *change)
+    assert (found, error.count("\n")) == (code, 1)
+    assert said in error
+
+
+def test_other_weights_are_refused(
+    duetal: Duetal,
+    bad_store: tuple[Path, int, str],
+    bad_videos: Path,
+    tiny_extraction: tuple[str, ...],
+    tmp_path: Path,
+) -> None:
+    random_weights(tmp_path / "rgb.pt", "rgb", seed=9)
+    words = extract_words(bad_videos / "good.mp4", bad_store[0], tiny_extraction)
+    code, _, error = duetal(*words, f"--i3d-rgb={tmp_path}/rgb.pt")
+    assert code == 2
+    assert "rgb.sha256 is " in error
+
+
+def test_weights_with_a_wrong_hash_are_refused_before_anything_is_done(
+    duetal: Duetal, three_clips: Path, tiny_extraction: tuple[str, ...], tmp_path: Path
+) -> None:
+    words = extract_words(three_clips, tmp_path / "store", tiny_extraction)
+    weights = next(word for word in tiny_extraction if word.startswith("--i3d-flow"))
+    code, output, error = duetal(*words, f"{weights}@sha256:{'0' * 64}")
+    assert (code, output, error.count("\n")) == (1, "", 1)
+    assert "its sha256 is " in error
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_one_line_and_nothing_is_lost(
+    duetal: Duetal,
+    three_clips: Path,
+    tiny_extraction: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store, options = tmp_path / "store", (*tiny_extraction, "--without=flow")
+    assert duetal(*extract_words(three_clips / "a.mp4", store, options))[0] == 0
+    before = arrays(store)
+    with monkeypatch.context() as full:
+        full.setattr("tempfile.TemporaryFile", lambda dir: open("/dev/full", "wb"))  # noqa: PTH123, SIM115
+        code, _, error = duetal(*extract_words(three_clips, store, options))
+    assert code == 1
+    assert error == f"duetal: error: {store}: cannot write features: No space left on device\n"
+    assert_same(arrays(store), before)
+    code, output, _ = duetal(*extract_words(three_clips, store, options))
+    assert (code, "2 extracted, 1 there already" in output) == (0, True)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_a_read_only_store_is_one_line_and_nothing_is_lost(
+    bad_videos: Path, whole: Path, quick: tuple[str, ...], tmp_path: Path
+) -> None:
+    store = shutil.copytree(whole, tmp_path / "store")
+    before = arrays(store)
+    for folder in (store, *(path for path in store.rglob("*") if path.is_dir())):
+        folder.chmod(0o555)
+    # Permissions do not bind root, unless it gives up the right to override them.
+    as_anybody: list[str] = []
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("root without setpriv")
+        as_anybody = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"]
+    words = [*as_anybody, sys.executable, "-c", RUN]
+    words += extract_words(bad_videos / "good.mp4", store, quick)
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (f"duetal: error: {store}: cannot write features: Permission denied\n")
+    assert_same(arrays(store), before)
+
+
+def test_a_name_that_leads_elsewhere_or_is_hidden_is_a_failure(
+    duetal: Duetal, three_clips: Path, tiny_extraction: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("..mp4", "...mp4", ".hidden.mp4"):
+        shutil.copy(three_clips / "a.mp4", tmp_path / "in" / name)
+    listing = tmp_path / "in" / "list.txt"
+    listing.write_text("..mp4\n...mp4\n.hidden.mp4\n../in/../nowhere.mp4\n")
+    code, output, _ = duetal(*extract_words(listing, tmp_path / "store", tiny_extraction))
+    assert code == 1
+    assert output.count("not a usable video name") == 3
+    assert "nowhere.mp4: no such file" in output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "store"]
+
+
+def test_the_defaults_in_the_help_are_those_of_the_settings(duetal: Duetal) -> None:
+    _, text, _ = duetal("extract", "--help")
+    text = " ".join(text.split())
+    settings = ExtractionSettings()
+    for name in ("i3d_rgb", "i3d_flow", "clip", "flow", "short_side", "crop", "dtype"):
+        option = text.partition(f"--{name.replace('_', '-')} ")[2]
+        assert f"[default: {getattr(settings, name)}" in option.partition(" --")[0]
