@@ -160,7 +160,7 @@ def open_flow(
             or an engine that is not installed.
     """
     if name not in list(FlowName):
-        raise UsageError(unknown("flow engine", name, FlowName))
+        raise UsageError(unknown("flow engine", name, map(str, FlowName)))
     if threads < 1:
         raise UsageError(f"threads: must be at least 1, not {threads}")
     settings = settings or TVL1Settings()

@@ -58,7 +58,7 @@ class TVL1Flow:
 
 def _pyramid(frame: NDArray[np.uint8], settings: TVL1Settings) -> Iterator[Floats]:
     """The frame and its smaller copies, each made from the one before."""
-    image = frame.astype(np.float32)
+    image = frame.astype(np.float32, order="C")
     yield image
     height, width = frame.shape
     for size in pyramid_sizes(height, width, settings)[1:]:
