@@ -375,7 +375,7 @@ def test_what_is_seen_is_what_our_seconds_mean(look, tmp_path, name, encoding, s
     video = embed(PlayedVideo("a", 3.0, shown.url, shown.offset), detections)
     PlayerPage("CBP", "cbp").write(tmp_path / "index.html", ["HighJump"], [video])
     media = (tmp_path / "media" / "a.mp4", source)
-    page = look(tmp_path / "index.html", media=media, viewport={"width": 800, "height": 1300})
+    page = look(tmp_path / "index.html", media=media, viewport={"width": 1000, "height": 900})
     page.wait_for_function("() => document.getElementById('video').readyState >= 2")
     assert page.evaluate("[video.videoWidth, video.videoHeight]") == list(size)
     page.evaluate("document.getElementById('said').style.visibility = 'hidden'")
