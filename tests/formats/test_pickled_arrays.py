@@ -131,6 +131,14 @@ def test_bytes_cannot_allocate(tmp_path: Path) -> None:
         load_object_array(path)
 
 
+@pytest.mark.parametrize("operation", [b"]", b"}", b"]\x94"])
+def test_a_pickle_made_to_grow_is_refused_before_it_does(tmp_path: Path, operation: bytes) -> None:
+    path = tmp_path / "bomb.npy"
+    path.write_bytes(npy_of_pickle(b"\x80\x04" + operation * 200_000 + b"."))
+    with pytest.raises(DuetalError, match="takes more memory than its size allows"):
+        load_object_array(path)
+
+
 @pytest.mark.parametrize("kept", [0, 5, 60, -1, -20])
 def test_truncated(tmp_path: Path, kept: int) -> None:
     for name, array in {"n": np.arange(9.0), "o": objects([1], ["a"])}.items():

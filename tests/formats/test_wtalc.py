@@ -85,6 +85,24 @@ def test_malformed(tmp_path: Path, changed: dict[str, np.ndarray | None], messag
     assert message in str(caught.value)
 
 
+def test_one_long_row_many_times_is_refused(tmp_path: Path) -> None:
+    long = [[0.0, 1.0]] * 2000
+    names = np.array([f"v{number}".encode() for number in range(300)])
+    many = objects(*[long] * 300)
+    same = objects(*[["A"]] * 300)
+    folder = pack(
+        tmp_path,
+        videoname=names,
+        subset=names,
+        segments=many,
+        labels=same,
+        labels_all=None,
+        duration=None,
+    )
+    with pytest.raises(DuetalError, match=r"segments\.npy: its rows hold more values"):
+        wtalc.read_annotations(folder)
+
+
 @pytest.mark.real
 def test_real_pack(real_data: Path) -> None:
     annotations = wtalc.read_annotations(real_data / "thumos14" / "Thumos14reduced-Annotations")

@@ -77,7 +77,7 @@ def _read(file: BinaryIO, size: int, path: Path) -> NDArray[Any]:
 
 def _unpickle(data: bytes, path: Path) -> NDArray[Any]:
     try:
-        value = _RestrictedUnpickler(io.BytesIO(data), encoding="bytes").load()
+        value = _RestrictedUnpickler(data).load()
     except _RefusedError as error:
         raise DuetalError(f"refuses to load {error}", file=path) from error
     except Exception as error:
@@ -101,6 +101,11 @@ class _RefusedError(pickle.UnpicklingError):
 # Python's own implementation rather than the C one: its memo is a dictionary, so a few bytes of
 # pickle can't make it allocate a table of billions of entries.
 class _RestrictedUnpickler(pickle._Unpickler):
+    def __init__(self, data: bytes):
+        super().__init__(io.BytesIO(data), encoding="bytes")
+        self.needed = 0
+        self.allowed = max(_MEMORY_FACTOR * len(data), _MEMORY_FLOOR)
+
     def find_class(self, module: str, name: str) -> Any:
         constructor = _CONSTRUCTORS.get(f"{module}.{name}")
         if constructor is None:
@@ -109,6 +114,42 @@ class _RestrictedUnpickler(pickle._Unpickler):
 
     def get_extension(self, code: int) -> NoReturn:
         raise _RefusedError(f"extension {code}")
+
+
+#: A pickle may take this many times its size in memory, or so many bytes if that is more.
+_MEMORY_FACTOR = 10
+_MEMORY_FLOOR = 8 * 2**20
+#: What a single byte of pickle, or a few, make CPython allocate: a list, a dictionary, a place in
+#: the memo.
+_COSTS = {
+    pickle.EMPTY_LIST: 88,
+    pickle.LIST: 88,
+    pickle.EMPTY_DICT: 72,
+    pickle.DICT: 72,
+    pickle.EMPTY_SET: 216,
+    pickle.PUT: 70,
+    pickle.BINPUT: 70,
+    pickle.LONG_BINPUT: 70,
+    pickle.MEMOIZE: 70,
+}
+
+
+def _costing(load: Callable[[Any], None], cost: int) -> Callable[[Any], None]:
+    """An operation that is refused once the pickle has asked for more memory than it may."""
+
+    def counted(unpickler: _RestrictedUnpickler) -> None:
+        unpickler.needed += cost
+        if unpickler.needed > unpickler.allowed:
+            raise pickle.UnpicklingError("takes more memory than its size allows")
+        load(unpickler)
+
+    return counted
+
+
+_operations: dict[int, Callable[[Any], None]] = pickle._Unpickler.dispatch
+_RestrictedUnpickler.dispatch = _operations | {
+    code[0]: _costing(_operations[code[0]], cost) for code, cost in _COSTS.items()
+}
 
 
 class _Callable:

@@ -9,6 +9,7 @@ The form is read and not written: its rows are of different lengths, so that the
 and whoever opens them with numpy has to let them run what they like.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,8 @@ def read_annotations(
             cause = f"{len(column)} rows, videoname.npy has {len(names)}"
             raise DuetalError(cause, file=folder / f"{field}.npy")
     rows = {field: column for field, column in fields.items() if column is not None}
+    for field, column in rows.items():
+        _check_rows(folder / f"{field}.npy", column)
     classes = tuple(_texts(folder, "classlist"))
     videos: dict[str, VideoAnnotation] = {}
     for index, name in enumerate(names):
@@ -132,6 +135,13 @@ def _load(folder: Path, field: str, *, optional: bool = False) -> NDArray[Any] |
     if array.ndim == 0:
         raise DuetalError("holds a single value, expected a row per video", file=path)
     return array
+
+
+def _check_rows(path: Path, rows: Iterable[Any]) -> None:
+    """Refuse rows that are one long list many times: a few bytes of pickle can say so."""
+    values = sum(len(row) for row in rows if isinstance(row, list))
+    if values > path.stat().st_size:
+        raise DuetalError("its rows hold more values than the file has bytes", file=path)
 
 
 def _texts(folder: Path, field: str) -> list[str]:
