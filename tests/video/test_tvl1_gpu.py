@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from duetal.core.errors import UsageError
 from duetal.simulation.clips import Scene
-from duetal.video.flow import TVL1Settings, grey
+from duetal.video.flow import TVL1Settings, grey, open_flow
 from duetal.video.opencv_flow import OpenCVFlow
 from duetal.video.tvl1_gpu import TorchTVL1Flow, has_triton
 from duetal.video.tvl1_torch import FLAT, TorchSolver, linearize, median, resize, with_gradient
@@ -83,6 +83,11 @@ class TestAgainstOpenCV:
         frames = moving(size, (1.3, -0.6))
         difference = distance(on_cpu(settings)(frames), OpenCVFlow(settings)(frames))
         assert difference.mean() < 0.01
+
+    def test_the_engine_for_the_cpu_finds_the_same(self) -> None:
+        frames = moving((80, 60), (1.3, -0.6))
+        cpu = open_flow("tvl1", TVL1Settings())
+        assert distance(on_cpu()(frames), cpu(frames)).mean() < 0.01
 
     @pytest.mark.real
     def test_it_agrees_on_real_clips(self, real_data: Path) -> None:

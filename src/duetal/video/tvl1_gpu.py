@@ -24,7 +24,7 @@ _LEAST_TRITON = (3, 4)
 #: More pairs at once than this do not make a large GPU faster.
 _MOST_PAIRS = 256
 #: Bytes that a pair needs for each of its pixels; plain PyTorch has more intermediate results.
-_BYTES_PER_PIXEL = {"torch": 256, "triton": 112}
+_BYTES_PER_PIXEL = {"torch": 256, "triton": 160}
 #: Part of the free memory that is taken.
 _SHARE_OF_MEMORY = 0.7
 
@@ -103,7 +103,8 @@ class TorchTVL1Flow:
         if frames.dtype != torch.uint8 or frames.ndim != 3 or 0 in frames.shape:
             what = f"{frames.dtype} {tuple(frames.shape)} "
             raise ValueError(f"frames must be uint8 (N + 1, H, W), not {what}")
-        flow = torch.empty(len(frames) - 1, *frames.shape[1:], 2, device=frames.device)
+        frames = frames.to(self.device)
+        flow = torch.empty(len(frames) - 1, *frames.shape[1:], 2, device=self.device)
         for pairs in self._chunks(*frames.shape):
             flow[pairs] = self._flow(frames[pairs.start : pairs.stop + 1])
         return flow
