@@ -128,7 +128,6 @@ class Painter:
                 width=width,
                 height=height,
                 format="rgba" if has_alpha else "rgb24",
-                src_color_range=frame.color_range,
                 interpolation=INTERPOLATION,
                 threads=1,
             )

@@ -75,9 +75,6 @@ class Timeline:
         if 0 <= last - begin <= TOLERANCE and self._standing < STANDSTILL - 1:
             self._standing += 1
             return last
-        if self._standing == STANDSTILL - 1:
-            self._offset, self.reset = self._offset + expected - begin, True
-            return expected
         suspected = self._suspected_offset
         if suspected is not None and 0 < stamp + suspected - last <= TOLERANCE + self.step:
             self._offset, self._suspected_offset, self.reset = suspected, None, True
