@@ -219,9 +219,16 @@ def test_features_are_the_librarys(clip: Path, siglip: Path) -> None:
         expected = model_class.from_pretrained(folder).eval()(**inputs)[output]
         torch.testing.assert_close(features, expected, atol=1e-5, rtol=0)
         assert features.shape == (4, encoder.width) == (4, 16)
-        # Not normalised, and the stand-in tells pictures apart.
-        assert features.norm(dim=1).sub(1).abs().min() > 1e-3
-        assert (features - features[0]).norm(dim=1)[1:].min() > 1e-4
+        assert features.norm(dim=1).sub(1).abs().min() > 1e-3  # not normalised
+
+
+@torch.no_grad()
+def test_the_stand_in_tells_pictures_apart(clip: Path) -> None:
+    """With the library's own small weights, noise and noise are 0.996 alike."""
+    encoder = load_image_encoder(str(clip))
+    pixels = torch.stack([encoder.preprocess(picture(40, 60, seed)) for seed in range(4)])
+    unit = F.normalize(encoder(pixels), dim=-1)
+    assert (unit @ unit.T).fill_diagonal_(0).max() < 0.9
 
 
 @torch.no_grad()
