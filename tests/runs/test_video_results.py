@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
+import fsspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from duetal.runs.video_results import (
     show,
 )
 from duetal.simulation.clips import render_clip
+from duetal.video.browser import playback
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
 
@@ -85,6 +87,18 @@ def test_a_copy_is_made_once_and_anew_for_another_video(
         assert shown.url == f"./media/a{written[0].suffix}"
         assert shown.failure == ""
     assert len(written) == 2
+
+
+def test_a_video_of_an_object_store_is_copied(tmp_path: Path) -> None:
+    source = render_clip(tmp_path / "a.mp4", duration=0.4, size=(32, 32))
+    url = "memory://videos/a.mp4"
+    with fsspec.open(url, "wb") as file:
+        file.write(source.read_bytes())
+    folder = ResultFolder(tmp_path / "out")
+    shown = show(folder, Video("a", url), fingerprint="1", fps=25)
+    assert shown.note == "A copy without sound is shown: it is not on this machine."
+    assert playback(tmp_path / "out" / str(shown.url)).hindrance == ""
+    assert show(folder, Video("a", url), fingerprint="1", fps=25, copies=False).url is None
 
 
 def test_a_video_that_cannot_be_copied_is_told_of(tmp_path: Path) -> None:

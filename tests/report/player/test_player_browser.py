@@ -122,6 +122,17 @@ def test_the_keyboard_does_it_all(player, seen):
     assert page.get_attribute("#mute", "aria-pressed") == "true"
 
 
+def test_the_first_step_goes_to_a_detection_that_begins_at_once(player, seen):
+    page = player(found=[("HighJump", 0.0, 2.0, 0.9), ("HighJump", 4.0, 6.0, 0.9)])
+    for seconds in (0, 4, 4):
+        page.keyboard.press("n")
+        seen.settle(page)
+        assert seen.time(page) == pytest.approx(seconds, abs=0.01)
+    page.keyboard.press("p")
+    seen.settle(page)
+    assert seen.time(page) == pytest.approx(0, abs=0.01)
+
+
 def test_keys_that_a_control_needs_stay_its_own(player, seen):
     page = player(settings={"viewport": {"width": 1200, "height": 700}})
     page.focus("#floor")

@@ -173,8 +173,9 @@ class Player {
     const isThere = at >= 0 && seconds >= selected.start && seconds < selected.start + 0.5;
     let next = at + by;
     if (!isThere) {
-      next = by > 0 ? shown.findIndex(({ start }) => start > seconds)
-        : shown.findLastIndex(({ start }) => start < seconds);
+      // Before the first step, a detection that begins right here has not been gone to.
+      const isAhead = ({ start }) => (selected ? start > seconds : start >= seconds);
+      next = by > 0 ? shown.findIndex(isAhead) : shown.findLastIndex(({ start }) => start < seconds);
     }
     if (shown[next]) this.goTo(shown[next]);
   }

@@ -1,12 +1,12 @@
 // The videos to pick from, and the table of detections.
 
 /** Where the detections of a video lie, small. */
-function strip(video, detections, branch) {
+function strip(video, detections, branch, best) {
   const share = (seconds) => ((100 * seconds) / (video.duration || 1)).toFixed(2);
   return svg('svg', { class: `strip ${branch}`, 'aria-hidden': 'true', focusable: 'false' },
     ...detections.map(({ start, end, score }) => svg('rect', {
       x: `${share(start)}%`, width: `${share(Math.max(end - start, 0.004 * video.duration))}%`,
-      height: '100%', 'fill-opacity': Math.min(1, Math.max(0.25, score)),
+      height: '100%', 'fill-opacity': Math.min(1, Math.max(0.25, score / best)),
     })));
 }
 
@@ -35,7 +35,7 @@ class VideoList {
       this.buttons[index].replaceChildren(
         html('span', { class: 'name' }, video.name),
         html('span', { class: 'quiet' }, `${clock(video.duration, 0)} · ${found.length} found`),
-        strip(video, found.filter(({ spoken }) => spoken), this.page.stages[0].branch));
+        strip(video, found.filter(({ spoken }) => spoken), this.page.stages[0].branch, this.page.best));
       this.buttons[index].title = video.name;
     });
   }
