@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import av
 import numpy as np
@@ -246,6 +247,48 @@ class TestKernelsInterpreted:
     def test_what_a_launch_decides(self, interpreted: SimpleNamespace) -> None:
         for before, after, expected in interpreted.decided:
             assert after == expected, before
+
+
+@needs_triton
+class TestKernelsCompiled:
+    """For GPUs that need not be there: the interpreter takes what the compiler refuses."""
+
+    KERNELS: ClassVar[dict[str, tuple[str, dict[str, int]]]] = {
+        "_iterate": ("pppppiifff", {}),
+        "_decide": ("ppif", {}),
+        "_linearize": ("ppppii", {}),
+        "_median": ("ppii", {"side": 5}),
+    }
+
+    @pytest.mark.parametrize("name", KERNELS)
+    def test_it_compiles(self, name: str) -> None:
+        assert self.compiled(name)["cubin"]
+
+    def test_a_warp_keeps_to_itself(self) -> None:
+        # Or most of the speed is gone: neighbours would go through shared memory, behind barriers.
+        code = self.compiled("_iterate")["ptx"]
+        assert "shfl.sync" in code
+        assert "bar.sync" not in code
+        assert ".shared" not in code
+
+    def compiled(self, name: str) -> dict[str, Any]:
+        """The forms of a kernel for NVIDIA's Hopper."""
+        import triton
+        from triton.backends.compiler import GPUTarget
+        from triton.compiler import ASTSource
+
+        from duetal.video import tvl1_triton
+
+        kernel = getattr(tvl1_triton, name)
+        kinds, constants = self.KERNELS[name]
+        types = [{"p": "*fp32", "i": "i32", "f": "fp32"}[kind] for kind in kinds]
+        types += ["constexpr"] * len(constants)
+        signature = dict(zip(kernel.arg_names, types, strict=True))
+        if "records" in signature:
+            signature["records"] = "*i32"
+        source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
+        options = {"num_warps": 1, "enable_fp_fusion": True}
+        return triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options).asm
 
 
 @needs_gpu
