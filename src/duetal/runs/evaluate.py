@@ -9,24 +9,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from safetensors.numpy import save_file
 
-from duetal import __version__
 from duetal.core.annotations import Annotations
 from duetal.core.errors import DuetalError
-from duetal.core.files import read_json, replacing, write_json
+from duetal.core.files import read_json, write_json
 from duetal.datasets import Dataset
 from duetal.evaluation import Evaluation, evaluate
-from duetal.formats.activitynet import write_annotations, write_detections
-from duetal.localization.proposals import assemble
+from duetal.formats.activitynet import write_annotations
 from duetal.runs.diagnostics import PseudoLabelDiagnostics, StageDiagnostics, read_pseudo_labels
 from duetal.runs.folder import Run, RunFolder
-from duetal.runs.localize import Progress, localization_settings, localize_videos
-from duetal.runs.scoring import stage_scorer
-from duetal.runs.stages import ENSEMBLE, branch_of, title_of
+from duetal.runs.localize import Localized, Progress
+from duetal.runs.stage_results import (
+    evaluated_stages,
+    localize_stage,
+    results_are_there,
+    stage_title,
+    write_score_index,
+)
 
 
 @dataclass(frozen=True)
@@ -108,22 +108,10 @@ def run_evaluation(
     return evaluate_run(run, dataset, device, progress)
 
 
-def evaluated_stages(run: Run) -> dict[str, list[str]]:
-    """Every stage to evaluate, in order, and the checkpoints it takes."""
-    stages = {stage: [stage] for stage in run.model.stages}
-    if run.model.final.vlp is not None:
-        stages[ENSEMBLE] = [run.model.final.cbp, run.model.final.vlp]
-    return stages
-
-
 def is_evaluated(run: Run) -> bool:
     """Whether all files of the evaluation are there."""
-    folder = run.folder
-    finals = [branch_of(stage) for stage in (run.model.final.cbp, run.model.final.vlp) if stage]
-    files = [folder.evaluation_file, folder.ground_truth_file, folder.score_index_file]
-    files += [folder.detections(stage) for stage in evaluated_stages(run)]
-    files += [folder.scores(branch) for branch in finals]
-    return all(file.is_file() for file in files)
+    files = (run.folder.evaluation_file, run.folder.ground_truth_file)
+    return results_are_there(run) and all(file.is_file() for file in files)
 
 
 def ground_truth(dataset: Dataset) -> Annotations:
@@ -165,14 +153,20 @@ def evaluate_run(
     truth = ground_truth(dataset)
     write_annotations(run.folder.ground_truth_file, truth)
     stages, diagnostics = [], {}
-    for stage, members in evaluated_stages(run).items():
-        done = _evaluate_stage(run, dataset, truth, stage, members, device, progress)
-        stages.append(StageEvaluation(stage, done.title, _with_notes(done.evaluation, dataset)))
-        diagnostics[stage] = done.diagnostics
-        averages = ", ".join(f"{n} {100 * v:.2f}" for n, v in done.evaluation.averages.items())
-        run.folder.log(f"{done.title}: mAP (%) under {run.config.protocol}: {averages}")
-    index = {"classes": run.model.classes, "grid": run.model.grid.model_dump()}
-    write_json(run.folder.score_index_file, index)
+    for stage in evaluated_stages(run):
+        snippets = StageDiagnostics(dataset.grid, tuple(run.model.classes))
+
+        def look(video: Localized, snippets: StageDiagnostics = snippets) -> None:
+            snippets.add(video.scores.snippets, truth.videos[video.name])
+
+        detections = localize_stage(run, dataset, stage, device, progress, look)
+        evaluation = evaluate(detections, truth, run.config.protocol)
+        title = stage_title(run, stage)
+        stages.append(StageEvaluation(stage, title, _with_notes(evaluation, dataset)))
+        diagnostics[stage] = snippets.to_json()
+        averages = ", ".join(f"{n} {100 * v:.2f}" for n, v in evaluation.averages.items())
+        run.folder.log(f"{title}: mAP (%) under {run.config.protocol}: {averages}")
+    write_score_index(run)
     result = RunEvaluation(
         run.config.protocol,
         run.model.selection,
@@ -182,46 +176,6 @@ def evaluate_run(
     )
     write_json(run.folder.evaluation_file, result.to_json())
     return result
-
-
-@dataclass(frozen=True)
-class _Done:
-    title: str
-    evaluation: Evaluation
-    diagnostics: dict[str, float]
-
-
-def _evaluate_stage(
-    run: Run,
-    dataset: Dataset,
-    truth: Annotations,
-    stage: str,
-    members: list[str],
-    device: torch.device,
-    progress: Progress,
-) -> _Done:
-    title = title_of(stage, two_modalities=run.model.final.vlp is not None)
-    classes = tuple(run.model.classes)
-    scorer = stage_scorer(run, members, dataset, device)
-    settings = localization_settings(run.config)
-    snippets = StageDiagnostics(dataset.grid, classes)
-    keep = stage in (run.model.final.cbp, run.model.final.vlp)
-    kept: dict[str, NDArray[np.float16]] = {}
-    found = []
-    names = dataset.evaluation
-    for video in localize_videos(scorer, dataset, names, settings):
-        found.append(video.detections)
-        snippets.add(video.scores.snippets, truth.videos[video.name])
-        if keep:
-            kept[video.name] = video.scores.snippets.astype(np.float16)
-        progress(f"evaluating {title}", len(found), len(names))
-    if keep:
-        with replacing(run.folder.scores(branch_of(stage))) as temporary:
-            save_file(kept, temporary)
-    detections = assemble(found, names, classes)
-    about = {"selection": run.model.rule(members), "stage": stage, "duetal": __version__}
-    write_detections(run.folder.detections(stage), detections, external_data=about)
-    return _Done(title, evaluate(detections, truth, run.config.protocol), snippets.to_json())
 
 
 def _with_notes(evaluation: Evaluation, dataset: Dataset) -> Evaluation:
