@@ -128,7 +128,7 @@ def test_neither_batch_nor_company_changes_the_features(
     clips, settings, store, extractor, tmp_path, monkeypatch, batch
 ):
     """A batch of 7 holds all snippets of all three videos, one of 1 a snippet alone."""
-    for network in extractor._networks:
+    for network in extractor.networks:
         monkeypatch.setattr(network, "batch", batch)
     videos = find_videos([str(clips / f"{name}.mp4") for name in "cba"]).videos
     with open_store(tmp_path, extractor.store_settings) as other:
@@ -200,7 +200,7 @@ def test_an_error_in_a_network_ends_everything_and_names_the_videos(
     def fail(pictures):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(extractor._networks[2], "_prepare", fail)
+    monkeypatch.setattr(extractor.networks[2], "prepare", fail)
     with open_store(tmp_path, extractor.store_settings) as store:
         with pytest.raises(RuntimeError, match="a bug") as caught:
             list(extractor.extract_all(find_videos([str(clips)]).videos, store))
@@ -225,15 +225,15 @@ def test_features_that_are_not_finite_are_a_failure_of_their_video(
         short_side=36, crop=32, modalities=("clip",), clip=tiny_backbones["clip"]
     )
     extractor = Extractor(settings, device="cpu", threads=1)
-    network = extractor._networks[0]
-    see = network._module
+    network = extractor.networks[0]
+    see = network.module
 
     def spoil(pictures):
         features = see(pictures)
         features[features.shape[0] // 2 :, 3] = value
         return features
 
-    monkeypatch.setattr(network, "_module", spoil)
+    monkeypatch.setattr(network, "module", spoil)
     with open_store(tmp_path, extractor.store_settings) as store:
         outcome = extractor.extract(Video("a", str(clips / "a.mp4")), store)
         assert isinstance(outcome, Failure)

@@ -123,9 +123,10 @@ class Extractor:
         self._batch = batch or usual_batch(self.device)
         self._identities: dict[str, WeightsIdentity] = {}
         self._images: ImageEncoder | None = None
-        self._networks: list[Network] = []
+        #: The other stages, in the order of the modalities.
+        self.networks: list[Network] = []
         for modality in settings.modalities:
-            self._networks.append(self._load(modality, told))
+            self.networks.append(self._load(modality, told))
         self._flow = None
         if "flow" in settings.modalities:
             self._flow = open_flow(
@@ -226,17 +227,29 @@ class Extractor:
                 progress(job.video, item.index + 1, max(job.expected, item.index + 1))
         raise AssertionError("every video ends, or breaks")
 
+    @property
+    def decoding(self) -> Decoding:
+        """The first stage."""
+        return Decoding(
+            self.settings.grid,
+            self.settings.short_side,
+            None if self._images is None else self._images.preprocess,
+            self._threads,
+            # A GPU works best on many pairs of frames at once.
+            together=64 if self.device.type == "cuda" else 16,
+        )
+
+    @property
+    def cutting(self) -> Cutting:
+        """The second stage, with the flow."""
+        settings = self.settings
+        return Cutting(settings.grid, settings.crop, self._flow, settings.modalities)
+
     def _items(self, videos: Iterable[Video], stages: Stages) -> Iterator[Passing]:
         """The stages, each a little ahead of the next."""
-        settings = self.settings
-        preprocess = None if self._images is None else self._images.preprocess
-        # A GPU works best on many pairs of frames at once.
-        together = 64 if self.device.type == "cuda" else 16
-        decode = Decoding(settings.grid, settings.short_side, preprocess, self._threads, together)
-        cut = Cutting(settings.grid, settings.crop, self._flow, settings.modalities)
-        frames = stages.ahead(decode(videos), 4)
-        items: Iterator[Passing] = stages.ahead(cut(frames), 2 * self._batch)
-        for network in self._networks:
+        frames = stages.ahead(self.decoding(videos), 4)
+        items: Iterator[Passing] = stages.ahead(self.cutting(frames), 2 * self._batch)
+        for network in self.networks:
             items = stages.ahead(encode(items, network), 2 * self._batch)
         return items
 

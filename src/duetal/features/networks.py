@@ -84,8 +84,8 @@ class Network:
     ):
         self.modality = modality
         self.batch = batch
-        self._module = module.to(device).eval()
-        self._prepare = prepare
+        self.module = module.to(device).eval()
+        self.prepare = prepare
         self._device = device
         self._threads = threads
 
@@ -119,7 +119,7 @@ class Network:
         try:
             with torch.inference_mode():
                 batch = torch.stack([torch.as_tensor(one) for one in inputs])
-                features = self._module(self._prepare(batch.to(self._device)))
+                features = self.module(self.prepare(batch.to(self._device)))
                 return np.asarray(features.float().cpu().numpy())
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):

@@ -69,20 +69,26 @@ class SourceFile:
     size: int
 
 
-def find_videos(words: Iterable[str]) -> Found:
+def find_videos(words: Iterable[str], *, without: Path | None = None) -> Found:
     """Find the videos that are meant.
 
     Args:
         words: files; folders, searched through and through for `VIDEO_SUFFIXES`, without what is
             hidden; lists (.txt), one file, folder or URL a line, relative to the list's folder;
             patterns such as "videos/*.mp4"; and URLs of all these.
+        without: a folder whose files count only where they are named themselves: copies of our own
+            that lie within a folder of videos.
 
     Raises:
         DuetalError: nothing there, a folder or list that can't be read, or no video in it.
     """
     sources: dict[str, None] = {}
     for word in words:
-        found = dict.fromkeys(_expand(word))
+        found = dict.fromkeys(
+            source
+            for source in _expand(word)
+            if without is None or source == _absolute(word) or not _is_inside(source, without)
+        )
         if not found:
             raise DuetalError("no video there", file=readable(word))
         sources |= found
@@ -140,6 +146,10 @@ def _expand_list(lines: Sequence[str], place: Callable[[str], str]) -> Iterator[
         source = line if is_url(line) else place(line)
         # A list within a list could name itself; it is taken for a video, and found to be none.
         yield from [source] if source.endswith(LIST_SUFFIX) else _expand(source)
+
+
+def _is_inside(source: str, folder: Path) -> bool:
+    return not is_url(source) and Path(source).is_relative_to(folder.absolute())
 
 
 def _absolute(path: str | Path) -> str:
