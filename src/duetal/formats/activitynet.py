@@ -28,6 +28,7 @@ from duetal.formats.json_values import (
     a_number,
     a_string,
     an_object,
+    consumed,
     faults_at,
     located,
 )
@@ -181,7 +182,8 @@ def _read_video(name: str, entry: Any, path: Path, left_out: Counter[str]) -> Vi
         subset = None if subset is None else a_string(subset, "'subset'")
     with faults_at(path, f"{place}, 'duration'"):
         duration = None if entry.get("duration") is None else a_number(entry["duration"])
-    for index, annotation in enumerate(listed):
+    count = len(listed)
+    for index, annotation in consumed(listed):
         try:
             label = intern(a_string(an_object(annotation)["label"], "'label'"))
             labels.add(label)
@@ -190,10 +192,10 @@ def _read_video(name: str, entry: Any, path: Path, left_out: Counter[str]) -> Vi
         except FAULTS as error:
             raise located(error, path, f"{place}, annotation {index}") from error
         left_out.update(annotation.keys() - _ANNOTATION_KEYS)
-    if segments and len(segments) != len(listed):
+    if segments and len(segments) != count:
         raise DuetalError("some annotations have a segment, others none", file=path, place=place)
     left_out.update(entry.keys() - _VIDEO_KEYS)
-    known = tuple(segments) if segments or not listed else None
+    known = tuple(segments) if segments or not count else None
     return VideoAnnotation(name, subset, duration, tuple(sorted(labels)), known)
 
 
@@ -201,7 +203,7 @@ def _read_detections(video: str, entries: Any, path: Path, left_out: Counter[str
     if not isinstance(entries, list):
         raise DuetalError("expected a list of detections", file=path, place=f"video {video!r}")
     intervals = []
-    for index, entry in enumerate(entries):
+    for index, entry in consumed(entries):
         try:
             start, end = _segment(an_object(entry)["segment"])
             label = intern(a_string(entry["label"], "'label'"))

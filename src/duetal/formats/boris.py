@@ -35,6 +35,7 @@ from duetal.formats.json_values import (
     a_list,
     a_string,
     an_object,
+    consumed,
     faults_at,
     located,
 )
@@ -108,8 +109,8 @@ class _Project:
                     videos[name].append(marked)
         states = [code for code, is_state in self.states.items() if is_state]
         listed = (
-            MarkedVideo(name, sorted(marked), durations.get(name))
-            for name, marked in videos.items()
+            MarkedVideo(name, sorted(videos.pop(name)), durations.get(name))
+            for name in list(videos)
         )
         return as_annotations(listed, path, classes=states, left_out=self.left_out)
 
@@ -167,7 +168,7 @@ def _observation(key: str, value: dict[str, Any], left_out: Counter[str]) -> _Ob
     lengths = an_object(info.get("length", {}), "'length'")
     offset = a_finite_number(value.get("time offset", 0.0))
     events = []
-    for event in a_list(value["events"], "'events'"):
+    for _, event in consumed(a_list(value["events"], "'events'")):
         time, subject, behavior, modifiers = a_list(event, "an event")[:4]
         about = [
             intern(a_string(one, "part of an event")) for one in (subject, behavior, modifiers)

@@ -144,9 +144,9 @@ def _format_for(target: Path, content: Annotations | Detections) -> Format:
     suffix = target.suffix.lower()
     if suffix == ".txt" and isinstance(content, Annotations):
         raise UsageError("THUMOS'14's annotations are a folder of files", file=target)
-    if suffix == ".tsv" and isinstance(content, Annotations):
-        known = any(video.segments is not None for video in content)
-        return Format.STRONG if known else Format.WEAK
+    if suffix == ".tsv":
+        weak = isinstance(content, Annotations) and all(v.segments is None for v in content)
+        return Format.WEAK if weak else Format.STRONG
     if suffix not in _BY_SUFFIX:
         forms = ", ".join(name for name, form in FORMS.items() if form.write_annotations)
         raise UsageError(f"which form shall it have? (--to {forms})", file=target)

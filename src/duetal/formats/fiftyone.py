@@ -27,6 +27,7 @@ from duetal.formats.json_values import (
     a_list,
     a_string,
     an_object,
+    consumed,
     located,
 )
 from duetal.formats.marked import (
@@ -173,7 +174,7 @@ def _video(
         listed = a_list(entries)
     except FAULTS as error:
         raise located(error, path, place) from error
-    for index, entry in enumerate(listed):
+    for index, entry in consumed(listed):
         try:
             label = an_object(entry)["label"]
             confidence = entry.get("confidence")

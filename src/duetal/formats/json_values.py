@@ -31,6 +31,13 @@ def faults_at(path: Path, place: str) -> Iterator[None]:
         raise located(error, path, place) from error
 
 
+def consumed(values: list[Any]) -> Iterator[tuple[int, Any]]:
+    """The values with their indices; each is forgotten once given, to be gone when it is done."""
+    for index, value in enumerate(values):
+        values[index] = None
+        yield index, value
+
+
 def an_object(value: Any, what: str = "this") -> dict[str, Any]:
     """The value, which is an object. Raises a TypeError that says what is not one."""
     if not isinstance(value, dict):

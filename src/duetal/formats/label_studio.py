@@ -31,6 +31,7 @@ from duetal.formats.json_values import (
     a_list,
     a_string,
     an_object,
+    consumed,
     located,
 )
 from duetal.formats.marked import (
@@ -209,7 +210,7 @@ def _read_task(
     except FAULTS as error:
         raise located(error, path, place) from error
     intervals: list[Marked] = []
-    for index, result in enumerate(results):
+    for index, result in consumed(results):
         try:
             found = list(_intervals(an_object(result), fps, path, options))
         except FAULTS as error:

@@ -28,11 +28,12 @@ REQUIRED = ("video", "label", "start", "end")
 HEADER = ("video", "subset", "duration", "label", "start", "end")
 
 
-@dataclass
+@dataclass(slots=True)
 class _Video:
     subset: str | None = None
     duration: float | None = None
-    labels: set[str] = field(default_factory=set)
+    #: Labels of rows without times.
+    labels: list[str] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
 
 
@@ -61,7 +62,7 @@ def read_annotations(
             report(error)
         if len(columns) > len(REQUIRED):
             left_out.update(name for name in columns if name not in HEADER and row.cells[name])
-    known = {name: _annotation(name, video, path) for name, video in videos.items()}
+    known = {name: _annotation(name, videos.pop(name), path) for name in list(videos)}
     classes = sorted({label for video in known.values() for label in video.labels})
     return Annotations(known, tuple(classes), path, left_out=counted(left_out))
 
@@ -99,17 +100,18 @@ def _add(row: Row, videos: dict[str, _Video], path: Path) -> None:
             raise ValueError(f"{name!r} has another subset or duration in a row before")
         if bool(start) != bool(end) or (start and not label):
             raise ValueError("a segment is a label, a start and an end")
-        if label:
-            video.labels.add(intern(label))
         if start:
             times = a_finite_number(start), a_finite_number(end)
             video.segments.append(Segment(*times, intern(label)))
+        elif label:
+            video.labels.append(intern(label))
 
 
 def _annotation(name: str, video: _Video, path: Path) -> VideoAnnotation:
-    labels = tuple(sorted(video.labels))
-    if video.segments and len({s.label for s in video.segments}) != len(labels):
+    found = {segment.label for segment in video.segments}
+    if found and not found.issuperset(video.labels):
         cause = "some labels have a segment, others none"
         raise DuetalError(cause, file=path, place=f"video {name!r}")
-    segments = tuple(video.segments) if video.segments or not labels else None
+    labels = tuple(sorted(found or set(video.labels)))
+    segments = tuple(video.segments) if found or not labels else None
     return VideoAnnotation(name, video.subset, video.duration, labels, segments)

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from sys import intern
 
-from duetal.core.annotations import Annotations
+from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.errors import DuetalError, Report, raise_error
 from duetal.formats.delimited import Row, delimiter_of, read_rows, write_rows
 from duetal.formats.json_values import a_finite_number, faults_at
-from duetal.formats.marked import Marked, MarkedVideo, as_annotations
+from duetal.formats.marked import counted
 from duetal.formats.media import without_suffix
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
@@ -38,7 +38,7 @@ def read_annotations(
         DuetalError: a column is missing, or a row has no name, or a time without a label, or
             one that is not a finite number; named by line.
     """
-    videos: dict[str, list[Marked]] = {}
+    videos: dict[str, list[Segment]] = {}
     left_out: Counter[str] = Counter()
     columns: list[str] = []
     for row in read_rows(path, delimiter_of(path), HEADER, on_header=columns.extend, report=report):
@@ -52,8 +52,9 @@ def read_annotations(
             marked.append(interval)
         if len(columns) > len(HEADER):
             left_out.update(name for name in columns if name not in HEADER and row.cells[name])
-    listed = (MarkedVideo(name, intervals) for name, intervals in videos.items())
-    return as_annotations(listed, path, left_out=left_out)
+    known = {name: _annotation(name, videos.pop(name)) for name in list(videos)}
+    classes = sorted({label for video in known.values() for label in video.labels})
+    return Annotations(known, tuple(classes), path, left_out=counted(left_out))
 
 
 def write_annotations(
@@ -76,7 +77,7 @@ def write_annotations(
     write_rows(path, delimiter_of(path), HEADER, rows())
 
 
-def _event(row: Row, path: Path) -> tuple[str, Marked | None]:
+def _event(row: Row, path: Path) -> tuple[str, Segment | None]:
     name = without_suffix(row.cells["filename"])
     onset, offset, label = (row.cells[column] for column in HEADER[1:])
     if not name:
@@ -86,4 +87,9 @@ def _event(row: Row, path: Path) -> tuple[str, Marked | None]:
     if not label:
         raise DuetalError("no event label", file=path, place=row.place)
     with faults_at(path, row.place):
-        return name, Marked(a_finite_number(onset), a_finite_number(offset), intern(label))
+        return name, Segment(a_finite_number(onset), a_finite_number(offset), intern(label))
+
+
+def _annotation(name: str, segments: list[Segment]) -> VideoAnnotation:
+    labels = tuple(sorted({segment.label for segment in segments}))
+    return VideoAnnotation(name, labels=labels, segments=tuple(segments))
