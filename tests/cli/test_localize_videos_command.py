@@ -175,6 +175,17 @@ def test_a_second_time_nothing_is_extracted_or_copied_again(
     assert read_results(out / "detections.json").external_data["stages"] == ["cbp-warmup"]
 
 
+def test_copies_within_the_folder_of_videos_are_no_videos(
+    trained: Path, videos: Path, localized: Path, tmp_path: Path, duetal: Duetal
+) -> None:
+    folder = shutil.copytree(videos, tmp_path / "videos")
+    out = shutil.copytree(localized, folder / "found")
+    assert list((out / "media").iterdir())
+    code, printed, err = duetal("localize", trained, folder, "--out", out)
+    assert (code, err) == (0, "")
+    assert printed.splitlines()[-2].startswith("2 videos, ")
+
+
 def test_features_kept_elsewhere_and_no_copies(
     trained: Path, videos: Path, localized: Path, tmp_path: Path, duetal: Duetal
 ) -> None:

@@ -91,7 +91,9 @@ def command(
         raise UsageError("--branch and --stage: a stage is of one branch, give one of the two")
     wrong = _VIDEO_OPTIONS if is_dataset(inputs) else ("subset",)
     for name in wrong:
-        if options.pop(name) not in (None, False):
+        value = options.pop(name)
+        # Not by equality: --min-score 0 is given.
+        if value is not None and value is not False:
             kind = "videos" if is_dataset(inputs) else "a dataset"
             raise UsageError(f"--{name.replace('_', '-')}: is for {kind}, and INPUTS is not that")
     opened: Run = open_run(run)

@@ -58,7 +58,7 @@ def localize_raw(
 
     folder = open_results(out)
     store = local_store(features) if features else folder.features
-    found = find_videos(words)
+    found = find_videos(words, without=folder.media)
     weights = {"rgb": i3d_rgb, "flow": i3d_flow, "clip": clip}
     failures = _extract(run, found, store, weights, accelerator)
     failed = {failure.name for failure in failures}

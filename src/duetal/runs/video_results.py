@@ -66,9 +66,14 @@ class ResultFolder:
         """The subtitles of a video."""
         return self.path / "subtitles" / f"{safe_name(name)}.vtt"
 
+    @property
+    def media(self) -> Path:
+        """The copies of videos that browsers do not play."""
+        return self.path / "media"
+
     def copy(self, name: str, suffix: str) -> Path:
         """What is played instead of a video that browsers do not play."""
-        return self.path / "media" / f"{safe_name(name)}{suffix}"
+        return self.media / f"{safe_name(name)}{suffix}"
 
 
 def safe_name(name: str) -> str:
