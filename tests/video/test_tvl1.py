@@ -68,6 +68,9 @@ def both(frames: Frames, settings: TVL1Settings | None = None) -> tuple[Flow, Fl
         replace(FEW, scales=1),
         replace(FEW, scales=9, scale_step=0.7),
         replace(FEW, scales=3, scale_step=0.51),
+        # Levels of one size, and some of which one side is the same.
+        replace(FEW, scales=4, scale_step=0.9951),
+        replace(FEW, scales=4, scale_step=0.993),
         replace(FEW, warps=2),
         replace(FEW, tau=0.15),
         replace(FEW, theta=0.5),

@@ -48,11 +48,14 @@ class TVL1Flow:
         """Flow (H, W, 2) of one pair, from the pyramid's coarsest level to the finest."""
         if np.array_equal(first, second):  # as many in videos are: the iterations would find 0
             return np.zeros((*first.shape, 2), np.float32)
-        pyramids = [list(_pyramid(frame, self.settings)) for frame in (first, second)]
-        flow = np.zeros((2, *pyramids[0][-1].shape), np.float32)
-        for first_image, second_image in reversed(list(zip(*pyramids, strict=True))):
-            flow = _enlarge(flow, first_image.shape, self.settings.scale_step)
-            flow = _solve_level(first_image, second_image, flow, self.settings)
+        settings = self.settings
+        firsts, seconds = (list(_pyramid(frame, settings)) for frame in (first, second))
+        image, other = firsts.pop(), seconds.pop()
+        flow = _solve_level(image, other, np.zeros((2, *image.shape), np.float32), settings)
+        while firsts:
+            image, other = firsts.pop(), seconds.pop()
+            flow = _enlarge(flow, image.shape, settings.scale_step)
+            flow = _solve_level(image, other, flow, settings)
         return np.moveaxis(flow, 0, -1)
 
 
@@ -63,16 +66,16 @@ def _pyramid(frame: NDArray[np.uint8], settings: TVL1Settings) -> Iterator[Float
     height, width = frame.shape
     for size in pyramid_sizes(height, width, settings)[1:]:
         smaller = np.empty(size, np.float32)
-        # By the scale itself, not by the ratio of the sizes, which are rounded: so does OpenCV.
-        resize(image, smaller, 1 / settings.scale_step, 1 / settings.scale_step)
+        # By the scale itself, not by the ratio of the sizes, which are rounded; unless rounding
+        # makes the same size of it: so does OpenCV.
+        step = 1.0 if size == image.shape else 1 / settings.scale_step
+        resize(image, smaller, step, step)
         yield smaller
         image = smaller
 
 
 def _enlarge(flow: Floats, size: tuple[int, ...], scale_step: float) -> Floats:
     """The flow (2, H, W) of a level, where the next finer one begins."""
-    if flow.shape[1:] == size:  # the coarsest, which has none before it
-        return flow
     larger = np.empty((2, *size), np.float32)
     for source, target in zip(flow, larger, strict=True):
         resize(source, target, source.shape[0] / size[0], source.shape[1] / size[1])
