@@ -73,7 +73,7 @@ _OPTIONS = (
     ),
 )
 #: How the computing is done; everything else is a setting, on which the features depend.
-_COMPUTING = ("device", "batch", "threads")
+COMPUTING = ("device", "batch", "threads")
 
 
 def extraction_options(command: Command) -> Command:
@@ -95,7 +95,7 @@ def make_extractor(options: dict[str, Any]) -> "Extractor":
     from duetal.video.flow import FlowName
 
     values = {name: value for name, value in options.items() if value is not None}
-    computing = {name: values.pop(name) for name in _COMPUTING if name in values}
+    computing = {name: values.pop(name) for name in COMPUTING if name in values}
     left_out = values.pop("without", ())
     if "flow" in values:
         values["flow"] = FlowName(values["flow"])

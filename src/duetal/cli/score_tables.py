@@ -11,6 +11,7 @@ from duetal.evaluation import protocol_named
 
 if TYPE_CHECKING:
     from duetal.runs.evaluate import RunEvaluation
+    from duetal.runs.label_evaluation import LabelEvaluation
     from duetal.runs.seeds import SeedSummary
 
 
@@ -44,6 +45,29 @@ def print_seeds(summary: "SeedSummary") -> None:
     seeds = ", ".join(map(str, summary.seeds))
     counts = f"mean ± standard deviation over the seeds {seeds}"
     _print_meaning(summary.protocol, counts, summary.selection, simulated=summary.simulated)
+
+
+def print_labels(found: "LabelEvaluation") -> None:
+    """Print how well the labels of held-out videos are told, where no segment is known."""
+    console = plain_console()
+    table = Table(box=None, padding=(0, 1), pad_edge=False, collapse_padding=True)
+    table.add_column("labels of held-out videos", no_wrap=True)
+    for column in ("mAP (%)", "surest label right (%)"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for stage in found.stages:
+        table.add_row(stage.title, f"{100 * stage.mean_ap:.1f}", f"{100 * stage.first_right:.1f}")
+    console.print()
+    console.print(table)
+    console.print()
+    console.print(
+        f"meaning:    mAP is how far up the videos of each class come when all "
+        f"{len(found.videos):,} are ranked by it; a random order has {100 * found.chance:.1f}"
+    )
+    console.print(
+        "            no segment is marked in them, so when the actions are was not judged "
+        "(no mAP at tIoU)"
+    )
+    console.print(f"checkpoint: {found.selection}")
 
 
 def _percent(tiou: Sequence[float], values: Sequence[float]) -> dict[str, str]:

@@ -1,8 +1,18 @@
-"""`duetal train`: the two branches in turn, to scores and a report."""
+"""`duetal train`: the two branches in turn, from features or videos, to scores and a report."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
+
+from duetal.cli.extraction_options import extraction_options
+
+if TYPE_CHECKING:
+    from duetal.config import Config
+    from duetal.features.records import Failure
+    from duetal.runs.folder import RunFolder
+    from duetal.runs.seeds import Plan
 
 
 @click.command("train", options_metavar="")
@@ -15,47 +25,120 @@ import click
     "--resume", is_flag=True, help="Go on with the run in the folder, or start it if there is none."
 )
 @click.option("--seeds", help="Train one run for each of these seeds, such as 0,1,2.")
+@click.option(
+    "--videos",
+    multiple=True,
+    metavar="FOLDER",
+    help="Train on these videos: a folder, file, list (.txt), pattern or URL; with --labels. "
+    "May be given more than once.",
+)
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    metavar="TABLE",
+    help="CSV or TSV with the columns video, labels and, if wanted, split (train, test).",
+)
+@click.option(
+    "--annotations",
+    type=click.Path(path_type=Path),
+    help="When the actions are in some of the videos, in any form that duetal evaluate reads: "
+    "the run is evaluated on those.",
+)
+@click.option(
+    "--store",
+    metavar="STORE",
+    help="Where features are kept; used again if there.  [default: RUN/video-dataset]",
+)
+@extraction_options
 def command(
-    recipe: str, overrides: tuple[str, ...], out: Path, resume: bool, seeds: str | None
-) -> None:
-    """Train the two branches in turn from features and video labels.
+    recipe: str,
+    overrides: tuple[str, ...],
+    out: Path,
+    resume: bool,
+    seeds: str | None,
+    **options: Any,
+) -> int:
+    """Train the two branches in turn from features, or videos, and video labels.
 
     RECIPE is a shipped recipe (duetal recipes ls) or a YAML file; key=value changes a setting, such
     as dataset=FOLDER or learning_rate=0.001. Where the segments of test videos are known, every
     stage is evaluated on them and a report is made. The test set chooses nothing.
+
+    With --videos and --labels, features are extracted as by duetal extract (the options from
+    --i3d-rgb on are its own), a part of the videos is held out unless the table says which, and the
+    exit code is 1 when a labelled video could not be used.
     """
-    from duetal.cli.score_tables import print_run, print_seeds
+    from duetal.cli.extraction_options import print_failures
+    from duetal.cli.train_videos import make_dataset, read_options
+    from duetal.core.errors import UsageError
+    from duetal.runs.folder import RunFolder
+    from duetal.runs.processes import is_first
+    from duetal.runs.seeds import parse_seeds, plan_one, plan_several
+    from duetal.runs.settings import resolve_config
+
+    videos = read_options(options, [name for name in options if _is_typed(name)])
+    folder = RunFolder(out)
+    if videos is not None:
+        if any(word.startswith("dataset=") for word in overrides):
+            raise UsageError(
+                "--videos makes a dataset, and dataset= names one; give one of the two"
+            )
+        overrides = (*overrides, f"dataset={folder.dataset}")
+    config = resolve_config(recipe, overrides)
+    if seeds is None:
+        runs = plan_one(folder, config, resume=resume)
+    else:
+        runs = plan_several(folder, config, parse_seeds(seeds), resume=resume)
+    failures: tuple[Failure, ...] = ()
+    # The other processes are started when the dataset is there.
+    if videos is not None and is_first():
+        begun = any(run.config_file.is_file() for run, _ in runs.values())
+        failures = make_dataset(videos, folder, begun=begun)
+    _train(config, runs, folder, several=seeds is not None)
+    print_failures("not trained on", failures)
+    return 1 if failures else 0
+
+
+def _is_typed(name: str) -> bool:
+    source = click.get_current_context().get_parameter_source(name)
+    return source is ParameterSource.COMMANDLINE
+
+
+def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool) -> None:
+    """Train, evaluate and report what has been planned."""
+    from duetal.cli.score_tables import print_labels, print_run, print_seeds
     from duetal.cli.terminal import VideoProgress
     from duetal.report import write_report
     from duetal.runs.evaluate import RunEvaluation, run_evaluation
-    from duetal.runs.folder import RunFolder, open_run
+    from duetal.runs.folder import open_run
+    from duetal.runs.label_evaluation import run_label_evaluation
     from duetal.runs.processes import processes
-    from duetal.runs.seeds import parse_seeds, plan_one, plan_several, summarize_seeds
-    from duetal.runs.settings import resolve_config
+    from duetal.runs.seeds import summarize_seeds
     from duetal.runs.train import open_for_training, train
 
-    config = resolve_config(recipe, overrides)
-    if seeds is None:
-        runs = plan_one(RunFolder(out), config, resume=resume)
-    else:
-        runs = plan_several(RunFolder(out), config, parse_seeds(seeds), resume=resume)
     dataset = open_for_training(config)
     found: dict[int, RunEvaluation] = {}
     with processes(config) as fabric:
-        for seed, (folder, settings) in runs.items():
-            trained = train(fabric, settings, dataset, folder)
+        for seed, (own, settings) in runs.items():
+            trained = train(fabric, settings, dataset, own)
             if not fabric.is_global_zero:
                 continue
-            click.echo(f"{folder.path}: {'trained' if trained else 'was trained already'}")
+            click.echo(f"{own.path}: {'trained' if trained else 'was trained already'}")
+            run = open_run(own.path)
             with VideoProgress() as progress:
-                evaluation = run_evaluation(open_run(folder.path), dataset, fabric.device, progress)
-            if evaluation is None:
+                evaluation = run_evaluation(run, dataset, fabric.device, progress)
+                labels = None
+                if evaluation is None:
+                    labels = run_label_evaluation(run, dataset, fabric.device, progress)
+            if evaluation is not None:
+                print_run(evaluation)
+                found[seed] = evaluation
+            elif labels is not None:
+                print_labels(labels)
+            else:
                 click.echo(f"{config.dataset}: no test video with known segments; nothing to score")
-                continue
-            print_run(evaluation)
-            found[seed] = evaluation
         if not fabric.is_global_zero:
             return
-    if seeds is not None and found:
-        print_seeds(summarize_seeds(RunFolder(out), found))
-    click.echo(f"report: {write_report(out)}")
+    if several and found:
+        print_seeds(summarize_seeds(folder, found))
+    click.echo(f"report: {write_report(folder.path)}")

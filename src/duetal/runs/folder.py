@@ -13,6 +13,8 @@ from duetal.training.journal import append_log
 
 #: Settings that leave no trace in any file a run is judged by: a resumed run may change them.
 FREE = ("checkpoint_every", "tensorboard")
+#: The dataset that `duetal train --videos` makes in a run's folder, before the run begins.
+DATASET = "video-dataset"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ class RunFolder:
         return self.path / "environment.json"
 
     @property
+    def dataset(self) -> Path:
+        """The dataset that was made of videos and a table of labels, where it was."""
+        return self.path / DATASET
+
+    @property
     def model_file(self) -> Path:
         """Which checkpoints to use; there once training is done."""
         return self.path / "model.json"
@@ -44,6 +51,11 @@ class RunFolder:
     def evaluation_file(self) -> Path:
         """Scores and diagnostics of every stage."""
         return self.path / "evaluation.json"
+
+    @property
+    def label_evaluation_file(self) -> Path:
+        """How well every stage tells labels, where no segment is known to score against."""
+        return self.path / "label_evaluation.json"
 
     @property
     def ground_truth_file(self) -> Path:
@@ -100,7 +112,9 @@ def check_begin(folder: RunFolder, config: Config, *, resume: bool) -> None:
     if path.exists() and not path.is_dir():
         raise DuetalError("is a file; a run is a folder", file=path)
     # Hidden files are what a kill left of an unfinished write.
-    if not path.exists() or not any(not item.name.startswith(".") for item in path.iterdir()):
+    if not path.exists() or all(
+        item.name.startswith(".") or item.name == DATASET for item in path.iterdir()
+    ):
         return
     if not folder.config_file.is_file():
         if folder.seeds():

@@ -13,6 +13,7 @@ from duetal.datasets import Dataset, WeakVideos, open_dataset
 from duetal.runs.environment import collect
 from duetal.runs.evaluate import has_segments
 from duetal.runs.folder import Run, RunFolder, begin
+from duetal.runs.label_evaluation import has_labels
 from duetal.runs.model_record import Channels, GridRecord, Heldout, ModelRecord
 from duetal.runs.scoring import branch_scorer, restore
 from duetal.runs.selection import (
@@ -44,7 +45,7 @@ def open_for_training(config: Config) -> Dataset:
         encoder = config.text_encoder or dataset.text_encoder or ""
         text = fitting_text_encoder(config, encoder, videos)
         vlp_branch(config, text, videos.vlp.width)
-    if has_segments(dataset):
+    if has_segments(dataset) or has_labels(dataset):
         for name in dataset.evaluation:
             dataset.length(name)
     return dataset

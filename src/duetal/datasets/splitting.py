@@ -1,0 +1,48 @@
+"""Holding videos back from training: the same ones for the same videos, and of every class some."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Mapping
+
+#: The share of a class's videos that is held back.
+SHARE = 0.2
+#: Training videos that every class of a held-back video keeps.
+LEAST_TRAINING = 8
+#: Fewer held-back videos than this tell nothing, and are better trained on.
+LEAST_HELD_BACK = 5
+
+
+def hold_back(
+    labels: Mapping[str, Collection[str]], candidates: Collection[str] | None = None
+) -> frozenset[str]:
+    """Choose videos to be judged by and not to be trained on, by no more than names and labels.
+
+    The order in which videos are considered is that of a hash of their names, so it depends
+    neither on a seed nor on how they are listed. A video is taken while each of its classes has
+    given less than its share and keeps enough videos to train on.
+
+    Args:
+        labels: of every video.
+        candidates: those that may be held back; all unless given.
+
+    Returns:
+        Names; none where there are too few videos to spare any.
+    """
+    there = Counter(label for present in labels.values() for label in set(present))
+    taken: Counter[str] = Counter()
+    held = []
+    for name in sorted(labels if candidates is None else candidates, key=_hash):
+        classes = set(labels[name])
+        if classes and all(taken[label] < _allowed(there[label]) for label in classes):
+            held.append(name)
+            taken.update(classes)
+    return frozenset(held if len(held) >= LEAST_HELD_BACK else ())
+
+
+def _allowed(videos: int) -> int:
+    """How many videos of a class with so many may be held back."""
+    return max(0, min(round(SHARE * videos), videos - LEAST_TRAINING))
+
+
+def _hash(name: str) -> bytes:
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()

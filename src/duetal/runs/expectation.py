@@ -1,0 +1,82 @@
+"""What to expect from how many videos, in plain words that rest on measurement."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import chain
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A row of the table that `examples/videos_per_class.py` prints.
+
+    Args:
+        videos: to train on, of each class; where all videos were, of the rarest.
+        mean_ap: in percent, the average over tIoU 0.1:0.7 and the mean over three seeds.
+    """
+
+    videos: int
+    mean_ap: float
+
+
+#: On UCI HAPT: sensor sequences, 12 classes, the recipe `hapt`. The last row is all 259 videos.
+CURVE = (Measured(5, 20.0), Measured(40, 40.0))
+#: The share of the last row's mAP from which on more videos gain little.
+_ENOUGH = 0.85
+#: Classes that are named, where many are short of videos.
+_NAMED = 5
+
+
+def expectation(training: Iterable[Collection[str]]) -> list[str]:
+    """What so many videos promise.
+
+    Args:
+        training: the labels of each training video.
+
+    Returns:
+        Sentences, of which each can stand alone.
+    """
+    videos = [labels for labels in training if labels]
+    counts = Counter(chain.from_iterable(videos))
+    rarest = min(counts, key=lambda label: (counts[label], label))
+    return [
+        f"{len(videos):,} training videos of {len(counts):,} classes; "
+        f"the rarest, {rarest!r}, is in {counts[rarest]:,} of them.",
+        "Measured on one data set, 12 classes of sensor sequences (docs/own-videos.md; yours will "
+        f"differ): {_measured_near(counts[rarest])}.",
+        _advice(counts),
+    ]
+
+
+def share(row: Measured) -> float:
+    """The mAP of a row as a share of the last one's."""
+    return row.mean_ap / CURVE[-1].mean_ap
+
+
+def enough() -> int:
+    """From how many videos a class on more gained little."""
+    return next(row.videos for row in CURVE if share(row) >= _ENOUGH)
+
+
+def _measured_near(videos: int) -> str:
+    """What was measured with about so many videos of each class."""
+    most = CURVE[-1].videos
+    if videos >= most:
+        return (
+            f"with {most} videos a class the mAP was {CURVE[-1].mean_ap:.0f} %, more were not there"
+        )
+    below = [row for row in CURVE if row.videos <= videos][-1:]
+    above = [row for row in CURVE if row.videos >= videos][:1]
+    rows = dict.fromkeys([*below, *above])
+    said = " and ".join(f"{row.videos} videos a class gave {share(row):.0%}" for row in rows)
+    fewer = "" if below else "with fewer videos than were ever tried, expect less than this: "
+    return f"{fewer}{said} of the mAP that {most} gave"
+
+
+def _advice(counts: Mapping[str, int]) -> str:
+    short = sorted((label for label in counts if counts[label] < enough()), key=counts.__getitem__)
+    if not short:
+        return f"Every class has the {enough()} videos from which on more gained little."
+    named = ", ".join(f"{label} ({counts[label]})" for label in short[:_NAMED])
+    others = f" and {len(short) - _NAMED:,} more classes" if len(short) > _NAMED else ""
+    return f"Aim for {enough()} or more videos of each class; short of it: {named}{others}."
