@@ -43,6 +43,8 @@ from duetal.simulation.clips import render_clip
 
 Result = TypeVar("Result")
 
+#: Videos of which the speed is measured.
+VIDEOS = 3
 #: Seconds of the videos whose memory is measured.
 LENGTHS = {"10 s": 10, "10 min": 600, "1 h": 3600}
 
@@ -55,7 +57,7 @@ def main() -> None:
     parser.add_argument("--clip", help="a real image-text model instead of the tiny one")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=1, help="of each stage, on the CPU")
-    parser.add_argument("--seconds", type=float, default=5.2, help="of each of the two videos")
+    parser.add_argument("--seconds", type=float, default=10.4, help="of each video")
     parser.add_argument("--rounds", type=int, default=2, help="of which the fastest counts")
     parser.add_argument("--only", choices=["speed", "memory"], help="leave the other part out")
     parser.add_argument("--length", type=float, help=argparse.SUPPRESS)
@@ -96,7 +98,7 @@ def measure_speed(folder: Path, options: argparse.Namespace) -> None:
     settings = make_settings(folder, options.short_side, options.crop, options.clip)
     extractor = Extractor(settings, device=options.device, threads=options.threads)
     (folder / "videos").mkdir()
-    for seed in range(2):
+    for seed in range(VIDEOS):
         action = Segment(1, options.seconds - 1, "Diving")
         render_clip(
             folder / "videos" / f"{seed}.mp4",
@@ -111,10 +113,10 @@ def measure_speed(folder: Path, options: argparse.Namespace) -> None:
     for number in range(options.rounds):
         for stage, seconds in one_round(extractor, videos, folder / f"store-{number}").items():
             best[stage] = min(seconds, best.get(stage, seconds))
-    frames = 2 * options.seconds * settings.grid.fps
+    frames = VIDEOS * options.seconds * settings.grid.fps
     print(
-        f"{2 * options.seconds:g} s of video, short side {options.short_side}, crop {options.crop},"
-        f" {extractor.device}, {options.threads} thread(s) a stage"
+        f"{VIDEOS} videos of {options.seconds:g} s, short side {options.short_side}, "
+        f"crop {options.crop}, {extractor.device}, {options.threads} thread(s) a stage"
     )
     whole = best.pop("pipeline")
     for stage, seconds in best.items():
@@ -130,7 +132,7 @@ def one_round(extractor: Extractor, videos: Iterable[Video], store: Path) -> dic
     seconds = {}
     seconds["decode"], frames = timed(lambda: list(extractor.decoding(videos)))
     seconds["flow"], snippets = timed(lambda: list(extractor.cutting(frames)))
-    assert sum(isinstance(item, End) for item in snippets) == 2
+    assert sum(isinstance(item, End) for item in snippets) == VIDEOS
     networks = {network.modality: network for network in extractor.networks}
     for stage, modalities in {"I3D (RGB and flow)": ("rgb", "flow"), "CLIP": ("clip",)}.items():
         seconds[stage] = 0.0

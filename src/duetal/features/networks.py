@@ -16,7 +16,7 @@ from duetal.features.items import Broken, End, Snippet
 #: Snippets of a first batch on a GPU; where they do not fit, it is halved until they do.
 GPU_BATCH = 32
 #: Snippets of a batch on a CPU: more of them would save nothing there.
-CPU_BATCH = 4
+CPU_BATCH = 2
 #: Memory that I3D takes for a snippet of 224 x 224 pixels, roughly: bytes.
 CPU_SNIPPET_BYTES = 2**30
 

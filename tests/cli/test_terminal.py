@@ -1,0 +1,106 @@
+"""How far a long job has come, on a terminal and in a file."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from duetal.cli import terminal
+from duetal.cli.terminal import DownloadProgress, LongVideoProgress, remaining
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(terminal, "time", clock)
+    return clock
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "share", "text"),
+    [
+        (10, 0.5, "0:00:10"),
+        (10, 0.1, "0:01:30"),
+        (3600, 0.25, "3:00:00"),
+        (5, 0, "unknown time"),
+        (5, 1.0, "0:00:00"),
+        (5, 1.5, "0:00:00"),
+    ],
+)
+def test_the_time_left_is_as_much_again_as_the_work_left(elapsed, share, text):
+    assert remaining(elapsed, share) == text
+
+
+def test_without_a_terminal_there_is_a_line_now_and_then(clock, capsys):
+    with LongVideoProgress({"a": 300, "b\x1b": 100}) as progress:
+        for step in range(1, 5):
+            clock.now += 6
+            progress.working("a", step / 4)
+        progress.ended("a", "a: T = 4")
+        clock.now += 11
+        progress.working("b\x1b", 0.0)
+        clock.now += 11
+        progress.working("b\x1b", 0.5)
+        progress.ended("b\x1b", "failed: b\x1b")
+    assert capsys.readouterr().out.splitlines() == [
+        "a: 50%, 0:00:06 left; 0 of 2 videos done, 0:00:20 left",
+        "a: 100%, 0:00:00 left; 0 of 2 videos done, 0:00:08 left",
+        "a: T = 4",
+        "b\N{REPLACEMENT CHARACTER}: 0%, unknown time left; 1 of 2 videos done, 0:00:12 left",
+        "b\N{REPLACEMENT CHARACTER}: 50%, 0:00:11 left; 1 of 2 videos done, 0:00:07 left",
+        "failed: b\N{REPLACEMENT CHARACTER}",
+    ]
+
+
+def test_where_a_size_is_unknown_all_videos_count_alike(clock, capsys):
+    with LongVideoProgress({"a": 0, "b": 1000}) as progress:
+        progress.ended("a", "a")
+        clock.now += 20
+        progress.working("b", 0.0)
+    assert capsys.readouterr().out.splitlines()[-1].endswith("1 of 2 videos done, 0:00:20 left")
+
+
+def test_no_video_is_no_progress(capsys):
+    with LongVideoProgress({}):
+        pass
+    assert capsys.readouterr().out == ""
+
+
+def test_on_a_terminal_there_are_two_bars_and_names_steer_nothing(monkeypatch):
+    output = io.StringIO()
+    console = Console(file=output, force_terminal=True, width=90, markup=False, highlight=False)
+    monkeypatch.setattr(terminal, "plain_console", lambda: console)
+    with LongVideoProgress({"[red]a\x1b[31m": 10, "b": 30}) as progress:
+        progress.working("[red]a\x1b[31m", 0.5)
+        progress._bars.refresh()
+        progress.ended("[red]a\x1b[31m", "a: done")
+        progress.working("b", 0.25)
+        progress._bars.refresh()
+    text = output.getvalue()
+    assert "in all" in text
+    assert "[red]a\N{REPLACEMENT CHARACTER}[31m" in text
+    assert "a: done" in text
+    assert " 50 %" in text
+    assert " 44 %" in text
+
+
+def test_a_download_is_told_now_and_then_on_standard_error(clock, capsys):
+    told = DownloadProgress("downloading weights")
+    for step in range(4):
+        clock.now += 6
+        told(step * 10**7, 5 * 10**7)
+    clock.now += 11
+    told(4 * 10**7, None)
+    assert capsys.readouterr().err.splitlines() == [
+        "downloading weights: 10 of 50 MB",
+        "downloading weights: 30 of 50 MB",
+        "downloading weights: 40 MB",
+    ]
