@@ -109,7 +109,8 @@ def test_thumos14_there_and_back(tmp_path: Path) -> None:
             "a", "test", None, ("Diving",), (Segment(0.1, 1 / 3, "Diving"),),
             (Segment(7.0, 8.0, "Ambiguous"),),
         ),
-        "b": VideoAnnotation("b", "training", 9.0, ("GolfSwing",), (Segment(1.0, 2.0, "GolfSwing"),)),
+        "b": VideoAnnotation("b", "training", 9.0, ("GolfSwing",), (Segment(1.0, 2.0, "GolfSwing"),)
+        ),
         "c": VideoAnnotation("c", "test", None, (), ()),
     }  # fmt: skip
     source = tmp_path / "source"

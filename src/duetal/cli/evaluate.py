@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     "annotations_path",
     type=click.Path(path_type=Path),
     required=True,
-    help="ActivityNet JSON, the W-TALC annotation folder, or a folder of THUMOS text.",
+    help="With segments, in any form that duetal convert reads.",
 )
 @click.option(
     "--protocol",
@@ -36,19 +36,18 @@ def command(
     subset: str | None,
     json_path: Path | None,
 ) -> None:
-    """Temporal mAP of DETECTIONS (ActivityNet results JSON, seconds) under a named protocol.
+    """Temporal mAP of DETECTIONS (ActivityNet results JSON, CSV, …) under a named protocol.
 
     AP is ActivityNet's. Printed in percent; the JSON holds fractions.
     """
     from duetal.core.files import write_json
     from duetal.evaluation import evaluate, protocol_named
-    from duetal.formats import read_annotations
-    from duetal.formats.activitynet import read_results
+    from duetal.formats import read_annotations, read_detections
 
     protocol = protocol_named(protocol_name)
-    results = read_results(detections)
-    evaluation = evaluate(results.detections, read_annotations(annotations_path), protocol, subset)
-    selection = results.external_data.get("selection")
+    found = read_detections(detections)
+    evaluation = evaluate(found, read_annotations(annotations_path), protocol, subset)
+    selection = found.external_data.get("selection")
     if json_path is not None:
         rule = {} if selection is None else {"selection": selection}
         write_json(json_path, evaluation.to_json() | rule)
