@@ -149,6 +149,7 @@ def test_hostile_labels_and_reasons_are_text(player, seen):
         failures=[(HOSTILE, "<b>reason</b>")],
     )
     page.keyboard.press("n")
+    page.keyboard.press("n")
     seen.settle(page)
     assert seen.said(page) == [HOSTILE, "<b>bold</b>"]
     assert page.locator("#detections .name").nth(1).inner_text() == HOSTILE
