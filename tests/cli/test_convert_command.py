@@ -37,7 +37,7 @@ def test_it_says_what_it_did_and_what_is_lost(found: Path, tmp_path: Path, dueta
         2,
         "",
         f"duetal: error: {tasks}: times are in frames: "
-        "give the videos' frames per second (--fps)\n",
+        "give frames per second (duetal convert --fps)\n",
     )
     code, printed, err = duetal(*words, "--fps", "25", "--media-root", "/data/local-files/?d=clips")
     assert (code, err) == (0, "")

@@ -29,7 +29,7 @@ class FormatOptions:
             UsageError: they were not given.
         """
         if self.fps is None:
-            cause = "times are in frames: give the videos' frames per second (--fps)"
+            cause = "times are in frames: give frames per second (duetal convert --fps)"
             raise UsageError(cause, file=path)
         return self.fps
 
