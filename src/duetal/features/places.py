@@ -31,9 +31,9 @@ def explained(what: str, place: str | Path) -> Iterator[None]:
         yield
     except DuetalError:
         raise
-    except FileNotFoundError as error:
-        raise DuetalError("no such file", file=place) from error
     except Exception as error:  # an object store's client raises whatever its layers raise
+        if what == "read" and isinstance(error, FileNotFoundError):
+            raise DuetalError("no such file", file=place) from error
         lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
         reason = lines[0] if lines else type(error).__name__
         raise DuetalError(f"cannot {what}: {reason}", file=place) from error
@@ -92,18 +92,21 @@ class Place:
         with explained("read", self.path(name)):
             return int(self._filesystem.info(self._inside(name))["size"])
 
-    def read(self, name: str, limit: int | None = None) -> bytes:
-        """A file's bytes, or the first `limit` of them."""
-        with explained("read", self.path(name)):
+    def read(self, name: str, limit: int | None = None) -> bytes | None:
+        """A file's bytes, or the first `limit` of them; None where there is no such file."""
+        with explained("read", self.path(name)), contextlib.suppress(FileNotFoundError):
             return bytes(self._filesystem.cat_file(self._inside(name), start=0, end=limit))
+        return None
 
     def read_json(self, name: str) -> Any:
-        """The value of a JSON file.
+        """The value of a JSON file; None where there is none.
 
         Raises:
-            DuetalError: missing, unreadable, or not JSON.
+            DuetalError: unreadable, or not JSON.
         """
         content = self.read(name)
+        if content is None:
+            return None
         try:
             return json.loads(content)
         except (ValueError, RecursionError) as error:

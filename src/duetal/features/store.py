@@ -94,11 +94,8 @@ class Store:
         Raises:
             DuetalError: the store can't be read.
         """
-        file = record_file(name)
-        if not self.place.exists(file):
-            return None
         try:
-            return VideoRecord.model_validate(self.place.read_json(file))
+            return VideoRecord.model_validate(self.place.read_json(record_file(name)))
         except ValidationError:
             return None
         except DuetalError as error:
@@ -127,9 +124,10 @@ class Store:
         )
 
     def _is_whole(self, file: str, shape: tuple[int, int]) -> bool:
-        if not self.place.exists(file):
+        content = self.place.read(file, _HEADER_BYTES)
+        if content is None:
             return False
-        beginning = BytesIO(self.place.read(file, _HEADER_BYTES))
+        beginning = BytesIO(content)
         try:
             found, fortran, dtype = read_npy_header(beginning)
         except DAMAGED:
@@ -158,11 +156,8 @@ class Store:
 
     def failure(self, name: str) -> Failure | None:
         """Why a video has no features, where that was recorded."""
-        file = failure_file(name)
-        if not self.place.exists(file):
-            return None
         try:
-            return Failure.model_validate(self.place.read_json(file))
+            return Failure.model_validate(self.place.read_json(failure_file(name)))
         except (ValidationError, DuetalError):
             return None
 
@@ -290,8 +285,6 @@ def _description(settings: Settings) -> dict[str, object]:
 
 def recorded_duration(folder: Path, name: str) -> float | None:
     """Seconds of a video, as the store at a local folder recorded them; None where it did not."""
-    if not (folder / record_file(name)).is_file():
-        return None
     try:
         return VideoRecord.model_validate(Place(folder).read_json(record_file(name))).duration
     except (ValidationError, DuetalError):
