@@ -160,6 +160,9 @@ def _tell_split(
     from duetal.cli.terminal import printable
     from duetal.runs.expectation import expectation
 
+    wanted = {label for row in own.rows.values() for label in row.labels}
+    for label in sorted(wanted.difference(annotations.classes)):
+        click.echo(printable(f"warning: class {label!r} is not learned: no video of it is usable"))
     training = [annotations.videos[name].labels for name in annotations.training_names()]
     for sentence in expectation(training):
         click.echo(printable(sentence))

@@ -13,7 +13,10 @@ LEAST_HELD_BACK = 5
 
 
 def hold_back(
-    labels: Mapping[str, Collection[str]], candidates: Collection[str] | None = None
+    labels: Mapping[str, Collection[str]],
+    candidates: Collection[str] | None = None,
+    *,
+    least: int = LEAST_HELD_BACK,
 ) -> frozenset[str]:
     """Choose videos to be judged by and not to be trained on, by no more than names and labels.
 
@@ -24,6 +27,7 @@ def hold_back(
     Args:
         labels: of every video.
         candidates: those that may be held back; all unless given.
+        least: how many make it worth while.
 
     Returns:
         Names; none where there are too few videos to spare any.
@@ -36,7 +40,7 @@ def hold_back(
         if classes and all(taken[label] < _allowed(there[label]) for label in classes):
             held.append(name)
             taken.update(classes)
-    return frozenset(held if len(held) >= LEAST_HELD_BACK else ())
+    return frozenset(held if len(held) >= least else ())
 
 
 def _allowed(videos: int) -> int:

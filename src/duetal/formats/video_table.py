@@ -133,4 +133,5 @@ def _split(word: str, path: Path, place: str) -> Split | None:
     for beginning, split in _BEGINNINGS.items():
         if word.lower().startswith(beginning):
             return split
-    raise DuetalError(unknown("split", word, Split), file=path, place=place)
+    known = [split.value for split in Split]
+    raise DuetalError(unknown("split", word, known), file=path, place=place)

@@ -198,7 +198,10 @@ def annotate(
     training = [video.labels for video in videos.values() if video.subset == Split.TRAIN]
     require_learnable(training, classes, own.table)
     if strong is not None and not any(video.segments for video in videos.values()):
-        cause = "marks no action in a held-out video, so there is nothing to judge by"
+        cause = (
+            "marks no action in a video that could be held out; a third column of the table, split, "
+            "can say which are (test)"
+        )
         raise DuetalError(cause, file=strong.source)
     return Annotations(videos, tuple(classes), own.table)
 
@@ -206,10 +209,12 @@ def annotate(
 def _held_out(rows: Mapping[str, LabelledVideo], strong: Annotations | None) -> frozenset[str]:
     if any(row.split for row in rows.values()):
         return frozenset(name for name, row in rows.items() if row.split is Split.TEST)
-    candidates = None
-    if strong is not None:
-        candidates = [n for n in rows if n in strong.videos and strong.videos[n].segments]
-    return hold_back({name: row.labels for name, row in rows.items()}, candidates)
+    labels = {name: row.labels for name, row in rows.items()}
+    if strong is None:
+        return hold_back(labels)
+    # One marked video tells more than many that are not.
+    marked = [name for name in rows if name in strong.videos and strong.videos[name].segments]
+    return hold_back(labels, marked, least=1)
 
 
 def write_dataset(folder: Path, annotations: Annotations, store: Store, *, begun: bool) -> None:
