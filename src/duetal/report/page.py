@@ -51,9 +51,11 @@ def render_report(run: Path) -> str:
     """
     opened = open_run(run)
     table = scores.score_table(opened)
-    titles = {row.stage: row.title for row in table.rows} if table else {}
+    labels = scores.label_table(opened)
+    titles = {row.stage: row.title for part in (table, labels) if part for row in part.rows}
     # Scores and detections of every seed would multiply the page's size: one speaks for all.
-    shown = next((seed for seed in opened.seeds if seed.evaluation), opened.seeds[0])
+    evaluated = (seed for seed in opened.seeds if seed.evaluation or seed.labels)
+    shown = next(evaluated, opened.seeds[0])
     videos = read_videos(shown.folder, list(titles))
     diagnostics = scores.stage_diagnostics(opened, titles)
     return render(
@@ -63,6 +65,7 @@ def render_report(run: Path) -> str:
         run=opened,
         shown_seed=shown.folder.name,
         table=table,
+        label_table=labels,
         lede=_lede(table),
         class_rows=scores.class_rows(opened, table) if table else [],
         diagnostics=diagnostics,

@@ -94,6 +94,24 @@ class EvaluationFile(FileRecord):
     diagnostics: Diagnostics | None = None
 
 
+class LabelScores(FileRecord):
+    """How well one stage tells the labels of the held-out videos; fractions of 1."""
+
+    stage: str
+    title: str | None = None
+    mean_ap: FiniteFloat = Field(alias="mAP")
+    first_right: FiniteFloat
+
+
+class LabelEvaluationFile(FileRecord):
+    """`label_evaluation.json`, of a run whose held-out videos have labels and no segments."""
+
+    selection: str = ""
+    videos: list[str] = []
+    chance: FiniteFloat = 0.0
+    stages: list[LabelScores] = []
+
+
 class Spread(FileRecord):
     """Mean and standard deviation over seeds; a single one has no deviation."""
 

@@ -10,7 +10,13 @@ import yaml
 
 from duetal.core.errors import DuetalError
 from duetal.core.files import read_json
-from duetal.report.records import EvaluationFile, ModelFile, SummaryFile, read_record
+from duetal.report.records import (
+    EvaluationFile,
+    LabelEvaluationFile,
+    ModelFile,
+    SummaryFile,
+    read_record,
+)
 from duetal.report.training_log import TrainingLog, read_training_log
 
 #: Any of these makes a folder a run.
@@ -30,6 +36,8 @@ class SeedRun:
     folder: Path
     evaluation: EvaluationFile | None
     log: TrainingLog
+    #: In place of an evaluation, where no segment is known to evaluate against.
+    labels: LabelEvaluationFile | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +119,7 @@ def _open_seed(folder: Path) -> SeedRun:
         folder,
         read_record(EvaluationFile, folder / "evaluation.json"),
         read_training_log(folder / "metrics.jsonl"),
+        read_record(LabelEvaluationFile, folder / "label_evaluation.json"),
     )
 
 
@@ -123,12 +132,12 @@ def _notices(seeds: tuple[SeedRun, ...], summary: SummaryFile | None) -> Iterato
     for seed in seeds:
         for notice in seed.log.notices:
             yield f"{seed.folder.name}: {notice}" if len(seeds) > 1 else notice
-    unfinished = [seed.folder.name for seed in seeds if seed.evaluation is None]
+    unfinished = [s.folder.name for s in seeds if s.evaluation is None and s.labels is None]
     if len(seeds) == 1 and unfinished:
         yield "There is no evaluation yet: the run is still training, or it was stopped."
     elif unfinished:
         yield f"Not evaluated yet: {', '.join(unfinished)}."
-    if len(seeds) > 1 and summary is None and len(unfinished) < len(seeds):
+    if len(seeds) > 1 and summary is None and any(seed.evaluation for seed in seeds):
         yield "There is no summary over the seeds yet: the table shows the first evaluated seed."
 
 

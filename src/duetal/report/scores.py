@@ -61,6 +61,53 @@ def title_of(stage: str) -> str:
     return f"{branch.upper()} after {step.upper()}"
 
 
+@dataclass(frozen=True)
+class LabelRow:
+    """How well a stage tells the labels of held-out videos: mAP, and the surest label right."""
+
+    stage: str
+    title: str
+    branch: str
+    mean_ap: Score | None
+    first_right: Score | None
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """What labels alone tell of a run.
+
+    Args:
+        rows: one per stage, in the order of training.
+        videos: how many were held out.
+        chance: the mAP of a random order, in percent.
+    """
+
+    rows: list[LabelRow]
+    videos: int
+    chance: float
+
+
+def label_table(run: RunFolder) -> LabelTable | None:
+    """The table of labels told, over all seeds; None of a run that has another evaluation."""
+    files = [seed.labels for seed in run.seeds if seed.labels is not None]
+    if not files or not files[0].stages or any(seed.evaluation for seed in run.seeds):
+        return None
+    first = files[0]
+    rows = []
+    for number, stage in enumerate(first.stages):
+        same = [file.stages[number] for file in files if len(file.stages) == len(first.stages)]
+        rows.append(
+            LabelRow(
+                stage.stage,
+                stage.title or title_of(stage.stage),
+                branch_of(stage.stage),
+                _over_seeds(row.mean_ap for row in same),
+                _over_seeds(row.first_right for row in same),
+            )
+        )
+    return LabelTable(rows, len(first.videos), 100 * first.chance)
+
+
 def score_table(run: RunFolder) -> ScoreTable | None:
     """The mAP table of a run; None where nothing was evaluated yet."""
     evaluation = next((seed.evaluation for seed in run.seeds if seed.evaluation), None)
