@@ -144,16 +144,16 @@ def write_table(path: Path, rendered: Sequence[VideoAnnotation], clips: Annotati
     write_text(path, text.getvalue())
 
 
-def write_weights(folder: Path, pixels: int) -> list[str | Path]:
+def write_weights(folder: Path, pixels: int) -> list[object]:
     """Networks of random weights in files, and the options that name them."""
     random_weights(folder / "i3d-rgb.pt", "rgb")
     random_weights(folder / "i3d-flow.pt", "flow")
     make_tiny_clip(folder / "clip")
-    named = ["--i3d-rgb", folder / "i3d-rgb.pt", "--i3d-flow", folder / "i3d-flow.pt"]
-    return [*named, "--clip", folder / "clip", f"--short-side={pixels}", f"--crop={pixels}"]
+    weights = ["--i3d-rgb", folder / "i3d-rgb.pt", "--i3d-flow", folder / "i3d-flow.pt"]
+    return [*weights, "--clip", folder / "clip", f"--short-side={pixels}", f"--crop={pixels}"]
 
 
-def duetal(*words: str | Path) -> None:
+def duetal(*words: object) -> None:
     """Print a command and run it; stop with its exit code if it fails."""
     arguments = list(map(str, words))
     print(f"\n$ duetal {shlex.join(arguments)}", flush=True)
