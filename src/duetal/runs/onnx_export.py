@@ -198,6 +198,9 @@ def _check(
         features = _features(inputs, length, seed=length)
         with torch.inference_mode():
             expected = [scores.numpy() for scores in graph(*features)]
+        if not all(np.isfinite(scores).all() for scores in expected):
+            cause = "its weights give scores that are not finite; training diverged"
+            raise DuetalError(cause, file=source)
         fed = {name: each.numpy() for name, each in zip(inputs, features, strict=True)}
         found: list[NDArray[np.float32]] = session.run(None, fed)
         for a, b in zip(expected, found, strict=True):
