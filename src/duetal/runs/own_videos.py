@@ -199,8 +199,8 @@ def annotate(
     require_learnable(training, classes, own.table)
     if strong is not None and not any(video.segments for video in videos.values()):
         cause = (
-            "marks no action in a video that could be held out; a third column of the table, split, "
-            "can say which are (test)"
+            "marks no action in a video that could be held out; the table can say which ones are, "
+            "in a third column, split (train, test)"
         )
         raise DuetalError(cause, file=strong.source)
     return Annotations(videos, tuple(classes), own.table)
