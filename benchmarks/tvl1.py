@@ -1,10 +1,10 @@
-"""Speed of TV-L1 flow: ours on one core and on a GPU, beside OpenCV's on one thread.
+"""Speed of TV-L1 flow on one core: ours beside OpenCV's. `tvl1_gpu.py` measures a GPU.
 
     OMP_NUM_THREADS=1 python benchmarks/tvl1.py
 
 Prints milliseconds for a pair of frames of a short side of 256, their ratios, and how far the flows
 lie apart, for pairs from the real clips (rendered ones where those are not there) at two settings
-of `epsilon`. The last lines are about the GPU, with the frames already on it, where there is one.
+of `epsilon`.
 """
 
 import os
@@ -24,8 +24,6 @@ Frames = NDArray[np.uint8]
 REAL_DATA = Path(os.environ.get("DUETAL_REAL_DATA") or Path(__file__).parents[2] / "shared/data")
 EPSILONS = (0.01, 0.05)
 PAIRS_PER_CLIP = 6
-#: Enough to keep a large GPU busy.
-PAIRS_ON_GPU = 512
 
 
 def clips(folder: Path) -> tuple[str, list[Path]]:
@@ -62,10 +60,9 @@ def run(engine: FlowEngine, pairs: list[Frames]) -> tuple[list[NDArray[np.float3
     return flows, 1000 * (time.process_time() - began) / len(pairs)
 
 
-def compare_on_cpu(pairs: list[Frames]) -> dict[float, tuple[float, float]]:
-    """Print OpenCV's and our time of one core; both in ms a pair by epsilon."""
+def compare(pairs: list[Frames]) -> None:
+    """Print OpenCV's and our time a pair, and how far apart their flows are."""
     print(f"{'epsilon':>7} {'OpenCV ms':>10} {'ours ms':>9} {'ratio':>7} {'apart px':>9}")
-    times = {}
     for epsilon in EPSILONS:
         settings = TVL1Settings(epsilon=epsilon)
         reference, slow = run(open_flow("opencv", settings), pairs)
@@ -73,35 +70,7 @@ def compare_on_cpu(pairs: list[Frames]) -> dict[float, tuple[float, float]]:
         apart = np.mean(
             [np.linalg.norm(a - b, axis=-1).mean() for a, b in zip(flows, reference, strict=True)]
         )
-        times[epsilon] = slow, fast
         print(f"{epsilon:>7} {slow:>10.1f} {fast:>9.1f} {slow / fast:>6.1f}x {apart:>9.4f}")
-    return times
-
-
-def compare_on_gpu(frames: Frames, times: dict[float, tuple[float, float]]) -> None:
-    """Print the GPU's time for many pairs at once, beside one core's."""
-    import torch
-
-    if not torch.cuda.is_available():
-        print("no GPU: not measured")
-        return
-    from duetal.video.tvl1_gpu import TorchTVL1Flow
-
-    repeats = -(-(PAIRS_ON_GPU + 1) // len(frames))
-    # There and back, so that every pair is one of neighbours.
-    there_and_back = np.concatenate([frames, frames[::-1]] * repeats)
-    on_device = torch.from_numpy(there_and_back[: PAIRS_ON_GPU + 1]).cuda()
-    print(f"{torch.cuda.get_device_name()}, {PAIRS_ON_GPU} pairs at once, frames on the device")
-    print(f"{'epsilon':>7} {'GPU ms':>10} {'one core':>9} {'OpenCV':>8}")
-    for epsilon, (slow, fast) in times.items():
-        engine = TorchTVL1Flow(TVL1Settings(epsilon=epsilon), device="cuda")
-        engine.flow_of(on_device)
-        torch.cuda.synchronize()
-        began = time.perf_counter()
-        engine.flow_of(on_device)
-        torch.cuda.synchronize()
-        gpu = 1000 * (time.perf_counter() - began) / PAIRS_ON_GPU
-        print(f"{epsilon:>7} {gpu:>10.3f} {fast / gpu:>8.0f}x {slow / gpu:>7.0f}x")
 
 
 def main() -> None:
@@ -115,9 +84,7 @@ def main() -> None:
     pairs = [pair for video in videos for pair in spread_pairs(video)]
     height, width = videos[0].shape[1:]
     print(f"{len(pairs)} pairs of {width} x {height} pixels from {kind}, one core\n")
-    times = compare_on_cpu(pairs)
-    print()
-    compare_on_gpu(videos[0], times)
+    compare(pairs)
 
 
 if __name__ == "__main__":

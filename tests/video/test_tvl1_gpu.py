@@ -72,6 +72,7 @@ class TestAgainstOpenCV:
         [
             pytest.param((80, 60), {}, id="defaults"),
             pytest.param((61, 47), {"median_filtering": 3, "scale_step": 0.5}, id="odd sizes"),
+            pytest.param((61, 47), {"scales": 3, "scale_step": 0.993}, id="levels of one size"),
             pytest.param((64, 48), {"epsilon": 0.05, "theta": 0.2, "tau": 0.2}, id="early end"),
             pytest.param((40, 30), {"scales": 2, "warps": 2, "lambda_": 0.3}, id="few warps"),
             pytest.param((40, 15), {"outer_iterations": 2, "inner_iterations": 7}, id="one level"),

@@ -116,14 +116,17 @@ class TorchTVL1Flow:
         sizes = pyramid_sizes(frames.shape[1], frames.shape[2], settings)
         pyramid = [frames.float()]
         for size in sizes[1:]:
-            step = 1 / settings.scale_step
+            # Where rounding makes the same size of it, OpenCV copies the image.
+            same = size == tuple(pyramid[-1].shape[1:])
+            step = 1.0 if same else 1 / settings.scale_step
             pyramid.append(resize(pyramid[-1], size, (step, step)))
-        flow = pyramid[-1].new_zeros(len(frames) - 1, 2, *sizes[-1])
-        for size, level in zip(reversed(sizes), reversed(pyramid), strict=True):
+        level = pyramid.pop()
+        flow = self._solve(level, level.new_zeros(len(frames) - 1, 2, *level.shape[1:]))
+        while pyramid:
+            level = pyramid.pop()
             height, width = flow.shape[2:]
-            if size != (height, width):
-                flow = resize(flow, size, (height / size[0], width / size[1]))
-                flow = flow / settings.scale_step
+            size = (level.shape[1], level.shape[2])
+            flow = resize(flow, size, (height / size[0], width / size[1])) / settings.scale_step
             flow = self._solve(level, flow)
         return flow.permute(0, 2, 3, 1)
 
