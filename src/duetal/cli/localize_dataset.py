@@ -23,7 +23,8 @@ def localize_dataset(
     from duetal.cli.terminal import VideoProgress, printable
     from duetal.core.errors import UsageError
     from duetal.datasets import open_dataset
-    from duetal.runs.localize import choose_videos, localize, unknown_classes, write_localized
+    from duetal.formats.activitynet import write_detections
+    from duetal.runs.localize import choose_videos, localize, unknown_classes
     from duetal.runs.processes import device_of
 
     videos = open_dataset(dataset)
@@ -42,7 +43,7 @@ def localize_dataset(
             device=device_of(accelerator),
             progress=progress,
         )
-    write_localized(out, detections, run, stages, literal=literal)
+    write_detections(out, detections)
     click.echo(f"{len(names):,} videos, {len(detections):,} detections: {out}")
     click.echo(f"checkpoint: {run.model.rule(stages)}")
     return 0

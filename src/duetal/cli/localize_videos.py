@@ -1,16 +1,12 @@
 """`duetal localize` of raw videos: features, detections, and the page on which they are watched."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from duetal.cli.video_page import VideoPage
-    from duetal.core.detections import Detections
-    from duetal.features.records import Failure
-    from duetal.features.sources import Found, Video
     from duetal.runs.folder import Run
 
 
@@ -48,87 +44,48 @@ def localize_raw(
     Returns:
         The exit code: 1 where a video could not be looked into, or not be copied.
     """
-    from duetal.cli.extraction_options import print_failures
+    from duetal.cli.extraction_options import extract_with_progress, print_failures
+    from duetal.cli.terminal import VideoProgress
     from duetal.cli.video_page import VideoPage
     from duetal.core.errors import DuetalError
-    from duetal.features.sources import find_videos, readable
     from duetal.localization.apart import floor_of_the_surest
+    from duetal.runs.raw_videos import UNVERIFIABLE, localize_prepared, prepare_videos
     from duetal.runs.video_features import local_store
     from duetal.runs.video_results import open_results, write_results
 
     folder = open_results(out)
     store = local_store(features) if features else folder.features
-    found = find_videos(words, without=folder.media)
-    weights = {"rgb": i3d_rgb, "flow": i3d_flow, "clip": clip}
-    failures = _extract(run, found, store, weights, accelerator)
-    failed = {failure.name for failure in failures}
-    videos = [video for video in found.videos if readable(video.name) not in failed]
-    if not videos:
-        print_failures("failed", failures)
-        raise DuetalError("none of the videos could be looked into", file=out)
-    page = VideoPage(run, folder, store, copies=not no_copies)
-    detections = _localize(run, videos, store, stages, literal, accelerator, page)
-    floor = floor_of_the_surest(detections) if min_score is None else min_score
-    write_results(folder, detections, run, stages, literal=literal, floor=floor)
-    page.write(stages, failures, floor)
-    click.echo(f"{len(videos):,} videos, {len(detections):,} detections: {folder.page}")
-    click.echo(f"checkpoint: {run.model.rule(stages)}")
-    print_failures("failed", failures)
-    print_failures("not copied for the page", page.uncopied)
-    return 1 if failures or page.uncopied else 0
-
-
-def _extract(
-    run: "Run",
-    found: "Found",
-    store: Path,
-    weights: Mapping[str, str | None],
-    accelerator: str,
-) -> "tuple[Failure, ...]":
-    from duetal.cli.extraction_options import extract_with_progress
-    from duetal.runs.video_features import extract_for
-
     if run.model.features is None:
-        click.echo(
-            "note: the run was trained on features that do not say how they were made; "
-            "whether those of the videos match them cannot be verified"
-        )
-    return extract_for(
+        click.echo(f"note: {UNVERIFIABLE}")
+    weights = {"rgb": i3d_rgb, "flow": i3d_flow, "clip": clip}
+    prepared = prepare_videos(
         run,
-        found,
+        words,
         store,
         {modality: source for modality, source in weights.items() if source is not None},
-        # Features are made on no other accelerator.
-        device=accelerator if accelerator in ("auto", "cuda") else "cpu",
+        accelerator=accelerator,
+        without=folder.media,
         extract=extract_with_progress,
     )
-
-
-def _localize(
-    run: "Run",
-    videos: "Sequence[Video]",
-    store: Path,
-    stages: list[str],
-    literal: bool,
-    accelerator: str,
-    page: "VideoPage",
-) -> "Detections":
-    """Localize video by video; each goes onto the page, and into one table of all."""
-    from duetal.cli.terminal import VideoProgress
-    from duetal.datasets import open_dataset
-    from duetal.localization.proposals import VideoDetections, assemble
-    from duetal.runs.localize import localization_settings, localize_videos
-    from duetal.runs.processes import device_of
-    from duetal.runs.scoring import stage_scorer
-
-    dataset = open_dataset(store)
-    scorer = stage_scorer(run, stages, dataset, device_of(accelerator))
-    settings = localization_settings(run.config, literal=literal)
-    names = [video.name for video in videos]
-    results: list[VideoDetections] = []
+    if not prepared.videos:
+        print_failures("failed", prepared.failures)
+        raise DuetalError("none of the videos could be looked into", file=out)
+    page = VideoPage(run, folder, store, copies=not no_copies)
     with VideoProgress() as progress:
-        for localized in localize_videos(scorer, dataset, names, settings):
-            page.add(videos[len(results)], localized)
-            results.append(localized.detections)
-            progress("localizing", len(results), len(names))
-    return assemble(results, names, run.model.classes)
+        detections = localize_prepared(
+            run,
+            prepared,
+            stages=stages,
+            literal=literal,
+            accelerator=accelerator,
+            look=page.add,
+            progress=progress,
+        )
+    floor = floor_of_the_surest(detections) if min_score is None else min_score
+    write_results(folder, detections, floor=floor)
+    page.write(stages, prepared.failures, floor)
+    click.echo(f"{len(prepared.videos):,} videos, {len(detections):,} detections: {folder.page}")
+    click.echo(f"checkpoint: {run.model.rule(stages)}")
+    print_failures("failed", prepared.failures)
+    print_failures("not copied for the page", page.uncopied)
+    return 1 if prepared.failures or page.uncopied else 0

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 
@@ -11,7 +10,6 @@ from duetal.config import Config
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import Dataset
-from duetal.formats.activitynet import write_detections
 from duetal.localization.proposals import VideoDetections, assemble, localize_video
 from duetal.localization.settings import LocalizationSettings
 from duetal.runs.folder import Run
@@ -123,6 +121,9 @@ def localize(
         device: where to compute.
         progress: told of every video.
 
+    Returns:
+        The detections, with the facts of `with_facts` as their `external_data`.
+
     Raises:
         DuetalError: a checkpoint or features that do not fit or are damaged.
     """
@@ -132,17 +133,16 @@ def localize(
     for video in localize_videos(scorer, dataset, names, settings):
         found.append(video.detections)
         progress("localizing", len(found), len(names))
-    return assemble(found, names, run.model.classes)
+    detections = assemble(found, names, run.model.classes)
+    return with_facts(detections, run, stages, literal=literal)
 
 
-def write_localized(
-    path: Path, detections: Detections, run: Run, stages: list[str], *, literal: bool
-) -> None:
-    """Write detections as ActivityNet results JSON, with the rule that chose the checkpoint."""
+def with_facts(detections: Detections, run: Run, stages: list[str], *, literal: bool) -> Detections:
+    """The same detections, saying which checkpoints found them and the rule that chose those."""
     about = {
         "selection": run.model.rule(stages),
         "stages": stages,
         "literal": literal,
         "duetal": __version__,
     }
-    write_detections(path, detections, external_data=about)
+    return replace(detections, external_data=about)

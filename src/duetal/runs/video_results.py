@@ -20,10 +20,8 @@ import numpy as np
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError
 from duetal.features.sources import Video
-from duetal.formats import detection_table, webvtt
+from duetal.formats import activitynet, detection_table, webvtt
 from duetal.localization.apart import surest_apart
-from duetal.runs.folder import Run
-from duetal.runs.localize import write_localized
 from duetal.video.browser import copy_suffix, is_copy_of, playback, write_browser_copy
 
 #: What some file system refuses in a name, and the sign that it is written with here.
@@ -100,29 +98,18 @@ def open_results(path: Path) -> ResultFolder:
     return ResultFolder(path)
 
 
-def write_results(
-    folder: ResultFolder,
-    detections: Detections,
-    run: Run,
-    stages: list[str],
-    *,
-    literal: bool,
-    floor: float,
-) -> None:
+def write_results(folder: ResultFolder, detections: Detections, *, floor: float) -> None:
     """Write detections as JSON, as a table, and as subtitles of every video.
 
     Args:
         folder: where to.
         detections: of the videos that were looked into.
-        run: what found them.
-        stages: the checkpoints used.
-        literal: see `duetal.runs.localize.localization_settings`.
         floor: the score below which a detection is no subtitle.
 
     Raises:
         DuetalError: something can't be written.
     """
-    write_localized(folder.detections, detections, run, stages, literal=literal)
+    activitynet.write_detections(folder.detections, detections)
     detection_table.write_detections(folder.table, detections)
     said = detections.take(surest_apart(detections) & np.asarray(detections.score >= floor))
     for name in detections.videos:
