@@ -247,15 +247,20 @@ def join_until_killed(pieces, path):
     written += 1
     join(pieces, path)
 with open_store(sys.argv[1], test_store.SETTINGS) as store:
+    if sys.argv[4] == "anew":
+        test_store.put(store, "a")
     places._join = join_until_killed
     test_store.put(store, "a")
 """
 
 
-@pytest.mark.parametrize("moment", range(4))
-def test_a_kill_while_publishing_leaves_nothing_that_is_trusted(tmp_path, moment):
+@pytest.mark.parametrize(
+    ("moment", "what"), [(0, "new"), (1, "new"), (2, "anew"), (3, "new"), (3, "anew")]
+)
+def test_a_kill_while_publishing_leaves_nothing_that_is_trusted(tmp_path, moment, what):
+    """Neither an old record for new arrays, nor a new one before the last array is there."""
     script = [sys.executable, "-c", KILLED_WHILE_PUBLISHING, str(tmp_path), str(moment)]
-    done = subprocess.run([*script, str(Path(__file__).parent)], check=False)
+    done = subprocess.run([*script, str(Path(__file__).parent), what], check=False)
     assert done.returncode == -signal.SIGKILL
     assert list(tmp_path.rglob("*.part"))
     with open_store(tmp_path, SETTINGS) as store:
