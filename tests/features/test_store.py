@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -73,6 +74,13 @@ def test_what_was_written_is_read_and_is_complete(place):
     assert again.names() == ["a", "b \"<script>&' ü"]
     assert all(again.is_complete(name) for name in again.names())
     assert again.record("a").snippets == 5
+
+
+def test_a_store_can_be_sent_to_another_process(place):
+    with open_store(place, SETTINGS) as store:
+        there = pickle.loads(pickle.dumps(store))
+        put(there, "a")
+        assert store.is_complete("a")
 
 
 def test_the_store_is_a_dataset(tmp_path):

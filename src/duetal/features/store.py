@@ -63,6 +63,10 @@ class Store:
         self._hash = settings_hash(settings)
         self._lock = lock
 
+    def __reduce__(self) -> tuple[type["Store"], tuple[Place, Settings]]:
+        # Another process does not inherit the lock; whoever opened the store holds it.
+        return Store, (self.place, self.settings)
+
     def __enter__(self) -> Self:
         return self
 
