@@ -1,7 +1,11 @@
+import contextlib
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
@@ -140,6 +144,8 @@ def test_thumos14_there_and_back(tmp_path: Path) -> None:
         ("../../x", "test", "the class '../../x' can't be part of a file's name"),
         ("a\nb", "test", "can't be part of a file's name"),
         (".x", "test", "can't be part of a file's name"),
+        ("a\0b", "test", "can't be part of a file's name"),
+        ("\ud800", "test", "can't be part of a file's name"),
         ("Ambiguous", "test", "can't be part of a file's name"),
         ("x", None, "give its --subset"),
         ("x", "other", "give its --subset"),
@@ -248,6 +254,49 @@ def test_weak_labels_and_unknown_segments(tmp_path: Path, annotations: Annotatio
     assert "videos with unknown segments, now without any: 1 changed (weak)" in lines(Format.VIA)
     with pytest.raises(DuetalError, match="video 'weak': cannot write: its segments are unknown"):
         lines(Format.BASNET)
+
+
+NAMES = st.text(max_size=6) | st.sampled_from(
+    ["../../x", "/etc/x", "a\\b", "..", ".x", "a\0b", "\ud800", "</script>", "]]>", "x.mp4", "-->"]
+)
+TIMES = st.floats(-1, 1e12) | st.sampled_from([float("nan"), float("inf"), 1e308])
+SEGMENTS = st.lists(st.tuples(TIMES, TIMES, NAMES), max_size=3)
+
+
+@pytest.mark.parametrize("form", [*LOSSES, Format.THUMOS14])
+@given(videos=st.dictionaries(NAMES, SEGMENTS, max_size=3), subset=st.none() | NAMES)
+@settings(max_examples=15)
+def test_any_names_and_times_are_written_or_refused_and_stay_in_their_folder(
+    tmp_path_factory: pytest.TempPathFactory,
+    form: Format,
+    videos: dict[str, list[tuple[float, float, str]]],
+    subset: str | None,
+) -> None:
+    annotated = {}
+    for name, rows in videos.items():
+        segments = tuple(Segment(*row) for row in rows)
+        labels = tuple(sorted({segment.label for segment in segments}))
+        annotated[name] = VideoAnnotation(name, subset, None, labels, segments)
+    classes = sorted({label for video in annotated.values() for label in video.labels})
+    annotations = Annotations(annotated, tuple(classes))
+    rows = [
+        (v, label, start, end, 0.5) for v, found in videos.items() for start, end, label in found
+    ]
+    detections = Detections.from_rows(rows, videos=videos)
+    folder = tmp_path_factory.mktemp("fuzz") / "deep"
+    for value, write in (
+        (annotations, FORMS[form].write_annotations),
+        (detections, FORMS[form].write_detections),
+    ):
+        if write is not None:
+            target = folder / type(value).__name__
+            with contextlib.suppress(DuetalError):
+                write(target, value, options=OPTIONS)
+    written = {path.relative_to(folder).parts[0] for path in folder.rglob("*")}
+    beside = {"Annotations.interface.xml", "Detections.interface.xml"}
+    assert written <= {"Annotations", "Detections"} | beside
+    assert set(folder.parent.iterdir()) <= {folder}
+    shutil.rmtree(folder.parent)
 
 
 @pytest.mark.real

@@ -59,6 +59,14 @@ def test_labels_can_be_the_classes_themselves_and_come_first(tmp_path: Path) -> 
     assert fiftyone.read_annotations(path).classes == ("Run",)
 
 
+def test_a_class_listed_twice_is_one_class(tmp_path: Path) -> None:
+    path = tmp_path / "labels.json"
+    entries = [{"label": n, "timestamps": [0, 1], "confidence": 0.5} for n in (0, 1, 2)]
+    path.write_text(json.dumps({"classes": ["Run", "Run", "Jump"], "labels": {"v": entries}}))
+    detections = fiftyone.read_detections(path)
+    assert [detections.classes[label] for label in detections.label] == ["Run", "Run", "Jump"]
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [

@@ -312,3 +312,37 @@ def test_folders_of_anything(
         form, kind = guess(folder)
         read(form, kind, folder)
     shutil.rmtree(folder)
+
+
+REAL = ["gt.json", "ground_truth_txt", "Thumos14reduced-Annotations", "detections_train.json"]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", REAL)
+def test_damaged_real_files(name: str, real_data: Path, tmp_path: Path) -> None:
+    """Real files with a few bytes changed, cut off, or repeated."""
+    source = real_data / "thumos14" / name
+    draw = random.Random(name)
+    for attempt in range(6):
+        copy = tmp_path / f"{attempt}-{name}"
+        shutil.copytree(source, copy) if source.is_dir() else shutil.copy(source, copy)
+        files = sorted(copy.iterdir()) if copy.is_dir() else [copy]
+        damaged = draw.choice(files)
+        data = bytearray(damaged.read_bytes())
+        at = draw.randrange(len(data))
+        if attempt % 3 == 0:
+            del data[at:]
+        elif attempt % 3 == 1:
+            data[at] ^= 1 << draw.randrange(8)
+        else:
+            data[at:at] = data[at : at + 40] * 20
+        damaged.write_bytes(data)
+        size = sum(path.stat().st_size for path in files)
+        tracemalloc.start()
+        try:
+            with named_errors(copy):
+                read(*guess(copy), copy)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak <= max(10 * size, FLOOR)

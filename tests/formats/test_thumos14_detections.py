@@ -38,6 +38,7 @@ def test_there_and_back(tmp_path: Path) -> None:
         (("v", "Knitting", 0, 1, 1), "'Knitting' is none of THUMOS'14's twenty classes"),
         (("v 1", "Diving", 0, 1, 1), "no room for the video name 'v 1'"),
         (("", "Diving", 0, 1, 1), "no room for the video name ''"),
+        (("\ud800", "Diving", 0, 1, 1), "no room for the video name"),
     ],
 )
 def test_what_it_cannot_hold(tmp_path: Path, row: tuple, message: str) -> None:

@@ -82,8 +82,8 @@ class Detections:
         source: Path | None = None,
     ) -> "Detections":
         """Build from `(video, label, start, end, score)` rows; unseen names are appended."""
-        video_index = {name: i for i, name in enumerate(videos)}
-        class_index = {name: i for i, name in enumerate(classes)}
+        video_index = {name: i for i, name in enumerate(dict.fromkeys(videos))}
+        class_index = {name: i for i, name in enumerate(dict.fromkeys(classes))}
         # Arrays of machine numbers: a list of Python's would take four times the memory.
         columns = (array("q"), array("q"), array("d"), array("d"), array("d"))
         for video, label, start, end, score in rows:

@@ -16,6 +16,7 @@ from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.errors import DuetalError, Report, UsageError, raise_error
 from duetal.core.files import read_text, write_text
 from duetal.formats.delimited import lines
+from duetal.formats.media import safe_file_name
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 AMBIGUOUS = "Ambiguous"
@@ -121,7 +122,7 @@ def write_annotations(
     if not CLASS_NUMBERS.keys() >= set(annotations.classes):
         numbers = {label: number for number, label in enumerate(annotations.classes, start=1)}
     for label in annotations.classes:
-        if not re.fullmatch(r"[^\s/\\.][^\r\n/\\]*", label) or label == AMBIGUOUS:
+        if safe_file_name(label, "") != label or label.strip() != label or label == AMBIGUOUS:
             cause = f"cannot write: the class {label!r} can't be part of a file's name"
             raise DuetalError(cause, file=folder)
         files["detclasslist.txt"].append(f"{numbers[label]} {label}\n")
@@ -130,12 +131,12 @@ def write_annotations(
 
 
 def require_word(name: str, path: Path) -> None:
-    """Check that a video's name is one word, which the lines of this form need.
+    """Check that a video's name is one printable word, which the lines of this form need.
 
     Raises:
         DuetalError: it is not.
     """
-    if len(name.split()) != 1 or name.strip() != name:
+    if name.split() != [name] or not name.isprintable():
         cause = f"cannot write: the form has no room for the video name {name!r}"
         raise DuetalError(cause, file=path)
 
