@@ -39,7 +39,7 @@ def record_of(name, snippets, settings=SETTINGS, source="a.mp4"):
     return VideoRecord(
         name=name,
         source=source,
-        sha256="cc",
+        sha256=f"cc{snippets}",
         size=10,
         frames=16 * snippets + 3,
         source_frames=90,
@@ -256,7 +256,7 @@ def join_until_killed(pieces, path):
     join(pieces, path)
 with open_store(sys.argv[1], test_store.SETTINGS) as store:
     if sys.argv[4] == "anew":
-        test_store.put(store, "a")
+        test_store.put(store, "a", 4)
     places._join = join_until_killed
     test_store.put(store, "a")
 """

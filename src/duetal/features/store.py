@@ -147,12 +147,19 @@ class Store:
     def finish(self, writer: VideoWriter, record: VideoRecord) -> None:
         """Put a video's arrays into the store, then its record.
 
+        What another process has made of the same file meanwhile is kept: it must not be incomplete
+        for a moment, when this process may be killed.
+
         Raises:
             DuetalError: the store can't be written to, or is full; the video is not complete then.
         """
         file = record_file(record.name)
-        # An old record must not speak for new arrays.
-        self.place.remove(file)
+        old = self.record(record.name)
+        if old is not None:
+            if old.sha256 == record.sha256 and self.agrees(old):
+                return
+            # An old record must not speak for new arrays.
+            self.place.remove(file)
         for modality in self.modalities:
             writer.publish(modality, array_file(modality, record.name))
         self.place.write_json(file, record.model_dump())
