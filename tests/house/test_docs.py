@@ -3,33 +3,21 @@
 import doctest
 import re
 import shlex
-from collections.abc import Iterator
-from pathlib import Path
 
 import click
 import pytest
+from documentation import PAGES, ROOT, commands
 
 from duetal.cli.main import cli
 from duetal.evaluation.protocols import PROTOCOLS
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-CONSOLE_BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
 #: What ends a command's own words on a shell line.
 END_OF_WORDS = {"|", "||", "&&", ";", ">", ">>", "2>", "&"}
 
 
-def _commands(page: Path) -> Iterator[str]:
-    """The lines after "$ " in the page's console blocks, continued lines joined."""
-    for block in CONSOLE_BLOCK.findall(page.read_text(encoding="utf-8")):
-        for line in block.replace("\\\n", " ").splitlines():
-            if line.startswith("$ "):
-                yield line.removeprefix("$ ")
-
-
 ALL_COMMANDS = [
-    pytest.param(line, id=f"{page.name}: {line}") for page in PAGES for line in _commands(page)
+    pytest.param(line, id=f"{page.name}: {line}") for page in PAGES for line in commands(page)
 ]
 
 

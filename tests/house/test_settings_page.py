@@ -1,0 +1,56 @@
+"""docs/settings.md is what scripts/settings_page.py makes of the configuration."""
+
+import runpy
+
+import pytest
+from documentation import ROOT
+
+from duetal import recipes
+from duetal.config import Config
+
+PAGE = ROOT / "docs" / "settings.md"
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return runpy.run_path(str(ROOT / "scripts" / "settings_page.py"))
+
+
+def entry(key: str) -> str:
+    """What the page says of one setting."""
+    return PAGE.read_text(encoding="utf-8").partition(f"\n### `{key}`\n")[2].partition("\n#")[0]
+
+
+def test_the_page_is_as_the_configuration_makes_it(generator):
+    told = "docs/settings.md is out of date: run python scripts/settings_page.py"
+    assert PAGE.read_text(encoding="utf-8") == generator["render"](), told
+
+
+def test_every_setting_has_an_entry_that_says_what_it_is_for():
+    assert [key for key in Config.model_fields if len(entry(key).split("\n\n")) < 2] == []
+
+
+@pytest.mark.parametrize(
+    ("key", "facts"),
+    [
+        ("crop", "Whole number, at least 8; default `1000`; changed by recipes: "),
+        ("crop", "`hapt` to `96`"),
+        ("learning_rate", "Number, above 0, at most 1e+30; default `0.0001`;"),
+        ("dropout", "at least 0, below 1; default `0`;"),
+        ("scoring", "One of `max`, `contrast`, `max_then_contrast`; default `max_then_contrast`"),
+        ("zero_shot_start", "`true` or `false`; default `true`."),
+        ("text_encoder", "default empty;"),
+        ("temperature", "\n\n[S] τ of the cosine similarity.\n"),
+    ],
+)
+def test_an_entry_tells_type_bounds_default_recipes_and_tag(key, facts):
+    assert facts in entry(key)
+
+
+def test_no_recipe_is_left_out_that_changes_a_setting():
+    assert [name for name in recipes.names() if f"`{name}` to" not in PAGE.read_text()] == []
+
+
+def test_a_field_outside_every_section_would_be_found(generator):
+    with pytest.raises(IndexError):
+        generator["sections_of"]("    crop: int = 3\n")
