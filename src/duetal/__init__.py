@@ -1,3 +1,61 @@
-"""Weakly-supervised temporal action localization."""
+"""Weakly-supervised temporal action localization; see `duetal.api` for what is used from here."""
+
+import importlib
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Annotations",
+    "Comparison",
+    "Detections",
+    "Diagnosis",
+    "DuetalError",
+    "DuetalWarning",
+    "Evaluation",
+    "Segment",
+    "TrainedRun",
+    "UsageError",
+    "VideoAnnotation",
+    "__version__",
+    "compare",
+    "diagnose",
+    "evaluate",
+    "load",
+    "read_annotations",
+    "read_detections",
+    "write_detections",
+]
+
+if TYPE_CHECKING:
+    from duetal.api import (
+        Annotations,
+        Comparison,
+        Detections,
+        Diagnosis,
+        DuetalError,
+        DuetalWarning,
+        Evaluation,
+        Segment,
+        TrainedRun,
+        UsageError,
+        VideoAnnotation,
+        compare,
+        diagnose,
+        evaluate,
+        load,
+        read_annotations,
+        read_detections,
+        write_detections,
+    )
+else:
+
+    def __getattr__(name: str) -> object:
+        """A name of the API, imported when it is first used: it brings PyTorch along."""
+        if name in __all__:
+            return getattr(importlib.import_module("duetal.api"), name)
+        raise AttributeError(f"module 'duetal' has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        """The API's names too, for completion."""
+        return sorted({*globals(), *__all__})

@@ -1,0 +1,380 @@
+"""What `import duetal` gives: a trained run found, used and judged in a few lines of Python.
+
+    run = duetal.load("runs/thumos14/seed-0")
+    found = run.localize("data/new-videos")
+    result = duetal.evaluate(found, "gt.json", "thumos14/seconds-210")
+    print(result.averages["0.1:0.7"])
+
+The same code as behind the commands, which print and write what this returns. Whatever takes
+annotations or detections takes a file of any known form, or the object itself.
+"""
+
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from duetal import formats
+from duetal.core.annotations import Annotations, Segment, VideoAnnotation
+from duetal.core.detections import Detections
+from duetal.core.errors import DuetalError, UsageError, unknown
+from duetal.core.grid import TimeGrid
+from duetal.datasets import open_dataset
+from duetal.evaluation import Evaluation, Protocol, comparison, diagnosis, protocol_named
+from duetal.evaluation import evaluate as evaluate_detections
+from duetal.evaluation.comparison import Comparison, Contender
+from duetal.evaluation.diagnosis import Diagnosis
+from duetal.formats.activitynet import write_detections as write_results
+from duetal.runs.evaluate import RunEvaluation
+from duetal.runs.folder import Run, open_run
+from duetal.runs.inputs import is_dataset
+from duetal.runs.localize import Progress, choose_videos, localize, unknown_classes
+from duetal.runs.processes import device_of
+from duetal.runs.raw_videos import UNVERIFIABLE, localize_prepared, prepare_videos
+from duetal.runs.video_features import OPTIONS, local_store
+
+__all__ = [
+    "Annotations",
+    "Comparison",
+    "Detections",
+    "Diagnosis",
+    "DuetalError",
+    "DuetalWarning",
+    "Evaluation",
+    "Segment",
+    "TrainedRun",
+    "UsageError",
+    "VideoAnnotation",
+    "compare",
+    "diagnose",
+    "evaluate",
+    "load",
+    "read_annotations",
+    "read_detections",
+    "write_detections",
+]
+
+PathLike = str | os.PathLike[str]
+AnnotationsLike = Annotations | PathLike
+DetectionsLike = Detections | PathLike
+
+
+class DuetalWarning(UserWarning):
+    """Something that one should know of a result: a video left out, a class that is unknown."""
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A trained run; see `load`.
+
+    Args:
+        run: its folder, its settings, and which of its checkpoints to use.
+    """
+
+    run: Run
+
+    @property
+    def path(self) -> Path:
+        """The run's folder."""
+        return self.run.folder.path
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The actions it knows, in the order of their indices."""
+        return tuple(self.run.model.classes)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Its checkpoints, in order of training."""
+        return tuple(self.run.model.stages)
+
+    @property
+    def selection(self) -> str:
+        """The rule that chose the checkpoints that `localize` uses."""
+        return self.run.model.selection
+
+    @property
+    def grid(self) -> TimeGrid:
+        """The time grid of the features it reads."""
+        return self.run.model.grid.grid()
+
+    @property
+    def evaluation(self) -> RunEvaluation | None:
+        """The scores of every stage on the dataset's test videos; None where there are none.
+
+        Raises:
+            DuetalError: they are damaged.
+        """
+        file = self.run.folder.evaluation_file
+        return RunEvaluation.read(file) if file.is_file() else None
+
+    def localize(
+        self,
+        inputs: PathLike | Sequence[PathLike],
+        *,
+        branch: Literal["cbp", "vlp", "both"] | None = None,
+        stage: str | None = None,
+        literal: bool = False,
+        subset: Literal["train", "test", "all"] | None = None,
+        features: PathLike | None = None,
+        weights: Mapping[str, PathLike] | None = None,
+        accelerator: str = "auto",
+        progress: Progress = lambda what, done, total: None,
+    ) -> Detections:
+        """Find the actions in a dataset, or in raw videos.
+
+        Videos that can't be looked into are a `DuetalWarning` each, and are not among the result's
+        `videos`.
+
+        Args:
+            inputs: a dataset (a folder or a YAML file of features), or videos: a file, a folder,
+                a list (.txt), a pattern, a URL, or several of these.
+            branch: "cbp" (the default), "vlp", or "both" for their ensemble.
+            stage: another checkpoint than the run's final one, such as "cbp-warmup".
+            literal: the paper to the letter: one threshold, maximum scoring.
+            subset: of a dataset: which videos; "test", the default, is all of them where there are
+                no annotations.
+            features: of videos: the folder in which their features are kept and found again; left
+                out, they are made for this call alone.
+            weights: of videos: where the weights of "rgb" and "flow" (I3D) and of "clip" lie, if
+                they moved since the run was trained.
+            accelerator: where to compute: "auto", "cpu", "cuda" or "mps".
+            progress: called with what is being done, the videos done, and the videos in all.
+
+        Returns:
+            The detections in seconds; `external_data` says which checkpoints found them, and the
+            rule that chose those.
+
+        Raises:
+            UsageError: arguments that do not go together, or weights that the run was not trained
+                with.
+            DuetalError: nothing there, or something unreadable or damaged.
+        """
+        if branch is not None and stage is not None:
+            raise UsageError("branch and stage: a stage is of one branch, give one of the two")
+        stages = self.run.model.stages_named(stage or branch or "cbp")
+        several = [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs
+        words = [os.fspath(word) for word in several]
+        if is_dataset(words):
+            if features is not None or weights is not None:
+                raise UsageError("features and weights: are for videos, and inputs are a dataset")
+            return self._localize_dataset(
+                Path(words[0]), stages, literal, subset or "test", accelerator, progress
+            )
+        if subset is not None:
+            raise UsageError("subset: is for a dataset, and inputs are videos")
+        known = _known_weights(weights or {})
+        with _store(features) as store:
+            return self._localize_videos(
+                words, stages, literal, store, known, accelerator, progress
+            )
+
+    def _localize_dataset(
+        self,
+        path: Path,
+        stages: list[str],
+        literal: bool,
+        subset: str,
+        accelerator: str,
+        progress: Progress,
+    ) -> Detections:
+        dataset = open_dataset(path)
+        names = choose_videos(dataset, subset)
+        for label in unknown_classes(self.run, dataset):
+            _warn(f"the run knows nothing of the class {label!r}")
+        device = device_of(accelerator)
+        return localize(
+            self.run,
+            dataset,
+            names,
+            stages=stages,
+            literal=literal,
+            device=device,
+            progress=progress,
+        )
+
+    def _localize_videos(
+        self,
+        words: Sequence[str],
+        stages: list[str],
+        literal: bool,
+        store: Path,
+        weights: Mapping[str, str],
+        accelerator: str,
+        progress: Progress,
+    ) -> Detections:
+        if self.run.model.features is None:
+            _warn(UNVERIFIABLE)
+        prepared = prepare_videos(self.run, words, store, weights, accelerator=accelerator)
+        if not prepared.videos:
+            raise DuetalError(f"no video could be looked into; {prepared.failures[0].reason}")
+        for failure in prepared.failures:
+            _warn(f"left out: {failure.reason}")
+        return localize_prepared(
+            self.run,
+            prepared,
+            stages=stages,
+            literal=literal,
+            accelerator=accelerator,
+            progress=progress,
+        )
+
+
+def load(path: PathLike) -> TrainedRun:
+    """Open a trained run.
+
+    Args:
+        path: the folder that `duetal train` made, or one that `duetal push` published and somebody
+            downloaded; of a run of several seeds, one of its `seed-N`.
+
+    Raises:
+        DuetalError: no run, one that is not trained to its end, or damaged.
+    """
+    return TrainedRun(open_run(Path(path)))
+
+
+def read_annotations(path: PathLike) -> Annotations:
+    """Read annotations of any known form: ActivityNet JSON, THUMOS14 text, CSV, ELAN and others.
+
+    Raises:
+        DuetalError: nothing there, of no known form, or malformed.
+    """
+    return formats.read_annotations(Path(path))
+
+
+def read_detections(path: PathLike) -> Detections:
+    """Read detections of any known form: ActivityNet results JSON, CSV, THUMOS14 text and others.
+
+    Raises:
+        DuetalError: nothing there, of no known form, or malformed.
+    """
+    return formats.read_detections(Path(path))
+
+
+def write_detections(path: PathLike, detections: Detections) -> None:
+    """Write detections as ActivityNet results JSON, which every command reads.
+
+    Raises:
+        DuetalError: a value that is not finite, or the file can't be written.
+    """
+    write_results(Path(path), detections)
+
+
+def evaluate(
+    detections: DetectionsLike,
+    annotations: AnnotationsLike,
+    protocol: Protocol | str,
+    subset: str | None = None,
+) -> Evaluation:
+    """Temporal mAP of detections under a named protocol, as `duetal evaluate`.
+
+    Args:
+        detections: in seconds.
+        annotations: with segments.
+        protocol: such as "thumos14/seconds-210"; "seconds" for data of one's own.
+        subset: which part of the annotations, such as "test".
+
+    Raises:
+        UsageError: an unknown protocol or subset.
+        DuetalError: a file that can't be read, or no segment to evaluate against.
+    """
+    return evaluate_detections(_detections(detections), _annotations(annotations), protocol, subset)
+
+
+def diagnose(
+    detections: DetectionsLike,
+    annotations: AnnotationsLike,
+    protocol: Protocol | str,
+    subset: str | None = None,
+    *,
+    tiou: float = 0.5,
+) -> Diagnosis:
+    """What is wrong with detections and what each kind of error costs, as `duetal diagnose`.
+
+    Args:
+        detections: see `evaluate`.
+        annotations: see `evaluate`.
+        protocol: see `evaluate`.
+        subset: see `evaluate`.
+        tiou: the threshold at which predictions are right or wrong.
+
+    Raises:
+        UsageError: an unknown protocol, subset or threshold.
+        DuetalError: see `evaluate`.
+    """
+    found, truth = _detections(detections), _annotations(annotations)
+    return diagnosis.diagnose(found, truth, _protocol(protocol), subset, tiou=tiou)
+
+
+def compare(
+    contenders: Mapping[str, DetectionsLike | Sequence[DetectionsLike]],
+    annotations: AnnotationsLike,
+    protocol: Protocol | str,
+    subset: str | None = None,
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+) -> Comparison:
+    """Whether the first of several methods is beaten, or the videos were kind, as `duetal compare`.
+
+    Args:
+        contenders: detections of each, by name; a list where they come of several seeds.
+        annotations: see `evaluate`.
+        protocol: see `evaluate`.
+        subset: see `evaluate`.
+        draws: resamples of the videos.
+        seed: of the resamples.
+
+    Raises:
+        UsageError: fewer than two contenders or 100 draws, or as `evaluate`.
+        DuetalError: see `evaluate`.
+    """
+    opened = [
+        Contender(name, tuple(map(_detections, _several(runs))))
+        for name, runs in contenders.items()
+    ]
+    truth = _annotations(annotations)
+    return comparison.compare(opened, truth, _protocol(protocol), subset, draws=draws, seed=seed)
+
+
+def _annotations(given: AnnotationsLike) -> Annotations:
+    return given if isinstance(given, Annotations) else read_annotations(given)
+
+
+def _detections(given: DetectionsLike) -> Detections:
+    return given if isinstance(given, Detections) else read_detections(given)
+
+
+def _protocol(given: Protocol | str) -> Protocol:
+    return given if isinstance(given, Protocol) else protocol_named(given)
+
+
+def _several(given: DetectionsLike | Sequence[DetectionsLike]) -> Sequence[DetectionsLike]:
+    # A text is a sequence, too; one of letters is never meant.
+    return [given] if isinstance(given, (str, os.PathLike, Detections)) else given
+
+
+def _known_weights(weights: Mapping[str, PathLike]) -> dict[str, str]:
+    for modality in weights:
+        if modality not in OPTIONS:
+            raise UsageError(unknown("modality", modality, OPTIONS), place="weights")
+    return {modality: os.fspath(source) for modality, source in weights.items()}
+
+
+@contextmanager
+def _store(features: PathLike | None) -> Iterator[Path]:
+    """The folder of the features; without a name, one for as long as it is needed."""
+    if features is not None:
+        yield local_store(os.fspath(features))
+        return
+    with tempfile.TemporaryDirectory(prefix="duetal-") as folder:
+        yield Path(folder)
+
+
+def _warn(text: str) -> None:
+    # The line that called `localize`, not one of ours.
+    warnings.warn(text, DuetalWarning, stacklevel=4)

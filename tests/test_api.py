@@ -1,0 +1,210 @@
+"""`import duetal`: the same results as the commands, of files and of objects, without delay."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import duetal
+from duetal import api
+from duetal.runs.folder import RunFolder
+from duetal.simulation.clips import render_clip
+
+Duetal = Callable[..., tuple[int, str, str]]
+PAGE = Path(__file__).parents[1] / "docs" / "python.md"
+PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def test_the_package_gives_what_the_api_has() -> None:
+    assert set(duetal.__all__) - {"__version__"} == set(api.__all__)
+    for name in api.__all__:
+        assert getattr(duetal, name) is getattr(api, name)
+    assert set(duetal.__all__) <= set(dir(duetal))
+    with pytest.raises(AttributeError, match="no attribute 'lode'"):
+        duetal.lode  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_importing_it_brings_nothing_heavy_and_says_that_it_is_typed() -> None:
+    probe = "import duetal, sys; print({'torch', 'numpy', 'duetal.api'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+    assert (Path(duetal.__file__).parent / "py.typed").is_file()
+
+
+@pytest.fixture(scope="module")
+def run(tiny_run: Path) -> duetal.TrainedRun:
+    return duetal.load(tiny_run)
+
+
+@pytest.fixture
+def truth(tiny_dataset: Path) -> Path:
+    return tiny_dataset / "annotations.json"
+
+
+@pytest.mark.recipe
+@pytest.mark.parametrize(
+    ("how", "stage"),
+    [
+        ({}, "cbp-f1"),
+        ({"branch": "vlp"}, "vlp-b1"),
+        ({"branch": "both"}, "ensemble"),
+        ({"stage": "cbp-warmup"}, "cbp-warmup"),
+    ],
+)
+def test_it_finds_what_the_command_finds(
+    run: duetal.TrainedRun, tiny_dataset: Path, tmp_path: Path, how: dict[str, Any], stage: str
+) -> None:
+    found = run.localize(tiny_dataset, **how)
+    duetal.write_detections(tmp_path / "found.json", found)
+    stored = json.loads((run.path / "detections" / f"{stage}.json").read_text())
+    assert json.loads((tmp_path / "found.json").read_text())["results"] == stored["results"]
+    assert "the test set chose nothing" in found.external_data["selection"]
+
+
+@pytest.mark.recipe
+def test_files_and_objects_are_the_same_to_it(
+    run: duetal.TrainedRun, tiny_dataset: Path, truth: Path, tmp_path: Path
+) -> None:
+    found = run.localize(str(tiny_dataset), branch="both")
+    file = tmp_path / "found.json"
+    duetal.write_detections(file, found)
+    read = duetal.read_annotations(truth)
+    results = [
+        duetal.evaluate(detections, annotations, "seconds")
+        for detections in (found, file, str(file), duetal.read_detections(file))
+        for annotations in (truth, str(truth), read)
+    ]
+    assert all(result == results[0] for result in results)
+    assert run.evaluation is not None
+    assert results[0].mean_ap == run.evaluation.stages[-1].evaluation.mean_ap
+    assert duetal.diagnose(file, truth, "seconds").evaluation.mean_ap == results[0].mean_ap
+    cbp = run.localize(tiny_dataset)
+    contenders = {"one": cbp, "two": [found, file]}
+    compared = duetal.compare(contenders, truth, "seconds", draws=100)
+    assert compared.scores["two"] == pytest.approx(dict(results[0].averages))
+    assert compared.scores["one"] == dict(duetal.evaluate(cbp, truth, "seconds").averages)
+
+
+@pytest.mark.recipe
+def test_it_says_what_the_run_is(run: duetal.TrainedRun, tiny_run: Path) -> None:
+    assert run.path == tiny_run
+    assert run.classes == ("Diving", "GolfSwing", "HighJump")
+    assert run.stages == ("cbp-warmup", "vlp-zeroshot", "vlp-b1", "cbp-f1")
+    assert run.grid.seconds_per_snippet == 0.64
+    assert run.selection == "last checkpoint of each branch; the test set chose nothing"
+
+
+@pytest.mark.recipe
+def test_a_class_that_the_run_does_not_know_is_a_warning_at_the_caller(
+    run: duetal.TrainedRun, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    dataset = shutil.copytree(tiny_dataset, tmp_path / "dataset")
+    path = dataset / "dataset.yaml"
+    path.write_text(path.read_text().replace("- HighJump", "- HighJump\n- Chess"))
+    with pytest.warns(duetal.DuetalWarning, match="nothing of the class 'Chess'") as told:
+        run.localize(dataset)
+    assert told[0].filename == __file__
+
+
+@pytest.mark.recipe
+@pytest.mark.parametrize(
+    ("words", "how", "message"),
+    [
+        ("dataset", {"branch": "cbp", "stage": "cbp-f1"}, "give one of the two"),
+        ("dataset", {"branch": "vpl"}, "nearest is"),
+        ("dataset", {"features": "store"}, "features and weights: are for videos"),
+        ("nowhere", {}, "nowhere"),
+        ("clip.mp4", {"subset": "test"}, "subset: is for a dataset"),
+        ("clip.mp4", {"weights": {"rbg": "file"}}, "unknown modality 'rbg'; the nearest is 'rgb'"),
+        ("clip.mp4", {"weights": {"rgb": "file"}}, "does not say|do not say"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::duetal.DuetalWarning")
+def test_wrong_arguments_are_errors_of_one_line(
+    run: duetal.TrainedRun,
+    tiny_dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: str,
+    how: dict[str, Any],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dataset").symlink_to(tiny_dataset)
+    (tmp_path / "clip.mp4").write_bytes(b"no video")
+    with pytest.raises(duetal.DuetalError, match=message) as raised:
+        run.localize(words, **how)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.recipe
+def test_raw_videos_are_found_as_by_the_command(
+    tmp_path: Path,
+    tiny_backbones: dict[str, str],
+    tiny_extraction: tuple[str, ...],
+    tiny_settings: tuple[str, ...],
+    duetal: Duetal,
+) -> None:
+    videos, store = tmp_path / "videos", tmp_path / "store"
+    for number, label in enumerate(("GolfSwing", "HighJump")):
+        actions = [api.Segment(0.5, 1.5, label)]
+        render_clip(videos / f"{label}.mp4", duration=2.0, actions=actions, seed=number)
+    store.mkdir()
+    (store / "weak_train.tsv").write_text(
+        "filename\tevent_labels\nGolfSwing\tGolfSwing\nHighJump\tHighJump\n"
+    )
+    settings = [word for word in tiny_settings if not word.startswith("text_encoder")]
+    assert duetal("extract", videos, "--out", store, *tiny_extraction)[0] == 0
+    trained = tmp_path / "run"
+    assert duetal("train", "demo", f"dataset={store}", *settings, "--out", trained)[0] == 0
+    assert duetal("localize", trained, videos, "--out", tmp_path / "out")[0] == 0
+
+    run = api.load(trained)
+    expected = api.read_detections(tmp_path / "out" / "detections.json")
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"no video")
+    with pytest.warns(api.DuetalWarning, match=r"left out: .*bad\.mp4") as told:
+        found = run.localize([videos, str(bad)], features=tmp_path / "kept")
+    assert told[0].filename == __file__
+    assert found.videos == expected.videos
+    np.testing.assert_array_equal(found.score, expected.score)
+    assert (tmp_path / "kept" / "records" / "HighJump.json").is_file()
+    with pytest.raises(api.DuetalError, match=r"no video could be looked into; .*bad\.mp4"):
+        run.localize(bad)
+    # Kept features are used again: no network is loaded.
+    for source in tiny_backbones.values():
+        assert source in RunFolder(trained).model_file.read_text()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = run.localize(videos, features=tmp_path / "kept")
+    np.testing.assert_array_equal(again.start, expected.start)
+
+
+@pytest.mark.recipe
+def test_the_page_s_blocks_run(
+    tiny_run: Path, tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, target in (
+        ("runs/thumos14/seed-0", tiny_run),
+        ("data/new-videos", tiny_dataset),
+        ("gt.json", tiny_dataset / "annotations.json"),
+    ):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).symlink_to(target)
+    blocks = PYTHON_BLOCK.findall(PAGE.read_text(encoding="utf-8"))
+    assert len(blocks) >= 4
+    # Python 3.11 says so of zip() without strict=, which a page can do without.
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(compile(block, str(PAGE), "exec"), names)
+    assert names["result"].protocol == "thumos14/seconds-210"
+    assert Path("found.json").is_file()
