@@ -239,6 +239,15 @@ def test_subset_and_score(found: Path, tmp_path: Path) -> None:
     assert [video.subset for video in annotations] == ["test"] * 3
 
 
+def test_an_option_for_the_other_kind_is_a_mistake(
+    source: Path, found: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=r"found\.json: detections have no subsets"):
+        convert(found, tmp_path / "a.csv", subset="test")
+    with pytest.raises(UsageError, match=r"source\.json: annotations have no scores"):
+        convert(source, tmp_path / "a.csv", min_score=0.5)
+
+
 def test_weak_labels_and_unknown_segments(tmp_path: Path, annotations: Annotations) -> None:
     weak = VideoAnnotation("weak", "train", None, ("Äpfel",))
     videos = {**annotations.videos, "weak": weak}

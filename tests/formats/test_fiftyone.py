@@ -77,7 +77,10 @@ def test_a_class_listed_twice_is_one_class(tmp_path: Path) -> None:
         ({"labels": {"v": [{}]}}, "video 'v', detection 0: no key 'label'"),
         ({"labels": {"v": [{"label": "x"}]}}, "video 'v', detection 0: no key 'support'"),
         ({"labels": {"v": [{"label": "x", "timestamps": [1]}]}}, "detection 0"),
-        ({"labels": {"v": [{"label": 3, "timestamps": [1, 2]}]}}, "detection 0: no label"),
+        (
+            {"labels": {"v": [{"label": 3, "timestamps": [1, 2]}]}},
+            "detection 0: 3 is the name of no class",
+        ),
         ({"classes": ["a"], "labels": {"v": [{"label": 1, "timestamps": [1, 2]}]}}, "no class"),
         ({"classes": ["a"], "labels": {"v": [{"label": True, "timestamps": [1, 2]}]}}, "no class"),
         ({"classes": ["a"], "labels": {"v": [{"label": -1, "timestamps": [1, 2]}]}}, "no class"),

@@ -88,36 +88,43 @@ def convert(
         source_format, guessed = guess(source)
         kind = kind or guessed
     kind = kind or kind_of(source, source_format)
-    lines: list[str] = []
     content = _read(source, source_format, kind, options)
-    if isinstance(content, Annotations):
-        content = _with_subset(content, subset)
-    elif min_score is not None:
-        kept = content.take(content.score >= min_score)
-        dropped = len(content) - len(kept)
-        lines += [f"detections under {min_score:g}: {dropped:,} dropped"] if dropped else []
-        content = kept
+    lines = [f"not read: {line}" for line in content.left_out]
+    content = _chosen(content, subset, min_score, lines)
     to = target_format or _format_for(target, content)
     form = FORMS[to]
     if isinstance(content, Detections) and form.write_detections is None:
         lines += as_losses(content)
         content = as_annotations(marked_detections(content), source, classes=content.classes)
     files = _check_target(target, to, source, force=force)
-    lines += [f"not read: {line}" for line in content.left_out]
     lines += _write(target, content, form, to, options)
     rows = len(content)
+    notes: tuple[str, ...] = ()
     if isinstance(content, Annotations):
-        rows = sum(len(video.segments or ()) for video in content)
-    return Conversion(
-        source_format,
-        to,
-        kind,
-        len(content.videos),
-        rows,
-        tuple(lines),
-        content.notes if isinstance(content, Annotations) else (),
-        files,
-    )
+        rows, notes = sum(len(v.segments or ()) for v in content), content.notes
+    videos = len(content.videos)
+    return Conversion(source_format, to, kind, videos, rows, tuple(lines), notes, files)
+
+
+def _chosen(
+    content: Annotations | Detections,
+    subset: str | None,
+    min_score: float | None,
+    lines: list[str],
+) -> Annotations | Detections:
+    """The content with the options applied that are about one kind of it."""
+    if isinstance(content, Annotations):
+        if min_score is not None:
+            raise UsageError("annotations have no scores (--min-score)", file=content.source)
+        return _with_subset(content, subset)
+    if subset is not None:
+        raise UsageError("detections have no subsets (--subset)", file=content.source)
+    if min_score is None:
+        return content
+    kept = content.take(content.score >= min_score)
+    if len(kept) < len(content):
+        lines.append(f"detections under {min_score:g}: {len(content) - len(kept):,} dropped")
+    return kept
 
 
 def _read(path: Path, name: Format, kind: Kind, options: FormatOptions) -> Annotations | Detections:

@@ -29,6 +29,7 @@ from duetal.formats.json_values import (
     an_object,
     consumed,
     located,
+    shortened,
 )
 from duetal.formats.marked import (
     Marked,
@@ -207,8 +208,9 @@ def _named(
             in_range = type(label) is int and 0 <= label < len(classes)
             known = classes[label] if in_range else None
         if known is None:
-            cause = f"{label!r} is the number of no class" if classes else "no label"
+            what = "name" if classes is None else "number"
+            cause = f"{shortened(label)} is the {what} of no class"
             place = f"video {name!r}, detection {index}"
-            raise DuetalError(cause[:80], file=path, place=place)
+            raise DuetalError(cause, file=path, place=place)
         marked.append(Marked(start, end, intern(known), score))
     return MarkedVideo(name, marked)
