@@ -207,7 +207,7 @@ def test_failed_videos_are_tried_again_on_demand(
 def three_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clips")
     for seed, name in enumerate("abc"):
-        render_clip(folder / f"{name}.mp4", duration=3, size=SIZE, seed=seed, velocity=(1, 0))
+        render_clip(folder / f"{name}.mp4", duration=4, size=SIZE, seed=seed, velocity=(1, 0))
     return folder
 
 
@@ -243,13 +243,13 @@ def stopped(words: list[str], reached: Callable[[], object], how: signal.Signals
     line = [sys.executable, "-c", RUN, *words]
     silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(line, **silent) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not reached():
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.002)
         process.send_signal(how)
-        return process.wait(timeout=60)
+        return process.wait(timeout=300)
 
 
 def test_an_extraction_that_was_stopped_is_gone_on_with(
@@ -265,11 +265,9 @@ def test_an_extraction_that_was_stopped_is_gone_on_with(
     def records() -> Iterator[Path]:
         return (store / "records").glob("[abc].json")
 
-    # As the first video begins; between its arrays and its record; and when it is complete.
-    killed = -signal.SIGKILL
-    assert stopped(words, (store / "dataset.yaml").exists, signal.SIGKILL) == killed
+    # Between the arrays of the first video, and when its record is there.
     half = store / "features" / "flow" / "a.npy"
-    assert stopped(words, half.exists, signal.SIGKILL) == killed
+    assert stopped(words, half.exists, signal.SIGKILL) == -signal.SIGKILL
     assert stopped(words, lambda: any(records()), signal.SIGINT) == 130
     finished = {path: path.stat().st_mtime_ns for path in records()}
     (store / "records" / ".b.json.k1lled.part").write_text("{")
@@ -287,13 +285,14 @@ def test_two_processes_do_not_spoil_each_others_work(
     quick: tuple[str, ...],
     tmp_path: Path,
 ) -> None:
-    words = extract_words(three_clips, tmp_path / "store", quick)
+    words = extract_words(three_clips, tmp_path / "store", (*quick, "--without=flow"))
     line = [sys.executable, "-c", RUN, *words]
     both = [subprocess.Popen(line, stdout=subprocess.DEVNULL) for _ in range(2)]
-    assert [process.wait(timeout=120) for process in both] == [0, 0]
+    assert [process.wait(timeout=300) for process in both] == [0, 0]
     store = open_store(tmp_path / "store")
     assert all(store.is_complete(name) for name in "abc")
-    assert_same(arrays(tmp_path / "store"), arrays(whole))
+    clip = {name: rows for name, rows in arrays(whole).items() if "/clip/" in name}
+    assert_same(arrays(tmp_path / "store"), clip)
 
 
 @pytest.mark.parametrize(
@@ -301,8 +300,7 @@ def test_two_processes_do_not_spoil_each_others_work(
     [
         (["--crop=33", "--short-side=40"], 2, "short_side is 32 there and 40 here; crop is 32"),
         (["--dtype=float32"], 2, "dtype is float16 there and float32 here"),
-        (["--flow=opencv"], 2, "flow_engine.engine is tvl1 there and opencv here"),
-        (["--without=clip"], 2, "modalities is ['rgb', 'flow', 'clip'] there"),
+        (["--without=rgb"], 2, "modalities is ['rgb', 'flow', 'clip'] there"),
         (["--crop=64"], 2, "crop: must be from 32 to the short side of 32 pixels, not 64"),
         (["--device=cuda:7"], 2, "no such device here: 'cuda:7'"),
         (["--batch=0"], 2, "0 is not in the range"),
