@@ -15,6 +15,7 @@ The BaS-Net layout has `features/{train,test}/{rgb,flow}/<id>.npy`, `gt.json` an
 every place it is known to lie.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,8 @@ from duetal.formats.wtalc import is_wtalc
 
 _YAML_SUFFIXES = (".yaml", ".yml")
 _WEAK_TABLES = ("weak_train.tsv", "weak_train.csv", "train_labels.tsv", "train_labels.csv")
+#: What `Path` leaves of the beginning of a URL; a single letter is a Windows drive.
+_URL = re.compile("[a-z][a-z0-9+.-]+:/")
 _SPLITS = ("train", "training", "val", "validation", "test", "testing")
 
 
@@ -87,6 +90,9 @@ def find_pieces(path: Path) -> Pieces:
         folder, yaml_file = path.parent, path
     elif path.exists():
         raise DuetalError("a dataset is a folder or a .yaml file", file=path)
+    elif _URL.match(str(path)):
+        cause = "a dataset is read from a local folder; copy it from there first"
+        raise DuetalError(cause, file=path)
     else:
         raise DuetalError("no such file or folder", file=path)
     description = Description() if yaml_file is None else read_description(yaml_file)
