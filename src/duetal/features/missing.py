@@ -1,8 +1,10 @@
 """Bringing a store up to a list of videos: what it has is kept, what is missing is extracted."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Set
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from duetal.core.errors import DuetalError
@@ -10,6 +12,9 @@ from duetal.features.items import Progress
 from duetal.features.records import Failure, VideoRecord
 from duetal.features.sources import Found, Video, fetched, readable, source_size
 from duetal.features.store import Store
+
+#: Videos that a store is asked about at the same time.
+_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,11 @@ class Plan:
     unusable: tuple[Failure, ...]
     failures: tuple[Failure, ...]
     failed_before: tuple[Failure, ...]
+
+    def longest_first(self) -> "Plan":
+        """The same, with the largest videos first, so that none of them is all that is left."""
+        largest = sorted(self.todo.items(), key=lambda item: item[1], reverse=True)
+        return replace(self, todo=dict(largest))
 
 
 class Watcher:
@@ -72,15 +82,13 @@ def plan(found: Found, store: Store, *, retry_failed: bool = False) -> Plan:
     # Listed once, not asked for one by one, which is slow in an object store.
     recorded = set(store.names())
     failed = {failure.name: failure for failure in store.failures()}
-    for video in found.videos:
-        record = store.record(video.name) if video.name in recorded else None
-        kept = record is not None and store.agrees(record)
-        try:
-            size = source_size(video.source)
-            if kept and record is not None:
-                _check_same(video, size, record)
-        except DuetalError as error:
-            failures.append(_failure(video, error))
+    # What is asked for one by one is asked for together: an object store answers late, but many.
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        looked_at = pool.map(partial(_look, store=store, recorded=recorded), found.videos)
+        known = list(zip(found.videos, looked_at, strict=True))
+    for video, (kept, size) in known:
+        if isinstance(size, DuetalError):
+            failures.append(_failure(video, size))
             continue
         failure = failed.get(readable(video.name))
         if kept:
@@ -90,6 +98,24 @@ def plan(found: Found, store: Store, *, retry_failed: bool = False) -> Plan:
         else:
             failed_before.append(failure)
     return Plan(todo, tuple(complete), found.failures, tuple(failures), tuple(failed_before))
+
+
+def _look(video: Video, store: Store, recorded: Set[str]) -> tuple[bool, int | DuetalError | None]:
+    """Whether a store has a video's features, and the size of its file or what is wrong with it.
+
+    Raises:
+        DuetalError: the store can't be read.
+    """
+    record = store.record(video.name) if video.name in recorded else None
+    if record is not None and not store.agrees(record):
+        record = None
+    try:
+        size = source_size(video.source)
+        if record is not None:
+            _check_same(video, size, record)
+    except DuetalError as error:
+        return record is not None, error
+    return record is not None, size
 
 
 def _check_same(video: Video, size: int | None, record: VideoRecord) -> None:
