@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from duetal.features.extraction import Extractor
+    from duetal.features.extraction import ExtractionSettings, Extractor
     from duetal.features.missing import Plan
-    from duetal.features.records import Failure
+    from duetal.features.records import Failure, VideoRecord
     from duetal.features.store import Store
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -91,7 +91,19 @@ def make_extractor(options: dict[str, Any]) -> "Extractor":
         DuetalError: weights that can't be had or have another hash.
     """
     from duetal.cli.terminal import DownloadProgress
-    from duetal.features.extraction import MODALITIES, ExtractionSettings, Extractor
+    from duetal.features.extraction import Extractor
+
+    settings, computing = read_options(options)
+    return Extractor(settings, **computing, told=DownloadProgress("downloading weights"))
+
+
+def read_options(options: dict[str, Any]) -> "tuple[ExtractionSettings, dict[str, Any]]":
+    """What the values of `extraction_options` say: the settings, and how to compute.
+
+    Raises:
+        UsageError: values that do not go together.
+    """
+    from duetal.features.extraction import MODALITIES, ExtractionSettings
     from duetal.video.flow import FlowName
 
     values = {name: value for name, value in options.items() if value is not None}
@@ -100,8 +112,7 @@ def make_extractor(options: dict[str, Any]) -> "Extractor":
     if "flow" in values:
         values["flow"] = FlowName(values["flow"])
     modalities = tuple(m for m in MODALITIES if m not in left_out)
-    settings = ExtractionSettings(modalities=modalities, **values)
-    return Extractor(settings, **computing, told=DownloadProgress("downloading weights"))
+    return ExtractionSettings(modalities=modalities, **values), computing
 
 
 def extract_with_progress(
@@ -110,7 +121,6 @@ def extract_with_progress(
     """Extract what a store lacks, and show how it goes on; see `extract_missing`."""
     from duetal.cli.terminal import LongVideoProgress
     from duetal.features.missing import Watcher, extract_missing
-    from duetal.features.records import Failure
 
     sizes = {video.name: size for video, size in planned.todo.items()}
     with LongVideoProgress(sizes) as progress:
@@ -120,14 +130,19 @@ def extract_with_progress(
                 progress.working(video.name, done / max(done, expected))
 
             def ended(self, outcome: Any) -> None:
-                if isinstance(outcome, Failure):
-                    progress.ended(outcome.name, f"failed: {outcome.reason}")
-                    return
-                line = f"{outcome.name}: T = {outcome.snippets:,}, {outcome.duration:.1f} s"
-                notes = "".join(f"; note: {note}" for note in outcome.notes)
-                progress.ended(outcome.name, line + notes)
+                progress.ended(outcome.name, outcome_line(outcome))
 
         return extract_missing(planned, store, extractor, Shown())
+
+
+def outcome_line(outcome: "VideoRecord | Failure") -> str:
+    """What to say of a video that has been extracted, or has failed."""
+    from duetal.features.records import Failure
+
+    if isinstance(outcome, Failure):
+        return f"failed: {outcome.reason}"
+    line = f"{outcome.name}: T = {outcome.snippets:,}, {outcome.duration:.1f} s"
+    return line + "".join(f"; note: {note}" for note in outcome.notes)
 
 
 def print_failures(title: str, failures: "Sequence[Failure]") -> None:
