@@ -20,10 +20,12 @@ COMMANDS = {
     "diagnose": "Say what is wrong with detections, and what each kind of error costs.",
     "doctor": "Print an environment report to paste into an issue.",
     "evaluate": "Temporal mAP of detections under a named protocol.",
+    "export": "Write a trained run as ONNX, or a model card of it.",
     "extract": "Extract I3D and CLIP features of videos into a store.",
     "localize": "Find the actions in videos, or in a dataset, with a trained run.",
+    "push": "Push a trained run to a repository of the Hugging Face hub.",
     "recipes": "List the shipped recipes, or copy one out.",
-    "report": "Make one self-contained HTML page of a run.",
+    "report": "Make one self-contained HTML page of runs or detections.",
     "simulate": "Make simulated two-modality features over an annotation file.",
     "train": "Train the two branches in turn from features and video labels.",
 }

@@ -72,6 +72,10 @@ class ModelRecord(_Strict):
     #: The rule that chose the final checkpoints, one sentence.
     selection: str
     heldout: Heldout | None = None
+    #: How many videos it was trained on; None in records of earlier versions.
+    training_videos: int | None = None
+    #: Whether their features are simulated; likewise.
+    simulated: bool | None = None
     #: How the features were made that it was trained on, as their store says; None where no store
     #: does.
     features: dict[str, Any] | None = None

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import logging
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,15 +156,21 @@ def _trace(graph: ScoringGraph, example: tuple[Tensor, ...], names: list[str]) -
     time = torch.export.Dim.DYNAMIC
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
-        return torch.onnx.export(
-            graph,
-            example,
-            dynamo=True,
-            verbose=False,
-            input_names=names,
-            output_names=["snippet_scores", "video_scores"],
-            dynamic_shapes=(tuple({0: time} for _ in names),),
-        )
+        # Of operators of torchvision, which nothing here needs.
+        disabled = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+        try:
+            return torch.onnx.export(
+                graph,
+                example,
+                dynamo=True,
+                verbose=False,
+                input_names=names,
+                output_names=["snippet_scores", "video_scores"],
+                dynamic_shapes=(tuple({0: time} for _ in names),),
+            )
+        finally:
+            logging.disable(disabled)
 
 
 def _metadata(run: Run, stages: list[str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from duetal.config import Config, Selection
 from duetal.core.files import read_json
 from duetal.datasets import Dataset, WeakVideos, open_dataset
 from duetal.runs.environment import collect
-from duetal.runs.evaluate import has_segments
+from duetal.runs.evaluate import has_segments, is_simulated
 from duetal.runs.folder import Run, RunFolder, begin
 from duetal.runs.label_evaluation import has_labels
 from duetal.runs.model_record import Channels, GridRecord, Heldout, ModelRecord
@@ -75,7 +75,9 @@ def train(fabric: Fabric, config: Config, dataset: Dataset, folder: RunFolder) -
     encoder = config.text_encoder or dataset.text_encoder or ""
     stages = Alternation(fabric, config, videos, folder.path, text_encoder=encoder).run()
     if fabric.is_global_zero:
-        _choose(fabric, config, folder, stages, videos, held_out).write(folder.model_file)
+        model = _choose(fabric, config, folder, stages, videos, held_out)
+        model = model.model_copy(update={"simulated": is_simulated(dataset)})
+        model.write(folder.model_file)
     return True
 
 
@@ -105,6 +107,7 @@ def _choose(
         stages=stages,
         final=last_stages(stages),
         selection=LAST_RULE,
+        training_videos=len(videos.names),
         features=recorded_settings(videos.cbp, videos.vlp),
     )
     if held_out is None:

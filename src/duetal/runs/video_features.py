@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from duetal.backbones.records import records
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
 from duetal.features.places import is_url
@@ -145,10 +146,22 @@ def extraction_settings(run: Run, weights: Mapping[str, str]) -> "ExtractionSett
         cause = f"features made in a way that this duetal does not know: {error}"
         raise DuetalError(cause, file=run.folder.model_file, place="features") from error
     for modality, source in sources.items():
-        if modality not in weights and Path(source).is_absolute() and not Path(source).exists():
+        if modality not in weights and not _may_be_had(modality, source):
             cause = f"the weights of the run's {modality} features are no longer at {source}"
             raise UsageError(f"{OPTIONS[modality]} has to say where they lie now: {cause}")
     return settings
+
+
+def _may_be_had(modality: str, source: str) -> bool:
+    """Whether a recorded name is a file that is there, or one that weights are published under.
+
+    A run that was published says of local weights only what their file was called.
+    """
+    if Path(source).exists():
+        return True
+    if modality == "clip":
+        return not Path(source).is_absolute() and "/" in source
+    return source in records()
 
 
 def _assumed(run: Run, weights: Mapping[str, str]) -> dict[str, Any]:
