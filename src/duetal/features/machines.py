@@ -61,7 +61,7 @@ def divide(
         room = sum(m.cpus // cpus for m in machines)
         share = Share(workers or room, cpus, 0)
     if not share.workers:
-        needed = f"{cpus} CPU cores" + (" and a GPU" if share.gpus else "")
+        needed = f"{cpus} CPU core{'s' if cpus > 1 else ''}" + (" and a GPU" if share.gpus else "")
         cause = f"no machine of the cluster has {needed}; --workers N waits for N that will"
         raise UsageError(cause)
     return share
