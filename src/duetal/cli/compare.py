@@ -49,27 +49,17 @@ def command(
     """
     from duetal.core.errors import UsageError
     from duetal.core.files import write_json
-    from duetal.evaluation import protocol_named
     from duetal.evaluation.comparison import compare
-    from duetal.formats import read_annotations
-    from duetal.runs.contenders import open_contenders, shared_ground_truth
+    from duetal.runs.contenders import common_ground, open_contenders
 
     if len(contenders) < 2:
         raise UsageError("a comparison needs two runs or detection files, or more")
     opened = open_contenders(contenders, stage)
-    if annotations_path is None:
-        annotations, runs_protocol = shared_ground_truth(opened)
-        protocol_name = protocol_name or runs_protocol
-    else:
-        annotations = read_annotations(annotations_path)
-        protocols = {each.protocol for each in opened}
-        protocol_name = protocol_name or (protocols.pop() if len(protocols) == 1 else None)
-    if protocol_name is None:
-        raise UsageError("which protocol? --protocol names it (duetal evaluate --help lists them)")
+    annotations, protocol = common_ground(opened, annotations_path, protocol_name)
     result = compare(
         [each.contender for each in opened],
         annotations,
-        protocol_named(protocol_name),
+        protocol,
         subset,
         draws=draws,
         seed=seed,

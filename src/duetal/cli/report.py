@@ -1,4 +1,4 @@
-"""`duetal report`: one HTML page of a run."""
+"""`duetal report`: one HTML page of runs and detections."""
 
 from pathlib import Path
 
@@ -6,18 +6,62 @@ import click
 
 
 @click.command("report")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Where to write the page.  [default: RUN/report.html]",
+    help="Where to write the page.  [default: RUN/report.html, or beside one file of detections; "
+    "several sources need it]",
 )
-def command(run: Path, out: Path | None) -> None:
-    """Make one self-contained HTML page of the run folder RUN.
+@click.option(
+    "--annotations",
+    "annotations_path",
+    type=click.Path(path_type=Path),
+    help="Ground truth, in any form that duetal evaluate reads; of one run, also shows where the "
+    "actions are in its training videos.  [default: the runs' own]",
+)
+@click.option("--protocol", "protocol_name", help="See duetal evaluate.  [default: the runs' own]")
+@click.option("--subset", help="Evaluate on this subset, such as train, validation or test.")
+@click.option("--stage", help="Which stage of several runs, such as cbp-f2.  [default: the last]")
+def command(
+    sources: tuple[Path, ...],
+    out: Path | None,
+    annotations_path: Path | None,
+    protocol_name: str | None,
+    subset: str | None,
+    stage: str | None,
+) -> None:
+    """Make one self-contained HTML page of SOURCES: run folders, files of detections, or both.
 
-    Scores of all stages, training curves, pseudo-labels and a timeline of every video. A run that
-    is still training gives a page of what there is. The page needs no network.
+    Of one run: scores of all stages, training curves, pseudo-labels, and every video to explore;
+    a run that is still training gives a page of what there is. Of several, or of detections: their
+    scores and differences, and their predictions above one another. The page needs no network.
     """
-    from duetal.report import write_report
+    from duetal.core.errors import UsageError
+    from duetal.formats import read_annotations
+    from duetal.report import Entry, write_contenders, write_report
+    from duetal.runs.contenders import common_ground, open_contenders
 
-    click.echo(write_report(run, out))
+    if len(sources) == 1 and not sources[0].is_file():
+        if protocol_name or subset or stage:
+            cause = "one run is shown as it was evaluated, with all its stages: "
+            cause += "--protocol, --subset and --stage are for several, or for detections"
+            raise UsageError(cause)
+        further = None if annotations_path is None else read_annotations(annotations_path)
+        click.echo(write_report(sources[0], out, further))
+        return
+    if out is None and len(sources) > 1:
+        raise UsageError("where to write the page of several sources? --out names the file")
+    opened = open_contenders(sources, stage)
+    annotations, protocol = common_ground(opened, annotations_path, protocol_name)
+    entries = [
+        Entry(
+            each.contender.name,
+            each.contender.runs,
+            each.folder,
+            str(each.contender.runs[0].external_data.get("selection") or ""),
+        )
+        for each in opened
+    ]
+    target = out or sources[0].with_suffix(".html")
+    click.echo(write_contenders(entries, annotations, protocol, target, subset))

@@ -1,5 +1,6 @@
-"""One self-contained HTML page of a run."""
+"""Self-contained HTML pages of runs and detections."""
 
+from duetal.report.contenders import Entry, write_contenders
 from duetal.report.page import render_report, write_report
 
-__all__ = ["render_report", "write_report"]
+__all__ = ["Entry", "render_report", "write_contenders", "write_report"]

@@ -1,14 +1,20 @@
 """Render a run as one HTML file that needs nothing beside itself."""
 
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from duetal.core.annotations import Annotations
 from duetal.core.files import write_text
 from duetal.report import scores
+from duetal.report.explorer import Exploration, Lane, explore
 from duetal.report.html import Assets, render, versions
+from duetal.report.judgement import judging_protocol
 from duetal.report.run_folder import RunFolder, open_run
+from duetal.report.signals import open_signals
 from duetal.report.training_log import curves
-from duetal.report.videos import MAX_DETECTIONS, SCORE_SHARE, VideoSet, read_videos
+from duetal.report.videos import read_videos
 
 #: Joined in this order into one script; each file may use what stands before it.
 SCRIPTS = (
@@ -18,19 +24,34 @@ SCRIPTS = (
     "journey.js",
     "precision_recall.js",
     "training.js",
-    "video_data.js",
+    "columns.js",
+    "proposals.js",
+    "exploration.js",
+    "filters.js",
+    "palette.js",
+    "painter.js",
     "timeline.js",
+    "thresholds.js",
+    "video_timeline.js",
+    "video_tables.js",
     "video_panel.js",
+    "video_index.js",
+    "count_table.js",
+    "explorer.js",
     "main.js",
 )
+STYLES = ("style.css", "explorer.css")
 
 
-def write_report(run: Path, out: Path | None = None) -> Path:
+def write_report(
+    run: Path, out: Path | None = None, annotations: Annotations | None = None
+) -> Path:
     """Write the report of a run folder.
 
     Args:
         run: run folder, of one seed or several; it may still be training.
         out: the HTML file; `run/report.html` unless given.
+        annotations: see `render_report`.
 
     Returns:
         The file written.
@@ -39,12 +60,17 @@ def write_report(run: Path, out: Path | None = None) -> Path:
         DuetalError: the folder is no run, a file in it is damaged, or `out` can't be written.
     """
     target = run / "report.html" if out is None else out
-    write_text(target, render_report(run))
+    write_text(target, render_report(run, annotations))
     return target
 
 
-def render_report(run: Path) -> str:
+def render_report(run: Path, annotations: Annotations | None = None) -> str:
     """The report as HTML text.
+
+    Args:
+        run: run folder.
+        annotations: where actions are in videos that the run was not evaluated on, to be seen
+            beside their pseudo-labels; what the run was evaluated with is in its folder.
 
     Raises:
         DuetalError: the folder is no run, or a file in it is damaged.
@@ -56,14 +82,21 @@ def render_report(run: Path) -> str:
     # Scores and detections of every seed would multiply the page's size: one speaks for all.
     evaluated = (seed for seed in opened.seeds if seed.evaluation or seed.labels)
     shown = next(evaluated, opened.seeds[0])
-    videos = read_videos(shown.folder, list(titles))
     diagnostics = scores.stage_diagnostics(opened, titles)
+    exploration = _explore(opened, shown.folder, titles, annotations)
     return render(
         "page.html.j2",
-        Assets.read(["style.css"], SCRIPTS),
-        _payload(opened, table, titles, diagnostics, videos),
+        Assets.read(STYLES, SCRIPTS),
+        {
+            "headline": table.headline if table else "",
+            "journey": _journey(table),
+            "precisionRecall": _precision_recall(diagnostics),
+            "training": curves(seed.log for seed in opened.seeds),
+            "explorer": exploration.data,
+        },
+        title=opened.name,
         run=opened,
-        shown_seed=shown.folder.name,
+        shown_seed=shown.folder.name if len(opened.seeds) > 1 else None,
         table=table,
         label_table=labels,
         lede=_lede(table),
@@ -71,51 +104,53 @@ def render_report(run: Path) -> str:
         diagnostics=diagnostics,
         pseudo_diagnostics=scores.pseudo_label_diagnostics(opened),
         pseudo_labels=_pseudo_labels(opened),
-        videos=videos,
-        score_share=SCORE_SHARE,
-        max_detections=MAX_DETECTIONS,
+        exploration=exploration,
         versions=versions(),
     )
 
 
-def _payload(
-    run: RunFolder,
-    table: scores.ScoreTable | None,
-    titles: dict[str, str],
-    diagnostics: list[scores.DiagnosticRow],
-    videos: VideoSet,
-) -> dict[str, Any]:
-    """Everything that the scripts draw."""
-    journey = []
+def _explore(
+    run: RunFolder, folder: Path, titles: Mapping[str, str], annotations: Annotations | None
+) -> Exploration:
+    """The videos of one seed, a lane for each stage."""
+    videos = read_videos(folder, list(titles))
+    lanes = [
+        Lane(
+            titles.get(stage, scores.title_of(stage)),
+            scores.short_title_of(stage),
+            scores.branch_of(stage),
+            found,
+        )
+        for stage, found in videos.found.items()
+    ]
+    with ExitStack() as stack:
+        return explore(
+            lanes,
+            videos.truth,
+            judging_protocol(run.protocol),
+            signals=[open_signals(folder, run.name, stack)],
+            further=annotations,
+        )
+
+
+def _journey(table: scores.ScoreTable | None) -> list[dict[str, Any]]:
+    """The headline score of every stage."""
+    journey: list[dict[str, Any]] = []
     for row in table.rows if table else ():
         score = row.scores[table.headline] if table else None
         if score is not None:
             point = {"stage": row.stage, "title": row.title, "branch": row.branch}
             journey.append(point | {"mean": round(score.mean, 3), "spread": score.spread})
-    points = [
+    return journey
+
+
+def _precision_recall(diagnostics: list[scores.DiagnosticRow]) -> list[dict[str, Any]]:
+    return [
         {"stage": row.key, "title": row.name, "branch": row.branch}
         | {"precision": precision.mean, "recall": recall.mean}
         for row in diagnostics
         if (precision := row.values["precision"]) and (recall := row.values["recall"])
     ]
-    return {
-        "headline": table.headline if table else "",
-        "journey": journey,
-        "precisionRecall": points,
-        "training": curves(seed.log for seed in run.seeds),
-        "classes": videos.classes,
-        "grid": videos.grid,
-        "stages": [
-            {
-                "title": titles.get(stage, scores.title_of(stage)),
-                "branch": scores.branch_of(stage),
-                "kept": videos.kept[stage],
-                "total": videos.total[stage],
-            }
-            for stage in videos.stages
-        ],
-        "videos": videos.videos,
-    }
 
 
 def _pseudo_labels(run: RunFolder) -> list[dict[str, Any]]:

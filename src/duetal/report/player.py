@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 from duetal.core.detections import Detections
 from duetal.core.files import write_text
 from duetal.core.grid import TimeGrid
+from duetal.report.columns import quantise
+from duetal.report.curves import MAX_CLASSES, MAX_POINTS
 from duetal.report.html import Assets, render, versions
-from duetal.report.videos import MAX_CLASSES, MAX_POINTS, quantise
 
 #: Joined in this order into one script; each file may use what stands before it.
 SCRIPTS = (
     "dom.js",
     "theme.js",
     "axes.js",
-    "video_data.js",
+    "columns.js",
     "timeline.js",
     "player_timeline.js",
     "player_list.js",

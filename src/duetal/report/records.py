@@ -140,10 +140,20 @@ class SummaryFile(FileRecord):
     stages: list[StageSummary] = []
 
 
+class GridRecord(FileRecord):
+    """The time grid as it is stored."""
+
+    fps: PositiveFloat = 25.0
+    stride: PositiveInt = 16
+    window: PositiveInt = 16
+
+
 class ModelFile(FileRecord):
-    """`model.json`, of which the report needs the rule that chose the checkpoint."""
+    """`model.json`: the rule that chose the checkpoint, and what its snippets' labels are of."""
 
     selection: str = ""
+    classes: list[str] = []
+    grid: GridRecord = GridRecord()
 
 
 class EpochEvent(FileRecord):
@@ -204,14 +214,6 @@ class DetectionsFile(FileRecord):
     """`detections/<stage>.json`, in ActivityNet results form."""
 
     results: dict[str, list[Detection]] = {}
-
-
-class GridRecord(FileRecord):
-    """The time grid as it is stored."""
-
-    fps: PositiveFloat = 25.0
-    stride: PositiveInt = 16
-    window: PositiveInt = 16
 
 
 class ScoreIndexFile(FileRecord):

@@ -61,6 +61,12 @@ def title_of(stage: str) -> str:
     return f"{branch.upper()} after {step.upper()}"
 
 
+def short_title_of(stage: str) -> str:
+    """A word for a stage where its branch is told by a mark: `vlp-b1` → "B1"."""
+    _, _, step = stage.rpartition("-")
+    return step.upper() if len(step) < 4 else step
+
+
 @dataclass(frozen=True)
 class LabelRow:
     """How well a stage tells the labels of held-out videos: mAP, and the surest label right."""

@@ -8,8 +8,8 @@ from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError, unknown
 from duetal.evaluation.comparison import Contender
-from duetal.formats import read_annotations
-from duetal.formats.activitynet import read_detections
+from duetal.evaluation.protocols import Protocol, protocol_named
+from duetal.formats import read_annotations, read_detections
 from duetal.runs.evaluate import RunEvaluation
 from duetal.runs.folder import RunFolder
 
@@ -22,11 +22,13 @@ class Opened:
         contender: name and detections.
         ground_truth: of the run; None for a file of detections.
         protocol: of the run; None for a file of detections.
+        folder: of the run, or of its first seed's; None for a file of detections.
     """
 
     contender: Contender
     ground_truth: Path | None = None
     protocol: str | None = None
+    folder: Path | None = None
 
 
 def open_contenders(paths: Sequence[Path], stage: str | None = None) -> list[Opened]:
@@ -47,6 +49,32 @@ def open_contenders(paths: Sequence[Path], stage: str | None = None) -> list[Ope
         else Opened(Contender(name, (read_detections(path),)))
         for name, path in zip(names, paths, strict=True)
     ]
+
+
+def common_ground(
+    opened: Sequence[Opened], annotations: Path | None, protocol: str | None
+) -> tuple[Annotations, Protocol]:
+    """What contenders are judged by.
+
+    Args:
+        opened: the contenders.
+        annotations: ground truth that was asked for; the runs' own unless given.
+        protocol: that was asked for; the runs' own unless given.
+
+    Raises:
+        DuetalError: the annotations can't be read.
+        UsageError: the runs do not agree, or there is none; or an unknown protocol.
+    """
+    if annotations is None:
+        truth, own = shared_ground_truth(opened)
+    else:
+        truth = read_annotations(annotations)
+        names = {each.protocol for each in opened}
+        own = names.pop() if len(names) == 1 else None
+    name = protocol or own
+    if name is None:
+        raise UsageError("which protocol? --protocol names it (duetal evaluate --help lists them)")
+    return truth, protocol_named(name)
 
 
 def shared_ground_truth(contenders: Sequence[Opened]) -> tuple[Annotations, str | None]:
@@ -79,7 +107,9 @@ def _open_run(name: str, path: Path, stage: str | None) -> Opened:
         _detections(seed, evaluation, stage)
         for seed, evaluation in zip(seeds, evaluations, strict=True)
     )
-    return Opened(Contender(name, found), seeds[0].ground_truth_file, evaluations[0].protocol)
+    return Opened(
+        Contender(name, found), seeds[0].ground_truth_file, evaluations[0].protocol, seeds[0].path
+    )
 
 
 def _evaluation(folder: RunFolder) -> RunEvaluation:

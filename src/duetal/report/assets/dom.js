@@ -75,3 +75,21 @@ function clock(seconds, digits = 1) {
 }
 
 const count = (number, noun) => `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`;
+
+const RUN_SHAPES = ['circle', 'square', 'diamond', 'triangle', 'wedge', 'cross'];
+
+/** The mark of a lane: of a branch, or the shape of one of several runs. */
+function laneMark(mark, x, y, size = 5) {
+  const shape = RUN_SHAPES[Number(mark.replace('run-', '')) - 1];
+  if (!shape) return branchMark(mark, x, y, size);
+  const [s, l] = [size, size * 1.3];
+  const path = {
+    circle: `M${-s} 0a${s} ${s} 0 1 0 ${2 * s} 0a${s} ${s} 0 1 0 ${-2 * s} 0Z`,
+    square: `M${-s} ${-s}H${s}V${s}H${-s}Z`,
+    diamond: `M0 ${-l} ${l} 0 0 ${l} ${-l} 0Z`,
+    triangle: `M0 ${-l} ${l} ${s} ${-l} ${s}Z`,
+    wedge: `M0 ${l} ${l} ${-s} ${-l} ${-s}Z`,
+    cross: `M${-s} ${-l}L0 ${-0.3 * s} ${s} ${-l} ${l} ${-s} ${0.3 * s} 0 ${l} ${s} ${s} ${l} 0 ${0.3 * s} ${-s} ${l} ${-l} ${s} ${-0.3 * s} 0 ${-l} ${-s}Z`,
+  }[shape];
+  return svg('path', { transform: `translate(${x} ${y})`, class: `${mark} fill`, d: path });
+}

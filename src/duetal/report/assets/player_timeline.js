@@ -22,7 +22,8 @@ class PlayerTimeline {
   draw(width) {
     this.width = width;
     const { video, view } = this.state;
-    const hasCurves = Object.values(video.scores).some((curves) => curves[this.state.label]);
+    const curves = curvesOf(video.scores, this.state.label);
+    const hasCurves = curves.length > 0;
     const lanes = video.classes.filter((label) => this.state.shown.some((d) => d.label === label));
     const lanesTop = hasCurves ? CURVES.bottom + 16 : 22;
     const bottom = lanesTop + Math.max(1, lanes.length) * LANE_HEIGHT;
@@ -36,12 +37,13 @@ class PlayerTimeline {
     const inside = svg('g', { 'clip-path': 'url(#plot-clip)' });
     chart.append(svg('defs', {}, clip), timeAxis(this.x, bottom), inside);
     if (hasCurves) {
-      chart.append(curveAxis(width));
-      inside.append(...scoreCurves(this.state, this.page, this.x));
+      chart.append(curveAxis(PLOT_LEFT, width));
+      inside.append(...scoreCurves(curves, video.pool, this.page.grid, this.x));
       chart.append(svg('text', { class: 'halo value', x: PLOT_LEFT, y: 11 }, this.page.classes[this.state.label]));
     }
     inside.append(...lanes.map((label, i) => this.lane(label, lanesTop + i * LANE_HEIGHT)));
-    addCursor(chart, inside, this.state, this.page, this.x, bottom);
+    addCursor(chart, inside, this.x, bottom, (seconds) =>
+      [clock(seconds), ...scoresAt(curves, seconds, video.pool, this.page.grid)]);
     this.playhead = svg('g', { class: 'playhead' },
       svg('line', { y1: 10, y2: bottom }), svg('path', { d: 'M-6 2H6V8L0 15 -6 8Z' }));
     // Beside the clipped group: at the very ends the handle reaches over the plot's edge.

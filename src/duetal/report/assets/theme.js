@@ -8,6 +8,8 @@ function offerThemes(button) {
   const name = () => {
     button.textContent = isDark() ? 'Light' : 'Dark';
     button.setAttribute('aria-label', `Switch to ${isDark() ? 'light' : 'dark'} colours`);
+    // What is painted on canvases has to be painted anew.
+    document.dispatchEvent(new Event('colours'));
   };
   button.addEventListener('click', () => {
     root.dataset.theme = isDark() ? 'light' : 'dark';

@@ -1,0 +1,191 @@
+"""One page of several runs or files of detections, on the same ground truth."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from duetal.core.annotations import Annotations
+from duetal.core.detections import Detections
+from duetal.core.errors import UsageError
+from duetal.core.files import write_text
+from duetal.evaluation import Evaluation, Protocol, evaluate
+from duetal.evaluation.comparison import Comparison, Contender, compare
+from duetal.report.explorer import Exploration, Lane, explore
+from duetal.report.html import Assets, render, versions
+from duetal.report.page import SCRIPTS, STYLES
+from duetal.report.scores import Score
+from duetal.report.signals import Signals, open_signals
+
+#: More lanes than there are colours and shapes to tell them apart.
+MAX_ENTRIES = 6
+LETTERS = "ABCDEF"
+#: Classes and videos of a comparison that the page lists.
+MAX_LISTED = 12
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run or a file of detections on a page.
+
+    Args:
+        name: what the page calls it.
+        runs: the detections of each seed; the first one's are drawn, scores are their mean.
+        folder: of the first seed's run, for its curves and pseudo-labels; None for a file.
+        rule: what chose the checkpoint, where it is known.
+    """
+
+    name: str
+    runs: tuple[Detections, ...]
+    folder: Path | None = None
+    rule: str = ""
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """The scores of one entry: in percent, by threshold and by average."""
+
+    entry: Entry
+    mark: str
+    letter: str
+    tiou: list[Score]
+    averages: list[Score]
+
+
+def write_contenders(
+    entries: Sequence[Entry],
+    annotations: Annotations,
+    protocol: Protocol,
+    out: Path,
+    subset: str | None = None,
+) -> Path:
+    """Write one page of runs and files of detections.
+
+    Args:
+        entries: one, or several to be compared with the first.
+        annotations: with segments.
+        protocol: by which all are judged.
+        out: the HTML file.
+        subset: see `duetal.evaluation.evaluate`.
+
+    Returns:
+        The file written.
+
+    Raises:
+        UsageError: more entries than a page can tell apart, or an unknown subset.
+        DuetalError: nothing to evaluate on, a damaged file, or `out` can't be written.
+    """
+    if len(entries) > MAX_ENTRIES:
+        cause = f"{len(entries)} runs: a page tells {MAX_ENTRIES} apart, and no more"
+        raise UsageError(cause)
+    exploration = _explore(entries, annotations, protocol, subset)
+    rows = [
+        _score_row(number, entry, annotations, protocol, subset)
+        for number, entry in enumerate(entries)
+    ]
+    comparison = None
+    if len(entries) > 1:
+        contenders = [Contender(entry.name, entry.runs) for entry in entries]
+        comparison = compare(contenders, annotations, protocol, subset)
+    evaluation = exploration.evaluations[0]
+    html = render(
+        "contenders.html.j2",
+        Assets.read(STYLES, SCRIPTS),
+        {"explorer": exploration.data},
+        title=", ".join(entry.name for entry in entries),
+        rows=_mark_best(rows),
+        evaluation=evaluation,
+        protocol=protocol,
+        comparison=comparison,
+        versus=[] if comparison is None else _versus(comparison),
+        notes=_notes(evaluation, comparison),
+        exploration=exploration,
+        shown_seed=None,
+        versions=versions(),
+    )
+    write_text(out, html)
+    return out
+
+
+def _explore(
+    entries: Sequence[Entry], annotations: Annotations, protocol: Protocol, subset: str | None
+) -> Exploration:
+    lanes = [
+        Lane(entry.name, LETTERS[number], f"run-{number + 1}", entry.runs[0])
+        for number, entry in enumerate(entries)
+    ]
+    with ExitStack() as stack:
+        signals = [
+            open_signals(entry.folder, entry.name, stack)
+            for entry in entries
+            if entry.folder is not None
+        ]
+        return explore(
+            lanes,
+            annotations,
+            protocol,
+            subset=subset,
+            signals=[each for each in signals if _says(each)],
+            further=annotations,
+        )
+
+
+def _says(signals: Signals) -> bool:
+    return bool(signals.scores or signals.labels)
+
+
+def _score_row(
+    number: int, entry: Entry, annotations: Annotations, protocol: Protocol, subset: str | None
+) -> ScoreRow:
+    found = [evaluate(run, annotations, protocol, subset) for run in entry.runs]
+    columns = zip(*(evaluation.mean_ap for evaluation in found), strict=True)
+    return ScoreRow(
+        entry,
+        f"run-{number + 1}",
+        LETTERS[number],
+        [_spread(values) for values in columns],
+        [_spread([each.averages[name] for each in found]) for name in protocol.averages],
+    )
+
+
+def _spread(fractions: Sequence[float]) -> Score:
+    values = [100 * value for value in fractions]
+    return Score(fmean(values), stdev(values) if len(values) > 1 else None)
+
+
+def _mark_best(rows: list[ScoreRow]) -> list[ScoreRow]:
+    if len(rows) < 2:
+        return rows
+
+    def marked(cells: list[Score], best: Sequence[float]) -> list[Score]:
+        pairs = zip(cells, best, strict=True)
+        return [Score(cell.mean, cell.spread, cell.mean == top) for cell, top in pairs]
+
+    tiou = [max(cell.mean for cell in cells) for cells in zip(*(r.tiou for r in rows), strict=True)]
+    averages = [
+        max(cell.mean for cell in cells) for cells in zip(*(r.averages for r in rows), strict=True)
+    ]
+    return [
+        ScoreRow(r.entry, r.mark, r.letter, marked(r.tiou, tiou), marked(r.averages, averages))
+        for r in rows
+    ]
+
+
+def _versus(comparison: Comparison) -> list[dict[str, Any]]:
+    """Every entry against the first, as the template shows it, in points of mAP."""
+    return [
+        {
+            "name": versus.name,
+            "headline": versus.averages[comparison.headline],
+            "better": 100 * versus.better,
+            "classes": list(versus.per_class.items())[:MAX_LISTED],
+            "videos": versus.videos[:MAX_LISTED],
+        }
+        for versus in comparison.versus
+    ]
+
+
+def _notes(evaluation: Evaluation, comparison: Comparison | None) -> list[str]:
+    return list(dict.fromkeys([*evaluation.notes, *(comparison.notes if comparison else ())]))

@@ -1,0 +1,276 @@
+"""The part of a page that one explores: predictions, truth and signals of many videos.
+
+Everything is embedded as columns, for tens of thousands of predictions would take as many
+megabytes as JSON objects; `assets/exploration.js` reads them.
+"""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duetal.core.annotations import Annotations, VideoAnnotation
+from duetal.core.detections import Detections
+from duetal.evaluation import Evaluation, Protocol
+from duetal.evaluation.false_positives import KINDS
+from duetal.report.columns import column, pack_nibbles
+from duetal.report.curves import SignalWriter, names_of
+from duetal.report.judgement import NOT_ASKED, Judgement, judge
+from duetal.report.signals import Signals
+
+#: Predictions on a page; beyond, each lane keeps the surest of each video.
+MAX_ROWS = 150_000
+#: The threshold at which kinds are shown first, where the protocol has it (DETAD).
+FIRST_TIOU = 0.5
+
+
+@dataclass(frozen=True)
+class Lane:
+    """Predictions that stand on a line of their own.
+
+    Args:
+        title: whose they are.
+        short: what stands beside the line.
+        mark: "cbp", "vlp" or "ensemble", or "run-1" to "run-6": the line's colour and shape.
+        detections: in seconds; finite.
+    """
+
+    title: str
+    short: str
+    mark: str
+    detections: Detections
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """What a page embeds, and what it says of that.
+
+    Args:
+        data: JSON, see `explore`.
+        videos: how many, of which `training` are there for their pseudo-labels.
+        training: see `videos`.
+        branches: those that have curves.
+        has_truth: whether predictions are judged.
+        kept: predictions embedded.
+        total: predictions there are.
+        unlabelled: training videos whose pseudo-labels did not fit.
+        evaluations: of each lane; empty where nothing is judged.
+    """
+
+    data: dict[str, Any]
+    videos: int
+    training: int
+    branches: list[str]
+    has_truth: bool
+    kept: int
+    total: int
+    unlabelled: int
+    evaluations: list[Evaluation]
+
+
+def explore(
+    lanes: Sequence[Lane],
+    annotations: Annotations | None,
+    protocol: Protocol,
+    *,
+    subset: str | None = None,
+    signals: Sequence[Signals] = (),
+    further: Annotations | None = None,
+) -> Exploration:
+    """Embed predictions with all that is known of their videos.
+
+    Args:
+        lanes: one line each.
+        annotations: to judge them by; None, or without a segment, where nothing is known.
+        protocol: by whose rules.
+        subset: see `duetal.evaluation.evaluate`.
+        signals: of the runs.
+        further: where actions are in videos that nothing is judged in, such as the training
+            videos.
+
+    Raises:
+        UsageError: an unknown subset.
+        DuetalError: a value that is not finite, or a damaged file.
+    """
+    judgements: list[Judgement] = []
+    if annotations is not None and any(video.segments for video in annotations):
+        judgements = [judge(lane.detections, annotations, protocol, subset) for lane in lanes]
+    known = _merged(annotations, further)
+    asked = list(judgements[0].missed) if judgements else [v.name for v in annotations or ()]
+    scored, labelled = names_of(signals)
+    names = _names(asked, lanes, scored, labelled)
+    index = _class_index(signals, names, known, lanes)
+    tables = [_LaneTable(lane, names, MAX_ROWS // max(1, len(lanes))) for lane in lanes]
+    writers = [SignalWriter(each, index, len(signals)) for each in signals]
+    annotated = [known[name].segments or () if name in known else () for name in names]
+    said: list[dict[int, Any]] = [{} for _ in writers]
+    for at, name in enumerate(names):
+        own = list(dict.fromkeys(segment.label for segment in annotated[at]))
+        found = _surest_labels(tables, at)
+        for number, writer in enumerate(writers):
+            if video := writer.video(name, own, found):
+                said[number][at] = video
+    training = set(labelled)
+    data = {
+        "classes": list(index),
+        "kinds": list(KINDS),
+        "tiou": list(protocol.tiou) if judgements else [],
+        "shown": protocol.tiou.index(FIRST_TIOU) if FIRST_TIOU in protocol.tiou else 0,
+        "videos": names,
+        "durations": [known[name].duration if name in known else None for name in names],
+        "training": [int(name in training) for name in names],
+        "truth": _truth(annotated, index),
+        "lanes": [
+            table.to_json(index, judgements[number] if judgements else None, annotated)
+            for number, table in enumerate(tables)
+        ],
+        "signals": [
+            {
+                "title": each.title,
+                "grid": each.grid.model_dump(),
+                "phases": list(each.labels),
+                "videos": videos,
+            }
+            for each, videos in zip(signals, said, strict=True)
+        ],
+    }
+    return Exploration(
+        data=data,
+        videos=len(names),
+        training=sum(name in training for name in names),
+        branches=sorted({branch for each in signals for branch in each.scores}),
+        has_truth=bool(judgements),
+        kept=sum(len(table.rows) for table in tables),
+        total=sum(len(lane.detections) for lane in lanes),
+        unlabelled=sum(writer.left_out for writer in writers),
+        evaluations=[judgement.evaluation for judgement in judgements],
+    )
+
+
+class _LaneTable:
+    """The predictions of one lane as rows by video, the surest first."""
+
+    def __init__(self, lane: Lane, names: Sequence[str], room: int):
+        self.lane = lane
+        self.names = names
+        place = {name: at for at, name in enumerate(names)}
+        found = lane.detections
+        of_video = np.array([place[name] for name in found.videos], dtype=np.int64)
+        self.video = of_video[found.video] if len(found) else np.empty(0, np.int64)
+        self.rows = surest_of_each(self.video, found.score, room)
+        self.offsets = np.searchsorted(self.video[self.rows], np.arange(len(names) + 1))
+
+    def to_json(
+        self,
+        index: Mapping[str, int],
+        judgement: Judgement | None,
+        annotated: Sequence[Sequence[Any]],
+    ) -> dict[str, Any]:
+        """Columns in base64; see `assets/exploration.js`."""
+        found = self.lane.detections.take(self.rows)
+        label = np.array([index[name] for name in found.classes], dtype=np.int64)
+        columns = {
+            "title": self.lane.title,
+            "short": self.lane.short,
+            "mark": self.lane.mark,
+            "total": len(self.lane.detections),
+            "offsets": column(self.offsets, "<u4"),
+            "label": column(label[found.label] if len(found) else found.label, "<u4"),
+            "start": column(found.start, "<f4"),
+            "end": column(found.end, "<f4"),
+            "score": column(found.score, "<f4"),
+        }
+        if judgement is not None:
+            columns["kind"] = pack_nibbles(judgement.kinds[self.rows])
+            columns["missed"] = column(self._missed(judgement, annotated), "<u2")
+        return columns
+
+    def _missed(
+        self, judgement: Judgement, annotated: Sequence[Sequence[Any]]
+    ) -> NDArray[np.uint16]:
+        parts = [
+            judgement.missed.get(name, np.full(len(segments), 1 << NOT_ASKED, dtype=np.uint16))
+            for name, segments in zip(self.names, annotated, strict=True)
+        ]
+        return np.concatenate([np.empty(0, np.uint16), *parts])
+
+
+def surest_of_each(
+    group: NDArray[np.int64], score: NDArray[np.floating], room: int
+) -> NDArray[np.int64]:
+    """Rows by group, the surest first; where they don't fit, as many of each group as do.
+
+    Args:
+        group: (N,) of each row.
+        score: (N,)
+        room: rows that there is room for.
+    """
+    order = np.lexsort((-score, group))
+    sizes = np.bincount(group) if len(group) else np.zeros(1, dtype=np.int64)
+    most = int(sizes.max())
+    fit = bisect_right(range(most + 1), room, key=lambda n: int(np.minimum(sizes, n).sum())) - 1
+    rank = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return np.asarray(order[rank < fit], dtype=np.int64)
+
+
+def _merged(*parts: Annotations | None) -> dict[str, VideoAnnotation]:
+    """By name; the first that tells of a video counts."""
+    videos: dict[str, VideoAnnotation] = {}
+    for part in parts:
+        for video in part or ():
+            videos.setdefault(video.name, video)
+    return videos
+
+
+def _names(
+    asked: Sequence[str],
+    lanes: Sequence[Lane],
+    scored: Sequence[str],
+    labelled: Sequence[str],
+) -> list[str]:
+    """Every video that anything is known of: those to judge first, in their order."""
+    found = [name for lane in lanes for name in lane.detections.videos]
+    return list(dict.fromkeys([*asked, *found, *scored, *labelled]))
+
+
+def _class_index(
+    signals: Sequence[Signals],
+    names: Sequence[str],
+    known: Mapping[str, VideoAnnotation],
+    lanes: Sequence[Lane],
+) -> dict[str, int]:
+    index = dict.fromkeys(label for each in signals for label in each.classes)
+    index |= dict.fromkeys(
+        segment.label for name in names if name in known for segment in known[name].segments or ()
+    )
+    index |= dict.fromkeys(label for lane in lanes for label in lane.detections.classes)
+    return {label: number for number, label in enumerate(index)}
+
+
+def _surest_labels(tables: Sequence[_LaneTable], video: int) -> list[str]:
+    """Detected classes of a video, by the highest score of any lane."""
+    best: dict[str, float] = {}
+    for table in tables:
+        found = table.lane.detections
+        rows = table.rows[table.offsets[video] : table.offsets[video + 1]]
+        for label, score in zip(
+            found.label[rows].tolist(), found.score[rows].tolist(), strict=True
+        ):
+            name = found.classes[label]
+            best[name] = max(score, best.get(name, score))
+    return sorted(best, key=lambda name: -best[name])
+
+
+def _truth(annotated: Sequence[Sequence[Any]], index: Mapping[str, int]) -> dict[str, str]:
+    """Annotated segments as columns, video after video, in the annotation's order."""
+    rows = [segment for segments in annotated for segment in segments]
+    sizes = [len(segments) for segments in annotated]
+    return {
+        "offsets": column(np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]), "<u4"),
+        "label": column(np.array([index[row.label] for row in rows]), "<u4"),
+        "start": column(np.array([row.start for row in rows]), "<f4"),
+        "end": column(np.array([row.end for row in rows]), "<f4"),
+    }
