@@ -15,9 +15,9 @@ from duetal.core.errors import DuetalError, unknown
 #: text so that `--help` imports none of them.
 COMMANDS = {
     "check": "List every problem of a dataset, with file and place.",
-    "compare": "Is one run better than another, or were the videos kind to it?",
+    "compare": "Compare runs or detections by a bootstrap over videos.",
     "convert": "Convert annotations or detections from one form to another.",
-    "diagnose": "Say what is wrong with detections, and what each kind of error costs.",
+    "diagnose": "Say what is wrong with detections, and what it costs.",
     "doctor": "Print an environment report to paste into an issue.",
     "evaluate": "Temporal mAP of detections under a named protocol.",
     "export": "Write a trained run as ONNX, or a model card of it.",
