@@ -1,0 +1,267 @@
+"""Every command that the documentation shows runs, page by page.
+
+A page's commands run one after the other in a folder of its own, in which the files and folders
+that they name are provided: a tiny world of rendered videos, networks of random weights and a run
+trained on them. The words of a command stay as they are shown. What makes it small stands before
+them, so that where both say something the page wins. Options of all commands, run or not, are
+checked in test_docs.py.
+"""
+
+import fnmatch
+import itertools
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from documentation import PAGES, ROOT, commands
+
+#: What is not run, by what the line begins with or holds, and why.
+NOT_RUN = {
+    "make demo": "sets up an environment; tests/examples runs the demo",
+    "make test": "is what runs this",
+    "make bench": "measures for minutes",
+    "make docs": "tests/house/test_site.py builds the site",
+    "make figures": "trains for a minute; tests/house/test_figures.py draws them small",
+    "pytest": "would run the tests in the tests",
+    "python examples/": "takes minutes or the real data; tests/examples runs each of them small",
+    "python benchmarks/": "measures for minutes",
+    "pip install": "fetches packages",
+    "git clone": "fetches the repository",
+    "s3://": "an object store; tests/features and tests/cluster have a local one",
+    "ray ": "a cluster; tests/cluster has a local one",
+    "duetal push": "sends to the hub; its own test has a local one",
+}
+#: Options whose value a command writes.
+WRITTEN = ("--out", "--json", "--plots", "--onnx", "--card")
+#: Commands that refuse to write over what is there. A page shows alternatives; each begins anew.
+FROM_NEW = ("train", "simulate", "convert", "recipes")
+
+#: Runs duetal with some words; its exit code and all that it said.
+Runner = Callable[[list[str]], tuple[int, str]]
+
+
+@dataclass(frozen=True)
+class World:
+    """What the provided files are copied from; not to be written to."""
+
+    folder: Path
+    extraction: tuple[str, ...]
+    settings: tuple[str, ...]
+
+    def dataset(self, place: Path, annotation: str = "annotations.json") -> None:
+        """A dataset with segments; of BaS-Net's layout where the annotation is `gt.json`."""
+        shutil.copytree(self.folder / "run" / "video-dataset", place)
+        (place / "annotations.json").unlink()
+        shutil.copy(self.folder / annotation, place)
+
+
+def _copied(name: str) -> Callable[[World, Path], None]:
+    """A provider that copies a file or folder of the world."""
+
+    def provide(world: World, place: Path) -> None:
+        source = world.folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, place)
+
+    return provide
+
+
+#: Who provides what a page names: the first pattern that fits a path or the beginning of one.
+PROVIDED: dict[str, Callable[[World, Path], None]] = {
+    "data/thumos14": lambda world, place: world.dataset(place, "gt.json"),
+    "data/*": World.dataset,
+    "runs/*": _copied("run"),
+    "videos/thumos14": _copied("videos"),
+    "videos": _copied("videos"),
+    "clips": _copied("videos"),
+    "new-clips": _copied("new-videos"),
+    "matches": _copied("new-videos"),
+    "*.mp4": _copied("holiday.mp4"),
+    "*labels.csv": _copied("labels.csv"),
+    "gt.json": _copied("gt.json"),
+    "marked.json": _copied("annotations.json"),
+    "annotations.json": _copied("annotations.json"),
+    "THUMOS14_annotations": _copied("thumos14-text"),
+    "export.json": _copied("label-studio.json"),
+    "detections*.json": _copied("run/detections/ensemble.json"),
+    "*rgb*.pt": _copied("weights/rgb.pt"),
+    "*flow*.pt": _copied("weights/flow.pt"),
+    "openai/clip-*": _copied("weights/clip"),
+}
+
+
+@pytest.fixture(scope="module")
+def world(
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_backbones: dict[str, str],
+    tiny_extraction: tuple[str, ...],
+    tiny_settings: tuple[str, ...],
+) -> World:
+    """Ten rendered videos, what is known of eight, and a run that was trained on them."""
+    from duetal.core.annotations import Annotations, Segment, VideoAnnotation
+    from duetal.formats.activitynet import write_annotations
+    from duetal.simulation.clips import render_clip
+
+    folder = tmp_path_factory.mktemp("world")
+    classes = ("Diving", "HighJump")
+    known, table = {}, ["video,labels,split"]
+    for number in range(10):
+        name, label = f"v_{number}", classes[number % 2]
+        action = Segment(0.6, 1.9, label)
+        place = folder / ("videos" if number < 8 else "new-videos") / f"{name}.mp4"
+        render_clip(place, duration=2.6, size=(48, 32), actions=[action], seed=number)
+        if number < 8:
+            subset = "test" if number > 5 else "train"
+            known[name] = VideoAnnotation(name, subset, 2.6, (label,), (action,))
+            table.append(f"{name}.mp4,{label},{subset}")
+    shutil.copy(folder / "new-videos" / "v_8.mp4", folder / "holiday.mp4")
+    (folder / "labels.csv").write_text("\n".join(table) + "\n")
+    shutil.copytree(Path(tiny_backbones["i3d_rgb"]).parent, folder / "weights")
+    truth = folder / "annotations.json"
+    write_annotations(truth, Annotations(known, classes))
+    world = World(folder, tiny_extraction, tiny_settings)
+    for words in (
+        ("convert", truth, folder / "gt.json", "--to", "basnet"),
+        ("convert", truth, folder / "thumos14-text", "--to", "thumos14"),
+        ("convert", truth, folder / "label-studio.json", "--to", "label-studio", "--fps", "25"),
+        (
+            *("train", "videos", *tiny_settings, "--videos", folder / "videos"),
+            *("--labels", folder / "labels.csv", "--annotations", truth),
+            *("--out", folder / "run", *tiny_extraction),
+        ),
+    ):
+        code, told = _run([str(word) for word in words], folder)
+        assert code == 0, told
+    return world
+
+
+def _run(words: list[str], folder: Path) -> tuple[int, str]:
+    """Run duetal as a program of its own; its exit code and all that it said."""
+    done = subprocess.run(
+        [Path(sys.executable).with_name("duetal"), *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+def reason_not_to_run(line: str) -> str | None:
+    """Why a line is not run, if it is not."""
+    return next((why for part, why in NOT_RUN.items() if part in line), None)
+
+
+def runnable(page: Path) -> list[str]:
+    """The page's lines that are run."""
+    return [line for line in commands(page) if reason_not_to_run(line) is None]
+
+
+def outputs(words: list[str]) -> list[str]:
+    """The words that name what the command writes."""
+    after = [word for option, word in itertools.pairwise(words) if option in WRITTEN]
+    plain = [word for word in words if not word.startswith("-")]
+    if words[0] == "convert":
+        after.append(plain[2])
+    if words[:2] == ["recipes", "cp"]:
+        after += plain[3:4]
+    return after
+
+
+def provide(word: str, world: World, folder: Path) -> str:
+    """Have what a word names, if it is something to be provided; the word, made relative."""
+    prefix, equals, name = word.rpartition("=")
+    path = Path(name.lstrip("/"))
+    # `data/mine/annotations.json` comes with `data/mine`.
+    for place in (path,) if str(path) in PROVIDED else (*reversed(path.parents), path):
+        pattern = next((p for p in PROVIDED if fnmatch.fnmatchcase(str(place), p)), None)
+        if pattern is not None:
+            if not (folder / place).exists():
+                PROVIDED[pattern](world, folder / place)
+            return f"{prefix}{equals}{path}"
+    return word
+
+
+def remove_earlier(name: str, words: list[str]) -> None:
+    """Remove what an earlier alternative wrote as `tasks.json`, and as `tasks.interface.xml`."""
+    for path in [Path(name), *Path(name).parent.glob(f"{Path(name).stem}.*")]:
+        if str(path) not in words or str(path) == name:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def prepare(line: str, world: World, folder: Path) -> list[str]:
+    """The words for duetal: what they name is there, what they write is not, and all is small."""
+    program, *words = shlex.split(line, comments=True)
+    assert program == "duetal", f"{line!r} is not run: say why in NOT_RUN"
+    written = outputs(words)
+    words = [word if word in written else provide(word, world, folder) for word in words]
+    if words[0] in FROM_NEW and not {"--resume", "--force"} & set(words):
+        for word in written:
+            remove_earlier(word, words)
+    if words[0] == "extract":
+        words[1:1] = world.extraction
+    elif words[0] == "train":
+        words[2:2] = world.settings
+        if "--videos" in words:
+            words[1:1] = world.extraction
+    return words
+
+
+@pytest.fixture
+def in_process(capsys: pytest.CaptureFixture[str]) -> Runner:
+    """Run duetal in this process, which has imported everything already."""
+    from duetal.cli.main import main
+
+    def run(words: list[str]) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as stop:
+            main(words)
+        told = capsys.readouterr()
+        assert isinstance(stop.value.code, int)
+        return stop.value.code, told.out + told.err
+
+    return run
+
+
+@pytest.mark.recipe
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if runnable(page)], ids=lambda page: page.name
+)
+def test_the_commands_of_a_page_run(page, world, in_process, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for line in runnable(page):
+        words = prepare(line, world, tmp_path)
+        # Lightning starts the other processes with this one's command line.
+        several = any(word.startswith("devices=") for word in words)
+        code, told = _run(words, tmp_path) if several else in_process(words)
+        absent = [word for word in words if "/" in word and not Path(word).exists()]
+        assert code == 0, (
+            f"{page.name}: {line!r} ended with exit code {code}:\n{told}\n"
+            f"run as: duetal {shlex.join(words)}\n"
+            f"not there: {absent}; what a page names needs a row in PROVIDED"
+        )
+
+
+def test_every_example_that_is_not_run_here_has_a_test():
+    scripts = sorted((ROOT / "tests" / "examples").glob("*.py"))
+    tests = "".join(path.read_text(encoding="utf-8") for path in scripts)
+    lines = {line for page in PAGES for line in commands(page)}
+    named = {Path(word).name for line in lines for word in line.split() if "examples/" in word}
+    assert [name for name in sorted(named) if name not in tests] == []
+
+
+def test_a_command_of_another_program_needs_a_reason_not_to_be_run(world, tmp_path):
+    with pytest.raises(AssertionError, match="NOT_RUN"):
+        prepare("curl https://example.org", world, tmp_path)
+
+
+def test_a_command_that_fails_is_found(world, in_process, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = prepare("duetal check data/mine --jsn found.json", world, tmp_path)
+    assert in_process(words)[0] == 2
+    assert in_process(["check", "data/mine"])[0] == 0
