@@ -1,4 +1,7 @@
-"""Speed and memory of a training step: `python benchmarks/training.py [--repeats 5]`.
+"""Speed and memory of a training step.
+
+    python benchmarks/training.py [--repeats 5]
+    python benchmarks/training.py --repeats 0 crop=512 micro_batch_snippets=2048
 
 At the paper's setting (T = 1000, 64 videos of THUMOS14's lengths, 2048 and 512 channels) it times
 
@@ -7,7 +10,8 @@ At the paper's setting (T = 1000, 64 videos of THUMOS14's lengths, 2048 and 512 
 - **bare**: forward, backward and update of the same valid snippets and nothing else, features in
   memory, each video alone and without padding.
 
-Then, in a process of its own for each branch, the most memory that steps take.
+Then, in a process of its own for each branch, the most memory that steps take. `key=value` measures
+with another setting, and no repeats are memory alone.
 """
 
 import argparse
@@ -28,7 +32,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from _thumos14 import CLASSES, TRAINING_QUANTILES, lengths
-from duetal.config import make_config
+from duetal.config import make_config, parse_overrides
 from duetal.core.annotations import Annotations, VideoAnnotation
 from duetal.datasets import WeakVideos, open_dataset
 from duetal.formats.activitynet import write_annotations
@@ -40,7 +44,8 @@ from duetal.training.phase import Branch, Phase, Trainer
 from duetal.training.pseudo_labels import PseudoLabels
 from duetal.training.sampling import Crop, epoch_batches, load, micro_batches, share_of
 
-CONFIG = make_config({"accelerator": "cpu"}, "benchmark")
+OVERRIDES = [word for word in sys.argv[1:] if "=" in word]
+CONFIG = make_config({"accelerator": "cpu", **parse_overrides(OVERRIDES)}, "benchmark")
 CHANNELS = {"cbp": 2048, "vlp": 512}
 PHASES = {
     "cbp": Phase("F1", "cbp-f1", "cbp", 1, foreground=True, background=True),
@@ -180,6 +185,16 @@ def write_text_encoder(folder: Path) -> None:
 # --- time ---------------------------------------------------------------------------------------
 
 
+def print_times(folder: Path, repeats: int) -> None:
+    """Print the table of times."""
+    print(f"seconds of one update, {torch.get_num_threads()} threads; target: ratio <= 1.1")
+    columns = f"{'bare':>8}{'step':>8}{'ratio':>8}{'(spread)':12}"
+    print(f"{'':28}{'wall time':^36}{'CPU time':^36}")
+    print(f"{'branch':8}{'valid':>10}{'padded':>10}{columns}{columns}")
+    for kind in PHASES:
+        time_steps(folder, kind, repeats)
+
+
 def time_steps(folder: Path, kind: str, repeats: int) -> None:
     """Print the row of one branch: bare and step in turn, so that a busy machine slows both."""
     bench = Bench(folder, kind)
@@ -209,7 +224,7 @@ def seconds_of(function: Callable[[], None]) -> tuple[float, float]:
 
 def print_memory(folder: Path, kind: str) -> None:
     """Print the row of one branch, measured in a process that does nothing else."""
-    command = [sys.executable, __file__, "--memory-of", kind, str(folder)]
+    command = [sys.executable, __file__, "--memory-of", kind, str(folder), *OVERRIDES]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     m = json.loads(told.splitlines()[-1])
     print(
@@ -247,6 +262,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run everything and print two tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=5, help="timings to take the median of")
+    parser.add_argument("settings", nargs="*", metavar="key=value", help="of the configuration")
     parser.add_argument("--memory-of", nargs=2, metavar=("BRANCH", "FOLDER"), help="used by itself")
     options = parser.parse_args(arguments)
     if options.memory_of:
@@ -256,12 +272,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_dataset(folder)
-        print(f"seconds of one update, {torch.get_num_threads()} threads; target: ratio <= 1.1")
-        columns = f"{'bare':>8}{'step':>8}{'ratio':>8}{'(spread)':12}"
-        print(f"{'':28}{'wall time':^36}{'CPU time':^36}")
-        print(f"{'branch':8}{'valid':>10}{'padded':>10}{columns}{columns}")
-        for kind in PHASES:
-            time_steps(folder, kind, options.repeats)
+        if options.repeats:
+            print_times(folder, options.repeats)
         if not Path("/proc/self/clear_refs").exists():
             print("no memory figures: they are read from /proc, which this system does not have")
             return
