@@ -123,7 +123,7 @@ def test_it_says_what_is_odd_and_goes_on_with_the_rest(
         printed
     )
     *_, head, missing, broken = lines
-    assert head == "not trained on:"
+    assert head == "not used:"
     assert "line 10: unknown video 'v99.mp4'; the nearest is" in missing
     assert "v1.mp4: not a video" in broken
     assert open_run(out).model.classes == ["Diving", "Rowin", "Rowing"]

@@ -78,7 +78,7 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.mark.parametrize(
-    "word", ["a.b", "a.b.mp4", "deep/a.b.mp4", r"C:\clips\a.b.mp4", "/v/a.b.mp4"]
+    "word", ["a.b", "a.b.mp4", "a.b.avi", "deep/a.b.mp4", r"C:\clips\a.b.mp4", "/v/a.b.mp4"]
 )
 def test_a_row_names_its_video_with_or_without_folder_and_suffix(word: str) -> None:
     matched = match([row(word, "A")], found("a.b.mp4", "c.mkv"), TABLE)

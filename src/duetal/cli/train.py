@@ -95,7 +95,7 @@ def command(
         begun = any(run.config_file.is_file() for run, _ in runs.values())
         failures = make_dataset(videos, folder, begun=begun)
     _train(config, runs, folder, several=seeds is not None)
-    print_failures("not trained on", failures)
+    print_failures("not used", failures)
     return 1 if failures else 0
 
 
