@@ -78,8 +78,9 @@ def test_labels_of_held_out_videos_are_judged_and_their_detections_shown(trained
     assert "Surest label right" in page
     assert "still training" not in page
     data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
-    assert [video["name"] for video in data["videos"]] == ["v6", "v7"]
-    assert all(any(video["found"].values()) for video in data["videos"])
+    assert data["explorer"]["videos"] == ["v6", "v7"]
+    assert [lane["title"] for lane in data["explorer"]["lanes"]][-1] == "Ensemble"
+    assert all(lane["total"] > 0 for lane in data["explorer"]["lanes"])
 
 
 def test_what_was_made_is_an_ordinary_dataset_that_can_be_trained_on_again(
