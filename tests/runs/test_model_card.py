@@ -1,0 +1,241 @@
+"""The model card: what it says is in the run's files, and a name never becomes markup."""
+
+import shutil
+import string
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from duetal.config import make_config
+from duetal.evaluation import Evaluation
+from duetal.runs.evaluate import RunEvaluation, StageEvaluation
+from duetal.runs.folder import Run, RunFolder
+from duetal.runs.handover import Handover, open_handover
+from duetal.runs.label_evaluation import LabelEvaluation, StageLabels
+from duetal.runs.model_card import escape, plain, render_card
+from duetal.runs.model_record import Channels, FinalStages, GridRecord, Heldout, ModelRecord
+
+NASTY = [
+    "</script><script>alert(1)</script>",
+    "line\nbreak: 'quoted' \"twice\"",
+    "--- # | a | b |",
+    "*bold* _em_ `code` [link](http://x) ![image](y) ~~no~~ $x$ &amp; \\n",
+]
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
+MARKDOWN = MarkdownIt("commonmark").enable("table").enable("strikethrough")
+
+
+def model(**changes: Any) -> ModelRecord:
+    fixed: dict[str, Any] = {
+        "duetal": "0.1.0",
+        "classes": ["Diving", "HighJump"],
+        "grid": GridRecord(fps=25, stride=16, window=16),
+        "channels": Channels(cbp=2048, vlp=512),
+        "stages": ["cbp-warmup", "vlp-zeroshot", "vlp-b1", "cbp-f1"],
+        "final": FinalStages(cbp="cbp-f1", vlp="vlp-b1"),
+        "selection": "last checkpoint of each branch; the test set chose nothing",
+    }
+    return ModelRecord(**(fixed | changes))
+
+
+def evaluation(mean_ap: float = 0.25, *, simulated: bool = False) -> RunEvaluation:
+    tiou = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+    scores = Evaluation(
+        protocol="thumos14/seconds-210",
+        subset="test",
+        tiou=tiou,
+        mean_ap=(mean_ap,) * 7,
+        averages={"0.1:0.7": mean_ap},
+        per_class={},
+        videos=210,
+        segments=3_346,
+        predictions=9,
+        notes=("3 evaluation videos have no features",),
+    )
+    titles = {"cbp-f1": "CBP after F1", "ensemble": "Ensemble"}
+    stages = tuple(StageEvaluation(stage, title, scores) for stage, title in titles.items())
+    return RunEvaluation(scores.protocol, "last", simulated, stages, {})
+
+
+def handover(path: str = "runs/mine", **parts: Any) -> Handover:
+    settings = {"dataset": "/home/jones/data/thumos14", "text_encoder": "openai/clip", "seed": 7}
+    config = make_config(settings | parts.pop("settings", {}), "test")
+    run = Run(RunFolder(Path(path)), config, parts.pop("model", model()))
+    empty = Handover(Path(path), {"": run}, {}, {}, {}, ())
+    return replace(empty, **parts)
+
+
+def front_matter(card: str) -> dict[str, Any]:
+    _, front, _ = card.split("---\n", 2)
+    return yaml.safe_load(front)
+
+
+def rows(card: str) -> dict[str, list[str]]:
+    """Cells by the first of their row."""
+    found = {}
+    for line in card.splitlines():
+        if line.startswith("| "):
+            first, *others = [cell.strip() for cell in line.strip("|").split(" | ")]
+            found[first] = others
+    return found
+
+
+def test_it_says_what_is_recorded() -> None:
+    features = {
+        "modalities": ["rgb", "clip"],
+        "short_side": 256,
+        "flow_engine": {"engine": "tvl1", "tau": 0.25},
+        "rgb": {
+            "name": "/home/jones/weights/rgb.pt",
+            "sha256": "a" * 64,
+            "architecture": "i3d-rgb",
+            "licence": "Apache-2.0",
+        },
+        "clip": {
+            "name": "openai/clip-vit-base-patch16",
+            "sha256": "b" * 64,
+            "architecture": "CLIPModel",
+            "licence": None,
+        },
+    }
+    known = model(training_videos=200, simulated=False, features=features)
+    card = render_card(handover(model=known, evaluations={"": evaluation()}), "me/thumos")
+    cells = rows(card)
+    assert cells["dataset"] == ["thumos14"]
+    assert cells["training videos"] == ["200"]
+    assert cells["test videos"] == ["210"]
+    assert cells["features"] == ["not simulated"] or "network" in cells["features"]
+    assert cells["rgb"] == ["i3d-rgb", "rgb.pt", "a" * 64, "Apache-2.0"]
+    assert cells["clip"][1:] == ["openai/clip-vit-base-patch16", "b" * 64, "not recorded"]
+    assert cells["flow_engine.tau"] == ["0.25"]
+    assert cells["CBP after F1"] == ["25.0"] * 8
+    assert "Protocol: thumos14/seconds-210 (BaS-Net family, seconds)" in card
+    assert "210 test videos with 3,346 segments" in card
+    assert "Note: 3 evaluation videos have no features" in card
+    assert "Checkpoints used: cbp-f1, vlp-b1; chosen by this rule: last checkpoint of" in card
+    assert "- Seeds: 7\n" in card
+    assert "- Classes (2): Diving, HighJump\n" in card
+    assert "25 frames per second, a snippet of 16 frames every 16" in card
+    assert "$ hf download me/thumos --local-dir thumos\n" in card
+    assert "duetal localize thumos my-videos/ --out found --i3d-rgb WEIGHTS\n" in card
+    assert 'weights={"rgb": "…"}' in card
+    assert "/home/jones" not in card
+    front = front_matter(card)
+    (result,) = front["model-index"][0]["results"]
+    assert result["dataset"]["name"] == "thumos14"
+    assert {metric["value"] for metric in result["metrics"]} == {25.0}
+    assert "license" not in front
+
+
+def test_what_is_not_recorded_is_not_invented() -> None:
+    card = render_card(handover())
+    cells = rows(card)
+    assert cells["training videos"] == ["not recorded"]
+    assert cells["test videos"] == ["not recorded"]
+    assert "Localization mAP: not recorded." in card
+    assert "How the features were made: not recorded.\nWhether features of other" in card
+    assert "model-index" not in front_matter(card)
+    assert "hf download" not in card
+
+
+def test_simulated_features_are_told_everywhere() -> None:
+    card = render_card(handover(evaluations={"": evaluation(simulated=True)}))
+    assert "**The features are simulated: no number here is about real videos.**" in card
+    assert rows(card)["features"] == ["simulated"]
+    assert "of no use on real videos" in card
+    (result,) = front_matter(card)["model-index"][0]["results"]
+    assert result["dataset"]["name"] == "thumos14 (simulated features)"
+
+
+def test_held_out_labels_and_settings() -> None:
+    heldout = Heldout(videos=["patient-jones"], mean_ap={"cbp-f1": 0.5, "vlp-b1": 0.25})
+    labels = LabelEvaluation(
+        "last", ("patient-smith",), 0.1, (StageLabels("cbp-f1", "CBP after F1", {"A": 0.5}, 1.0),)
+    )
+    settings = {"learning_rate": 0.01, "accelerator": "cpu", "dataset": "/run/video-dataset"}
+    given = handover(model=model(heldout=heldout), labels={"": labels}, settings=settings)
+    card = render_card(given)
+    assert "video-level mAP in percent: cbp-f1 50.0, vlp-b1 25.0." in card
+    assert "on 1 held-out videos" in card
+    assert "CBP after F1 50.0; chance 10.0." in card
+    assert "patient" not in card
+    assert rows(card)["learning_rate"] == ["0.01"]
+    assert "accelerator" not in card
+    assert rows(card)["dataset"] == ["own videos and a table of their labels"]
+
+
+@pytest.mark.recipe
+def test_seeds_are_averaged_and_one_of_them_says_so(tiny_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "several"
+    for seed in (0, 1):
+        shutil.copytree(tiny_run, folder / f"seed-{seed}")
+    cells = rows(render_card(open_handover(tiny_run)))
+    for path in (folder, folder / "seed-1"):
+        card = render_card(open_handover(path))
+        assert "Mean ± standard deviation over the seeds 0, 1" in card
+        assert cells["Ensemble"][0] + " ± 0.0" in card
+    assert "Seed 0, by stage" in card
+    alone = render_card(open_handover(tiny_run))
+    assert "Mean ±" not in alone
+    assert "training videos | 6 |" in alone
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_a_name_is_no_markup(name: str) -> None:
+    nasty = model(classes=[name, "B"], selection=name, duetal=name)
+    features = {
+        "modalities": [name],
+        "rgb": {"name": f"/x/{name}", "sha256": name, "architecture": name, "licence": name},
+    }
+    nasty = nasty.model_copy(update={"features": features})
+    scored = evaluation()
+    notes = replace(scored.stages[0].evaluation, notes=(name,), protocol=name)
+    scored = replace(scored, stages=(StageEvaluation("cbp-f1", name, notes),))
+    settings = {"dataset": f"/home/jones/{name}", "accelerator": name}
+    given = handover(name, model=nasty, evaluations={"": scored}, settings=settings)
+    card = render_card(given)
+    tokens = MARKDOWN.parse(card.split("---\n", 2)[2])
+    inline = [child for token in tokens for child in token.children or ()]
+    assert not [token for token in (*tokens, *inline) if token.type.startswith("html")]
+    assert not [token for token in inline if token.type in ("image", "s_open", "em_open")]
+    links = [token.attrs["href"] for token in inline if token.type == "link_open"]
+    assert set(links) == {"https://arxiv.org/abs/2212.09335"}
+    assert len([token for token in tokens if token.type == "heading_open"]) == 9
+    assert front_matter(card)["library_name"] == "duetal"
+    assert "\n---\n" not in card.split("---\n", 2)[2]
+
+
+@given(name=NAMES | st.text(string.punctuation + " a1\n", min_size=1, max_size=12))
+def test_an_escaped_name_reads_as_itself(name: str) -> None:
+    shown = MARKDOWN.parseInline(f"x {escape(name)} x")[0].children
+    assert shown is not None
+    assert {token.type for token in shown} <= {"text", "text_special", "entity"}
+    assert "".join(token.content for token in shown) == f"x {plain(name)} x"
+
+
+def test_the_citation_is_that_of_the_citation_file() -> None:
+    root = Path(__file__).parents[2]
+    cited = yaml.safe_load((root / "CITATION.cff").read_text())
+    paper = cited["preferred-citation"]
+    card = render_card(handover())
+    bibtex = card[card.index("@inproceedings") :]
+    assert paper["title"] in bibtex
+    authors = " and ".join(f"{a['family-names']}, {a['given-names']}" for a in paper["authors"])
+    assert f"{{{authors}}}" in bibtex
+    assert f"{{{paper['year']}}}" in bibtex
+    assert f"{{{paper['start']}--{paper['end']}}}" in bibtex
+    values = {one["type"]: one["value"] for one in paper["identifiers"]}
+    assert values["doi"] in bibtex
+    assert values["other"] == "arXiv:2212.09335"
+    assert "arxiv:2212.09335" in front_matter(card)["tags"]
+    assert paper["title"].startswith("Distilling Vision-Language Pre-training to Collaborate")
+    assert cited["license"] == "Apache-2.0"
+    licence = (root / "LICENSE").read_text()
+    assert "Apache License" in licence
+    assert "Version 2.0, January 2004" in licence
