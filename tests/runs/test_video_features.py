@@ -17,6 +17,8 @@ from duetal.runs.model_record import Channels, FinalStages, GridRecord, ModelRec
 from duetal.runs.video_features import extraction_settings, recorded_settings, require_same
 from duetal.video.flow import FlowName
 
+#: Of weights that can be had anywhere: two records, and a name on the hub.
+NAMES = {"rgb": "i3d-rgb-kinetics", "flow": "i3d-flow-kinetics", "clip": "the/clip"}
 SETTINGS: dict[str, Any] = {
     "format": 1,
     "grid": {"fps": 25.0, "stride": 8, "window": 16},
@@ -26,8 +28,8 @@ SETTINGS: dict[str, Any] = {
     "crop": 48,
     "flow_engine": {"engine": "opencv", "tau": 0.2, "warps": 3},
     **{
-        name: {"name": f"the-{name}", "sha256": name * 8, "architecture": name, "licence": None}
-        for name in ("rgb", "flow", "clip")
+        name: {"name": source, "sha256": name * 8, "architecture": name, "licence": None}
+        for name, source in NAMES.items()
     },
 }
 
@@ -106,9 +108,24 @@ def test_features_of_no_store(store: Path) -> None:
 def test_features_are_made_as_recorded() -> None:
     made = extraction_settings(run_with(SETTINGS), {"flow": "/here/flow.pt"})
     assert (made.grid.stride, made.short_side, made.crop, made.dtype) == (8, 64, 48, "float32")
-    assert (made.i3d_rgb, made.i3d_flow, made.clip) == ("the-rgb", "/here/flow.pt", "the-clip")
+    assert made.i3d_rgb == NAMES["rgb"]
+    assert (made.i3d_flow, made.clip) == ("/here/flow.pt", "the/clip")
     assert made.flow is FlowName.OPENCV
     assert (made.flow_settings.tau, made.flow_settings.warps) == (0.2, 3)
+
+
+@pytest.mark.parametrize(
+    ("modality", "name"),
+    [("rgb", "/gone/rgb.pt"), ("rgb", "rgb.pt"), ("clip", "/gone/clip"), ("clip", "clip")],
+)
+def test_weights_that_are_gone_or_were_never_published_are_asked_for(
+    modality: str, name: str
+) -> None:
+    features = SETTINGS | {modality: SETTINGS[modality] | {"name": name}}
+    option = {"rgb": "--i3d-rgb", "clip": "--clip"}[modality]
+    with pytest.raises(UsageError, match=f"{option} has to say where they lie now: .* {name}"):
+        extraction_settings(run_with(features), {})
+    assert extraction_settings(run_with(features), {modality: "/here"}).short_side == 64
 
 
 def test_features_of_unknown_making_are_made_as_the_field_does() -> None:
@@ -127,7 +144,7 @@ def test_features_of_unknown_making_are_made_as_the_field_does() -> None:
     "change",
     [
         {"grid": None}, {"grid": {"fps": 25, "hops": 3}}, {"flow_engine": {"engine": "farneback"}},
-        {"flow_engine": {"unheard": 1}}, {"flow_engine": 3}, {"rgb": {}}, {"rgb": "text"},
+        {"rgb": {"name": 3}}, {"flow_engine": {"unheard": 1}}, {"flow_engine": 3}, {"rgb": {}}, {"rgb": "text"},
         {"modalities": ["rgb", "sound"]}, {"short_side": "large"}, {"flow_engine": {"tau": "x"}},
     ],
 )  # fmt: skip
@@ -138,7 +155,7 @@ def test_a_record_that_this_version_does_not_know(change: dict[str, Any]) -> Non
 
 def test_what_differs_is_named() -> None:
     other = SETTINGS | {"clip": SETTINGS["clip"] | {"sha256": "f00"}}
-    with pytest.raises(UsageError, match=r"^--clip: other weights .* the-clip has the sha256 f00"):
+    with pytest.raises(UsageError, match=r"^--clip: other weights .* the/clip has the sha256 f00"):
         require_same(run_with(SETTINGS), other)
     with pytest.raises(UsageError, match=r"^s: not the features .*clip.sha256 was clip.*, is f00"):
         require_same(run_with(SETTINGS), other, Path("s"))

@@ -131,7 +131,7 @@ def extraction_settings(run: Run, weights: Mapping[str, str]) -> "ExtractionSett
         raise UsageError(f"{OPTIONS[modality]}: the run reads no {modality} features")
     try:
         flow = dict(known.get("flow_engine", {}))
-        sources = {modality: weights.get(modality) or known[modality]["name"] for modality in used}
+        sources = {m: weights.get(m) or str(known[m]["name"]) for m in used}
         settings = ExtractionSettings(
             grid=TimeGrid(**known["grid"]),
             short_side=known["short_side"],

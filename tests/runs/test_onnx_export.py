@@ -1,0 +1,125 @@
+"""A run as one ONNX graph: ONNX Runtime says what the run says, of videos of any length."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from duetal.core.errors import DuetalError, UsageError
+from duetal.datasets import open_dataset
+from duetal.runs import onnx_export
+from duetal.runs.folder import Run, open_run
+from duetal.runs.onnx_export import TOLERANCE, ScoringGraph, export_onnx
+from duetal.runs.scoring import stage_scorer
+
+pytestmark = pytest.mark.recipe
+
+
+@pytest.fixture(scope="module")
+def run(tiny_run: Path) -> Run:
+    return open_run(tiny_run)
+
+
+def with_settings(run: Run, **settings: object) -> Run:
+    return replace(run, config=type(run.config).model_validate(run.config.model_dump() | settings))
+
+
+@pytest.mark.parametrize(
+    ("branch", "settings"),
+    [
+        ("cbp", {}),
+        ("vlp", {"score_function": "softmax", "video_loss": "softmax"}),
+        ("both", {"ensemble_mean": "probability", "ensemble_weight": 0.3}),
+        ("both", {"ensemble_mean": "log_odds", "score_function": "sigmoid"}),
+    ],
+)
+def test_its_scores_are_those_of_the_run(
+    run: Run, tiny_dataset: Path, tmp_path: Path, branch: str, settings: dict[str, object]
+) -> None:
+    import onnxruntime
+
+    # Longer than the videos, which are then scored in one window, as the graph scores them.
+    changed = with_settings(run, crop=256, **settings)
+    stages = run.model.stages_named(branch)
+    exported = export_onnx(changed, stages, tmp_path / "deep" / "run.onnx")
+    assert exported.difference <= TOLERANCE
+    assert {1, 2, 255, 256, 257} <= set(exported.lengths)
+    session = onnxruntime.InferenceSession(exported.path, providers=["CPUExecutionProvider"])
+    assert [node.name for node in session.get_inputs()] == list(exported.inputs)
+    dataset = open_dataset(tiny_dataset)
+    scorer = stage_scorer(changed, stages, dataset, torch.device("cpu"))
+    lengths = set()
+    for name in dataset.cbp.names():
+        streams = {"cbp_features": dataset.cbp, "vlp_features": dataset.vlp}
+        fed = {key: streams[key].read(name).astype(np.float32) for key in exported.inputs}
+        snippets, video = session.run(None, fed)
+        expected = scorer(name)
+        np.testing.assert_allclose(snippets, expected.snippets, atol=TOLERANCE)
+        np.testing.assert_allclose(video, expected.video, atol=TOLERANCE)
+        lengths.add(len(snippets))
+    assert len(lengths) > 3
+    about = session.get_modelmeta().custom_metadata_map
+    assert json.loads(about["classes"]) == run.model.classes
+    assert json.loads(about["grid"]) == {"fps": 25.0, "stride": 16, "window": 16}
+    assert json.loads(about["stages"]) == stages
+    assert "the test set chose nothing" in about["selection"]
+
+
+def test_scores_that_differ_are_not_written(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = onnx_export._session
+
+    class Tampered:
+        """ONNX Runtime with a weight that is another."""
+
+        def __init__(self, path: Path):
+            self.inner = session(path)
+
+        def run(self, outputs: None, fed: dict[str, np.ndarray]) -> list[np.ndarray]:
+            return [scores + 2 * TOLERANCE for scores in self.inner.run(outputs, fed)]
+
+    monkeypatch.setattr(onnx_export, "_session", Tampered)
+    path = tmp_path / "run.onnx"
+    with pytest.raises(DuetalError, match=r"differ from PyTorch's by 2\.0e-04; not written"):
+        export_onnx(run, ["cbp-f1"], path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_give_no_numbers_are_refused(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restore = onnx_export.restore
+
+    def damaged(run: Run, stage: str) -> torch.nn.Module:
+        branch = restore(run, stage)
+        for parameter in branch.parameters():
+            parameter.data.fill_(float("nan"))
+        return branch
+
+    monkeypatch.setattr(onnx_export, "restore", damaged)
+    with pytest.raises(DuetalError) as raised:
+        export_onnx(run, ["cbp-f1"], tmp_path / "run.onnx")
+    assert "\n" not in str(raised.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_video_s_score_pools_as_training_does(run: Run) -> None:
+    graph = ScoringGraph({"cbp": onnx_export.restore(run, "cbp-f1").eval()}, run.config)
+    with torch.inference_mode():
+        snippets, video = graph(torch.randn(9, run.model.channels.cbp))
+    assert run.config.topk_divisor == 8
+    # The mean of the two highest logits of nine snippets.
+    highest = torch.logit(snippets.double()).topk(2, dim=0).values.mean(0)
+    torch.testing.assert_close(torch.sigmoid(highest), video.double(), atol=1e-5, rtol=1e-5)
+
+
+def test_without_onnx_it_says_what_to_install(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
+    with pytest.raises(UsageError, match=r"pip install 'duetal\[onnx\]'"):
+        export_onnx(run, ["cbp-f1"], tmp_path / "run.onnx")
