@@ -3,11 +3,13 @@ PYTHON_IN_VENV := .venv/bin/python
 # More for pytest: make test ARGS="-k evaluation"
 ARGS ?=
 
-.PHONY: help demo test bench clean
+.PHONY: help demo test bench docs figures clean
 help:
 	@echo "make demo    set up .venv, run the whole job on simulated features, end with a table and a report"
 	@echo "make test    set up .venv, run all checks and tests"
 	@echo "make bench   measure speed and memory (benchmarks/)"
+	@echo "make docs    build the documentation's site into site/ (docs/, zensical.toml)"
+	@echo "make figures run the demo and draw docs/images/ from it"
 	@echo "make clean   remove .venv, caches and the demo's output"
 
 demo: .venv/setup-demo
@@ -21,8 +23,16 @@ bench: .venv/setup-dev
 		echo "== $$script"; $(PYTHON_IN_VENV) "$$script" || exit 1; \
 	done
 
+docs: .venv/setup-dev
+	$(PYTHON_IN_VENV) scripts/settings_page.py
+	$(PYTHON_IN_VENV) -m zensical build --clean --strict
+
+figures: .venv/setup-dev
+	$(PYTHON_IN_VENV) examples/demo.py
+	$(PYTHON_IN_VENV) scripts/draw_figures.py demo/run demo/dataset docs/images
+
 clean:
-	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv demo site .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # setup.sh touches these files last, so that an interrupted setup is done again.
 .venv/setup-demo .venv/setup-dev: .venv/setup-%: pyproject.toml scripts/setup.sh
