@@ -71,9 +71,17 @@ def _copied(name: str) -> Callable[[World, Path], None]:
     return provide
 
 
+def _videos_with_features(world: World, place: Path) -> None:
+    """Videos to extract, whose features to localize in lie beside them."""
+    world.dataset(place)
+    for path in (world.folder / "new-videos").iterdir():
+        shutil.copy(path, place)
+
+
 #: Who provides what a page names: the first pattern that fits a path or the beginning of one.
 PROVIDED: dict[str, Callable[[World, Path], None]] = {
     "data/thumos14": lambda world, place: world.dataset(place, "gt.json"),
+    "data/new-videos": _videos_with_features,
     "data/*": World.dataset,
     "runs/*": _copied("run"),
     "videos/thumos14": _copied("videos"),
