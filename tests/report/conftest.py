@@ -53,6 +53,8 @@ class FakeRun:
     fps: float = 25.0
     stride: int = 16
     mean_seconds: float = 200.0
+    #: Training videos that have pseudo-labels.
+    training: int = 0
 
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng(self.seed)
@@ -212,9 +214,22 @@ class FakeRun:
         for branch in ("cbp", "vlp"):
             tensors = {name: scores[branch] for name, scores in self.scores.items()}
             save_file(tensors, folder / "scores" / f"{branch}.safetensors")
+        self._write_pseudo_labels(folder / "pseudo_labels")
         lines = "".join(json.dumps(line) + "\n" for line in self.metrics())
         (folder / "metrics.jsonl").write_text(lines)
         return folder
+
+    def _write_pseudo_labels(self, folder: Path) -> None:
+        if not self.training:
+            return
+        folder.mkdir()
+        for phase in ("B1", "F1", "B2", "F2"):
+            labels = {}
+            for index in range(self.training):
+                said = np.zeros((90 + index, len(self.classes)), dtype=np.int8)
+                said[:, index % len(self.classes)] = self.rng.integers(-1, 2, len(said))
+                labels[f"video_validation_{index:07d}"] = said
+            save_file(labels, folder / f"{phase}.safetensors")
 
 
 def dump(path: Path, value: Any) -> None:
@@ -258,6 +273,29 @@ def fake_run(tmp_path: Path) -> Callable[..., Path]:
 def fake_seeds(tmp_path: Path) -> Callable[..., Path]:
     """Make a run folder of several seeds."""
     return lambda **settings: write_seeds(tmp_path / "seeds-run", **settings)
+
+
+@dataclass(frozen=True)
+class Explored:
+    """A run folder and its page, made once and only looked at."""
+
+    folder: Path
+    page: Path
+
+    def read(self, name: str) -> Any:
+        """A JSON file of the run."""
+        return json.loads((self.folder / name).read_text())
+
+
+@pytest.fixture(scope="session")
+def explored(tmp_path_factory: pytest.TempPathFactory) -> Explored:
+    """A run of 40 evaluated and 3 training videos."""
+    from duetal.report import write_report
+
+    folder = tmp_path_factory.mktemp("explored") / "my-run"
+    run = FakeRun(videos=40, training=3, mean_seconds=60)
+    run.write(folder)
+    return Explored(folder, write_report(folder))
 
 
 CHROMIUM = os.environ.get("CHROMIUM") or next(

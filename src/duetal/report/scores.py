@@ -63,8 +63,9 @@ def title_of(stage: str) -> str:
 
 def short_title_of(stage: str) -> str:
     """A word for a stage where its branch is told by a mark: `vlp-b1` → "B1"."""
-    _, _, step = stage.rpartition("-")
-    return step.upper() if len(step) < 4 else step
+    step = stage.rpartition("-")[2]
+    known = {"warmup": "warm-up", "zeroshot": "zero-shot", "ensemble": "both"}
+    return known.get(step, step.upper() if len(step) < 4 else step)
 
 
 @dataclass(frozen=True)

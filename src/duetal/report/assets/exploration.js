@@ -80,19 +80,17 @@ class Exploration {
     return this.signals[number]?.videos[video] ?? null;
   }
 
-  /** Classes that anything is said of in a video: annotated, then by curves and predictions. */
-  classesOf(video) {
-    const found = new Set(this.segments(video).map(({ label }) => label));
-    for (const { videos } of this.signals) {
-      const { scores = {}, labels = {} } = videos[video] ?? {};
-      for (const byClass of [...Object.values(scores), ...Object.values(labels)]) {
-        for (const label of Object.keys(byClass)) found.add(Number(label));
-      }
-    }
-    for (const { offsets, label } of this.lanes) {
-      for (let row = offsets[video]; row < offsets[video + 1]; row += 1) found.add(label[row]);
-    }
-    return [...found];
+  /** Whether a class is known to be in a video: by its segments, or as a training label. */
+  isIn(video, label) {
+    return this.segments(video, label).length > 0 || this.signals.some(({ videos }) =>
+      Object.values(videos[video]?.labels ?? {}).some((byClass) => byClass[label] !== undefined));
+  }
+
+  /** Classes that a run has curves or pseudo-labels of in a video. */
+  signalClasses(video, number) {
+    const { scores = {}, labels = {} } = this.signalsOf(video, number) ?? {};
+    return [...Object.values(labels), ...Object.values(scores)]
+      .flatMap((byClass) => Object.keys(byClass).map(Number));
   }
 
   /** Seconds that a timeline must cover: some annotations run past their video's end. */

@@ -44,7 +44,7 @@ class Explorer {
     on('tiou', 'change', (threshold) => { this.filters.threshold = Number(threshold); });
     on('part', 'change', (part) => { this.filters.part = part; });
     on('floor', 'input', (floor) => { this.filters.floor = Number(floor); });
-    on('order', 'change', () => {});
+    on('order', 'change', () => { this.panel.video = -1; });
     byId('reset').addEventListener('click', () => this.reset());
     byId('previous').addEventListener('click', () => this.step(-1));
     byId('next').addEventListener('click', () => this.step(1));

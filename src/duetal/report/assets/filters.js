@@ -81,11 +81,11 @@ class Filters {
     return rows;
   }
 
-  /** A video is listed where something of it is shown; a class is also its segments and curves. */
+  /** A video is listed where something of it is shown, or that is all there is to ask. */
   isListed(video) {
     if (this.perVideo[video] + this.missedPerVideo[video] > 0) return true;
     if (this.narrows) return false;
-    return this.label < 0 || this.exploration.classesOf(video).includes(this.label);
+    return this.label < 0 || this.exploration.isIn(video, this.label);
   }
 
   sort(by) {

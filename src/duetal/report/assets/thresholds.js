@@ -60,7 +60,7 @@ class Threshold {
   }
 
   drag(event) {
-    const { top } = this.handle.parentNode.getBoundingClientRect();
+    const { top } = this.handle.offsetParent.getBoundingClientRect();
     this.set(this.y.invert(event.clientY - this.slip - top));
   }
 

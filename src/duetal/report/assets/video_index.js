@@ -82,10 +82,23 @@ class VideoIndex {
     context.fillStyle = palette.get('--faint');
     context.fillRect(0, 6, width, 14);
     this.painter.truth(context, this.exploration.segments(video, this.filters.label), x, 0, 5);
+    if (this.exploration.training[video]) this.paintLabels(context, video, x);
     const lanes = [...this.filters.visible].sort((a, b) => a - b).slice(0, 4);
     const height = 14 / Math.max(1, lanes.length);
     lanes.forEach((number, i) => this.painter.predictions(context, this.exploration.lanes[number],
       this.filters.predictions(number, video), x, 6 + (i + 1) * height, height - 1));
+  }
+
+  /** What the last step's teacher said of a training video, all its classes in one line. */
+  paintLabels(context, video, x) {
+    for (const { grid, phases, videos } of this.exploration.signals) {
+      const { labels = {}, labelled = 0 } = videos[video] ?? {};
+      const last = Math.max(-1, ...Object.keys(labels).map(Number).filter((phase) => phase < phases.length));
+      for (const text of Object.values(labels[last] ?? {})) {
+        const seconds = (snippet) => (snippet * grid.stride) / grid.fps;
+        this.painter.labels(context, labelRuns(text, labelled), seconds, x, 10, 6);
+      }
+    }
   }
 
   /** Choose a video: bring it into view and say which it is. */

@@ -123,11 +123,8 @@ class VideoPanel {
     }
     const found = [...best].sort(([, a], [, b]) => b - a).map(([label]) => label);
     const { label: only } = this.filters;
-    const said = this.exploration.classesOf(this.video).filter((label) => only < 0 || label === only);
-    const signals = this.exploration.signalsOf(this.video, this.run) ?? {};
-    const hasSignal = (label) => [...Object.values(signals.scores ?? {}), ...Object.values(signals.labels ?? {})]
-      .some((byClass) => byClass[label] !== undefined);
-    return [...new Set([...segments.map(({ label }) => label), ...found, ...said.filter(hasSignal)])];
+    const said = this.exploration.signalClasses(this.video, this.run).filter((label) => only < 0 || label === only);
+    return [...new Set([...segments.map(({ label }) => label), ...found, ...said])];
   }
 
   offerClasses(classes) {

@@ -63,6 +63,8 @@ class VideoTimeline {
     if (shown.curves.length) {
       chart.append(curveAxis(GUTTER, this.width));
       inside.append(...scoreCurves(shown.curves, shown.signals.pool, shown.grid, this.x));
+    }
+    if (shown.curves.length || shown.labels.length) {
       chart.append(svg('text', { class: 'halo value', x: GUTTER, y: 11 }, this.panel.className(shown.label)));
     }
     chart.append(...this.names(rows), ...this.selection());
