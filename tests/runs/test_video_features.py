@@ -144,7 +144,8 @@ def test_features_of_unknown_making_are_made_as_the_field_does() -> None:
     "change",
     [
         {"grid": None}, {"grid": {"fps": 25, "hops": 3}}, {"flow_engine": {"engine": "farneback"}},
-        {"rgb": {"name": 3}}, {"flow_engine": {"unheard": 1}}, {"flow_engine": 3}, {"rgb": {}}, {"rgb": "text"},
+        {"flow_engine": {"unheard": 1}}, {"flow_engine": 3}, {"rgb": {}}, {"rgb": "text"},
+        {"rgb": {"name": 3}},
         {"modalities": ["rgb", "sound"]}, {"short_side": "large"}, {"flow_engine": {"tau": "x"}},
     ],
 )  # fmt: skip
