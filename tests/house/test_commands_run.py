@@ -71,17 +71,13 @@ def _copied(name: str) -> Callable[[World, Path], None]:
     return provide
 
 
-def _videos_with_features(world: World, place: Path) -> None:
-    """Videos to extract, whose features to localize in lie beside them."""
-    world.dataset(place)
-    for path in (world.folder / "new-videos").iterdir():
-        shutil.copy(path, place)
-
-
-#: Who provides what a page names: the first pattern that fits a path or the beginning of one.
+#: Who provides what a page names: the first pattern that fits a path, or the beginning of one, by
+#: itself or with the command before it.
 PROVIDED: dict[str, Callable[[World, Path], None]] = {
+    "*labels.csv": _copied("labels.csv"),
+    "data/my-videos": _copied("videos"),
     "data/thumos14": lambda world, place: world.dataset(place, "gt.json"),
-    "data/new-videos": _videos_with_features,
+    "extract data/new-videos": _copied("new-videos"),
     "data/*": World.dataset,
     "runs/*": _copied("run"),
     "videos/thumos14": _copied("videos"),
@@ -90,7 +86,6 @@ PROVIDED: dict[str, Callable[[World, Path], None]] = {
     "new-clips": _copied("new-videos"),
     "matches": _copied("new-videos"),
     "*.mp4": _copied("holiday.mp4"),
-    "*labels.csv": _copied("labels.csv"),
     "gt.json": _copied("gt.json"),
     "marked.json": _copied("annotations.json"),
     "annotations.json": _copied("annotations.json"),
@@ -182,16 +177,24 @@ def outputs(words: list[str]) -> list[str]:
     return after
 
 
-def provide(word: str, world: World, folder: Path) -> str:
+def provider_of(place: Path, command: str) -> Callable[[World, Path], None] | None:
+    """Who provides a path that a command names, if anybody has to."""
+    for pattern, make in PROVIDED.items():
+        if any(fnmatch.fnmatchcase(it, pattern) for it in (str(place), f"{command} {place}")):
+            return make
+    return None
+
+
+def provide(word: str, command: str, world: World, folder: Path) -> str:
     """Have what a word names, if it is something to be provided; the word, made relative."""
     prefix, equals, name = word.rpartition("=")
     path = Path(name.lstrip("/"))
     # `data/mine/annotations.json` comes with `data/mine`.
     for place in (path,) if str(path) in PROVIDED else (*reversed(path.parents), path):
-        pattern = next((p for p in PROVIDED if fnmatch.fnmatchcase(str(place), p)), None)
-        if pattern is not None:
+        make = provider_of(place, command)
+        if make is not None:
             if not (folder / place).exists():
-                PROVIDED[pattern](world, folder / place)
+                make(world, folder / place)
             return f"{prefix}{equals}{path}"
     return word
 
@@ -208,7 +211,8 @@ def prepare(line: str, world: World, folder: Path) -> list[str]:
     program, *words = shlex.split(line, comments=True)
     assert program == "duetal", f"{line!r} is not run: say why in NOT_RUN"
     written = outputs(words)
-    words = [word if word in written else provide(word, world, folder) for word in words]
+    command = words[0]
+    words = [w if w in written else provide(w, command, world, folder) for w in words]
     if words[0] in FROM_NEW and not {"--resume", "--force"} & set(words):
         for word in written:
             remove_earlier(word, words)
@@ -247,7 +251,8 @@ def test_the_commands_of_a_page_run(page, world, in_process, tmp_path, monkeypat
         # Lightning starts the other processes with this one's command line.
         several = any(word.startswith("devices=") for word in words)
         code, told = _run(words, tmp_path) if several else in_process(words)
-        absent = [word for word in words if "/" in word and not Path(word).exists()]
+        paths = [word for word in words if "/" in word and not word.startswith("-")]
+        absent = [word for word in paths if not Path(word).exists()]
         assert code == 0, (
             f"{page.name}: {line!r} ended with exit code {code}:\n{told}\n"
             f"run as: duetal {shlex.join(words)}\n"
