@@ -1,5 +1,7 @@
 """An object store of one's own: a real S3 server, as a process on this machine."""
 
+import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -8,6 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
+# A Ray cluster that a test starts obeys nobody else. Ray reads this once, when it is imported.
+os.environ.update(
+    RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32), RAY_USAGE_STATS_ENABLED="0"
+)
 #: Nobody else's secret; it must turn up nowhere.
 SECRET = "se7en-secret-words"
 

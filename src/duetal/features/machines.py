@@ -99,9 +99,18 @@ def join(address: str) -> ModuleType:
         # What workers print stays with them; who is lost, and why, is told by us.
         ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL, **how)
     except Exception as error:  # of any of the layers below
-        reason = str(error).strip().partition("\n")[0]
-        raise DuetalError(f"cannot join the Ray cluster: {reason}", file=address) from error
+        raise DuetalError(f"cannot join the Ray cluster: {_said(error)}", file=address) from error
     return ray
+
+
+def _said(error: BaseException) -> str:
+    """What Ray has to say, in one line: the innermost reason, without its tracebacks."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if any(line.startswith("Traceback") for line in lines):
+        lines = lines[-1:]
+    return " ".join(lines) or type(error).__name__
 
 
 def machines_of(ray: ModuleType) -> list[Machine]:
