@@ -15,7 +15,6 @@ from duetal.runs.evaluate import RunEvaluation
 from duetal.runs.folder import Run, RunFolder, open_run
 from duetal.runs.label_evaluation import LabelEvaluation
 from duetal.runs.model_record import ModelRecord
-from duetal.runs.stages import branch_of
 
 
 @dataclass(frozen=True)
@@ -145,8 +144,3 @@ def public_features(features: Mapping[str, Any]) -> dict[str, Any]:
 def mean_ap_on_heldout(model: ModelRecord) -> dict[str, float]:
     """Video-level mAP on held-out training videos, of every stage; empty where none was asked."""
     return {} if model.heldout is None else dict(model.heldout.mean_ap)
-
-
-def branches(model: ModelRecord) -> list[str]:
-    """Of the final checkpoints: "cbp", "vlp"."""
-    return [branch_of(stage) for stage in final_stages(model)]

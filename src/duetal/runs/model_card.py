@@ -225,7 +225,7 @@ def _data(handover: Handover, simulated: bool | None) -> list[tuple[str, str]]:
         ("dataset", dataset or NOT_RECORDED),
         ("training videos", NOT_RECORDED if trained is None else f"{trained:,}"),
         ("test videos", tested),
-        ("features", kind),
+        ("features are", kind),
         ("text encoder", public_name(run.config.text_encoder) or "the one that the dataset names"),
     ]
 
