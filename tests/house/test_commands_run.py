@@ -7,7 +7,6 @@ them, so that where both say something the page wins. Options of all commands, r
 checked in test_docs.py.
 """
 
-import fnmatch
 import itertools
 import shlex
 import shutil
@@ -26,6 +25,7 @@ NOT_RUN = {
     "make test": "is what runs this",
     "make bench": "measures for minutes",
     "make docs": "tests/house/test_site.py builds the site",
+    "make wheel": "tests/house/test_wheel.py builds and installs it",
     "make figures": "trains for a minute; tests/house/test_figures.py draws them small",
     "pytest": "would run the tests in the tests",
     "python examples/": "takes minutes or the real data; tests/examples runs each of them small",
@@ -34,6 +34,7 @@ NOT_RUN = {
     "git clone": "fetches the repository",
     "s3://": "an object store; tests/features and tests/cluster have a local one",
     "ray ": "a cluster; tests/cluster has a local one",
+    "hf ": "is the hub's own program",
     "duetal push": "sends to the hub; its own test has a local one",
 }
 #: Options whose value a command writes.
@@ -80,6 +81,7 @@ PROVIDED: dict[str, Callable[[World, Path], None]] = {
     "extract data/new-videos": _copied("new-videos"),
     "data/*": World.dataset,
     "runs/*": _copied("run"),
+    "runs/*/seed-?": _copied("run"),
     "videos/thumos14": _copied("videos"),
     "videos": _copied("videos"),
     "clips": _copied("videos"),
@@ -180,7 +182,7 @@ def outputs(words: list[str]) -> list[str]:
 def provider_of(place: Path, command: str) -> Callable[[World, Path], None] | None:
     """Who provides a path that a command names, if anybody has to."""
     for pattern, make in PROVIDED.items():
-        if any(fnmatch.fnmatchcase(it, pattern) for it in (str(place), f"{command} {place}")):
+        if place.match(pattern) or Path(f"{command} {place}").match(pattern):
             return make
     return None
 
@@ -190,13 +192,11 @@ def provide(word: str, command: str, world: World, folder: Path) -> str:
     prefix, equals, name = word.rpartition("=")
     path = Path(name.lstrip("/"))
     # `data/mine/annotations.json` comes with `data/mine`.
-    for place in (path,) if str(path) in PROVIDED else (*reversed(path.parents), path):
-        make = provider_of(place, command)
-        if make is not None:
-            if not (folder / place).exists():
-                make(world, folder / place)
-            return f"{prefix}{equals}{path}"
-    return word
+    makers = {place: provider_of(place, command) for place in (*reversed(path.parents), path)}
+    for place, make in makers.items():
+        if make is not None and not (folder / place).exists():
+            make(world, folder / place)
+    return f"{prefix}{equals}{path}" if any(makers.values()) else word
 
 
 def remove_earlier(name: str, words: list[str]) -> None:
