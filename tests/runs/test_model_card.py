@@ -64,7 +64,7 @@ def evaluation(mean_ap: float = 0.25, *, simulated: bool = False) -> RunEvaluati
 
 
 def handover(path: str = "runs/mine", **parts: Any) -> Handover:
-    settings = {"dataset": "/home/jones/data/thumos14", "text_encoder": "openai/clip", "seed": 7}
+    settings = {"dataset": "/disk/jones/data/thumos14", "text_encoder": "openai/clip", "seed": 7}
     config = make_config(settings | parts.pop("settings", {}), "test")
     run = Run(RunFolder(Path(path)), config, parts.pop("model", model()))
     empty = Handover(Path(path), {"": run}, {}, {}, {}, ())
@@ -92,7 +92,7 @@ def test_it_says_what_is_recorded() -> None:
         "short_side": 256,
         "flow_engine": {"engine": "tvl1", "tau": 0.25},
         "rgb": {
-            "name": "/home/jones/weights/rgb.pt",
+            "name": "/disk/jones/weights/rgb.pt",
             "sha256": "a" * 64,
             "architecture": "i3d-rgb",
             "licence": "Apache-2.0",
@@ -125,7 +125,7 @@ def test_it_says_what_is_recorded() -> None:
     assert "$ hf download me/thumos --local-dir thumos\n" in card
     assert "duetal localize thumos my-videos/ --out found --i3d-rgb WEIGHTS\n" in card
     assert 'weights={"rgb": "…"}' in card
-    assert "/home/jones" not in card
+    assert "/disk/jones" not in card
     front = front_matter(card)
     (result,) = front["model-index"][0]["results"]
     assert result["dataset"]["name"] == "thumos14"
@@ -198,7 +198,7 @@ def test_a_name_is_no_markup(name: str) -> None:
     scored = evaluation()
     notes = replace(scored.stages[0].evaluation, notes=(name,), protocol=name)
     scored = replace(scored, stages=(StageEvaluation("cbp-f1", name, notes),))
-    settings = {"dataset": f"/home/jones/{name}", "accelerator": name}
+    settings = {"dataset": f"/disk/jones/{name}", "accelerator": name}
     given = handover(name, model=nasty, evaluations={"": scored}, settings=settings)
     card = render_card(given)
     tokens = MARKDOWN.parse(card.split("---\n", 2)[2])

@@ -74,7 +74,7 @@ def test_what_is_pushed_and_downloaded_again_localizes(
 
 def test_nothing_private_is_pushed(hub, run: Path, tiny_dataset: Path, duetal: Duetal) -> None:
     model = json.loads((run / "model.json").read_text())
-    secret = "/home/jones/secret-weights"
+    secret = "/disk/jones/secret-weights"
     network = {"name": f"{secret}/rgb.pt", "sha256": "a" * 64, "architecture": "i3d-rgb"}
     model["features"] = {"modalities": ["rgb"], "rgb": network}
     model["heldout"] = {"videos": ["patient-jones"], "mAP": {"cbp-f1": 0.5}}
@@ -82,7 +82,7 @@ def test_nothing_private_is_pushed(hub, run: Path, tiny_dataset: Path, duetal: D
     push(duetal, run)
     files = hub.repos[REPO].branches["main"][-1].files
     everything = b"\n".join(files.values())
-    for private in (tiny_dataset.parent, run.parent, "/home/jones", "patient-jones", "v_0"):
+    for private in (tiny_dataset.parent, run.parent, "/disk/jones", "patient-jones", "v_0"):
         assert str(private).encode() not in everything
     published = json.loads(files["model.json"])
     assert published["features"]["rgb"] == network | {"name": "rgb.pt"}
