@@ -1,5 +1,6 @@
 """Pages of several runs, and of detections without a run."""
 
+import base64
 import json
 
 import numpy as np
@@ -134,6 +135,21 @@ def test_wrong_usage_is_said_in_one_line(explored, capsys, arguments, words):
     error = capsys.readouterr().err
     assert (caught.value.code, error.count("\n")) == (2, 1)
     assert words.lower() in error.lower()
+
+
+@pytest.mark.real
+def test_a_page_of_real_detections_holds_and_judges_all_of_them(real_data, tmp_path):
+    data, out = real_data / "thumos14", tmp_path / "page.html"
+    words = ["--annotations", data / "gt.json", "--protocol", "thumos14/seconds-210"]
+    result = run(data / "detections_train.json", *words, "--out", out)
+    assert result.exit_code == 0, result.output
+    html = out.read_text()
+    assert len(html) < 2_000_000
+    (lane,) = data_of(html)["explorer"]["lanes"]
+    kinds = np.frombuffer(base64.b64decode(lane["kind"]), np.uint8).reshape(33_895, 4)
+    # At tIoU 0.5, as `duetal diagnose` counts them; nothing is left unjudged.
+    counts = np.bincount(kinds[:, 2] & 15)
+    assert counts.tolist() == [1827, 7878, 212, 10578, 248, 13152]
 
 
 def test_annotations_without_a_segment_are_refused(found, tmp_path):
