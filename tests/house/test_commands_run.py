@@ -32,8 +32,7 @@ NOT_RUN = {
     "python benchmarks/": "measures for minutes",
     "pip install": "fetches packages",
     "git clone": "fetches the repository",
-    "s3://": "an object store; tests/features and tests/cluster have a local one",
-    "ray ": "a cluster; tests/cluster has a local one",
+    "s3://": "an object store, and a cluster; tests/features has local ones",
     "hf ": "is the hub's own program",
     "duetal push": "sends to the hub; its own test has a local one",
 }
@@ -80,6 +79,7 @@ PROVIDED: dict[str, Callable[[World, Path], None]] = {
     "data/thumos14": lambda world, place: world.dataset(place, "gt.json"),
     "extract data/new-videos": _copied("new-videos"),
     "data/*": World.dataset,
+    "check features": World.dataset,
     "runs/*": _copied("run"),
     "runs/*/seed-?": _copied("run"),
     "videos/thumos14": _copied("videos"),
