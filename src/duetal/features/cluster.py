@@ -252,7 +252,9 @@ class Cluster:
     def _step(self) -> None:
         """Wait for workers, and go on with those that have done something."""
         waiting = {seat.waits_for: seat for seat in self._seats if seat.waits_for is not None}
-        done, _ = self._ray.wait(list(waiting), timeout=_PATIENCE)
+        self._ray.wait(list(waiting), timeout=_PATIENCE)
+        # All that are ready by now, or those in front would always be served first.
+        done, _ = self._ray.wait(list(waiting), num_returns=len(waiting), timeout=0)
         for reference in done:
             seat = waiting[reference]
             try:
