@@ -67,7 +67,7 @@ def plot(page) -> tuple[float, float, float]:
 def test_counts_are_those_of_the_diagnosis_at_every_threshold(explored, page):
     videos = read_videos(explored.folder)
     for stage, title in (("ensemble", "Ensemble"), ("cbp-warmup", "CBP after warm-up")):
-        for tiou in ("0.5", "0.3"):
+        for tiou in ("0.5", "0.2"):
             page.select_option("#tiou", label=tiou)
             found = videos.found[stage]
             diagnosis = diagnose(found, videos.truth, PROTOCOL, tiou=float(tiou))
