@@ -72,3 +72,18 @@ def test_without_ray_it_is_said_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UsageError, match=r"pip install \"duetal\[cluster\]\""):
         join("local")
+
+
+def test_what_ray_says_of_a_failure_is_one_line(monkeypatch):
+    ray = pytest.importorskip("ray")
+
+    def refuse(*words, **how):
+        said = (
+            "Failed to connect. Last error: Traceback (most recent call last):\n  File x\nNo token"
+        )
+        raise ConnectionError("Failed") from RuntimeError(said)
+
+    monkeypatch.setattr(ray, "init", refuse)
+    with pytest.raises(DuetalError) as caught:
+        join("auto")
+    assert str(caught.value) == "auto: cannot join the Ray cluster: No token"

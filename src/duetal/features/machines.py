@@ -108,7 +108,7 @@ def _said(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if any(line.startswith("Traceback") for line in lines):
+    if any("Traceback (most recent" in line for line in lines):
         lines = lines[-1:]
     return " ".join(lines) or type(error).__name__
 
