@@ -61,6 +61,19 @@ def test_runs_and_files_mix(duetal: Command, tiny_run: Path, shifted_run: Path) 
     assert code == 0, err
 
 
+@pytest.mark.parametrize("form", ["csv", "fiftyone", "label-studio", "webvtt"])
+def test_detections_of_any_form_are_compared(
+    duetal: Command, tiny_run: Path, tmp_path: Path, form: str
+) -> None:
+    last = read_json(tiny_run / "evaluation.json")["stages"][-1]["stage"]
+    file = tiny_run / "detections" / f"{last}.json"
+    code, _out, err = duetal("convert", file, tmp_path / form, "--to", form, "--fps", "25")
+    assert code == 0, err
+    code, out, err = duetal("compare", tiny_run, tmp_path / form, "--draws", "100")
+    assert code == 0, err
+    assert f"{form} against run" in out
+
+
 def test_equal_names_are_told_apart(duetal: Command, tiny_run: Path, tmp_path: Path) -> None:
     for folder in ("a", "b"):
         shutil.copytree(tiny_run, tmp_path / folder / "run")

@@ -32,6 +32,19 @@ def test_table_json_and_plots(duetal: Command, words: list[str], tmp_path: Path)
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in plots.iterdir())
 
 
+@pytest.mark.parametrize("form", ["csv", "fiftyone", "label-studio", "webvtt"])
+def test_detections_of_any_form(
+    duetal: Command, words: list[str], tmp_path: Path, form: str
+) -> None:
+    _, expected, _ = duetal("diagnose", *words)
+    detections, *rest = words
+    duetal("convert", detections, tmp_path / form, "--to", form, "--fps", "25")
+    code, out, err = duetal("diagnose", tmp_path / form, *rest)
+    assert code == 0, err
+    assert out.splitlines()[-1] == expected.splitlines()[-1]
+    assert "predictions" in out.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("more", "cause"),
     [

@@ -52,8 +52,7 @@ def command(
     from duetal.core.files import write_json
     from duetal.evaluation import protocol_named
     from duetal.evaluation.diagnosis import diagnose
-    from duetal.formats import read_annotations
-    from duetal.formats.activitynet import read_detections
+    from duetal.formats import read_annotations, read_detections
 
     protocol = protocol_named(protocol_name)
     found = read_detections(detections)

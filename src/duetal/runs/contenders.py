@@ -10,6 +10,8 @@ from duetal.core.errors import DuetalError, UsageError, unknown
 from duetal.evaluation.comparison import Contender
 from duetal.evaluation.protocols import Protocol, protocol_named
 from duetal.formats import read_annotations, read_detections
+from duetal.formats.forms import Kind
+from duetal.formats.guess import guess
 from duetal.runs.evaluate import RunEvaluation
 from duetal.runs.folder import RunFolder
 
@@ -32,7 +34,7 @@ class Opened:
 
 
 def open_contenders(paths: Sequence[Path], stage: str | None = None) -> list[Opened]:
-    """Open run folders, of one seed or several, and files of detections.
+    """Open run folders, of one seed or several, and detections in any form that is read.
 
     Args:
         paths: of each; tables call it by the shortest end of its path that no other has.
@@ -45,7 +47,7 @@ def open_contenders(paths: Sequence[Path], stage: str | None = None) -> list[Ope
     names = _short_names(paths)
     return [
         _open_run(name, path, stage)
-        if path.is_dir()
+        if _is_run(path)
         else Opened(Contender(name, (read_detections(path),)))
         for name, path in zip(names, paths, strict=True)
     ]
@@ -97,6 +99,14 @@ def shared_ground_truth(contenders: Sequence[Opened]) -> tuple[Annotations, str 
             raise UsageError(cause, file=run.ground_truth)
     protocols = {run.protocol for run in runs}
     return read[0], protocols.pop() if len(protocols) == 1 else None
+
+
+def _is_run(path: Path) -> bool:
+    """Whether it is a folder, and not one of detections, such as WebVTT's."""
+    try:
+        return path.is_dir() and guess(path).kind is not Kind.DETECTIONS
+    except DuetalError:
+        return True
 
 
 def _open_run(name: str, path: Path, stage: str | None) -> Opened:
