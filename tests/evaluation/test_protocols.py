@@ -20,7 +20,7 @@ from duetal.formats import read_annotations
 def video(
     name: str,
     *segments: tuple[float, float, str],
-    subset: str = "test",
+    subset: str | None = "test",
     ambiguous: tuple[tuple[float, float], ...] = (),
 ) -> VideoAnnotation:
     return VideoAnnotation(
@@ -158,6 +158,15 @@ def test_subset(subset: str | None, evaluated: str, segments: int) -> None:
     )
     result = evaluate(found(), annotations, "seconds", subset)
     assert (result.subset, result.segments) == (evaluated, segments)
+
+
+def test_annotations_without_subsets_are_evaluated_whole() -> None:
+    annotations = annotations_of(
+        video("a", (0, 1, "x"), subset=None), video("b", (0, 1, "x"), subset=None)
+    )
+    result = evaluate(found(("a", "x", 0.0, 1.0, 0.5)), annotations, "seconds")
+    assert (result.subset, result.videos, result.segments) == ("", 2, 2)
+    assert "name no subset" in result.notes[0]
 
 
 def test_unknown_subset_lists_those_there_are() -> None:

@@ -61,7 +61,8 @@ def consider(
         protocol: or its name.
         subset: "train", "validation" or "test", or a name as the annotations spell it. Default:
             the evaluation videos of the annotations, unless all detections lie in training
-            videos: then those, with a note.
+            videos: then those, with a note. Where no video has a subset, as after correction in
+            a tool, all of them, with a note.
 
     Raises:
         UsageError: an unknown protocol or subset.
@@ -99,6 +100,9 @@ def _choose_videos(
     notes = []
     if subset is not None:
         names = _subset_names(annotations, subset)
+    elif not any(video.subset for video in annotations):
+        names = tuple(annotations.videos)
+        notes.append("the annotations name no subset: all of their videos are evaluated")
     else:
         names = annotations.evaluation_names()
         training = annotations.training_names()
