@@ -25,7 +25,7 @@ class Bucket:
 
     Args:
         name: "XS" to "XL".
-        low: the values are above this (or, for whole numbers, at least this).
+        low: the values are above this; in the first bucket, which holds 0, no less.
         high: and up to this.
         segments: how many.
         missed: the share of them that no prediction matches; None where there are none.
