@@ -1,13 +1,12 @@
 """`duetal extract --cluster` as a command: what it refuses, and how it shows its progress."""
 
-import itertools
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from duetal.cli import cluster_progress
+from duetal.cli import progress as progress_module
 from duetal.cli.cluster_progress import ClusterProgress
 
 Duetal = Callable[..., tuple[int, str, str]]
@@ -38,12 +37,16 @@ def test_wrong_words_are_refused(
 def test_the_time_that_is_left_counts_all_videos_at_work(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seconds = itertools.count(step=11)
-    monkeypatch.setattr(cluster_progress.time, "monotonic", lambda: float(next(seconds)))
+    now = [0.0]
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now[0])
     with ClusterProgress({"a": 50, "b": 30, "c": 20}, lambda: 2) as progress:
+        now[0] = 22.0
         progress.working("a", 0.5)
+        now[0] = 44.0
         progress.working("b", 0.5)
+        now[0] = 66.0
         progress.ended("b", "b: T = 3")
+        now[0] = 88.0
         progress.ended("c", "c: failed\x1b[2J")
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition(",")[0] for line in lines if "videos" in line] == [
@@ -53,7 +56,7 @@ def test_the_time_that_is_left_counts_all_videos_at_work(
         "2 of 3 videos done",
     ]
     assert "2 workers, " in lines[0]
-    # 25 of 100 in 22 seconds (the clock is read twice a line), then 40 of 100 in 44.
+    # 25 of 100 in 22 seconds.
     assert lines[0].endswith("0:01:06 left")
     assert [line for line in lines if ":" in line and "videos" not in line] == [
         "b: T = 3",
@@ -64,8 +67,9 @@ def test_the_time_that_is_left_counts_all_videos_at_work(
 def test_videos_of_unknown_size_count_alike(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seconds = itertools.count(step=20)
-    monkeypatch.setattr(cluster_progress.time, "monotonic", lambda: float(next(seconds)))
+    now = [0.0]
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now[0])
     with ClusterProgress({"a": 5, "b": 0}, lambda: 1) as progress:
+        now[0] = 40.0
         progress.ended("b", "b")
     assert capsys.readouterr().out.splitlines()[1] == "1 of 2 videos done, 1 worker, 0:00:40 left"

@@ -90,7 +90,7 @@ def make_extractor(options: dict[str, Any]) -> "Extractor":
         UsageError: values that do not go together, no such device.
         DuetalError: weights that can't be had or have another hash.
     """
-    from duetal.cli.terminal import DownloadProgress
+    from duetal.cli.progress import DownloadProgress
     from duetal.features.extraction import Extractor
 
     settings, computing = read_options(options)
@@ -119,7 +119,7 @@ def extract_with_progress(
     planned: "Plan", store: "Store", extractor: "Extractor"
 ) -> "tuple[Failure, ...]":
     """Extract what a store lacks, and show how it goes on; see `extract_missing`."""
-    from duetal.cli.terminal import LongVideoProgress
+    from duetal.cli.progress import LongVideoProgress
     from duetal.features.missing import Watcher, extract_missing
 
     sizes = {video.name: size for video, size in planned.todo.items()}

@@ -20,7 +20,8 @@ def localize_dataset(
     subset: str | None,
 ) -> int:
     """Localize the videos of a dataset and write ActivityNet results JSON, in seconds."""
-    from duetal.cli.terminal import VideoProgress, printable
+    from duetal.cli.progress import VideoProgress
+    from duetal.cli.terminal import printable
     from duetal.core.errors import UsageError
     from duetal.datasets import open_dataset
     from duetal.formats.activitynet import write_detections

@@ -45,7 +45,7 @@ def localize_raw(
         The exit code: 1 where a video could not be looked into, or not be copied.
     """
     from duetal.cli.extraction_options import extract_with_progress, print_failures
-    from duetal.cli.terminal import VideoProgress
+    from duetal.cli.progress import VideoProgress
     from duetal.cli.video_page import VideoPage
     from duetal.core.errors import DuetalError
     from duetal.localization.apart import floor_of_the_surest

@@ -53,7 +53,7 @@ def command(
     """
     from dataclasses import asdict
 
-    from duetal.cli.terminal import VideoProgress
+    from duetal.cli.progress import VideoProgress
     from duetal.core.errors import UsageError
     from duetal.core.files import write_json
     from duetal.formats import read_annotations

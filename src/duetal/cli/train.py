@@ -106,8 +106,8 @@ def _is_typed(name: str) -> bool:
 
 def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool) -> None:
     """Train, evaluate and report what has been planned."""
+    from duetal.cli.progress import VideoProgress
     from duetal.cli.score_tables import print_labels, print_run, print_seeds
-    from duetal.cli.terminal import VideoProgress
     from duetal.report import write_report
     from duetal.runs.evaluate import RunEvaluation, run_evaluation
     from duetal.runs.folder import open_run

@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from duetal.cli import terminal
-from duetal.cli.terminal import DownloadProgress, LongVideoProgress, remaining
+from duetal.cli import progress as progress_module
+from duetal.cli.progress import DownloadProgress, LongVideoProgress, remaining
 
 
 class Clock:
@@ -20,7 +20,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(terminal, "time", clock)
+    monkeypatch.setattr(progress_module, "time", clock)
     return clock
 
 
@@ -77,13 +77,13 @@ def test_no_video_is_no_progress(capsys):
 def test_on_a_terminal_there_are_two_bars_and_names_steer_nothing(monkeypatch):
     output = io.StringIO()
     console = Console(file=output, force_terminal=True, width=90, markup=False, highlight=False)
-    monkeypatch.setattr(terminal, "plain_console", lambda: console)
+    monkeypatch.setattr(progress_module, "plain_console", lambda: console)
     with LongVideoProgress({"[red]a\x1b[31m": 10, "b": 30}) as progress:
         progress.working("[red]a\x1b[31m", 0.5)
-        progress._bars.refresh()
+        progress.bars.refresh()
         progress.ended("[red]a\x1b[31m", "a: done")
         progress.working("b", 0.25)
-        progress._bars.refresh()
+        progress.bars.refresh()
     text = output.getvalue()
     assert "in all" in text
     assert "[red]a\N{REPLACEMENT CHARACTER}[31m" in text
