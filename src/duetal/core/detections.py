@@ -1,7 +1,7 @@
 """What a model found: which action, from when to when, how sure."""
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -55,8 +55,8 @@ class Detections:
         Raises:
             DuetalError: one is NaN or infinite; names its video.
         """
-        columns = np.stack([self.start, self.end, self.score])
-        bad = np.flatnonzero(~np.isfinite(columns).all(axis=0))
+        finite = np.isfinite(self.start) & np.isfinite(self.end) & np.isfinite(self.score)
+        bad = np.flatnonzero(~finite)
         if len(bad):
             place = f"video {self.videos[self.video[bad[0]]]!r}"
             cause = "a detection's segment or score is not a finite number"
@@ -80,25 +80,43 @@ class Detections:
         videos: Iterable[str] = (),
         classes: Iterable[str] = (),
         source: Path | None = None,
+        on_name: Callable[[str], object] = lambda _: None,
     ) -> "Detections":
-        """Build from `(video, label, start, end, score)` rows; unseen names are appended."""
+        """Build from `(video, label, start, end, score)` rows; unseen names are appended.
+
+        Args:
+            rows: in seconds.
+            videos: those to begin with.
+            classes: those to begin with.
+            source: the file they are from.
+            on_name: called with each unseen name of a video or class before it is kept.
+        """
         video_index = {name: i for i, name in enumerate(dict.fromkeys(videos))}
         class_index = {name: i for i, name in enumerate(dict.fromkeys(classes))}
+
+        def index(indices: dict[str, int], name: str) -> int:
+            known = indices.get(name)
+            if known is None:
+                on_name(name)
+                known = indices[name] = len(indices)
+            return known
+
         # Arrays of machine numbers: a list of Python's would take four times the memory.
         columns = (array("q"), array("q"), array("d"), array("d"), array("d"))
         for video, label, start, end, score in rows:
-            columns[0].append(video_index.setdefault(video, len(video_index)))
-            columns[1].append(class_index.setdefault(label, len(class_index)))
+            columns[0].append(index(video_index, video))
+            columns[1].append(index(class_index, label))
             columns[2].append(start)
             columns[3].append(end)
             columns[4].append(score)
         return Detections(
             tuple(video_index),
             tuple(class_index),
-            np.array(columns[0], dtype=np.int64),
-            np.array(columns[1], dtype=np.int64),
-            np.array(columns[2], dtype=np.float64),
-            np.array(columns[3], dtype=np.float64),
-            np.array(columns[4], dtype=np.float64),
+            # They share the arrays' memory.
+            np.frombuffer(columns[0], dtype=np.int64),
+            np.frombuffer(columns[1], dtype=np.int64),
+            np.frombuffer(columns[2], dtype=np.float64),
+            np.frombuffer(columns[3], dtype=np.float64),
+            np.frombuffer(columns[4], dtype=np.float64),
             source,
         )

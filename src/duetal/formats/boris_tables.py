@@ -1,18 +1,27 @@
 """BORIS's exported tables: aggregated events (a row each) and tabular events (START and STOP)."""
 
-import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from sys import intern
 
 from duetal.core.annotations import Annotations
 from duetal.core.errors import DuetalError, Report
-from duetal.core.files import read_text
-from duetal.formats.delimited import lines
+from duetal.formats.delimited import COLUMN, read_cells
 from duetal.formats.json_values import FAULTS, a_finite_number, located
 from duetal.formats.marked import Marked, MarkedVideo, as_annotations
 from duetal.formats.media import video_name
+from duetal.formats.memory import (
+    ITEM,
+    MARKED,
+    MARKED_CLASS,
+    NUMBER,
+    PLACE,
+    TUPLE,
+    VIDEO,
+    Memory,
+    string_size,
+)
+from duetal.formats.sniffing import head
 
 #: The header of older exports stands below some lines about the observation.
 _HEADER_WITHIN = 100
@@ -26,29 +35,33 @@ def read_table(path: Path, report: Report) -> Annotations:
     """Read an export of aggregated or of tabular events.
 
     Raises:
-        DuetalError: a row that is not of the form; named by line.
+        DuetalError: a row that is not of the form, or more memory than is allowed; named by line.
     """
-    rows = _rows(path)
-    columns = _header(rows)
+    memory = Memory(path)
+    report = memory.reporting(report)
+    delimiter = "\t" if "\t" in head(path)[:10_000] else ","
+    rows = ([cell.strip() for cell in cells] for cells in read_cells(path, delimiter, memory))
+    columns = _header(rows, memory)
     if columns is None:
         raise DuetalError("not a table of BORIS's: no column 'Behavior'", file=path)
-    table = _Table(path)
-    for number, fields in rows:
+    table = _Table(path, memory)
+    for fields in rows:
         if not any(fields):
             continue
         cells = dict(zip(columns, fields, strict=False))
         try:
             table.add(cells)
         except FAULTS as error:
-            report(located(error, path, f"line {number}"))
+            report(located(error, path, f"line {memory.line}"))
         except DuetalError as error:
-            report(DuetalError(error.cause, file=path, place=f"line {number}"))
+            report(DuetalError(error.cause, file=path, place=f"line {memory.line}"))
     return table.annotations()
 
 
 class _Table:
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, memory: Memory):
         self._path = path
+        self._memory = memory
         self._videos: dict[str, list[Marked]] = {}
         self._durations: dict[str, float] = {}
         self._files: dict[str, str] = {}
@@ -62,17 +75,21 @@ class _Table:
             self._left_out["events without a media file"] += 1
             return
         name = video_name(place)
-        observation = cells.get("observation id", "")
+        observation = self._memory.keep_string(cells.get("observation id", ""))
         if self._files.setdefault(observation, name) != name:
             # The times go on from file to file, and the table does not say how long each is.
             cause = f"observation {observation!r} has several media files: convert the project"
             raise DuetalError(cause)
-        marked = self._videos.setdefault(intern(name), [])
+        if name not in self._videos:
+            self._memory.keep(string_size(name) + VIDEO + PLACE + 2 * TUPLE)
+            self._videos[name] = []
+        marked = self._videos[name]
         length = next((cells[column] for column in _LENGTH_COLUMNS if cells.get(column)), "NA")
         if length != "NA" and not length.startswith("player"):
+            self._memory.keep(0 if name in self._durations else PLACE + NUMBER)
             self._durations[name] = a_finite_number(length)
         offset = a_finite_number(cells.get("time offset (s)") or "0")
-        behavior = intern(cells["behavior"])
+        behavior = self._memory.keep_label(cells["behavior"], MARKED_CLASS)
         if not behavior:
             raise ValueError("an event without a behavior")
         self._left_out["comments"] += any(cells[key] != "" for key in cells if "comment" in key)
@@ -80,12 +97,16 @@ class _Table:
             "",
             "No focal subject",
         )
-        modifiers = tuple(cells[key] for key in cells if key.startswith("modifier"))
+        # What is kept of a state until it ends is the same few words over and over.
+        modifiers = tuple(
+            self._memory.keep_string(cells[key]) for key in cells if key.startswith("modifier")
+        )
         self._left_out["modifiers of events"] += any(modifiers)
         if "start (s)" in cells:
             self._add_aggregated(cells, behavior, offset, marked)
         else:
-            key = (observation, cells.get("subject", ""), behavior, *modifiers)
+            subject = self._memory.keep_string(cells.get("subject", ""))
+            key = (observation, subject, behavior, *modifiers)
             self._add_tabular(cells, key, behavior, offset, marked)
 
     def _add_aggregated(
@@ -97,6 +118,7 @@ class _Table:
             self._left_out["states without an end"] += 1
         else:
             start, end = a_finite_number(cells["start (s)"]), a_finite_number(cells["stop (s)"])
+            self._memory.keep(MARKED)
             marked.append(Marked(start - offset, end - offset, behavior))
 
     def _add_tabular(
@@ -111,6 +133,8 @@ class _Table:
         time = a_finite_number(cells["time"]) - offset
         if status == "START":
             self._left_out["states without an end"] += key in self._begun
+            # As long as it has not ended; its interval takes no more.
+            self._memory.keep(MARKED + TUPLE + ITEM * len(key))
             self._begun[key] = time
         elif status == "STOP":
             if key not in self._begun:
@@ -123,30 +147,20 @@ class _Table:
         """What the rows say together."""
         self._left_out["states without an end"] += len(self._begun)
         listed = (
-            MarkedVideo(name, sorted(marked), self._durations.get(name))
-            for name, marked in self._videos.items()
+            MarkedVideo(name, sorted(self._videos.pop(name)), self._durations.get(name))
+            for name in list(self._videos)
         )
         return as_annotations(listed, self._path, left_out=self._left_out)
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The number of each line, and its cells, stripped."""
-    text = read_text(path)
-    delimiter = "\t" if "\t" in text[:10_000] else ","
-    reader = csv.reader(lines(text), delimiter=delimiter, strict=True)
-    try:
-        for fields in reader:
-            yield reader.line_num, [field.strip() for field in fields]
-    except csv.Error as error:
-        raise DuetalError(str(error), file=path, place=f"line {reader.line_num}") from error
-
-
-def _header(rows: Iterator[tuple[int, list[str]]]) -> list[str] | None:
+def _header(rows: Iterator[list[str]], memory: Memory) -> list[str] | None:
     """The names of the columns in small letters, once `rows` have come to them."""
-    for number, fields in rows:
+    for fields in rows:
+        memory.hold(COLUMN * len(fields))
         names = [field.lower() for field in fields]
         if "behavior" in names and ({"time", "start (s)"} & set(names)):
+            memory.keep(COLUMN * len(fields))
             return names
-        if number > _HEADER_WITHIN:
+        if memory.line > _HEADER_WITHIN:
             break
     return None

@@ -11,12 +11,12 @@ import csv
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from sys import intern
 
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError
-from duetal.core.files import read_text, replacing
-from duetal.formats.delimited import lines
+from duetal.core.files import replacing
+from duetal.formats.delimited import read_cells
+from duetal.formats.memory import DETECTION, Memory
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 HEADER = ["video", "label", "start", "end", "score"]
@@ -54,22 +54,22 @@ def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> 
 
     Raises:
         DuetalError: unreadable, not UTF-8, another header, a row of other than five columns, or a
-            segment or score that is not a finite number; named by line.
+            segment or score that is not a finite number, or more memory than is allowed; named by
+            line.
     """
-    detections = Detections.from_rows(_rows(path), source=path)
+    memory = Memory(path)
+    detections = Detections.from_rows(_rows(path, memory), source=path, on_name=memory.keep_name)
     detections.require_finite()
     return detections
 
 
-def _rows(path: Path) -> Iterator[tuple[str, str, float, float, float]]:
-    reader = csv.reader(lines(read_text(path)), strict=True)
-    try:
-        _check_header(next(reader, []), path)
-        for fields in reader:
-            if fields:
-                yield _row(fields, path, f"line {reader.line_num}")
-    except csv.Error as error:
-        raise DuetalError(str(error), file=path, place=f"line {reader.line_num}") from error
+def _rows(path: Path, memory: Memory) -> Iterator[tuple[str, str, float, float, float]]:
+    rows = read_cells(path, ",", memory)
+    _check_header(next(rows, []), path)
+    for fields in rows:
+        if fields:
+            memory.keep(DETECTION)
+            yield _row(fields, path, f"line {memory.line}")
 
 
 def _check_header(fields: list[str], path: Path) -> None:
@@ -87,4 +87,4 @@ def _row(fields: list[str], path: Path, place: str) -> tuple[str, str, float, fl
         start, end, score = map(float, numbers)
     except ValueError as error:
         raise DuetalError(str(error), file=path, place=place) from error
-    return intern(video), intern(label), start, end, score
+    return video, label, start, end, score

@@ -17,7 +17,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from sys import intern
 
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
@@ -32,6 +31,17 @@ from duetal.formats.marked import (
     marked_detections,
 )
 from duetal.formats.media import named_by_file, safe_file_name, video_name
+from duetal.formats.memory import (
+    LIST,
+    MARKED,
+    MARKED_CLASS,
+    NUMBER,
+    PLACE,
+    TUPLE,
+    VIDEO,
+    Memory,
+    string_size,
+)
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 from duetal.formats.xml_events import read_elements
 
@@ -55,18 +65,21 @@ def read_annotations(
 
     Raises:
         DuetalError: no such file; not well-formed, with a document type, or not of this form; named
-            by file and line.
+            by file and line; or more memory than is allowed.
     """
     files = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
     if not files:
         raise DuetalError(f"no *{SUFFIX} in the folder", file=path)
+    memory = Memory(*files)
+    report = memory.reporting(report)
     videos: dict[str, MarkedVideo] = {}
     classes: dict[str, None] = {}
     left_out: Counter[str] = Counter()
     for file in files:
         try:
-            content = _read_file(file, options)
+            content = _read_file(file, options, memory)
             name = content.media or named_by_file(file.stem)
+            memory.keep(string_size(name) + VIDEO + PLACE + LIST + 2 * TUPLE)
             if name in videos:
                 raise DuetalError(f"{name!r} is annotated in a file before", file=file)
             videos[name] = MarkedVideo(name, content.intervals)
@@ -126,19 +139,22 @@ def _write(
 class _Content:
     """What is read of a file, element by element."""
 
+    memory: Memory
+    chosen: str | None
     media: str | None = None
     offset: float = 0.0
     slots: dict[str, float | None] = field(default_factory=dict)
-    vocabulary: list[str] = field(default_factory=list)
+    vocabulary: dict[str, None] = field(default_factory=dict)
     intervals: list[Marked] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
-    tiers: set[str] = field(default_factory=set)
     tier: str = ""
+    has_chosen: bool = False
     ends: tuple[str, str] | None = None
 
 
-def _read_file(path: Path, options: FormatOptions) -> _Content:
-    content = _Content()
+def _read_file(path: Path, options: FormatOptions, memory: Memory) -> _Content:
+    memory.file = path
+    content = _Content(memory, options.tier)
     root = False
 
     def start(name: str, attributes: Mapping[str, str]) -> None:
@@ -149,10 +165,10 @@ def _read_file(path: Path, options: FormatOptions) -> _Content:
         _start(content, name, attributes)
 
     def end(name: str, text: str) -> None:
-        _end(content, name, text, options)
+        _end(content, name, text)
 
-    read_elements(path, start, end)
-    if options.tier is not None and options.tier not in content.tiers:
+    read_elements(path, start, end, memory)
+    if options.tier is not None and not content.has_chosen:
         content.left_out[f"files without the tier {options.tier!r}"] += 1
     return content
 
@@ -169,26 +185,32 @@ def _start(content: _Content, name: str, attributes: Mapping[str, str]) -> None:
         content.left_out["further media files"] += 1
     elif name == "TIME_SLOT":
         value = attributes.get("TIME_VALUE")
-        content.slots[attributes["TIME_SLOT_ID"]] = None if value is None else float(int(value))
+        slot = attributes["TIME_SLOT_ID"]
+        content.memory.keep(string_size(slot) + PLACE + NUMBER)
+        content.slots[slot] = None if value is None else float(int(value))
     elif name == "TIER":
-        content.tier = intern(attributes["TIER_ID"])
-        content.tiers.add(content.tier)
+        content.tier = attributes["TIER_ID"]
+        content.has_chosen |= content.tier == content.chosen
     elif name == "ALIGNABLE_ANNOTATION":
         content.ends = (attributes["TIME_SLOT_REF1"], attributes["TIME_SLOT_REF2"])
     elif name == "REF_ANNOTATION":
         content.left_out["annotations that hang on others"] += 1
 
 
-def _end(content: _Content, name: str, text: str, options: FormatOptions) -> None:
+def _end(content: _Content, name: str, text: str) -> None:
     if name in _VALUES and text.strip():
-        content.vocabulary.append(intern(text.strip()))
+        # In the vocabularies of this file and of all.
+        label = content.memory.keep_label(text.strip(), MARKED_CLASS + 2 * PLACE)
+        content.vocabulary[label] = None
     elif name == "ANNOTATION_VALUE" and content.ends is not None:
         first, last = (content.slots[slot] for slot in content.ends)
         content.ends = None
-        if options.tier not in (None, content.tier):
+        if content.chosen not in (None, content.tier):
             content.left_out["annotations of other tiers"] += 1
         elif first is None or last is None:
             content.left_out["annotations that are not aligned"] += 1
         else:
             start, end = (first + content.offset) / 1000, (last + content.offset) / 1000
-            content.intervals.append(Marked(start, end, intern(text.strip()) or content.tier))
+            label = content.memory.keep_label(text.strip() or content.tier, MARKED_CLASS)
+            content.memory.keep(MARKED)
+            content.intervals.append(Marked(start, end, label))

@@ -12,10 +12,7 @@ from typing import Any
 
 from duetal.core.errors import DuetalError, Report, raise_error
 from duetal.core.files import read_text
-
-#: One value may take this many times the file's size, or `MEMORY_FLOOR` bytes if that is more.
-MEMORY_FACTOR = 10
-MEMORY_FLOOR = 8 * 2**20
+from duetal.formats.memory import MEMORY_FACTOR, MEMORY_FLOOR, TOO_LARGE
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
@@ -142,8 +139,7 @@ class _Reader:
             raise json.JSONDecodeError(str(error), self._text, at) from error
 
     def _too_large(self, at: int) -> DuetalError:
-        cause = f"would take more than {MEMORY_FACTOR} times the file's size in memory"
-        return DuetalError(cause, file=self._path, place=f"character {at}")
+        return DuetalError(TOO_LARGE, file=self._path, place=f"character {at}")
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         value = dict(pairs)

@@ -84,7 +84,7 @@ def _require_times(name: str, intervals: Iterable[Marked], source: Path | None) 
 def ordered_classes(known: Iterable[str], found: Iterable[str]) -> tuple[str, ...]:
     """The classes in the order that is known; those found besides follow by name."""
     classes = dict.fromkeys(known)
-    classes.update(dict.fromkeys(sorted(set(found) - classes.keys())))
+    classes.update(dict.fromkeys(sorted({name for name in found if name not in classes})))
     return tuple(classes)
 
 
@@ -138,16 +138,17 @@ def as_detections(
         DuetalError: a segment or score that is not a finite number.
     """
     listed = list(videos)
-    intervals = [(video.name, one) for video in listed for one in video.intervals or ()]
     rows = (
-        (name, label, start, end, score)
-        for name, (start, end, label, score) in intervals
+        (video.name, label, start, end, score)
+        for video in listed
+        for start, end, label, score in video.intervals or ()
         if score is not None
     )
     names = [video.name for video in listed]
     found = Detections.from_rows(rows, videos=names, classes=classes, source=source)
     found.require_finite()
-    unscored = {"intervals without a score": len(intervals) - len(found)}
+    intervals = sum(len(video.intervals or ()) for video in listed)
+    unscored = {"intervals without a score": intervals - len(found)}
     return replace(found, left_out=counted({**(left_out or {}), **unscored}))
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
+from duetal.formats.memory import MEMORY_FACTOR, MEMORY_FLOOR
 
 
 def load_object_array(path: Path) -> NDArray[Any]:
@@ -104,7 +105,7 @@ class _RestrictedUnpickler(pickle._Unpickler):
     def __init__(self, data: bytes):
         super().__init__(io.BytesIO(data), encoding="bytes")
         self.needed = 0
-        self.allowed = max(_MEMORY_FACTOR * len(data), _MEMORY_FLOOR)
+        self.allowed = max(MEMORY_FACTOR * len(data), MEMORY_FLOOR)
 
     def find_class(self, module: str, name: str) -> Any:
         constructor = _CONSTRUCTORS.get(f"{module}.{name}")
@@ -116,9 +117,6 @@ class _RestrictedUnpickler(pickle._Unpickler):
         raise _RefusedError(f"extension {code}")
 
 
-#: A pickle may take this many times its size in memory, or so many bytes if that is more.
-_MEMORY_FACTOR = 10
-_MEMORY_FLOOR = 8 * 2**20
 #: What a single byte of pickle, or a few, make CPython allocate: a list, a dictionary, a place in
 #: the memo.
 _COSTS = {

@@ -15,13 +15,22 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from sys import intern
 
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.errors import DuetalError, Report, raise_error
 from duetal.formats.delimited import Row, read_rows, write_rows
 from duetal.formats.json_values import a_finite_number, faults_at
 from duetal.formats.marked import counted
+from duetal.formats.memory import (
+    ITEM,
+    LIST,
+    NUMBER,
+    SEGMENT,
+    VIDEO,
+    Memory,
+    changed_in_place,
+    string_size,
+)
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 REQUIRED = ("video", "label", "start", "end")
@@ -32,9 +41,8 @@ HEADER = ("video", "subset", "duration", "label", "start", "end")
 class _Video:
     subset: str | None = None
     duration: float | None = None
-    #: Labels of rows without times.
-    labels: list[str] = field(default_factory=list)
-    segments: list[Segment] = field(default_factory=list)
+    #: A segment of each row, or the label of one without times.
+    marked: list[Segment | str] = field(default_factory=list)
 
 
 def read_annotations(
@@ -50,21 +58,22 @@ def read_annotations(
     Raises:
         DuetalError: a column is missing, or a row has no video, only one of start and end, a
             number that is not finite, or another subset or duration than a row before; named by
-            line.
+            line; or more memory than is allowed.
     """
+    memory = Memory(path)
+    report = memory.reporting(report)
     videos: dict[str, _Video] = {}
     left_out: Counter[str] = Counter()
     columns: list[str] = []
-    for row in read_rows(path, ",", REQUIRED, on_header=columns.extend, report=report):
+    for row in read_rows(path, ",", REQUIRED, memory, on_header=columns.extend, report=report):
         try:
-            _add(row, videos, path)
+            _add(row, videos, path, memory)
         except DuetalError as error:
             report(error)
         if len(columns) > len(REQUIRED):
             left_out.update(name for name in columns if name not in HEADER and row.cells[name])
-    known = {name: _annotation(name, videos.pop(name), path) for name in list(videos)}
-    classes = sorted({label for video in known.values() for label in video.labels})
-    return Annotations(known, tuple(classes), path, left_out=counted(left_out))
+    known = changed_in_place(videos, lambda name, video: _annotation(name, video, path, memory))
+    return Annotations(known, memory.classes, path, left_out=counted(left_out))
 
 
 def write_annotations(
@@ -88,30 +97,40 @@ def write_annotations(
     write_rows(path, ",", HEADER, rows())
 
 
-def _add(row: Row, videos: dict[str, _Video], path: Path) -> None:
+def _add(row: Row, videos: dict[str, _Video], path: Path, memory: Memory) -> None:
     name, label, start, end = (row.cells[column] for column in REQUIRED)
     if not name:
         raise DuetalError("no video", file=path, place=row.place)
     subset, duration = row.cells.get("subset") or None, row.cells.get("duration")
     with faults_at(path, row.place):
-        about = (subset and intern(subset), a_finite_number(duration) if duration else None)
-        video = videos.setdefault(name, _Video(*about))
+        about = (
+            subset and memory.keep_string(subset),
+            a_finite_number(duration) if duration else None,
+        )
+        if name not in videos:
+            memory.keep(string_size(name) + VIDEO + LIST + (NUMBER if duration else 0))
+            videos[name] = _Video(*about)
+        video = videos[name]
         if (video.subset, video.duration) != about:
             raise ValueError(f"{name!r} has another subset or duration in a row before")
         if bool(start) != bool(end) or (start and not label):
             raise ValueError("a segment is a label, a start and an end")
         if start:
             times = a_finite_number(start), a_finite_number(end)
-            video.segments.append(Segment(*times, intern(label)))
+            memory.keep(SEGMENT)
+            video.marked.append(Segment(*times, memory.keep_label(label)))
         elif label:
-            video.labels.append(intern(label))
+            memory.keep(ITEM)
+            video.marked.append(memory.keep_label(label))
 
 
-def _annotation(name: str, video: _Video, path: Path) -> VideoAnnotation:
-    found = {segment.label for segment in video.segments}
-    if found and not found.issuperset(video.labels):
+def _annotation(name: str, video: _Video, path: Path, memory: Memory) -> VideoAnnotation:
+    segments = tuple(one for one in video.marked if isinstance(one, Segment))
+    found = {segment.label for segment in segments}
+    alone = {one for one in video.marked if isinstance(one, str)}
+    if found and not found >= alone:
         cause = "some labels have a segment, others none"
         raise DuetalError(cause, file=path, place=f"video {name!r}")
-    labels = tuple(sorted(found or set(video.labels)))
-    segments = tuple(video.segments) if found or not labels else None
-    return VideoAnnotation(name, video.subset, video.duration, labels, segments)
+    labels = memory.keep_labels(found or alone)
+    known = segments if found or not labels else None
+    return VideoAnnotation(name, video.subset, video.duration, labels, known)

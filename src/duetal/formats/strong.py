@@ -11,7 +11,6 @@ comma-separated. A file suffix (`.mp4`, `.wav`) is not part of a video's name.
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from sys import intern
 
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.errors import DuetalError, Report, raise_error
@@ -19,6 +18,7 @@ from duetal.formats.delimited import Row, delimiter_of, read_rows, write_rows
 from duetal.formats.json_values import a_finite_number, faults_at
 from duetal.formats.marked import counted
 from duetal.formats.media import without_suffix
+from duetal.formats.memory import SEGMENT, TUPLE, VIDEO, Memory, changed_in_place, string_size
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 HEADER = ("filename", "onset", "offset", "event_label")
@@ -36,25 +36,36 @@ def read_annotations(
 
     Raises:
         DuetalError: a column is missing, or a row has no name, or a time without a label, or
-            one that is not a finite number; named by line.
+            one that is not a finite number; or more memory than is allowed; named by line.
     """
+    memory = Memory(path)
+    report = memory.reporting(report)
     videos: dict[str, list[Segment]] = {}
     left_out: Counter[str] = Counter()
     columns: list[str] = []
-    for row in read_rows(path, delimiter_of(path), HEADER, on_header=columns.extend, report=report):
+    for row in read_rows(
+        path, delimiter_of(path), HEADER, memory, on_header=columns.extend, report=report
+    ):
         try:
-            name, interval = _event(row, path)
+            name, times, label = _event(row, path)
         except DuetalError as error:
             report(error)
             continue
-        marked = videos.setdefault(name, [])
-        if interval is not None:
-            marked.append(interval)
+        if name not in videos:
+            memory.keep(string_size(name) + VIDEO + TUPLE)
+            videos[name] = []
+        if times is not None:
+            memory.keep(SEGMENT)
+            videos[name].append(Segment(*times, memory.keep_label(label)))
         if len(columns) > len(HEADER):
             left_out.update(name for name in columns if name not in HEADER and row.cells[name])
-    known = {name: _annotation(name, videos.pop(name)) for name in list(videos)}
-    classes = sorted({label for video in known.values() for label in video.labels})
-    return Annotations(known, tuple(classes), path, left_out=counted(left_out))
+
+    def annotation(name: str, segments: list[Segment]) -> VideoAnnotation:
+        labels = memory.keep_labels(segment.label for segment in segments)
+        return VideoAnnotation(name, labels=labels, segments=tuple(segments))
+
+    known = changed_in_place(videos, annotation)
+    return Annotations(known, memory.classes, path, left_out=counted(left_out))
 
 
 def write_annotations(
@@ -77,19 +88,15 @@ def write_annotations(
     write_rows(path, delimiter_of(path), HEADER, rows())
 
 
-def _event(row: Row, path: Path) -> tuple[str, Segment | None]:
+def _event(row: Row, path: Path) -> tuple[str, tuple[float, float] | None, str]:
+    """The video, the times in seconds, and the label; no times where nothing happens."""
     name = without_suffix(row.cells["filename"])
     onset, offset, label = (row.cells[column] for column in HEADER[1:])
     if not name:
         raise DuetalError("no file name", file=path, place=row.place)
     if not (onset or offset or label):
-        return name, None
+        return name, None, ""
     if not label:
         raise DuetalError("no event label", file=path, place=row.place)
     with faults_at(path, row.place):
-        return name, Segment(a_finite_number(onset), a_finite_number(offset), intern(label))
-
-
-def _annotation(name: str, segments: list[Segment]) -> VideoAnnotation:
-    labels = tuple(sorted({segment.label for segment in segments}))
-    return VideoAnnotation(name, labels=labels, segments=tuple(segments))
+        return name, (a_finite_number(onset), a_finite_number(offset)), label

@@ -9,14 +9,26 @@ A folder of one file per class, `<Class>_val.txt` and `<Class>_test.txt`, each l
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from sys import intern
 
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.errors import DuetalError, Report, UsageError, raise_error
-from duetal.core.files import read_text, write_text
-from duetal.formats.delimited import lines
+from duetal.core.files import write_text
+from duetal.formats import delimited
+from duetal.formats.json_values import shortened
 from duetal.formats.media import safe_file_name
+from duetal.formats.memory import (
+    CLASS,
+    ITEM,
+    LIST,
+    NUMBER,
+    PLACE,
+    SEGMENT,
+    VIDEO,
+    Memory,
+    string_size,
+)
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 AMBIGUOUS = "Ambiguous"
@@ -47,6 +59,13 @@ CLASS_NUMBERS = {
 }
 
 
+@dataclass(slots=True)
+class _Video:
+    subset: str
+    segments: list[Segment] = field(default_factory=list)
+    ambiguous: list[Segment] = field(default_factory=list)
+
+
 def is_thumos14(folder: Path) -> bool:
     """Whether a folder holds at least one file named as this form names them."""
     return any(_FILE_NAME.fullmatch(path.name) for path in folder.glob("*.txt"))
@@ -66,33 +85,39 @@ def read_annotations(
         report: takes the error of each malformed line.
 
     Raises:
-        DuetalError: no such file in the folder, or a malformed line, named by file and number.
+        DuetalError: no such file in the folder, or a malformed line, named by file and number; or
+            more memory than is allowed.
     """
-    subsets: dict[str, str] = {}
-    segments: defaultdict[str, list[Segment]] = defaultdict(list)
-    ambiguous: defaultdict[str, list[Segment]] = defaultdict(list)
-    found = set()
-    for path in sorted(folder.glob("*.txt")):
-        match = _FILE_NAME.fullmatch(path.name)
-        if match is None:
-            continue
-        label = match["label"]
-        found.add(label)
-        for name, segment in read_segments(path, label, report):
-            subsets.setdefault(name, _SUBSETS[match["subset"]])
-            (ambiguous if label == AMBIGUOUS else segments)[name].append(segment)
-    classes = _read_classes(folder, found - {AMBIGUOUS})
-    videos = {
-        name: VideoAnnotation(
-            name,
-            subsets[name],
-            labels=tuple(sorted({segment.label for segment in segments[name]})),
-            segments=tuple(segments[name]),
-            ambiguous=tuple(ambiguous[name]),
-        )
-        for name in sorted(subsets)
+    files = {
+        path: match
+        for path in sorted(folder.glob("*.txt"))
+        if (match := _FILE_NAME.fullmatch(path.name))
     }
-    return Annotations(videos, classes, folder)
+    memory = Memory(*files)
+    report = memory.reporting(report)
+    videos: dict[str, _Video] = {}
+    for path, match in files.items():
+        label = match["label"]
+        for name, segment in read_segments(path, label, memory, report):
+            if name not in videos:
+                memory.keep(string_size(name) + VIDEO + PLACE + ITEM + LIST)
+                videos[name] = _Video(_SUBSETS[match["subset"]])
+            video = videos[name]
+            (video.ambiguous if label == AMBIGUOUS else video.segments).append(segment)
+    found = {match["label"] for match in files.values()} - {AMBIGUOUS}
+    classes = _read_classes(folder, found)
+    known = {name: _annotation(name, videos.pop(name), memory) for name in sorted(videos)}
+    return Annotations(known, classes, folder)
+
+
+def _annotation(name: str, video: _Video, memory: Memory) -> VideoAnnotation:
+    return VideoAnnotation(
+        name,
+        video.subset,
+        labels=memory.keep_labels(segment.label for segment in video.segments),
+        segments=tuple(video.segments),
+        ambiguous=tuple(video.ambiguous),
+    )
 
 
 def write_annotations(
@@ -151,49 +176,71 @@ def _half(video: VideoAnnotation, folder: Path) -> str:
 
 
 def read_segments(
-    path: Path, label: str, report: Report = raise_error
+    path: Path, label: str, memory: Memory, report: Report = raise_error
 ) -> Iterator[tuple[str, Segment]]:
     """Read one file of `video start end` lines as segments of the given class.
 
+    Args:
+        path: the file.
+        label: the class.
+        memory: what reading may take; each segment is counted, not its video.
+        report: takes the error of each malformed line.
+
     Raises:
-        DuetalError: unreadable, or a line that is not a name and two numbers.
+        DuetalError: unreadable, or a line that is not a name and two numbers; or more memory than
+            is allowed.
     """
-    for number, line in enumerate(lines(read_text(path)), start=1):
-        fields = line.split()
+    memory.file = path
+    for number, line in enumerate(delimited.read_lines(path), start=1):
+        memory.line = number
+        # No more fields than show that there are too many.
+        fields = line.split(maxsplit=3)
         if not fields:
             continue
         try:
             name, start, end = fields
             segment = Segment(float(start), float(end), label)
         except ValueError:
-            cause = f"expected 'video start end', found {line.strip()!r}"
+            cause = f"expected 'video start end', found {shortened(line.strip())}"
             report(DuetalError(cause, file=path, place=f"line {number}"))
         else:
-            yield intern(name), segment
+            memory.keep(SEGMENT)
+            yield name, segment
 
 
 def read_lines(path: Path) -> list[str]:
     """The lines of a UTF-8 text file, without their ends.
 
     Raises:
-        DuetalError: missing, unreadable, or not UTF-8.
+        DuetalError: missing, unreadable, or not UTF-8; or more memory than is allowed.
     """
-    return [line.rstrip("\r\n") for line in lines(read_text(path))]
+    memory = Memory(path)
+    found = []
+    for line in delimited.read_lines(path):
+        memory.line += 1
+        content = line.rstrip("\r\n")
+        memory.keep(ITEM + (string_size(content) + PLACE if content else 0))
+        found.append(content)
+    return found
 
 
 def read_class_list(path: Path) -> dict[str, int]:
     """Read a `detclasslist.txt`: the classes in its order, with their numbers.
 
     Raises:
-        DuetalError: unreadable, or a line that is not a number and a class.
+        DuetalError: unreadable, or a line that is not a number and a class; or more memory than is
+            allowed.
     """
+    memory = Memory(path)
     classes: dict[str, int] = {}
-    for number, line in enumerate(lines(read_text(path)), start=1):
+    for number, line in enumerate(delimited.read_lines(path), start=1):
+        memory.line = number
         fields = line.strip().split(maxsplit=1)
         if fields and (len(fields) != 2 or not re.fullmatch("[0-9]{1,9}", fields[0])):
-            cause = f"expected 'number class', found {line.strip()!r}"
+            cause = f"expected 'number class', found {shortened(line.strip())}"
             raise DuetalError(cause, file=path, place=f"line {number}")
         if fields:
+            memory.keep(string_size(fields[1]) + 2 * PLACE + CLASS + NUMBER)
             classes[fields[1]] = int(fields[0])
     return classes
 

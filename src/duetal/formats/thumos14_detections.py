@@ -10,12 +10,13 @@ the file.
 
 from collections.abc import Iterator
 from pathlib import Path
-from sys import intern
 
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError
-from duetal.core.files import read_text, replacing
-from duetal.formats.delimited import lines
+from duetal.core.files import replacing
+from duetal.formats.delimited import read_lines
+from duetal.formats.json_values import shortened
+from duetal.formats.memory import DETECTION, Memory
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 from duetal.formats.thumos14 import CLASS_NUMBERS, read_class_list, require_word
 
@@ -25,12 +26,14 @@ def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> 
 
     Raises:
         DuetalError: unreadable, or a line that is not of this form, has an unknown class number,
-            or a number that is not finite; named by line.
+            or a number that is not finite, or more memory than is allowed; named by line.
     """
+    memory = Memory(path)
     beside = path.parent / "detclasslist.txt"
     numbers = read_class_list(beside) if beside.exists() else CLASS_NUMBERS
     labels = {number: label for label, number in numbers.items()}
-    detections = Detections.from_rows(_rows(path, labels), source=path)
+    rows = _rows(path, labels, memory)
+    detections = Detections.from_rows(rows, source=path, on_name=memory.keep_name)
     detections.require_finite()
     return detections
 
@@ -63,21 +66,26 @@ def write_detections(
             file.write(f"{detections.videos[video]} {start} {end} {numbers[label]} {score}\n")
 
 
-def _rows(path: Path, labels: dict[int, str]) -> Iterator[tuple[str, str, float, float, float]]:
-    for number, line in enumerate(lines(read_text(path)), start=1):
-        fields = line.split()
+def _rows(
+    path: Path, labels: dict[int, str], memory: Memory
+) -> Iterator[tuple[str, str, float, float, float]]:
+    for number, line in enumerate(read_lines(path), start=1):
+        memory.line = number
+        # No more fields than show that there are too many.
+        fields = line.split(maxsplit=5)
         if not fields:
             continue
         place = f"line {number}"
+        memory.keep(DETECTION)
         try:
             video, start, end, label, score = fields
             times = float(start), float(end)
             known = labels.get(int(label))
             confidence = float(score)
         except ValueError as error:
-            cause = f"expected 'video start end class score', found {line.strip()!r}"
+            cause = f"expected 'video start end class score', found {shortened(line.strip())}"
             raise DuetalError(cause, file=path, place=place) from error
         if known is None:
             cause = f"{label} is the number of no class in detclasslist.txt"
             raise DuetalError(cause, file=path, place=place)
-        yield intern(video), known, *times, confidence
+        yield video, known, *times, confidence

@@ -10,13 +10,13 @@ part of a video's name.
 
 from collections import Counter
 from pathlib import Path
-from sys import intern
 
 from duetal.core.annotations import Annotations, VideoAnnotation
 from duetal.core.errors import DuetalError, Report, raise_error
-from duetal.formats.delimited import Row, delimiter_of, read_rows, write_rows
+from duetal.formats.delimited import delimiter_of, read_rows, write_rows
 from duetal.formats.marked import counted
 from duetal.formats.media import without_suffix
+from duetal.formats.memory import CELL, VIDEO, Memory, string_size
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 HEADER = ("filename", "event_labels")
@@ -39,23 +39,26 @@ def read_annotations(
 
     Raises:
         DuetalError: no such columns, a row of another number of them, an empty name, or a name
-            that was there before; named by line.
+            that was there before; or more memory than is allowed; named by line.
     """
+    memory = Memory(path)
+    report = memory.reporting(report)
     videos: dict[str, VideoAnnotation] = {}
     left_out: Counter[str] = Counter()
     columns: list[str] = []
-    for row in read_rows(path, delimiter_of(path), HEADER, on_header=columns.extend, report=report):
-        try:
-            video = _video(row, subset, path)
-            if video.name in videos:
-                cause = f"{video.name!r} is listed twice"
-                raise DuetalError(cause, file=path, place=row.place)
-            videos[video.name] = video
-        except DuetalError as error:
-            report(error)
+    for row in read_rows(
+        path, delimiter_of(path), HEADER, memory, on_header=columns.extend, report=report
+    ):
+        name = without_suffix(row.cells["filename"])
+        if not name or name in videos:
+            cause = f"{name!r} is listed twice" if name else "no file name"
+            report(DuetalError(cause, file=path, place=row.place))
+        else:
+            memory.keep(string_size(name) + VIDEO)
+            labels = _labels(row.cells["event_labels"], memory)
+            videos[name] = VideoAnnotation(name, subset, labels=labels)
         left_out.update(name for name in columns if name not in HEADER and row.cells[name])
-    classes = sorted({label for video in videos.values() for label in video.labels})
-    return Annotations(videos, tuple(classes), path, left_out=counted(left_out))
+    return Annotations(videos, memory.classes, path, left_out=counted(left_out))
 
 
 def write_annotations(
@@ -74,9 +77,6 @@ def write_annotations(
     write_rows(path, delimiter_of(path), HEADER, rows)
 
 
-def _video(row: Row, subset: str | None, path: Path) -> VideoAnnotation:
-    name = without_suffix(row.cells["filename"])
-    if not name:
-        raise DuetalError("no file name", file=path, place=row.place)
-    labels = {intern(label.strip()) for label in row.cells["event_labels"].split(",")} - {""}
-    return VideoAnnotation(name, subset, labels=tuple(sorted(labels)))
+def _labels(cell: str, memory: Memory) -> tuple[str, ...]:
+    memory.hold(3 * CELL * cell.count(","))
+    return memory.keep_labels({label.strip() for label in cell.split(",")} - {""})

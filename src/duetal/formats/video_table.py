@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from duetal.core.errors import DuetalError, unknown
-from duetal.core.files import read_text
-from duetal.formats.delimited import Row, lines, read_rows
+from duetal.formats.delimited import Row, read_lines, read_rows
+from duetal.formats.memory import CELL, ITEM, Memory, string_size
 
 #: What each column may be called; it is spoken of by the first name.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -29,6 +29,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "split": ("split", "subset", "set"),
 }
 _REQUIRED = ("video", "labels")
+#: Bytes of a `LabelledVideo` beside its strings, in a tuple that grows.
+_VIDEO = 64 + 2 * ITEM
 
 
 class Split(StrEnum):
@@ -64,8 +66,10 @@ def read_video_table(path: Path) -> tuple[LabelledVideo, ...]:
 
     Raises:
         DuetalError: unreadable, other columns, a row of another number of them, no video in a row,
-            an unknown split, or a split for some rows alone; names the line.
+            an unknown split, or a split for some rows alone, or more memory than is allowed; names
+            the line.
     """
+    memory = Memory(path)
     names: dict[str, str] = {}
     delimiter = _delimiter(path)
 
@@ -77,10 +81,11 @@ def read_video_table(path: Path) -> tuple[LabelledVideo, ...]:
         path,
         delimiter,
         (),
+        memory,
         on_header=lambda columns: names.update(_column_names(columns, path)),
         report=report if delimiter == "," else _raise,
     )
-    videos = tuple(_labelled_video(row, names, path) for row in rows)
+    videos = tuple(_labelled_video(row, names, path, memory) for row in rows)
     if not videos:
         raise DuetalError("names no video", file=path)
     if any(video.split for video in videos):
@@ -96,7 +101,7 @@ def _raise(error: DuetalError) -> NoReturn:
 
 def _delimiter(path: Path) -> str:
     """What is between the columns: of the three, what the header has."""
-    header = next(lines(read_text(path)), "")
+    header = next(read_lines(path), "")
     return next((sign for sign in "\t,;" if sign in header), ",")
 
 
@@ -118,13 +123,18 @@ def _column_names(columns: Sequence[str], path: Path) -> dict[str, str]:
     return found
 
 
-def _labelled_video(row: Row, names: Mapping[str, str], path: Path) -> LabelledVideo:
+def _labelled_video(
+    row: Row, names: Mapping[str, str], path: Path, memory: Memory
+) -> LabelledVideo:
     video = row.cells[names["video"]]
     if not video:
         raise DuetalError("no video", file=path, place=row.place)
-    labels = {" ".join(label.split()) for label in re.split("[,;]", row.cells[names["labels"]])}
+    cell = row.cells[names["labels"]]
+    memory.keep(string_size(video) + string_size(row.place) + _VIDEO)
+    memory.hold(3 * CELL * (cell.count(",") + cell.count(";")))
+    labels = {" ".join(label.split()) for label in re.split("[,;]", cell)} - {""}
     split = _split(row.cells[names["split"]], path, row.place) if "split" in names else None
-    return LabelledVideo(video, tuple(sorted(labels - {""})), split, row.place)
+    return LabelledVideo(video, memory.keep_labels(labels), split, row.place)
 
 
 def _split(word: str, path: Path, place: str) -> Split | None:

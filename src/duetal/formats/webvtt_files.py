@@ -12,14 +12,14 @@ A cue's text is the label; where every cue ends in a number, that is the score o
 import html
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from sys import intern
 
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error
-from duetal.core.files import read_text, write_text
-from duetal.formats.delimited import lines
+from duetal.core.files import write_text
+from duetal.formats.delimited import read_lines
 from duetal.formats.marked import (
     Marked,
     MarkedVideo,
@@ -29,6 +29,18 @@ from duetal.formats.marked import (
     marked_detections,
 )
 from duetal.formats.media import named_by_file, safe_file_name
+from duetal.formats.memory import (
+    CELL,
+    LIST,
+    MARKED,
+    MARKED_CLASS,
+    NUMBER,
+    PLACE,
+    TUPLE,
+    VIDEO,
+    Memory,
+    string_size,
+)
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 from duetal.formats.webvtt import cue, cue_text, parse_cue_text
 
@@ -52,7 +64,7 @@ def read_annotations(
 
     Raises:
         DuetalError: no such file, not WebVTT, or a cue without text or with impossible times; named
-            by file and line.
+            by file and line; or more memory than is allowed.
     """
     videos, scored = _read(path, report)
     left_out = {"scores": sum(len(video.intervals or ()) for video in videos) if scored else 0}
@@ -126,28 +138,45 @@ def _read(path: Path, report: Report) -> tuple[list[MarkedVideo], bool]:
     files = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
     if not files:
         raise DuetalError(f"no *{SUFFIX} in the folder", file=path)
-    read: list[tuple[str, list[tuple[float, float, str]]]] = []
+    memory = Memory(*files)
+    report = memory.reporting(report)
+    scored = _have_scores(files, memory)
+    videos = []
     for file in files:
+        name = named_by_file(file.stem)
+        memory.keep(string_size(name) + VIDEO + 2 * PLACE + LIST + 2 * TUPLE)
+        intervals = []
         try:
-            read.append((named_by_file(file.stem), list(_cues(file))))
+            for start, end, text in _cues(file, memory):
+                memory.keep(MARKED + NUMBER)
+                parsed = parse_cue_text(text) if scored else None
+                label, score = parsed or (html.unescape(text), None)
+                label = memory.keep_label(label, MARKED_CLASS)
+                intervals.append(Marked(start, end, label, score))
         except DuetalError as error:
             report(error)
-    texts = {text for _, cues in read for _, _, text in cues}
-    parsed = {text: parse_cue_text(text) for text in texts}
-    scored = bool(parsed) and None not in parsed.values()
-    videos = []
-    for name, cues in read:
-        intervals = []
-        for start, end, text in cues:
-            label, score = (parsed[text] if scored else None) or (html.unescape(text), None)
-            intervals.append(Marked(start, end, intern(label), score))
-        videos.append(MarkedVideo(name, intervals))
+        else:
+            videos.append(MarkedVideo(name, intervals))
     return videos, scored
 
 
-def _cues(path: Path) -> Iterator[tuple[float, float, str]]:
+def _have_scores(files: Iterable[Path], memory: Memory) -> bool:
+    """Whether there are cues, and each ends in a number; as far as the files can be read."""
+    found = False
+    for file in files:
+        # Whoever reads the cues reports what is wrong.
+        with suppress(DuetalError):
+            for _, _, text in _cues(file, memory):
+                if parse_cue_text(text) is None:
+                    return False
+                found = True
+    return found
+
+
+def _cues(path: Path, memory: Memory) -> Iterator[tuple[float, float, str]]:
     """Start, end and text of each cue, the text's tags removed, its character references left."""
-    for first, block in _blocks(path):
+    memory.file = path
+    for first, block in _blocks(path, memory):
         timing = next((i for i, line in enumerate(block[:2]) if "-->" in line), None)
         if timing is None:
             if not block[0].startswith(_OTHER_BLOCKS):
@@ -159,30 +188,41 @@ def _cues(path: Path) -> Iterator[tuple[float, float, str]]:
         if found is None:
             cause = f"expected 'hh:mm:ss.mmm --> hh:mm:ss.mmm', found {block[timing][:60]!r}"
             raise DuetalError(cause, file=path, place=place)
-        text = _TAG.sub("", " ".join(block[timing + 1 :])).strip()
+        text = _without_tags(" ".join(block[timing + 1 :])).strip()
         if not text:
             raise DuetalError("a cue without text", file=path, place=place)
-        yield _seconds(*found.groups()[:4]), _seconds(*found.groups()[4:]), intern(text)
+        yield _seconds(*found.groups()[:4]), _seconds(*found.groups()[4:]), text
 
 
-def _blocks(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _without_tags(text: str) -> str:
+    # Each `<` before the last `>` begins a tag; to look for the end of others takes long.
+    end = text.rfind(">") + 1
+    return _TAG.sub("", text[:end]) + text[end:]
+
+
+def _blocks(path: Path, memory: Memory) -> Iterator[tuple[int, list[str]]]:
     """The number of its first line, and the lines, of each block after the header."""
     block: list[str] = []
     header = True
     number = 0
-    for number, line in enumerate(lines(read_text(path)), start=1):
+    size = 0
+    for number, line in enumerate(read_lines(path), start=1):
+        memory.line = number
         line = line.rstrip("\r\n")
         if number == 1 and not re.match(r"WEBVTT(?:[ \t]|$)", line):
             raise DuetalError(
                 "not WebVTT: the first line is not 'WEBVTT'", file=path, place="line 1"
             )
         if line.strip():
+            # The lines of a block, and then its text, in a few stages.
+            size += CELL + 4 * (string_size(line) - string_size(""))
+            memory.hold(size)
             block.append(line)
             continue
         if block and not header:
             yield number - len(block), block
         header = False
-        block = []
+        block, size = [], 0
     if number == 0:
         raise DuetalError("not WebVTT: the file is empty", file=path)
     if block and not header:

@@ -9,6 +9,7 @@ The form is read and not written: its rows are of different lengths, so that the
 and whoever opens them with numpy has to let them run what they like.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.errors import DuetalError, Report, raise_error
+from duetal.formats.memory import PLACE, Memory, string_size
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 from duetal.formats.pickled_arrays import as_text, load_object_array
 from duetal.formats.thumos14 import AMBIGUOUS, read_segments
@@ -109,13 +111,18 @@ def _add_ambiguous(videos: dict[str, VideoAnnotation], folder: Path) -> list[str
     path = folder / "Ambiguous_test.txt"
     if not path.exists():
         return []
+    memory = Memory(path)
     unknown = set()
-    for name, segment in read_segments(path, AMBIGUOUS):
-        video = videos.get(name)
-        if video is None:
+    ambiguous: defaultdict[str, list[Segment]] = defaultdict(list)
+    for name, segment in read_segments(path, AMBIGUOUS, memory):
+        if name in videos:
+            ambiguous[name].append(segment)
+        elif name not in unknown:
+            # In the set, in the list of notes, and in the note.
+            memory.keep(3 * (string_size(name) + PLACE))
             unknown.add(name)
-            continue
-        videos[name] = replace(video, ambiguous=(*video.ambiguous, segment))
+    for name, segments in ambiguous.items():
+        videos[name] = replace(videos[name], ambiguous=tuple(segments))
     return [f"{path.name}: {name!r} is not among the videos" for name in sorted(unknown)]
 
 
