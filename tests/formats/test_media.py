@@ -1,8 +1,12 @@
+from pathlib import Path
+
 import pytest
 
 from duetal.core.errors import DuetalError
 from duetal.formats.media import media_place, named_by_file, safe_file_name, video_name
 from duetal.formats.options import FormatOptions
+
+FILE = Path("tasks.json")
 
 
 @pytest.mark.parametrize(
@@ -37,13 +41,13 @@ def test_a_place_without_name(place: str) -> None:
 )
 @pytest.mark.parametrize("name", ["jump", "high jump", "50%25", "a.mp4", "Äpfel #1?"])
 def test_a_video_is_found_again_where_it_is_put(root: str, name: str) -> None:
-    assert video_name(media_place(name, FormatOptions(media_root=root))) == name
+    assert video_name(media_place(name, FormatOptions(media_root=root), FILE)) == name
 
 
 @pytest.mark.parametrize("name", ["", "../../x", "a\\b"])
 def test_a_name_that_is_a_path_has_no_place(name: str) -> None:
-    with pytest.raises(DuetalError, match="can't be that of a media file"):
-        media_place(name, FormatOptions())
+    with pytest.raises(DuetalError, match=r"tasks.json: video .*can't be that of a media"):
+        media_place(name, FormatOptions(), FILE)
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def document(video: MarkedVideo, classes: Sequence[str], options: FormatOptions,
         [
             '<?xml version="1.0" encoding="UTF-8"?>',
             _ROOT,
-            *_header(video.name, options),
+            *_header(video.name, options, path),
             f"  <TIME_ORDER>\n{time_order}\n  </TIME_ORDER>",
             *([tiers] if tiers else []),
             _TYPE,
@@ -66,8 +66,8 @@ def document(video: MarkedVideo, classes: Sequence[str], options: FormatOptions,
     )
 
 
-def _header(name: str, options: FormatOptions) -> Iterator[str]:
-    place = media_place(name, options)
+def _header(name: str, options: FormatOptions, path: Path) -> Iterator[str]:
+    place = media_place(name, options, path)
     relative = "" if options.media_root else f" RELATIVE_MEDIA_URL={quoteattr(f'./{place}')}"
     mime_type = _MIME_TYPES.get(options.media_suffix.lower(), "unknown")
     yield '  <HEADER MEDIA_FILE="" TIME_UNITS="milliseconds">'

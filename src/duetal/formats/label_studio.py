@@ -143,13 +143,15 @@ def _write(
     options: FormatOptions,
 ) -> None:
     fps = options.required_fps(path)
-    tasks = [_task(video, key, fps, options) for video in videos]
+    tasks = [_task(video, key, fps, options, path) for video in videos]
     write_json(path, tasks, indent=None)
     write_text(interface_place(path), interface(classes, fps))
 
 
-def _task(video: MarkedVideo, key: str, fps: float, options: FormatOptions) -> dict[str, Any]:
-    data: dict[str, Any] = {"video": media_place(video.name, options), "fps": fps}
+def _task(
+    video: MarkedVideo, key: str, fps: float, options: FormatOptions, path: Path
+) -> dict[str, Any]:
+    data: dict[str, Any] = {"video": media_place(video.name, options, path), "fps": fps}
     if video.duration is not None:
         data["duration"] = video.duration
     if video.subset is not None:

@@ -1,6 +1,7 @@
 """The names of videos, and of the media files that annotation tools know them by."""
 
 import re
+from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from duetal.core.errors import DuetalError
@@ -50,10 +51,15 @@ def video_name(place: str) -> str:
     return name
 
 
-def media_place(name: str, options: FormatOptions) -> str:
+def media_place(name: str, options: FormatOptions, file: Path) -> str:
     """Where a tool finds a video: the name with its suffix, under the root of the options.
 
     What means something in an address is quoted, also `/`, so that the name stays one name.
+
+    Args:
+        name: of the video.
+        options: the root and the suffix.
+        file: that it is to be written to, for the error message.
 
     Raises:
         DuetalError: the name would not be found again in a path: it has a `/` or is empty.
@@ -69,7 +75,7 @@ def media_place(name: str, options: FormatOptions) -> str:
         found = None
     if found != name:
         cause = "cannot write: the name can't be that of a media file"
-        raise DuetalError(cause, place=f"video {name!r}")
+        raise DuetalError(cause, file=file, place=f"video {name!r}")
     return place
 
 

@@ -137,7 +137,7 @@ def _write(
     root = options.media_root
     location = _LOCAL if not root else _HTTP if root.startswith("http") else _FILE
     for number, video in enumerate(videos, start=1):
-        place = media_place(video.name, options)
+        place = media_place(video.name, options, path)
         name = f"{video.name}{options.media_suffix}"
         files[str(number)] = {
             "fid": str(number),
