@@ -265,6 +265,21 @@ def test_weak_labels_and_unknown_segments(tmp_path: Path, annotations: Annotatio
         lines(Format.BASNET)
 
 
+@pytest.mark.parametrize("form", sorted(form for form in FORMS if FORMS[form].write_annotations))
+@pytest.mark.parametrize(
+    ("segment", "duration"), [("[NaN, 1]", "9"), ("[0, 1e309]", "9"), ("[0, 1]", "NaN")]
+)
+def test_a_time_that_is_no_number_is_refused_and_nothing_written(
+    tmp_path: Path, form: Format, segment: str, duration: str
+) -> None:
+    source = tmp_path / "source.json"
+    known = '"annotations": [{"label": "x", "segment": %s}], "subset": "test", "duration": %s'
+    source.write_text('{"database": {"v": {%s}}}' % (known % (segment, duration)))
+    with pytest.raises(DuetalError, match=r"source.json: video 'v': .*not a finite number"):
+        convert(source, tmp_path / "out", target_format=form, options=OPTIONS)
+    assert [path.name for path in tmp_path.iterdir()] == ["source.json"]
+
+
 NAMES = st.text(max_size=6) | st.sampled_from(
     ["../../x", "/etc/x", "a\\b", "..", ".x", "a\0b", "\ud800", "</script>", "]]>", "x.mp4", "-->"]
 )

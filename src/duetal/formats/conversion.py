@@ -1,5 +1,6 @@
 """From one form to another, with an account of what the other could not hold."""
 
+import math
 import os
 import shutil
 import tempfile
@@ -81,7 +82,8 @@ def convert(
         force: replace a target that is a file.
 
     Raises:
-        DuetalError: the source is malformed, or the target can't be written or can't hold it.
+        DuetalError: the source is malformed or has a time that is not finite, or the target can't
+            be written or can't hold it.
         UsageError: the target is there, its form is not clear, or an option is missing.
     """
     if source_format is None:
@@ -89,6 +91,10 @@ def convert(
         kind = kind or guessed
     kind = kind or kind_of(source, source_format)
     content = _read(source, source_format, kind, options)
+    if isinstance(content, Annotations):
+        _require_finite(content)
+    else:
+        content.require_finite()
     lines = [f"not read: {line}" for line in content.left_out]
     content = _chosen(content, subset, min_score, lines)
     to = target_format or _format_for(target, content)
@@ -134,6 +140,20 @@ def _read(path: Path, name: Format, kind: Kind, options: FormatOptions) -> Annot
     if form.read_detections is None:
         raise UsageError(f"{name} has annotations, not detections", file=path)
     return form.read_detections(path, options=options)
+
+
+def _require_finite(annotations: Annotations) -> None:
+    """Check that every time is a number: of NaN, no form can say when it is.
+
+    Raises:
+        DuetalError: one is NaN or infinite; names its video.
+    """
+    for video in annotations:
+        marked = (*(video.segments or ()), *video.ambiguous)
+        times = [time for segment in marked for time in (segment.start, segment.end)]
+        if not all(map(math.isfinite, (*times, video.duration or 0.0))):
+            cause = "a segment or the duration is not a finite number"
+            raise DuetalError(cause, file=annotations.source, place=f"video {video.name!r}")
 
 
 def _with_subset(annotations: Annotations, subset: str | None) -> Annotations:
