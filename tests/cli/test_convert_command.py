@@ -65,6 +65,9 @@ def test_what_is_wrong_with_the_input(tmp_path: Path, duetal: Duetal) -> None:
     assert duetal("convert", tmp_path / "none", tmp_path / "a.json")[0] == 1
     code, _, err = duetal("convert", bomb, tmp_path / "a.json", "--from", "elam")
     assert (code, "elan" in err) == (2, True)
+    for option, number in (("--fps", "inf"), ("--min-score", "nan")):
+        code, _, err = duetal("convert", bomb, tmp_path / "a.json", option, number)
+        assert (code, f"{number} is not a finite number" in err) == (2, True)
     assert not (tmp_path / "a.json").exists()
 
 

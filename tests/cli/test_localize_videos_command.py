@@ -297,6 +297,7 @@ def test_a_run_of_foreign_features_asks_for_weights_and_says_what_it_cannot_know
         (("STORE",), ("--no-copies",), "--no-copies: is for videos"),
         (("STORE",), ("--clip", "x"), "--clip: is for videos"),
         (("STORE",), ("--min-score", "0.0"), "--min-score: is for videos"),
+        (("VIDEOS",), ("--min-score", "nan"), "nan is not a finite number"),
         (("VIDEOS",), ("--features", "s3://bucket/store"), "--features: must be a local folder"),
         (("VIDEOS",), ("--out", "FILE"), "--out: is a file"),
         (("STORE",), ("--out", "VIDEOS"), "--out: is a folder"),

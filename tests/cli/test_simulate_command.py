@@ -53,6 +53,7 @@ def test_equal_settings_give_equal_bytes(annotations: Path, tmp_path: Path, duet
     ("words", "code", "message"),
     [
         (("--difficulty", 2), 2, "2.0 is not in the range 0<=x<=1"),
+        (("--difficulty", "nan"), 2, "nan is not a finite number"),
         (("--vlp-channels", 7), 2, "--vlp-channels: must be even"),
         (("--seed", -1), 2, "-1 is not in the range"),
         (("--out", "{here}"), 1, "exists already and is not empty"),

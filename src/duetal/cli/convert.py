@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from duetal.cli.numbers import finite
+
 #: Names of `duetal.formats.forms.Format`, as text, so that `--help` imports none of them.
 FORMATS = (
     "activitynet",
@@ -36,10 +38,11 @@ FORMATS = (
 @click.option(
     "--fps",
     type=click.FloatRange(min=0, min_open=True),
+    callback=finite,
     help="Frames per second of the videos, for forms that count frames.",
 )
 @click.option("--subset", help="The subset of videos whose source names none, such as test.")
-@click.option("--min-score", type=float, help="Leave out detections below.")
+@click.option("--min-score", type=float, callback=finite, help="Leave out detections below.")
 @click.option(
     "--media-root",
     default="",

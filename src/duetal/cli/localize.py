@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from duetal.cli.numbers import finite
+
 if TYPE_CHECKING:
     from duetal.runs.folder import Run
 
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
 @click.option(
     "--min-score",
     type=click.FloatRange(min=0),
+    callback=finite,
     help="Of videos: what scores below is no subtitle, and hidden on the page until asked for.  "
     "[default: half the score of the least sure video's surest detection]",
 )

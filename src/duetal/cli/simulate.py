@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from duetal.cli.numbers import finite
+
 
 @click.command("simulate")
 @click.argument("annotations", type=click.Path(path_type=Path))
@@ -16,6 +18,7 @@ import click
 @click.option(
     "--difficulty",
     type=click.FloatRange(0, 1),
+    callback=finite,
     default=0.5,
     show_default=True,
     help="From 0, easy, to 1, hard.",
