@@ -116,6 +116,13 @@ def test_two_files_of_one_name_are_a_failure_that_names_both(videos):
     assert f"{videos}/deep/a.mkv" in failure.reason
 
 
+def test_a_file_that_is_reached_in_two_ways_is_one_video(videos):
+    (videos / "link").symlink_to(videos / "deep")
+    ways = [videos / "a.mp4", videos / "deep" / ".." / "a.mp4", *(videos.glob("*/c.webm"))]
+    found = find_videos([*map(str, ways), str(videos / "link" / "c.webm")])
+    assert ([video.name for video in found.videos], found.failures) == (["a", "c"], ())
+
+
 @pytest.mark.parametrize(
     "name", [b"new\nline.mp4", b"\xff\xfe.mp4", b"tab\t.mp4", b"\x1b[31m.mp4", b"x" * 230 + b".mp4"]
 )

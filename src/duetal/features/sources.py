@@ -94,7 +94,9 @@ def find_videos(words: Iterable[str], *, without: Path | None = None) -> Found:
         sources |= found
     by_name: dict[str, list[str]] = {}
     for source in sources:
-        by_name.setdefault(video_name(source), []).append(source)
+        namesakes = by_name.setdefault(video_name(source), [])
+        if not any(_is_same(source, other) for other in namesakes):
+            namesakes.append(source)
     videos, failures = [], []
     for name, files in by_name.items():
         try:
@@ -155,6 +157,13 @@ def _is_inside(source: str, folder: Path) -> bool:
 def _absolute(path: str | Path) -> str:
     # Links are not resolved: what a link is called is what the user calls the video.
     return str(Path(path).absolute())
+
+
+def _is_same(source: str, other: str) -> bool:
+    """Whether two ways of writing it lead to one file: `x/../a.mp4` and `a.mp4`, or a link."""
+    if is_url(source) or is_url(other):
+        return False
+    return os.path.realpath(source) == os.path.realpath(other)
 
 
 def _walk(folder: Path) -> Iterator[str]:
