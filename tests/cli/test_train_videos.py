@@ -107,15 +107,18 @@ def test_it_says_what_is_odd_and_goes_on_with_the_rest(
     shutil.copytree(folder / "videos", tmp_path / "videos")
     (tmp_path / "videos" / "v1.mp4").write_text("To be or not to be")
     shutil.copy(tmp_path / "videos" / "v0.mp4", tmp_path / "videos" / "nobody knows.mp4")
+    for suffix in ("mp4", "mkv"):
+        (tmp_path / "videos" / f"twin.{suffix}").touch()
     table = TABLE.replace("v5.mp4,Rowing", "v5.mp4,Rowin").replace(",split", ",subset")
-    (tmp_path / "labels.csv").write_text(table + "v99.mp4,Diving,train\n")
+    (tmp_path / "labels.csv").write_text(table + "v99.mp4,Diving,train\ntwin,Diving,train\n")
     out = tmp_path / "run"
     code, printed, err = duetal(*words(tmp_path, settings), "--out", out, *tiny_extraction)
     assert (code, err) == (1, "")
     lines = printed.splitlines()
     assert lines[0] == "labelled and not there: v99"
-    assert lines[1] == "without labels, so left out: nobody knows"
-    assert lines[2].endswith(
+    assert lines[1].startswith("left out: several videos would be called 'twin': ")
+    assert lines[2] == "without labels, so left out: nobody knows"
+    assert lines[3].endswith(
         "label 'Rowin' occurs once, in line 7, and 'Rowing' 3 times; "
         "if they are one class, spell them alike"
     )
@@ -123,8 +126,9 @@ def test_it_says_what_is_odd_and_goes_on_with_the_rest(
     assert "it can be told whether the run knows what is in them, not whether it knows when" in (
         printed
     )
-    *_, head, missing, broken = lines
+    *_, head, missing, twins, broken = lines
     assert head == "not used:"
+    assert "several videos would be called 'twin'" in twins
     assert "line 10: unknown video 'v99.mp4'; the nearest is" in missing
     assert "v1.mp4: not a video" in broken
     assert open_run(out).model.classes == ["Diving", "Rowin", "Rowing"]

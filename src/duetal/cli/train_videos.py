@@ -10,6 +10,7 @@ import click
 if TYPE_CHECKING:
     from duetal.core.annotations import Annotations
     from duetal.features.records import Failure
+    from duetal.features.sources import Found
     from duetal.features.store import Store
     from duetal.runs.folder import RunFolder
     from duetal.runs.own_videos import OwnVideos
@@ -91,9 +92,10 @@ def make_dataset(
     from duetal.runs.own_videos import annotate, match, require_plan, write_dataset
 
     strong = None if options.annotations is None else read_annotations(options.annotations)
-    own = match(read_video_table(options.labels), find_videos(options.videos), options.labels)
+    found = find_videos(options.videos)
+    own = match(read_video_table(options.labels), found, options.labels)
     require_plan(own)
-    _tell_beforehand(own)
+    _tell_beforehand(own, found)
     place = Path(options.store) if options.store else folder.dataset
     store, failures = _extract(own, place, options)
     failures = (*own.missing, *failures)
@@ -132,13 +134,17 @@ def _extract(
         return store, extract_with_progress(planned, store, extractor)
 
 
-def _tell_beforehand(own: "OwnVideos") -> None:
+def _tell_beforehand(own: "OwnVideos", found: "Found") -> None:
     """Say what is odd about table and videos, before hours of extraction rather than after."""
     from duetal.cli.terminal import printable
     from duetal.runs.own_videos import doubtful_labels
 
-    if own.missing:
-        click.echo(f"labelled and not there: {_listed([f.name for f in own.missing])}")
+    not_there = [missing.name for missing in own.missing if missing not in found.failures]
+    if not_there:
+        click.echo(f"labelled and not there: {_listed(not_there)}")
+    unusable = [missing.reason for missing in own.missing if missing in found.failures]
+    if unusable:
+        click.echo(f"left out: {_listed(unusable)}")
     if own.unlabelled:
         click.echo(f"without labels, so left out: {_listed(own.unlabelled)}")
     for doubt in doubtful_labels(own.rows.values()):
