@@ -1,7 +1,11 @@
 """What is wrong with each prediction, and what mAP would be without each kind of error.
 
 The five kinds are DETAD's (Alwassel et al., Diagnosing Error in Temporal Action Detectors, ECCV
-2018). A kind is fixed as there: its predictions are taken away.
+2018). A kind is fixed as there: its predictions are taken away. Two things differ from the program
+that came with the paper: a prediction that overlaps segments of several classes at one level is
+judged by its own class, not by the segment of the highest overlap, as one class of THUMOS14 is part
+of another; and mAP is that of the evaluation, of all predictions, not normalised mAP of the top
+10G.
 """
 
 from collections.abc import Mapping
