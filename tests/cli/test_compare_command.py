@@ -92,6 +92,7 @@ def test_equal_names_are_told_apart(duetal: Command, tiny_run: Path, tmp_path: P
         (["{detections}", "{other}"], "give --annotations"),
         (["{detections}", "{other}", "--annotations", "{run}/ground_truth.json"], "which protocol"),
         (["{run}", "{shifted}", "--protocol", "secnds"], "did you mean 'seconds'"),
+        (["{run}", "{shifted}", "--seed", "-1"], "'--seed': -1 is not in the range"),
     ],
 )
 def test_wrong_calls_are_one_line(

@@ -181,6 +181,8 @@ def test_refuses_what_is_no_comparison() -> None:
         compare([one, one], annotations, PROTOCOL)
     with pytest.raises(UsageError, match="too few"):
         compare([one, Contender("b", (found,))], annotations, PROTOCOL, draws=10)
+    with pytest.raises(UsageError, match="seed -1 is negative"):
+        compare([one, Contender("b", (found,))], annotations, PROTOCOL, seed=-1)
 
 
 def test_refuses_contenders_on_different_videos() -> None:

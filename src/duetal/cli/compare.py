@@ -29,7 +29,9 @@ SHOWN = 8
 @click.option(
     "--draws", type=click.IntRange(100), default=1000, show_default=True, help="Resamples."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the resamples.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the resamples."
+)
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write JSON.")
 def command(
     contenders: tuple[Path, ...],

@@ -162,10 +162,11 @@ def compare(
         protocol: see `consider`.
         subset: see `consider`.
         draws: resamples; 100 or more.
-        seed: of the resamples.
+        seed: of the resamples; 0 or more.
 
     Raises:
-        UsageError: fewer than two contenders, two of one name, or fewer than 100 draws.
+        UsageError: fewer than two contenders, two of one name, fewer than 100 draws, or a negative
+            seed.
         DuetalError: contenders would be compared on different videos; or as `consider`.
     """
     names = [contender.name for contender in contenders]
@@ -176,6 +177,8 @@ def compare(
             raise UsageError(f"two contenders are called {name!r}")
     if draws < 100:
         raise UsageError(f"{draws} draws are too few for a 95 % interval; 100 or more")
+    if seed < 0:
+        raise UsageError(f"seed {seed} is negative")
 
     considered = [
         [consider(run, annotations, protocol, subset) for run in contender.runs]
