@@ -119,8 +119,11 @@ def test_another_video_of_the_name_is_refused_and_the_old_features_stay(
         assert asked == []
         assert "another video of this name" in failures["a"]
         assert str(videos / "a.mp4") in failures["a"]
+        assert failures["a"].endswith("take another store, or delete records/a.json there")
     assert store.is_complete("a")
     assert store.failure("a") is None
+    (tmp_path / "store" / "records" / "a.json").unlink()
+    assert run(store, tmp_path / "a.mp4")[:2] == (["a"], {})
 
 
 def test_a_file_that_is_not_there_is_told_and_not_remembered(store, videos):

@@ -11,7 +11,7 @@ from duetal.core.errors import DuetalError
 from duetal.features.items import Progress
 from duetal.features.records import Failure, VideoRecord
 from duetal.features.sources import Found, Video, fetched, readable, source_size
-from duetal.features.store import Store
+from duetal.features.store import Store, record_file
 
 #: Videos that a store is asked about at the same time.
 _AT_ONCE = 32
@@ -131,7 +131,8 @@ def _check_same(video: Video, size: int | None, record: VideoRecord) -> None:
     if not same:
         raise DuetalError(
             f"the store has features of another video of this name, or of another version of it, "
-            f"made from {record.source} with {record.size:,} bytes",
+            f"made from {record.source} with {record.size:,} bytes; take another store, or delete "
+            f"{record_file(record.name)} there",
             file=readable(video.source),
         )
 
