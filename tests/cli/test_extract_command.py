@@ -206,8 +206,9 @@ def test_failed_videos_are_tried_again_on_demand(
 @pytest.fixture(scope="module")
 def three_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clips")
-    for seed, name in enumerate("abc"):
-        render_clip(folder / f"{name}.mp4", duration=4, size=SIZE, seed=seed, velocity=(1, 0))
+    # The last is long, so that a signal after the first comes in time on a busy machine too.
+    for seed, (name, seconds) in enumerate({"a": 4, "b": 4, "c": 16}.items()):
+        render_clip(folder / f"{name}.mp4", duration=seconds, size=SIZE, seed=seed, velocity=(1, 0))
     return folder
 
 
