@@ -1,4 +1,5 @@
 import contextlib
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -215,11 +216,33 @@ def test_what_is_not_read_is_named(tmp_path: Path) -> None:
         '{"taxonomy": [1], "database": {"v": {"url": "x", "annotations": '
         '[{"label": "A", "segment": [0, 1], "idx": 3}]}}}'
     )
-    assert convert(source, tmp_path / "b.json").lines == (
+    assert convert(source, tmp_path / "b.json").lines == ("not read: idx: 1",)
+    assert convert(source, tmp_path / "b.csv").lines == (
         "not read: idx: 1",
-        "not read: taxonomy: 1",
-        "not read: url: 1",
+        "taxonomy: 1 dropped",
+        "url: 1 dropped",
     )
+
+
+def test_what_is_said_of_videos_is_kept_where_it_can_be(tmp_path: Path) -> None:
+    source = tmp_path / "a.json"
+    whole = {
+        "version": "VERSION 1.3",
+        "taxonomy": [{"nodeName": "Diving", "nodeId": 7}],
+        "database": {
+            "v": {
+                "url": "https://example.org/</script>\u2028",
+                "resolution": "320x240",
+                "fps": 29.97,
+                "duration": 9.0,
+                "subset": "training",
+                "annotations": [{"segment": [0.0, 1.0], "label": "Diving"}],
+            }
+        },
+    }
+    source.write_text(json.dumps(whole))
+    assert convert(source, tmp_path / "b.json").lines == ()
+    assert json.loads((tmp_path / "b.json").read_text()) == whole
 
 
 def test_rounding_is_measured(source: Path, found: Path, tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ class VideoAnnotation:
         labels: the classes that occur, sorted, each once.
         segments: the marked instances; None where only labels are known (weak annotation).
         ambiguous: intervals that the source excludes from judgement (THUMOS14).
+        facts: what else the source says of the video (its address, its frame rate, …): a JSON
+            object as text, or nothing. No code of ours acts on it; forms that can hold it do.
     """
 
     name: str
@@ -35,6 +37,7 @@ class VideoAnnotation:
     labels: tuple[str, ...] = ()
     segments: tuple[Segment, ...] | None = None
     ambiguous: tuple[Segment, ...] = ()
+    facts: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Annotations:
     notes: tuple[str, ...] = field(default=())
     #: What the source says beside this, one line each with a count; shown by `duetal convert`.
     left_out: tuple[str, ...] = field(default=())
+    #: As of a video: what else the source says of all of them, such as ActivityNet's taxonomy.
+    facts: str = ""
 
     def __post_init__(self) -> None:
         known = set(self.classes)

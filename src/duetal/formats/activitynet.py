@@ -21,6 +21,7 @@ from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error
 from duetal.core.files import write_json
+from duetal.formats.facts import as_object, as_text
 from duetal.formats.json_stream import members
 from duetal.formats.json_values import (
     FAULTS,
@@ -35,7 +36,8 @@ from duetal.formats.json_values import (
 from duetal.formats.marked import Marked, MarkedVideo, as_detections, counted
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
-#: What is read of a video, an annotation and a detection; the rest is counted as left out.
+#: What is read of a video, an annotation and a detection. What else is said of a video is kept as a
+#: fact; of an annotation and a detection it is counted as left out.
 _VIDEO_KEYS = frozenset({"subset", "duration", "annotations"})
 _ANNOTATION_KEYS = frozenset({"label", "segment"})
 _DETECTION_KEYS = frozenset({"label", "segment", "score"})
@@ -68,13 +70,15 @@ def read_annotations(
     """
     videos: dict[str, VideoAnnotation] = {}
     left_out: Counter[str] = Counter()
-    for name, entry in _entries(path, "database", left_out, report):
+    beside: dict[str, Any] = {}
+    for name, entry in _entries(path, "database", report, beside):
         try:
             videos[name] = _read_video(name, entry, path, left_out)
         except DuetalError as error:
             report(error)
     classes = sorted({label for video in videos.values() for label in video.labels})
-    return Annotations(videos, tuple(classes), path, left_out=counted(left_out))
+    facts = as_text(beside)
+    return Annotations(videos, tuple(classes), path, left_out=counted(left_out), facts=facts)
 
 
 def write_annotations(
@@ -88,7 +92,8 @@ def write_annotations(
         DuetalError: a number that is not finite, or the file can't be written.
     """
     database = {video.name: _video_entry(video) for video in annotations}
-    write_json(path, {"version": "duetal", "taxonomy": [], "database": database}, indent=None)
+    document = {"version": "duetal", "taxonomy": []} | as_object(annotations.facts)
+    write_json(path, document | {"database": database}, indent=None)
 
 
 def read_results(path: Path) -> Results:
@@ -105,11 +110,14 @@ def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> 
             number; names the video and the detection at fault.
     """
     left_out: Counter[str] = Counter()
-    external: dict[str, Any] = {}
+    beside: dict[str, Any] = {}
     videos = [
         MarkedVideo(name, _read_detections(name, entries, path, left_out))
-        for name, entries in _entries(path, "results", left_out, raise_error, external)
+        for name, entries in _entries(path, "results", raise_error, beside)
     ]
+    found = beside.pop("external_data", None)
+    external = found if isinstance(found, dict) else {}
+    left_out.update(key for key, value in beside.items() if key != "version" and value)
     return replace(as_detections(videos, path, left_out=left_out), external_data=external)
 
 
@@ -147,25 +155,19 @@ def write_detections(
 
 
 def _entries(
-    path: Path,
-    key: str,
-    left_out: Counter[str],
-    report: Report,
-    external: MutableMapping[str, Any] | None = None,
+    path: Path, key: str, report: Report, beside: MutableMapping[str, Any]
 ) -> Iterator[tuple[str, Any]]:
-    """The members of the file's object `key`; what stands beside it is kept or counted."""
+    """The members of the file's object `key`; what stands beside it is put into `beside`."""
     found = False
     for place, value in members(path, {key}, report=report):
         if len(place) == 2:
             yield str(place[1]), value
         elif place == (key,):
             found = isinstance(value, dict)
-        elif place == ("external_data",) and external is not None:
-            external.update(value if isinstance(value, dict) else {})
         elif not place or isinstance(place[0], int):
             break
-        elif place != ("version",) and value:
-            left_out[str(place[0])] += 1
+        else:
+            beside[place[0]] = value
     if not found:
         raise DuetalError(f"not of ActivityNet's form: no object {key!r}", file=path)
 
@@ -194,9 +196,9 @@ def _read_video(name: str, entry: Any, path: Path, left_out: Counter[str]) -> Vi
         left_out.update(annotation.keys() - _ANNOTATION_KEYS)
     if segments and len(segments) != count:
         raise DuetalError("some annotations have a segment, others none", file=path, place=place)
-    left_out.update(entry.keys() - _VIDEO_KEYS)
+    facts = as_text({key: entry[key] for key in entry if key not in _VIDEO_KEYS})
     known = tuple(segments) if segments or not count else None
-    return VideoAnnotation(name, subset, duration, tuple(sorted(labels)), known)
+    return VideoAnnotation(name, subset, duration, tuple(sorted(labels)), known, facts=facts)
 
 
 def _read_detections(video: str, entries: Any, path: Path, left_out: Counter[str]) -> list[Marked]:
@@ -220,7 +222,8 @@ def _video_entry(video: VideoAnnotation) -> dict[str, Any]:
     if video.segments is not None:
         annotations = [{"segment": [s.start, s.end], "label": s.label} for s in video.segments]
     entry = {"duration": video.duration, "subset": video.subset, "annotations": annotations}
-    return {key: value for key, value in entry.items() if value is not None}
+    known = {key: value for key, value in entry.items() if value is not None}
+    return as_object(video.facts) | known
 
 
 def _segment(value: Any) -> tuple[float, float]:

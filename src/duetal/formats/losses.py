@@ -1,5 +1,6 @@
 """What a form could not hold: the difference between what was written and what is read back."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.typing import NDArray
 
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
+from duetal.formats.facts import as_object
 
 #: Seconds by which a time may differ and count as the same: half a digit of a float's printing.
 _SAME = 1e-9
@@ -24,6 +26,7 @@ def annotation_losses(before: Annotations, after: Annotations) -> list[str]:
         *_label_losses(pairs),
         *_segment_losses(before, after),
         *_count("ambiguous segments", _ambiguous(before) - _ambiguous(after)),
+        *_fact_losses(before, after),
         *_class_losses(before.classes, after.classes),
     ]
 
@@ -92,6 +95,26 @@ def _segment_losses(before: Annotations, after: Annotations) -> list[str]:
         for old, new in zip(segments, again, strict=True):
             moved = max(moved, abs(old.start - new.start), abs(old.end - new.end))
     return [*_count("segments", dropped), *_moved("times", total, moved, " s")]
+
+
+def _fact_losses(before: Annotations, after: Annotations) -> Iterator[str]:
+    """A line for each kind of fact that is gone or another, of the videos and of all together."""
+    pairs = [(before.facts, after.facts)]
+    for video in before:
+        again = after.videos.get(video.name)
+        pairs.append((video.facts, again.facts if again else ""))
+    lost: Counter[str] = Counter()
+    for old, new in pairs:
+        if old != new:
+            kept = as_object(new)
+            # What says nothing, such as an empty taxonomy, is no loss; a version is of a form.
+            lost.update(
+                key
+                for key, value in as_object(old).items()
+                if value and key != "version" and kept.get(key) != value
+            )
+    for key in sorted(lost):
+        yield from _count(key, lost[key])
 
 
 def _by_label(segment: Segment) -> tuple[str, float, float]:
