@@ -135,8 +135,9 @@ class _Reader:
         except json.JSONDecodeError:
             raise
         except ValueError as error:
-            # Python reads no integer of more than 4,300 digits.
-            raise json.JSONDecodeError(str(error), self._text, at) from error
+            # Python reads no integer of more than 4,300 digits, and says how to make it.
+            cause = "a number of too many digits"
+            raise json.JSONDecodeError(cause, self._text, at) from error
 
     def _too_large(self, at: int) -> DuetalError:
         return DuetalError(TOO_LARGE, file=self._path, place=f"character {at}")
