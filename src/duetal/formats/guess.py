@@ -74,6 +74,8 @@ def guess(path: Path) -> Guess:
     if path.is_dir():
         return _guess_folder(path)
     text = head(path)
+    if not text:
+        raise DuetalError("is empty", file=path)
     if text.startswith("WEBVTT"):
         return Guess(Format.WEBVTT, kind_of(path, Format.WEBVTT))
     if text.startswith("<"):
