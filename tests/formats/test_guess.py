@@ -85,7 +85,7 @@ def test_the_pack_is_a_folder(tmp_path: Path) -> None:
 def test_what_is_of_no_known_form(tmp_path: Path) -> None:
     cases = {
         "a.doc": (b"words", r"of no known form; annotations are \.json, \.tsv, \.csv"),
-        "b.json": (b"\n", "is empty"),
+        "empty.json": (b"\n", "is empty"),
         "b.doc": (b"PK\x03\x04\0\0", "a binary file, not text"),
         "a.xml": (b"<view/>", "XML, but not ELAN's"),
         "a.json": (b'{"a": 1}', "JSON of no known form: no 'database'"),
