@@ -25,7 +25,11 @@ from duetal.simulation.clips import render_clip
 Duetal = Callable[..., tuple[int, str, str]]
 pytestmark = pytest.mark.recipe
 SIZE = (40, 32)
-RUN = "from duetal.cli.main import main; main()"
+#: A shell that runs the tests in the background has its children ignore Ctrl-C.
+RUN = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from duetal.cli.main import main; main()"
+)
 
 
 def truncated(path: Path) -> None:
