@@ -53,9 +53,7 @@ class Ranking:
     matched: NDArray[np.int64]
 
 
-def average_precision(
-    truth: GroundTruth, detections: Detections, tiou: Sequence[float]
-) -> NDArray[np.float64]:
+def average_precision(ranking: Ranking, truth: GroundTruth) -> NDArray[np.float64]:
     """AP of each class of the ground truth at each tIoU threshold.
 
     The area under the interpolated precision-recall curve (PASCAL VOC 2011, all points) of the
@@ -63,14 +61,12 @@ def average_precision(
     for recall.
 
     Args:
-        truth: the segments to find.
-        detections: in the same unit as the ground truth; finite.
-        tiou: (K,) thresholds above 0, ascending.
+        ranking: of the predictions.
+        truth: the segments that they were matched to.
 
     Returns:
         (C, K) AP in [0, 1], rows in the order of `truth.classes`.
     """
-    ranking = rank(truth, detections, tiou)
     positives = np.bincount(truth.label, minlength=len(truth.classes))
     return np.stack(
         [

@@ -96,7 +96,7 @@ def diagnose(
     column = protocol.tiou.index(tiou)
     headline, rows = list(averaged(protocol).items())[-1]
     found = sensitivity(considered, ranking, annotations, column)
-    evaluation = score(considered)
+    evaluation = score(considered, ranking)
     if found.characteristics[0].name != "coverage":
         note = "no coverage: the annotations lack the duration of some videos"
         evaluation = replace(evaluation, notes=(*evaluation.notes, note))

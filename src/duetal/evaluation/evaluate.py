@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
-from duetal.evaluation.ap import average_precision
+from duetal.evaluation.ap import Ranking, average_precision, rank
 from duetal.evaluation.considered import Considered, consider
 from duetal.evaluation.protocols import Protocol
 from duetal.evaluation.result import Evaluation
@@ -29,13 +29,20 @@ def evaluate(
         UsageError: an unknown protocol or subset.
         DuetalError: no segment to evaluate against, or a value that is not finite.
     """
-    return score(consider(detections, annotations, protocol, subset))
+    considered = consider(detections, annotations, protocol, subset)
+    truth, found = considered.truth, considered.detections
+    return score(considered, rank(truth, found, considered.protocol.tiou))
 
 
-def score(considered: Considered) -> Evaluation:
-    """Mean average precision of what a protocol compares."""
+def score(considered: Considered, ranking: Ranking) -> Evaluation:
+    """Mean average precision of what a protocol compares.
+
+    Args:
+        considered: what it compares.
+        ranking: of its predictions, at the protocol's thresholds.
+    """
     protocol, truth = considered.protocol, considered.truth
-    ap = average_precision(truth, considered.detections, protocol.tiou)
+    ap = average_precision(ranking, truth)
     mean_ap = ap.mean(axis=0)
     return Evaluation(
         protocol=protocol.name,

@@ -67,7 +67,7 @@ def judge(
     by_video = {
         name: missed[borders[row] : borders[row + 1]] for row, name in enumerate(truth.videos)
     }
-    return Judgement(kinds, by_video, score(considered))
+    return Judgement(kinds, by_video, score(considered, ranking))
 
 
 def judging_protocol(name: str) -> Protocol:
