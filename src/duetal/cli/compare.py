@@ -7,7 +7,6 @@ import click
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
     from duetal.evaluation.comparison import Comparison, Difference
 
@@ -72,7 +71,7 @@ def command(
 
 
 def _print(result: "Comparison") -> None:
-    from duetal.cli.terminal import plain_console, printable
+    from duetal.cli.terminal import plain_console, plain_table, printable
 
     console = plain_console()
     _print_scores(console, result)
@@ -85,11 +84,11 @@ def _print(result: "Comparison") -> None:
         console.print(
             f"  {_points(headline)}: {verdict}; better in {100 * versus.better:.0f} % of resamples"
         )
-        table = _table("class", "AP difference")
+        table = plain_table("class", "AP difference", fold=True)
         for label, difference in list(versus.per_class.items())[:SHOWN]:
             table.add_row(printable(label), _points(difference))
         console.print(table)
-        table = _table("video", "share of the difference")
+        table = plain_table("video", "share of the difference", fold=True)
         for video in versus.videos[:SHOWN]:
             table.add_row(printable(video.video), f"{100 * video.influence:+.2f}")
         console.print(table)
@@ -113,10 +112,10 @@ def _print(result: "Comparison") -> None:
 
 
 def _print_scores(console: "Console", result: "Comparison") -> None:
-    from duetal.cli.terminal import printable
+    from duetal.cli.terminal import plain_table, printable
 
     averages = list(next(iter(result.scores.values())))
-    table = _table("mAP (%) averaged over tIoU", *averages)
+    table = plain_table("mAP (%) averaged over tIoU", *averages, fold=True)
     differences = {versus.name: versus.averages for versus in result.versus}
     for name, scores in result.scores.items():
         cells = [f"{100 * scores[key]:.2f}" for key in averages]
@@ -124,16 +123,6 @@ def _print_scores(console: "Console", result: "Comparison") -> None:
         if name in differences:
             table.add_row("  difference", *(_points(differences[name][key]) for key in averages))
     console.print(table)
-
-
-def _table(first: str, *others: str) -> "Table":
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 1), pad_edge=False, collapse_padding=True)
-    table.add_column(first, overflow="fold")
-    for title in others:
-        table.add_column(title, justify="right", no_wrap=True)
-    return table
 
 
 def _points(difference: "Difference") -> str:

@@ -69,14 +69,14 @@ def command(
 
 
 def _print(diagnosis: "Diagnosis") -> None:
-    from duetal.cli.terminal import plain_console, printable
+    from duetal.cli.terminal import plain_console, plain_table, printable
 
     console = plain_console()
     evaluation, sensitivity = diagnosis.evaluation, diagnosis.sensitivity
     console.print(_kinds(diagnosis))
     console.print()
     for characteristic in sensitivity.characteristics:
-        table = _table(
+        table = plain_table(
             f"{characteristic.name} ({characteristic.unit})",
             "segments",
             "missed (%)",
@@ -107,11 +107,12 @@ def _print(diagnosis: "Diagnosis") -> None:
 
 
 def _kinds(diagnosis: "Diagnosis") -> "Table":
+    from duetal.cli.terminal import plain_table
     from duetal.evaluation.false_positives import KINDS
 
     average = diagnosis.evaluation.averages[diagnosis.headline]
     profile = diagnosis.profile
-    table = _table(
+    table = plain_table(
         "predictions", "top 1G", "top 5G", "top 10G", "all", "%", f"fixed: mAP {diagnosis.headline}"
     )
     total = max(1, sum(profile.whole.values()))
@@ -141,16 +142,6 @@ def _calibration(diagnosis: "Diagnosis") -> str:
             f"{_percent(high.precision)} % in the highest"
         )
     return "scores: " + ("; ".join(words) or "none")
-
-
-def _table(first: str, *others: str) -> "Table":
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 1), pad_edge=False, collapse_padding=True)
-    table.add_column(first, no_wrap=True)
-    for title in others:
-        table.add_column(title, justify="right", no_wrap=True)
-    return table
 
 
 def _percent(value: float | None) -> str:

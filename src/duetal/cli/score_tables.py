@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from duetal.cli.terminal import plain_console, printable
+from duetal.cli.terminal import plain_console, plain_table, printable
 from duetal.evaluation import protocol_named
 
 if TYPE_CHECKING:
@@ -102,10 +102,7 @@ def _width(table: Table, console: Console) -> int:
 
 
 def _table(rows: Mapping[str, Mapping[str, str]], columns: Sequence[str]) -> Table:
-    table = Table(box=None, padding=(0, 1), pad_edge=False, collapse_padding=True)
-    table.add_column("mAP (%) at tIoU", no_wrap=True)
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
+    table = plain_table("mAP (%) at tIoU", *columns)
     for title, cells in rows.items():
         table.add_row(title, *(cells[column] for column in columns))
     return table
