@@ -16,12 +16,11 @@ import urllib.parse
 from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import yaml
 from pydantic import ValidationError
 
+from duetal.core.closing import Closing
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import remove_unfinished
 from duetal.features.arrays import DAMAGED, read_npy_header
@@ -48,7 +47,7 @@ _HEADER_BYTES = 4096
 _NAME_BYTES = 220
 
 
-class Store:
+class Store(Closing):
     """The features of many videos, made with the same settings; see `open_store`.
 
     Args:
@@ -66,17 +65,6 @@ class Store:
     def __reduce__(self) -> tuple[type["Store"], tuple[Place, Settings]]:
         # Another process does not inherit the lock; whoever opened the store holds it.
         return Store, (self.place, self.settings)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Give up the store's lock; what has been written stays."""

@@ -3,18 +3,18 @@
 import io
 import tempfile
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
+from duetal.core.closing import Closing
 from duetal.core.errors import DuetalError
 from duetal.features.places import Place
 
 
-class VideoWriter:
+class VideoWriter(Closing):
     """Takes the rows of a video and, when all are there, puts the arrays into their place.
 
     Until then the rows lie in files without a name, which vanish with the process, so the memory
@@ -46,17 +46,6 @@ class VideoWriter:
         except OSError as error:
             self.close()
             raise self._refusal(error) from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Throw away the rows; what has been published stays."""

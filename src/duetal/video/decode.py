@@ -15,13 +15,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from duetal.core.closing import Closing
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.video.container import open_container
@@ -112,7 +111,7 @@ class Frame:
         return self._shown.full()
 
 
-class VideoReader:
+class VideoReader(Closing):
     """An opened video, whose frames can be read once. Made by `open_video`; a context manager."""
 
     def __init__(self, file: SourceFile, container: InputContainer, stream: VideoStream) -> None:
@@ -129,17 +128,6 @@ class VideoReader:
         self._size = self._geometry.display_size(first[1].width, first[1].height)
         self._decoded: Decoded | None = None
         self.info = self._describe(stream, self._geometry)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file."""
