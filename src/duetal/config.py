@@ -1,74 +1,28 @@
-"""Every setting of a run: typed, documented, strict.
+"""Every setting of a run, in sections: typed, documented, strict.
 
-Each setting's docstring begins with a tag that says what its default rests on: [S] the paper's
-supplement, [N] a reading note of the paper, [F] the field's common practice, [D] our decision.
+A recipe is one flat YAML file of `section.name: value`; on the command line the same is
+`section.name=value`. The short name is enough where one section alone has it.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 
 from duetal.core.errors import UsageError, unknown
 from duetal.core.files import write_text
-
-
-class VideoLoss(StrEnum):
-    """How video-level logits meet the video's labels."""
-
-    BCE = "bce"
-    SOFTMAX = "softmax"
-
-
-class ScoreFunction(StrEnum):
-    """How the VLP branch turns cosine similarities into probabilities."""
-
-    SIGMOID = "sigmoid"
-    SOFTMAX = "softmax"
-
-
-class Normalization(StrEnum):
-    """Over what a teacher's scores are scaled to [0, 1] before the thresholds of a pseudo-label."""
-
-    CLASS = "class"
-    VIDEO = "video"
-    NONE = "none"
-
-
-class TeacherScore(StrEnum):
-    """What a teacher's word is thresholded on."""
-
-    PROBABILITY = "probability"
-    LOGIT = "logit"
-
-
-class Scoring(StrEnum):
-    """What a proposal's score is."""
-
-    MAX = "max"
-    CONTRAST = "contrast"
-    MAX_THEN_CONTRAST = "max_then_contrast"
-
-
-class EnsembleMean(StrEnum):
-    """What of the two branches is averaged, snippet by snippet."""
-
-    PROBABILITY = "probability"
-    LOG_ODDS = "log_odds"
-
-
-class Selection(StrEnum):
-    """Which checkpoint of each branch a finished run uses. The test set is never a choice."""
-
-    LAST = "last"
-    HELDOUT = "heldout"
+from duetal.core.settings import Settings
+from duetal.localization.settings import LocalizationSettings
+from duetal.method.sampling import SamplingSettings
+from duetal.method.settings import MethodSettings
 
 
 class Precision(StrEnum):
-    """In what numbers the network computes; losses, weights and updates stay in 32 bits.
+    """The numbers in which the network computes; losses, weights and updates stay in 32 bits.
 
     float16 is missing on purpose: it needs a scale of the loss that is found by trial, and a
     resumed run would have to find it again.
@@ -78,197 +32,139 @@ class Precision(StrEnum):
     BF16 = "bf16-mixed"
 
 
-class Config(BaseModel):
-    """All settings of a training run; a recipe is one flat YAML file of them."""
+class DataSettings(SamplingSettings):
+    """The dataset, and how training reads it."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
-    )
-
-    # --- data ---------------------------------------------------------------------------------
-    dataset: str = ""
+    dataset: str | None = None
     """The dataset's folder or YAML file; given on the command line or in the recipe."""
-    text_encoder: str = ""
-    """[S] The frozen CLIP text encoder (ViT-B/16): a local folder or a hub name. Empty: the one
+    text_encoder: str | None = None
+    """[S] The frozen CLIP text encoder (ViT-B/16): a local folder or a hub name. None: the one
     that the dataset names."""
-    crop: int = Field(1000, ge=8)
-    """[S] T, the consecutive snippets of a video that one training step reads; whole videos are
-    scored in overlapping windows of this length."""
-    batch_size: int = Field(64, ge=1)
-    """[S] Videos in one update, over all processes."""
-    repeats_per_epoch: int = Field(1, ge=1)
-    """[D] Random crops of each video in one epoch; 1 is the literal reading."""
-    micro_batch_snippets: int = Field(4096, ge=1)
-    """[D] Padded snippets that go through the network at once. Gradients add up over the batch,
-    so this bounds memory and changes nothing else."""
-
-    # --- schedule -----------------------------------------------------------------------------
-    warmup_epochs: int = Field(10, ge=1)
-    """[S] Epochs of CBP on category labels alone."""
-    b_epochs: int = Field(20, ge=1)
-    """[S] Epochs of VLP in each B step."""
-    f_epochs: int = Field(20, ge=1)
-    """[S] Epochs of CBP in each F step."""
-    alternations: int = Field(2, ge=0)
-    """[D] Times the B step and the F step follow each other; 0 trains CBP's warm-up alone."""
-    # Beyond these bounds an update's factors are no 32-bit numbers.
-    learning_rate: float = Field(1e-4, gt=0, le=1e30)
-    """[S] Adam's learning rate."""
-    vlp_learning_rate: float = Field(0.0, ge=0, le=1e30)
-    """[D] Adam's learning rate for the VLP branch; 0 takes `learning_rate`."""
-    weight_decay: float = Field(0.0, ge=0, le=1000)
-    """[D] Decoupled weight decay (AdamW); 0 is Adam."""
-    gradient_clip: float = Field(0.0, ge=0)
-    """[D] Largest norm of a step's gradient; 0 leaves gradients alone."""
-
-    # --- CBP branch ---------------------------------------------------------------------------
-    cbp_width: int = Field(512, ge=8)
-    """[D] Width of the Transformer pyramid."""
-    cbp_levels: int = Field(4, ge=1, le=8)
-    """[D] Temporal scales, with strides 1, 2, 4, …"""
-    cbp_blocks: int = Field(1, ge=1)
-    """[D] Transformer blocks at each scale."""
-    cbp_heads: int = Field(8, ge=1)
-    """[D] Attention heads."""
-    cbp_attention_radius: int = Field(2, ge=0)
-    """[D] Positions to either side that self-attention sees at each scale; 0: the whole crop.
-    Measured: with the whole crop in sight every snippet knows the video's labels and says them."""
-    dropout: float = Field(0.0, ge=0, lt=1)
-    """[D] Dropout on the CBP branch's embedding and residual branches."""
-    feature_normalization: bool = False
-    """[D] Standardise each CBP feature channel with the mean and deviation of the training
-    videos; they become part of the model."""
-
-    # --- VLP branch ---------------------------------------------------------------------------
-    prompts_before: int = Field(16, ge=0)
-    """[S] Learnable prompt vectors before the category name."""
-    prompts_after: int = Field(16, ge=0)
-    """[S] Learnable prompt vectors after the category name."""
-    vlp_layers: int = Field(2, ge=0)
-    """[S] Temporal Transformer layers over the frame features."""
-    vlp_heads: int = Field(8, ge=1)
-    """[D] Attention heads of the temporal Transformer."""
-    vlp_attention_radius: int = Field(0, ge=0)
-    """[D] Positions to either side that temporal self-attention sees; 0: the whole crop."""
-    vlp_dropout: float = Field(0.0, ge=0, lt=1)
-    """[D] Dropout on the VLP branch's input and residual branches."""
-    vlp_init: float = Field(0.01, gt=0)
-    """[S] Standard deviation of the temporal Transformer's first weights; at the paper's width of
-    512. A narrower branch hardly wakes from it and wants more."""
-    temperature: float = Field(0.07, gt=0)
-    """[S] τ of the cosine similarity."""
-    score_function: ScoreFunction = ScoreFunction.SIGMOID
-    """[D] Sigmoid of (cos − b)/τ with a learnable b, or softmax over classes."""
-    zero_shot_start: bool = True
-    """[D] Make the untrained VLP branch exactly zero-shot CLIP: temporal layers enter through a
-    gate that starts shut, prompts as their difference to where they started. Off: plain residual
-    layers and plain prompts."""
-
-    # --- losses and pseudo-labels -------------------------------------------------------------
-    video_loss: VideoLoss = VideoLoss.BCE
-    """[F] Loss of video-level logits against the video's labels."""
-    topk_divisor: int = Field(8, ge=1)
-    """[F] A class's video-level logit is the mean of its top ceil(T/this) snippet logits."""
-    pseudo_high: float = Field(0.7, gt=0, lt=1)
-    """[D] δ_h: a normalised teacher score above it is foreground."""
-    pseudo_low: float = Field(0.15, gt=0, lt=1)
-    """[D] δ_l: a normalised teacher score below it is background; between, ignored [N]."""
-    pseudo_normalization: Normalization = Normalization.VIDEO
-    """[D] Scale a teacher's scores to [0, 1] over each video's present classes together
-    (`video`), over each present class by itself (`class`), or not at all (`none`)."""
-    pseudo_score: TeacherScore = TeacherScore.PROBABILITY
-    """[D] Threshold a teacher's probabilities, or its logits: a sigmoid trained on video labels
-    saturates, and the soft parts of an action fall below δ_l of its peak."""
-    distillation_weight: float = Field(1.0, ge=0)
-    """[D] λ in L = L_cls + λ·L_kd."""
-    foreground_only: bool = False
-    """[D] F step: distil VLP's foreground alone (the strict reading), without its background."""
-    balance_sets: bool = True
-    """[D] Average the distillation loss over foreground, background and absent classes
-    separately, so that the many cannot drown the few."""
-    contrastive_weight: float = Field(0.0, ge=0)
-    """[D] Weight of the foreground/background contrastive term on the student's frame features."""
-
-    # --- choice of the checkpoint -------------------------------------------------------------
-    selection: Selection = Selection.LAST
-    """[D] `last`, or `heldout`: of each branch the checkpoint with the best video-level mAP on
-    training videos held out from training."""
-    heldout_fraction: float = Field(0.2, gt=0, lt=1)
-    """[D] Share of the training videos held out when `selection` is `heldout`."""
-
-    # --- localization -------------------------------------------------------------------------
     protocol: str = "seconds"
     """The evaluation protocol of the table that ends a run, where test segments are known."""
-    class_threshold: float = Field(0.2, ge=0, le=1)
-    """[F] θ_cls: classes with a higher video-level probability are localized."""
-    scoring: Scoring = Scoring.MAX_THEN_CONTRAST
-    """[F] A proposal's score: `max`, the highest probability inside [S]; `contrast`, the mean
-    inside less the mean around; `max_then_contrast`, the highest, contrast breaking ties."""
-    soft_nms_sigma: float = Field(0.3, gt=0)
-    """[F] σ of the Gaussian soft-NMS."""
-    ensemble_weight: float = Field(0.5, ge=0, le=1)
-    """[D] Share of the VLP branch in the ensemble."""
-    ensemble_mean: EnsembleMean = EnsembleMean.PROBABILITY
-    """[D] Whether the ensemble averages snippet probabilities or their log-odds."""
 
-    # --- machine ------------------------------------------------------------------------------
-    seed: int = Field(0, ge=0)
-    """Seed of everything random."""
+    @field_validator("dataset", "text_encoder")
+    @classmethod
+    def _empty_is_none(cls, value: str | None) -> str | None:
+        return value or None
+
+
+class MachineSettings(Settings):
+    """The devices of a run, and what it writes on the way. None of it changes what is learnt."""
+
     accelerator: str = "auto"
     """Lightning Fabric's accelerator: auto, cpu, cuda, mps."""
     devices: int = Field(1, ge=1)
     """Processes of this machine that share the batch."""
     precision: Precision = Precision.FULL
     """Lightning Fabric's precision: 32-true, or bf16-mixed."""
-    threads: int = Field(0, ge=0)
-    """CPU threads of each process; 0 leaves PyTorch's choice."""
+    threads: int | None = Field(None, ge=1)
+    """CPU threads of each process, where PyTorch is not to choose."""
     checkpoint_every: int = Field(1, ge=1)
     """Epochs between the checkpoints that `--resume` starts from."""
     tensorboard: bool = False
     """Also write TensorBoard events (needs `pip install duetal[tensorboard]`)."""
 
-    @model_validator(mode="after")
-    def _check_across(self) -> Self:
-        if self.pseudo_low > self.pseudo_high:
-            raise ValueError(
-                f"pseudo_low ({self.pseudo_low}) is above pseudo_high ({self.pseudo_high})"
-            )
-        if self.cbp_width % self.cbp_heads:
-            raise ValueError(
-                f"cbp_width ({self.cbp_width}) is not a multiple of cbp_heads ({self.cbp_heads})"
-            )
-        if self.crop % 2 ** (self.cbp_levels - 1):
-            raise ValueError(
-                f"crop ({self.crop}) does not divide by the pyramid's largest stride "
-                f"({2 ** (self.cbp_levels - 1)}, from cbp_levels)"
-            )
-        return self
+
+class Config(MethodSettings):
+    """All settings of a training run."""
+
+    data: DataSettings = DataSettings()
+    localization: LocalizationSettings = LocalizationSettings()
+    machine: MachineSettings = MachineSettings()
+
+    def flat(self) -> dict[str, Any]:
+        """Every setting as a plain value, by its dotted name."""
+        return dict(_flatten(self.model_dump(mode="json")))
 
     def differences(self, other: "Config", ignore: Iterable[str] = ()) -> list[str]:
-        """Name the settings in which two configurations differ, as "key: mine, not theirs"."""
+        """The settings in which two configurations differ, as "section.name: mine, not theirs"."""
         skip = set(ignore)
-        mine, theirs = self.model_dump(mode="json"), other.model_dump(mode="json")
+        mine, theirs = self.flat(), other.flat()
         return [
             f"{key}: {mine[key]!r}, not {theirs[key]!r}"
             for key in mine
             if key not in skip and mine[key] != theirs[key]
         ]
 
+    def replace(self, **values: Any) -> "Config":
+        """The same settings with some changed, by short name. Values are not validated."""
+        sections: dict[str, dict[str, Any]] = {}
+        for key, value in values.items():
+            found = _find_setting(key, "replace")
+            sections.setdefault(found.section, {})[found.name] = value
+        return self.model_copy(
+            update={
+                section: getattr(self, section).model_copy(update=update)
+                for section, update in sections.items()
+            }
+        )
+
     def save(self, path: Path) -> None:
-        """Write the resolved configuration as YAML."""
-        write_text(path, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
+        """Write every setting as a flat YAML file, which is a recipe too."""
+        write_text(path, yaml.safe_dump(self.flat(), sort_keys=False))
+
+
+class Setting(NamedTuple):
+    """A setting by the name of its section and its own."""
+
+    section: str
+    name: str
+
+    @property
+    def key(self) -> str:
+        """The dotted name."""
+        return f"{self.section}.{self.name}"
+
+
+def _fields() -> dict[Setting, FieldInfo]:
+    return {
+        Setting(section, name): info
+        for section, field in Config.model_fields.items()
+        for name, info in field.annotation.model_fields.items()  # type: ignore[union-attr]
+    }
+
+
+#: Every setting, in order.
+SETTINGS: dict[Setting, FieldInfo] = _fields()
+
+#: The settings that version 0.1.0 named otherwise; its recipes and runs are read on.
+RENAMED = {
+    "vlp_learning_rate": "schedule.b_learning_rate",
+    "cbp_width": "cbp.embed_dim",
+    "cbp_levels": "cbp.levels",
+    "cbp_blocks": "cbp.blocks",
+    "cbp_heads": "cbp.heads",
+    "cbp_attention_radius": "cbp.attention_radius",
+    "dropout": "cbp.dropout",
+    "vlp_layers": "vlp.layers",
+    "vlp_heads": "vlp.heads",
+    "vlp_attention_radius": "vlp.attention_radius",
+    "vlp_dropout": "vlp.dropout",
+    "vlp_init": "vlp.init",
+    "topk_divisor": "losses.topk_ratio",
+    "soft_nms_sigma": "localization.nms_sigma",
+}
+#: The settings in which 0 meant "none" or "all" in version 0.1.0.
+_ZERO_WAS_NONE = {
+    "gradient_clip",
+    "threads",
+    "vlp_learning_rate",
+    "cbp_attention_radius",
+    "vlp_attention_radius",
+}
 
 
 def load_config(text: str, source: Path | str, overrides: Iterable[str] = ()) -> Config:
     """Make a configuration of a YAML text and `key=value` overrides.
 
     Args:
-        text: one flat YAML mapping.
+        text: one YAML mapping of settings, dotted, short or nested in sections.
         source: where the text came from, for error messages.
-        overrides: `key=value` words of the command line; values are read as YAML scalars.
+        overrides: `key=value` arguments of the command line; values are read as YAML scalars.
 
     Raises:
-        UsageError: not a flat mapping, an unknown key (with the nearest known one), a bad value.
+        UsageError: not a mapping, an unknown key (with the nearest known one), a bad value.
     """
     try:
         content = yaml.safe_load(text)
@@ -282,60 +178,101 @@ def load_config(text: str, source: Path | str, overrides: Iterable[str] = ()) ->
         content = {}
     if not isinstance(content, dict):
         raise UsageError("not a mapping of settings to values", file=source)
+    values = read_values(content, source)
     given = parse_overrides(overrides)
-    return make_config({str(k): v for k, v in content.items()} | given, source, given)
+    return make_config(values | given, source, given)
 
 
-def parse_overrides(overrides: Iterable[str]) -> dict[str, Any]:
-    """Read `key=value` words.
+def read_values(content: Mapping[Any, Any], source: Path | str) -> dict[Setting, Any]:
+    """The settings of a YAML mapping.
 
     Raises:
-        UsageError: a word without "=" or with an unknown key.
+        UsageError: an unknown or ambiguous key, or one setting twice.
     """
-    values: dict[str, Any] = {}
-    for word in overrides:
-        key, equals, value = word.partition("=")
+    values: dict[Setting, Any] = {}
+    for key, value in _flatten({str(key): value for key, value in content.items()}):
+        setting = _find_setting(key, source)
+        if setting in values:
+            raise UsageError("is set twice", file=source, place=setting.key)
+        was_zero = key in _ZERO_WAS_NONE and value == 0 and value is not False
+        values[setting] = None if was_zero else value
+    return values
+
+
+def parse_overrides(overrides: Iterable[str]) -> dict[Setting, Any]:
+    """Read `key=value` arguments; of one setting the last counts.
+
+    Raises:
+        UsageError: an argument without "=" or with an unknown key.
+    """
+    values: dict[Setting, Any] = {}
+    for argument in overrides:
+        key, equals, value = argument.partition("=")
         if not equals:
-            raise UsageError(f"expected key=value, got {word!r}")
-        _check_key(key, "command line")
+            raise UsageError(f"expected key=value, got {argument!r}")
+        setting = _find_setting(key, "command line")
+        if SETTINGS[setting].annotation in (str, str | None):
+            # Text stays as typed, even when it looks like a number.
+            values[setting] = value
+            continue
         try:
-            values[key] = _read_value(key, value)
+            values |= read_values({key: yaml.safe_load(value)}, "command line")
         except Exception as error:
             raise UsageError(f"value {value!r} cannot be read", place=key) from error
     return values
 
 
-def _read_value(key: str, text: str) -> Any:
-    """A setting that is text takes the word as typed, even when it looks like a number."""
-    return text if Config.model_fields[key].annotation is str else yaml.safe_load(text)
-
-
 def make_config(
-    values: Mapping[str, Any], source: Path | str, overridden: Collection[str] = ()
+    values: Mapping[Setting, Any], source: Path | str, overridden: Collection[Setting] = ()
 ) -> Config:
     """Validate settings.
 
     Args:
-        values: by key.
+        values: by setting.
         source: where they came from, for error messages.
-        overridden: keys whose values came from the command line instead.
+        overridden: those whose values came from the command line instead.
 
     Raises:
         UsageError: naming the first setting at fault.
     """
-    for key in values:
-        _check_key(key, source)
+    sections: dict[str, dict[str, Any]] = {}
+    for setting, value in values.items():
+        sections.setdefault(setting.section, {})[setting.name] = value
     try:
-        return Config.model_validate(dict(values))
+        return Config.model_validate(sections)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or None
-        given = f", got {first['input']!r}" if place else ""
+        location = first["loc"]
         cause = first["msg"].removeprefix("Value error, ")
-        file = "command line" if place in overridden else source
-        raise UsageError(f"{cause}{given}", file=file, place=place) from error
+        given = f", got {first['input']!r}" if len(location) > 1 else ""
+        is_typed = len(location) > 1 and Setting(*map(str, location[:2])) in overridden
+        raise UsageError(
+            f"{cause}{given}",
+            file="command line" if is_typed else source,
+            place=".".join(str(part) for part in location) or None,
+        ) from error
 
 
-def _check_key(key: str, source: Path | str) -> None:
-    if key not in Config.model_fields:
-        raise UsageError(unknown("setting", key, Config.model_fields), file=source)
+def _flatten(content: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in content.items():
+        if key in Config.model_fields and isinstance(value, Mapping):
+            for name, inner in value.items():
+                yield f"{key}.{name}", inner
+        else:
+            yield key, value
+
+
+def _find_setting(key: str, source: Path | str) -> Setting:
+    """The setting that a dotted or short name, or a name of version 0.1.0, means.
+
+    Raises:
+        UsageError: unknown (with the nearest), or several sections have a setting of that name.
+    """
+    section, _, name = RENAMED.get(key, key).rpartition(".")
+    found = [s for s in SETTINGS if s.name == name and section in ("", s.section)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(f"{key}: is it {' or '.join(s.key for s in found)}?", file=source)
+    names = [s.name for s in SETTINGS] + [s.key for s in SETTINGS if "." in key]
+    raise UsageError(unknown("setting", key, names), file=source)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from duetal.core.grid import TimeGrid
-from duetal.datasets.dataset import WeakVideos
+from duetal.core.weak_videos import WeakVideos
 
 
 @dataclass

@@ -10,7 +10,7 @@ import pytest
 
 from duetal.core.errors import UsageError
 from duetal.datasets import feature_checks
-from duetal.datasets.check import check, examine
+from duetal.datasets.examination import check, examine
 from duetal.datasets.problems import Problem, Severity
 
 Edit = Callable[[Path, Callable[[dict[str, Any]], object]], None]

@@ -10,7 +10,7 @@ import pytest
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import open_dataset
-from duetal.datasets.check import check
+from duetal.datasets.examination import check
 from duetal.features.records import Failure, VideoRecord
 from duetal.features.sources import Found, Video
 from duetal.features.store import Store, open_store

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
-from duetal.datasets import WeakVideos
+from duetal.core.weak_videos import WeakVideos
 from duetal.runs.selection import best_stages, hold_out, last_stages, video_mean_ap
 
 

@@ -14,7 +14,7 @@ from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.datasets import open_dataset
-from duetal.datasets.check import check
+from duetal.datasets.examination import check
 from duetal.model.text import load_text_encoder
 from duetal.simulation.generate import simulate
 from duetal.simulation.world import Simulation

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from duetal.core.detections import Detections
-from duetal.datasets.dataset import WeakVideos
+from duetal.core.weak_videos import WeakVideos
 
 #: Into how many equal parts a video is cut; of several choices, the best one on HAPT's training
 #: persons.

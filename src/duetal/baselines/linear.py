@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from duetal.core.errors import DuetalError
-from duetal.datasets.dataset import WeakVideos
+from duetal.core.weak_videos import WeakVideos
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from duetal.datasets.check import Findings
+    from duetal.datasets.examination import Findings
 
 
 @click.command("check")
@@ -22,7 +22,7 @@ def command(dataset: Path, json_file: Path | None) -> int:
     fatal: training or evaluation would fail, or would use other data than the dataset names.
     """
     from duetal.core.files import write_json
-    from duetal.datasets.check import examine
+    from duetal.datasets.examination import examine
     from duetal.datasets.problems import Severity
 
     findings = examine(dataset, _track)

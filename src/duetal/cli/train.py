@@ -11,7 +11,7 @@ from duetal.cli.extraction_options import extraction_options
 if TYPE_CHECKING:
     from duetal.config import Config
     from duetal.features.records import Failure
-    from duetal.runs.folder import RunFolder
+    from duetal.results.folder import RunFolder
     from duetal.runs.seeds import Plan
 
 
@@ -71,10 +71,10 @@ def command(
     from duetal.cli.extraction_options import print_failures
     from duetal.cli.train_videos import make_dataset, read_options
     from duetal.core.errors import UsageError
-    from duetal.runs.folder import RunFolder
+    from duetal.results.folder import RunFolder
     from duetal.runs.processes import is_first
     from duetal.runs.seeds import parse_seeds, plan_one, plan_several
-    from duetal.runs.settings import resolve_config
+    from duetal.runs.resolving import resolve_config
 
     videos = read_options(options, [name for name in options if _is_typed(name)])
     folder = RunFolder(out)
@@ -109,16 +109,16 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
     from duetal.cli.progress import VideoProgress
     from duetal.cli.score_tables import print_labels, print_run, print_seeds
     from duetal.report import write_report
-    from duetal.runs.evaluate import RunEvaluation, run_evaluation
-    from duetal.runs.folder import open_run
+    from duetal.runs.run_evaluation import RunEvaluation, run_evaluation
+    from duetal.runs.run import open_run
     from duetal.runs.label_evaluation import run_label_evaluation
     from duetal.runs.processes import processes
     from duetal.runs.seeds import summarize_seeds
-    from duetal.runs.train import open_for_training, train
+    from duetal.runs.training import open_for_training, train
 
     dataset = open_for_training(config)
     found: dict[int, RunEvaluation] = {}
-    with processes(config) as fabric:
+    with processes(config.machine) as fabric:
         for seed, (own, settings) in runs.items():
             trained = train(fabric, settings, dataset, own)
             if not fabric.is_global_zero:
@@ -136,7 +136,7 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
             elif labels is not None:
                 print_labels(labels)
             else:
-                click.echo(f"{config.dataset}: no test video with known segments; nothing to score")
+                click.echo(f"{config.data.dataset}: no test video with known segments; nothing to score")
         if not fabric.is_global_zero:
             return
     if several and found:

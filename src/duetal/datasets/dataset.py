@@ -1,4 +1,4 @@
-"""A dataset: features of both modalities, and what is known of the videos."""
+"""A dataset: streams of features, and the annotations of the videos."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,37 +10,9 @@ from numpy.typing import NDArray
 from duetal.core.annotations import Annotations
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
+from duetal.core.weak_videos import WeakVideos
 from duetal.features.store import recorded_duration
 from duetal.features.streams import FeatureStream, common_length
-
-
-@dataclass(frozen=True, eq=False)
-class WeakVideos:
-    """All that training may know: features, and which classes occur in each video.
-
-    No segment can be reached from here, nor anything derived from one.
-
-    Args:
-        source: the dataset, for messages.
-        names: N training videos.
-        classes: K class names.
-        labels: (N, K) whether the class occurs in the video.
-        cbp: features of the CBP branch.
-        vlp: features of the VLP branch; None in a dataset of one modality.
-        grid: the time grid of both.
-        text_encoder: the CLIP text encoder that goes with `vlp`: a folder or a hub name.
-        display_names: for each class, what the text encoder is told.
-    """
-
-    source: Path
-    names: tuple[str, ...]
-    classes: tuple[str, ...]
-    labels: NDArray[np.bool_]
-    cbp: FeatureStream
-    vlp: FeatureStream | None
-    grid: TimeGrid
-    text_encoder: str | None
-    display_names: Mapping[str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,11 +25,11 @@ class Dataset:
         train_labels: the training videos (those that have features) and their labels.
         evaluation: names of the videos to localize and evaluate on, those that have features.
         missing: names of videos that would be trained or evaluated on, had they features.
-        cbp: features of the CBP branch.
-        vlp: features of the VLP branch; None in a dataset of one modality.
-        grid: the time grid of both.
-        text_encoder: the CLIP text encoder that goes with `vlp`: a folder or a hub name.
-        display_names: for each class, what the text encoder is told.
+        streams: features by the name of the branch that reads them.
+        grid: the time grid of all streams.
+        text_encoder: the text encoder that shares a space with the vision-language features: a
+            folder or a hub name.
+        display_names: the words that stand for each class in a prompt.
     """
 
     source: Path
@@ -65,8 +37,7 @@ class Dataset:
     train_labels: Mapping[str, tuple[str, ...]]
     evaluation: tuple[str, ...]
     missing: tuple[str, ...]
-    cbp: FeatureStream
-    vlp: FeatureStream | None
+    streams: Mapping[str, FeatureStream]
     grid: TimeGrid
     text_encoder: str | None
     display_names: Mapping[str, str]
@@ -87,7 +58,7 @@ class Dataset:
         Raises:
             DuetalError: unreadable, or streams of different T; names both files.
         """
-        return common_length(name, self.cbp, self.vlp)
+        return common_length(name, *self.streams.values())
 
     def duration(self, name: str) -> float | None:
         """Seconds of a video: as annotated, or as recorded when its features were made."""
@@ -117,8 +88,7 @@ class Dataset:
             self.training,
             self.classes,
             labels,
-            self.cbp,
-            self.vlp,
+            self.streams,
             self.grid,
             self.text_encoder,
             self.display_names,

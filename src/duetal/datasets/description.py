@@ -36,6 +36,8 @@ class Description(_Strict):
     cbp: str | list[str] | None = None
     #: Features of the VLP branch, likewise.
     vlp: str | list[str] | None = None
+    #: Features of other branches by their names, likewise.
+    streams: dict[str, str | list[str]] = {}
     #: ActivityNet JSON, the W-TALC annotation folder, THUMOS text, or a weak table.
     annotations: str | None = None
     #: A weak table (TSV or CSV): the videos to train on and their labels.
@@ -43,7 +45,7 @@ class Description(_Strict):
     #: The CLIP text encoder: a folder, or a name on the hub.
     text_encoder: str | None = None
     grid: GridDescription = GridDescription()
-    #: What the text encoder is told instead of a class's name.
+    #: The words for a class in a prompt, in place of its name.
     display_names: dict[str, str] = {}
     #: The classes in the order of their indices; otherwise the annotation's, or sorted.
     classes: Annotated[list[str], Field(min_length=1)] | None = None

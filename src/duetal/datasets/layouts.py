@@ -48,8 +48,7 @@ class Pieces:
 
     Args:
         source: what the user named.
-        cbp: the parts of the CBP stream, in the order of their channels.
-        vlp: the parts of the VLP stream; none in a dataset of one modality.
+        streams: by the name of a branch, the parts of its features in the order of their channels.
         annotations: the annotation, where there is one.
         train_labels: the weak labels of the training videos, where they are a piece of their own.
         train_list: names of the training videos, one a line.
@@ -62,8 +61,7 @@ class Pieces:
     """
 
     source: Path
-    cbp: tuple[PartPlaces, ...]
-    vlp: tuple[PartPlaces, ...] = ()
+    streams: Mapping[str, tuple[PartPlaces, ...]]
     annotations: Path | None = None
     train_labels: Path | None = None
     train_list: Path | None = None
@@ -101,8 +99,7 @@ def find_pieces(path: Path) -> Pieces:
     train_labels = _named(folder, description.train_labels) or _find_weak_table(folder)
     return Pieces(
         source=path,
-        cbp=_named_parts("cbp", folder, description.cbp) or _find_cbp(folder),
-        vlp=_named_parts("vlp", folder, description.vlp) or _find_vlp(folder),
+        streams=_streams(folder, description),
         annotations=annotations,
         train_labels=None if train_labels == annotations else train_labels,
         train_list=_existing(folder / "split_train.txt"),
@@ -113,6 +110,17 @@ def find_pieces(path: Path) -> Pieces:
         display_names=description.display_names,
         classes=None if description.classes is None else tuple(description.classes),
     )
+
+
+def _streams(folder: Path, description: Description) -> dict[str, tuple[PartPlaces, ...]]:
+    """The streams of features, the one of the CBP branch first."""
+    streams = {
+        "cbp": _named_parts("cbp", folder, description.cbp) or _find_cbp(folder),
+        "vlp": _named_parts("vlp", folder, description.vlp) or _find_vlp(folder),
+    }
+    for name, places in description.streams.items():
+        streams[name] = _named_parts(name, folder, places)
+    return {name: parts for name, parts in streams.items() if parts}
 
 
 def _existing(path: Path) -> Path | None:

@@ -34,23 +34,21 @@ def open_dataset(path: Path) -> Dataset:
     """
     pieces = find_pieces(path)
     known = read_knowledge(pieces, raise_fatal)
-    cbp = open_stream("cbp", pieces.cbp, pieces, raise_fatal)
-    vlp = open_stream("vlp", pieces.vlp, pieces, raise_fatal) if pieces.vlp else None
-    assert cbp is not None, "raise_fatal has raised"
+    streams = open_streams(pieces, raise_fatal)
+    names = next(iter(streams.values())).names()
     if pieces.annotations is None and pieces.train_labels is None:
-        known = unlabelled(cbp.names(), known)
-    there = set(cbp.names()) if vlp is None else set(cbp.names()) & set(vlp.names())
+        known = unlabelled(names, known)
+    there = set.intersection(*(set(stream.names()) for stream in streams.values()))
     wanted = (*known.train_labels, *known.evaluation)
     if not there.intersection(wanted):
-        raise DuetalError(_empty(wanted, cbp.names()), file=pieces.source)
+        raise DuetalError(_empty(wanted, names), file=pieces.source)
     return Dataset(
         source=pieces.source,
         annotations=known.annotations,
         train_labels={n: labels for n, labels in known.train_labels.items() if n in there},
         evaluation=tuple(name for name in known.evaluation if name in there),
         missing=tuple(name for name in wanted if name not in there),
-        cbp=cbp,
-        vlp=vlp,
+        streams=streams,
         grid=pieces.grid,
         text_encoder=pieces.text_encoder,
         display_names={label: display_name(label) for label in known.annotations.classes}
@@ -188,10 +186,18 @@ def _within_classes(
     return Annotations(videos, classes, annotations.source, annotations.notes)
 
 
-def open_stream(
+def open_streams(pieces: Pieces, report: Report) -> dict[str, FeatureStream]:
+    """Open all streams, by name; those of which every part can be opened."""
+    opened = {
+        name: _open_stream(name, parts, pieces, report) for name, parts in pieces.streams.items()
+    }
+    return {name: stream for name, stream in opened.items() if stream is not None}
+
+
+def _open_stream(
     title: str, parts: Sequence[PartPlaces], pieces: Pieces, report: Report
 ) -> FeatureStream | None:
-    """Open a stream: find its files and their names. None when a part could not be opened."""
+    """Find a stream's files and their names. None when a part could not be opened."""
     opened: list[FeaturePart] = []
     names = None
     if any(place.suffix == ".npy" for part in parts for place in part.places):

@@ -1,29 +1,31 @@
-"""One set of probabilities from the two branches' own.
+"""One set of probabilities from those of several branches.
 
-"We believe an ensemble … will further boost performance", says the paper's supplement.
+"We believe an ensemble … will further boost performance" (paper's supplement).
 """
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
-from duetal.localization.settings import EnsembleSettings
+from duetal.localization.settings import EnsembleMean, LocalizationSettings
 
 
 def combine_branches(
-    cbp: NDArray[np.floating],
-    vlp: NDArray[np.floating],
-    settings: EnsembleSettings,
+    branches: Mapping[str, NDArray[np.floating]],
+    settings: LocalizationSettings,
     *,
     name: str | None = None,
 ) -> NDArray[np.float64]:
-    """Weighted mean of the two branches' probabilities of one video.
+    """Weighted mean of the branches' probabilities of one video.
 
     Args:
-        cbp: (T, K) of each class at each snippet, or (K,) of each class in the video.
-        vlp: of the same shape, on the same snippets.
-        settings: the weight, and how score curves are brought to one range first; video-level
-            probabilities are averaged as they are.
+        branches: by branch, (T, K) of each class at each snippet, or (K,) of each class in the
+            video; all of one shape.
+        settings: `ensemble_weight` is the share of the branches after the first, in equal parts;
+            `ensemble_mean` says what is averaged of snippets. Video-level probabilities are
+            averaged as they are.
         name: the video, for the error message.
 
     Returns:
@@ -32,23 +34,38 @@ def combine_branches(
     Raises:
         DuetalError: the shapes differ; names the video.
     """
-    if cbp.shape != vlp.shape:
+    curves = [np.asarray(values, dtype=np.float64) for values in branches.values()]
+    if len({curve.shape for curve in curves}) > 1:
+        shapes = ", ".join(f"{branch} of {c.shape}" for branch, c in branches.items())
         raise DuetalError(
-            f"the CBP branch has probabilities of shape {cbp.shape}, the VLP branch of {vlp.shape}",
+            f"the branches' probabilities differ in shape: {shapes}",
             place=None if name is None else f"video {name!r}",
         )
-    w = settings.vlp_weight
-    first = np.asarray(cbp, dtype=np.float64)
-    second = np.asarray(vlp, dtype=np.float64)
-    mean = (1 - w) * first + w * second
-    if settings.normalization == "none" or mean.ndim == 1 or not len(mean):
+    weights = branch_weights(len(curves), settings.ensemble_weight)
+    mean = _weighted(curves, weights)
+    if settings.ensemble_mean is EnsembleMean.PROBABILITY or mean.ndim == 1 or not len(mean):
         return mean
-    if settings.normalization == "log_odds":
-        return np.asarray(1 / (1 + np.exp(-(1 - w) * _log_odds(first) - w * _log_odds(second))))
-    low = (1 - w) * first.min(axis=0) + w * second.min(axis=0)
-    high = (1 - w) * first.max(axis=0) + w * second.max(axis=0)
-    shape = (1 - w) * _min_max(first) + w * _min_max(second)
-    return np.asarray(low + (high - low) * shape)
+    if settings.ensemble_mean is EnsembleMean.LOG_ODDS:
+        return np.asarray(1 / (1 + np.exp(-_weighted(list(map(_log_odds, curves)), weights))))
+    low = _weighted([curve.min(axis=0) for curve in curves], weights)
+    high = _weighted([curve.max(axis=0) for curve in curves], weights)
+    return np.asarray(low + (high - low) * _weighted(list(map(_min_max, curves)), weights))
+
+
+def branch_weights(branches: int, others: float) -> list[float]:
+    """The weight of each branch: the first has `1 - others`, the rest share `others`."""
+    if branches == 1:
+        return [1.0]
+    return [1 - others, *[others / (branches - 1)] * (branches - 1)]
+
+
+def _weighted(
+    curves: Sequence[NDArray[np.float64]], weights: Sequence[float]
+) -> NDArray[np.float64]:
+    total = weights[0] * curves[0]
+    for weight, curve in zip(weights[1:], curves[1:], strict=True):
+        total = total + weight * curve
+    return np.asarray(total)
 
 
 def _min_max(curves: NDArray[np.float64]) -> NDArray[np.float64]:

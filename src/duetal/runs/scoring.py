@@ -1,34 +1,34 @@
-"""Scores of whole videos: what a branch, or both together, says of one video."""
+"""Scores of whole videos by one checkpoint of a run, or by the ensemble of several."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from duetal.config import Config, EnsembleMean, VideoLoss
+from duetal.config import Config
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
+from duetal.core.weak_videos import FeatureReader
 from duetal.datasets import Dataset
 from duetal.features.streams import FeatureStream
 from duetal.localization.ensemble import combine_branches
-from duetal.localization.settings import EnsembleSettings
-from duetal.model.scoring import probabilities, score_video, video_probabilities
-from duetal.runs.folder import Run
-from duetal.runs.stages import branch_of
-from duetal.training.branches import restore_cbp, restore_vlp
+from duetal.method.layers import BranchNetwork
+from duetal.method.losses import VideoLoss
+from duetal.method.scoring import probabilities, score_video, video_probabilities
+from duetal.results import checkpoints
+from duetal.runs.run import Run
 
 
 @dataclass(frozen=True)
 class VideoScores:
-    """What is said of one video.
+    """Scores of one video.
 
     Args:
         snippets: (T, K) probability of each class at each snippet.
         video: (K,) probability that the video contains each class.
-        branches: `snippets` of each branch that had a say, by its name.
+        branches: `snippets` of each branch that took part, by its name.
     """
 
     snippets: NDArray[np.floating]
@@ -41,133 +41,118 @@ Scorer = Callable[[str], VideoScores]
 
 
 def branch_scorer(
-    branch: torch.nn.Module, stream: FeatureStream, config: Config, device: torch.device | str
+    network: torch.nn.Module,
+    stream: FeatureReader,
+    branch: str,
+    config: Config,
+    device: torch.device | str,
 ) -> Scorer:
     """Score videos with a branch, each by itself and in windows.
 
     So a score depends on its video alone, and memory on the window alone.
 
     Args:
-        branch: in eval mode, on the device.
+        network: in eval mode, on the device.
         stream: the features that it reads.
+        branch: its name.
         config: the run's settings.
         device: where to compute.
     """
+    softmax = config.losses.video_loss is VideoLoss.SOFTMAX
 
     def score(name: str) -> VideoScores:
-        logits = score_video(
-            branch,
-            lambda start, stop: stream.read(name, start, stop),
-            stream.length(name),
-            config.crop,
-            device,
-        )
-        video = video_probabilities(
-            logits, config.topk_divisor, softmax=config.video_loss is VideoLoss.SOFTMAX
-        )
-        return VideoScores(probabilities(logits), video)
+        logits = score_video(network, stream, name, config.data.crop, device)
+        video = video_probabilities(logits, config.losses.topk_ratio, softmax=softmax)
+        snippets = probabilities(logits)
+        return VideoScores(snippets, video, {branch: snippets})
 
     return score
 
 
 def stage_scorer(run: Run, stages: list[str], dataset: Dataset, device: torch.device) -> Scorer:
-    """Score videos with one checkpoint of a run, or with the ensemble of two.
+    """Score videos with one checkpoint of a run, or with the ensemble of several.
 
     Args:
         run: a trained run.
-        stages: one checkpoint; or one of CBP and one of VLP.
+        stages: one checkpoint; or one of each branch.
         dataset: whose videos will be scored.
         device: where to compute.
 
     Raises:
         DuetalError: a checkpoint that is damaged, does not fit, or gives scores that are not
-            finite; features of another width or time grid than those it was trained on.
+            finite; features of another dimension or time grid than those it was trained on.
     """
     scorers = []
     for stage in stages:
-        stream = _fitting_stream(run, branch_of(stage), dataset)
-        branch = restore(run, stage).to(device)
-        scorer = branch_scorer(branch, stream, run.config, device)
-        finite = _refuse_non_finite(scorer, run.folder.checkpoint(stage))
-        scorers.append(_by_branch(finite, branch_of(stage)))
+        branch = run.model.branch_of(stage).name
+        stream = _fitting_stream(run, branch, dataset)
+        network = restore(run, stage).to(device)
+        scorer = branch_scorer(network, stream, branch, run.config, device)
+        scorers.append(_refuse_non_finite(scorer, run, stage))
     if len(scorers) == 1:
         return scorers[0]
-    cbp, vlp = scorers
-    log_odds = run.config.ensemble_mean is EnsembleMean.LOG_ODDS
-    settings = EnsembleSettings(
-        vlp_weight=run.config.ensemble_weight, normalization="log_odds" if log_odds else "none"
-    )
+    settings = run.config.localization
 
     def score(name: str) -> VideoScores:
-        first, second = cbp(name), vlp(name)
+        found = [scorer(name) for scorer in scorers]
+        branches = {branch: curve for one in found for branch, curve in one.branches.items()}
+        videos = dict(zip(branches, (one.video for one in found), strict=True))
         return VideoScores(
-            combine_branches(first.snippets, second.snippets, settings, name=name),
-            combine_branches(first.video, second.video, settings, name=name),
-            {**first.branches, **second.branches},
+            combine_branches(branches, settings, name=name),
+            combine_branches(videos, settings, name=name),
+            branches,
         )
 
     return score
 
 
-def _by_branch(scorer: Scorer, branch: str) -> Scorer:
-    """The same scores, which also say whose they are."""
-
-    def score(name: str) -> VideoScores:
-        scores = scorer(name)
-        return replace(scores, branches={branch: scores.snippets})
-
-    return score
-
-
-def _refuse_non_finite(scorer: Scorer, checkpoint: Path) -> Scorer:
+def _refuse_non_finite(scorer: Scorer, run: Run, stage: str) -> Scorer:
     """The same scores; where they are NaN, an error that names the weights: features are finite."""
 
     def score(name: str) -> VideoScores:
         scores = scorer(name)
         if not np.isfinite(scores.snippets).all():
             cause = f"its weights give video {name!r} scores that are not finite; training diverged"
-            raise DuetalError(cause, file=checkpoint)
+            raise DuetalError(cause, file=run.folder.checkpoint(stage))
         return scores
 
     return score
 
 
-def restore(run: Run, stage: str) -> torch.nn.Module:
-    """A checkpoint's branch, in eval mode. VLP needs no text encoder: it keeps its text features.
+def restore(run: Run, stage: str) -> BranchNetwork:
+    """The network of a checkpoint, in eval mode. It needs no text encoder.
 
     Raises:
         DuetalError: the checkpoint is missing, damaged or of another configuration.
     """
-    path, channels = run.folder.checkpoint(stage), run.model.channels
-    classes = len(run.model.classes)
-    if branch_of(stage) == "cbp":
-        return restore_cbp(run.config, path, channels.cbp, classes)
-    assert channels.vlp is not None
-    branch = restore_vlp(run.config, path, channels.vlp)
-    text = tuple(branch.text().shape)
-    if text != (classes, channels.vlp):
-        cause = f"checkpoint of another configuration: text features of shape {text}, expected "
-        raise DuetalError(f"{cause}{(classes, channels.vlp)}", file=path, place="text.features")
-    return branch
+    branch = run.model.branch_of(stage)
+    kind = run.method.branch(branch.name)
+    network = kind.for_inference(run.config, branch.dim, len(run.model.classes))
+    path = run.folder.checkpoint(stage)
+    checkpoints.load_into(network, checkpoints.load(path).tensors, path)
+    return network.eval()
 
 
 def _fitting_stream(run: Run, branch: str, dataset: Dataset) -> FeatureStream:
-    """The dataset's features for a branch, found to be of the kind it was trained on."""
-    stream = dataset.cbp if branch == "cbp" else dataset.vlp
-    width = run.model.channels.cbp if branch == "cbp" else run.model.channels.vlp
+    """The dataset's features for a branch, checked against those it was trained on."""
+    record = run.model.branch(branch)
+    stream = dataset.streams.get(branch)
     if stream is None:
-        raise DuetalError("has no VLP features, which the VLP branch reads", file=dataset.source)
-    if stream.width != width:
-        cause = f"{branch} features have C = {stream.width}; the run was trained on C = {width}"
+        title = record.title
+        raise DuetalError(
+            f"has no {title} features, which the {title} branch reads", file=dataset.source
+        )
+    if stream.dim != record.dim:
+        cause = f"{branch} features have C = {stream.dim}; the run was trained on C = {record.dim}"
         raise DuetalError(cause, file=stream.path(stream.names()[0]))
     grid = run.model.grid.grid()
     if dataset.grid != grid:
         raise DuetalError(
-            f"features of {_words(dataset.grid)}; the run was trained on {_words(grid)}",
+            f"features of {_describe(dataset.grid)}; the run was trained on {_describe(grid)}",
             file=dataset.source,
         )
     return stream
 
 
-def _words(grid: TimeGrid) -> str:
+def _describe(grid: TimeGrid) -> str:
     return f"{grid.fps:g} frames per second, stride {grid.stride}, window {grid.window}"

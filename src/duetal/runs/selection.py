@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
-from duetal.datasets import WeakVideos
+from duetal.core.weak_videos import WeakVideos
 from duetal.runs.model_record import FinalStages
 from duetal.runs.stages import branch_of
 from duetal.training.sampling import random_seed

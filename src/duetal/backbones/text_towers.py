@@ -1,0 +1,213 @@
+"""Text towers of CLIP, MetaCLIP and SigLIP: loaded, and class names tokenized for prompts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from duetal.backbones.pretrained import Pretrained, find_pretrained
+from duetal.core.errors import DuetalError, UsageError
+from duetal.core.names import display_name
+
+#: The text models that prompts can be inserted into, by the `model_type` of their configuration.
+#: MetaCLIP's is "clip".
+TEXT_MODELS = {
+    "clip": "CLIPTextModelWithProjection",
+    "clip_text_model": "CLIPTextModelWithProjection",
+    "metaclip_2": "MetaClip2TextModelWithProjection",
+    "metaclip_2_text_model": "MetaClip2TextModelWithProjection",
+    "siglip": "SiglipTextModel",
+    "siglip_text_model": "SiglipTextModel",
+    "siglip2": "Siglip2TextModel",
+    "siglip2_text_model": "Siglip2TextModel",
+}
+
+
+@dataclass(frozen=True)
+class TextTokens:
+    """A frozen text encoder and the tokens of the classes.
+
+    Args:
+        model: a `transformers` text model that returns `text_embeds`, or its features as
+            `pooler_output`.
+        plain_tokens: (K, L₀) token ids of the names alone, padded.
+        tokens: (K, L) token ids, with placeholders for the prompts.
+        prompt_positions: (K, L), the index of the prompt vector at each position, -1 elsewhere.
+        num_prompts: number of prompt vectors.
+    """
+
+    model: nn.Module
+    plain_tokens: Tensor
+    tokens: Tensor
+    prompt_positions: Tensor
+    num_prompts: int
+
+
+def load_text_tower(
+    source: str,
+    classes: Sequence[str],
+    *,
+    prompts_before: int = 16,
+    prompts_after: int = 16,
+    display_names: Mapping[str, str] | None = None,
+) -> TextTokens:
+    """Load a text encoder of CLIP, MetaCLIP or SigLIP and tokenize the names of the classes.
+
+    Args:
+        source: a local folder or a hub name, of a text model or of a whole image-text model;
+            weights are read from safetensors only.
+        classes: class names, in the order of class indices.
+        prompts_before: prompt vectors before the name.
+        prompts_after: prompt vectors after the name.
+        display_names: the words for a class, where those of `display_name` do not fit.
+
+    Raises:
+        DuetalError: the encoder can't be loaded, or a class's name is too long for it.
+    """
+    found = find_pretrained(source, "text encoder")
+    model = _text_model(found)
+    tokenizer = _tokenizer(found)
+    names = {label: display_name(label) for label in classes} | dict(display_names or {})
+    count = prompts_before + prompts_after
+    # A wrong configuration shows when it is used.
+    with found.telling("cannot be used"):
+        limit = int(model.config.max_position_embeddings)
+        frame = _siglip_frame(tokenizer, limit) if _is_siglip(model) else _clip_frame(tokenizer)
+        if None in (*frame.start, *frame.end, frame.pad):
+            raise found.error("its tokenizer does not define how a text starts, ends or is padded")
+        sequences = _tokenize(found, tokenizer, classes, names, frame, count, limit)
+        plain, _ = _arrange(sequences, frame, 0, 0)
+        tokens, positions = _arrange(sequences, frame, prompts_before, prompts_after)
+        if tokens.max() >= model.get_input_embeddings().num_embeddings:
+            raise found.error("its tokenizer is of another model: it knows more tokens")
+        model(input_ids=plain)
+    return TextTokens(model, plain, tokens, positions, count)
+
+
+def _text_model(found: Pretrained) -> Any:
+    """The text model with its projection."""
+    import transformers
+
+    config = found.load(transformers.AutoConfig)
+    if config.model_type not in TEXT_MODELS:
+        raise found.error(
+            f"prompts can be inserted into CLIP, MetaCLIP and SigLIP, not {config.model_type!r}"
+        )
+    text_config = getattr(config, "text_config", config)
+    if hasattr(config, "projection_dim"):
+        # The text part's own value is not used by the whole model, and wrong in some.
+        text_config.projection_dim = config.projection_dim
+    model_class = getattr(transformers, TEXT_MODELS[config.model_type])
+    return found.load_model(model_class, config=text_config)
+
+
+def _tokenizer(found: Pretrained) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        return found.load(AutoTokenizer)
+    except DuetalError as error:
+        if isinstance(error.__cause__, ImportError):
+            cause = 'SigLIP\'s tokenizer needs SentencePiece: pip install "duetal[siglip]"'
+            raise UsageError(cause, file=found.source, place=found.role) from error
+        raise
+
+
+def _is_siglip(model: nn.Module) -> bool:
+    return type(model).__name__.startswith("Siglip")
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """The tokens around the words of a text.
+
+    Args:
+        start: token ids before the words.
+        end: token ids after them.
+        pad: pads a text.
+        length: of every text; None: of the longest one.
+        left: the padding stands before the text.
+    """
+
+    start: list[int]
+    end: list[int]
+    pad: int
+    length: int | None = None
+    left: bool = False
+
+
+def _clip_frame(tokenizer: Any) -> _Frame:
+    """`[SOS] … [EOT]`. Tokens after EOT have no effect, so EOT can pad."""
+    end = tokenizer.eos_token_id
+    return _Frame([tokenizer.bos_token_id], [end], pad=end)
+
+
+def _siglip_frame(tokenizer: Any, length: int) -> _Frame:
+    """The marks that the tokenizer puts around a text.
+
+    SigLIP was trained on texts of full length, without a mask: it attends to the padding too.
+    """
+    words = tokenizer("a", add_special_tokens=False)["input_ids"]
+    whole = tokenizer("a")["input_ids"]
+    starts = range(len(whole) - len(words) + 1)
+    before = next((i for i in starts if whole[i : i + len(words)] == words), 0)
+    return _Frame(
+        whole[:before],
+        whole[before + len(words) :],
+        pad=tokenizer.pad_token_id,
+        length=length,
+        left=tokenizer.padding_side == "left",
+    )
+
+
+def _tokenize(
+    found: Pretrained,
+    tokenizer: Any,
+    classes: Sequence[str],
+    names: Mapping[str, str],
+    frame: _Frame,
+    prompts: int,
+    limit: int,
+) -> list[list[int]]:
+    """The token ids of each class's display name, without marks."""
+    marks = len(frame.start) + len(frame.end)
+    sequences: list[list[int]] = []
+    for label in classes:
+        ids = tokenizer(names[label], add_special_tokens=False)["input_ids"]
+        if not ids:
+            raise DuetalError(f"class {label!r} has no word in its name", file=found.source)
+        taken = len(ids) + prompts + marks
+        if taken > limit:
+            raise DuetalError(
+                f"class {label!r} ({names[label]!r}) takes {len(ids)} tokens; with {prompts} "
+                f"prompt vectors and {marks} marks that is {taken}, and the text encoder reads "
+                f"{limit}",
+                file=found.source,
+            )
+        sequences.append(ids)
+    return sequences
+
+
+def _arrange(
+    sequences: Sequence[Sequence[int]], frame: _Frame, before: int, after: int
+) -> tuple[Tensor, Tensor]:
+    """Token ids `start … name … end`, padded, and each prompt's position in them."""
+    # Any ordinary token serves as placeholder: its embedding is replaced.
+    placeholder = sequences[0][0]
+    lines = [
+        [*frame.start, *[placeholder] * before, *ids, *[placeholder] * after, *frame.end]
+        for ids in sequences
+    ]
+    length = frame.length or max(map(len, lines))
+    tokens = torch.full((len(lines), length), frame.pad, dtype=torch.long)
+    positions = torch.full((len(lines), length), -1, dtype=torch.long)
+    for row, (ids, line) in enumerate(zip(sequences, lines, strict=True)):
+        first = length - len(line) if frame.left else 0
+        tokens[row, first : first + len(line)] = torch.tensor(line)
+        prompts = first + len(frame.start)
+        positions[row, prompts : prompts + before] = torch.arange(before)
+        behind = prompts + before + len(ids)
+        positions[row, behind : behind + after] = torch.arange(before, before + after)
+    return tokens, positions

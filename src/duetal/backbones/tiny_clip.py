@@ -1,0 +1,99 @@
+"""A tiny CLIP of random weights, for tests, the demo and simulations."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from duetal.backbones.pretrained import quiet
+
+
+def make_tiny_clip(folder: Path, *, dimension: int = 32, seed: int = 0) -> None:
+    """Write a tiny CLIP of random weights, in the layout of a real one.
+
+    It replaces the download in tests, the demo and simulations: two layers in either encoder,
+    byte-level tokens without merges, images of 32 x 32 pixels.
+
+    Args:
+        folder: where to write; made if missing.
+        dimension: D of the text and image features; even.
+        seed: of the weights.
+    """
+    quiet()
+    from transformers import CLIPImageProcessor, CLIPTokenizer
+
+    letters = _byte_letters()
+    vocabulary = [*letters, *(letter + "</w>" for letter in letters)]
+    vocabulary += ["<|startoftext|>", "<|endoftext|>"]
+    ids = {token: index for index, token in enumerate(vocabulary)}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = _tiny_clip(ids, dimension)
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)
+    CLIPTokenizer(vocab=ids, merges=[]).save_pretrained(folder)
+    side = model.config.vision_config.image_size
+    CLIPImageProcessor(
+        size={"shortest_edge": side}, crop_size={"height": side, "width": side}
+    ).save_pretrained(folder)
+
+
+def _tiny_clip(ids: Mapping[str, int], dimension: int) -> Any:
+    """A whole CLIP of random weights."""
+    from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTextModelWithProjection
+
+    tower: dict[str, Any] = {
+        "hidden_size": dimension,
+        "intermediate_size": 2 * dimension,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "projection_dim": dimension,
+    }
+    text_config = CLIPTextConfig(
+        **tower,
+        vocab_size=len(ids),
+        max_position_embeddings=77,
+        bos_token_id=ids["<|startoftext|>"],
+        eos_token_id=ids["<|endoftext|>"],
+        pad_token_id=ids["<|endoftext|>"],
+    )
+    # Drawn first: a seed's texts are the same whatever the image encoder is.
+    text = CLIPTextModelWithProjection(text_config)
+    _amplify(text)
+    model = CLIPModel(
+        CLIPConfig(
+            text_config=text_config.to_dict(),
+            vision_config={**tower, "image_size": 32, "patch_size": 8},
+            projection_dim=dimension,
+        )
+    )
+    _amplify(model)
+    model.load_state_dict(text.state_dict(), strict=False)
+    return model
+
+
+def _amplify(model: nn.Module) -> None:
+    """Draw larger weights than the library does.
+
+    The library's are so small that all texts, and all images, get nearly the same feature.
+    """
+    for name, parameter in model.named_parameters():
+        if "token_embedding" in name or "position_embedding" in name:
+            parameter.data.normal_(std=0.3)
+        elif parameter.ndim >= 2:
+            parameter.data.normal_(std=2 * parameter[0].numel() ** -0.5)
+
+
+def _byte_letters() -> list[str]:
+    """The 256 printable characters by which byte-level BPE writes the bytes, in byte order."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    letters, spare = [], 0
+    for byte in range(256):
+        if byte in printable:
+            letters.append(chr(byte))
+        else:
+            letters.append(chr(256 + spare))
+            spare += 1
+    return letters

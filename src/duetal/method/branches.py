@@ -1,0 +1,163 @@
+"""The branches of the method: an entry in `BRANCHES` each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from duetal.core.errors import DuetalError
+from duetal.core.weak_videos import FeatureReader, WeakVideos
+from duetal.method.cbp import CBPBranch
+from duetal.method.layers import BranchNetwork
+from duetal.method.sampling import random_seed
+from duetal.method.settings import MethodSettings
+from duetal.method.text import PromptedTextEncoder, StoredText, TextTower
+from duetal.method.vlp import VLPBranch
+
+
+class LoadText(Protocol):
+    """Loads the text tower of a folder or hub name, with the classes tokenized."""
+
+    def __call__(  # noqa: D102
+        self,
+        source: str,
+        classes: tuple[str, ...],
+        *,
+        prompts_before: int,
+        prompts_after: int,
+        display_names: dict[str, str],
+    ) -> TextTower: ...
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One branch.
+
+    Args:
+        name: of the branch, of its features in a dataset, of its section of settings.
+        title: in tables and plots.
+        build: makes the untrained network, initialised from the training videos' features.
+        for_inference: makes a network to load a checkpoint into, from the dimension C of the
+            features and the number of classes K. Neither changes the caller's random state.
+        check: raises, before any training, the errors of `build` that need no feature to be read.
+    """
+
+    name: str
+    title: str
+    build: Callable[[MethodSettings, WeakVideos, LoadText], BranchNetwork]
+    for_inference: Callable[[MethodSettings, int, int], BranchNetwork]
+    check: Callable[[MethodSettings, WeakVideos, LoadText], object] = lambda *_: None
+
+
+def build_cbp(settings: MethodSettings, videos: WeakVideos, load_text: LoadText) -> BranchNetwork:
+    """A CBP branch of random weights."""
+    stream = videos.streams["cbp"]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(random_seed(settings.schedule.seed, "cbp"))
+        branch = CBPBranch(stream.dim, len(videos.classes), settings.cbp)
+    if settings.cbp.feature_normalization:
+        branch.standardize(*channel_statistics(videos, stream))
+    return branch
+
+
+def cbp_for_inference(settings: MethodSettings, dim: int, num_classes: int) -> BranchNetwork:
+    """A CBP branch to load a checkpoint into."""
+    with torch.random.fork_rng(devices=[]):
+        return CBPBranch(dim, num_classes, settings.cbp)
+
+
+def channel_statistics(videos: WeakVideos, stream: FeatureReader) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (C,) of a stream's channels over all training snippets."""
+    total = np.zeros(stream.dim)
+    squares = np.zeros(stream.dim)
+    count = 0
+    for name in videos.names:
+        x = stream.read(name).astype(np.float64)
+        total += x.sum(axis=0)
+        squares += (x * x).sum(axis=0)
+        count += len(x)
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - mean * mean, 0.0))
+    return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
+
+
+def build_vlp(settings: MethodSettings, videos: WeakVideos, load_text: LoadText) -> BranchNetwork:
+    """A VLP branch that is zero-shot CLIP, but for `vlp.zero_shot_start`.
+
+    Raises:
+        DuetalError: no text encoder is named, it can't be loaded, its features are of another
+            dimension than the stream's, or a class's name is too long.
+        UsageError: the number of heads does not divide the dimension of the features.
+    """
+    branch = vlp_without_bias(settings, videos, load_text)
+    branch.bias.data.fill_(mean_cosine(branch, videos, videos.streams["vlp"]))
+    return branch
+
+
+def vlp_without_bias(
+    settings: MethodSettings, videos: WeakVideos, load_text: LoadText
+) -> VLPBranch:
+    """A VLP branch that has read no feature yet; errors as of `build_vlp`."""
+    with torch.random.fork_rng(devices=[]):
+        text = load_prompted_text(settings, videos, load_text)
+        torch.manual_seed(random_seed(settings.schedule.seed, "vlp"))
+        return VLPBranch(text, videos.streams["vlp"].dim, settings.vlp)
+
+
+def load_prompted_text(
+    settings: MethodSettings, videos: WeakVideos, load_text: LoadText
+) -> PromptedTextEncoder:
+    """The prompted text encoder of the dataset, checked against its vision-language features."""
+    if videos.text_encoder is None:
+        raise DuetalError(
+            "the dataset has CLIP features but names no text encoder; "
+            "set text_encoder= to a CLIP folder or hub name",
+            file=videos.source,
+        )
+    torch.manual_seed(random_seed(settings.schedule.seed, "prompts"))
+    tower = load_text(
+        videos.text_encoder,
+        videos.classes,
+        prompts_before=settings.vlp.prompts_before,
+        prompts_after=settings.vlp.prompts_after,
+        display_names=dict(videos.display_names),
+    )
+    text = PromptedTextEncoder(tower)
+    dim, expected = text.plain().shape[1], videos.streams["vlp"].dim
+    if dim != expected:
+        raise DuetalError(
+            f"text features have dimension {dim}, the VLP features {expected}",
+            file=Path(videos.text_encoder),
+            place="text encoder",
+        )
+    return text
+
+
+@torch.no_grad()
+def mean_cosine(branch: VLPBranch, videos: WeakVideos, stream: FeatureReader) -> float:
+    """Mean zero-shot cosine of all training snippets with all classes: where the bias b starts."""
+    text = branch.text_features().cpu()
+    total, count = 0.0, 0
+    for name in videos.names:
+        features = F.normalize(torch.from_numpy(stream.read(name)), dim=-1)
+        cosines = features @ text.T
+        total += float(cosines.double().sum())
+        count += cosines.numel()
+    return total / count
+
+
+def vlp_for_inference(settings: MethodSettings, dim: int, num_classes: int) -> BranchNetwork:
+    """A VLP branch to load a checkpoint into; it needs no text encoder."""
+    with torch.random.fork_rng(devices=[]):
+        return VLPBranch(StoredText(torch.zeros(num_classes, dim)), dim, settings.vlp)
+
+
+BRANCHES = (
+    Branch("cbp", "CBP", build_cbp, cbp_for_inference),
+    Branch("vlp", "VLP", build_vlp, vlp_for_inference, vlp_without_bias),
+)

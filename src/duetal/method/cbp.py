@@ -1,0 +1,131 @@
+"""The classification-pretrained branch: action probabilities from I3D features.
+
+Paper's supplement: "one Transformer pyramid encoder … alternating blocks of multi-head
+self-attention and MLPs, Layer Norm before each block, residual after each", then "one lightweight
+convolutional decoder, 3-layer 1D convolutional networks".
+"""
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from duetal.core.settings import Settings
+from duetal.method.layers import (
+    BranchNetwork,
+    MaskedConv,
+    TransformerBlock,
+    apply_mask,
+    masked_avg_pool,
+)
+
+
+class CBPSettings(Settings):
+    """The CBP branch."""
+
+    embed_dim: int = Field(512, ge=8)
+    """[D] Width of the Transformer pyramid."""
+    levels: int = Field(4, ge=1, le=8)
+    """[D] Temporal scales, with strides 1, 2, 4, …"""
+    blocks: int = Field(1, ge=1)
+    """[D] Transformer blocks at each scale."""
+    heads: int = Field(8, ge=1)
+    """[D] Attention heads."""
+    attention_radius: int | None = Field(2, ge=1)
+    """[D] Positions to either side that self-attention sees at each scale; none: the whole crop.
+    Measured: with the whole crop in sight every snippet predicts the video's labels."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """[D] Dropout on the embedding and on residual branches."""
+    feature_normalization: bool = False
+    """[D] Standardise each feature channel with its mean and standard deviation over the training
+    videos; they become part of the model."""
+
+    @model_validator(mode="after")
+    def _check_heads(self) -> "CBPSettings":
+        if self.embed_dim % self.heads:
+            raise ValueError(
+                f"embed_dim ({self.embed_dim}) is not a multiple of heads ({self.heads})"
+            )
+        return self
+
+    @property
+    def stride(self) -> int:
+        """Snippets per position of the coarsest scale."""
+        return 2 ** (self.levels - 1)
+
+
+class CBPBranch(BranchNetwork):
+    """Features of one video or a padded batch to a logit for each snippet and class.
+
+    Args:
+        dim: C of the features (2048 for I3D RGB and flow).
+        num_classes: K.
+        settings: of the branch.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, dim: int, num_classes: int, settings: CBPSettings):
+        super().__init__()
+        width, heads = settings.embed_dim, settings.heads
+        radius, dropout = settings.attention_radius, settings.dropout
+        self.stride = settings.stride
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("std", torch.ones(dim))
+        self.embedding = MaskedConv(dim, width)
+        self.embedding_dropout = nn.Dropout(dropout)
+        self.levels = nn.ModuleList(
+            nn.ModuleList(
+                TransformerBlock(width, heads, radius, dropout) for _ in range(settings.blocks)
+            )
+            for _ in range(settings.levels)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.decoder = nn.ModuleList(
+            [MaskedConv(width, width), MaskedConv(width, width), MaskedConv(width, num_classes)]
+        )
+
+    def standardize(self, mean: Tensor, std: Tensor) -> None:
+        """Set the mean and standard deviation (C,) that features are standardised with."""
+        self.mean.copy_(mean)
+        self.std.copy_(std.clamp(min=1e-6))
+
+    def encode(self, features: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, C) → (B, T, embed_dim): the pyramid's levels, upsampled to stride 1, summed."""
+        length = features.shape[1]
+        missing = -length % self.stride
+        x = F.pad((features - self.mean) / self.std, (0, 0, 0, missing))
+        level_mask = F.pad(mask, (0, missing))
+        x = apply_mask(x, level_mask)
+        x = self.embedding_dropout(F.gelu(self.embedding(x, level_mask)))
+        total = torch.zeros_like(x)
+        for index, level in enumerate(self.levels):
+            if index:
+                x, level_mask = masked_avg_pool(x, level_mask)
+            assert isinstance(level, nn.ModuleList)
+            for block in level:
+                x = block(x, level_mask)
+            total = total + x.repeat_interleave(2**index, dim=1)
+        return apply_mask(self.norm(total)[:, :length], mask)
+
+    def decode(self, encoded: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, embed_dim) → (B, T, K) logits."""
+        x = encoded
+        for layer in self.decoder[:-1]:
+            x = F.gelu(layer(x, mask))
+        logits: Tensor = self.decoder[-1](x, mask)
+        return logits
+
+    def forward(self, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Score a padded batch.
+
+        Args:
+            features: (B, T, C).
+            mask: (B, T), True where a snippet is real.
+
+        Returns:
+            Logits (B, T, K), whose sigmoid is P^cb, and frame features (B, T, embed_dim).
+        """
+        encoded = self.encode(features, mask)
+        return self.decode(encoded, mask), encoded

@@ -1,0 +1,281 @@
+"""The training loop: for each phase, for each epoch, for each batch: losses, backward, step.
+
+The schedule says who learns when and from whom. Logging, checkpoints and resuming are callbacks,
+which `duetal.runs.recorder` implements.
+"""
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from duetal.core.errors import DuetalError
+from duetal.core.weak_videos import WeakVideos
+from duetal.method.branches import BRANCHES, Branch, LoadText
+from duetal.method.layers import BranchNetwork
+from duetal.method.losses import LOSSES, LossTerm, Predictions, active_terms
+from duetal.method.pseudo_labels import PseudoLabels, crop_labels, make_pseudo_labels
+from duetal.method.sampling import (
+    Crop,
+    MicroBatch,
+    epoch_batches,
+    load_ahead,
+    random_seed,
+    share_of,
+)
+from duetal.method.schedule import Phase, ScheduleSettings, schedule
+from duetal.method.settings import MethodSettings
+
+
+@dataclass(frozen=True)
+class Method:
+    """The parts of the method; another method replaces some of them.
+
+    Args:
+        branches: in the order of tables and plots.
+        losses: the terms of the loss.
+        schedule: gives the phases, from the schedule's settings and the names of the streams.
+    """
+
+    branches: tuple[Branch, ...] = BRANCHES
+    losses: tuple[LossTerm, ...] = LOSSES
+    schedule: Callable[[ScheduleSettings, Collection[str]], list[Phase]] = schedule
+
+    def branch(self, name: str) -> Branch:
+        """The branch of a name."""
+        return next(branch for branch in self.branches if branch.name == name)
+
+
+class TrainingCallback:
+    """Hooks around the loop. These do nothing: every phase is trained from its first epoch."""
+
+    def load_finished(self, phase: Phase, student: BranchNetwork) -> bool:
+        """Load the result of a phase that an earlier start has finished; whether there is one."""
+        return False
+
+    def on_phase_start(self, phase: Phase, student: BranchNetwork, optimizer: Any) -> int:
+        """Before a phase; may restore an interrupted one. Returns the number of epochs done."""
+        return 0
+
+    def on_pseudo_labels(self, phase: Phase, pseudo: PseudoLabels) -> None:
+        """After the teacher has labelled the training videos."""
+
+    def on_step(self, phase: Phase, losses: Mapping[str, float]) -> None:
+        """After each update; `losses` are the weighted terms' means over the batch."""
+
+    def on_epoch_end(
+        self,
+        phase: Phase,
+        epoch: int,
+        losses: Mapping[str, float],
+        student: BranchNetwork,
+        optimizer: Any,
+    ) -> None:
+        """After epoch 1, 2, …; `losses` are the weighted terms' means over the epoch's crops."""
+
+    def on_phase_end(self, phase: Phase, student: BranchNetwork) -> None:
+        """After a phase, with the trained student."""
+
+
+def alternate(
+    fabric: Fabric,
+    settings: MethodSettings,
+    videos: WeakVideos,
+    load_text: LoadText,
+    callback: TrainingCallback,
+    method: Method,
+) -> None:
+    """Train the branches in turns; the callback receives their weights.
+
+    Args:
+        fabric: device, precision and processes.
+        settings: of the method.
+        videos: the training videos; nothing here knows a segment.
+        load_text: loads the text encoder.
+        callback: hooks for logging, checkpoints and resuming.
+        method: branches, losses and schedule.
+
+    Raises:
+        DuetalError: bad features, or a loss or gradient that is not finite.
+    """
+    students: dict[str, BranchNetwork] = {}
+    seed = settings.schedule.seed
+    lengths = [videos.length(name) for name in videos.names]
+    for phase in method.schedule(settings.schedule, videos.streams):
+        if phase.student not in students:
+            network = method.branch(phase.student).build(settings, videos, load_text)
+            students[phase.student] = network.to(fabric.device)
+        student = students[phase.student]
+        if callback.load_finished(phase, student):
+            continue
+        # AdamW without decay is Adam.
+        adam = torch.optim.AdamW(
+            [p for p in student.parameters() if p.requires_grad],
+            lr=phase.learning_rate or settings.schedule.learning_rate,
+            weight_decay=settings.schedule.weight_decay,
+        )
+        optimizer: Any = fabric.setup_optimizers(adam)
+        epochs_done = callback.on_phase_start(phase, student, adam)
+        pseudo = None
+        if phase.teacher is not None:
+            teacher = students[phase.teacher]
+            pseudo = teach(fabric, settings, videos, method.branch(phase.teacher), teacher)
+            callback.on_pseudo_labels(phase, pseudo)
+        lesson = Lesson(fabric, settings, videos, phase, student, pseudo, method.losses)
+        for epoch in range(epochs_done, phase.epochs):
+            student.train()
+            sums: dict[str, float] = {}
+            batches = epoch_batches(lengths, settings.data, random_seed(seed, phase.name, epoch))
+            for number, batch in enumerate(batches):
+                torch.manual_seed(random_seed(seed, phase.name, epoch, number))
+                optimizer.zero_grad()
+                losses = compute_gradient(lesson, batch)
+                optimizer.step()
+                callback.on_step(phase, losses)
+                for name, value in losses.items():
+                    sums[name] = sums.get(name, 0.0) + value * len(batch)
+            crops = sum(map(len, batches))
+            means = {name: value / crops for name, value in sums.items()}
+            callback.on_epoch_end(phase, epoch + 1, means, student, adam)
+        callback.on_phase_end(phase, student)
+
+
+def teach(
+    fabric: Fabric,
+    settings: MethodSettings,
+    videos: WeakVideos,
+    branch: Branch,
+    network: BranchNetwork,
+) -> PseudoLabels:
+    """The pseudo-labels of a branch as it is now, frozen."""
+    stream = videos.streams[branch.name]
+    teacher = branch.for_inference(settings, stream.dim, len(videos.classes))
+    state = network.inference_state()
+    teacher.load_state_dict({name: state[name] for name in teacher.state_dict()})
+    return make_pseudo_labels(
+        teacher.to(fabric.device).eval(),
+        videos,
+        stream,
+        settings.losses,
+        window=settings.data.crop,
+        device=fabric.device,
+    )
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What every step of a phase reads."""
+
+    fabric: Fabric
+    settings: MethodSettings
+    videos: WeakVideos
+    phase: Phase
+    student: BranchNetwork
+    pseudo: PseudoLabels | None
+    losses: tuple[LossTerm, ...] = LOSSES
+
+    def terms(self) -> list[LossTerm]:
+        """The terms of the loss that apply."""
+        has_teacher = self.pseudo is not None
+        return active_terms(self.losses, self.settings.losses, has_teacher=has_teacher)
+
+
+def compute_gradient(lesson: Lesson, batch: Sequence[Crop]) -> dict[str, float]:
+    """Compute the gradient of the batch's mean loss, in micro-batches and over all processes.
+
+    Returns:
+        The weighted terms' means over the batch.
+
+    Raises:
+        DuetalError: a loss (naming the video and the term) or the gradient is not finite.
+    """
+    fabric, phase, student = lesson.fabric, lesson.phase, lesson.student
+    own = share_of(batch, fabric.global_rank, fabric.world_size)
+    stream = lesson.videos.streams[phase.student]
+    sums = {term.name: torch.zeros((), device=fabric.device) for term in lesson.terms()}
+    computed: list[tuple[MicroBatch, dict[str, Tensor]]] = []
+    budget = lesson.settings.data.micro_batch_snippets
+    with student.step_context():
+        for micro in load_ahead(lesson.videos, stream, own, budget):
+            losses = compute_losses(lesson, micro)
+            fabric.backward(torch.stack(list(losses.values())).sum() / len(batch))
+            detached = {name: values.detach() for name, values in losses.items()}
+            for name, values in detached.items():
+                sums[name] = sums[name] + values.sum()
+            computed.append((micro, detached))
+    for micro, losses in computed:
+        refuse_non_finite(lesson, micro, losses)
+    trained = [p for p in student.parameters() if p.requires_grad]
+    if fabric.world_size > 1:
+        sum_gradients(fabric, trained)
+    clip = lesson.settings.schedule.gradient_clip
+    norm = torch.nn.utils.clip_grad_norm_(trained, math.inf if clip is None else clip)
+    if not torch.isfinite(norm):
+        # A finite loss may still have such a gradient, and one update would ruin the weights.
+        raise DuetalError(
+            "the gradient is not finite; the run stops before the update, its last checkpoint is "
+            "whole",
+            place=f"phase {phase.name}",
+        )
+    return mean_over_processes(fabric, sums, len(batch))
+
+
+def compute_losses(lesson: Lesson, micro: MicroBatch) -> dict[str, Tensor]:
+    """Every weighted term of the loss, (B,) each."""
+    device, settings = lesson.fabric.device, lesson.settings.losses
+    mask = micro.mask.to(device)
+    with lesson.fabric.autocast():
+        logits, encoded = lesson.student(micro.features.to(device), mask)
+    pseudo = None
+    if lesson.pseudo is not None:
+        pseudo = crop_labels(lesson.pseudo, micro.crops, micro.mask).to(device)
+    predictions = Predictions(
+        logits.float(), encoded.float(), mask, micro.labels.to(device), pseudo, lesson.phase.distils
+    )
+    return {
+        term.name: term.weight(settings) * term.loss(predictions, settings)
+        for term in lesson.terms()
+    }
+
+
+def refuse_non_finite(lesson: Lesson, micro: MicroBatch, losses: Mapping[str, Tensor]) -> None:
+    """Stop before an update whose loss is not finite.
+
+    Raises:
+        DuetalError: naming the video, its file and the term.
+    """
+    for term, values in losses.items():
+        bad = ~torch.isfinite(values)
+        if bad.any():
+            name = lesson.videos.names[micro.crops[int(bad.nonzero()[0, 0])].video]
+            raise DuetalError(
+                f"the {term} loss is {values[bad][0].item()} in phase {lesson.phase.name}; "
+                "the run stops before the update, its last checkpoint is whole",
+                file=lesson.videos.streams[lesson.phase.student].path(name),
+                place=f"video {name!r}",
+            )
+
+
+def sum_gradients(fabric: Fabric, parameters: Sequence[torch.nn.Parameter]) -> None:
+    """Add up the gradients of all processes, in one message."""
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    summed = fabric.all_reduce(flat, reduce_op="sum")
+    assert isinstance(summed, Tensor)
+    pieces = torch.split(summed, [p.numel() for p in parameters])
+    for parameter, piece in zip(parameters, pieces, strict=True):
+        parameter.grad = piece.view_as(parameter)
+
+
+def mean_over_processes(fabric: Fabric, sums: Mapping[str, Tensor], size: int) -> dict[str, float]:
+    """The means of terms over a batch of `size` crops, whichever process computed them."""
+    values = torch.stack(list(sums.values()))
+    if fabric.world_size > 1:
+        reduced = fabric.all_reduce(values, reduce_op="sum")
+        assert isinstance(reduced, Tensor)
+        values = reduced
+    return dict(zip(sums, (values / size).tolist(), strict=True))

@@ -1,0 +1,172 @@
+"""The terms of the loss. Each gives one number a video, so that micro-batches add up exactly.
+
+L = L_cls + λ · L_kd (+ a contrastive term, off by default). To add a term, write a function of
+`Predictions` and `LossSettings`, give its weight a setting, and list it in `LOSSES`.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+from torch.nn import functional as F
+
+from duetal.core.settings import Settings
+from duetal.method.layers import topk_mean
+from duetal.method.pseudo_labels import BACKGROUND, FOREGROUND, ScoreRange, TeacherScore
+
+
+class VideoLoss(StrEnum):
+    """The loss of video-level logits against the video's labels."""
+
+    BCE = "bce"
+    SOFTMAX = "softmax"
+
+
+class LossSettings(Settings):
+    """The loss, and the pseudo-labels it distils."""
+
+    video_loss: VideoLoss = VideoLoss.BCE
+    """[F] Loss of video-level logits against the video's labels."""
+    topk_ratio: int = Field(8, ge=1)
+    """[F] A class's video-level logit is the mean of its top ceil(T/this) snippet logits."""
+    distillation_weight: float = Field(1.0, ge=0)
+    """[D] λ in L = L_cls + λ·L_kd."""
+    balance_sets: bool = True
+    """[D] Average the distillation loss over foreground, background and absent classes
+    separately, so that the many cannot drown the few."""
+    contrastive_weight: float = Field(0.0, ge=0)
+    """[D] Weight of the foreground/background contrastive term on the student's frame features."""
+    pseudo_high: float = Field(0.7, gt=0, lt=1)
+    """[D] δ_h: a normalised teacher score above it is foreground."""
+    pseudo_low: float = Field(0.15, gt=0, lt=1)
+    """[D] δ_l: a normalised teacher score below it is background; between, ignored [N]."""
+    pseudo_normalization: ScoreRange = ScoreRange.VIDEO
+    """[D] Scale a teacher's scores to [0, 1] over each video's present classes together
+    (`video`), over each present class by itself (`class`), or not at all (`none`)."""
+    pseudo_score: TeacherScore = TeacherScore.PROBABILITY
+    """[D] Threshold a teacher's probabilities, or its logits: a sigmoid trained on video labels
+    saturates, and the soft parts of an action fall below δ_l of its peak."""
+
+    @model_validator(mode="after")
+    def _check_thresholds(self) -> "LossSettings":
+        if self.pseudo_low > self.pseudo_high:
+            raise ValueError(
+                f"pseudo_low ({self.pseudo_low}) is above pseudo_high ({self.pseudo_high})"
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A student's output for a micro-batch, and what is known of its videos.
+
+    Args:
+        logits: (B, T, K).
+        encoded: (B, T, D) frame features.
+        mask: (B, T) True where a snippet is real.
+        labels: (B, K), 1 where the video carries the label.
+        pseudo: (B, T, K) of FOREGROUND, BACKGROUND and IGNORED; None in a phase without a teacher.
+        distils: see `Phase.distils`.
+    """
+
+    logits: Tensor
+    encoded: Tensor
+    mask: Tensor
+    labels: Tensor
+    pseudo: Tensor | None = None
+    distils: Collection[str] = ()
+
+
+def classification(batch: Predictions, settings: LossSettings) -> Tensor:
+    """Multiple-instance loss (B,): the video's pooled logits against its labels.
+
+    Binary cross-entropy is summed over classes, so that a present class weighs the same however
+    many are absent; softmax cross-entropy is against the labels scaled to sum to 1.
+    """
+    pooled = topk_mean(batch.logits, batch.mask, settings.topk_ratio)
+    labels = batch.labels
+    if settings.video_loss is VideoLoss.BCE:
+        return F.binary_cross_entropy_with_logits(pooled, labels, reduction="none").sum(dim=1)
+    target = labels / labels.sum(dim=1, keepdim=True).clamp(min=1)
+    return -(target * F.log_softmax(pooled, dim=1)).sum(dim=1)
+
+
+def distillation(batch: Predictions, settings: LossSettings) -> Tensor:
+    """KL divergence (B,) between pseudo-label and student probability over the confident set.
+
+    A pseudo-label h is 0 or 1, so KL(h ‖ p) of the two Bernoulli variables is −log p where h = 1
+    and −log(1 − p) where h = 0. A video without a confident snippet has 0.
+    """
+    assert batch.pseudo is not None
+    valid = batch.mask.unsqueeze(-1)
+    present = batch.labels.unsqueeze(1) > 0
+    is_background = (batch.pseudo == BACKGROUND) & valid
+    sets = []
+    if "foreground" in batch.distils:
+        sets.append(((batch.pseudo == FOREGROUND) & valid, F.softplus(-batch.logits)))
+    if "background" in batch.distils:
+        sets.append((is_background & present, F.softplus(batch.logits)))
+        sets.append((is_background & ~present, F.softplus(batch.logits)))
+    sums = torch.stack([(loss * member).sum(dim=(1, 2)) for member, loss in sets])
+    sizes = torch.stack([member.sum(dim=(1, 2)) for member, _ in sets])
+    if not settings.balance_sets:
+        return sums.sum(dim=0) / sizes.sum(dim=0).clamp(min=1)
+    means = sums / sizes.clamp(min=1)
+    return means.sum(dim=0) / (sizes > 0).sum(dim=0).clamp(min=1)
+
+
+def contrast(batch: Predictions, settings: LossSettings) -> Tensor:
+    """Pull confident foreground features together and away from the video's background (B,).
+
+    Each confident snippet is classified by its cosine to the mean foreground and mean background
+    feature of its own video, at temperature 0.1. A video that lacks one of them has 0.
+    """
+    assert batch.pseudo is not None
+    present = batch.labels.unsqueeze(1) > 0
+    inside = ((batch.pseudo == FOREGROUND) & present).any(dim=2) & batch.mask
+    outside = ((batch.pseudo == BACKGROUND) | ~present).all(dim=2) & batch.mask
+    unit = F.normalize(batch.encoded, dim=-1)
+
+    def prototype(member: Tensor) -> Tensor:
+        total = (unit * member.unsqueeze(-1)).sum(dim=1, keepdim=True)
+        return F.normalize(total, dim=-1)
+
+    margin = ((unit * prototype(inside)).sum(-1) - (unit * prototype(outside)).sum(-1)) / 0.1
+    loss = F.binary_cross_entropy_with_logits(margin, inside.to(margin.dtype), reduction="none")
+    confident = inside | outside
+    mean = (loss * confident).sum(dim=1) / confident.sum(dim=1).clamp(min=1)
+    return mean * (inside.any(dim=1) & outside.any(dim=1))
+
+
+@dataclass(frozen=True)
+class LossTerm:
+    """A term of the loss.
+
+    Args:
+        name: in the log, in `metrics.jsonl` and in plots.
+        loss: gives one number a video, (B,).
+        weight: its factor, from the settings; a term of weight 0 is not computed.
+        needs_teacher: whether it reads pseudo-labels; left out in phases without a teacher.
+    """
+
+    name: str
+    loss: Callable[[Predictions, LossSettings], Tensor]
+    weight: Callable[[LossSettings], float] = lambda settings: 1.0
+    needs_teacher: bool = False
+
+
+LOSSES = (
+    LossTerm("classification", classification),
+    LossTerm("distillation", distillation, lambda s: s.distillation_weight, needs_teacher=True),
+    LossTerm("contrast", contrast, lambda s: s.contrastive_weight, needs_teacher=True),
+)
+
+
+def active_terms(
+    terms: Collection[LossTerm], settings: LossSettings, *, has_teacher: bool
+) -> list[LossTerm]:
+    """The terms of a phase: those of a weight, and without a teacher those that need none."""
+    return [t for t in terms if t.weight(settings) and (has_teacher or not t.needs_teacher)]

@@ -1,0 +1,118 @@
+"""The snippets that a frozen teacher is confident of, as foreground or as background."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from duetal.core.weak_videos import FeatureReader, WeakVideos
+from duetal.method.sampling import Crop
+from duetal.method.scoring import probabilities, score_video
+
+if TYPE_CHECKING:
+    from duetal.method.losses import LossSettings
+
+FOREGROUND = 1
+BACKGROUND = 0
+IGNORED = -1
+
+#: For each video (T, K) int8 of FOREGROUND, BACKGROUND and IGNORED.
+PseudoLabels = Sequence[NDArray[np.int8]]
+
+
+class ScoreRange(StrEnum):
+    """Over what a teacher's scores are scaled to [0, 1] before the thresholds of a pseudo-label."""
+
+    CLASS = "class"
+    VIDEO = "video"
+    NONE = "none"
+
+
+class TeacherScore(StrEnum):
+    """Which score of a teacher is thresholded."""
+
+    PROBABILITY = "probability"
+    LOGIT = "logit"
+
+
+def threshold(
+    scores: NDArray[np.float32], present: NDArray[np.bool_], settings: "LossSettings"
+) -> NDArray[np.int8]:
+    """Turn a teacher's scores of one video into pseudo-labels.
+
+    Args:
+        scores: (T, K) probabilities or logits.
+        present: (K,) the classes that the video carries; all others are background everywhere.
+        settings: δ_h and δ_l (a normalised score above δ_h is foreground, below δ_l background, in
+            between ignored), and over what scores are normalised.
+
+    Returns:
+        (T, K) of FOREGROUND, BACKGROUND and IGNORED.
+    """
+    labels = np.full(scores.shape, BACKGROUND, dtype=np.int8)
+    if not present.any():
+        return labels
+    chosen = scores[:, present]
+    if settings.pseudo_normalization is not ScoreRange.NONE:
+        axis = 0 if settings.pseudo_normalization is ScoreRange.CLASS else None
+        lowest = chosen.min(axis=axis, keepdims=True)
+        span = chosen.max(axis=axis, keepdims=True) - lowest
+        chosen = (chosen - lowest) / np.maximum(span, 1e-12)
+    kinds = np.full(chosen.shape, IGNORED, dtype=np.int8)
+    kinds[chosen > settings.pseudo_high] = FOREGROUND
+    kinds[chosen < settings.pseudo_low] = BACKGROUND
+    labels[:, present] = kinds
+    return labels
+
+
+def make_pseudo_labels(
+    teacher: nn.Module,
+    videos: WeakVideos,
+    stream: FeatureReader,
+    settings: "LossSettings",
+    *,
+    window: int,
+    device: torch.device | str = "cpu",
+) -> PseudoLabels:
+    """Score every training video whole with a frozen teacher and threshold the scores.
+
+    Args:
+        teacher: a branch in eval mode.
+        videos: the training videos and their labels.
+        stream: the features that the teacher reads.
+        settings: see `threshold`, and which score is thresholded.
+        window: snippets in one pass.
+        device: where to compute.
+    """
+    labels = []
+    for name, present in zip(videos.names, videos.labels, strict=True):
+        logits = score_video(teacher, stream, name, window, device)
+        as_logits = settings.pseudo_score is TeacherScore.LOGIT
+        scores = logits if as_logits else probabilities(logits)
+        labels.append(threshold(scores, present, settings))
+    return labels
+
+
+def count_labels(pseudo: PseudoLabels, videos: WeakVideos) -> dict[str, int | Mapping[str, object]]:
+    """The number of snippets of present classes of each kind, in all and for each class."""
+    kinds = {"foreground": FOREGROUND, "background": BACKGROUND, "ignored": IGNORED}
+    classes = {name: dict.fromkeys(kinds, 0) for name in videos.classes}
+    for labels, present in zip(pseudo, videos.labels, strict=True):
+        for k in np.flatnonzero(present):
+            for kind, value in kinds.items():
+                classes[videos.classes[k]][kind] += int((labels[:, k] == value).sum())
+    totals = {kind: sum(c[kind] for c in classes.values()) for kind in kinds}
+    return {**totals, "snippets": sum(totals.values()), "classes": classes}
+
+
+def crop_labels(pseudo: PseudoLabels, crops: Iterable[Crop], mask: Tensor) -> Tensor:
+    """The pseudo-labels of some crops: (B, T, K) int8, IGNORED where `mask` (B, T) is padded."""
+    cut = torch.full((*mask.shape, pseudo[0].shape[1]), IGNORED, dtype=torch.int8)
+    for row, crop in enumerate(crops):
+        whole = pseudo[crop.video][crop.start : crop.start + crop.length]
+        cut[row, : crop.length] = torch.from_numpy(whole)
+    return cut

@@ -1,0 +1,137 @@
+"""The order of training: which branch learns when, from which teacher, and what.
+
+warm-up    CBP learns from the videos' category labels alone
+B step     CBP, frozen, teaches VLP its confident background: VLP's false positives go
+F step     VLP, frozen, teaches CBP its confident foreground: CBP's false negatives go
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pydantic import Field
+
+from duetal.core.settings import Settings
+
+
+class Selection(StrEnum):
+    """Which checkpoint of each branch a finished run uses. The test set is never a choice."""
+
+    LAST = "last"
+    HELDOUT = "heldout"
+
+
+class ScheduleSettings(Settings):
+    """How long and how fast each phase trains, and which checkpoints are used in the end."""
+
+    warmup_epochs: int = Field(10, ge=1)
+    """[S] Epochs of CBP on category labels alone."""
+    b_epochs: int = Field(20, ge=1)
+    """[S] Epochs of VLP in each B step."""
+    f_epochs: int = Field(20, ge=1)
+    """[S] Epochs of CBP in each F step."""
+    alternations: int = Field(2, ge=0)
+    """[D] Number of B steps, each followed by an F step; 0 trains CBP's warm-up alone."""
+    foreground_only: bool = False
+    """[D] F step: distil VLP's foreground alone (the strict reading), without its background."""
+    # Beyond these bounds an update's factors are no 32-bit numbers.
+    learning_rate: float = Field(1e-4, gt=0, le=1e30)
+    """[S] Adam's learning rate."""
+    b_learning_rate: float | None = Field(None, gt=0, le=1e30)
+    """[D] Adam's learning rate in B steps, where it differs from `learning_rate`."""
+    weight_decay: float = Field(0.0, ge=0, le=1000)
+    """[D] Decoupled weight decay (AdamW); 0 is Adam."""
+    gradient_clip: float | None = Field(None, gt=0)
+    """[D] Largest norm of a step's gradient."""
+    seed: int = Field(0, ge=0)
+    """Seed of everything random."""
+    selection: Selection = Selection.LAST
+    """[D] `last`, or `heldout`: of each branch the checkpoint with the best video-level mAP on
+    training videos held out from training."""
+    heldout_fraction: float = Field(0.2, gt=0, lt=1)
+    """[D] Share of the training videos held out when `selection` is `heldout`."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase of training.
+
+    Args:
+        name: a short name, unique in the schedule: "B1".
+        title: the name in tables and plots: "B step 1".
+        student: name of the branch that is trained.
+        epochs: 0 keeps the untrained branch as a stage.
+        stage: name of the resulting checkpoint: "vlp-b1".
+        stage_title: its name in tables: "VLP after B1".
+        teacher: name of the frozen branch that makes the pseudo-labels.
+        distils: what is distilled: "foreground"; "background" (of present classes, and absent
+            classes everywhere).
+        learning_rate: of this phase; None takes the schedule's.
+    """
+
+    name: str
+    title: str
+    student: str
+    epochs: int
+    stage: str
+    stage_title: str
+    teacher: str | None = None
+    distils: tuple[str, ...] = ()
+    learning_rate: float | None = None
+
+
+def warm_up(epochs: int, *, title: str = "CBP after warm-up") -> Phase:
+    """CBP learns from category labels alone."""
+    return Phase("warmup", "Warm-up", "cbp", epochs, "cbp-warmup", title)
+
+
+def zero_shot() -> Phase:
+    """VLP as it starts: zero-shot CLIP."""
+    return Phase("zeroshot", "Zero-shot", "vlp", 0, "vlp-zeroshot", "Zero-shot VLP")
+
+
+def b_step(settings: ScheduleSettings, turn: int) -> Phase:
+    """VLP learns CBP's confident background."""
+    return Phase(
+        f"B{turn}",
+        f"B step {turn}",
+        "vlp",
+        settings.b_epochs,
+        f"vlp-b{turn}",
+        f"VLP after B{turn}",
+        teacher="cbp",
+        distils=("background",),
+        learning_rate=settings.b_learning_rate,
+    )
+
+
+def f_step(settings: ScheduleSettings, turn: int) -> Phase:
+    """CBP learns VLP's confident foreground (and its background, so that negatives exist)."""
+    return Phase(
+        f"F{turn}",
+        f"F step {turn}",
+        "cbp",
+        settings.f_epochs,
+        f"cbp-f{turn}",
+        f"CBP after F{turn}",
+        teacher="vlp",
+        distils=("foreground",) if settings.foreground_only else ("foreground", "background"),
+    )
+
+
+def schedule(settings: ScheduleSettings, streams: Collection[str]) -> list[Phase]:
+    """All phases of a run, in order.
+
+    Args:
+        settings: of the schedule.
+        streams: names of the branches that have features. With CBP's alone the warm-up takes as
+            many epochs as the whole schedule would train CBP.
+    """
+    turns = range(1, settings.alternations + 1)
+    if "vlp" not in streams:
+        epochs = settings.warmup_epochs + settings.alternations * settings.f_epochs
+        return [warm_up(epochs, title="CBP on labels alone")]
+    phases = [warm_up(settings.warmup_epochs), zero_shot()]
+    for turn in turns:
+        phases += [b_step(settings, turn), f_step(settings, turn)]
+    return phases

@@ -1,0 +1,29 @@
+"""The sections of settings that the method reads."""
+
+from pydantic import model_validator
+
+from duetal.core.settings import Settings
+from duetal.method.cbp import CBPSettings
+from duetal.method.losses import LossSettings
+from duetal.method.sampling import SamplingSettings
+from duetal.method.schedule import ScheduleSettings
+from duetal.method.vlp import VLPSettings
+
+
+class MethodSettings(Settings):
+    """All settings of the method; `duetal.config.Config` adds where and on what a run happens."""
+
+    data: SamplingSettings = SamplingSettings()
+    cbp: CBPSettings = CBPSettings()
+    vlp: VLPSettings = VLPSettings()
+    losses: LossSettings = LossSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+
+    @model_validator(mode="after")
+    def _check_crop(self) -> "MethodSettings":
+        if self.data.crop % self.cbp.stride:
+            raise ValueError(
+                f"data.crop ({self.data.crop}) does not divide by the pyramid's largest stride "
+                f"({self.cbp.stride}, from cbp.levels)"
+            )
+        return self

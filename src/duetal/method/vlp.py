@@ -1,0 +1,183 @@
+"""The vision-language branch: action probabilities from CLIP features and category names."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from duetal.core.errors import UsageError
+from duetal.core.settings import Settings
+from duetal.method.layers import BranchNetwork, TransformerBlock, apply_mask
+from duetal.method.text import PromptedTextEncoder, StoredText
+
+#: A gate is tanh(GATE_SCALE · γ), with γ learnt from 0 at the learning rate of everything else; the
+#: factor lets it open within the few hundred steps of a B step.
+GATE_SCALE = 10.0
+
+
+class ScoreFunction(StrEnum):
+    """How the VLP branch turns cosine similarities into probabilities."""
+
+    SIGMOID = "sigmoid"
+    SOFTMAX = "softmax"
+
+
+class VLPSettings(Settings):
+    """The VLP branch."""
+
+    prompts_before: int = Field(16, ge=0)
+    """[S] Learnable prompt vectors before the category name."""
+    prompts_after: int = Field(16, ge=0)
+    """[S] Learnable prompt vectors after the category name."""
+    layers: int = Field(2, ge=0)
+    """[S] Temporal Transformer layers over the frame features."""
+    heads: int = Field(8, ge=1)
+    """[D] Attention heads of the temporal Transformer."""
+    attention_radius: int | None = Field(None, ge=1)
+    """[D] Positions to either side that temporal self-attention sees; none: the whole crop."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """[D] Dropout on the input of the temporal layers and on their residual branches."""
+    init: float = Field(0.01, gt=0)
+    """[S] Standard deviation of the temporal Transformer's first weights, at the paper's width of
+    512. A narrower branch learns too slowly from it and needs more."""
+    temperature: float = Field(0.07, gt=0)
+    """[S] τ of the cosine similarity."""
+    score_function: ScoreFunction = ScoreFunction.SIGMOID
+    """[D] Sigmoid of (cos − b)/τ with a learnable b, or softmax over classes."""
+    zero_shot_start: bool = True
+    """[D] Make the untrained branch exactly zero-shot CLIP: temporal layers enter through a gate
+    that starts shut, prompts as their difference to where they started. Off: plain residual
+    layers and plain prompts."""
+
+
+class VLPBranch(BranchNetwork):
+    """CLIP image features to a logit for each snippet and class.
+
+    P^vl = sigmoid((cos − b) / τ) or softmax(cos / τ) over classes, where cos is the cosine between
+    a snippet's feature, passed through temporal Transformer layers, and a class's text feature.
+
+    Args:
+        text: the prompted text encoder, or its stored result for inference.
+        dim: D of the CLIP features; must equal that of the text features.
+        settings: of the branch.
+
+    Raises:
+        UsageError: the number of heads does not divide D.
+    """
+
+    initial_text: Tensor
+    zero_shot_text: Tensor
+
+    def __init__(self, text: PromptedTextEncoder | StoredText, dim: int, settings: VLPSettings):
+        super().__init__()
+        if dim % settings.heads:
+            cause = f"{settings.heads} does not divide the dimension of the features, {dim}"
+            raise UsageError(cause, place="vlp.heads")
+        self.text = text
+        self.temperature = settings.temperature
+        self.softmax = settings.score_function is ScoreFunction.SOFTMAX
+        self.zero_shot_start = settings.zero_shot_start
+        self.input_dropout = nn.Dropout(settings.dropout)
+        self.layers = nn.ModuleList(
+            TransformerBlock(dim, settings.heads, settings.attention_radius, settings.dropout)
+            for _ in range(settings.layers)
+        )
+        for name, parameter in self.layers.named_parameters():
+            # Paper's supplement: temporal Transformer and prompts start at N(0, 0.01).
+            if parameter.ndim == 2:
+                nn.init.normal_(parameter, std=settings.init)
+            elif name.endswith("bias"):
+                nn.init.zeros_(parameter)
+        self.gates = nn.Parameter(torch.zeros(settings.layers))
+        #: b, the cosine at which P = 0.5; set to the training videos' mean cosine at the start.
+        self.bias = nn.Parameter(torch.zeros(()))
+        self._cached_text: Tensor | None = None
+        with torch.no_grad():
+            self.register_buffer("initial_text", text().clone())
+            self.register_buffer("zero_shot_text", text.plain().clone())
+
+    def text_features(self) -> Tensor:
+        """(K, D) unit vectors.
+
+        With `zero_shot_start` they are the plain names' features plus what the prompts have learnt
+        since they started, so that random prompts do not spoil zero-shot CLIP.
+        """
+        features = self.text()
+        if self.zero_shot_start:
+            features = self.zero_shot_text + features - self.initial_text
+        unit: Tensor = F.normalize(features, dim=-1)
+        return unit
+
+    @contextmanager
+    def step_context(self) -> Iterator[None]:
+        """Compute the text features once for all micro-batches of an optimizer step.
+
+        The text encoder is the heaviest part of the branch and reads the same names every time.
+        Micro-batches accumulate their gradient at its output; at the end it goes through once.
+        """
+        features = self.text_features()
+        self._cached_text = features.detach().requires_grad_()
+        try:
+            yield
+            if self._cached_text.grad is not None and features.requires_grad:
+                features.backward(self._cached_text.grad)  # type: ignore[no-untyped-call]
+        finally:
+            self._cached_text = None
+
+    def encode(self, features: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, D) → (B, T, D): frame features after the temporal Transformer."""
+        # CLIP features have any norm; the layers expect per-channel variance 1.
+        x: Tensor = apply_mask(F.normalize(features, dim=-1), mask) * features.shape[-1] ** 0.5
+        x = self.input_dropout(x)
+        for index, layer in enumerate(self.layers):
+            if self.zero_shot_start:
+                x = x + torch.tanh(GATE_SCALE * self.gates[index]) * (layer(x, mask) - x)
+            else:
+                x = layer(x, mask)
+        return x
+
+    def cosines(self, encoded: Tensor) -> Tensor:
+        """(B, T, D) → (B, T, K) cosine similarities with the text features."""
+        text = self.text_features() if self._cached_text is None else self._cached_text
+        cosines: Tensor = F.normalize(encoded, dim=-1) @ text.T
+        return cosines
+
+    def forward(self, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Score a padded batch.
+
+        Args:
+            features: (B, T, D).
+            mask: (B, T), True where a snippet is real.
+
+        Returns:
+            Logits (B, T, K), whose sigmoid is P^vl, and frame features (B, T, D).
+        """
+        encoded = self.encode(features, mask)
+        cosines = self.cosines(encoded)
+        if self.softmax:
+            return softmax_logits(cosines / self.temperature), encoded
+        return (cosines - self.bias) / self.temperature, encoded
+
+    def inference_state(self) -> dict[str, Tensor]:
+        """All that inference needs, prompts included, without the frozen text encoder."""
+        state = {k: v for k, v in self.state_dict().items() if not k.startswith("text.model.")}
+        with torch.no_grad():
+            state["text.features"] = self.text().detach().clone()
+        return state
+
+
+def softmax_logits(scores: Tensor) -> Tensor:
+    """The logits whose sigmoid is the softmax over the last dimension.
+
+    So every loss reads one kind of logit. log p − log(1 − p) loses digits where p is nearly 1,
+    which only the largest class can be; for it, 1 − p is the sum of the others.
+    """
+    log_p = F.log_softmax(scores, dim=-1)
+    largest = scores.argmax(dim=-1, keepdim=True)
+    others = log_p.exp().scatter(-1, largest, 0.0)
+    rest = others.sum(dim=-1, keepdim=True).clamp(min=torch.finfo(scores.dtype).tiny)
+    return log_p - torch.log1p(-others).scatter(-1, largest, rest.log())

@@ -1,1 +1,0 @@
-"""The two branches and the pieces they are made of."""

@@ -1,0 +1,132 @@
+"""Finding the actions in the videos of a dataset with a trained run."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from duetal import __version__
+from duetal.core.detections import Detections
+from duetal.core.errors import DuetalError, UsageError
+from duetal.datasets import Dataset
+from duetal.localization.proposals import VideoDetections, assemble, localize_video
+from duetal.localization.settings import LocalizationSettings
+from duetal.runs.run import Run
+from duetal.runs.scoring import Scorer, VideoScores, stage_scorer
+
+#: Called with what is being done, the videos done, and the videos in all.
+Progress = Callable[[str, int, int], None]
+
+
+def choose_videos(dataset: Dataset, subset: str) -> tuple[str, ...]:
+    """The videos of a dataset that are to be localized.
+
+    Args:
+        dataset: the dataset.
+        subset: "train"; "test" (all videos, where the dataset is features alone); or "all".
+
+    Raises:
+        UsageError: there are none.
+    """
+    first, *others = (stream.names() for stream in dataset.streams.values())
+    everywhere = set(first).intersection(*others)
+    names = {
+        "train": dataset.training,
+        "test": dataset.evaluation,
+        "all": tuple(name for name in first if name in everywhere),
+    }[subset]
+    if not names:
+        cause = f"no video in the subset {subset!r}; another --subset has some"
+        raise UsageError(cause, file=dataset.source)
+    return names
+
+
+def unknown_classes(run: Run, dataset: Dataset) -> list[str]:
+    """The dataset's classes that the run was not trained on.
+
+    Raises:
+        DuetalError: none of them was.
+    """
+    unknown = [label for label in dataset.classes if label not in run.model.classes]
+    if unknown and len(unknown) == len(dataset.classes):
+        cause = f"the run knows none of its classes ({unknown[0]!r}, …)"
+        raise DuetalError(cause, file=dataset.annotations.source or dataset.source)
+    return unknown
+
+
+@dataclass(frozen=True)
+class Localized:
+    """The detections of one video, and its scores."""
+
+    name: str
+    scores: VideoScores
+    detections: VideoDetections
+
+
+def localize_videos(
+    scorer: Scorer, dataset: Dataset, names: Sequence[str], settings: LocalizationSettings
+) -> Iterator[Localized]:
+    """Localize video by video; no more than one is in memory.
+
+    Raises:
+        DuetalError: a video's features are unreadable or not finite.
+    """
+    for name in names:
+        scores = scorer(name)
+        found = localize_video(
+            scores.snippets,
+            scores.video,
+            dataset.grid,
+            settings,
+            duration=dataset.duration(name),
+            name=name,
+        )
+        yield Localized(name, scores, found)
+
+
+def localize(
+    run: Run,
+    dataset: Dataset,
+    names: Sequence[str],
+    *,
+    stages: list[str],
+    literal: bool = False,
+    device: torch.device | str = "cpu",
+    progress: Progress = lambda what, done, total: None,
+) -> Detections:
+    """Find the actions in some videos.
+
+    Args:
+        run: a trained run.
+        dataset: where the videos' features are.
+        names: the videos.
+        stages: one checkpoint of the run; or one of CBP and one of VLP, for their ensemble.
+        literal: the paper's supplement to the letter; see `LocalizationSettings.literal`.
+        device: where to compute.
+        progress: called after every video.
+
+    Returns:
+        The detections, with the facts of `with_facts` as their `external_data`.
+
+    Raises:
+        DuetalError: a checkpoint or features that do not fit or are damaged.
+    """
+    scorer = stage_scorer(run, stages, dataset, torch.device(device))
+    settings = run.config.localization.literal() if literal else run.config.localization
+    found = []
+    for video in localize_videos(scorer, dataset, names, settings):
+        found.append(video.detections)
+        progress("localizing", len(found), len(names))
+    detections = assemble(found, names, run.model.classes)
+    return with_facts(detections, run, stages, literal=literal)
+
+
+def with_facts(detections: Detections, run: Run, stages: list[str], *, literal: bool) -> Detections:
+    """The same detections, with the checkpoints that found them and the rule that chose those."""
+    about = {
+        "selection": run.model.rule(stages),
+        "stages": stages,
+        "literal": literal,
+        "duetal": __version__,
+    }
+    return replace(detections, external_data=about)

@@ -1,0 +1,190 @@
+"""The callback of the training loop that keeps a run in its folder, and resumes it.
+
+Every finished phase leaves a checkpoint `checkpoints/<stage>.safetensors`, each teacher its
+pseudo-labels; the phase under way leaves `checkpoints/resume.safetensors`. Training again in the
+same folder takes up there, and ends in the weights of an uninterrupted run.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from duetal.config import Config
+from duetal.core.weak_videos import WeakVideos
+from duetal.method.layers import BranchNetwork
+from duetal.method.loop import TrainingCallback
+from duetal.method.pseudo_labels import PseudoLabels, count_labels
+from duetal.method.sampling import steps_per_epoch
+from duetal.method.schedule import Phase
+from duetal.training import checkpoints
+from duetal.runs.folder import RunFolder
+from duetal.runs.journal import Journal
+
+
+class Recorder(TrainingCallback):
+    """Writes a run's journal and checkpoints.
+
+    Args:
+        fabric: only its first process writes.
+        config: the run's settings.
+        videos: the training videos.
+        folder: the run's folder.
+        journal: entered; closed by the caller.
+    """
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        config: Config,
+        videos: WeakVideos,
+        folder: RunFolder,
+        journal: Journal,
+    ):
+        self.fabric = fabric
+        self.config = config
+        self.videos = videos
+        self.folder = folder
+        self.journal = journal
+        self._resume_file = folder.checkpoint("resume")
+        self._steps_per_epoch = steps_per_epoch(len(videos.names), config.data)
+        self._resumed = False
+        self._phase_began = self._epoch_began = time.monotonic()
+
+    def load_finished(self, phase: Phase, student: BranchNetwork) -> bool:
+        """Load the checkpoint of a phase that an earlier start has finished."""
+        path = self.folder.checkpoint(phase.stage)
+        if not path.is_file():
+            return False
+        checkpoints.load_into(student, checkpoints.load(path).tensors, path)
+        if phase.epochs:
+            self.journal.skip(phase.epochs * self._steps_per_epoch)
+            self.journal.log(f"{phase.name}: already done")
+        return True
+
+    def on_phase_start(
+        self, phase: Phase, student: BranchNetwork, optimizer: torch.optim.Optimizer
+    ) -> int:
+        """Restore a killed phase, or record the beginning of a new one."""
+        epochs_done = self._restore(phase, student, optimizer)
+        self._resumed = epochs_done > 0
+        if not self._resumed and phase.epochs:
+            self.journal.record({"event": "phase_start", **phase_record(phase)})
+        self._phase_began = self._epoch_began = time.monotonic()
+        return epochs_done
+
+    def on_pseudo_labels(self, phase: Phase, pseudo: PseudoLabels) -> None:
+        """Keep them to be looked at (training does not read them back), and count them."""
+        if self.fabric.is_global_zero:
+            arrays = zip(self.videos.names, map(torch.from_numpy, pseudo), strict=True)
+            record = {"phase": phase.name, "teacher": phase.teacher}
+            checkpoints.save(self.folder.pseudo_labels(phase.name), dict(arrays), record)
+        if not self._resumed:
+            counts = count_labels(pseudo, self.videos)
+            record = {"event": "pseudo_labels", "phase": phase.name, "teacher": phase.teacher}
+            self.journal.record({**record, **counts})
+
+    def on_step(self, phase: Phase, losses: Mapping[str, float]) -> None:
+        """Count it."""
+        self.journal.step(phase.name, losses)
+
+    def on_epoch_end(
+        self,
+        phase: Phase,
+        epoch: int,
+        losses: Mapping[str, float],
+        student: BranchNetwork,
+        optimizer: torch.optim.Optimizer,
+    ) -> None:
+        """Record the epoch, and save what resuming needs."""
+        now = time.monotonic()
+        self.journal.epoch(
+            {
+                "phase": phase.name,
+                "branch": phase.student,
+                "epoch": epoch,
+                "epochs": phase.epochs,
+                "loss": sum(losses.values()),
+                "terms": dict(losses),
+                "seconds": round(now - self._epoch_began, 3),
+            }
+        )
+        if epoch % self.config.machine.checkpoint_every == 0 and epoch < phase.epochs:
+            self._save_resume(phase, epoch, student, optimizer)
+        self._epoch_began = time.monotonic()
+
+    def on_phase_end(self, phase: Phase, student: BranchNetwork) -> None:
+        """Keep the stage's weights; the record says how far metrics.jsonl had come."""
+        if phase.epochs:
+            seconds = round(time.monotonic() - self._phase_began, 3)
+            end = {"event": "phase_end", "phase": phase.name, "stage": phase.stage}
+            self.journal.record({**end, "seconds": seconds})
+        if self.fabric.is_global_zero:
+            record = {"stage": phase.stage, "metrics": self.journal.position()}
+            path = self.folder.checkpoint(phase.stage)
+            checkpoints.save(path, student.inference_state(), record)
+        self.fabric.barrier()
+
+    def _save_resume(
+        self, phase: Phase, epoch: int, student: BranchNetwork, optimizer: torch.optim.Optimizer
+    ) -> None:
+        if not self.fabric.is_global_zero:
+            return
+        names = _trained_names(student)
+        tensors = {f"branch.{k}": v for k, v in student.inference_state().items()}
+        for index, moments in optimizer.state_dict()["state"].items():
+            for key, value in moments.items():
+                tensors[f"adam.{names[index]}.{key}"] = torch.as_tensor(value)
+        record = {"phase": phase.name, "epoch": epoch, "metrics": self.journal.position()}
+        checkpoints.save(self._resume_file, tensors, record)
+
+    def _restore(
+        self, phase: Phase, student: BranchNetwork, optimizer: torch.optim.Optimizer
+    ) -> int:
+        """Load the state that a killed run had reached of this phase; the epochs done."""
+        if not self._resume_file.is_file():
+            return 0
+        saved = checkpoints.load(self._resume_file, needs=("phase", "epoch"))
+        if saved.record["phase"] != phase.name:
+            return 0
+        own = {
+            name.removeprefix("branch."): tensor
+            for name, tensor in saved.tensors.items()
+            if name.startswith("branch.")
+        }
+        checkpoints.load_into(student, own, self._resume_file)
+        state: dict[str, Any] = optimizer.state_dict()
+        state["state"] = {
+            index: {
+                key: saved.tensors[f"adam.{name}.{key}"]
+                for key in ("step", "exp_avg", "exp_avg_sq")
+            }
+            for index, name in enumerate(_trained_names(student))
+            if f"adam.{name}.step" in saved.tensors
+        }
+        optimizer.load_state_dict(state)
+        epoch = int(saved.record["epoch"])
+        self.journal.skip(epoch * self._steps_per_epoch)
+        self.journal.log(f"{phase.name}: resumed after epoch {epoch} of {phase.epochs}")
+        return epoch
+
+
+def phase_record(phase: Phase) -> dict[str, Any]:
+    """A phase as `metrics.jsonl` and `model.json` keep it."""
+    kept = ("name", "title", "student", "teacher", "distils", "epochs", "stage")
+    values = asdict(phase)
+    return {key: values[key] for key in kept}
+
+
+def recorded_position(folder: RunFolder) -> int:
+    """Bytes of metrics.jsonl that belong to the newest checkpoint."""
+    files = sorted((folder.path / "checkpoints").glob("*.safetensors"))
+    saved = (checkpoints.load(path, needs=("metrics",)) for path in files)
+    return max((int(one.record["metrics"]) for one in saved), default=0)
+
+
+def _trained_names(student: BranchNetwork) -> list[str]:
+    return [name for name, p in student.named_parameters() if p.requires_grad]

@@ -1,0 +1,62 @@
+"""From a recipe and arguments of the command line to the settings of a run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from duetal import recipes
+from duetal.config import Config, Setting, load_config, parse_overrides
+from duetal.core.errors import DuetalError, UsageError
+from duetal.evaluation import protocol_named
+
+
+def resolve_config(recipe: str, overrides: Sequence[str]) -> Config:
+    """The settings of a run, with the places they name made absolute.
+
+    A relative `dataset` or `text_encoder` is looked for beside the file that says so: in a YAML
+    file of the user beside that file, else in the current folder.
+
+    Args:
+        recipe: the name of a shipped recipe, or the path of a YAML file.
+        overrides: `key=value` arguments.
+
+    Raises:
+        UsageError: an unknown recipe or setting (with the nearest), a bad value, no dataset.
+        DuetalError: the YAML file can't be read.
+    """
+    shipped = recipe in recipes.names()
+    looks_like_path = recipe.endswith((".yaml", ".yml")) or "/" in recipe or "\\" in recipe
+    if shipped or not looks_like_path:
+        text, source, folder = recipes.read(recipe), f"recipe {recipe}", Path.cwd()
+    else:
+        text, source, folder = _read(Path(recipe)), recipe, Path(recipe).absolute().parent
+    config = load_config(text, source, overrides)
+    given = parse_overrides(overrides)
+    data = config.data
+    if data.dataset is None:
+        raise UsageError("no dataset: give dataset=FOLDER, or name it in the recipe")
+    protocol_named(data.protocol)
+    found = {
+        key: _find(Path.cwd() if Setting("data", key) in given else folder, name, key)
+        for key in ("dataset", "text_encoder")
+        if (name := getattr(data, key)) is not None
+    }
+    if not found.get("text_encoder", Path()).is_dir():
+        # A name on the hub, or nothing.
+        found.pop("text_encoder", None)
+    return config.replace(**{key: str(path) for key, path in found.items()})
+
+
+def _find(folder: Path, name: str, key: str) -> Path:
+    try:
+        return (folder / Path(name).expanduser()).resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UsageError(f"not a path: {error}", place=key) from error
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DuetalError(f"cannot read: {error.strerror}", file=path) from error
+    except UnicodeDecodeError as error:
+        raise DuetalError("not UTF-8 text", file=path, place=f"byte {error.start}") from error

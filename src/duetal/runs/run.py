@@ -1,0 +1,109 @@
+"""A run: how it begins in its folder, and how a trained one is opened."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from duetal.config import Config, load_config
+from duetal.core.errors import DuetalError, UsageError
+from duetal.core.files import write_json
+from duetal.method.loop import Method
+from duetal.results.folder import RunFolder
+from duetal.results.schema import ModelRecord, read_model
+from duetal.runs.environment import collect
+
+#: Settings that leave no trace in any file a run is judged by: a resumed run may change them.
+FREE = ("machine.checkpoint_every", "machine.tensorboard")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained run, opened.
+
+    Args:
+        folder: where it lies.
+        config: its settings.
+        model: its stages, and which of them to use.
+        method: the branches it was trained with.
+    """
+
+    folder: RunFolder
+    config: Config
+    model: ModelRecord
+    method: Method = field(default_factory=Method)
+
+
+def open_run(path: Path, method: Method | None = None) -> Run:
+    """Open a trained run.
+
+    Args:
+        path: its folder.
+        method: what it was trained with, where that is not the paper's.
+
+    Raises:
+        DuetalError: no run, one of several seeds, one that is not trained to its end, or damaged.
+    """
+    folder = RunFolder(path)
+    if not path.is_dir():
+        raise DuetalError("no such run folder", file=path)
+    seeds = folder.seeds()
+    if seeds and not folder.config_file.is_file():
+        names = ", ".join(folder.of_seed(seed).path.name for seed in seeds)
+        raise DuetalError(f"a run of several seeds; name one of {names}", file=path)
+    if not folder.config_file.is_file():
+        raise DuetalError("not a run: has no config.yaml", file=path)
+    if not folder.model_file.is_file():
+        cause = "training is not finished; duetal train … --resume goes on with it"
+        raise DuetalError(cause, file=path)
+    return Run(folder, read_config(folder), read_model(folder.model_file), method or Method())
+
+
+def check_begin(folder: RunFolder, config: Config, *, resume: bool) -> None:
+    """Check that a run can begin in a folder, or go on there. Nothing is written.
+
+    Raises:
+        DuetalError: something else lies there, or a run that is not to be resumed.
+        UsageError: the run there has other settings; names them.
+    """
+    path = folder.path
+    if path.exists() and not path.is_dir():
+        raise DuetalError("is a file; a run is a folder", file=path)
+    # Hidden files are what a kill left of an unfinished write.
+    if not path.exists() or all(
+        item.name.startswith(".") or item == folder.dataset for item in path.iterdir()
+    ):
+        return
+    if not folder.config_file.is_file():
+        if folder.seeds():
+            raise DuetalError("holds a run of several seeds, and --seeds was not given", file=path)
+        raise DuetalError("is not empty and holds no run; nothing was overwritten", file=path)
+    if not resume:
+        cause = "holds a run already; nothing was overwritten (--resume goes on with it)"
+        raise DuetalError(cause, file=path)
+    differences = config.differences(read_config(folder), ignore=FREE)
+    if differences:
+        cause = f"the run was begun with other settings: {'; '.join(differences)}"
+        raise UsageError(cause, file=folder.config_file)
+
+
+def begin(folder: RunFolder, config: Config) -> None:
+    """Write the files that a run begins with, where they are not there yet."""
+    if not folder.config_file.is_file():
+        config.save(folder.config_file)
+    if not folder.environment_file.is_file():
+        write_json(folder.environment_file, collect())
+
+
+def read_config(folder: RunFolder) -> Config:
+    """The settings of a run.
+
+    Raises:
+        DuetalError: unreadable.
+        UsageError: a setting of another version of duetal, or edited badly.
+    """
+    try:
+        text = folder.config_file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DuetalError(f"cannot read: {error.strerror}", file=folder.config_file) from error
+    except UnicodeDecodeError as error:
+        raise DuetalError("not UTF-8 text", file=folder.config_file) from error
+    return load_config(text, folder.config_file)

@@ -1,0 +1,206 @@
+"""Training a run from its settings, up to the choice of its checkpoints."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightning_fabric import Fabric
+
+from duetal import __version__
+from duetal.backbones.text_towers import load_text_tower
+from duetal.config import Config
+from duetal.core.files import read_json, remove_unfinished
+from duetal.core.weak_videos import WeakVideos
+from duetal.datasets import Dataset, open_dataset
+from duetal.features.records import recorded_settings
+from duetal.method.loop import Method, alternate
+from duetal.method.sampling import steps_per_epoch
+from duetal.method.schedule import Selection
+from duetal.results.folder import RunFolder
+from duetal.results.schema import (
+    BranchRecord,
+    GridRecord,
+    Heldout,
+    ModelRecord,
+    PhaseRecord,
+    StageRecord,
+)
+from duetal.runs.environment import collect
+from duetal.runs.journal import Journal
+from duetal.runs.label_evaluation import has_labels
+from duetal.runs.recorder import Recorder, phase_record, recorded_position
+from duetal.runs.run import Run, begin
+from duetal.runs.run_evaluation import has_segments, is_simulated
+from duetal.runs.scoring import branch_scorer, restore
+from duetal.runs.selection import (
+    LAST_RULE,
+    best_stages,
+    heldout_rule,
+    hold_out,
+    last_stages,
+    video_mean_ap,
+)
+
+
+def open_for_training(config: Config, method: Method | None = None) -> Dataset:
+    """Open a run's dataset, and find now what would otherwise stop the run hours later.
+
+    Raises:
+        DuetalError: no training video, a class without one, a text encoder that can't be loaded or
+            does not fit the features, a class's name too long for it; features of a video to be
+            evaluated on that can't be opened.
+        UsageError: settings of a branch that do not fit the features.
+    """
+    assert config.data.dataset is not None
+    dataset = open_dataset(Path(config.data.dataset))
+    videos, _ = training_videos(config, dataset)
+    method = method or Method()
+    for name in dict.fromkeys(p.student for p in method.schedule(config.schedule, videos.streams)):
+        method.branch(name).check(config, videos, load_text_tower)
+    if has_segments(dataset) or has_labels(dataset):
+        for name in dataset.evaluation:
+            dataset.length(name)
+    return dataset
+
+
+def train(
+    fabric: Fabric,
+    config: Config,
+    dataset: Dataset,
+    folder: RunFolder,
+    method: Method | None = None,
+) -> bool:
+    """Train a run, or what is left of it, and choose its final checkpoints.
+
+    Args:
+        fabric: device, precision and processes; all of them call this.
+        config: the run's settings.
+        dataset: the result of `open_for_training`.
+        folder: where it lies.
+        method: branches, losses and schedule, where they are not the paper's.
+
+    Returns:
+        Whether anything was left to train.
+
+    Raises:
+        DuetalError: bad features, a non-finite loss, a checkpoint that does not fit.
+    """
+    method = method or Method()
+    if folder.model_file.is_file():
+        return False
+    if fabric.is_global_zero:
+        begin(folder, config)
+        _log_other_machine(folder)
+    videos, held_out = training_videos(config, dataset)
+    train_phases(fabric, config, videos, folder, method)
+    if fabric.is_global_zero:
+        model = _model_record(config, dataset, videos, method)
+        if held_out is not None:
+            model = _choose_on_held_out(fabric, Run(folder, config, model, method), held_out)
+        model.write(folder.model_file)
+    return True
+
+
+def train_phases(
+    fabric: Fabric, config: Config, videos: WeakVideos, folder: RunFolder, method: Method
+) -> None:
+    """Train every phase of the schedule, or those that are left, with journal and checkpoints.
+
+    Raises:
+        DuetalError: bad features, a non-finite loss, a checkpoint that does not fit.
+    """
+    phases = method.schedule(config.schedule, videos.streams)
+    epochs = sum(phase.epochs for phase in phases)
+    steps = epochs * steps_per_epoch(len(videos.names), config.data)
+    is_first, tensorboard = fabric.is_global_zero, config.machine.tensorboard
+    with Journal(folder.path, steps, active=is_first, tensorboard=tensorboard) as journal:
+        if is_first:
+            remove_unfinished(folder.path)
+        journal.rewind(recorded_position(folder))
+        recorder = Recorder(fabric, config, videos, folder, journal)
+        alternate(fabric, config, videos, load_text_tower, recorder, method)
+
+
+def training_videos(config: Config, dataset: Dataset) -> tuple[WeakVideos, WeakVideos | None]:
+    """The videos to train on, and those held out for the choice of a checkpoint.
+
+    Raises:
+        DuetalError: no training video, or a class without one.
+    """
+    videos = dataset.weak()
+    if config.data.text_encoder is not None:
+        videos = replace(videos, text_encoder=config.data.text_encoder)
+    if config.schedule.selection is Selection.HELDOUT:
+        return hold_out(videos, config.schedule.heldout_fraction, config.schedule.seed)
+    return videos, None
+
+
+def _model_record(
+    config: Config, dataset: Dataset, videos: WeakVideos, method: Method
+) -> ModelRecord:
+    """What a trained run holds; of each branch the last checkpoint is used."""
+    phases = method.schedule(config.schedule, videos.streams)
+    stages = [
+        StageRecord(name=p.stage, title=p.stage_title, branch=p.student, phase=p.name)
+        for p in phases
+    ]
+    final = last_stages(stages)
+    return ModelRecord(
+        duetal=__version__,
+        classes=list(videos.classes),
+        display_names=dict(videos.display_names),
+        grid=GridRecord.of(videos.grid),
+        branches=[
+            BranchRecord(
+                name=b.name, title=b.title, dim=videos.streams[b.name].dim, final=final[b.name]
+            )
+            for b in method.branches
+            if b.name in final
+        ],
+        phases=[PhaseRecord(**phase_record(phase)) for phase in phases],
+        stages=stages,
+        selection=LAST_RULE,
+        training_videos=len(videos.names),
+        simulated=is_simulated(dataset),
+        features=recorded_settings(list(dataset.streams.values())),
+    )
+
+
+def _choose_on_held_out(fabric: Fabric, run: Run, held_out: WeakVideos) -> ModelRecord:
+    """Use of each branch the checkpoint that ranks held-out videos best by their labels."""
+    mean_ap = {stage.name: _mean_ap(fabric, run, stage, held_out) for stage in run.model.stages}
+    final = best_stages(run.model.stages, mean_ap)
+    branches = [b.model_copy(update={"final": final[b.name]}) for b in run.model.branches]
+    return run.model.model_copy(
+        update={
+            "branches": branches,
+            "selection": heldout_rule(len(held_out.names)),
+            "heldout": Heldout(videos=list(held_out.names), mean_ap=mean_ap),
+        }
+    )
+
+
+def _mean_ap(fabric: Fabric, run: Run, stage: StageRecord, held_out: WeakVideos) -> float:
+    """Video-level mAP of a stage on videos that it was not trained on."""
+    network = restore(run, stage.name).to(fabric.device)
+    stream = held_out.streams[stage.branch]
+    score = branch_scorer(network, stream, stage.branch, run.config, fabric.device)
+    return video_mean_ap(np.stack([score(name).video for name in held_out.names]), held_out.labels)
+
+
+def _log_other_machine(folder: RunFolder) -> None:
+    """Log where a resumed run goes on, if that may change the last bits of its weights."""
+    before, now = read_json(folder.environment_file), collect()
+    changed = [
+        f"{key} {was!r}, now {now['torch'].get(key)!r}"
+        for key, was in _torch(before).items()
+        if was != now["torch"].get(key)
+    ]
+    if changed:
+        folder.log(f"another machine than before, weights may differ: {'; '.join(changed)}")
+
+
+def _torch(environment: Any) -> dict[str, Any]:
+    described = environment.get("torch") if isinstance(environment, dict) else None
+    return described if isinstance(described, dict) else {}

@@ -1,0 +1,56 @@
+"""Two processes under gloo give what one gives at the same batch."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from duetal.results.checkpoints import load
+
+from duetal.config import Config
+from duetal.core.weak_videos import WeakVideos
+
+
+@pytest.mark.recipe
+def test_two_processes_train_as_one(
+    make_config: Callable[..., Config],
+    videos: WeakVideos,
+    dataset_folder: Path,
+    settings: dict[str, Any],
+    train: Callable[..., list[str]],
+    tmp_path: Path,
+) -> None:
+    # 10 videos in batches of 3: the last batch is one video, and the second process has none.
+    chosen = {**settings, "batch_size": 3, "contrastive_weight": 0.1, "gradient_clip": 1.0}
+    train(make_config(**chosen), videos, tmp_path / "one")
+    two = tmp_path / "two"
+    two.mkdir()
+    words = [f"{key}={value}" for key, value in {**chosen, "devices": 2}.items()]
+    script = Path(__file__).with_name("tiny_run.py")
+    result = subprocess.run(
+        [sys.executable, script, dataset_folder, two, *words],
+        env={**os.environ, "MASTER_PORT": ""} if os.environ.get("MASTER_PORT") else None,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    paths = sorted((tmp_path / "one" / "checkpoints").glob("*.safetensors"))
+    assert [path.stem for path in paths] == [
+        "cbp-f1", "cbp-warmup", "resume", "vlp-b1", "vlp-zeroshot"
+    ]  # fmt: skip
+    for path in paths:
+        expected, got = load(path).tensors, load(two / "checkpoints" / path.name).tensors
+        for name, tensor in expected.items():
+            torch.testing.assert_close(
+                got[name], tensor, atol=1e-4, rtol=0, msg=f"{path.name}: {name}"
+            )
+    # Every record and every line once.
+    for name in ("metrics.jsonl", "log.txt"):
+        counts = [len((tmp_path / run / name).read_text().splitlines()) for run in ("one", "two")]
+        assert counts[0] == counts[1], name
