@@ -1,32 +1,31 @@
-"""Write docs/settings.md: every setting of a run, from the docstrings of duetal.config.Config.
+"""Write docs/settings.md: every setting of a run, from the docstrings of duetal.config's sections.
 
     python scripts/settings_page.py
 
 A test compares the committed page with what this makes of the code, so the two can't drift apart.
 """
 
-import inspect
-import re
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 import annotated_types
-import yaml
 from pydantic.fields import FieldInfo
 
 from duetal import recipes
-from duetal.config import Config
+from duetal.config import SETTINGS, Config, Setting, load_config
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 INTRODUCTION = """\
-<!-- Made by scripts/settings_page.py from src/duetal/config.py; change it there. -->
+<!-- Made by scripts/settings_page.py from the docstrings of the settings; change them there. -->
 
 # Every setting
 
 A recipe is a flat YAML file of these, and `key=value` on the command line of `duetal train` changes
-single ones ([training](training.md)). What a run used in the end is in its `config.yaml`. A key
-that does not exist, or a value out of bounds, is an error before anything is written.
+single ones ([training](training.md)). The short name, such as `crop`, is enough where one section
+alone has it. What a run used in the end is in its `config.yaml`, which is a recipe too. A key that
+does not exist, or a value out of bounds, is an error before anything is written.
 
 The tag says what a default rests on:
 
@@ -38,13 +37,13 @@ The tag says what a default rests on:
 | [D] | our decision, [because nothing is known](method.md#the-decisions-that-are-ours) |
 | none | a matter of your data or your machine, not of the method |
 
-Three things hold between settings: `pseudo_low` is not above `pseudo_high`; `cbp_width` is a
-multiple of `cbp_heads`; `crop` divides by the pyramid's largest stride, 2 to the power of
-`cbp_levels` − 1.
+Three things hold between settings: `losses.pseudo_low` is not above `losses.pseudo_high`;
+`cbp.embed_dim` is a multiple of `cbp.heads`; `data.crop` divides by the pyramid's largest stride, 2
+to the power of `cbp.levels` − 1.
 """
-#: How the page says a type.
+#: The name of a type.
 TYPES = {bool: "`true` or `false`", int: "whole number", float: "number", str: "text"}
-#: How it says a bound.
+#: The wording of a bound.
 BOUNDS = {
     annotated_types.Ge: "at least {0.ge:g}",
     annotated_types.Gt: "above {0.gt:g}",
@@ -61,65 +60,67 @@ def main() -> None:
 
 def render() -> str:
     """The whole page."""
-    sections = sections_of(inspect.getsource(Config))
-    assert [key for keys in sections.values() for key in keys] == list(Config.model_fields)
     changed = changes_of_recipes()
     parts = [INTRODUCTION]
-    for title, keys in sections.items():
-        parts.append(f"## {title[0].upper()}{title[1:]}\n")
-        parts += [_setting(key, Config.model_fields[key], changed.get(key, {})) for key in keys]
+    for section, field in Config.model_fields.items():
+        assert field.annotation is not None
+        parts.append(f"## {section}\n\n{(field.annotation.__doc__ or '').strip()}\n")
+        parts += [
+            describe(setting, info, changed.get(setting, {}))
+            for setting, info in SETTINGS.items()
+            if setting.section == section
+        ]
     return "\n".join(parts)
 
 
-def sections_of(source: str) -> dict[str, list[str]]:
-    """Titles of the class's comment lines `# --- title ---`, each with the fields below it."""
-    sections: dict[str, list[str]] = {}
-    for title, key in re.findall(r"^    (?:# --- (.+?) -+|(\w+): .+ = .+)$", source, re.MULTILINE):
-        if title:
-            sections[title] = []
-        else:
-            sections[list(sections)[-1]].append(key)
-    return sections
-
-
-def changes_of_recipes() -> dict[str, dict[str, Any]]:
+def changes_of_recipes() -> dict[Setting, dict[str, Any]]:
     """By setting, the recipes that change it, each with its value."""
-    changed: dict[str, dict[str, Any]] = {}
+    changed: dict[Setting, dict[str, Any]] = {}
+    defaults = Config().flat()
     for recipe in recipes.names():
-        for key, value in yaml.safe_load(recipes.read(recipe)).items():
-            if value != Config.model_fields[key].default:
-                changed.setdefault(key, {})[recipe] = value
+        values = load_config(recipes.read(recipe), recipe).flat()
+        for setting in SETTINGS:
+            if values[setting.key] != defaults[setting.key]:
+                changed.setdefault(setting, {})[recipe] = values[setting.key]
     return changed
 
 
-def _setting(key: str, field: FieldInfo, changed: dict[str, Any]) -> str:
-    """One setting: its name as a heading, its type, bounds and default, and what it is for."""
-    described = " ".join((field.description or "").split())
-    facts = [_kind(field), f"default {_value(field.default)}"]
+def describe(setting: Setting, field: FieldInfo, changed: dict[str, Any]) -> str:
+    """One setting: its name as a heading, its type, bounds and default, and its purpose."""
+    text = " ".join((field.description or "").split())
+    facts = [type_and_bounds(field), f"default {value_text(field.default)}"]
     if changed:
-        told = ", ".join(f"`{recipe}` to {_value(value)}" for recipe, value in changed.items())
-        facts.append(f"changed by recipes: {told}")
-    return f"### `{key}`\n\n{'; '.join(facts)}.\n\n{described}\n"
+        recipe_values = (f"`{recipe}` to {value_text(value)}" for recipe, value in changed.items())
+        facts.append(f"changed by recipes: {', '.join(recipe_values)}")
+    return f"### `{setting.key}`\n\n{'; '.join(facts)}.\n\n{text}\n"
 
 
-def _kind(field: FieldInfo) -> str:
+def type_and_bounds(field: FieldInfo) -> str:
     """The type of a setting and its bounds, in words."""
-    kind = field.annotation
-    assert isinstance(kind, type)
+    kinds = [kind for kind in get_args(field.annotation) if kind is not NoneType]
+    if all(isinstance(kind, str) for kind in kinds) and kinds:
+        return "One of " + ", ".join(map(value_text, kinds))
+    kind = field.annotation if isinstance(field.annotation, type) else kinds[0]
+    if isinstance(field.default, tuple):
+        return "List of numbers from 0 to 1"
     if issubclass(kind, Enum):
-        return "One of " + ", ".join(_value(choice) for choice in kind)
+        return "One of " + ", ".join(map(value_text, kind))
     bounds = [BOUNDS[type(bound)].format(bound) for bound in field.metadata]
-    word = TYPES[kind]
-    return ", ".join([word[0].upper() + word[1:], *bounds])
+    if NoneType in get_args(field.annotation):
+        bounds.append("or none")
+    name = TYPES[kind]
+    return ", ".join([name[0].upper() + name[1:], *bounds])
 
 
-def _value(value: Any) -> str:
+def value_text(value: Any) -> str:
     """A value as one types it in a recipe."""
+    if value is None:
+        return "none"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    if isinstance(value, float):
-        return f"`{value:g}`"
-    return f"`{value}`" if value != "" else "empty"
+    if isinstance(value, list | tuple):
+        return f"`[{', '.join(f'{v:g}' for v in value)}]`"
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 
 if __name__ == "__main__":

@@ -144,7 +144,7 @@ def test_by_hand(changes, expected):
 
 
 def test_the_literal_preset_cuts_raw_probabilities_once_and_scores_by_the_maximum():
-    found = localize_video(PEAKS[:, None], curve_of(0.8), GRID, LocalizationSettings.literal(0.3))
+    found = localize_video(PEAKS[:, None], curve_of(0.8), GRID, LocalizationSettings().literal(0.3))
     assert rows(found) == [(0, 1, 4, 0.9), (0, 7, 8, 0.4)]
 
 

@@ -269,7 +269,7 @@ def test_a_tokenizer_without_marks_is_refused(tmp_path: Path, tiny_clip: Path) -
     folder = Path(shutil.copytree(tiny_clip, tmp_path / "model"))
     tokenizer = AutoTokenizer.from_pretrained(folder).backend_tokenizer
     PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
-    with pytest.raises(DuetalError, match="does not say how a text starts"):
+    with pytest.raises(DuetalError, match="does not define how a text starts"):
         load_text_tower(str(folder), NAMES)
 
 

@@ -44,6 +44,13 @@ class TextTokens:
     prompt_positions: Tensor
     num_prompts: int
 
+    @torch.no_grad()
+    def plain_features(self) -> Tensor:
+        """Text features (K, D) of the names without prompts, not normalised."""
+        output = self.model(input_ids=self.plain_tokens)
+        features: Tensor = output.text_embeds if "text_embeds" in output else output.pooler_output
+        return features
+
 
 def load_text_tower(
     source: str,
@@ -82,8 +89,9 @@ def load_text_tower(
         tokens, positions = _arrange(sequences, frame, prompts_before, prompts_after)
         if tokens.max() >= model.get_input_embeddings().num_embeddings:
             raise found.error("its tokenizer is of another model: it knows more tokens")
-        model(input_ids=plain)
-    return TextTokens(model, plain, tokens, positions, count)
+        tower = TextTokens(model, plain, tokens, positions, count)
+        tower.plain_features()
+    return tower
 
 
 def _text_model(found: Pretrained) -> Any:

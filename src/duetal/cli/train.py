@@ -73,8 +73,8 @@ def command(
     from duetal.core.errors import UsageError
     from duetal.results.folder import RunFolder
     from duetal.runs.processes import is_first
-    from duetal.runs.seeds import parse_seeds, plan_one, plan_several
     from duetal.runs.resolving import resolve_config
+    from duetal.runs.seeds import parse_seeds, plan_one, plan_several
 
     videos = read_options(options, [name for name in options if _is_typed(name)])
     folder = RunFolder(out)
@@ -109,10 +109,10 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
     from duetal.cli.progress import VideoProgress
     from duetal.cli.score_tables import print_labels, print_run, print_seeds
     from duetal.report import write_report
-    from duetal.runs.run_evaluation import RunEvaluation, run_evaluation
-    from duetal.runs.run import open_run
     from duetal.runs.label_evaluation import run_label_evaluation
     from duetal.runs.processes import processes
+    from duetal.runs.run import open_run
+    from duetal.runs.run_evaluation import RunEvaluation, run_evaluation
     from duetal.runs.seeds import summarize_seeds
     from duetal.runs.training import open_for_training, train
 
@@ -136,7 +136,9 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
             elif labels is not None:
                 print_labels(labels)
             else:
-                click.echo(f"{config.data.dataset}: no test video with known segments; nothing to score")
+                click.echo(
+                    f"{config.data.dataset}: no test video with known segments; nothing to score"
+                )
         if not fabric.is_global_zero:
             return
     if several and found:

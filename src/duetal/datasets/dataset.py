@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from duetal.core.annotations import Annotations
 from duetal.core.errors import DuetalError

@@ -11,7 +11,7 @@ from duetal.datasets.feature_checks import Track, check_durations, check_feature
 from duetal.datasets.label_checks import check_classes, check_segments
 from duetal.datasets.layouts import Pieces, find_pieces
 from duetal.datasets.opening import Knowledge, open_streams, read_knowledge, unlabelled
-from duetal.datasets.problems import Problem, Report, Severity
+from duetal.datasets.problems import Problem, Severity
 from duetal.features.streams import FeaturePart
 
 

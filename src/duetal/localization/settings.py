@@ -70,7 +70,7 @@ class LocalizationSettings(Settings):
     max_per_class: int | None = Field(None, ge=1)
     """[D] Detections kept of one class in one video."""
     ensemble_weight: float = Field(0.5, ge=0, le=1)
-    """[D] Share of the VLP branch in the ensemble; of several branches beside the first, together."""
+    """[D] Share of the VLP branch in the ensemble; with more branches, of all but the first."""
     ensemble_mean: EnsembleMean = EnsembleMean.PROBABILITY
     """[D] What the ensemble averages: snippet `probability`; `min_max`, curves stretched to one
     range, that of the mean of their lowest and of their highest values; or `log_odds`, in which a

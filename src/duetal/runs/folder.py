@@ -8,8 +8,8 @@ from duetal.config import Config, load_config
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import write_json
 from duetal.runs.environment import collect
-from duetal.runs.model_record import ModelRecord, read_model
 from duetal.runs.journal import append_log
+from duetal.runs.model_record import ModelRecord, read_model
 
 #: Settings that leave no trace in any file a run is judged by: a resumed run may change them.
 FREE = ("checkpoint_every", "tensorboard")

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
 from duetal.core.weak_videos import WeakVideos
+from duetal.method.sampling import random_seed
 from duetal.runs.model_record import FinalStages
 from duetal.runs.stages import branch_of
-from duetal.training.sampling import random_seed
 
 LAST_RULE = "last checkpoint of each branch; the test set chose nothing"
 

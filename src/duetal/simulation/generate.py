@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from duetal.backbones.text_towers import load_text_tower
+from duetal.backbones.tiny_clip import make_tiny_clip
 from duetal.core.annotations import Annotations, VideoAnnotation
 from duetal.core.errors import DuetalError
 from duetal.core.files import replacing, write_json, write_text
 from duetal.core.grid import TimeGrid
 from duetal.formats.activitynet import write_annotations
-from duetal.model.text import load_text_encoder, make_tiny_clip
 from duetal.simulation.video import cbp_features, vlp_features, write_script
 from duetal.simulation.world import Simulation, directions, stream_of
 
@@ -48,10 +49,10 @@ def simulate(
     if not videos:
         raise DuetalError("no video with segments to simulate", file=annotations.source)
     make_tiny_clip(folder / "text_encoder", dimension=settings.vlp_channels, seed=settings.seed)
-    encoder = load_text_encoder(
+    tower = load_text_tower(
         str(folder / "text_encoder"), annotations.classes, prompts_before=0, prompts_after=0
     )
-    world = directions(settings, annotations.classes, encoder.plain().double().numpy())
+    world = directions(settings, annotations.classes, tower.plain_features().double().numpy())
     for number, video in enumerate(videos):
         assert video.duration is not None
         length = max(1, grid.length(video.duration))
