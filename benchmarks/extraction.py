@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from duetal.backbones.i3d import FEATURES
 from duetal.backbones.i3d_weights import random_weights
+from duetal.backbones.tiny_clip import make_tiny_clip
 from duetal.core.annotations import Segment
 from duetal.features.extraction import ExtractionSettings, Extractor
 from duetal.features.items import End
@@ -38,7 +39,6 @@ from duetal.features.networks import encode
 from duetal.features.records import VideoRecord
 from duetal.features.sources import Video, find_videos
 from duetal.features.store import open_store
-from duetal.model.text import make_tiny_clip
 from duetal.simulation.clips import render_clip
 
 Result = TypeVar("Result")

@@ -17,17 +17,15 @@ import torch
 from torch import nn
 
 from _thumos14 import CLASSES, TEST_QUANTILES, lengths
-from duetal.config import make_config
+from duetal.config import load_config
 from duetal.core.grid import TimeGrid
 from duetal.features.streams import FeatureStream, open_part
 from duetal.localization.proposals import localize_video
 from duetal.localization.settings import LocalizationSettings
-from duetal.model.scoring import probabilities, score_video, video_probabilities
-from duetal.model.text import StoredText
-from duetal.training.branches import cbp_branch, vlp_branch
+from duetal.method.scoring import probabilities, score_video, video_probabilities
 from soft_nms import score_curves
 
-CONFIG = make_config({"accelerator": "cpu"}, "benchmark")
+CONFIG = load_config("", "benchmark", ["accelerator=cpu"])
 CHANNELS = {"cbp": 2048, "vlp": 512}
 GRID = TimeGrid()
 SETTINGS = LocalizationSettings()
@@ -37,14 +35,9 @@ def network_seconds(branch: nn.Module, stream: FeatureStream) -> float:
     """Read and score every video of a stream."""
     began = time.perf_counter()
     for name in stream.names():
-        logits = score_video(
-            branch.eval(),
-            lambda start, stop, name=name: stream.read(name, start, stop),  # type: ignore[misc]
-            stream.length(name),
-            CONFIG.crop,
-        )
+        logits = score_video(branch.eval(), stream, name, CONFIG.data.crop)
         probabilities(logits)
-        video_probabilities(logits, CONFIG.topk_divisor)
+        video_probabilities(logits, CONFIG.losses.topk_ratio)
     return time.perf_counter() - began
 
 

@@ -28,29 +28,24 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from numpy.typing import NDArray
-from torch import Tensor
 
 from _thumos14 import CLASSES, TRAINING_QUANTILES, lengths
-from duetal.config import make_config, parse_overrides
+from duetal.backbones.text_towers import load_text_tower
+from duetal.backbones.tiny_clip import make_tiny_clip
+from duetal.config import load_config
 from duetal.core.annotations import Annotations, VideoAnnotation
-from duetal.datasets import WeakVideos, open_dataset
+from duetal.datasets import open_dataset
 from duetal.formats.activitynet import write_annotations
-from duetal.model.text import make_tiny_clip
-from duetal.training import losses
-from duetal.training.branches import cbp_branch, text_encoder, vlp_branch
-from duetal.training.journal import Journal
-from duetal.training.phase import Branch, Phase, Trainer
-from duetal.training.pseudo_labels import PseudoLabels
-from duetal.training.sampling import Crop, epoch_batches, load, micro_batches, share_of
+from duetal.method.loop import Lesson, Method, compute_gradient
+from duetal.method.losses import Predictions, classification, distillation
+from duetal.method.pseudo_labels import crop_labels
+from duetal.method.sampling import epoch_batches, load, micro_batches, share_of
+from duetal.method.schedule import ScheduleSettings, b_step, f_step
 
 OVERRIDES = [word for word in sys.argv[1:] if "=" in word]
-CONFIG = make_config({"accelerator": "cpu", **parse_overrides(OVERRIDES)}, "benchmark")
+CONFIG = load_config("", "benchmark", ["accelerator=cpu", *OVERRIDES])
 CHANNELS = {"cbp": 2048, "vlp": 512}
-PHASES = {
-    "cbp": Phase("F1", "cbp-f1", "cbp", 1, foreground=True, background=True),
-    "vlp": Phase("B1", "vlp-b1", "vlp", 1, background=True),
-}
+PHASES = {"cbp": f_step(ScheduleSettings(), 1), "vlp": b_step(ScheduleSettings(), 1)}
 #: Three letters, three tokens of the byte-level tokenizer: about what names of actions take.
 NAMES = tuple(f"{chr(97 + k)}ab" for k in range(CLASSES))
 MEGABYTE = 1e6
@@ -65,93 +60,59 @@ class Bench:
     """
 
     def __init__(self, folder: Path, kind: str):
-        self.phase = PHASES[kind]
-        self.videos = open_dataset(folder).weak()
-        stream = self.videos.cbp if kind == "cbp" else self.videos.vlp
-        assert stream is not None
-        self.stream = stream
-        self.branch = make_branch(self.videos, kind).train()
-        self.trained = [p for p in self.branch.parameters() if p.requires_grad]
+        videos = open_dataset(folder).weak()
+        branch = Method().branch(kind).build(CONFIG, videos, load_text_tower).train()
+        self.branch = branch
+        self.trained = [p for p in branch.parameters() if p.requires_grad]
         fabric = Fabric(accelerator="cpu", devices=1)
-        self.trainer = Trainer(fabric, CONFIG, self.videos, folder, Journal(folder, 1))
-        adam = torch.optim.AdamW(self.trained, lr=CONFIG.learning_rate, weight_decay=0.0)
+        adam = torch.optim.AdamW(self.trained, lr=CONFIG.schedule.learning_rate, weight_decay=0.0)
         self.optimizer: Any = fabric.setup_optimizers(adam)
         random = np.random.default_rng(0)
-        sizes = [stream.length(name) for name in self.videos.names]
-        self.pseudo = PseudoLabels(
-            [random.integers(-1, 2, size=(size, CLASSES)).astype(np.int8) for size in sizes]
-        )
-        [self.batch] = epoch_batches(
-            sizes, crop=CONFIG.crop, batch_size=CONFIG.batch_size, repeats=1, seed=0
-        )
+        sizes = [videos.length(name) for name in videos.names]
+        pseudo = [random.integers(-1, 2, size=(size, CLASSES)).astype(np.int8) for size in sizes]
+        self.lesson = Lesson(fabric, CONFIG, videos, PHASES[kind], branch, pseudo)
+        [self.batch] = epoch_batches(sizes, CONFIG.data, seed=0)
 
     def step(self) -> None:
         """One update as a run makes it."""
-        self.trainer._step(
-            self.branch,
-            self.stream,
-            self.phase,
-            self.pseudo,
-            self.optimizer,
-            self.trained,
-            self.batch,
-        )
+        self.optimizer.zero_grad()
+        compute_gradient(self.lesson, self.batch)
+        self.optimizer.step()
 
     def bare(self) -> Callable[[], None]:
         """One update of the same snippets, each video alone; its features are read beforehand."""
-        alone = [load(self.videos, self.stream, [crop]) for crop in self.batch]
-        hard = [torch.from_numpy(self._pseudo_of(crop))[None] for crop in self.batch]
+        lesson, settings = self.lesson, CONFIG.losses
+        stream = lesson.videos.streams[lesson.phase.student]
+        assert lesson.pseudo is not None
+        alone = [load(lesson.videos, stream, [crop]) for crop in self.batch]
+        hard = [crop_labels(lesson.pseudo, video.crops, video.mask) for video in alone]
 
         def update() -> None:
             self.optimizer.zero_grad()
-            self.branch.begin_step()
-            for video, pseudo in zip(alone, hard, strict=True):
-                logits, _ = self.branch(video.features, video.mask)
-                loss = self._loss(logits, video.mask, video.labels, pseudo)
-                (loss / len(self.batch)).backward()  # type: ignore[no-untyped-call]
-            self.branch.end_step()
+            with self.branch.step_context():
+                for video, pseudo in zip(alone, hard, strict=True):
+                    logits, encoded = self.branch(video.features, video.mask)
+                    batch = Predictions(
+                        logits, encoded, video.mask, video.labels, pseudo, lesson.phase.distils
+                    )
+                    loss = classification(batch, settings) + distillation(batch, settings)
+                    (loss.sum() / len(self.batch)).backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
 
         return update
 
-    def _pseudo_of(self, crop: Crop) -> NDArray[np.int8]:
-        return self.pseudo.labels[crop.video][crop.start : crop.start + crop.length]
-
-    def _loss(self, logits: Tensor, mask: Tensor, labels: Tensor, pseudo: Tensor) -> Tensor:
-        kind = CONFIG.video_loss
-        own = losses.classification(logits, mask, labels, divisor=CONFIG.topk_divisor, kind=kind)
-        taught = losses.distillation(
-            logits,
-            mask,
-            labels,
-            pseudo,
-            foreground=self.phase.foreground,
-            background=self.phase.background,
-            balance=CONFIG.balance_sets,
-        )
-        return (own + taught).sum()
-
     def snippets(self) -> tuple[int, int]:
         """Valid snippets of the batch, and snippets that the step computes, padding included."""
-        groups = micro_batches(share_of(self.batch, 0, 1), CONFIG.micro_batch_snippets)
+        groups = micro_batches(share_of(self.batch, 0, 1), CONFIG.data.micro_batch_snippets)
         padded = sum(group[0].length * len(group) for group in groups)
         return sum(crop.length for crop in self.batch), padded
-
-
-def make_branch(videos: WeakVideos, kind: str) -> Branch:
-    """The branch at full size."""
-    if kind == "cbp":
-        return cbp_branch(CONFIG, CHANNELS["cbp"], CLASSES)
-    assert videos.text_encoder is not None
-    text = text_encoder(CONFIG, videos.text_encoder, videos.classes, {})
-    return vlp_branch(CONFIG, text, CHANNELS["vlp"])
 
 
 def write_dataset(folder: Path) -> None:
     """Random features of THUMOS14's lengths, and a random text encoder of ViT-B/16's size."""
     random = np.random.default_rng(0)
     found = {}
-    for number, length in enumerate(lengths(TRAINING_QUANTILES, CONFIG.batch_size)):
+    for number, length in enumerate(lengths(TRAINING_QUANTILES, CONFIG.data.batch_size)):
         name = f"video_{number:03}"
         for stream, channels in CHANNELS.items():
             path = folder / "features" / stream / f"{name}.npy"
@@ -225,8 +186,8 @@ def seconds_of(function: Callable[[], None]) -> tuple[float, float]:
 def print_memory(folder: Path, kind: str) -> None:
     """Print the row of one branch, measured in a process that does nothing else."""
     command = [sys.executable, __file__, "--memory-of", kind, str(folder), *OVERRIDES]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    m = json.loads(told.splitlines()[-1])
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    m = json.loads(output.splitlines()[-1])
     print(
         f"{kind:8}{m['weights']:10.0f}{m['optimizer']:10.0f}{m['steps']:10.0f}"
         f"{m['optimizer'] + m['steps']:10.0f}",

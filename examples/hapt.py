@@ -30,8 +30,9 @@ from duetal.evaluation import evaluate as evaluate_detections
 from duetal.formats.activitynet import write_detections
 from duetal.localization.proposals import assemble, localize_video
 from duetal.localization.settings import LocalizationSettings
-from duetal.runs.evaluate import RunEvaluation, ground_truth
-from duetal.runs.folder import RunFolder
+from duetal.results.folder import RunFolder
+from duetal.results.schema import RunEvaluation
+from duetal.runs.run_evaluation import ground_truth
 
 PROTOCOL = "seconds"
 
@@ -106,7 +107,7 @@ def linear(dataset: Dataset, out: Path, seed: int) -> Evaluation:
     classifier = train_linear(dataset.weak(), seed=seed)
     found = [
         localize_video(
-            *classifier.score(dataset.cbp.read(name)),
+            *classifier.score(dataset.streams["cbp"].read(name)),
             dataset.grid,
             LocalizationSettings(),
             duration=duration_of(dataset, name),

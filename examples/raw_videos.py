@@ -28,10 +28,10 @@ from typing import Any
 import numpy as np
 
 from duetal.backbones.i3d_weights import random_weights
+from duetal.backbones.tiny_clip import make_tiny_clip
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.files import write_text
 from duetal.formats.activitynet import read_annotations, write_annotations
-from duetal.model.text import make_tiny_clip
 from duetal.simulation.clips import render_clip
 
 CLASSES = ("Juggling", "Rowing", "Waving")

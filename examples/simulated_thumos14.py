@@ -25,9 +25,11 @@ from duetal.core.files import read_json
 from duetal.datasets import open_dataset
 from duetal.evaluation import Evaluation, evaluate, summarize
 from duetal.recipes import read as read_recipe
-from duetal.runs.evaluate import RunEvaluation, ground_truth
-from duetal.runs.folder import RunFolder, open_run
-from duetal.runs.localize import localize
+from duetal.results.folder import RunFolder
+from duetal.results.schema import RunEvaluation
+from duetal.runs.localizing import localize
+from duetal.runs.run import open_run
+from duetal.runs.run_evaluation import ground_truth
 
 UNTAUGHT = ["cbp-warmup", "vlp-zeroshot"]
 

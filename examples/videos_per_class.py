@@ -24,8 +24,8 @@ from duetal.core.files import write_text
 from duetal.datasets import open_dataset
 from duetal.evaluation import Spread
 from duetal.formats.tsv import write_annotations
-from duetal.runs.evaluate import RunEvaluation
-from duetal.runs.folder import RunFolder
+from duetal.results.folder import RunFolder
+from duetal.results.schema import RunEvaluation
 
 AVERAGE = "0.1:0.7"
 

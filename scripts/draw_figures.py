@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from duetal.runs.stages import branch_of, title_of
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -23,12 +24,11 @@ from numpy.typing import NDArray
 from duetal.core.annotations import VideoAnnotation
 from duetal.core.files import read_json, replacing
 from duetal.datasets import Dataset, open_dataset
-from duetal.report.training_log import read_training_log
+from duetal.method.pseudo_labels import BACKGROUND, FOREGROUND
+from duetal.results.training_log import read_training_log
 from duetal.runs.diagnostics import read_pseudo_labels, snippet_truth
-from duetal.runs.folder import Run, open_run
+from duetal.runs.run import Run, open_run
 from duetal.runs.scoring import stage_scorer
-from duetal.runs.stages import branch_of, title_of
-from duetal.training.pseudo_labels import BACKGROUND, FOREGROUND
 
 Values = NDArray[np.floating]
 
@@ -232,7 +232,7 @@ def _story(run: Run, dataset: Dataset, names: Sequence[str]) -> Story:
     stories = [Story(run, dataset, dataset.annotations.videos[name]) for name in names]
 
     def distance(story: Story) -> tuple[bool, float]:
-        length = dataset.cbp.length(story.video.name)
+        length = dataset.streams["cbp"].length(story.video.name)
         truth, _ = snippet_truth(story.video, dataset.classes, length, dataset.grid)
         return len(story.video.labels) > 1, abs(float(truth[:, story.column].mean()) - 1 / 3)
 

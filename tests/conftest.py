@@ -114,7 +114,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_dataset: Path) -> Pa
 def tiny_backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Backbones of random weights, named as by `ExtractionSettings`; CLIP is tiny."""
     from duetal.backbones.i3d_weights import random_weights
-    from duetal.model.text import make_tiny_clip
+    from duetal.backbones.tiny_clip import make_tiny_clip
 
     folder = tmp_path_factory.mktemp("backbones")
     random_weights(folder / "rgb.pt", "rgb")

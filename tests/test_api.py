@@ -15,7 +15,7 @@ import pytest
 
 import duetal
 from duetal import api
-from duetal.runs.folder import RunFolder
+from duetal.results.folder import RunFolder
 from duetal.simulation.clips import render_clip
 
 Duetal = Callable[..., tuple[int, str, str]]

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from duetal.backbones.clip import ImageEncoder, load_image_encoder
 from duetal.backbones.pretrained import quiet
 from duetal.core.errors import DuetalError
-from duetal.model.text import load_text_encoder, make_tiny_clip
+from duetal.method.text import load_text_encoder, make_tiny_clip
 
 quiet()
 from transformers import (  # noqa: E402 - importing them warns, unless told not to

@@ -29,7 +29,7 @@ class Toy:
 
     @property
     def stream(self):
-        return self.videos.cbp
+        return self.videos.streams["cbp"]
 
 
 def make_toy(classes=3, videos=60, noise=0.3, seed=0):

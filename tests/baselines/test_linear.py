@@ -88,7 +88,7 @@ def test_it_beats_chance_on_real_sensor_sequences(real_data):
     classifier = train_linear(dataset.weak())
     settings = LocalizationSettings()
     found = [
-        localize_video(*classifier.score(dataset.cbp.read(name)), dataset.grid, settings)
+        localize_video(*classifier.score(dataset.streams["cbp"].read(name)), dataset.grid, settings)
         for name in dataset.evaluation
     ]
     detections = assemble(found, dataset.evaluation, dataset.classes)

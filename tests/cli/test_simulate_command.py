@@ -30,8 +30,7 @@ def test_a_dataset_is_made(annotations: Path, tmp_path: Path, duetal: Duetal) ->
     assert "simulated" in printed.splitlines()[1]
     dataset = open_dataset(out)
     assert (len(dataset.training), len(dataset.evaluation)) == (5, 2)
-    assert dataset.vlp is not None
-    assert (dataset.cbp.dim, dataset.vlp.dim) == (12, 8)
+    assert (dataset.streams["cbp"].dim, dataset.streams["vlp"].dim) == (12, 8)
     told = json.loads(about.read_text())
     assert (told["videos"], told["difficulty"], told["seed"]) == (7, 0.25, 3)
     assert duetal("check", out)[0] == 0

@@ -10,7 +10,7 @@ import pytest
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.files import read_json
 from duetal.formats.activitynet import write_annotations
-from duetal.runs.folder import open_run
+from duetal.runs.run import open_run
 from duetal.simulation.clips import render_clip
 
 Duetal = Callable[..., tuple[int, str, str]]

@@ -35,11 +35,11 @@ def test_every_layout(
     assert dataset.evaluation == EVALUATION
     assert dataset.missing == ()
     assert dataset.grid == TimeGrid(25, 16, 16)
-    assert dataset.cbp.dim == 6
+    assert dataset.streams["cbp"].dim == 6
     for name in TRAINING + EVALUATION:
-        np.testing.assert_array_equal(dataset.cbp.read(name), expected_features(name))
+        np.testing.assert_array_equal(dataset.streams["cbp"].read(name), expected_features(name))
         assert dataset.length(name) == len(expected_features(name))
-    assert (dataset.vlp is not None) == (layout == "two_modality_dataset")
+    assert ("vlp" in dataset.streams) == (layout == "two_modality_dataset")
     # The pack fixes an order of the classes; the others have none of their own.
     in_order = layout == "wtalc_dataset"
     assert dataset.classes == (("HighJump", "Diving") if in_order else ("Diving", "HighJump"))
@@ -62,9 +62,10 @@ def test_rgb_flow_and_clip(own_dataset: Path, expected_features: Features) -> No
             np.save(target, np.load(file)[:, channels])
         file.unlink()
     dataset = open_dataset(own_dataset)
-    np.testing.assert_array_equal(dataset.cbp.read("v_b"), expected_features("v_b"))
-    assert dataset.vlp is not None
-    np.testing.assert_array_equal(dataset.vlp.read("v_b"), expected_features("v_b")[:, :3])
+    np.testing.assert_array_equal(dataset.streams["cbp"].read("v_b"), expected_features("v_b"))
+    np.testing.assert_array_equal(
+        dataset.streams["vlp"].read("v_b"), expected_features("v_b")[:, :3]
+    )
 
 
 def test_rgb_alone_has_to_be_meant(two_modality_dataset: Path) -> None:
@@ -82,7 +83,7 @@ def test_one_file_for_all_videos(own_dataset: Path, expected_features: Features)
         file.unlink()
     save_file(arrays, folder / "cbp.safetensors")
     dataset = open_dataset(own_dataset)
-    np.testing.assert_array_equal(dataset.cbp.read("v_e"), expected_features("v_e"))
+    np.testing.assert_array_equal(dataset.streams["cbp"].read("v_e"), expected_features("v_e"))
 
 
 def test_weak_table_gives_the_training_labels(own_dataset: Path) -> None:
@@ -163,8 +164,7 @@ def test_yaml_names_the_pieces(own_dataset: Path, wtalc_dataset: Path, tmp_path:
     assert dataset.grid == TimeGrid(30, 8, 16)
     assert dataset.text_encoder == str(tmp_path / "encoder")
     assert dataset.display_names == {"HighJump": "jumping high", "Diving": "diving"}
-    assert dataset.vlp is not None
-    assert dataset.vlp.path("v_a") == own_dataset / "clip features" / "v_a.npy"
+    assert dataset.streams["vlp"].path("v_a") == own_dataset / "clip features" / "v_a.npy"
     assert dataset.weak().labels.tolist() == [[False, True], [True, False], [True, True]]
 
 
@@ -184,8 +184,8 @@ def test_pack_files_all_in_one_folder(wtalc_dataset: Path) -> None:
 def test_yaml_joins_streams_in_its_order(basnet_dataset: Path) -> None:
     describe(basnet_dataset, cbp=["features/train/flow", "features/train/rgb"])
     dataset = open_dataset(basnet_dataset)
-    assert [part.title for part in dataset.cbp.parts] == ["flow", "rgb"]
-    assert dataset.cbp.read("v_a").shape == (8, 6)
+    assert [part.title for part in dataset.streams["cbp"].parts] == ["flow", "rgb"]
+    assert dataset.streams["cbp"].read("v_a").shape == (8, 6)
 
 
 def test_text_encoder_from_the_hub(own_dataset: Path) -> None:
@@ -393,7 +393,7 @@ def test_real_sensor_sequences(real_data: Path) -> None:
     dataset = open_dataset(real_data / "hapt")
     assert (len(dataset.training), len(dataset.evaluation)) == (259, 107)
     assert len(dataset.classes) == 12
-    assert dataset.vlp is None
+    assert "vlp" not in dataset.streams
     assert dataset.missing == ()
     weak = dataset.weak()
     assert weak.labels.shape == (259, 12)
@@ -401,4 +401,4 @@ def test_real_sensor_sequences(real_data: Path) -> None:
     annotated = dataset.annotations.videos
     for name, row in zip(weak.names, weak.labels, strict=True):
         assert {weak.classes[k] for k in np.flatnonzero(row)} == set(annotated[name].labels)
-    assert dataset.cbp.read("hapt_e01_u01_w00").shape == (93, 192)
+    assert dataset.streams["cbp"].read("hapt_e01_u01_w00").shape == (93, 192)

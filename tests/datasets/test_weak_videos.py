@@ -36,7 +36,7 @@ def test_no_annotation_is_reachable(layout: str, request: pytest.FixtureRequest)
     dataset = open_dataset(request.getfixturevalue(layout))
     weak = dataset.weak()
     for name in weak.names:
-        weak.cbp.read(name)
+        weak.streams["cbp"].read(name)
     hidden = (Segment, VideoAnnotation, Annotations, Dataset)
     assert any(isinstance(item, Segment) for item in reachable(dataset))
     assert not any(isinstance(item, hidden) for item in reachable(weak))

@@ -58,7 +58,7 @@ def test_validation_persons_are_training_persons_and_not_trained_on(
     dataset = open_dataset(example.split_training_persons(data, tmp_path / "out"))
     assert persons(dataset.evaluation) == {"u01", "u04"}
     assert persons(dataset.training) == {"u02", "u03", "u05", "u06"}
-    assert dataset.cbp.read(dataset.evaluation[0]).shape == (20, 6)
+    assert dataset.streams["cbp"].read(dataset.evaluation[0]).shape == (20, 6)
 
 
 @pytest.mark.recipe

@@ -119,7 +119,7 @@ def test_a_record_says_how_the_features_came_about(clips, store, extractor):
 def test_the_store_is_a_dataset_with_durations(store):
     dataset = open_dataset(Path(store.place.name))
     assert dataset.evaluation == ("a", "b", "c")
-    assert dataset.cbp.dim == 2048
+    assert dataset.streams["cbp"].dim == 2048
     assert [dataset.duration(name) for name in "abc"] == pytest.approx([1.4, 0.8, 2.1], abs=0.11)
 
 

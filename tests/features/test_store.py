@@ -93,7 +93,7 @@ def test_the_store_is_a_dataset(tmp_path):
     assert [dataset.length(name) for name in dataset.evaluation] == [5, 7]
     assert dataset.text_encoder == "owner/clip"
     assert dataset.duration("b") == (16 * 7 + 3) / 25
-    np.testing.assert_array_equal(dataset.vlp.read("b"), rows_of("clip", 7))
+    np.testing.assert_array_equal(dataset.streams["vlp"].read("b"), rows_of("clip", 7))
 
 
 @pytest.mark.parametrize(

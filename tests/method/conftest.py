@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from duetal.results.checkpoints import load
-from duetal.results.folder import RunFolder
 from lightning_fabric import Fabric
 
 from duetal.backbones.text_towers import load_text_tower
@@ -28,6 +26,8 @@ from duetal.method.pseudo_labels import PseudoLabels
 from duetal.method.schedule import Phase
 from duetal.method.text import PromptedTextEncoder
 from duetal.method.vlp import VLPBranch, VLPSettings
+from duetal.results.checkpoints import load
+from duetal.results.folder import RunFolder
 from duetal.runs.training import train_phases
 from duetal.simulation.generate import simulate
 from duetal.simulation.world import Simulation

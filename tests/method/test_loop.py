@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from duetal.results import checkpoints
 from lightning_fabric import Fabric
 from torch import Tensor
 
@@ -23,6 +22,7 @@ from duetal.method.losses import LOSSES, LossSettings, LossTerm, Predictions
 from duetal.method.pseudo_labels import PseudoLabels
 from duetal.method.sampling import Crop, epoch_batches, random_seed
 from duetal.method.schedule import Phase
+from duetal.results import checkpoints
 
 MakeBranch = Callable[[Config, str], BranchNetwork]
 MakeLesson = Callable[..., Lesson]

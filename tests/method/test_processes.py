@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import torch
-from duetal.results.checkpoints import load
 
 from duetal.config import Config
 from duetal.core.weak_videos import WeakVideos
+from duetal.results.checkpoints import load
 
 
 @pytest.mark.recipe

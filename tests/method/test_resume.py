@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from duetal.results import checkpoints
 
 from duetal.config import Config
 from duetal.core.errors import DuetalError
 from duetal.core.weak_videos import WeakVideos
+from duetal.results import checkpoints
 from duetal.runs.journal import Journal
 
 Train = Callable[[Config, WeakVideos, Path], list[str]]

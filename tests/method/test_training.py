@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from duetal.results.checkpoints import load, load_into
 from torch.nn import functional as F
 
 from duetal.backbones.text_towers import load_text_tower
@@ -24,6 +23,7 @@ from duetal.method.layers import BranchNetwork
 from duetal.method.pseudo_labels import PseudoLabels, make_pseudo_labels
 from duetal.method.schedule import Phase, ScheduleSettings
 from duetal.method.text import PromptedTextEncoder
+from duetal.results.checkpoints import load, load_into
 from duetal.runs.journal import Journal
 from duetal.runs.recorder import Recorder
 

@@ -6,12 +6,12 @@ Tests start it to kill it, and in several processes.
 import sys
 from pathlib import Path
 
-from duetal.results.folder import RunFolder
 from lightning_fabric import Fabric
 
 from duetal.config import load_config
 from duetal.datasets import open_dataset
 from duetal.method.loop import Method
+from duetal.results.folder import RunFolder
 from duetal.runs.training import train_phases
 
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from duetal.report.run_folder import open_run
 
 from duetal.core.errors import DuetalError
 from duetal.report import render_report
-from duetal.report.run_folder import open_run
 from duetal.report.scores import label_table
 
 Make = Callable[..., Path]

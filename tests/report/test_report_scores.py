@@ -1,8 +1,8 @@
 import json
 
 import pytest
-
 from duetal.report.run_folder import open_run
+
 from duetal.report.scores import (
     branch_of,
     class_rows,

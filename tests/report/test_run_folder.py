@@ -2,9 +2,9 @@ import json
 import shutil
 
 import pytest
+from duetal.report.run_folder import MAX_SETTINGS, open_run
 
 from duetal.core.errors import DuetalError
-from duetal.report.run_folder import MAX_SETTINGS, open_run
 
 
 def test_a_run_tells_protocol_rule_and_settings(fake_run):

@@ -8,7 +8,8 @@ import yaml
 
 from duetal.config import Config
 from duetal.core.errors import DuetalError, UsageError
-from duetal.runs.folder import RunFolder, begin, check_begin, open_run, read_config
+from duetal.results.folder import RunFolder
+from duetal.runs.run import begin, check_begin, open_run, read_config
 
 CONFIG = Config(dataset="data", cbp_width=16)
 

@@ -9,6 +9,7 @@ import torch
 from duetal.core.annotations import Segment, VideoAnnotation
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
+from duetal.results import checkpoints
 from duetal.runs.diagnostics import (
     Hits,
     PseudoLabelDiagnostics,
@@ -16,7 +17,6 @@ from duetal.runs.diagnostics import (
     read_pseudo_labels,
     snippet_truth,
 )
-from duetal.training import checkpoints
 
 #: A snippet a second; snippet t has its centre at t + 0.5.
 GRID = TimeGrid(fps=16.0, stride=16, window=16)

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from duetal.training import journal as module
 from rich.console import Console
 
 from duetal.core.errors import DuetalError
-from duetal.training import journal as module
-from duetal.training.journal import Journal
+from duetal.runs.journal import Journal
 
 
 def epoch(number: int, phase: str = "B1") -> dict[str, Any]:

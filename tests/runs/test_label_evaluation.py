@@ -13,13 +13,13 @@ import torch
 from duetal.core.errors import DuetalError
 from duetal.datasets import Dataset, open_dataset
 from duetal.formats.activitynet import read_results
-from duetal.runs.folder import Run, open_run
 from duetal.runs.label_evaluation import (
     LabelEvaluation,
     StageLabels,
     chance_ap,
     run_label_evaluation,
 )
+from duetal.runs.run import Run, open_run
 from duetal.runs.selection import video_mean_ap
 
 pytestmark = pytest.mark.recipe

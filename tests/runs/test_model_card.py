@@ -8,18 +8,19 @@ from typing import Any
 
 import pytest
 import yaml
+from duetal.runs.model_record import Channels, FinalStages, GridRecord, Heldout, ModelRecord
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from duetal.config import make_config
 from duetal.evaluation import Evaluation
-from duetal.runs.evaluate import RunEvaluation, StageEvaluation
-from duetal.runs.folder import Run, RunFolder
+from duetal.results.folder import RunFolder
+from duetal.results.schema import RunEvaluation
 from duetal.runs.handover import Handover, open_handover
 from duetal.runs.label_evaluation import LabelEvaluation, StageLabels
 from duetal.runs.model_card import escape, plain, render_card
-from duetal.runs.model_record import Channels, FinalStages, GridRecord, Heldout, ModelRecord
+from duetal.runs.run import Run
 
 NASTY = [
     "</script><script>alert(1)</script>",

@@ -5,11 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from duetal.core.errors import DuetalError, UsageError
-from duetal.core.grid import TimeGrid
 from duetal.runs.model_record import (
     Channels,
     FinalStages,
@@ -18,6 +13,11 @@ from duetal.runs.model_record import (
     ModelRecord,
     read_model,
 )
+from hypothesis import given
+from hypothesis import strategies as st
+
+from duetal.core.errors import DuetalError, UsageError
+from duetal.core.grid import TimeGrid
 
 STAGES = ["cbp-warmup", "vlp-zeroshot", "vlp-b1", "cbp-f1"]
 MODEL = ModelRecord(

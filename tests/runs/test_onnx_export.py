@@ -11,8 +11,8 @@ import torch
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import open_dataset
 from duetal.runs import onnx_export
-from duetal.runs.folder import Run, open_run
 from duetal.runs.onnx_export import TOLERANCE, ScoringGraph, export_onnx
+from duetal.runs.run import Run, open_run
 from duetal.runs.scoring import stage_scorer
 
 pytestmark = pytest.mark.recipe
@@ -52,8 +52,8 @@ def test_its_scores_are_those_of_the_run(
     dataset = open_dataset(tiny_dataset)
     scorer = stage_scorer(changed, stages, dataset, torch.device("cpu"))
     lengths = set()
-    for name in dataset.cbp.names():
-        streams = {"cbp_features": dataset.cbp, "vlp_features": dataset.vlp}
+    for name in dataset.streams["cbp"].names():
+        streams = {f"{name}_features": stream for name, stream in dataset.streams.items()}
         fed = {key: streams[key].read(name).astype(np.float32) for key in exported.inputs}
         snippets, video = session.run(None, fed)
         expected = scorer(name)

@@ -224,8 +224,7 @@ def test_the_dataset_is_an_ordinary_one(store: Store, tmp_path: Path, elsewhere:
     write_dataset(folder, annotations, store, begun=False)
     dataset = open_dataset(folder)
     assert (len(dataset.training), len(dataset.evaluation)) == (32, 8)
-    assert dataset.cbp.dim == 6
-    assert dataset.vlp is not None
+    assert dataset.streams["cbp"].dim == 6
     assert dataset.text_encoder == "some/clip"
     assert dataset.duration("v0") == 2.8
     assert check(folder) == []
@@ -238,8 +237,8 @@ def test_one_modality_and_clip_alone_are_described(store: Store, tmp_path: Path)
         folder = tmp_path / cbp
         write_dataset(folder, annotations, part, begun=False)
         dataset = open_dataset(folder)
-        assert [stream.place.name for stream in dataset.cbp.parts] == [cbp]
-        assert (dataset.vlp is None) == (cbp == "rgb")
+        assert [stream.place.name for stream in dataset.streams["cbp"].parts] == [cbp]
+        assert ("vlp" not in dataset.streams) == (cbp == "rgb")
 
 
 def test_a_begun_run_keeps_its_training_labels(store: Store, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from duetal.report.run_folder import open_run as open_for_report
 from safetensors.numpy import load_file
 
 from duetal.core.errors import DuetalError
@@ -18,20 +19,19 @@ from duetal.evaluation import evaluate
 from duetal.formats import read_annotations
 from duetal.formats.activitynet import read_results
 from duetal.localization.settings import LocalizationSettings
-from duetal.report.run_folder import open_run as open_for_report
-from duetal.runs.evaluate import (
+from duetal.runs.localizing import (
+    choose_videos,
+    localization_settings,
+    localize,
+    unknown_classes,
+)
+from duetal.runs.run import open_run
+from duetal.runs.run_evaluation import (
     RunEvaluation,
     evaluate_run,
     ground_truth,
     is_evaluated,
     run_evaluation,
-)
-from duetal.runs.folder import open_run
-from duetal.runs.localize import (
-    choose_videos,
-    localization_settings,
-    localize,
-    unknown_classes,
 )
 from duetal.runs.scoring import stage_scorer
 
@@ -179,7 +179,7 @@ def test_a_missing_file_is_made_again(
 def test_what_is_there_is_not_computed_again(
     tiny_run: Path, tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("duetal.runs.evaluate.evaluate_run", None)
+    monkeypatch.setattr("duetal.runs.run_evaluation.evaluate_run", None)
     found = run_evaluation(open_run(tiny_run), open_dataset(tiny_dataset), CPU, silent)
     assert found == RunEvaluation.read(tiny_run / "evaluation.json")
 
@@ -316,7 +316,7 @@ def test_held_out_videos_choose_the_best_checkpoint(
 ) -> None:
     """Were every stage worse than the one before, the first of each branch would be used."""
     values = iter([0.9, 0.8, 0.7, 0.6])
-    monkeypatch.setattr("duetal.runs.train.video_mean_ap", lambda scores, labels: next(values))
+    monkeypatch.setattr("duetal.runs.training.video_mean_ap", lambda scores, labels: next(values))
     out = tmp_path / "run"
     words = (f"dataset={tiny_dataset}", *tiny_settings, "selection=heldout")
     assert duetal("train", "demo", *words, "--out", out)[0] == 0

@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from duetal.runs.model_record import Channels
 from numpy.typing import NDArray
 
 from duetal.config import EnsembleMean
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.datasets import Dataset, open_dataset
-from duetal.runs.folder import Run, RunFolder, open_run
-from duetal.runs.model_record import Channels
+from duetal.results import checkpoints
+from duetal.results.folder import RunFolder
+from duetal.runs.run import Run, open_run
 from duetal.runs.scoring import restore, stage_scorer
-from duetal.training import checkpoints
 
 CPU = torch.device("cpu")
 
@@ -43,7 +44,7 @@ def own_run(tiny_run: Path, tmp_path: Path) -> Run:
 def test_a_score_is_the_same_in_any_batch(run: Run, dataset: Dataset, stage: str) -> None:
     """The network's own answer in a padded batch of all videos, against videos scored alone."""
     run = replace(run, config=run.config.model_copy(update={"crop": 256}))
-    stream = dataset.cbp if stage.startswith("cbp") else dataset.vlp
+    stream = dataset.streams[stage[:3]]
     assert stream is not None
     names = dataset.evaluation
     lengths = [stream.length(name) for name in names]
@@ -94,18 +95,18 @@ def expit(x: NDArray[np.floating]) -> NDArray[np.floating]:
 def test_no_more_than_a_window_is_read_at_once(
     run: Run, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert dataset.cbp.length("v_8") > run.config.crop
+    assert dataset.streams["cbp"].length("v_8") > run.config.crop
     sizes = []
-    read = dataset.cbp.read
+    read = dataset.streams["cbp"].read
 
     def note(name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         assert stop is not None
         sizes.append(stop - start)
         return read(name, start, stop)
 
-    monkeypatch.setattr(dataset.cbp, "read", note)
+    monkeypatch.setattr(dataset.streams["cbp"], "read", note)
     scores = stage_scorer(run, ["cbp-f1"], dataset, CPU)("v_8")
-    assert len(scores.snippets) == dataset.cbp.length("v_8")
+    assert len(scores.snippets) == dataset.streams["cbp"].length("v_8")
     assert max(sizes) == run.config.crop
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from duetal import recipes
 from duetal.core.errors import DuetalError, UsageError
-from duetal.runs.settings import resolve_config
+from duetal.runs.resolving import resolve_config
 
 
 @pytest.fixture(autouse=True)

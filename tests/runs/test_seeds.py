@@ -10,8 +10,9 @@ import pytest
 from duetal.config import Config
 from duetal.core.errors import DuetalError, UsageError
 from duetal.evaluation import Evaluation
-from duetal.runs.evaluate import RunEvaluation, StageEvaluation
-from duetal.runs.folder import RunFolder, begin
+from duetal.results.folder import RunFolder
+from duetal.results.schema import RunEvaluation
+from duetal.runs.run import begin
 from duetal.runs.seeds import parse_seeds, plan_one, plan_several, summarize_seeds
 
 CONFIG = Config(dataset="data", cbp_width=16, seed=4)

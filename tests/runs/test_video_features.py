@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from duetal.runs.model_record import Channels, FinalStages, GridRecord, ModelRecord
 
 from duetal.config import make_config
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import open_dataset
 from duetal.features.extraction import ExtractionSettings
-from duetal.runs.folder import Run, RunFolder
+from duetal.results.folder import RunFolder
 from duetal.runs.inputs import is_dataset
-from duetal.runs.model_record import Channels, FinalStages, GridRecord, ModelRecord
+from duetal.runs.run import Run
 from duetal.runs.video_features import extraction_settings, recorded_settings, require_same
 from duetal.video.flow import FlowName
 
@@ -62,7 +63,7 @@ def store(tmp_path: Path) -> Path:
 
 def recorded_of(path: Path) -> dict[str, Any] | None:
     dataset = open_dataset(path)
-    return recorded_settings(dataset.cbp, dataset.vlp)
+    return recorded_settings(list(dataset.streams.values()))
 
 
 def test_a_store_says_how_its_features_were_made(store: Path) -> None:

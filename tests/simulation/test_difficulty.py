@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from duetal.core.annotations import Annotations
 from duetal.datasets import Dataset, open_dataset
 from duetal.formats import read_annotations
-from duetal.model.text import load_text_encoder
+from duetal.method.text import load_text_encoder
 from duetal.simulation.generate import simulate
 from duetal.simulation.world import Simulation, directions
 
@@ -43,9 +43,11 @@ def average_precision(scores: NDArray[np.float32], positive: NDArray[np.bool_]) 
 
 
 def snippets(dataset: Dataset, names: tuple[str, ...]) -> tuple[Tensor, Tensor]:
-    assert dataset.vlp is not None
     features = [
-        np.concatenate([dataset.cbp.read(name), dataset.vlp.read(name)], axis=1) for name in names
+        np.concatenate(
+            [dataset.streams["cbp"].read(name), dataset.streams["vlp"].read(name)], axis=1
+        )
+        for name in names
     ]
     positive = [truth(dataset, name) for name in names]
     return torch.from_numpy(np.concatenate(features)), torch.from_numpy(np.concatenate(positive))
@@ -139,9 +141,8 @@ def test_cbp_is_incomplete_and_vlp_over_complete(
     settings = Simulation(difficulty=difficulty)
     simulate(make_annotations(40), tmp_path / "data", settings)
     dataset = open_dataset(tmp_path / "data")
-    assert dataset.vlp is not None
     assert dataset.text_encoder is not None
-    vlp = dataset.vlp
+    vlp = dataset.streams["vlp"]
     text = load_text_encoder(
         dataset.text_encoder, dataset.classes, prompts_before=0, prompts_after=0
     )
@@ -149,7 +150,7 @@ def test_cbp_is_incomplete_and_vlp_over_complete(
     world = directions(settings, dataset.classes, plain)
 
     def core(name: str) -> NDArray[np.float32]:
-        return smooth(dataset.cbp.read(name) @ world.core.T.astype(np.float32))
+        return smooth(dataset.streams["cbp"].read(name) @ world.core.T.astype(np.float32))
 
     def zero_shot(name: str) -> NDArray[np.float32]:
         features = F.normalize(torch.from_numpy(vlp.read(name)), dim=-1)

@@ -15,7 +15,7 @@ from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.datasets import open_dataset
 from duetal.datasets.examination import check
-from duetal.model.text import load_text_encoder
+from duetal.method.text import load_text_encoder
 from duetal.simulation.generate import simulate
 from duetal.simulation.world import Simulation
 
@@ -70,8 +70,7 @@ def test_it_is_a_dataset_without_a_problem(
     dataset = open_dataset(tmp_path / "data")
     assert dataset.classes == annotations.classes
     assert dataset.grid == grid
-    assert dataset.vlp is not None
-    assert (dataset.cbp.dim, dataset.vlp.dim) == (20, 16)
+    assert (dataset.streams["cbp"].dim, dataset.streams["vlp"].dim) == (20, 16)
     assert dataset.training == tuple(name for name in annotations.videos)[::2]
     assert dataset.evaluation == tuple(name for name in annotations.videos)[1::2]
     for video in annotations:
@@ -138,7 +137,6 @@ def test_the_vlp_stream_is_aligned_with_its_text_encoder(
     """Inside an action its own class's text feature is nearest, on average, by a margin."""
     simulate(make_annotations(20), tmp_path / "data", Simulation())
     dataset = open_dataset(tmp_path / "data")
-    assert dataset.vlp is not None
     assert dataset.text_encoder is not None
     text = load_text_encoder(
         dataset.text_encoder, dataset.classes, prompts_before=0, prompts_after=0
@@ -146,7 +144,10 @@ def test_the_vlp_stream_is_aligned_with_its_text_encoder(
     directions = F.normalize(text.plain(), dim=-1)
     own, other = [], []
     for video in dataset.annotations:
-        cosines = F.normalize(torch.from_numpy(dataset.vlp.read(video.name)), dim=-1) @ directions.T
+        cosines = (
+            F.normalize(torch.from_numpy(dataset.streams["vlp"].read(video.name)), dim=-1)
+            @ directions.T
+        )
         for segment in video.segments or ():
             inside = dataset.grid.cover(
                 np.array([segment.start]), np.array([segment.end]), len(cosines)

@@ -51,7 +51,7 @@ def command(
     from duetal.core.errors import UsageError
     from duetal.core.files import write_json
     from duetal.evaluation.comparison import compare
-    from duetal.runs.contenders import common_ground, open_contenders
+    from duetal.runs.comparing import common_ground, open_contenders
 
     if len(contenders) < 2:
         raise UsageError("a comparison needs two runs or detection files, or more")

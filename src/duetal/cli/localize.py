@@ -8,7 +8,7 @@ import click
 from duetal.cli.numbers import finite
 
 if TYPE_CHECKING:
-    from duetal.runs.folder import Run
+    from duetal.runs.run import Run
 
 
 @click.command("localize")
@@ -87,8 +87,8 @@ def command(
     from duetal.cli.localize_dataset import localize_dataset
     from duetal.cli.localize_videos import localize_raw
     from duetal.core.errors import UsageError
-    from duetal.runs.folder import open_run
     from duetal.runs.inputs import is_dataset
+    from duetal.runs.run import open_run
 
     if branch is not None and stage is not None:
         raise UsageError("--branch and --stage: a stage is of one branch, give one of the two")

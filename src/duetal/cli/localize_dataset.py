@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from duetal.runs.folder import Run
+    from duetal.runs.run import Run
 
 
 def localize_dataset(
@@ -25,7 +25,7 @@ def localize_dataset(
     from duetal.core.errors import UsageError
     from duetal.datasets import open_dataset
     from duetal.formats.activitynet import write_detections
-    from duetal.runs.localize import choose_videos, localize, unknown_classes
+    from duetal.runs.localizing import choose_videos, localize, unknown_classes
     from duetal.runs.processes import device_of
 
     videos = open_dataset(dataset)

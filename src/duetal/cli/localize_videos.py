@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from duetal.runs.folder import Run
+    from duetal.runs.run import Run
 
 
 def localize_raw(
@@ -31,7 +31,7 @@ def localize_raw(
         run: a trained run.
         words: files, folders, lists, patterns and URLs of videos.
         out: the folder of results.
-        stages: see `duetal.runs.localize.localize`.
+        stages: see `duetal.runs.localizing.localize`.
         literal: see there.
         accelerator: where to compute.
         features: the store; within `out` unless given.

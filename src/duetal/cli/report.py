@@ -40,7 +40,7 @@ def command(
     from duetal.core.errors import UsageError
     from duetal.formats import read_annotations
     from duetal.report import Entry, write_contenders, write_report
-    from duetal.runs.contenders import common_ground, open_contenders
+    from duetal.runs.comparing import common_ground, open_contenders
 
     if len(sources) == 1 and not sources[0].is_file():
         if protocol_name or subset or stage:

@@ -10,7 +10,7 @@ from duetal.cli.terminal import plain_console, plain_table, printable
 from duetal.evaluation import protocol_named
 
 if TYPE_CHECKING:
-    from duetal.runs.evaluate import RunEvaluation
+    from duetal.results.schema import RunEvaluation
     from duetal.runs.label_evaluation import LabelEvaluation
     from duetal.runs.seeds import SeedSummary
 

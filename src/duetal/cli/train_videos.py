@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from duetal.features.records import Failure
     from duetal.features.sources import Found
     from duetal.features.store import Store
-    from duetal.runs.folder import RunFolder
+    from duetal.results.folder import RunFolder
     from duetal.runs.own_videos import OwnVideos
 
 #: Names of videos that are told where many have the same fault.

@@ -10,8 +10,8 @@ from duetal.features.store import open_store
 from duetal.localization.apart import surest_apart
 from duetal.localization.proposals import assemble
 from duetal.report.player import PlayedVideo, PlayerPage, embed
-from duetal.runs.folder import Run
-from duetal.runs.localize import Localized
+from duetal.runs.localizing import Localized
+from duetal.runs.run import Run
 from duetal.runs.stages import ENSEMBLE, branch_of
 from duetal.runs.video_results import ResultFolder, show
 

@@ -13,8 +13,8 @@ from duetal.report.html import Assets, render, versions
 from duetal.report.judgement import judging_protocol
 from duetal.report.run_folder import RunFolder, open_run
 from duetal.report.signals import open_signals
-from duetal.report.training_log import curves
 from duetal.report.videos import read_videos
+from duetal.results.training_log import curves
 
 #: Joined in this order into one script; each file may use what stands before it.
 SCRIPTS = (

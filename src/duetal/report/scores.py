@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
-from duetal.report.records import EvaluationFile, StageScores, StageSummary
 from duetal.report.run_folder import RunFolder
+from duetal.results.schema import EvaluationFile, StageScores, StageSummary
 
 
 @dataclass(frozen=True)

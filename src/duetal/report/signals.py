@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from duetal.core.errors import DuetalError
-from duetal.report.records import GridRecord, ModelFile, ScoreIndexFile, read_record
+from duetal.results.schema import GridRecord, ModelFile, ScoreIndexFile, read_record
 
 BRANCHES = ("cbp", "vlp")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from duetal.core.errors import DuetalError
-from duetal.report.records import EpochEvent, PseudoLabelEvent, parse
+from duetal.results.schema import EpochEvent, PseudoLabelEvent, parse
 
 
 @dataclass

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
-from duetal.report.records import DetectionsFile, GroundTruthFile, read_record
+from duetal.results.schema import DetectionsFile, GroundTruthFile, read_record
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How right a branch, or a teacher's word, is snippet by snippet: a diagnostic, for reading alone.
+"""Precision and recall of scores and pseudo-labels, snippet by snippet: a diagnostic.
 
 Nothing here is known while a run trains; it is computed afterwards, from files.
 """
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from duetal.core.annotations import VideoAnnotation
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
-from duetal.training import checkpoints
-from duetal.training.pseudo_labels import BACKGROUND, FOREGROUND
+from duetal.method.pseudo_labels import BACKGROUND, FOREGROUND
+from duetal.results import checkpoints
+from duetal.results.schema import PseudoLabelScores, SnippetScores
 
 #: Scores are stretched to 0..1 over each video's present classes; above this is "action".
 THRESHOLD = 0.5
@@ -21,31 +22,31 @@ THRESHOLD = 0.5
 
 @dataclass
 class Hits:
-    """How often something was said, was so, and was both."""
+    """Counts of predicted, true, and predicted true snippets."""
 
-    said: int = 0
+    predicted: int = 0
     true: int = 0
     both: int = 0
 
-    def add(self, said: NDArray[np.bool_], true: NDArray[np.bool_]) -> None:
+    def add(self, predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> None:
         """Count more snippets."""
-        self.said += int(said.sum())
+        self.predicted += int(predicted.sum())
         self.true += int(true.sum())
-        self.both += int((said & true).sum())
+        self.both += int((predicted & true).sum())
 
     @property
     def precision(self) -> float | None:
-        """Of what was said, the share that was so; None where nothing was said."""
-        return self.both / self.said if self.said else None
+        """The true share of predicted snippets; None where none is predicted."""
+        return self.both / self.predicted if self.predicted else None
 
     @property
     def recall(self) -> float | None:
-        """Of what was so, the share that was said; None where nothing was so."""
+        """The predicted share of true snippets; None where none is true."""
         return self.both / self.true if self.true else None
 
 
 @dataclass
-class StageDiagnostics:
+class SnippetCounter:
     """Precision and recall of a stage's scores over the snippets of present classes."""
 
     grid: TimeGrid
@@ -57,7 +58,7 @@ class StageDiagnostics:
 
         Args:
             scores: (T, K) probabilities.
-            video: what is in it.
+            video: its annotation.
         """
         truth, present = snippet_truth(video, self.classes, len(scores), self.grid)
         if not present.any():
@@ -67,15 +68,15 @@ class StageDiagnostics:
         stretched = (chosen - low) / max(high - low, 1e-12)
         self.hits.add(stretched > THRESHOLD, truth[:, present])
 
-    def to_json(self) -> dict[str, float]:
-        """`precision`, `recall`, `f1`; a stage that says nothing has precision 0."""
+    def scores(self) -> SnippetScores:
+        """Precision, recall and F1; a stage without a positive snippet has precision 0."""
         precision, recall = self.hits.precision or 0.0, self.hits.recall or 0.0
         f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-        return {"precision": precision, "recall": recall, "f1": f1}
+        return SnippetScores(precision=precision, recall=recall, f1=f1)
 
 
 @dataclass
-class PseudoLabelDiagnostics:
+class PseudoLabelCounter:
     """Precision and recall of pseudo-labels over the snippets of present classes."""
 
     grid: TimeGrid
@@ -88,27 +89,27 @@ class PseudoLabelDiagnostics:
 
         Args:
             labels: (T, K) of FOREGROUND, BACKGROUND and IGNORED.
-            video: what is in it.
+            video: its annotation.
         """
         truth, present = snippet_truth(video, self.classes, len(labels), self.grid)
         chosen, true = labels[:, present], truth[:, present]
         self.foreground.add(chosen == FOREGROUND, true)
         self.background.add(chosen == BACKGROUND, ~true)
 
-    def to_json(self) -> dict[str, float | None]:
-        """Precision and recall of both sets; None where there was nothing to judge."""
-        return {
-            "foreground_precision": self.foreground.precision,
-            "foreground_recall": self.foreground.recall,
-            "background_precision": self.background.precision,
-            "background_recall": self.background.recall,
-        }
+    def scores(self) -> PseudoLabelScores:
+        """Precision and recall of both sets; None where there was nothing to count."""
+        return PseudoLabelScores(
+            foreground_precision=self.foreground.precision,
+            foreground_recall=self.foreground.recall,
+            background_precision=self.background.precision,
+            background_recall=self.background.recall,
+        )
 
 
 def snippet_truth(
     video: VideoAnnotation, classes: tuple[str, ...], length: int, grid: TimeGrid
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """What is so in each snippet.
+    """The ground truth of each snippet.
 
     Returns:
         (T, K) whether the snippet's centre lies in a segment of the class, and (K,) whether the
@@ -125,7 +126,7 @@ def snippet_truth(
 
 
 def read_pseudo_labels(path: Path) -> dict[str, NDArray[np.int8]]:
-    """The pseudo-labels that a phase left behind, by training video.
+    """The pseudo-labels of a phase, by training video.
 
     Raises:
         DuetalError: missing or damaged.

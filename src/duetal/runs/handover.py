@@ -11,10 +11,11 @@ from typing import Any
 
 from duetal.config import Config
 from duetal.evaluation import Summary, summarize
-from duetal.runs.evaluate import RunEvaluation
-from duetal.runs.folder import Run, RunFolder, open_run
+from duetal.results.folder import RunFolder
+from duetal.results.schema import RunEvaluation
 from duetal.runs.label_evaluation import LabelEvaluation
 from duetal.runs.model_record import ModelRecord
+from duetal.runs.run import Run, open_run
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from duetal.core.errors import DuetalError
+from duetal.results.folder import append_log
 
 
 class Journal:
@@ -150,13 +151,6 @@ class Journal:
         pace = (time.monotonic() - self._began) / max(1, self._done)
         seconds = round(remaining * pace)
         return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
-
-
-def append_log(folder: Path, line: str) -> None:
-    """Write a line to a run's log.txt, with the time."""
-    stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-    with (folder / "log.txt").open("a", encoding="utf-8") as file:
-        file.write(f"{stamp} {line}\n")
 
 
 def _open_board(folder: Path, purge_step: int | None = None) -> Any:

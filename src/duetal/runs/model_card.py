@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from duetal.config import Config, make_config
 from duetal.core.files import write_text
 from duetal.evaluation import PROTOCOLS, Evaluation, Spread, Summary
-from duetal.runs.folder import DATASET
+from duetal.results.folder import DATASET
 from duetal.runs.handover import (
     Handover,
     final_stages,

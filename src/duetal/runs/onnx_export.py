@@ -18,7 +18,7 @@ from duetal import __version__
 from duetal.config import Config, EnsembleMean, VideoLoss
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import replacing
-from duetal.runs.folder import Run
+from duetal.runs.run import Run
 from duetal.runs.scoring import restore
 from duetal.runs.stages import branch_of
 

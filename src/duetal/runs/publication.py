@@ -19,10 +19,10 @@ from typing import Any
 import yaml
 
 from duetal.core.errors import DuetalError
-from duetal.runs.folder import Run
 from duetal.runs.handover import Handover, final_stages, public_config, public_model
 from duetal.runs.model_card import render_card
 from duetal.runs.onnx_export import export_onnx
+from duetal.runs.run import Run
 from duetal.runs.scoring import restore
 
 #: What a push may have left in a repository, and a later one may remove.

@@ -9,8 +9,7 @@ from duetal.datasets import open_dataset
 from duetal.features.records import Failure
 from duetal.features.sources import Video, find_videos, readable
 from duetal.localization.proposals import VideoDetections, assemble
-from duetal.runs.folder import Run
-from duetal.runs.localize import (
+from duetal.runs.localizing import (
     Localized,
     Progress,
     localization_settings,
@@ -18,6 +17,7 @@ from duetal.runs.localize import (
     with_facts,
 )
 from duetal.runs.processes import device_of
+from duetal.runs.run import Run
 from duetal.runs.scoring import stage_scorer
 from duetal.runs.video_features import Extract, extract_for
 
@@ -91,7 +91,7 @@ def localize_prepared(
     Args:
         run: a trained run.
         prepared: the videos.
-        stages: see `duetal.runs.localize.localize`.
+        stages: see `duetal.runs.localizing.localize`.
         literal: see there.
         accelerator: where to compute.
         look: is given every video as it is localized.

@@ -20,9 +20,9 @@ from duetal.method.loop import TrainingCallback
 from duetal.method.pseudo_labels import PseudoLabels, count_labels
 from duetal.method.sampling import steps_per_epoch
 from duetal.method.schedule import Phase
-from duetal.runs.folder import RunFolder
+from duetal.results import checkpoints
+from duetal.results.folder import RunFolder
 from duetal.runs.journal import Journal
-from duetal.training import checkpoints
 
 
 class Recorder(TrainingCallback):

@@ -8,7 +8,7 @@ from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import write_json
 from duetal.method.loop import Method
 from duetal.results.folder import RunFolder
-from duetal.results.schema import ModelRecord, read_model
+from duetal.results.schema import ModelRecord
 from duetal.runs.environment import collect
 
 #: Settings that leave no trace in any file a run is judged by: a resumed run may change them.
@@ -54,7 +54,7 @@ def open_run(path: Path, method: Method | None = None) -> Run:
     if not folder.model_file.is_file():
         cause = "training is not finished; duetal train … --resume goes on with it"
         raise DuetalError(cause, file=path)
-    return Run(folder, read_config(folder), read_model(folder.model_file), method or Method())
+    return Run(folder, read_config(folder), ModelRecord.read(folder.model_file), method or Method())
 
 
 def check_begin(folder: RunFolder, config: Config, *, resume: bool) -> None:

@@ -1,7 +1,7 @@
-"""Which checkpoint of each branch a finished run uses. The test set is never asked.
+"""Which checkpoint of each branch a finished run uses. The test set is never a choice.
 
-The last one, or the one that tells best which labels some training videos carry that were held out
-from training. Held-out videos have no segments here either: they judge by video-level labels.
+The last one, or the one of best video-level mAP on training videos that were held out from
+training. Held-out videos have no segments here either.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from duetal.core.errors import DuetalError
 from duetal.core.weak_videos import WeakVideos
 from duetal.method.sampling import random_seed
-from duetal.runs.model_record import FinalStages
-from duetal.runs.stages import branch_of
+from duetal.results.schema import StageRecord
 
 LAST_RULE = "last checkpoint of each branch; the test set chose nothing"
 
@@ -78,13 +77,13 @@ def video_mean_ap(scores: NDArray[np.floating], labels: NDArray[np.bool_]) -> fl
     return float(np.mean(found)) if found else 0.0
 
 
-def last_stages(stages: Sequence[str]) -> FinalStages:
-    """The last checkpoint of each branch."""
-    return best_stages(stages, dict.fromkeys(stages, 0.0))
+def last_stages(stages: Sequence[StageRecord]) -> dict[str, str]:
+    """The last checkpoint of each branch, by the branch's name."""
+    return {stage.branch: stage.name for stage in stages}
 
 
-def best_stages(stages: Sequence[str], mean_ap: Mapping[str, float]) -> FinalStages:
-    """The best checkpoint of each branch; of equal ones the later.
+def best_stages(stages: Sequence[StageRecord], mean_ap: Mapping[str, float]) -> dict[str, str]:
+    """The best checkpoint of each branch, by the branch's name; of equal ones the later.
 
     Args:
         stages: in order of training.
@@ -92,7 +91,6 @@ def best_stages(stages: Sequence[str], mean_ap: Mapping[str, float]) -> FinalSta
     """
     best: dict[str, str] = {}
     for stage in stages:
-        branch = branch_of(stage)
-        if branch not in best or mean_ap[stage] >= mean_ap[best[branch]]:
-            best[branch] = stage
-    return FinalStages(cbp=best["cbp"], vlp=best.get("vlp"))
+        if mean_ap[stage.name] >= mean_ap[best.setdefault(stage.branch, stage.name)]:
+            best[stage.branch] = stage.name
+    return best

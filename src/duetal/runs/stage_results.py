@@ -1,4 +1,4 @@
-"""What a stage of a run finds in the evaluation videos, kept in the run's folder."""
+"""The detections and scores of a stage in the evaluation videos, kept in the run's folder."""
 
 from collections.abc import Callable
 
@@ -9,35 +9,26 @@ from safetensors.numpy import save_file
 
 from duetal import __version__
 from duetal.core.detections import Detections
-from duetal.core.files import replacing, write_json
+from duetal.core.files import replacing
 from duetal.datasets import Dataset
 from duetal.formats.activitynet import write_detections
 from duetal.localization.proposals import assemble
-from duetal.runs.folder import Run
-from duetal.runs.localize import Localized, Progress, localization_settings, localize_videos
+from duetal.results.schema import ENSEMBLE, ScoreIndex
+from duetal.runs.localizing import Localized, Progress, localize_videos
+from duetal.runs.run import Run
 from duetal.runs.scoring import stage_scorer
-from duetal.runs.stages import ENSEMBLE, branch_of, title_of
 
 
-def evaluated_stages(run: Run) -> dict[str, list[str]]:
-    """Every stage to evaluate, in order, and the checkpoints it takes."""
-    stages = {stage: [stage] for stage in run.model.stages}
-    if run.model.final.vlp is not None:
-        stages[ENSEMBLE] = [run.model.final.cbp, run.model.final.vlp]
-    return stages
-
-
-def stage_title(run: Run, stage: str) -> str:
-    """What a table calls a stage of a run."""
-    return title_of(stage, two_modalities=run.model.final.vlp is not None)
+def branch_of(run: Run, stage: str) -> str:
+    """The name of a stage's branch, or "ensemble"."""
+    return ENSEMBLE if stage == ENSEMBLE else run.model.stage(stage).branch
 
 
 def results_are_there(run: Run) -> bool:
     """Whether detections of all stages and scores of the final branches are there."""
     folder = run.folder
-    finals = [branch_of(stage) for stage in (run.model.final.cbp, run.model.final.vlp) if stage]
-    files = [folder.score_index_file, *(folder.scores(branch) for branch in finals)]
-    files += [folder.detections(stage) for stage in evaluated_stages(run)]
+    files = [folder.score_index_file, *(folder.scores(b.name) for b in run.model.branches)]
+    files += [folder.detections(stage) for stage in run.model.evaluated_stages()]
     return all(file.is_file() for file in files)
 
 
@@ -47,7 +38,7 @@ def localize_stage(
     stage: str,
     device: torch.device,
     progress: Progress,
-    look: Callable[[Localized], object],
+    on_video: Callable[[Localized], object],
 ) -> Detections:
     """Localize the evaluation videos with a stage, and write its detections.
 
@@ -56,30 +47,29 @@ def localize_stage(
     Args:
         run: a trained run.
         dataset: the one it was trained on.
-        stage: one of `evaluated_stages`.
+        stage: one of `ModelRecord.evaluated_stages`.
         device: where to compute.
-        progress: told of every video.
-        look: is given every video as it is localized.
+        progress: called after every video.
+        on_video: called with every video as it is localized.
 
     Raises:
         DuetalError: features of an evaluation video are unreadable or not finite.
     """
-    members = evaluated_stages(run)[stage]
-    title, classes = stage_title(run, stage), tuple(run.model.classes)
+    members = run.model.evaluated_stages()[stage]
+    title, classes = run.model.title_of(stage), tuple(run.model.classes)
     scorer = stage_scorer(run, members, dataset, device)
-    settings = localization_settings(run.config)
-    keep = stage in (run.model.final.cbp, run.model.final.vlp)
+    keep = stage in run.model.finals()
     kept: dict[str, NDArray[np.float16]] = {}
     found = []
     names = dataset.evaluation
-    for video in localize_videos(scorer, dataset, names, settings):
+    for video in localize_videos(scorer, dataset, names, run.config.localization):
         found.append(video.detections)
-        look(video)
+        on_video(video)
         if keep:
             kept[video.name] = video.scores.snippets.astype(np.float16)
         progress(f"evaluating {title}", len(found), len(names))
     if keep:
-        with replacing(run.folder.scores(branch_of(stage))) as temporary:
+        with replacing(run.folder.scores(branch_of(run, stage))) as temporary:
             save_file(kept, temporary)
     detections = assemble(found, names, classes)
     about = {"selection": run.model.rule(members), "stage": stage, "duetal": __version__}
@@ -88,6 +78,7 @@ def localize_stage(
 
 
 def write_score_index(run: Run) -> None:
-    """Write down which class and time each score is of."""
-    index = {"classes": run.model.classes, "grid": run.model.grid.model_dump()}
-    write_json(run.folder.score_index_file, index)
+    """Write the classes, the grid and the branches of the kept scores."""
+    branches = [branch.name for branch in run.model.branches]
+    index = ScoreIndex(classes=run.model.classes, grid=run.model.grid, branches=branches)
+    index.write(run.folder.score_index_file)

@@ -1,6 +1,6 @@
 """Giving raw videos the features that a run was trained on: made in the same way, or not at all."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from duetal.features.places import is_url
 from duetal.features.records import Failure, Settings, differing
 from duetal.features.store import SETTINGS_FILE, Store, open_store
 from duetal.features.streams import FeatureStream
-from duetal.runs.folder import Run
+from duetal.runs.run import Run
 
 if TYPE_CHECKING:
     # They bring PyAV and the backbones, which training has no use for.
@@ -28,7 +28,7 @@ _CROP = 224
 Extract = Callable[["Plan", Store, "Extractor"], tuple[Failure, ...]]
 
 
-def recorded_settings(cbp: FeatureStream, vlp: FeatureStream | None) -> dict[str, Any] | None:
+def recorded_settings(streams: Sequence[FeatureStream]) -> dict[str, Any] | None:
     """How the features of a dataset were made, as the store that they lie in says.
 
     Returns:
@@ -38,8 +38,8 @@ def recorded_settings(cbp: FeatureStream, vlp: FeatureStream | None) -> dict[str
     Raises:
         DuetalError: the store's settings are damaged.
     """
-    read = [[part.place.name for part in stream.parts] for stream in (cbp, vlp) if stream]
-    places = {part.place.parent.parent for stream in (cbp, vlp) if stream for part in stream.parts}
+    read = [[part.place.name for part in stream.parts] for stream in streams]
+    places = {part.place.parent.parent for stream in streams for part in stream.parts}
     folder = places.pop()
     if places or not (folder / SETTINGS_FILE).is_file():
         return None

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from duetal.core.errors import DuetalError
-from duetal.training.checkpoints import load, load_into, save
+from duetal.results.checkpoints import load, load_into, save
 
 
 @pytest.fixture

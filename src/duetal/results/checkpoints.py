@@ -16,6 +16,7 @@ from torch import Tensor
 
 from duetal.core.errors import DuetalError
 from duetal.core.files import replacing
+from duetal.results.version_0_1 import upgrade_tensors
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def load(path: Path, *, needs: Iterable[str] = ()) -> Checkpoint:
 
     Args:
         path: the file.
-        needs: what its record must tell.
+        needs: keys that its record must have.
 
     Raises:
         DuetalError: missing, truncated, not a checkpoint of ours, or not of the kind needed.
@@ -54,15 +55,16 @@ def load(path: Path, *, needs: Iterable[str] = ()) -> Checkpoint:
             record = json.loads(text)
             for key in needs:
                 if not isinstance(record, dict) or key not in record:
-                    raise DuetalError(f"a checkpoint of another kind: tells no {key}", file=path)
+                    raise DuetalError(f"a checkpoint of another kind: has no {key}", file=path)
             names = file.keys()
-            return Checkpoint({name: file.get_tensor(name) for name in names}, record)
+            tensors = {name: file.get_tensor(name) for name in names}
+            return Checkpoint(upgrade_tensors(tensors), record)
     except (SafetensorError, OSError, ValueError) as error:
         raise DuetalError(f"truncated or damaged checkpoint: {error}", file=path) from error
 
 
 def load_into(module: torch.nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Load a branch's tensors; what a branch does not keep in checkpoints (a text encoder) stays.
+    """Load a branch's tensors; a text encoder, which checkpoints leave out, stays as it is.
 
     Raises:
         DuetalError: a tensor is missing or of another shape: a checkpoint of another configuration.

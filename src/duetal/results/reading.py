@@ -1,6 +1,5 @@
-"""Open a run folder: one seed or several, finished or still training."""
+"""Everything that a run's folder tells: one seed or several, finished or still training."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +9,10 @@ import yaml
 
 from duetal.core.errors import DuetalError
 from duetal.core.files import read_json
-from duetal.report.records import (
-    EvaluationFile,
-    LabelEvaluationFile,
-    ModelFile,
-    SummaryFile,
-    read_record,
-)
-from duetal.report.training_log import TrainingLog, read_training_log
+from duetal.core.records import read_if_there
+from duetal.results.folder import RunFolder
+from duetal.results.schema import LabelEvaluation, ModelRecord, RunEvaluation, SeedSummary
+from duetal.results.training_log import TrainingLog, read_training_log
 
 #: Any of these makes a folder a run.
 MARKS = ("config.yaml", "metrics.jsonl", "model.json", "evaluation.json", "summary.json")
@@ -30,19 +25,19 @@ Settings = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class SeedRun:
-    """One training: its folder, and what is known of it so far."""
+class SeedResults:
+    """One training so far; `labels` in place of an evaluation where no segments are known."""
 
-    folder: Path
-    evaluation: EvaluationFile | None
+    folder: RunFolder
+    evaluation: RunEvaluation | None
     log: TrainingLog
-    #: In place of an evaluation, where no segment is known to evaluate against.
-    labels: LabelEvaluationFile | None = None
+    labels: LabelEvaluation | None = None
+    model: ModelRecord | None = None
 
 
 @dataclass(frozen=True)
-class RunFolder:
-    """A run as the report reads it.
+class RunResults:
+    """A run of one seed or several.
 
     Args:
         folder: the run folder.
@@ -57,8 +52,8 @@ class RunFolder:
     """
 
     folder: Path
-    seeds: tuple[SeedRun, ...]
-    summary: SummaryFile | None
+    seeds: tuple[SeedResults, ...]
+    summary: SeedSummary | None
     protocol: str
     selection: str
     simulated: bool
@@ -72,7 +67,7 @@ class RunFolder:
         return self.folder.resolve().name or str(self.folder)
 
 
-def open_run(folder: Path) -> RunFolder:
+def read_run(folder: Path) -> RunResults:
     """Read everything of a run but its videos.
 
     Raises:
@@ -80,19 +75,21 @@ def open_run(folder: Path) -> RunFolder:
     """
     if not folder.is_dir():
         raise DuetalError("no such run folder", file=folder)
-    seed_folders = _seed_folders(folder)
+    run = RunFolder(folder)
+    own = (run.of_seed(seed).path for seed in run.seeds())
+    seed_folders = [path for path in own if _is_run(path)]
     if not seed_folders and not _is_run(folder):
         raise DuetalError(f"not a run: has none of {', '.join(MARKS)}", file=folder)
-    seeds = tuple(_open_seed(path) for path in seed_folders or [folder])
-    summary = read_record(SummaryFile, folder / "summary.json")
+    seeds = tuple(_read_seed(RunFolder(path)) for path in seed_folders or [folder])
+    summary = read_if_there(SeedSummary, run.summary_file)
     evaluation = next((seed.evaluation for seed in seeds if seed.evaluation), None)
-    models = (read_record(ModelFile, path / "model.json") for path in (folder, *seed_folders))
-    selections = [getattr(source, "selection", "") for source in (summary, evaluation, *models)]
-    return RunFolder(
+    sources = [summary, evaluation, *(seed.model for seed in seeds)]
+    selections = [source.selection for source in sources if source is not None]
+    return RunResults(
         folder=folder,
         seeds=seeds,
         summary=summary,
-        protocol=(summary or evaluation or EvaluationFile()).protocol,
+        protocol=(summary or evaluation or RunEvaluation()).protocol,
         selection=next(filter(None, selections), ""),
         simulated=any(source.simulated for source in (summary, evaluation) if source),
         config=_settings(_first(folder, seed_folders, "config.yaml")),
@@ -105,21 +102,13 @@ def _is_run(folder: Path) -> bool:
     return any((folder / mark).is_file() for mark in MARKS)
 
 
-def _seed_folders(folder: Path) -> list[Path]:
-    numbered = [
-        (int(match[1]), path)
-        for path in folder.iterdir()
-        if (match := re.fullmatch(r"seed-(\d+)", path.name)) and path.is_dir() and _is_run(path)
-    ]
-    return [path for _, path in sorted(numbered)]
-
-
-def _open_seed(folder: Path) -> SeedRun:
-    return SeedRun(
+def _read_seed(folder: RunFolder) -> SeedResults:
+    return SeedResults(
         folder,
-        read_record(EvaluationFile, folder / "evaluation.json"),
-        read_training_log(folder / "metrics.jsonl"),
-        read_record(LabelEvaluationFile, folder / "label_evaluation.json"),
+        read_if_there(RunEvaluation, folder.evaluation_file),
+        read_training_log(folder.metrics_file),
+        read_if_there(LabelEvaluation, folder.label_evaluation_file),
+        read_if_there(ModelRecord, folder.model_file),
     )
 
 
@@ -128,11 +117,11 @@ def _first(folder: Path, seed_folders: list[Path], name: str) -> Path:
     return next((path for path in candidates if path.exists()), candidates[0])
 
 
-def _notices(seeds: tuple[SeedRun, ...], summary: SummaryFile | None) -> Iterator[str]:
+def _notices(seeds: tuple[SeedResults, ...], summary: SeedSummary | None) -> Iterator[str]:
     for seed in seeds:
         for notice in seed.log.notices:
-            yield f"{seed.folder.name}: {notice}" if len(seeds) > 1 else notice
-    unfinished = [s.folder.name for s in seeds if s.evaluation is None and s.labels is None]
+            yield f"{seed.folder.path.name}: {notice}" if len(seeds) > 1 else notice
+    unfinished = [s.folder.path.name for s in seeds if s.evaluation is None and s.labels is None]
     if len(seeds) == 1 and unfinished:
         yield "There is no evaluation yet: the run is still training, or it was stopped."
     elif unfinished:

@@ -1,4 +1,4 @@
-"""What a comparison is between: run folders and files of detections, opened alike."""
+"""Run folders and files of detections, opened alike to be compared."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from duetal.evaluation.protocols import Protocol, protocol_named
 from duetal.formats import read_annotations, read_detections
 from duetal.formats.forms import Kind
 from duetal.formats.guess import guess
-from duetal.runs.evaluate import RunEvaluation
-from duetal.runs.folder import RunFolder
+from duetal.results.folder import RunFolder
+from duetal.results.schema import RunEvaluation
 
 
 @dataclass(frozen=True)

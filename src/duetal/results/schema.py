@@ -1,0 +1,421 @@
+"""The contents of a run's files.
+
+| file | record |
+|---|---|
+| `model.json` | `ModelRecord` |
+| `evaluation.json` | `RunEvaluation` |
+| `label_evaluation.json` | `LabelEvaluation` |
+| `summary.json`, of several seeds | `SeedSummary` |
+| `metrics.jsonl`, an event a line | `PhaseStart`, `EpochEvent`, `PseudoLabelEvent`, `PhaseEnd` |
+| `scores/index.json` | `ScoreIndex` |
+| `ground_truth.json`, `detections/<stage>.json` | `GroundTruth`, `StageDetections` |
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    FiniteFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    computed_field,
+    model_validator,
+)
+
+from duetal.core.errors import DuetalError, UsageError, unknown
+from duetal.core.files import read_json
+from duetal.core.grid import TimeGrid
+from duetal.core.records import Record, parse
+from duetal.evaluation.result import Evaluation, Summary
+from duetal.results import version_0_1
+
+#: The stage that is no checkpoint: the final branches together.
+ENSEMBLE = "ensemble"
+FORMAT = 2
+
+
+def _finite_or_none(value: Any) -> Any:
+    """A loss that was not finite becomes a gap in its curve."""
+    return None if isinstance(value, float) and value - value != 0 else value
+
+
+def _ordered(segment: tuple[float, float]) -> tuple[float, float]:
+    if segment[0] > segment[1]:
+        raise ValueError(f"segment ends ({segment[1]}) before it starts ({segment[0]})")
+    return segment
+
+
+Gap = Annotated[FiniteFloat | None, BeforeValidator(_finite_or_none)]
+Interval = Annotated[tuple[FiniteFloat, FiniteFloat], AfterValidator(_ordered)]
+
+
+# --- model.json ---------------------------------------------------------------------------------
+
+
+class GridRecord(Record):
+    """The time grid of the features; see `duetal.core.grid.TimeGrid`."""
+
+    fps: Annotated[PositiveFloat, Field(allow_inf_nan=False)] = 25.0
+    stride: PositiveInt = 16
+    window: PositiveInt = 16
+
+    @staticmethod
+    def of(grid: TimeGrid) -> "GridRecord":
+        """As a record."""
+        return GridRecord(fps=grid.fps, stride=grid.stride, window=grid.window)
+
+    def grid(self) -> TimeGrid:
+        """The grid itself."""
+        return TimeGrid(self.fps, self.stride, self.window)
+
+
+class PhaseRecord(Record):
+    """One phase of training; see `duetal.method.schedule.Phase`."""
+
+    name: str
+    title: str
+    student: str
+    teacher: str | None = None
+    distils: list[str] = []
+    epochs: int | None = None
+    stage: str
+
+
+class StageRecord(Record):
+    """A checkpoint, `checkpoints/<name>.safetensors`: a branch after a phase."""
+
+    name: str
+    title: str
+    branch: str
+    phase: str | None = None
+
+
+class BranchRecord(Record):
+    """A branch: C of the features that it reads, and the checkpoint that localization uses."""
+
+    name: str
+    title: str
+    dim: PositiveInt
+    final: str
+
+
+class Heldout(Record):
+    """The held-out training videos of a choice, and the video-level mAP of each stage on them."""
+
+    videos: list[str]
+    mean_ap: dict[str, float] = Field(alias="mAP")
+
+
+class ModelRecord(Record):
+    """What a trained run holds, and which of its checkpoints are to be used.
+
+    `stages` and `phases` are in order of training, `branches` in that of tables. `features` says
+    how the features were made, where a store does.
+    """
+
+    format: Literal[2] = 2
+    duetal: str
+    classes: Annotated[list[str], Field(min_length=1)]
+    display_names: dict[str, str] = {}
+    grid: GridRecord
+    branches: Annotated[list[BranchRecord], Field(min_length=1)]
+    phases: list[PhaseRecord] = []
+    stages: Annotated[list[StageRecord], Field(min_length=1)]
+    selection: str
+    heldout: Heldout | None = None
+    training_videos: int | None = None
+    simulated: bool | None = None
+    features: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _check_final(self) -> Self:
+        for branch in self.branches:
+            stages = [stage for stage in self.stages if stage.name == branch.final]
+            if not stages or stages[0].branch != branch.name:
+                cause = f"{branch.final!r} is not one of its stages"
+                raise ValueError(f"the final checkpoint of {branch.name}: {cause}")
+        return self
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read `model.json`, of this version or of 0.1.0.
+
+        Raises:
+            DuetalError: unreadable, damaged, or of a later version of duetal.
+        """
+        value = read_json(path)
+        found = value.get("format", 1) if isinstance(value, dict) else None
+        if isinstance(found, int) and found > FORMAT:
+            cause = f"made by a later version of duetal (format {found}, this one reads {FORMAT})"
+            raise DuetalError(cause, file=path)
+        if found == 1:
+            try:
+                value = version_0_1.upgrade_model(value)
+            except (KeyError, TypeError, AttributeError) as error:
+                raise DuetalError(f"not a model of duetal: {error!r}", file=path) from error
+        return parse(cls, value, path)
+
+    def stage(self, name: str) -> StageRecord:
+        """The stage of a name."""
+        return next(stage for stage in self.stages if stage.name == name)
+
+    def branch(self, name: str) -> BranchRecord:
+        """The branch of a name."""
+        return next(branch for branch in self.branches if branch.name == name)
+
+    def branch_of(self, stage: str) -> BranchRecord:
+        """The branch of a stage."""
+        return self.branch(self.stage(stage).branch)
+
+    def finals(self) -> list[str]:
+        """The checkpoint of each branch that localization uses."""
+        return [branch.final for branch in self.branches]
+
+    def evaluated_stages(self) -> dict[str, list[str]]:
+        """Every stage to evaluate, in order, the ensemble last, and the checkpoints it takes."""
+        stages = {stage.name: [stage.name] for stage in self.stages}
+        return stages | ({ENSEMBLE: self.finals()} if len(self.branches) > 1 else {})
+
+    def title_of(self, stage: str) -> str:
+        """The title of a stage, or of the ensemble."""
+        return "Ensemble" if stage == ENSEMBLE else self.stage(stage).title
+
+    def stages_named(self, name: str | None) -> list[str]:
+        """The checkpoints that a user's argument means.
+
+        Args:
+            name: a branch, "both" or "ensemble", or a stage; None: the first branch.
+
+        Raises:
+            UsageError: a branch that the run does not have, or an unknown stage (with the nearest).
+        """
+        branches = {branch.name: [branch.final] for branch in self.branches}
+        if name is None:
+            return [self.branches[0].final]
+        if name in branches:
+            return branches[name]
+        if name in ("both", ENSEMBLE) and len(branches) > 1:
+            return self.finals()
+        stages = [stage.name for stage in self.stages]
+        if name in stages:
+            return [name]
+        if len(branches) == 1 and name in (*version_0_1.TITLES, "both", ENSEMBLE):
+            only = self.branches[0].title
+            raise UsageError(f"{name}: the run was trained on one modality, it has {only} alone")
+        raise UsageError(unknown("stage", name, [*stages, *branches, ENSEMBLE]))
+
+    def rule(self, stages: Sequence[str]) -> str:
+        """How these checkpoints were chosen, to stand beside every score of theirs."""
+        if set(stages) <= set(self.finals()):
+            return self.selection
+        return f"{', '.join(stages)}, asked for by name; of the run's own choice: {self.selection}"
+
+
+# --- evaluation.json, label_evaluation.json, summary.json ---------------------------------------
+
+
+def _with_title_and_branch(value: Any) -> Any:
+    """Fill in what files of version 0.1.0 leave to the stage's name."""
+    if isinstance(value, dict) and isinstance(stage := value.get("stage"), str):
+        known = {k: v for k, v in value.items() if v is not None}
+        derived = {"title": version_0_1.title_of(stage), "branch": version_0_1.branch_of(stage)}
+        return derived | known
+    return value
+
+
+class StageScores(Evaluation):
+    """The scores of one stage."""
+
+    stage: str
+    title: str
+    branch: str
+
+    _fill = model_validator(mode="before")(staticmethod(_with_title_and_branch))
+
+
+class SnippetScores(Record):
+    """Precision, recall and F1 of a stage over the snippets of present classes."""
+
+    precision: FiniteFloat
+    recall: FiniteFloat
+    f1: FiniteFloat | None = None
+
+
+class PseudoLabelScores(Record):
+    """Precision and recall of the pseudo-labels of a phase; None where there were none."""
+
+    foreground_precision: FiniteFloat | None = None
+    foreground_recall: FiniteFloat | None = None
+    background_precision: FiniteFloat | None = None
+    background_recall: FiniteFloat | None = None
+
+
+class Diagnostics(Record):
+    """Per-snippet scores by stage and by phase."""
+
+    stages: dict[str, SnippetScores] = {}
+    pseudo_labels: dict[str, PseudoLabelScores] = {}
+
+
+class RunEvaluation(Record):
+    """The scores of every stage of a run on the dataset's test videos, the ensemble last."""
+
+    protocol: str = ""
+    selection: str = ""
+    simulated: bool = False
+    stages: list[StageScores] = []
+    diagnostics: Diagnostics | None = None
+
+
+class LabelScores(Record):
+    """How well a stage ranks held-out videos by their labels.
+
+    `per_class` is the average precision of each class that occurs, `first_right` the share of
+    labelled videos whose highest-scoring class is one of their labels.
+    """
+
+    stage: str
+    title: str
+    branch: str
+    first_right: FiniteFloat
+    per_class: dict[str, FiniteFloat] = {}
+
+    _fill = model_validator(mode="before")(staticmethod(_with_title_and_branch))
+
+    @computed_field(alias="mAP")  # type: ignore[prop-decorator]
+    @property
+    def mean_ap(self) -> float:
+        """The mean over the classes that occur."""
+        return fmean(self.per_class.values()) if self.per_class else 0.0
+
+
+class LabelEvaluation(Record):
+    """What is measured of a run whose held-out videos have labels and no segments.
+
+    `chance` is the mean average precision that a random ranking has, on average.
+    """
+
+    selection: str = ""
+    videos: list[str] = []
+    chance: FiniteFloat = 0.0
+    stages: list[LabelScores] = []
+
+
+class StageSummary(Summary):
+    """One stage over several seeds."""
+
+    stage: str
+    title: str
+    branch: str
+
+    _fill = model_validator(mode="before")(staticmethod(_with_title_and_branch))
+
+
+class SeedSummary(Record):
+    """Every stage over several seeds."""
+
+    protocol: str = ""
+    selection: str = ""
+    simulated: bool = False
+    seeds: list[int] = []
+    stages: list[StageSummary] = []
+
+
+# --- metrics.jsonl ------------------------------------------------------------------------------
+
+
+class PhaseStart(PhaseRecord):
+    """A phase begins."""
+
+    event: Literal["phase_start"] = "phase_start"
+
+
+class EpochEvent(Record):
+    """The mean losses of one epoch; `terms` are weighted and add up to `loss`."""
+
+    event: Literal["epoch"] = "epoch"
+    phase: str
+    branch: str = ""
+    epoch: int
+    epochs: int | None = None
+    loss: Gap
+    terms: dict[str, Gap] = {}
+    seconds: float | None = None
+
+
+class LabelCounts(Record):
+    """Snippets by their pseudo-label."""
+
+    foreground: NonNegativeInt = 0
+    background: NonNegativeInt = 0
+    ignored: NonNegativeInt = 0
+
+
+class PseudoLabelEvent(LabelCounts):
+    """A teacher has labelled the training videos; counts over present classes."""
+
+    event: Literal["pseudo_labels"] = "pseudo_labels"
+    phase: str
+    teacher: str = ""
+    snippets: NonNegativeInt | None = None
+    classes: dict[str, LabelCounts] = {}
+
+
+class PhaseEnd(Record):
+    """A phase has ended, and its checkpoint follows."""
+
+    event: Literal["phase_end"] = "phase_end"
+    phase: str
+    stage: str
+    seconds: float
+
+
+# --- scores, ground truth, detections -----------------------------------------------------------
+
+
+class ScoreIndex(Record):
+    """Classes, grid and branches of the arrays in `scores/`."""
+
+    classes: list[str]
+    grid: GridRecord = GridRecord()
+    branches: list[str] = list(version_0_1.TITLES)
+
+
+class TruthSegment(Record):
+    """One annotated action, in seconds."""
+
+    segment: Interval
+    label: str
+
+
+class TruthVideo(Record):
+    """One video of the ground truth."""
+
+    duration: FiniteFloat | None = None
+    annotations: list[TruthSegment] = []
+
+
+class GroundTruth(Record):
+    """The evaluated videos, in ActivityNet form."""
+
+    database: dict[str, TruthVideo] = {}
+
+
+class StageDetection(Record):
+    """One detection, in seconds."""
+
+    segment: Interval
+    label: str
+    score: FiniteFloat
+
+
+class StageDetections(Record):
+    """The detections of a stage, in ActivityNet results form."""
+
+    results: dict[str, list[StageDetection]] = {}

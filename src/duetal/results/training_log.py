@@ -1,0 +1,98 @@
+"""`metrics.jsonl`: epochs and pseudo-labels by phase."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from duetal.core.errors import DuetalError
+from duetal.core.records import parse
+from duetal.results import version_0_1
+from duetal.results.schema import EpochEvent, PhaseRecord, PhaseStart, PseudoLabelEvent
+
+
+@dataclass
+class PhaseLog:
+    """The epochs of one phase."""
+
+    phase: PhaseRecord
+    epochs: dict[int, EpochEvent] = field(default_factory=dict)
+
+    def term_names(self) -> list[str]:
+        """Names of the loss terms, in order of appearance."""
+        return list(dict.fromkeys(name for epoch in self.epochs.values() for name in epoch.terms))
+
+
+@dataclass
+class TrainingLog:
+    """The content of `metrics.jsonl`.
+
+    Args:
+        records: every phase that has begun, by name, in order of appearance.
+        phases: those that have epochs.
+        pseudo_labels: by phase.
+        notices: what was left out, one sentence each.
+    """
+
+    records: dict[str, PhaseRecord] = field(default_factory=dict)
+    phases: dict[str, PhaseLog] = field(default_factory=dict)
+    pseudo_labels: dict[str, PseudoLabelEvent] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
+
+    def record_of(self, phase: str, branch: str = "") -> PhaseRecord:
+        """The record of a phase; derived from its name in files of version 0.1.0."""
+        if phase not in self.records:
+            values = version_0_1.phase(phase, branch)
+            self.records[phase] = PhaseRecord.model_validate(values)
+        return self.records[phase]
+
+
+def read_training_log(path: Path) -> TrainingLog:
+    """Read `metrics.jsonl`; a missing file gives an empty log.
+
+    A killed run can leave half a last line: it is left out, with a notice. A resumed run repeats
+    the epochs since its checkpoint: the later line counts.
+
+    Raises:
+        DuetalError: a line before the last is not a JSON object of the known shape.
+    """
+    log = TrainingLog()
+    try:
+        # Only a line feed ends a record; splitlines() would also cut at U+2028 inside a name.
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return log
+    except OSError as error:
+        raise DuetalError(f"cannot read: {error.strerror}", file=path) from error
+    last = max((number for number, line in enumerate(lines, 1) if line.strip()), default=0)
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            event = json.loads(line.decode("utf-8"))
+        except (ValueError, RecursionError) as error:
+            if number == last:
+                log.notices.append(
+                    f"{path.name}: the last line ({number}) is cut off and left out; "
+                    "the run was stopped while writing it."
+                )
+                continue
+            raise DuetalError("not JSON", file=path, place=f"line {number}") from error
+        _add(log, event, path, f"line {number}")
+    return log
+
+
+def _add(log: TrainingLog, event: object, path: Path, place: str) -> None:
+    if not isinstance(event, dict):
+        raise DuetalError("not a JSON object", file=path, place=place)
+    kind = event.get("event")
+    if kind == "phase_start":
+        start = parse(PhaseStart, event, path, place)
+        log.records[start.name] = start
+    elif kind == "epoch":
+        epoch = parse(EpochEvent, event, path, place)
+        record = log.record_of(epoch.phase, epoch.branch)
+        log.phases.setdefault(epoch.phase, PhaseLog(record)).epochs[epoch.epoch] = epoch
+    elif kind == "pseudo_labels":
+        labels = parse(PseudoLabelEvent, event, path, place)
+        log.record_of(labels.phase)
+        log.pseudo_labels[labels.phase] = labels

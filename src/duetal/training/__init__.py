@@ -1,1 +1,0 @@
-"""The alternation of the two branches, and what it needs."""
