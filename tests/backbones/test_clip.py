@@ -21,7 +21,8 @@ from torch.nn import functional as F
 from duetal.backbones.clip import ImageEncoder, load_image_encoder
 from duetal.backbones.pretrained import quiet
 from duetal.core.errors import DuetalError
-from duetal.method.text import load_text_encoder, make_tiny_clip
+from duetal.backbones.text_towers import load_text_tower
+from duetal.backbones.tiny_clip import make_tiny_clip
 
 quiet()
 from transformers import (  # noqa: E402 - importing them warns, unless told not to
@@ -237,7 +238,7 @@ def test_zero_shot_is_the_librarys(clip: Path) -> None:
     images = [picture(40, 60, seed) for seed in range(3)]
     encoder = load_image_encoder(str(clip))
     seen = encoder(torch.stack([encoder.preprocess(image) for image in images]))
-    said = load_text_encoder(str(clip), NAMES).plain()
+    said = load_text_tower(str(clip), NAMES).plain_features()
     model = CLIPModel.from_pretrained(clip).eval()
     tokens = AutoTokenizer.from_pretrained(clip)(SAID, padding=True, return_tensors="pt")
     pixels = CLIPImageProcessor.from_pretrained(clip)(images, return_tensors="pt")

@@ -52,7 +52,7 @@ def make_toy(classes=3, videos=60, noise=0.3, seed=0):
     names = tuple(features)
     kinds = tuple(f"class{k}" for k in range(classes))
     weak = WeakVideos(
-        None, names, kinds, np.array(labels), Memory(features), None, TimeGrid(), None, {}
+        None, names, kinds, np.array(labels), {"cbp": Memory(features)}, TimeGrid(), None, {}
     )
     return Toy(weak, truth)
 

@@ -73,7 +73,7 @@ def test_rgb_alone_has_to_be_meant(two_modality_dataset: Path) -> None:
     with pytest.raises(DuetalError, match="rgb features without flow"):
         open_dataset(two_modality_dataset)
     describe(two_modality_dataset, cbp="features/rgb")
-    assert open_dataset(two_modality_dataset).cbp.dim == 6
+    assert open_dataset(two_modality_dataset).streams["cbp"].dim == 6
 
 
 def test_one_file_for_all_videos(own_dataset: Path, expected_features: Features) -> None:

@@ -40,10 +40,10 @@ def test_a_truncated_file_is_refused_at_every_length(saved: Path) -> None:
 
 def test_a_checkpoint_of_another_kind_is_refused(saved: Path) -> None:
     assert load(saved, needs=("stage", "metrics")).record["metrics"] == 7
-    with pytest.raises(DuetalError, match=r"x\.safetensors: .* another kind: tells no phase"):
+    with pytest.raises(DuetalError, match=r"x\.safetensors: .* another kind: has no phase"):
         load(saved, needs=("metrics", "phase"))
     save_file({"a": torch.zeros(1)}, saved, metadata={"duetal": "[]"})
-    with pytest.raises(DuetalError, match="another kind: tells no metrics"):
+    with pytest.raises(DuetalError, match="another kind: has no metrics"):
         load(saved, needs=("metrics",))
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from duetal.core.annotations import Annotations
 from duetal.datasets import Dataset, open_dataset
 from duetal.formats import read_annotations
-from duetal.method.text import load_text_encoder
+from duetal.backbones.text_towers import load_text_tower
 from duetal.simulation.generate import simulate
 from duetal.simulation.world import Simulation, directions
 
@@ -143,10 +143,10 @@ def test_cbp_is_incomplete_and_vlp_over_complete(
     dataset = open_dataset(tmp_path / "data")
     assert dataset.text_encoder is not None
     vlp = dataset.streams["vlp"]
-    text = load_text_encoder(
+    text = load_text_tower(
         dataset.text_encoder, dataset.classes, prompts_before=0, prompts_after=0
     )
-    plain = text.plain().double().numpy()
+    plain = text.plain_features().double().numpy()
     world = directions(settings, dataset.classes, plain)
 
     def core(name: str) -> NDArray[np.float32]:
@@ -154,7 +154,7 @@ def test_cbp_is_incomplete_and_vlp_over_complete(
 
     def zero_shot(name: str) -> NDArray[np.float32]:
         features = F.normalize(torch.from_numpy(vlp.read(name)), dim=-1)
-        return smooth((features @ F.normalize(text.plain(), dim=-1).T).numpy())
+        return smooth((features @ F.normalize(text.plain_features(), dim=-1).T).numpy())
 
     precision, recall = precision_and_recall(dataset, core)
     assert precision > recall + 0.1  # incomplete

@@ -15,7 +15,7 @@ from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.datasets import open_dataset
 from duetal.datasets.examination import check
-from duetal.method.text import load_text_encoder
+from duetal.backbones.text_towers import load_text_tower
 from duetal.simulation.generate import simulate
 from duetal.simulation.world import Simulation
 
@@ -138,10 +138,10 @@ def test_the_vlp_stream_is_aligned_with_its_text_encoder(
     simulate(make_annotations(20), tmp_path / "data", Simulation())
     dataset = open_dataset(tmp_path / "data")
     assert dataset.text_encoder is not None
-    text = load_text_encoder(
+    text = load_text_tower(
         dataset.text_encoder, dataset.classes, prompts_before=0, prompts_after=0
     )
-    directions = F.normalize(text.plain(), dim=-1)
+    directions = F.normalize(text.plain_features(), dim=-1)
     own, other = [], []
     for video in dataset.annotations:
         cosines = (

@@ -108,7 +108,8 @@ def top_mean(logits: Tensor, divisor: int) -> Tensor:
 
 def _standardized(videos: WeakVideos) -> tuple[list[Tensor], Tensor, Tensor]:
     """Each training video's features (T, C), standardised; and their mean and deviation (C,)."""
-    features = [torch.from_numpy(videos.streams["cbp"].read(name)) for name in videos.names]
+    stream = next(iter(videos.streams.values()))
+    features = [torch.from_numpy(stream.read(name)) for name in videos.names]
     for name, x in zip(videos.names, features, strict=True):
         if not len(x):
             raise DuetalError("has no snippet", file=videos.source, place=f"video {name!r}")

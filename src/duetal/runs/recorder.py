@@ -50,15 +50,19 @@ class Recorder(TrainingCallback):
         self.folder = folder
         self.journal = journal
         self._resume_file = folder.checkpoint("resume")
+        # Looked up once, by all processes before the first of them can write another.
+        files = (folder.path / "checkpoints").glob("*.safetensors")
+        self._finished = {path.stem for path in files}
+        fabric.barrier()
         self._steps_per_epoch = steps_per_epoch(len(videos.names), config.data)
         self._resumed = False
         self._phase_began = self._epoch_began = time.monotonic()
 
     def load_finished(self, phase: Phase, student: BranchNetwork) -> bool:
         """Load the checkpoint of a phase that an earlier start has finished."""
-        path = self.folder.checkpoint(phase.stage)
-        if not path.is_file():
+        if phase.stage not in self._finished:
             return False
+        path = self.folder.checkpoint(phase.stage)
         checkpoints.load_into(student, checkpoints.load(path).tensors, path)
         if phase.epochs:
             self.journal.skip(phase.epochs * self._steps_per_epoch)
