@@ -12,8 +12,8 @@ from duetal.core.grid import TimeGrid
 from duetal.results import checkpoints
 from duetal.runs.diagnostics import (
     Hits,
-    PseudoLabelDiagnostics,
-    StageDiagnostics,
+    PseudoLabelCounter,
+    SnippetCounter,
     read_pseudo_labels,
     snippet_truth,
 )
@@ -36,7 +36,7 @@ def test_truth_is_at_the_snippets_centres() -> None:
     assert not truth[:, [0, 2]].any()
 
 
-def test_nothing_said_has_no_precision_and_nothing_true_no_recall() -> None:
+def test_nothing_predicted_has_no_precision_and_nothing_true_no_recall() -> None:
     hits = Hits()
     assert (hits.precision, hits.recall) == (None, None)
     hits.add(np.array([True, True, False, False]), np.array([True, False, True, True]))
@@ -50,26 +50,28 @@ def test_a_stage_is_judged_over_present_classes_on_stretched_scores() -> None:
     scores[:, 1] = [0.1, 0.1, 0.15, 0.21]
     scores[:, 2] = 0.9
     known = video((0.0, 1.0, "Diving"), (2.0, 4.0, "HighJump"))
-    stage = StageDiagnostics(GRID, CLASSES)
+    stage = SnippetCounter(GRID, CLASSES)
     stage.add(scores, known)
-    assert (stage.hits.said, stage.hits.true, stage.hits.both) == (3, 3, 2)
+    assert (stage.hits.predicted, stage.hits.true, stage.hits.both) == (3, 3, 2)
     stage.add(scores, video())
-    assert stage.to_json() == pytest.approx({"precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3})
+    assert stage.scores().to_json() == pytest.approx(
+        {"precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3}
+    )
 
 
-def test_a_flat_stage_says_nothing() -> None:
-    stage = StageDiagnostics(GRID, CLASSES)
+def test_a_flat_stage_predicts_nothing() -> None:
+    stage = SnippetCounter(GRID, CLASSES)
     stage.add(np.full((4, 3), 0.5), video((0.0, 1.0, "Diving")))
-    assert stage.to_json() == {"precision": 0.0, "recall": 0.0, "f1": 0.0}
+    assert stage.scores().to_json() == {"precision": 0.0, "recall": 0.0, "f1": 0.0}
 
 
 def test_pseudo_labels_are_judged_over_present_classes() -> None:
     labels = np.zeros((4, 3), dtype=np.int8)
     labels[:, 0] = [1, 1, -1, 0]
     labels[:, 1] = 1
-    judged = PseudoLabelDiagnostics(GRID, CLASSES)
+    judged = PseudoLabelCounter(GRID, CLASSES)
     judged.add(labels, video((1.0, 4.0, "Diving")))
-    assert judged.to_json() == {
+    assert judged.scores().to_json() == {
         "foreground_precision": 1 / 2,
         "foreground_recall": 1 / 3,
         "background_precision": 0.0,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from duetal.training import journal as module
+from duetal.runs import journal as module
 from rich.console import Console
 
 from duetal.core.errors import DuetalError

@@ -13,9 +13,8 @@ import torch
 from duetal.core.errors import DuetalError
 from duetal.datasets import Dataset, open_dataset
 from duetal.formats.activitynet import read_results
+from duetal.results.schema import LabelEvaluation, LabelScores
 from duetal.runs.label_evaluation import (
-    LabelEvaluation,
-    StageLabels,
     chance_ap,
     run_label_evaluation,
 )
@@ -27,7 +26,7 @@ CPU = torch.device("cpu")
 
 
 def silent(what: str, done: int, total: int) -> None:
-    """Nobody is told."""
+    """Progress is not shown."""
 
 
 @pytest.fixture
@@ -55,8 +54,8 @@ def without_labels(dataset: Dataset, names: Iterable[str]) -> Dataset:
 def test_every_stage_is_judged_by_the_ranking_of_the_videos(run: Run, weak: Dataset) -> None:
     found = run_label_evaluation(run, weak, CPU, silent)
     assert found is not None
-    assert found.videos == weak.evaluation
-    assert [stage.stage for stage in found.stages] == [*run.model.stages, "ensemble"]
+    assert tuple(found.videos) == weak.evaluation
+    assert [stage.stage for stage in found.stages] == list(run.model.evaluated_stages())
     assert LabelEvaluation.read(run.folder.label_evaluation_file) == found
     for stage in found.stages:
         assert stage.mean_ap == pytest.approx(np.mean(list(stage.per_class.values())))
@@ -95,7 +94,7 @@ def test_what_is_there_is_not_computed_again_but_for_other_videos(
     fewer = replace(weak, evaluation=weak.evaluation[1:])
     found = run_label_evaluation(run, fewer, CPU, silent)
     assert found is not None
-    assert found.videos == weak.evaluation[1:]
+    assert tuple(found.videos) == weak.evaluation[1:]
     run.folder.detections("ensemble").unlink()
     assert run_label_evaluation(run, fewer, CPU, silent) == found
     assert run.folder.detections("ensemble").is_file()
@@ -126,12 +125,13 @@ def test_chance_is_the_mean_over_all_orders(videos: int) -> None:
 def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
     file = tmp_path / "label_evaluation.json"
     file.write_text(text)
-    with pytest.raises(DuetalError, match=r"label_evaluation\.json: not an evaluation of labels"):
+    with pytest.raises(DuetalError) as caught:
         LabelEvaluation.read(file)
+    assert caught.value.file == file
 
 
 def test_it_is_written_as_plain_values() -> None:
-    stage = StageLabels("cbp-f1", "CBP after F1", {"A": 0.5, "B": 1.0}, 0.25)
-    found = LabelEvaluation("last", ("v",), 0.4, (stage,)).to_json()
+    values = {"stage": "cbp-f1", "per_class": {"A": 0.5, "B": 1.0}, "first_right": 0.25}
+    found = LabelEvaluation(videos=["v"], chance=0.4, stages=[LabelScores(**values)]).to_json()
     assert found["stages"][0]["mAP"] == 0.75
     assert found["videos"] == ["v"]

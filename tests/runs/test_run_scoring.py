@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from duetal.runs.model_record import Channels
 from numpy.typing import NDArray
 
-from duetal.config import EnsembleMean
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.datasets import Dataset, open_dataset
+from duetal.localization.settings import EnsembleMean
 from duetal.results import checkpoints
 from duetal.results.folder import RunFolder
 from duetal.runs.run import Run, open_run
@@ -43,9 +42,8 @@ def own_run(tiny_run: Path, tmp_path: Path) -> Run:
 @pytest.mark.parametrize("stage", ["cbp-warmup", "cbp-f1", "vlp-zeroshot", "vlp-b1"])
 def test_a_score_is_the_same_in_any_batch(run: Run, dataset: Dataset, stage: str) -> None:
     """The network's own answer in a padded batch of all videos, against videos scored alone."""
-    run = replace(run, config=run.config.model_copy(update={"crop": 256}))
+    run = replace(run, config=run.config.replace(crop=256))
     stream = dataset.streams[stage[:3]]
-    assert stream is not None
     names = dataset.evaluation
     lengths = [stream.length(name) for name in names]
     assert len(set(lengths)) > 1
@@ -63,12 +61,12 @@ def test_a_score_is_the_same_in_any_batch(run: Run, dataset: Dataset, stage: str
 
 
 @pytest.mark.recipe
-@pytest.mark.parametrize("mean", EnsembleMean)
+@pytest.mark.parametrize("mean", [EnsembleMean.PROBABILITY, EnsembleMean.LOG_ODDS])
 def test_the_ensemble_is_the_mean_of_both_branches(
     run: Run, dataset: Dataset, mean: EnsembleMean
 ) -> None:
     settings = {"ensemble_weight": 0.25, "ensemble_mean": mean}
-    run = replace(run, config=run.config.model_copy(update=settings))
+    run = replace(run, config=run.config.replace(**settings))
     name = dataset.evaluation[0]
     cbp, vlp, both = (
         stage_scorer(run, stages, dataset, CPU)(name)
@@ -95,7 +93,7 @@ def expit(x: NDArray[np.floating]) -> NDArray[np.floating]:
 def test_no_more_than_a_window_is_read_at_once(
     run: Run, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert dataset.streams["cbp"].length("v_8") > run.config.crop
+    assert dataset.streams["cbp"].length("v_8") > run.config.data.crop
     sizes = []
     read = dataset.streams["cbp"].read
 
@@ -107,7 +105,7 @@ def test_no_more_than_a_window_is_read_at_once(
     monkeypatch.setattr(dataset.streams["cbp"], "read", note)
     scores = stage_scorer(run, ["cbp-f1"], dataset, CPU)("v_8")
     assert len(scores.snippets) == dataset.streams["cbp"].length("v_8")
-    assert max(sizes) == run.config.crop
+    assert max(sizes) == run.config.data.crop
 
 
 @pytest.mark.recipe
@@ -132,12 +130,13 @@ def another_class(run: Run) -> Run:
     return replace(run, model=model)
 
 
-def other_channels(run: Run) -> Run:
-    return replace(run, model=run.model.model_copy(update={"channels": Channels(cbp=14, vlp=10)}))
+def other_dimensions(run: Run) -> Run:
+    branches = [b.model_copy(update={"dim": b.dim + 2}) for b in run.model.branches]
+    return replace(run, model=run.model.model_copy(update={"branches": branches}))
 
 
-def another_width(run: Run) -> Run:
-    return replace(run, config=run.config.model_copy(update={"cbp_width": 32, "vlp_layers": 3}))
+def another_embed_dim(run: Run) -> Run:
+    return replace(run, config=run.config.replace(embed_dim=32, layers=3))
 
 
 def mistaken(run: Run) -> Run:
@@ -157,12 +156,12 @@ def mistaken(run: Run) -> Run:
         (remove, "cbp-f1", "no such checkpoint"),
         (another_class, "cbp-f1", "checkpoint of another configuration"),
         (another_class, "vlp-b1", "checkpoint of another configuration"),
-        (other_channels, "cbp-f1", "checkpoint of another configuration"),
-        (other_channels, "vlp-b1", "checkpoint of another configuration"),
-        (another_width, "cbp-f1", "checkpoint of another configuration"),
-        (another_width, "vlp-b1", "checkpoint of another configuration"),
+        (other_dimensions, "cbp-f1", "checkpoint of another configuration"),
+        (other_dimensions, "vlp-b1", "checkpoint of another configuration"),
+        (another_embed_dim, "cbp-f1", "checkpoint of another configuration"),
+        (another_embed_dim, "vlp-b1", "checkpoint of another configuration"),
         (mistaken, "cbp-f1", "checkpoint of another configuration"),
-        (mistaken, "vlp-b1", "not a checkpoint of a VLP branch"),
+        (mistaken, "vlp-b1", "checkpoint of another configuration"),
     ],
 )
 def test_a_checkpoint_that_does_not_fit_is_named(
@@ -188,7 +187,8 @@ def test_a_seemingly_fitting_text_is_found_out(own_run: Run) -> None:
 
 @pytest.mark.recipe
 def test_features_that_do_not_fit_are_named(run: Run, dataset: Dataset) -> None:
-    model = run.model.model_copy(update={"channels": Channels(cbp=99, vlp=8)})
+    branches = [b.model_copy(update={"dim": 99}) for b in run.model.branches]
+    model = run.model.model_copy(update={"branches": branches})
     with pytest.raises(DuetalError, match=r"C = 12; the run was trained on C = 99"):
         stage_scorer(replace(run, model=model), ["cbp-f1"], dataset, CPU)
     with pytest.raises(DuetalError, match="has no VLP features"):

@@ -2,20 +2,18 @@
 
 import json
 import statistics
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from duetal.config import Config
+from duetal.config import load_config
 from duetal.core.errors import DuetalError, UsageError
-from duetal.evaluation import Evaluation
 from duetal.results.folder import RunFolder
-from duetal.results.schema import RunEvaluation
+from duetal.results.schema import RunEvaluation, StageScores
 from duetal.runs.run import begin
 from duetal.runs.seeds import parse_seeds, plan_one, plan_several, summarize_seeds
 
-CONFIG = Config(dataset="data", cbp_width=16, seed=4)
+CONFIG = load_config("", "test", ["dataset=data", "cbp.embed_dim=16", "seed=4"])
 
 
 @pytest.mark.parametrize(
@@ -41,18 +39,18 @@ def test_each_seed_has_a_folder(tmp_path: Path) -> None:
     assert list(plan) == [2, 0]
     folder, config = plan[2]
     assert folder.path == tmp_path / "seed-2"
-    assert config == CONFIG.model_copy(update={"seed": 2})
+    assert config == CONFIG.replace(seed=2)
 
 
 def test_seeds_can_be_added_by_resuming_alone(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     for seed in (0, 1):
-        begin(folder.of_seed(seed), CONFIG.model_copy(update={"seed": seed}))
+        begin(folder.of_seed(seed), CONFIG.replace(seed=seed))
     assert list(plan_several(folder, CONFIG, [0, 1, 2], resume=True)) == [0, 1, 2]
     assert list(plan_several(folder, CONFIG, [5], resume=True)) == [5]
     with pytest.raises(DuetalError, match="seed-0: holds a run already"):
         plan_several(folder, CONFIG, [5], resume=False)
-    other = CONFIG.model_copy(update={"crop": 64})
+    other = CONFIG.replace(crop=64)
     with pytest.raises(UsageError, match="crop: 64, not 1000"):
         plan_several(folder, other, [5], resume=True)
 
@@ -70,14 +68,18 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 
 
 def evaluation(value: float) -> RunEvaluation:
-    one = Evaluation(
-        "seconds", "test", (0.1, 0.2), (value, value / 2), {"0.1:0.2": value * 0.75}, {}, 3, 9, 50
+    first = StageScores(
+        stage="cbp-warmup",
+        title="CBP after warm-up",
+        branch="cbp",
+        protocol="seconds",
+        tiou=(0.1, 0.2),
+        mean_ap=(value, value / 2),
+        averages={"0.1:0.2": value * 0.75},
     )
-    stages = (
-        StageEvaluation("cbp-warmup", "CBP after warm-up", one),
-        StageEvaluation("ensemble", "Ensemble", replace(one, mean_ap=(0.5, 0.5))),
-    )
-    return RunEvaluation("seconds", "the last", False, stages, {})
+    names = {"stage": "ensemble", "title": "Ensemble", "branch": "ensemble"}
+    last = first.model_copy(update={**names, "mean_ap": (0.5, 0.5)})
+    return RunEvaluation(protocol="seconds", selection="the last", stages=[first, last])
 
 
 def test_the_summary_is_mean_and_sample_deviation(tmp_path: Path) -> None:

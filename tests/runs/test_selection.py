@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.core.weak_videos import WeakVideos
+from duetal.results.schema import StageRecord
 from duetal.runs.selection import best_stages, hold_out, last_stages, video_mean_ap
 
 
@@ -19,7 +20,7 @@ def weak(labels: np.ndarray) -> WeakVideos:
     names = tuple(f"v{row}" for row in range(len(labels)))
     classes = tuple(f"c{column}" for column in range(labels.shape[1]))
     none: Any = None
-    return WeakVideos(Path("data"), names, classes, labels, none, None, TimeGrid(), None, {})
+    return WeakVideos(Path("data"), names, classes, labels, none, TimeGrid(), None, {})
 
 
 LABELS = arrays(np.bool_, st.tuples(st.integers(2, 12), st.integers(1, 4)))
@@ -89,7 +90,8 @@ def test_video_mean_ap_by_hand(scores: list[float], expected: float) -> None:
     assert video_mean_ap(np.array(scores)[:, None], labels) == pytest.approx(expected)
 
 
-STAGES = ["cbp-warmup", "vlp-zeroshot", "vlp-b1", "cbp-f1", "vlp-b2", "cbp-f2"]
+NAMES = ["cbp-warmup", "vlp-zeroshot", "vlp-b1", "cbp-f1", "vlp-b2", "cbp-f2"]
+STAGES = [StageRecord(name=name, title=name, branch=name[:3]) for name in NAMES]
 
 
 @pytest.mark.parametrize(
@@ -101,10 +103,10 @@ STAGES = ["cbp-warmup", "vlp-zeroshot", "vlp-b1", "cbp-f1", "vlp-b2", "cbp-f2"]
     ],
 )
 def test_the_best_wins_and_of_equals_the_later(mean_ap: list[float], cbp: str, vlp: str) -> None:
-    final = best_stages(STAGES, dict(zip(STAGES, mean_ap, strict=True)))
-    assert (final.cbp, final.vlp) == (cbp, vlp)
+    final = best_stages(STAGES, dict(zip(NAMES, mean_ap, strict=True)))
+    assert final == {"cbp": cbp, "vlp": vlp}
 
 
 def test_the_last() -> None:
-    assert last_stages(STAGES).model_dump() == {"cbp": "cbp-f2", "vlp": "vlp-b2"}
-    assert last_stages(STAGES[:1]).model_dump() == {"cbp": "cbp-warmup", "vlp": None}
+    assert last_stages(STAGES) == {"cbp": "cbp-f2", "vlp": "vlp-b2"}
+    assert last_stages(STAGES[:1]) == {"cbp": "cbp-warmup"}

@@ -89,7 +89,7 @@ def read_run(folder: Path) -> RunResults:
         folder=folder,
         seeds=seeds,
         summary=summary,
-        protocol=(summary or evaluation or RunEvaluation()).protocol,
+        protocol=next((source.protocol for source in (summary, evaluation) if source), ""),
         selection=next(filter(None, selections), ""),
         simulated=any(source.simulated for source in (summary, evaluation) if source),
         config=_settings(_first(folder, seed_folders, "config.yaml")),

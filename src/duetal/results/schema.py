@@ -269,7 +269,7 @@ class RunEvaluation(Record):
     protocol: str = ""
     selection: str = ""
     simulated: bool = False
-    stages: list[StageScores] = []
+    stages: list[StageScores]
     diagnostics: Diagnostics | None = None
 
 
@@ -302,9 +302,9 @@ class LabelEvaluation(Record):
     """
 
     selection: str = ""
-    videos: list[str] = []
-    chance: FiniteFloat = 0.0
-    stages: list[LabelScores] = []
+    videos: list[str]
+    chance: FiniteFloat
+    stages: list[LabelScores]
 
 
 class StageSummary(Summary):
@@ -324,7 +324,7 @@ class SeedSummary(Record):
     selection: str = ""
     simulated: bool = False
     seeds: list[int] = []
-    stages: list[StageSummary] = []
+    stages: list[StageSummary]
 
 
 # --- metrics.jsonl ------------------------------------------------------------------------------

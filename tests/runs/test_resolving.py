@@ -1,4 +1,4 @@
-"""From a recipe and words of the command line to settings."""
+"""From a recipe and arguments of the command line to settings."""
 
 from pathlib import Path
 
@@ -19,8 +19,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_dataset_on_the_command_line_is_looked_for_in_the_current_folder(here: Path) -> None:
-    assert resolve_config("demo", ["dataset=data"]).dataset == str(here / "data")
-    assert resolve_config("demo", ["dataset=../data"]).dataset == str(here.parent / "data")
+    assert resolve_config("demo", ["dataset=data"]).data.dataset == str(here / "data")
+    assert resolve_config("demo", ["dataset=../data"]).data.dataset == str(here.parent / "data")
 
 
 def test_a_dataset_in_a_yaml_file_is_looked_for_beside_it(here: Path) -> None:
@@ -28,14 +28,14 @@ def test_a_dataset_in_a_yaml_file_is_looked_for_beside_it(here: Path) -> None:
     recipe.parent.mkdir()
     recipe.write_text("dataset: data\ncrop: 64\n")
     config = resolve_config("../recipes/mine.yaml", ["crop=32"])
-    assert (config.dataset, config.crop) == (str(recipe.parent / "data"), 32)
+    assert (config.data.dataset, config.data.crop) == (str(recipe.parent / "data"), 32)
     config = resolve_config(str(recipe), ["dataset=data"])
-    assert config.dataset == str(here / "data")
+    assert config.data.dataset == str(here / "data")
 
 
 def test_a_home_folder_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert resolve_config("demo", ["dataset=~/data"]).dataset == str(tmp_path / "data")
+    assert resolve_config("demo", ["dataset=~/data"]).data.dataset == str(tmp_path / "data")
 
 
 @pytest.mark.parametrize(
@@ -43,18 +43,18 @@ def test_a_home_folder_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     [
         ("text_encoder=clip", "{here}/clip"),
         ("text_encoder=openai/clip-vit-base-patch16", "openai/clip-vit-base-patch16"),
-        ("text_encoder=", ""),
+        ("text_encoder=", None),
     ],
 )
-def test_a_text_encoder_is_a_folder_or_a_name(here: Path, word: str, expected: str) -> None:
+def test_a_text_encoder_is_a_folder_or_a_name(here: Path, word: str, expected: str | None) -> None:
     (here / "clip").mkdir()
     config = resolve_config("thumos14", ["dataset=data", word])
-    assert config.text_encoder == expected.format(here=here)
+    assert config.data.text_encoder == (expected and expected.format(here=here))
 
 
 def test_a_folder_called_like_a_recipe_hides_nothing(here: Path) -> None:
     (here / "demo").mkdir()
-    assert resolve_config("demo", ["dataset=data"]).warmup_epochs
+    assert resolve_config("demo", ["dataset=data"]).schedule.warmup_epochs
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_folder_called_like_a_recipe_hides_nothing(here: Path) -> None:
     [
         ("dmeo", [], "unknown recipe 'dmeo'; the nearest is 'demo'"),
         ("demo", ["dataset=d", "learning_rat=1"], "the nearest is 'learning_rate'"),
-        ("demo", ["dataset=d", "crop=13"], "crop (13) does not divide"),
+        ("demo", ["dataset=d", "crop=13"], "data.crop (13) does not divide"),
         ("demo", ["dataset=d", "crop=many"], "crop: "),
         ("demo", ["dataset=d", "crop"], "expected key=value, got 'crop'"),
         ("demo", ["dataset=d", "crop=2001-99-99"], "crop: value '2001-99-99' cannot be read"),
@@ -92,12 +92,13 @@ def test_a_yaml_file_that_cannot_be_read(here: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["thumos14", "activitynet12"])
 def test_shipped_recipes_have_the_papers_values(name: str) -> None:
     config = resolve_config(name, ["dataset=data"])
-    assert config.crop == {"thumos14": 1000, "activitynet12": 400}[name]
-    assert (config.warmup_epochs, config.b_epochs, config.f_epochs) == (10, 20, 20)
-    assert (config.learning_rate, config.batch_size, config.temperature) == (1e-4, 64, 0.07)
-    assert (config.prompts_before, config.prompts_after, config.vlp_layers) == (16, 16, 2)
-    assert config.text_encoder == "openai/clip-vit-base-patch16"
-    assert config.weight_decay == config.dropout == 0
+    data, schedule, vlp = config.data, config.schedule, config.vlp
+    assert data.crop == {"thumos14": 1000, "activitynet12": 400}[name]
+    assert (schedule.warmup_epochs, schedule.b_epochs, schedule.f_epochs) == (10, 20, 20)
+    assert (schedule.learning_rate, data.batch_size, vlp.temperature) == (1e-4, 64, 0.07)
+    assert (vlp.prompts_before, vlp.prompts_after, vlp.layers) == (16, 16, 2)
+    assert data.text_encoder == "openai/clip-vit-base-patch16"
+    assert schedule.weight_decay == config.cbp.dropout == 0
 
 
 @pytest.mark.parametrize("name", recipes.names())

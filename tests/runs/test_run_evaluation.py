@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from duetal.report.run_folder import open_run as open_for_report
 from safetensors.numpy import load_file
 
 from duetal.core.errors import DuetalError
@@ -19,15 +18,15 @@ from duetal.evaluation import evaluate
 from duetal.formats import read_annotations
 from duetal.formats.activitynet import read_results
 from duetal.localization.settings import LocalizationSettings
+from duetal.results.reading import read_run
+from duetal.results.schema import RunEvaluation
 from duetal.runs.localizing import (
     choose_videos,
-    localization_settings,
     localize,
     unknown_classes,
 )
 from duetal.runs.run import open_run
 from duetal.runs.run_evaluation import (
-    RunEvaluation,
     evaluate_run,
     ground_truth,
     is_evaluated,
@@ -119,7 +118,7 @@ def test_localizing_gives_what_the_evaluation_saw(tiny_run: Path, tiny_dataset: 
 def test_literal_localization_scores_by_the_maximum(tiny_run: Path, tiny_dataset: Path) -> None:
     run, dataset = open_run(tiny_run), open_dataset(tiny_dataset)
     name = dataset.evaluation[0]
-    run = replace(run, config=run.config.model_copy(update={"class_threshold": 0.0}))
+    run = replace(run, config=run.config.replace(class_threshold=0.0))
     found = localize(run, dataset, [name], stages=["vlp-zeroshot"], literal=True)
     probabilities = stage_scorer(run, ["vlp-zeroshot"], dataset, CPU)(name).snippets
     for label in np.unique(found.label):
@@ -130,14 +129,40 @@ def test_literal_localization_scores_by_the_maximum(tiny_run: Path, tiny_dataset
 
 
 def test_settings_of_the_run_reach_localization(tiny_run: Path) -> None:
-    config = open_run(tiny_run).config.model_copy(
-        update={"class_threshold": 0.7, "soft_nms_sigma": 0.9}
-    )
-    for literal in (False, True):
-        settings = localization_settings(config, literal=literal)
+    own = open_run(tiny_run).config.replace(class_threshold=0.7, nms_sigma=0.9).localization
+    for settings in (own, own.literal()):
         assert (settings.class_threshold, settings.nms_sigma) == (0.7, 0.9)
-    assert localization_settings(config).thresholds == LocalizationSettings().thresholds
-    assert localization_settings(config, literal=True).scoring == "max"
+    assert own.thresholds == LocalizationSettings().thresholds
+    assert own.literal().scoring == "max"
+
+
+def test_every_setting_of_localization_reaches_the_detections(
+    tiny_run: Path, tiny_dataset: Path
+) -> None:
+    run, dataset = open_run(tiny_run), open_dataset(tiny_dataset)
+    before = localize(run, dataset, dataset.evaluation, stages=run.model.finals())
+    changes = {
+        "class_threshold": 0.9,
+        "thresholds": (0.5,),
+        "min_max": False,
+        "scoring": "max",
+        "margin": 2.0,
+        "scale_by_video_probability": True,
+        "nms_method": "hard",
+        "nms_sigma": 5.0,
+        "min_score": 0.1,
+        "max_per_class": 1,
+        "ensemble_weight": 0.9,
+        "ensemble_mean": "probability",
+    }
+    for name, value in changes.items():
+        config = run.config.model_copy(
+            update={"localization": run.config.localization.replace(**{name: value})}
+        )
+        other = replace(run, config=config)
+        found = localize(other, dataset, dataset.evaluation, stages=run.model.finals())
+        same = len(found) == len(before) and np.array_equal(found.score, before.score)
+        assert not same, name
 
 
 def test_nothing_lasts_longer_than_its_video(tiny_run: Path, tiny_dataset: Path) -> None:
@@ -151,7 +176,7 @@ def test_nothing_lasts_longer_than_its_video(tiny_run: Path, tiny_dataset: Path)
 
 
 def test_the_report_reads_the_run(tiny_run: Path) -> None:
-    page = open_for_report(tiny_run)
+    page = read_run(tiny_run)
     evaluation = page.seeds[0].evaluation
     assert evaluation is not None
     assert [stage.stage for stage in evaluation.stages] == list(TITLES)
@@ -211,24 +236,25 @@ def test_weak_training_videos_have_no_pseudo_label_diagnostics(
     )
     run = open_run(shutil.copytree(tiny_run, tmp_path / "run"))
     found = evaluate_run(run, unmarked, CPU, silent)
-    assert found.diagnostics["pseudo_labels"] == {}
-    assert found.diagnostics["stages"]
-    assert found.stages[0].evaluation.notes == ()
+    assert found.diagnostics is not None
+    assert found.diagnostics.pseudo_labels == {}
+    assert found.diagnostics.stages
+    assert found.stages[0].notes == ()
 
 
-def test_evaluation_videos_without_features_are_told(
+def test_evaluation_videos_without_features_are_noted(
     tiny_run: Path, tiny_dataset: Path, tmp_path: Path
 ) -> None:
     dataset = open_dataset(tiny_dataset)
     fewer = replace(dataset, evaluation=dataset.evaluation[1:], missing=dataset.evaluation[:1])
     run = open_run(shutil.copytree(tiny_run, tmp_path / "run"))
-    found = evaluate_run(run, fewer, CPU, silent).stages[0].evaluation
+    found = evaluate_run(run, fewer, CPU, silent).stages[0]
     assert found.videos == 2
     assert found.notes == ("1 evaluation videos have no features and are left out",)
     assert {video.subset for video in ground_truth(fewer)} == {"test"}
 
 
-@pytest.mark.parametrize("content", ["[]", "{", '{"protocol": "seconds"}'])
+@pytest.mark.parametrize("content", ["[]", "{", '{"stages": [{"stage": "cbp-warmup"}]}'])
 def test_a_damaged_evaluation_is_named(tmp_path: Path, content: str) -> None:
     path = tmp_path / "evaluation.json"
     path.write_text(content)
@@ -298,13 +324,13 @@ def test_the_rule_is_stored_everywhere(
     assert stored["selection"] == rule
     if words:
         assert model.heldout is not None
-        assert set(model.heldout.mean_ap) == set(model.stages)
+        assert list(model.heldout.mean_ap) == [stage.name for stage in model.stages]
         dataset = open_dataset(tiny_dataset)
         trained = load_file(out / "pseudo_labels" / "B1.safetensors")
         assert set(trained) | set(model.heldout.videos) == set(dataset.training)
         assert set(trained).isdisjoint(model.heldout.videos)
-        best = max(model.heldout.mean_ap[s] for s in model.stages if s.startswith("cbp"))
-        assert model.heldout.mean_ap[model.final.cbp] == best
+        best = max(v for s, v in model.heldout.mean_ap.items() if s.startswith("cbp"))
+        assert model.heldout.mean_ap[model.branch("cbp").final] == best
 
 
 def test_held_out_videos_choose_the_best_checkpoint(
@@ -321,9 +347,10 @@ def test_held_out_videos_choose_the_best_checkpoint(
     words = (f"dataset={tiny_dataset}", *tiny_settings, "selection=heldout")
     assert duetal("train", "demo", *words, "--out", out)[0] == 0
     model = open_run(out).model
-    assert model.final.model_dump() == {"cbp": "cbp-warmup", "vlp": "vlp-zeroshot"}
+    assert model.finals() == ["cbp-warmup", "vlp-zeroshot"]
     assert model.heldout is not None
-    assert model.heldout.mean_ap == dict(zip(model.stages, [0.9, 0.8, 0.7, 0.6], strict=True))
+    stages = [stage.name for stage in model.stages]
+    assert model.heldout.mean_ap == dict(zip(stages, [0.9, 0.8, 0.7, 0.6], strict=True))
     ensemble = read_results(out / "detections" / "ensemble.json")
     assert ensemble.external_data["selection"] == model.selection
     found = localize(
