@@ -64,10 +64,11 @@ def test_no_width_makes_the_page_scroll_sideways(fake_seeds, look):
     page = look(write_report(fake_seeds(videos=2)))
     for width in (320, 390, 768, 1600):
         page.set_viewport_size({"width": width, "height": 800})
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        # The timeline follows on the next frame, when its host has been measured anew.
+        # Charts follow on the next frame, when their hosts have been measured anew.
         page.wait_for_function(
-            "width => document.querySelector('#timeline svg').clientWidth <= width", arg=width
+            """width => document.documentElement.scrollWidth <= width
+                && document.querySelector('#timeline svg').clientWidth <= width""",
+            arg=width,
         )
 
 

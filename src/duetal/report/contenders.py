@@ -15,7 +15,7 @@ from duetal.evaluation import Evaluation, Protocol, evaluate
 from duetal.evaluation.comparison import Comparison, Contender, compare
 from duetal.report.explorer import Exploration, Lane, explore
 from duetal.report.html import Assets, render, versions
-from duetal.report.page import SCRIPTS, STYLES
+from duetal.report.page import STYLES
 from duetal.report.scores import Score
 from duetal.report.signals import Signals, open_signals
 
@@ -92,7 +92,7 @@ def write_contenders(
     evaluation = exploration.evaluations[0]
     html = render(
         "contenders.html.j2",
-        Assets.read(STYLES, SCRIPTS),
+        Assets.read(STYLES, "contenders_page.js"),
         {"explorer": exploration.data},
         title=", ".join(entry.name for entry in entries),
         rows=_mark_best(rows),

@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from duetal import __version__
+from duetal.report.bundle import bundle
 
 
 def render(template: str, assets: "Assets", data: Any, **values: Any) -> str:
@@ -58,14 +59,11 @@ class Assets:
     media: str = ""
 
     @staticmethod
-    def read(styles: Sequence[str], scripts: Sequence[str], *, media: str = "") -> "Assets":
-        """Read files of `assets/`, each of which may use what stands in those before it."""
+    def read(styles: Sequence[str], entry: str, *, media: str = "") -> "Assets":
+        """Read styles in their order, and a script with all that it imports, from `assets/`."""
         folder = files("duetal.report") / "assets"
-        style, script = (
-            "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
-            for names in (styles, scripts)
-        )
-        return Assets(style, f"(() => {{\n'use strict';\n{script}}})();\n", media)
+        style = "\n".join((folder / name).read_text(encoding="utf-8") for name in styles)
+        return Assets(style, bundle(entry), media)
 
     @property
     def policy(self) -> str:

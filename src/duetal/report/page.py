@@ -16,30 +16,6 @@ from duetal.report.signals import open_signals
 from duetal.report.training_log import curves
 from duetal.report.videos import read_videos
 
-#: Joined in this order into one script; each file may use what stands before it.
-SCRIPTS = (
-    "dom.js",
-    "theme.js",
-    "axes.js",
-    "journey.js",
-    "precision_recall.js",
-    "training.js",
-    "columns.js",
-    "proposals.js",
-    "exploration.js",
-    "filters.js",
-    "palette.js",
-    "painter.js",
-    "timeline.js",
-    "thresholds.js",
-    "video_timeline.js",
-    "video_tables.js",
-    "video_panel.js",
-    "video_index.js",
-    "count_table.js",
-    "explorer.js",
-    "main.js",
-)
 STYLES = ("style.css", "explorer.css")
 
 
@@ -86,7 +62,7 @@ def render_report(run: Path, annotations: Annotations | None = None) -> str:
     exploration = _explore(opened, shown.folder, titles, annotations)
     return render(
         "page.html.j2",
-        Assets.read(STYLES, SCRIPTS),
+        Assets.read(STYLES, "run_page.js"),
         {
             "headline": table.headline if table else "",
             "journey": _journey(table),

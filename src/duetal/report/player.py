@@ -16,19 +16,6 @@ from duetal.report.columns import quantise
 from duetal.report.curves import MAX_CLASSES, MAX_POINTS
 from duetal.report.html import Assets, render, versions
 
-#: Joined in this order into one script; each file may use what stands before it.
-SCRIPTS = (
-    "dom.js",
-    "theme.js",
-    "axes.js",
-    "columns.js",
-    "timeline.js",
-    "player_timeline.js",
-    "player_list.js",
-    "player_media.js",
-    "player_keys.js",
-    "player.js",
-)
 STYLES = ("style.css", "player.css")
 #: The best detections of one video that the page holds.
 MAX_SHOWN = 400
@@ -102,7 +89,7 @@ class PlayerPage:
         branches = {branch for video in videos for branch in video["scores"]}
         html = render(
             "player.html.j2",
-            Assets.read(STYLES, SCRIPTS, media=MEDIA),
+            Assets.read(STYLES, "player.js", media=MEDIA),
             data,
             page=self,
             videos=videos,

@@ -1,7 +1,9 @@
 // Scales, ticks and the lines and letters of axes.
 
+import { svg } from './dom.js';
+
 /** Linear map from `[d0, d1]` to `[r0, r1]`; `invert` goes back. */
-function linear([d0, d1], [r0, r1]) {
+export function linear([d0, d1], [r0, r1]) {
   const span = d1 - d0 || 1;
   const scale = (value) => r0 + ((value - d0) / span) * (r1 - r0);
   scale.invert = (pixel) => d0 + ((pixel - r0) / (r1 - r0 || 1)) * span;
@@ -11,7 +13,7 @@ function linear([d0, d1], [r0, r1]) {
 }
 
 /** About `wanted` round numbers (1, 2 or 5 times a power of ten) inside `[low, high]`. */
-function ticks([low, high], wanted, steps = [1, 2, 5, 10]) {
+export function ticks([low, high], wanted, steps = [1, 2, 5, 10]) {
   const raw = (high - low) / Math.max(1, wanted);
   if (!(raw > 0)) return [low];
   const power = 10 ** Math.floor(Math.log10(raw));
@@ -22,7 +24,7 @@ function ticks([low, high], wanted, steps = [1, 2, 5, 10]) {
 }
 
 /** Like `ticks`, in steps that divide minutes and hours. */
-function timeTicks([low, high], wanted) {
+export function timeTicks([low, high], wanted) {
   const raw = (high - low) / Math.max(1, wanted);
   const step = [10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600].find((size) => size >= raw);
   if (raw <= 5 || !step) return ticks([low, high], wanted);
@@ -31,7 +33,7 @@ function timeTicks([low, high], wanted) {
 }
 
 /** Horizontal rules with their values at the left. */
-function yAxis(y, [left, right], values, format) {
+export function yAxis(y, [left, right], values, format) {
   return svg('g', {}, ...values.flatMap((value) => [
     svg('line', { class: 'grid', x1: left, x2: right, y1: y(value), y2: y(value) }),
     svg('text', { x: left - 8, y: y(value), dy: '0.32em', 'text-anchor': 'end' }, format(value)),
@@ -39,14 +41,14 @@ function yAxis(y, [left, right], values, format) {
 }
 
 /** Values below the plot, at `bottom`. */
-function xAxis(x, bottom, values, format) {
+export function xAxis(x, bottom, values, format) {
   return svg('g', {}, ...values.map((value) => svg('text', {
     x: x(value), y: bottom + 18, 'text-anchor': 'middle',
   }, format(value))));
 }
 
 /** Path through `[x, y]` points; a point whose y is null leaves a gap. */
-function linePath(points, x, y) {
+export function linePath(points, x, y) {
   let pen = 'M';
   let path = '';
   for (const [at, value] of points) {
@@ -61,7 +63,7 @@ function linePath(points, x, y) {
 }
 
 /** Place labels round their points where they cover the fewest others: `[{x, y, text}]` → SVG. */
-function placeLabels(points, { left = 0, right = Infinity }) {
+export function placeLabels(points, { left = 0, right = Infinity }) {
   const boxes = points.map(({ x, y }) => [x - 7, y - 7, x + 7, y + 7]);
   return points.map(({ x, y, text, className }) => {
     const width = text.length * 6.6;

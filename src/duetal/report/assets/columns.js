@@ -1,23 +1,23 @@
 // Reading columns of numbers: see `duetal.report.columns` for how they are written.
 
-function bytesOf(text) {
+export function bytesOf(text) {
   const letters = atob(text);
   const bytes = new Uint8Array(letters.length);
   for (let i = 0; i < letters.length; i += 1) bytes[i] = letters.charCodeAt(i);
   return bytes;
 }
 
-const floats = (text) => new Float32Array(bytesOf(text).buffer);
-const wholes = (text) => new Uint32Array(bytesOf(text).buffer);
-const shorts = (text) => new Uint16Array(bytesOf(text).buffer);
+export const floats = (text) => new Float32Array(bytesOf(text).buffer);
+export const wholes = (text) => new Uint32Array(bytesOf(text).buffer);
+export const shorts = (text) => new Uint16Array(bytesOf(text).buffer);
 
 /** A curve of one byte per point as probabilities. */
-const decodeCurve = (text) => Float32Array.from(bytesOf(text), (level) => level / 255);
+export const decodeCurve = (text) => Float32Array.from(bytesOf(text), (level) => level / 255);
 
-const LABELS = ['ignored', 'background', 'foreground'];
+export const LABELS = ['ignored', 'background', 'foreground'];
 
 /** Pseudo-labels of two bits a snippet as runs: `[{label: index in LABELS, first, stop}]`. */
-function labelRuns(text, snippets) {
+export function labelRuns(text, snippets) {
   const bytes = bytesOf(text);
   const runs = [];
   for (let t = 0; t < snippets; t += 1) {

@@ -1,6 +1,9 @@
 // How many predictions are of each kind, lane by lane; its heads filter, its rows show lanes.
 
-class CountTable {
+import { byId, html, laneMark, svg } from './dom.js';
+import { MISSED, NOT_JUDGED } from './filters.js';
+
+export class CountTable {
   constructor(exploration, filters, changed) {
     Object.assign(this, { exploration, filters, changed });
     const { lanes, judged } = exploration;

@@ -1,7 +1,7 @@
 // Making elements. Text enters the page through textContent and attributes alone, never as markup.
 
 const SVG = 'http://www.w3.org/2000/svg';
-const byId = (id) => document.getElementById(id);
+export const byId = (id) => document.getElementById(id);
 
 /** Give `node` attributes and children; strings become text, null is skipped. */
 function dress(node, attributes, children) {
@@ -12,18 +12,18 @@ function dress(node, attributes, children) {
   return node;
 }
 
-const html = (tag, attributes = {}, ...children) =>
+export const html = (tag, attributes = {}, ...children) =>
   dress(document.createElement(tag), attributes, children);
 
-const svg = (tag, attributes = {}, ...children) =>
+export const svg = (tag, attributes = {}, ...children) =>
   dress(document.createElementNS(SVG, tag), attributes, children);
 
 /** A drawing of the given size whose label says to a screen reader what it shows. */
-const drawing = (width, height, label) =>
+export const drawing = (width, height, label) =>
   svg('svg', { width, height, viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': label });
 
 /** Draw `draw(width)` into `host`, now and whenever the host's width changes. */
-function drawResponsively(host, draw) {
+export function drawResponsively(host, draw) {
   let drawnWidth = 0;
   const redraw = () => {
     const style = getComputedStyle(host);
@@ -38,7 +38,7 @@ function drawResponsively(host, draw) {
 }
 
 /** The mark of a branch: a circle for CBP, a square for VLP, a diamond for both together. */
-function branchMark(branch, x, y, size = 5) {
+export function branchMark(branch, x, y, size = 5) {
   const place = { transform: `translate(${x} ${y})`, class: `${branch} fill` };
   if (branch === 'cbp') return svg('circle', { ...place, r: size });
   const side = 2 * size * 0.9;
@@ -50,7 +50,7 @@ function branchMark(branch, x, y, size = 5) {
 }
 
 /** Show lines of text beside the pointer. */
-function showTip(event, lines) {
+export function showTip(event, lines) {
   const tip = byId('tip');
   tip.replaceChildren(...lines.map((line) => html('div', {}, line)));
   tip.hidden = false;
@@ -60,12 +60,12 @@ function showTip(event, lines) {
   tip.style.transform = `translate(${Math.max(4, left)}px, ${Math.max(4, top)}px)`;
 }
 
-function hideTip() {
+export function hideTip() {
   byId('tip').hidden = true;
 }
 
 /** Seconds as a clock once they pass a minute: 12.3 s, 2:05.0. */
-function clock(seconds, digits = 1) {
+export function clock(seconds, digits = 1) {
   const scale = 10 ** digits;
   const rounded = Math.round(seconds * scale) / scale;
   if (rounded < 60) return `${rounded.toFixed(digits)} s`;
@@ -74,12 +74,12 @@ function clock(seconds, digits = 1) {
   return `${minutes}:${rest.padStart(digits ? digits + 3 : 2, '0')}`;
 }
 
-const count = (number, noun) => `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`;
+export const count = (number, noun) => `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`;
 
 const RUN_SHAPES = ['circle', 'square', 'diamond', 'triangle', 'wedge', 'cross'];
 
 /** The mark of a lane: of a branch, or the shape of one of several runs. */
-function laneMark(mark, x, y, size = 5) {
+export function laneMark(mark, x, y, size = 5) {
   const shape = RUN_SHAPES[Number(mark.replace('run-', '')) - 1];
   if (!shape) return branchMark(mark, x, y, size);
   const [s, l] = [size, size * 1.3];
@@ -93,3 +93,6 @@ function laneMark(mark, x, y, size = 5) {
   }[shape];
   return svg('path', { transform: `translate(${x} ${y})`, class: `${mark} fill`, d: path });
 }
+
+/** The data that Python embedded in the page. */
+export const pageData = () => JSON.parse(byId('data').textContent);

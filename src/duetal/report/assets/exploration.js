@@ -1,7 +1,9 @@
 // The embedded predictions, segments and signals: see `duetal.report.explorer` for their form.
 
+import { bytesOf, floats, shorts, wholes } from './columns.js';
+
 /** Bit of a segment that nothing had to find. */
-const NOT_ASKED = 15;
+export const NOT_ASKED = 15;
 
 /** Temporal intersection over union. */
 function tiou(a, b) {
@@ -44,7 +46,7 @@ class Lane {
   }
 }
 
-class Exploration {
+export class Exploration {
   constructor(data) {
     const { classes, kinds, tiou: thresholds, videos, durations, training, signals } = data;
     Object.assign(this, { classes, kinds, thresholds, videos, durations, training, signals });

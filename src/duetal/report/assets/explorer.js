@@ -1,6 +1,15 @@
 // Filters, the list of videos and the chosen one, kept in step.
 
-class Explorer {
+import { CountTable } from './count_table.js';
+import { byId, count, html } from './dom.js';
+import { Exploration } from './exploration.js';
+import { Filters } from './filters.js';
+import { Painter } from './painter.js';
+import { Palette } from './palette.js';
+import { VideoIndex } from './video_index.js';
+import { VideoPanel } from './video_panel.js';
+
+export class Explorer {
   constructor(data) {
     this.exploration = new Exploration(data);
     this.filters = new Filters(this.exploration);

@@ -1,10 +1,10 @@
 // Which predictions, missed segments and videos are shown.
 
 /** Index of missed segments among kinds, and of predictions that nothing judges. */
-const NOT_JUDGED = 6;
-const MISSED = 7;
+export const NOT_JUDGED = 6;
+export const MISSED = 7;
 
-class Filters {
+export class Filters {
   constructor(exploration) {
     this.exploration = exploration;
     this.lanes = exploration.lanes.map((lane) => ({

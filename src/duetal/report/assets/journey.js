@@ -1,7 +1,10 @@
 // The journey of the two branches: average mAP after each step, and who taught whom.
 
+import { linear, linePath, ticks, yAxis } from './axes.js';
+import { branchMark, drawing, hideTip, showTip, svg } from './dom.js';
+
 /** `vlp-b1` → "B1"; the identifiers of the first stages and of the ensemble read as words. */
-function shortStage(stage) {
+export function shortStage(stage) {
   const step = stage.includes('-') ? stage.slice(stage.indexOf('-') + 1) : stage;
   const words = { warmup: 'warm-up', zeroshot: 'zero-shot', ensemble: 'both' };
   return words[step] ?? (/^[bf]\d+$/.test(step) ? step.toUpperCase() : step);
@@ -25,7 +28,7 @@ function teacherOf(points, index) {
   return -1;
 }
 
-function drawJourney(points, headline, width) {
+export function drawJourney(points, headline, width) {
   const [left, right, top, bottom] = [40, width - 30, 34, 252];
   const x = linear([0, Math.max(1, points.length - 1)], [left + 28, right - 16]);
   const y = linear(journeyRange(points), [bottom, top]);

@@ -1,7 +1,10 @@
 // Painting segments on canvases: thousands of bars, where as many elements would stall the page.
 
+import { NOT_JUDGED } from './filters.js';
+import { HOLLOW } from './palette.js';
+
 /** Fit a canvas to a size in CSS pixels, on any screen, and clear it. */
-function clearCanvas(canvas, width, height) {
+export function clearCanvas(canvas, width, height) {
   const ratio = devicePixelRatio || 1;
   const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
   if (canvas.width !== w) canvas.width = w;
@@ -14,7 +17,7 @@ function clearCanvas(canvas, width, height) {
   return context;
 }
 
-class Painter {
+export class Painter {
   constructor(palette) {
     this.palette = palette;
   }
@@ -74,5 +77,5 @@ class Painter {
 }
 
 /** How tall a prediction stands: a quarter at least, so that it can be met with a pointer. */
-const barHeight = ({ score }, lane, height) =>
+export const barHeight = ({ score }, lane, height) =>
   height * (0.25 + 0.75 * Math.min(1, Math.max(0, score / lane.best)));

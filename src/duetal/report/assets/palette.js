@@ -1,10 +1,12 @@
 // Colours for canvases, as the style sheet has them at the moment.
 
+import { html } from './dom.js';
+
 const KIND_COLOURS = ['--truth', '--truth', '--other', '--near', '--other', '--background', '--quiet', '--missed'];
 /** Kinds that are drawn as an outline: the shape tells apart what shares a colour. */
-const HOLLOW = [false, true, false, false, true, true, false, true];
+export const HOLLOW = [false, true, false, false, true, true, false, true];
 
-class Palette {
+export class Palette {
   constructor() {
     this.probe = html('span', { hidden: '' });
     document.body.append(this.probe);

@@ -1,5 +1,12 @@
 // Watching: the video, its timeline and its table kept at the same moment.
 
+import { byId, clock, html, pageData } from './dom.js';
+import { listenToKeys } from './player_keys.js';
+import { DetectionTable, VideoList } from './player_list.js';
+import { Media } from './player_media.js';
+import { PlayerTimeline, readDetection, scoreText, spanText } from './player_timeline.js';
+import { offerThemes } from './theme.js';
+
 /** Seconds of the closest look. */
 const CLOSEST = 1;
 const ICONS = { play: 'M8 5v14l11-7z', pause: 'M8 5v14M16 5v14' };
@@ -227,7 +234,7 @@ class Player {
   }
 }
 
-const page = JSON.parse(byId('data').textContent);
+const page = pageData();
 
 offerThemes(byId('theme'));
 if (page.videos.length) new Player(page).start();

@@ -1,5 +1,7 @@
 // The keys of the player.
 
+import { byId } from './dom.js';
+
 /** Whether a control that has the focus has a use for a key itself. */
 function usesKey(target, key) {
   if (target.matches('input[type="range"]')) return /^(Arrow|Home|End|Page)/.test(key);
@@ -8,7 +10,7 @@ function usesKey(target, key) {
 }
 
 /** Keys work wherever the focus is, except those that would take a scrolling key from the page. */
-function listenToKeys(player) {
+export function listenToKeys(player) {
   const actions = {
     ' ': () => player.media.toggle(),
     k: () => player.media.toggle(),

@@ -1,5 +1,8 @@
 // The videos to pick from, and the table of detections.
 
+import { byId, clock, html, svg } from './dom.js';
+import { scoreText } from './player_timeline.js';
+
 /** Where the detections of a video lie, small. */
 function strip(video, detections, branch, best) {
   const share = (seconds) => ((100 * seconds) / (video.duration || 1)).toFixed(2);
@@ -10,7 +13,7 @@ function strip(video, detections, branch, best) {
     })));
 }
 
-class VideoList {
+export class VideoList {
   constructor(host, page, choose) {
     Object.assign(this, { host, page });
     this.buttons = page.videos.map((video, index) => {
@@ -52,7 +55,7 @@ class VideoList {
   }
 }
 
-class DetectionTable {
+export class DetectionTable {
   constructor(page, choose) {
     Object.assign(this, { page, choose, region: byId('found'), rows: [] });
     this.body = byId('detections').tBodies[0];

@@ -9,7 +9,7 @@ const WHY_NOT = {
     + 'its timeline works all the same.',
 };
 
-class Media {
+export class Media {
   /** told: {moved(), changed(), failed(reason)}. */
   constructor(element, told) {
     Object.assign(this, { element, told, playable: false, resting: 0, duration: 0, offset: 0 });

@@ -1,14 +1,20 @@
 // The timeline under a playing video: curves of one class, a lane for each class, and the playhead.
 
+import { linear } from './axes.js';
+import { clock, drawing, drawResponsively, showTip, svg } from './dom.js';
+import {
+  addCursor, curveAxis, CURVES, curvesOf, LANE, LANE_HEIGHT, PLOT_LEFT, scoreCurves, scoresAt, timeAxis,
+} from './timeline.js';
+
 /** What a row of the embedded data says. */
-const readDetection = ([label, start, end, score, spoken]) =>
+export const readDetection = ([label, start, end, score, spoken]) =>
   ({ label, start, end, score, spoken: Boolean(spoken) });
 
-const scoreText = (score) => (Math.abs(score) < 0.1 ? String(+score.toPrecision(2)) : score.toFixed(2));
+export const scoreText = (score) => (Math.abs(score) < 0.1 ? String(+score.toPrecision(2)) : score.toFixed(2));
 
-const spanText = ({ start, end }) => `${clock(start)} to ${clock(end)}`;
+export const spanText = ({ start, end }) => `${clock(start)} to ${clock(end)}`;
 
-class PlayerTimeline {
+export class PlayerTimeline {
   /** actions: {seek(seconds), choose(detection)}; state: {video, label, shown, best, view}. */
   constructor(host, page, state, actions) {
     Object.assign(this, { host, page, state, actions });

@@ -1,6 +1,10 @@
 // The plane of precision and recall: incomplete branches lie upper left, over-complete ones lower
 // right, and lines of equal F1 say how far from good both are.
 
+import { linear, linePath, placeLabels, xAxis, yAxis } from './axes.js';
+import { branchMark, drawing, svg } from './dom.js';
+import { shortStage } from './journey.js';
+
 const PATH_OF_F1 = (f1, x, y) => {
   const points = [];
   for (let recall = f1 / (2 - f1); recall <= 1.0001; recall += 0.01) {
@@ -9,7 +13,7 @@ const PATH_OF_F1 = (f1, x, y) => {
   return linePath(points, x, y);
 };
 
-function drawPrecisionRecall(points, width) {
+export function drawPrecisionRecall(points, width) {
   const side = Math.min(width, 440);
   const [left, right, top, bottom] = [44, side - 16, 12, side - 46];
   const x = linear([0, 100], [left, right]);

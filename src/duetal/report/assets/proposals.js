@@ -4,7 +4,7 @@
 const FLAT = 1e-6;
 
 /** Min-max normalise a curve to 0..1; a flat one becomes 1 everywhere. */
-function stretch(curve) {
+export function stretch(curve) {
   let [low, high] = [Infinity, -Infinity];
   for (const value of curve) {
     low = Math.min(low, value);
@@ -35,7 +35,7 @@ function findIntervals(curve, threshold) {
  * curve: what is thresholded; scores: what is looked up; timing: {pool, snippets, grid, duration};
  * nothing lasts longer than the video.
  */
-function proposalsOf(curve, scores, threshold, { pool, snippets, grid, duration }) {
+export function proposalsOf(curve, scores, threshold, { pool, snippets, grid, duration }) {
   const seconds = (point) => (Math.min(point * pool, snippets) * grid.stride) / grid.fps;
   const limit = duration ?? Infinity;
   return findIntervals(curve, threshold)

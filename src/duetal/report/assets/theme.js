@@ -1,7 +1,7 @@
 // The colours of the page.
 
 /** Switch between light and dark; the system's choice holds until the button is pressed. */
-function offerThemes(button) {
+export function offerThemes(button) {
   const root = document.documentElement;
   const system = matchMedia('(prefers-color-scheme: dark)');
   const isDark = () => (root.dataset.theme ? root.dataset.theme === 'dark' : system.matches);

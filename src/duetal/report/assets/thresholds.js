@@ -1,8 +1,10 @@
 // Thresholds on score curves, to drag or to move with keys.
 
+import { html } from './dom.js';
+
 const STEP = 0.01;
 
-class Threshold {
+export class Threshold {
   /** moved(value) is called whenever it has been moved; `place` counts handles from the right. */
   constructor(branch, place, moved) {
     Object.assign(this, { branch, place, moved, value: 0.5 });

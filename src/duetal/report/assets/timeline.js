@@ -1,11 +1,15 @@
 // What every timeline has: the axis of time, score curves, and a cursor that follows the pointer.
 
-const CURVES = { top: 18, bottom: 150 };
-const LANE = { label: 16, up: 28, down: 9, gap: 10 };
-const LANE_HEIGHT = LANE.label + LANE.up + LANE.down + LANE.gap;
-const PLOT_LEFT = 34;
+import { linear, linePath, timeTicks, xAxis, yAxis } from './axes.js';
+import { decodeCurve } from './columns.js';
+import { clock, hideTip, showTip, svg } from './dom.js';
 
-function timeAxis(x, bottom) {
+export const CURVES = { top: 18, bottom: 150 };
+export const LANE = { label: 16, up: 28, down: 9, gap: 10 };
+export const LANE_HEIGHT = LANE.label + LANE.up + LANE.down + LANE.gap;
+export const PLOT_LEFT = 34;
+
+export function timeAxis(x, bottom) {
   const room = x.range[1] - x.range[0];
   const values = timeTicks(x.domain, room / 70);
   const digits = x.domain[1] - x.domain[0] < 8 ? 1 : 0;
@@ -15,13 +19,13 @@ function timeAxis(x, bottom) {
     xAxis(x, bottom, values, (value) => clock(value, digits)));
 }
 
-const curveScale = () => linear([0, 1], [CURVES.bottom, CURVES.top]);
+export const curveScale = () => linear([0, 1], [CURVES.bottom, CURVES.top]);
 
-const curveAxis = (left, width) =>
+export const curveAxis = (left, width) =>
   yAxis(curveScale(), [left, width - 10], [0, 0.5, 1], (value) => String(value));
 
 /** Curves of a class: `[[branch, values], …]`. */
-const curvesOf = (scores, label) => Object.entries(scores)
+export const curvesOf = (scores, label) => Object.entries(scores)
   .filter(([, byClass]) => byClass[label] !== undefined)
   .map(([branch, byClass]) => [branch, decodeCurve(byClass[label])]);
 
@@ -34,7 +38,7 @@ function pointSeconds(i, pool, grid) {
 /** The point of a curve whose span holds a second. */
 const pointAt = (seconds, pool, grid) => Math.floor((seconds * grid.fps) / (grid.stride * pool));
 
-function scoreCurves(curves, pool, grid, x) {
+export function scoreCurves(curves, pool, grid, x) {
   const y = curveScale();
   return curves.map(([branch, values]) => {
     const points = Array.from(values, (value, i) => [pointSeconds(i, pool, grid), value]);
@@ -43,13 +47,13 @@ function scoreCurves(curves, pool, grid, x) {
 }
 
 /** What the curves say at a second: "CBP 0.62". */
-const scoresAt = (curves, seconds, pool, grid) => curves
+export const scoresAt = (curves, seconds, pool, grid) => curves
   .map(([branch, values]) => [branch, values[pointAt(seconds, pool, grid)]])
   .filter(([, value]) => value !== undefined)
   .map(([branch, value]) => `${branch.toUpperCase()} ${value.toFixed(2)}`);
 
 /** A line under the pointer; `read(seconds, event)` gives the lines of text beside it. */
-function addCursor(chart, inside, x, bottom, read) {
+export function addCursor(chart, inside, x, bottom, read) {
   const cursor = svg('line', { class: 'cursor', y1: 18, y2: bottom, visibility: 'hidden' });
   inside.append(cursor);
   chart.addEventListener('pointermove', (event) => {
@@ -68,7 +72,7 @@ function addCursor(chart, inside, x, bottom, read) {
 }
 
 /** Drag over a chart to look closer. */
-function addBrush(chart, inside, x, bottom, zoom) {
+export function addBrush(chart, inside, x, bottom, zoom) {
   const brush = svg('rect', { class: 'brush', y: 0, height: bottom, width: 0 });
   let from = null;
   inside.append(brush);

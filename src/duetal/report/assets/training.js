@@ -1,5 +1,8 @@
 // Training curves, a panel for each phase.
 
+import { linear, linePath, ticks, xAxis, yAxis } from './axes.js';
+import { drawing, drawResponsively, hideTip, html, showTip, svg } from './dom.js';
+
 const DASHES = [null, '6 4', '2 3', '9 3 2 3'];
 
 /** Mean over the runs of a series at each epoch; null where no run has a finite value. */
@@ -86,7 +89,7 @@ function curveKey(phase) {
     })), ` ${series.name}`)));
 }
 
-function showTraining(host, phases) {
+export function showTraining(host, phases) {
   if (!phases.length) host.append(html('p', { class: 'empty' }, 'No epoch has been logged yet.'));
   for (const phase of phases) {
     const figure = html('figure', { class: 'chart' });

@@ -1,9 +1,14 @@
 // The list of videos. Only the rows in view exist, so that thousands of videos scroll as well.
 
+import { linear } from './axes.js';
+import { labelRuns } from './columns.js';
+import { html } from './dom.js';
+import { clearCanvas } from './painter.js';
+
 const ROW = 62;
 const BEYOND = 3;
 
-class VideoIndex {
+export class VideoIndex {
   /** choose(video) is called when the reader picks one. */
   constructor(host, exploration, filters, painter, choose) {
     Object.assign(this, { host, exploration, filters, painter, choose });

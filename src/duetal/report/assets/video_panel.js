@@ -1,11 +1,19 @@
 // One video: what is shown of it, and what follows from looking closer.
 
+import { labelRuns } from './columns.js';
+import { byId, clock, count, html } from './dom.js';
+import { MISSED } from './filters.js';
+import { proposalsOf, stretch } from './proposals.js';
+import { curvesOf } from './timeline.js';
+import { fillVideoTables, VIDEO_TABLES } from './video_tables.js';
+import { VideoTimeline } from './video_timeline.js';
+
 /** Seconds of the closest look. */
 const MIN_VIEW = 1;
 /** Classes of a video that are shown unless more are asked for. */
 const MANY_CLASSES = 6;
 
-class VideoPanel {
+export class VideoPanel {
   constructor(exploration, filters, painter) {
     Object.assign(this, { exploration, filters, video: -1, run: 0, label: -1, stretched: false });
     Object.assign(this, { view: [0, 1], selected: null, shown: null, everyClass: false });

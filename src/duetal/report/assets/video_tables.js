@@ -1,5 +1,9 @@
 // The timeline as tables: for those who read rather than look, and for copying.
 
+import { labelRuns } from './columns.js';
+import { byId, clock, html } from './dom.js';
+import { NOT_ASKED } from './exploration.js';
+
 /** Rows of a table at most; what lies beyond is said to be left out. */
 const MAX_TABLE = 400;
 
@@ -69,14 +73,14 @@ function labelRows(panel) {
 }
 
 /** The tables under the timeline: filled when opened, and again when what they show changes. */
-const VIDEO_TABLES = {
+export const VIDEO_TABLES = {
   'prediction-table': [predictionHeads, predictionRows],
   'truth-table': [truthHeads, truthRows],
   'proposal-table': [() => ['Start', 'End', 'Branch', 'Highest score'], proposalRows],
   'label-table': [() => ['Step', 'Class', 'Foreground', 'Background', 'Ignored'], labelRows],
 };
 
-function fillVideoTables(panel) {
+export function fillVideoTables(panel) {
   for (const [id, [heads, rows]] of Object.entries(VIDEO_TABLES)) {
     const details = byId(id).closest('details');
     if (details.open && !details.hidden) fillTable(byId(id), heads(panel), rows(panel));

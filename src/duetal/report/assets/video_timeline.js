@@ -1,6 +1,15 @@
 // The timeline of one video: curves with thresholds, proposals and pseudo-labels of one class, and
 // below, class by class, the ground truth with a line of predictions for every lane.
 
+import { linear } from './axes.js';
+import { LABELS } from './columns.js';
+import { clock, drawing, drawResponsively, html, laneMark, svg } from './dom.js';
+import { barHeight, clearCanvas } from './painter.js';
+import { Threshold } from './thresholds.js';
+import {
+  addBrush, addCursor, curveAxis, CURVES, curveScale, scoreCurves, scoresAt, timeAxis,
+} from './timeline.js';
+
 const GUTTER = 84;
 const SIGNAL = { height: 10, gap: 7 };
 const CLASS = { name: 21, truth: 8, gap: 5, missed: 5, after: 10 };
@@ -28,7 +37,7 @@ function layOut(shown) {
   return { rows, bottom: Math.max(top, 60) };
 }
 
-class VideoTimeline {
+export class VideoTimeline {
   /** panel: what is shown, and what a choice on the timeline does; see `VideoPanel`. */
   constructor(host, panel, painter) {
     Object.assign(this, { host, panel, painter });
