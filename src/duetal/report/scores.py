@@ -1,5 +1,6 @@
 """The tables of scores: mAP by stage and tIoU, AP by class, per-snippet diagnostics."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
@@ -25,6 +26,8 @@ class StageRow:
     title: str
     branch: str
     scores: dict[str, Score | None]
+    #: Whether it is the first stage of its branch.
+    first: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def score_table(run: RunFolder) -> ScoreTable | None:
         tiou=tiou,
         averages=averages,
         headline=max(averages, key=_width) if averages else tiou[0],
-        rows=_mark_best(rows, [*tiou, *averages]),
+        rows=_mark_first(_mark_best(rows, [*tiou, *averages])),
         counts=_counts(evaluation.stages[-1]) if evaluation and evaluation.stages else "",
     )
 
@@ -172,6 +175,11 @@ def _mark_best(rows: list[StageRow], columns: list[str]) -> list[StageRow]:
         )
         for row in rows
     ]
+
+
+def _mark_first(rows: list[StageRow]) -> list[StageRow]:
+    first = {row.branch: row.stage for row in reversed(rows) if row.branch != "ensemble"}
+    return [replace(row, first=first.get(row.branch) == row.stage) for row in rows]
 
 
 def _width(average: str) -> float:
@@ -288,6 +296,12 @@ def pseudo_label_diagnostics(run: RunFolder) -> list[DiagnosticRow]:
 def teacher_of(phase: str) -> str:
     """Which branch teaches in a step: CBP in a B step, VLP in an F step."""
     return "cbp" if phase.upper().startswith("B") else "vlp"
+
+
+def teacher_of_stage(stage: str) -> str | None:
+    """Which branch taught before a stage: `vlp-b1` → "cbp"; None where none did."""
+    step = stage.rpartition("-")[2]
+    return teacher_of(step) if re.fullmatch(r"[bf]\d+", step) else None
 
 
 def _diagnosed(run: RunFolder) -> list[EvaluationFile]:
