@@ -1,6 +1,7 @@
 """`metrics.jsonl` as the curves and counts that the page draws."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,8 +84,8 @@ def curves(logs: Iterable[TrainingLog]) -> list[dict[str, object]]:
     """Loss curves of one or several seeds, phase by phase, as the page embeds them.
 
     Returns:
-        per phase `{"phase", "branch", "series": [{"name", "runs": [[[epoch, value], …], …]}]}`,
-        the total loss first, one entry in `runs` for each log that has the phase.
+        per phase `{"phase", "title", "branch", "series": [{"name", "runs": [[[epoch, value], …],
+        …]}]}`, the total loss first, one entry in `runs` for each log that has the phase.
     """
     logs = list(logs)
     names = dict.fromkeys(name for log in logs for name in log.phases)
@@ -100,8 +101,21 @@ def curves(logs: Iterable[TrainingLog]) -> list[dict[str, object]]:
             series += [
                 {"name": term, "runs": [_points(phase, term) for phase in phases]} for term in terms
             ]
-        result.append({"phase": name, "branch": phases[0].branch, "series": series})
+        branch = phases[0].branch
+        title = phase_title(name, branch)
+        result.append({"phase": name, "title": title, "branch": branch, "series": series})
     return result
+
+
+def phase_title(phase: str, branch: str) -> str:
+    """A title for a phase: `B1` → "B1 · VLP learns background from CBP"."""
+    if phase == "warmup":
+        return "Warm-up · CBP alone"
+    if re.fullmatch(r"B\d+", phase, re.IGNORECASE):
+        return f"{phase} · VLP learns background from CBP"
+    if re.fullmatch(r"F\d+", phase, re.IGNORECASE):
+        return f"{phase} · CBP learns foreground from VLP"
+    return f"{phase} · {branch.upper()}"
 
 
 def _points(phase: PhaseLog, term: str | None) -> list[list[float | None]]:
