@@ -7,7 +7,7 @@ import pytest
 
 from duetal.report.bundle import bundle, join_modules
 
-ENTRIES = ("run_page.js", "contenders_page.js", "player.js")
+ENTRIES = ("run_page.js", "contenders_page.js", "player_page.js")
 SOURCES = {
     "entry": "import { twice } from './maths.js';\nimport { name } from './names.js';\n"
     "window.result = [name(), twice(4)];\n",

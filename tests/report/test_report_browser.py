@@ -56,7 +56,7 @@ def test_light_and_dark_follow_the_system_and_the_button(fake_run, look):
     assert brightness(light) > 700
     light.click("#theme")
     assert brightness(light) < 150
-    stroke = "getComputedStyle(document.querySelector('.curve.cbp')).stroke"
+    stroke = "getComputedStyle(document.querySelector('.curve.mark-1')).stroke"
     assert light.evaluate(stroke) == dark.evaluate(stroke)
 
 

@@ -185,7 +185,7 @@ def test_one_modality_does_not_speak_of_the_other(fake_run):
     page = Page(render_report(folder))
     assert "CBP score" in page.text
     assert "VLP score" not in page.text
-    assert "Two branches" not in page.text
+    assert "learn from each other" not in page.text
 
 
 def test_the_page_lands_in_the_run_or_where_one_says(fake_run, tmp_path):

@@ -15,6 +15,7 @@ from duetal.evaluation import Evaluation, Protocol, evaluate
 from duetal.evaluation.comparison import Comparison, Contender, compare
 from duetal.report.explorer import Exploration, Lane, explore
 from duetal.report.html import Assets, render, versions
+from duetal.report.marks import mark_of_run
 from duetal.report.page import STYLES
 from duetal.report.scores import Score
 from duetal.report.signals import Signals, open_signals
@@ -113,7 +114,7 @@ def _explore(
     entries: Sequence[Entry], annotations: Annotations, protocol: Protocol, subset: str | None
 ) -> Exploration:
     lanes = [
-        Lane(entry.name, LETTERS[number], f"run-{number + 1}", entry.runs[0])
+        Lane(entry.name, LETTERS[number], mark_of_run(number), entry.runs[0])
         for number, entry in enumerate(entries)
     ]
     with ExitStack() as stack:
@@ -143,7 +144,7 @@ def _score_row(
     columns = zip(*(evaluation.mean_ap for evaluation in found), strict=True)
     return ScoreRow(
         entry,
-        f"run-{number + 1}",
+        mark_of_run(number),
         LETTERS[number],
         [_spread(values) for values in columns],
         [_spread([each.averages[name] for each in found]) for name in protocol.averages],

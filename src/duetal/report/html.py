@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from duetal import __version__
 from duetal.report.bundle import bundle
+from duetal.report.marks import SHAPES
 
 
 def render(template: str, assets: "Assets", data: Any, **values: Any) -> str:
@@ -88,6 +89,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["shapes"] = SHAPES
     environment.filters["percent"] = lambda value: f"{value:.1f}"
     environment.filters["thousands"] = lambda value: f"{value:,}"
     return environment

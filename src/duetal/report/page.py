@@ -11,8 +11,9 @@ from duetal.report import scores
 from duetal.report.explorer import Exploration, Lane, explore
 from duetal.report.html import Assets, render, versions
 from duetal.report.judgement import judging_protocol
+from duetal.report.marks import Branches
 from duetal.report.run_folder import RunFolder, open_run
-from duetal.report.signals import open_signals
+from duetal.report.signals import BRANCHES, open_signals
 from duetal.report.training_log import curves
 from duetal.report.videos import read_videos
 
@@ -59,19 +60,25 @@ def render_report(run: Path, annotations: Annotations | None = None) -> str:
     evaluated = (seed for seed in opened.seeds if seed.evaluation or seed.labels)
     shown = next(evaluated, opened.seeds[0])
     diagnostics = scores.stage_diagnostics(opened, titles)
-    exploration = _explore(opened, shown.folder, titles, annotations)
+    branches = _branches(opened, table)
+    exploration = _explore(opened, shown.folder, titles, annotations, branches)
     return render(
         "page.html.j2",
         Assets.read(STYLES, "run_page.js"),
         {
+            "branches": branches.data(),
             "headline": table.headline if table else "",
-            "journey": _journey(table),
-            "precisionRecall": _precision_recall(diagnostics),
-            "training": curves(seed.log for seed in opened.seeds),
+            "journey": _journey(table, branches),
+            "precisionRecall": _precision_recall(diagnostics, branches),
+            "training": [
+                phase | {"mark": branches.mark(str(phase["branch"]))}
+                for phase in curves(seed.log for seed in opened.seeds)
+            ],
             "explorer": exploration.data,
         },
         title=opened.name,
         run=opened,
+        branches=branches,
         shown_seed=shown.folder.name if len(opened.seeds) > 1 else None,
         table=table,
         label_table=labels,
@@ -85,8 +92,20 @@ def render_report(run: Path, annotations: Annotations | None = None) -> str:
     )
 
 
+def _branches(run: RunFolder, table: scores.ScoreTable | None) -> Branches:
+    """Those that every run can have, then others in order of appearance."""
+    evaluated = [row.branch for row in table.rows] if table else []
+    trained = [phase.branch for seed in run.seeds for phase in seed.log.phases.values()]
+    found = (name for name in (*evaluated, *trained) if name not in ("", "ensemble"))
+    return Branches.of([*BRANCHES, *found])
+
+
 def _explore(
-    run: RunFolder, folder: Path, titles: Mapping[str, str], annotations: Annotations | None
+    run: RunFolder,
+    folder: Path,
+    titles: Mapping[str, str],
+    annotations: Annotations | None,
+    branches: Branches,
 ) -> Exploration:
     """The videos of one seed, a lane for each stage."""
     videos = read_videos(folder, list(titles))
@@ -94,7 +113,7 @@ def _explore(
         Lane(
             titles.get(stage, scores.title_of(stage)),
             scores.short_title_of(stage),
-            scores.branch_of(stage),
+            branches.mark(scores.branch_of(stage)),
             found,
         )
         for stage, found in videos.found.items()
@@ -106,27 +125,43 @@ def _explore(
             judging_protocol(run.protocol),
             signals=[open_signals(folder, run.name, stack)],
             further=annotations,
+            branches=branches,
         )
 
 
-def _journey(table: scores.ScoreTable | None) -> list[dict[str, Any]]:
+def _journey(table: scores.ScoreTable | None, branches: Branches) -> list[dict[str, Any]]:
     """The headline score of every stage."""
-    journey: list[dict[str, Any]] = []
-    for row in table.rows if table else ():
-        score = row.scores[table.headline] if table else None
-        if score is not None:
-            point = {"stage": row.stage, "title": row.title, "branch": row.branch}
-            journey.append(point | {"mean": round(score.mean, 3), "spread": score.spread})
-    return journey
-
-
-def _precision_recall(diagnostics: list[scores.DiagnosticRow]) -> list[dict[str, Any]]:
     return [
-        {"stage": row.key, "title": row.name, "branch": row.branch}
+        _stage_point(row.stage, row.title, row.branch, branches)
+        | {
+            "teacher": scores.teacher_of_stage(row.stage),
+            "mean": round(score.mean, 3),
+            "spread": score.spread,
+        }
+        for row in (table.rows if table else ())
+        if table and (score := row.scores[table.headline])
+    ]
+
+
+def _precision_recall(
+    diagnostics: list[scores.DiagnosticRow], branches: Branches
+) -> list[dict[str, Any]]:
+    return [
+        _stage_point(row.key, row.name, row.branch, branches)
         | {"precision": precision.mean, "recall": recall.mean}
         for row in diagnostics
         if (precision := row.values["precision"]) and (recall := row.values["recall"])
     ]
+
+
+def _stage_point(stage: str, title: str, branch: str, branches: Branches) -> dict[str, Any]:
+    """A stage in a chart; its branch is None where all act together."""
+    return {
+        "title": title,
+        "short": scores.short_title_of(stage),
+        "branch": branches.name(branch),
+        "mark": branches.mark(branch),
+    }
 
 
 def _pseudo_labels(run: RunFolder) -> list[dict[str, Any]]:
@@ -162,7 +197,7 @@ def _lede(table: scores.ScoreTable | None) -> dict[str, Any] | None:
     gains = [
         (row.title, score.mean - start.mean)
         for row in table.rows[:-1]
-        if row.stage in ("cbp-warmup", "vlp-zeroshot") and (start := row.scores[table.headline])
+        if row.first and (start := row.scores[table.headline])
     ]
     is_average = table.headline in table.averages
     return {"title": final.title, "score": score, "gains": gains, "is_average": is_average}

@@ -15,6 +15,8 @@ from duetal.core.grid import TimeGrid
 from duetal.report.columns import quantise
 from duetal.report.curves import MAX_CLASSES, MAX_POINTS
 from duetal.report.html import Assets, render, versions
+from duetal.report.marks import Branches
+from duetal.report.signals import BRANCHES
 
 STYLES = ("style.css", "player.css")
 #: The best detections of one video that the page holds.
@@ -35,7 +37,7 @@ class PlayedVideo:
         offset: what a player's clock says at the video's first picture, which our seconds count
             from.
         note: what a viewer should know of what is played, such as that it is a copy.
-        curves: (T, K) probabilities by branch ("cbp", "vlp"), K as the detections' classes.
+        curves: (T, K) probabilities by branch, K as the detections' classes.
     """
 
     name: str
@@ -52,7 +54,7 @@ class PlayerPage:
 
     Args:
         title: what was run.
-        branch: whose detections these are: "cbp", "vlp" or "ensemble".
+        branch: whose detections these are; of none by name, those of all branches together.
         facts: what stands at the page's end, by name.
         failures: videos in which nothing was looked for, and why.
         floor: detections that score below are hidden until the reader lowers it.
@@ -78,24 +80,28 @@ class PlayerPage:
             DuetalError: it can't be written.
         """
         found = [row for video in videos for row in video["detections"]]
+        names = dict.fromkeys(branch for video in videos for branch in video["scores"])
+        branches = Branches.of([*BRANCHES, *names])
+        with_curves, mark = branches.only(names), branches.mark(self.branch)
         data = {
             "classes": list(classes),
             "grid": {key: getattr(self.grid, key) for key in ("fps", "stride", "window")},
-            "stages": [{"title": self.branch, "branch": self.branch}],
+            "branches": with_curves.data(),
+            "mark": mark,
             "floor": self.floor,
             "best": max((row[3] for row in found), default=1.0),
             "videos": list(videos),
         }
-        branches = {branch for video in videos for branch in video["scores"]}
         html = render(
             "player.html.j2",
-            Assets.read(STYLES, "player.js", media=MEDIA),
+            Assets.read(STYLES, "player_page.js", media=MEDIA),
             data,
             page=self,
             videos=videos,
             found=sum(len(video["detections"]) + video["left"] for video in videos),
             left=sum(video["left"] for video in videos),
-            branches=sorted(branches),
+            branches=with_curves,
+            mark=mark,
             max_shown=MAX_SHOWN,
             versions=versions(),
         )
@@ -114,7 +120,7 @@ def embed(
 
     Returns:
         `{"name", "url", "offset", "duration", "note", "snippets": T, "pool": snippets per point,
-        "classes": [class, …] surest first, "truth": {}, "scores": {branch: {class: base64 of one
+        "classes": [class, …] surest first, "scores": {branch: {class: base64 of one
         byte per point}}, "detections": [[class, start, end, score, spoken], …] by start,
         "left": how many more there are}`, classes as indices, times in seconds.
     """
@@ -139,7 +145,6 @@ def embed(
         "snippets": length,
         "pool": pool,
         "classes": classes,
-        "truth": {},
         "scores": {
             branch: {label: quantise(values[:, label], pool) for label in classes[:MAX_CLASSES]}
             for branch, values in curves.items()

@@ -7,14 +7,15 @@ import { drawPrecisionRecall } from './precision_recall.js';
 import { offerThemes } from './theme.js';
 import { showTraining } from './training.js';
 
+/** @type {import('./types').RunPage} */
 const page = pageData();
 
-offerThemes(byId('theme'));
+offerThemes();
 if (page.journey.length > 1) {
-  drawResponsively(byId('journey'), (width) => drawJourney(page.journey, page.headline, width));
+  drawResponsively(byId('journey'), (width) => drawJourney(page, width));
 }
 if (page.precisionRecall.length) {
-  drawResponsively(byId('precision-recall'), (width) => drawPrecisionRecall(page.precisionRecall, width));
+  drawResponsively(byId('precision-recall'), (width) => drawPrecisionRecall(page, width));
 }
 showTraining(byId('training-curves'), page.training);
 if (page.explorer.videos.length) new Explorer(page.explorer);

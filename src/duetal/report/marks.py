@@ -1,0 +1,70 @@
+"""Colour and shape by which a page tells branches and runs apart.
+
+A mark is the name of a class in `style.css` and of a shape in `SHAPES`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+#: Paths about 10 units wide around (0, 0), one per colour.
+SHAPES = {
+    "mark-1": "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0Z",
+    "mark-2": "M-4.6-4.6H4.6V4.6H-4.6Z",
+    "mark-3": "M0-6.7 6.7 0 0 6.7-6.7 0Z",
+    "mark-4": "M0-6.5 6.5 5-6.5 5Z",
+    "mark-5": "M0 6.5 6.5-5-6.5-5Z",
+    "mark-6": "M-5-6.5 0-1.5 5-6.5 6.5-5 1.5 0 6.5 5 5 6.5 0 1.5-5 6.5-6.5 5-1.5 0-6.5-5Z",
+}
+#: Of all branches together.
+JOINT = "mark-3"
+_OF_BRANCHES = [mark for mark in SHAPES if mark != JOINT]
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A branch of the model as the pages show it: its name in files, its title and its mark."""
+
+    name: str
+    title: str
+    mark: str
+
+
+@dataclass(frozen=True)
+class Branches:
+    """The branches of a run, in its order."""
+
+    all: tuple[Branch, ...]
+
+    @classmethod
+    def of(cls, names: Iterable[str]) -> "Branches":
+        """Each name once, with a mark by its place; past five branches marks are used again."""
+        places = enumerate(dict.fromkeys(names))
+        return cls(
+            tuple(Branch(n, n.upper(), _OF_BRANCHES[i % len(_OF_BRANCHES)]) for i, n in places)
+        )
+
+    def mark(self, name: str) -> str:
+        """The mark of a branch; `JOINT` where no branch has the name."""
+        return next((branch.mark for branch in self.all if branch.name == name), JOINT)
+
+    def title(self, name: str) -> str:
+        """The title of a branch; the name itself where no branch has it."""
+        return next((branch.title for branch in self.all if branch.name == name), name)
+
+    def name(self, name: str) -> str | None:
+        """The name if a branch has it, else None: all branches together."""
+        return name if any(branch.name == name for branch in self.all) else None
+
+    def only(self, names: Iterable[str]) -> "Branches":
+        """Those of the given names; marks stay."""
+        kept = set(names)
+        return Branches(tuple(branch for branch in self.all if branch.name in kept))
+
+    def data(self) -> list[dict[str, str]]:
+        """As the scripts read them."""
+        return [asdict(branch) for branch in self.all]
+
+
+def mark_of_run(number: int) -> str:
+    """The mark of a run by its place on the page, from 0."""
+    return f"mark-{number + 1}"
