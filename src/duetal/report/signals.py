@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from duetal.core.errors import DuetalError
 from duetal.report.records import GridRecord, ModelFile, ScoreIndexFile, read_record
 
+#: Those that a run without a list of its own can have, in order.
 BRANCHES = ("cbp", "vlp")
 
 
@@ -124,7 +125,7 @@ def open_signals(folder: Path, title: str, stack: ExitStack) -> Signals:
     known = index or model
     if not known.classes:
         return Signals(title)
-    scores = {branch: folder / "scores" / f"{branch}.safetensors" for branch in BRANCHES}
+    scores = {path.stem: path for path in (folder / "scores").glob("*.safetensors")}
     labels = {path.stem: path for path in (folder / "pseudo_labels").glob("*.safetensors")}
 
     def opened(paths: Mapping[str, Path]) -> dict[str, SnippetFile]:
@@ -135,7 +136,12 @@ def open_signals(folder: Path, title: str, stack: ExitStack) -> Signals:
         }
 
     ordered = {name: labels[name] for name in sorted(labels, key=_step)}
+    scores = {name: scores[name] for name in sorted(scores, key=_branch)}
     return Signals(title, tuple(known.classes), known.grid, opened(scores), opened(ordered))
+
+
+def _branch(name: str) -> tuple[int, str]:
+    return (BRANCHES.index(name) if name in BRANCHES else len(BRANCHES), name)
 
 
 def _step(phase: str) -> tuple[float, str]:
