@@ -1,8 +1,10 @@
 """The page in a real browser: what a reader sees and does."""
 
+import json
 import re
 
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from duetal.report import write_report
 
@@ -85,3 +87,27 @@ def test_a_run_with_parts_missing_still_gives_a_page_without_a_complaint(fake_ru
     assert page.locator("h1").inner_text() == "my-run"
     if page.locator("#explorer").is_visible():
         assert page.locator("#timeline svg").is_visible()
+
+
+def test_a_third_branch_and_another_kind_of_phase_have_marks_and_titles(fake_run, look):
+    folder = fake_run(videos=2)
+    cbp = load_file(folder / "scores" / "cbp.safetensors")
+    save_file(
+        {name: 1 - scores for name, scores in cbp.items()}, folder / "scores" / "xyz.safetensors"
+    )
+    epoch = {"event": "epoch", "phase": "polish", "branch": "xyz", "epoch": 1, "loss": 0.5}
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(epoch) + "\n")
+    page = look(write_report(folder))
+    legend = page.locator("#explorer .legend").first.inner_text()
+    assert [name for name in ("CBP", "VLP", "XYZ") if f"{name} score" in legend] == legend.split()[
+        ::2
+    ][:3]
+    assert page.locator("#timeline .curve.mark-4").count() == 1
+    assert page.locator(".handle").evaluate_all("all => all.map((n) => n.dataset.branch)") == [
+        "cbp", "vlp", "xyz",
+    ]  # fmt: skip
+    assert "XYZ above 0.50" in page.inner_text("#proposal-summary")
+    panel = page.locator("#training-curves [data-phase=polish]")
+    assert panel.locator("h3").inner_text() == "polish · XYZ"
+    assert panel.locator("svg.mark-4").count() == 2
