@@ -1,4 +1,4 @@
-"""Colour and shape by which a page tells branches and runs apart.
+"""Colours and shapes of branches and runs on a page.
 
 A mark is the name of a class in `style.css` and of a shape in `SHAPES`.
 """

@@ -119,7 +119,7 @@ def embed(
         spoken: (N,) which of them are written over the picture; all unless given.
 
     Returns:
-        `{"name", "url", "offset", "duration", "note", "snippets": T, "pool": snippets per point,
+        `{"name", "url", "offset", "duration", "note", "pool": snippets per point,
         "classes": [class, …] surest first, "scores": {branch: {class: base64 of one
         byte per point}}, "detections": [[class, start, end, score, spoken], …] by start,
         "left": how many more there are}`, classes as indices, times in seconds.
@@ -142,7 +142,6 @@ def embed(
         "offset": round(video.offset, 6),
         "duration": round(video.duration, 3),
         "note": video.note,
-        "snippets": length,
         "pool": pool,
         "classes": classes,
         "scores": {

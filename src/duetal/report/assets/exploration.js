@@ -8,8 +8,8 @@ import { bytesOf, floatsOf, shortsOf, wholesOf } from './columns.js';
 export const NOT_JUDGED = 6;
 export const MISSED = 7;
 
-/** Bit of a segment that nothing had to find. */
-const NOT_ASKED = 15;
+/** Bit of a segment that the protocol leaves out. */
+const NOT_EVALUATED = 15;
 
 /**
  * Temporal intersection over union.
@@ -67,12 +67,12 @@ export class Lane {
   }
 
   /**
-   * Whether the protocol asks for the annotated segment in a row.
+   * Whether the protocol evaluates the annotated segment in a row.
    *
    * @param {number} segment
    */
-  isAskedFor(segment) {
-    return ((this.missed[segment] >> NOT_ASKED) & 1) === 0;
+  isEvaluated(segment) {
+    return ((this.missed[segment] >> NOT_EVALUATED) & 1) === 0;
   }
 
   /**

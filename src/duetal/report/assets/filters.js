@@ -104,7 +104,7 @@ export class Filters {
   }
 
   /**
-   * Whether something of a video is shown, or it has the chosen class and nothing else is asked for.
+   * Whether something of a video is shown, or it has the chosen class and no other filter applies.
    *
    * @param {number} video
    */

@@ -3,7 +3,7 @@
 import { html } from './dom.js';
 
 const KIND_COLOURS = ['--truth', '--truth', '--other', '--near', '--other', '--background', '--quiet', '--missed'];
-/** Kinds that are drawn as an outline: the shape tells apart what shares a colour. */
+/** Kinds that are drawn as an outline: the shape distinguishes what shares a colour. */
 export const HOLLOW = [false, true, false, false, true, true, false, true];
 
 export class Palette {

@@ -10,7 +10,7 @@ import { clamp } from './dom.js';
  * @property {(reason: string) => void} onFailure
  */
 
-/** Half a picture inside the moment asked for: a player rounds, and must not round back. */
+/** Seconds past the wanted moment: players round, and must not round to the picture before it. */
 const INSIDE = 0.001;
 
 const WHY_NOT = {

@@ -44,6 +44,7 @@ export interface LossSeries {
 export interface PhaseCurves {
   phase: string;
   title: string;
+  branch: string;
   mark: string;
   series: LossSeries[];
 }
@@ -121,6 +122,8 @@ export interface PlayedVideo {
   scores: Record<string, Record<number, string>>;
   /** Class, start, end, score, and whether it is written over the picture. */
   detections: [number, number, number, number, number][];
+  /** Detections that the page does not hold. */
+  left: number;
 }
 
 export interface PlayerPage {

@@ -1,4 +1,4 @@
-// The timeline as tables: for those who read rather than look, and for copying.
+// The timeline as tables, for screen readers and for copying.
 
 import { labelRuns } from './columns.js';
 import { clock, html, tableOf } from './dom.js';
@@ -67,7 +67,7 @@ function truthTable({ exploration, filters }, shown) {
     rows: shown.segments.map(({ row, start, end, label }) => [
       time(start), time(end), name(exploration.classes[label]),
       ...lanes.map((lane) => {
-        if (!lane.isAskedFor(row)) return name('not asked');
+        if (!lane.isEvaluated(row)) return name('not evaluated');
         return name(lane.isMissed(row, filters.threshold) ? 'missed' : 'found');
       }),
     ]),
