@@ -22,6 +22,10 @@ def test_tables_charts_and_timeline_are_there(fake_run, look):
     assert page.locator("#training-curves figure svg").count() == 5
     assert page.locator("#timeline .curve").count() == 2
     assert page.locator("#counts tbody tr").count() == 7
+    # Four steps that were taught, and the key.
+    assert page.locator("#journey .teaches").count() == 5
+    for title in ("CBP", "VLP", "Ensemble"):
+        assert page.locator("#journey text").get_by_text(title, exact=True).count() == 1
 
 
 def test_hostile_names_are_text(fake_run, look):

@@ -66,6 +66,29 @@ def test_the_table_holds_every_stage_and_the_rule_that_chose_the_checkpoint(fake
     assert page.text.count("thumos14/seconds-210") == 3
 
 
+def test_charts_are_given_titles_marks_and_teachers(fake_run):
+    page = Page(render_report(fake_run(videos=1)))
+    keys = ("short", "branch", "mark", "teacher")
+    assert [tuple(point[key] for key in keys) for point in page.data["journey"]] == [
+        ("warm-up", "cbp", "mark-1", None),
+        ("zero-shot", "vlp", "mark-2", None),
+        ("B1", "vlp", "mark-2", "cbp"),
+        ("F1", "cbp", "mark-1", "vlp"),
+        ("B2", "vlp", "mark-2", "cbp"),
+        ("F2", "cbp", "mark-1", "vlp"),
+        ("both", None, "mark-3", None),
+    ]
+    phases = [(phase["title"], phase["mark"]) for phase in page.data["training"]]
+    assert phases[:2] == [
+        ("Warm-up · CBP alone", "mark-1"),
+        ("B1 · VLP learns background from CBP", "mark-2"),
+    ]
+    # The first stage of each branch is drawn hollow: in the legend, and for each class.
+    hollow = [a for tag, a in page.elements if "first" in a.get("class", "").split()]
+    assert {a["class"].split()[1] for a in hollow} == {"mark-1", "mark-2"}
+    assert len(hollow) == 2 + 2 * 20
+
+
 def test_a_run_of_several_seeds_shows_mean_and_deviation(fake_seeds):
     page = Page(render_report(fake_seeds(videos=2)))
     row = next(row for row in page.rows if row and row[0] == "Ensemble")
