@@ -37,8 +37,8 @@ wheel: .venv/setup-dev
 	$(PYTHON_IN_VENV) -m pip wheel --no-deps --no-build-isolation --wheel-dir dist .
 
 clean:
-	rm -rf .venv demo dist notebook site .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv node_modules demo dist notebook site .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # setup.sh touches these files last, so that an interrupted setup is done again.
-.venv/setup-demo .venv/setup-dev: .venv/setup-%: pyproject.toml scripts/setup.sh
+.venv/setup-demo .venv/setup-dev: .venv/setup-%: pyproject.toml package-lock.json scripts/setup.sh
 	@PYTHON="$(PYTHON)" scripts/setup.sh $*

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Set up .venv for `make demo` (scripts/setup.sh demo) or for `make test` (scripts/setup.sh dev).
 #
-# Needs Python >= 3.11 and its venv module, nothing else. A torch that is already there, in .venv or
+# Needs Python >= 3.11 and its venv module, nothing else; npm is used where it is. A torch that is already there, in .venv or
 # beside the Python that is found (a GPU build, usually), is kept; otherwise the pinned one is installed.
 set -eu
 cd "$(dirname "$0")/.."
@@ -106,5 +106,10 @@ say "installing duetal and what it needs ($kind)"
 echo "torch==$torch" >.venv/torch-constraint.txt
 "$python" -m pip install --quiet --constraint .venv/torch-constraint.txt --editable "$target" ||
     fail "pip could not install duetal; its message is above."
+if [ "$kind" = dev ] && command -v npm >/dev/null; then
+    say "installing what checks the pages' scripts (package.json)"
+    npm ci --ignore-scripts --no-audit --no-fund --silent ||
+        say "npm could not install it: the tests that need it will be skipped."
+fi
 touch .venv/setup-demo
 [ "$kind" = demo ] || touch .venv/setup-dev

@@ -214,7 +214,7 @@ def test_a_broken_video_is_listed_and_the_rest_goes_on(
     assert "not a video" in printed.splitlines()[-1]
     assert read_results(out / "detections.json").detections.videos == tuple(SECONDS)
     text = (out / "index.html").read_text()
-    assert "1 video could not be looked into" in text
+    assert "1 video could not be processed" in text
     assert "no &lt;i&gt;video" in text
 
 

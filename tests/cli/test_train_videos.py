@@ -75,7 +75,7 @@ def test_labels_of_held_out_videos_are_judged_and_their_detections_shown(trained
     assert not (trained / "evaluation.json").exists()
     page = (trained / "report.html").read_text()
     assert "ranks the 2 held-out videos by their labels" in page
-    assert "Surest label right" in page
+    assert "Highest-scoring label right" in page
     assert "still training" not in page
     data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
     assert data["explorer"]["videos"][:2] == ["v6", "v7"]

@@ -111,6 +111,21 @@ def test_installs_the_pinned_torch_first_then_duetal(machine, kind, target, stam
     assert machine.stamps() == stamps
 
 
+@pytest.mark.parametrize(("kind", "works"), [("dev", True), ("dev", False), ("demo", True)])
+def test_installs_the_checks_of_the_scripts_where_npm_is(machine, kind, works):
+    machine.has_python()
+    npm = machine.bin / "npm"
+    npm.write_text(f"#!/bin/sh\necho npm $* >>calls\nexit {0 if works else 1}\n")
+    npm.chmod(0o755)
+    done = machine.set_up(kind)
+    assert done.returncode == 0, done.stderr
+    assert [call.split()[:3] for call in machine.calls if call.startswith("npm")] == (
+        [["npm", "ci", "--ignore-scripts"]] if kind == "dev" else []
+    )
+    assert ("npm could not install it" in done.stderr) == (not works)
+    assert f"setup-{kind}" in machine.stamps()
+
+
 def test_keeps_a_gpu_build_of_the_base_python(machine):
     machine.has_python(torch="2.9.1+cu128")
     done = machine.set_up()

@@ -35,8 +35,8 @@ def test_all_text_stands_out(look, path, scheme):
 
 
 def test_marks_stand_out_on_their_ground_in_light_and_dark(look, explored):
-    names = ["--truth", "--near", "--other", "--missed", "--background", "--cbp", "--vlp"]
-    names += ["--ensemble", *(f"--run-{number}" for number in range(1, 7)), "--focus"]
+    names = ["--truth", "--near", "--other", "--missed", "--background"]
+    names += [*(f"--mark-{number}" for number in range(1, 7)), "--focus"]
     for scheme in ("light", "dark"):
         page = look(explored.page, color_scheme=scheme)
         assert ask(page, f"faintMarks({names})") == []
@@ -92,7 +92,7 @@ def test_tab_goes_from_the_filters_to_the_list_and_the_timeline(look, explored):
         if visited[-1] == "zoom-in":
             break
     order = ["class-filter", "tiou", "floor", "reset", "order", "video-list", "next", "class"]
-    order += ["stretch", "timeline", "handle cbp", "handle vlp", "zoom-in"]
+    order += ["stretch", "timeline", "handle mark-1", "handle mark-2", "zoom-in"]
     assert [name for name in visited if name in order] == order
 
 

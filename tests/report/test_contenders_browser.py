@@ -38,7 +38,7 @@ def test_every_run_has_a_lane_above_one_another_and_a_row_in_the_legend(page):
     tops = [rows.get_by_text(name, exact=True).first.bounding_box()["y"] for name in "ABC"]
     assert tops == sorted(tops)
     # Shapes differ as colours do.
-    paths = page.eval_on_selector_all("#counts svg path", "nodes => nodes.map(n => n.outerHTML)")
+    paths = page.eval_on_selector_all("#counts svg use", "nodes => nodes.map(n => n.outerHTML)")
     assert len(set(paths)) == 3
 
 

@@ -41,7 +41,7 @@ NAMES = ["true positive", "double detection", "wrong label", "localization", "ba
 
 
 def lane(rows, title="run"):
-    return Lane(title, "A", "run-1", Detections.from_rows(rows))
+    return Lane(title, "A", "mark-1", Detections.from_rows(rows))
 
 
 def read(text, width):
@@ -149,6 +149,6 @@ def test_thirty_thousand_predictions_are_about_a_megabyte():
         tuple(truth.videos), ("A", "B"), random.integers(0, 213, 30_000),
         random.integers(0, 2, 30_000), start, start + 2, random.random(30_000),
     )  # fmt: skip
-    exploration = explore([Lane("run", "A", "run-1", detections)], truth, SECONDS)
+    exploration = explore([Lane("run", "A", "mark-1", detections)], truth, SECONDS)
     assert exploration.kept == exploration.total == 30_000
     assert len(json.dumps(exploration.data)) < 1_200_000

@@ -213,7 +213,7 @@ def test_dragging_a_threshold_moves_the_proposals(explored, page, branch):
 
 
 def test_keys_move_a_threshold_and_keep_the_focus(explored, page):
-    handle = page.locator(".handle.cbp")
+    handle = page.locator(".handle[data-branch=cbp]")
     handle.focus()
     for key, value in (("ArrowUp", 0.51), ("PageDown", 0.41), ("ArrowLeft", 0.4), ("End", 1.0)):
         page.keyboard.press(key)

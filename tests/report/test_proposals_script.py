@@ -1,39 +1,44 @@
-"""The page's rule for proposals against the package's own."""
+"""One table of cases for the rule that makes proposals, in the package and in the page's script."""
 
+import json
+import shutil
+import subprocess
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from duetal.core.grid import TimeGrid
 from duetal.localization.proposals import find_intervals, highest_inside, stretch
+from duetal.report.bundle import join_modules
 
-pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CASES = json.loads((Path(__file__).parent / "proposal_cases.json").read_text())
+CURVES = {case["name"]: case for case in CASES["curves"]}
+VIDEOS = {case["name"]: case for case in CASES["videos"]}
+NODE = shutil.which("node")
 
-SOURCE = (files("duetal.report") / "assets" / "proposals.js").read_text("utf-8")
+#: Runs the script on the table; results have the table's form.
+ENTRY = """
+import { findIntervals, proposalsOf, stretch } from './proposals.js';
 
-
-@pytest.fixture(scope="module")
-def run(browser):
-    """Call a function of the script: `run("findIntervals(curve, threshold)", curve=…)`."""
-    page = browser.new_page()
-
-    def call(expression, **values):
-        names = ", ".join(values)
-        body = f"({{{names}}}) => {{ {SOURCE}\n const curve = Float32Array.from(levels, "
-        return page.evaluate(f"{body}(level) => level / 255); return {expression}; }}", values)
-
-    yield call
-    page.close()
-
-
-def random_curves():
-    random = np.random.default_rng(0)
-    for length in (0, 1, 2, 3, 50, 400):
-        smooth = np.convolve(random.normal(0, 1, length + 8), np.ones(9) / 9, "valid")
-        yield np.rint(255 * np.clip(0.5 + smooth, 0, 1)).astype(int)
-    yield np.full(20, 127)
-    yield np.array([0, 255] * 10)
+const curveOf = ({ levels }) => Float32Array.from(levels, (level) => level / 255);
+const curves = cases.curves.map((each) => ({
+  name: each.name,
+  stretched: Array.from(stretch(curveOf(each))),
+  intervals: Object.fromEntries(Object.keys(each.intervals).map((threshold) =>
+    [threshold, findIntervals(curveOf(each), Number(threshold))])),
+}));
+const videos = cases.videos.map((each) => ({
+  name: each.name,
+  proposals: proposalsOf(curveOf(each), curveOf(each), each.threshold,
+    { pool: 1, snippets: each.levels.length, grid: each.grid, duration: each.duration })
+    .map(({ start, end, score }) => [start, end, score]),
+}));
+const [joined] = proposalsOf(Float32Array.of(0, 1, 1), Float32Array.of(0, 1, 1), 0.5,
+  { pool: 4, snippets: 10, grid: { fps: 25, stride: 16, window: 16 }, duration: null });
+globalThis.results = { curves, videos, joined };
+"""
 
 
 def decoded(levels):
@@ -41,43 +46,73 @@ def decoded(levels):
     return (np.asarray(levels) / 255).astype(np.float32).astype(np.float64)
 
 
-@pytest.mark.parametrize("threshold", [0.0, 0.31, 0.5, 51 / 255, 0.99, 1.0])
-def test_runs_above_a_threshold_are_the_same(run, threshold):
-    for levels in random_curves():
-        found = run("findIntervals(curve, threshold)", levels=levels.tolist(), threshold=threshold)
-        first, stop = find_intervals(decoded(levels), [threshold])
-        assert found == np.column_stack([first, stop]).tolist()
+def python_results():
+    curves, videos = {}, {}
+    for case in CASES["curves"]:
+        curve = decoded(case["levels"])
+        intervals = {key: find_intervals(curve, [float(key)]) for key in case["intervals"]}
+        curves[case["name"]] = {
+            "stretched": stretch(curve).tolist() if len(curve) else [],
+            "intervals": {key: np.column_stack(found) for key, found in intervals.items()},
+        }
+    for case in CASES["videos"]:
+        curve, grid = decoded(case["levels"]), TimeGrid(**case["grid"])
+        first, stop = find_intervals(curve, [case["threshold"]])
+        limit = np.inf if case["duration"] is None else case["duration"]
+        found = [grid.start(first), np.minimum(grid.start(stop), limit)]
+        rows = np.column_stack([*found, highest_inside(curve, first, stop)])
+        videos[case["name"]] = {"proposals": rows[rows[:, 0] < limit]}
+    return {"curves": curves, "videos": videos}
 
 
-def test_stretching_is_the_same_and_leaves_flat_curves_whole(run):
-    for levels in random_curves():
-        if len(levels):
-            drawn = run("Array.from(stretch(curve))", levels=levels.tolist())
-            np.testing.assert_allclose(drawn, stretch(decoded(levels)), atol=1e-6)
+@pytest.fixture(scope="module")
+def script_results(request):
+    """Run by Node if it is there, else by Chromium."""
+    source = (files("duetal.report") / "assets" / "proposals.js").read_text("utf-8")
+    entry = ENTRY.replace("const curveOf", f"const cases = {json.dumps(CASES)};\nconst curveOf", 1)
+    script = join_modules("entry", {"entry": entry, "proposals": source})
+    if NODE:
+        show = "\nconsole.log(JSON.stringify(globalThis.results));"
+        command = [NODE, "--input-type=commonjs", "-"]
+        done = subprocess.run(command, input=script + show, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)
+    else:
+        page = request.getfixturevalue("browser").new_page()
+        page.evaluate(script)
+        found = page.evaluate("globalThis.results")
+        page.close()
+    by_name = {key: {each["name"]: each for each in found[key]} for key in ("curves", "videos")}
+    return by_name | {"joined": found["joined"]}
 
 
-def test_proposals_have_the_same_seconds_and_scores(run):
-    grid = TimeGrid(fps=30.0, stride=8, window=16)
-    for levels in random_curves():
-        duration = max(0.1, float(grid.start(np.array(len(levels) - 3))))
-        timing = {"pool": 1, "snippets": len(levels), "duration": duration}
-        timing["grid"] = {"fps": 30, "stride": 8, "window": 16}
-        found = run("proposalsOf(curve, curve, 0.4, timing)", levels=levels.tolist(), timing=timing)
-        curve = decoded(levels)
-        first, stop = find_intervals(curve, [0.4])
-        begun = grid.start(first) < duration
-        expected = zip(
-            grid.start(first)[begun],
-            np.minimum(grid.start(stop), duration)[begun],
-            highest_inside(curve, first, stop)[begun],
-            strict=True,
-        )
-        got = [(each["start"], each["end"], each["score"]) for each in found]
-        np.testing.assert_allclose(got or np.empty((0, 3)), np.reshape(list(expected), (-1, 3)))
+@pytest.fixture(params=["python", "script"])
+def results(request):
+    """Of the whole table, by the names of its cases."""
+    if request.param == "python":
+        return python_results()
+    return request.getfixturevalue("script_results")
 
 
-def test_joined_snippets_end_with_the_curve(run):
-    timing = {"pool": 4, "snippets": 10, "duration": None}
-    timing["grid"] = {"fps": 25, "stride": 16, "window": 16}
-    (found,) = run("proposalsOf(curve, curve, 0.5, timing)", levels=[0, 255, 255], timing=timing)
-    assert (found["start"], found["end"]) == pytest.approx((2.56, 6.4))
+@pytest.mark.parametrize("name", CURVES)
+def test_curves_are_cut_and_stretched_as_the_table_has_it(results, name):
+    case, found = CURVES[name], results["curves"][name]
+    for threshold, intervals in case["intervals"].items():
+        assert np.array_equal(
+            np.reshape(found["intervals"][threshold], (-1, 2)), np.reshape(intervals, (-1, 2))
+        ), threshold
+    np.testing.assert_allclose(found["stretched"], case.get("stretched", []), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_proposals_have_the_seconds_and_scores_of_the_table(results, name):
+    np.testing.assert_allclose(
+        np.reshape(results["videos"][name]["proposals"], (-1, 3)),
+        np.reshape(VIDEOS[name]["proposals"], (-1, 3)),
+        atol=1e-6,
+    )
+
+
+def test_joined_snippets_end_with_the_curve(script_results):
+    joined = script_results["joined"]
+    assert (joined["start"], joined["end"]) == pytest.approx((2.56, 6.4))

@@ -1,8 +1,10 @@
 """The page in a real browser: what a reader sees and does."""
 
+import json
 import re
 
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from duetal.report import write_report
 
@@ -20,6 +22,10 @@ def test_tables_charts_and_timeline_are_there(fake_run, look):
     assert page.locator("#training-curves figure svg").count() == 5
     assert page.locator("#timeline .curve").count() == 2
     assert page.locator("#counts tbody tr").count() == 7
+    # Four steps that were taught, and the key.
+    assert page.locator("#journey .teaches").count() == 5
+    for title in ("CBP", "VLP", "Ensemble"):
+        assert page.locator("#journey text").get_by_text(title, exact=True).count() == 1
 
 
 def test_hostile_names_are_text(fake_run, look):
@@ -56,7 +62,7 @@ def test_light_and_dark_follow_the_system_and_the_button(fake_run, look):
     assert brightness(light) > 700
     light.click("#theme")
     assert brightness(light) < 150
-    stroke = "getComputedStyle(document.querySelector('.curve.cbp')).stroke"
+    stroke = "getComputedStyle(document.querySelector('.curve.mark-1')).stroke"
     assert light.evaluate(stroke) == dark.evaluate(stroke)
 
 
@@ -64,10 +70,11 @@ def test_no_width_makes_the_page_scroll_sideways(fake_seeds, look):
     page = look(write_report(fake_seeds(videos=2)))
     for width in (320, 390, 768, 1600):
         page.set_viewport_size({"width": width, "height": 800})
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        # The timeline follows on the next frame, when its host has been measured anew.
+        # Charts follow on the next frame, when their hosts have been measured anew.
         page.wait_for_function(
-            "width => document.querySelector('#timeline svg').clientWidth <= width", arg=width
+            """width => document.documentElement.scrollWidth <= width
+                && document.querySelector('#timeline svg').clientWidth <= width""",
+            arg=width,
         )
 
 
@@ -84,3 +91,27 @@ def test_a_run_with_parts_missing_still_gives_a_page_without_a_complaint(fake_ru
     assert page.locator("h1").inner_text() == "my-run"
     if page.locator("#explorer").is_visible():
         assert page.locator("#timeline svg").is_visible()
+
+
+def test_a_third_branch_and_another_kind_of_phase_have_marks_and_titles(fake_run, look):
+    folder = fake_run(videos=2)
+    cbp = load_file(folder / "scores" / "cbp.safetensors")
+    save_file(
+        {name: 1 - scores for name, scores in cbp.items()}, folder / "scores" / "xyz.safetensors"
+    )
+    epoch = {"event": "epoch", "phase": "polish", "branch": "xyz", "epoch": 1, "loss": 0.5}
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(epoch) + "\n")
+    page = look(write_report(folder))
+    legend = page.locator("#explorer .legend").first.inner_text()
+    assert [name for name in ("CBP", "VLP", "XYZ") if f"{name} score" in legend] == legend.split()[
+        ::2
+    ][:3]
+    assert page.locator("#timeline .curve.mark-4").count() == 1
+    assert page.locator(".handle").evaluate_all("all => all.map((n) => n.dataset.branch)") == [
+        "cbp", "vlp", "xyz",
+    ]  # fmt: skip
+    assert "XYZ above 0.50" in page.inner_text("#proposal-summary")
+    panel = page.locator("#training-curves [data-phase=polish]")
+    assert panel.locator("h3").inner_text() == "polish · XYZ"
+    assert panel.locator("svg.mark-4").count() == 2

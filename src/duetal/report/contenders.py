@@ -15,7 +15,8 @@ from duetal.evaluation import Evaluation, Protocol, evaluate
 from duetal.evaluation.comparison import Comparison, Contender, compare
 from duetal.report.explorer import Exploration, Lane, explore
 from duetal.report.html import Assets, render, versions
-from duetal.report.page import SCRIPTS, STYLES
+from duetal.report.marks import mark_of_run
+from duetal.report.page import STYLES
 from duetal.report.scores import Score
 from duetal.report.signals import Signals, open_signals
 
@@ -92,7 +93,7 @@ def write_contenders(
     evaluation = exploration.evaluations[0]
     html = render(
         "contenders.html.j2",
-        Assets.read(STYLES, SCRIPTS),
+        Assets.read(STYLES, "contenders_page.js"),
         {"explorer": exploration.data},
         title=", ".join(entry.name for entry in entries),
         rows=_mark_best(rows),
@@ -113,7 +114,7 @@ def _explore(
     entries: Sequence[Entry], annotations: Annotations, protocol: Protocol, subset: str | None
 ) -> Exploration:
     lanes = [
-        Lane(entry.name, LETTERS[number], f"run-{number + 1}", entry.runs[0])
+        Lane(entry.name, LETTERS[number], mark_of_run(number), entry.runs[0])
         for number, entry in enumerate(entries)
     ]
     with ExitStack() as stack:
@@ -143,7 +144,7 @@ def _score_row(
     columns = zip(*(evaluation.mean_ap for evaluation in found), strict=True)
     return ScoreRow(
         entry,
-        f"run-{number + 1}",
+        mark_of_run(number),
         LETTERS[number],
         [_spread(values) for values in columns],
         [_spread([each.averages[name] for each in found]) for name in protocol.averages],

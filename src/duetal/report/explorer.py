@@ -19,6 +19,7 @@ from duetal.evaluation.false_positives import KINDS
 from duetal.report.columns import column, pack_nibbles
 from duetal.report.curves import SignalWriter, names_of
 from duetal.report.judgement import NOT_ASKED, Judgement, judge
+from duetal.report.marks import BranchMarks
 from duetal.report.signals import Signals
 
 #: Predictions on a page; beyond, each lane keeps the surest of each video.
@@ -34,7 +35,7 @@ class Lane:
     Args:
         title: whose they are.
         short: what stands beside the line.
-        mark: "cbp", "vlp" or "ensemble", or "run-1" to "run-6": the line's colour and shape.
+        mark: the line's colour and shape, see `duetal.report.marks`.
         detections: in seconds; finite.
     """
 
@@ -63,7 +64,7 @@ class Exploration:
     data: dict[str, Any]
     videos: int
     training: int
-    branches: list[str]
+    branches: BranchMarks
     has_truth: bool
     kept: int
     total: int
@@ -79,6 +80,7 @@ def explore(
     subset: str | None = None,
     signals: Sequence[Signals] = (),
     further: Annotations | None = None,
+    branches: BranchMarks | None = None,
 ) -> Exploration:
     """Embed predictions with all that is known of their videos.
 
@@ -90,6 +92,7 @@ def explore(
         signals: of the runs.
         further: where actions are in videos that nothing is judged in, such as the training
             videos.
+        branches: of the run; None where lanes are several runs to be compared.
 
     Raises:
         UsageError: an unknown subset.
@@ -114,11 +117,15 @@ def explore(
             if video := writer.video(name, own, found):
                 said[number][at] = video
     training = set(labelled)
+    known_branches = branches or BranchMarks.of({b: b.upper() for s in signals for b in s.scores})
+    with_curves = known_branches.only(branch for each in signals for branch in each.scores)
     data = {
         "classes": list(index),
         "kinds": list(KINDS),
         "tiou": list(protocol.tiou) if judgements else [],
         "shown": protocol.tiou.index(FIRST_TIOU) if FIRST_TIOU in protocol.tiou else 0,
+        "compared": branches is None,
+        "branches": with_curves.data(),
         "videos": names,
         "durations": [known[name].duration if name in known else None for name in names],
         "training": [int(name in training) for name in names],
@@ -141,7 +148,7 @@ def explore(
         data=data,
         videos=len(names),
         training=sum(name in training for name in names),
-        branches=sorted({branch for each in signals for branch in each.scores}),
+        branches=with_curves,
         has_truth=bool(judgements),
         kept=sum(len(table.rows) for table in tables),
         total=sum(len(lane.detections) for lane in lanes),

@@ -1,7 +1,8 @@
-"""What every page is made with: one file, its own scripts and styles, and no way to anything else.
+"""Rendering of pages as single HTML files that load nothing.
 
-Names come from outside. Jinja2 escapes them in markup, JSON is written so that nothing in it can
-end its element, and the policy in the page's head names the scripts and styles by their hashes.
+Names come from outside: Jinja2 escapes them in markup, JSON is written so that nothing in it can
+end its element, and the policy in the page's head allows only the page's own script and style, by
+their hashes.
 """
 
 import base64
@@ -17,16 +18,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from duetal import __version__
+from duetal.report.bundle import bundle
+from duetal.report.marks import SHAPES
 
 
 def render(template: str, assets: "Assets", data: Any, **values: Any) -> str:
-    """A page as text.
+    """Render a page as text.
 
     Args:
-        template: its name in `assets/`; it places `style`, `script`, `policy` and `data`.
-        assets: its scripts and styles.
-        data: JSON for the scripts.
-        values: what else the template shows.
+        template: name in `assets/`; it places `style`, `script`, `policy` and `data`.
+        assets: scripts and styles.
+        data: JSON for the scripts, of a type in `assets/types.d.ts`.
+        values: further variables of the template.
     """
     html = (
         _environment()
@@ -45,12 +48,12 @@ def render(template: str, assets: "Assets", data: Any, **values: Any) -> str:
 
 @dataclass(frozen=True)
 class Assets:
-    """Scripts and styles of a page, and what it may load besides.
+    """Scripts and styles of a page, and its Content-Security-Policy.
 
     Args:
         style: CSS.
         script: JavaScript.
-        media: sources of its media in a Content-Security-Policy; none means no media.
+        media: sources of media in the policy; empty for no media.
     """
 
     style: str
@@ -58,18 +61,15 @@ class Assets:
     media: str = ""
 
     @staticmethod
-    def read(styles: Sequence[str], scripts: Sequence[str], *, media: str = "") -> "Assets":
-        """Read files of `assets/`, each of which may use what stands in those before it."""
+    def read(styles: Sequence[str], entry: str, *, media: str = "") -> "Assets":
+        """Read styles in order, and an entry module with all that it imports, from `assets/`."""
         folder = files("duetal.report") / "assets"
-        style, script = (
-            "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
-            for names in (styles, scripts)
-        )
-        return Assets(style, f"(() => {{\n'use strict';\n{script}}})();\n", media)
+        style = "\n".join((folder / name).read_text(encoding="utf-8") for name in styles)
+        return Assets(style, bundle(entry), media)
 
     @property
     def policy(self) -> str:
-        """The page may run its own script and style, known by their hashes, and load no more."""
+        """Allow the page's own script and style, by their hashes, its media, and nothing else."""
         return (
             f"default-src 'none'; script-src {_hash(self.script)}; style-src {_hash(self.style)}; "
             f"img-src data:;{f' media-src {self.media};' if self.media else ''} "
@@ -78,7 +78,7 @@ class Assets:
 
 
 def versions() -> str:
-    """What the page was made by."""
+    """The versions that made the page."""
     return f"duetal {__version__}, Python {sys.version_info[0]}.{sys.version_info[1]}"
 
 
@@ -90,6 +90,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["shapes"] = SHAPES
     environment.filters["percent"] = lambda value: f"{value:.1f}"
     environment.filters["thousands"] = lambda value: f"{value:,}"
     return environment

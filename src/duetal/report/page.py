@@ -11,35 +11,14 @@ from duetal.report import scores
 from duetal.report.explorer import Exploration, Lane, explore
 from duetal.report.html import Assets, render, versions
 from duetal.report.judgement import judging_protocol
-from duetal.report.run_folder import RunFolder, open_run
+from duetal.report.marks import BranchMarks
 from duetal.report.signals import open_signals
+from duetal.report.training_curves import curves
 from duetal.report.videos import read_videos
-from duetal.results.training_log import curves
+from duetal.results.folder import RunFolder
+from duetal.results.reading import RunResults, read_run
+from duetal.results.schema import PhaseRecord
 
-#: Joined in this order into one script; each file may use what stands before it.
-SCRIPTS = (
-    "dom.js",
-    "theme.js",
-    "axes.js",
-    "journey.js",
-    "precision_recall.js",
-    "training.js",
-    "columns.js",
-    "proposals.js",
-    "exploration.js",
-    "filters.js",
-    "palette.js",
-    "painter.js",
-    "timeline.js",
-    "thresholds.js",
-    "video_timeline.js",
-    "video_tables.js",
-    "video_panel.js",
-    "video_index.js",
-    "count_table.js",
-    "explorer.js",
-    "main.js",
-)
 STYLES = ("style.css", "explorer.css")
 
 
@@ -75,28 +54,35 @@ def render_report(run: Path, annotations: Annotations | None = None) -> str:
     Raises:
         DuetalError: the folder is no run, or a file in it is damaged.
     """
-    opened = open_run(run)
+    opened = read_run(run)
     table = scores.score_table(opened)
     labels = scores.label_table(opened)
     titles = {row.stage: row.title for part in (table, labels) if part for row in part.rows}
-    # Scores and detections of every seed would multiply the page's size: one speaks for all.
+    # Scores and detections of every seed would multiply the page's size: one is shown.
     evaluated = (seed for seed in opened.seeds if seed.evaluation or seed.labels)
     shown = next(evaluated, opened.seeds[0])
-    diagnostics = scores.stage_diagnostics(opened, titles)
-    exploration = _explore(opened, shown.folder, titles, annotations)
+    diagnostics = scores.stage_diagnostics(opened)
+    branches = BranchMarks.of(opened.branches())
+    stages = {phase.stage: phase for phase in opened.phases().values()}
+    exploration = _explore(opened, shown.folder, table or labels, annotations)
     return render(
         "page.html.j2",
-        Assets.read(STYLES, SCRIPTS),
+        Assets.read(STYLES, "run_page.js"),
         {
+            "branches": branches.data(),
             "headline": table.headline if table else "",
-            "journey": _journey(table),
-            "precisionRecall": _precision_recall(diagnostics),
-            "training": curves(seed.log for seed in opened.seeds),
+            "journey": _journey(table, branches, stages),
+            "precisionRecall": _precision_recall(diagnostics, branches, stages),
+            "training": [
+                phase | {"mark": branches.mark(str(phase["branch"]))}
+                for phase in curves(opened)
+            ],
             "explorer": exploration.data,
         },
         title=opened.name,
         run=opened,
-        shown_seed=shown.folder.name if len(opened.seeds) > 1 else None,
+        branches=branches,
+        shown_seed=shown.folder.path.name if len(opened.seeds) > 1 else None,
         table=table,
         label_table=labels,
         lede=_lede(table),
@@ -110,19 +96,22 @@ def render_report(run: Path, annotations: Annotations | None = None) -> str:
 
 
 def _explore(
-    run: RunFolder, folder: Path, titles: Mapping[str, str], annotations: Annotations | None
+    run: RunResults,
+    folder: RunFolder,
+    table: scores.ScoreTable | scores.LabelTable | None,
+    annotations: Annotations | None,
 ) -> Exploration:
     """The videos of one seed, a lane for each stage."""
-    videos = read_videos(folder, list(titles))
-    lanes = [
-        Lane(
-            titles.get(stage, scores.title_of(stage)),
-            scores.short_title_of(stage),
-            scores.branch_of(stage),
-            found,
-        )
-        for stage, found in videos.found.items()
-    ]
+    rows = {row.stage: row for row in (table.rows if table else ())}
+    branches = BranchMarks.of(run.branches())
+    stages = {phase.stage: phase for phase in run.phases().values()}
+    videos = read_videos(folder, list(rows))
+    lanes = []
+    for stage, found in videos.found.items():
+        phase = stages.get(stage)
+        branch = rows[stage].branch if stage in rows else phase.student if phase else ""
+        title = rows[stage].title if stage in rows else stage
+        lanes.append(Lane(title, _short_title(title, phase), branches.mark(branch), found))
     with ExitStack() as stack:
         return explore(
             lanes,
@@ -130,38 +119,68 @@ def _explore(
             judging_protocol(run.protocol),
             signals=[open_signals(folder, run.name, stack)],
             further=annotations,
+            branches=branches,
         )
 
 
-def _journey(table: scores.ScoreTable | None) -> list[dict[str, Any]]:
+def _journey(
+    table: scores.ScoreTable | None, branches: BranchMarks, stages: Mapping[str, PhaseRecord]
+) -> list[dict[str, Any]]:
     """The headline score of every stage."""
-    journey: list[dict[str, Any]] = []
-    for row in table.rows if table else ():
-        score = row.scores[table.headline] if table else None
-        if score is not None:
-            point = {"stage": row.stage, "title": row.title, "branch": row.branch}
-            journey.append(point | {"mean": round(score.mean, 3), "spread": score.spread})
-    return journey
-
-
-def _precision_recall(diagnostics: list[scores.DiagnosticRow]) -> list[dict[str, Any]]:
     return [
-        {"stage": row.key, "title": row.name, "branch": row.branch}
+        _stage_point(row.title, row.branch, branches, stages.get(row.stage))
+        | {
+            "teacher": stages[row.stage].teacher if row.stage in stages else None,
+            "mean": round(score.mean, 3),
+            "spread": score.spread,
+        }
+        for row in (table.rows if table else ())
+        if table and (score := row.scores[table.headline])
+    ]
+
+
+def _precision_recall(
+    diagnostics: list[scores.DiagnosticRow],
+    branches: BranchMarks,
+    stages: Mapping[str, PhaseRecord],
+) -> list[dict[str, Any]]:
+    return [
+        _stage_point(row.name, row.branch, branches, stages.get(row.key))
         | {"precision": precision.mean, "recall": recall.mean}
         for row in diagnostics
         if (precision := row.values["precision"]) and (recall := row.values["recall"])
     ]
 
 
-def _pseudo_labels(run: RunFolder) -> list[dict[str, Any]]:
+def _stage_point(
+    title: str, branch: str, branches: BranchMarks, phase: PhaseRecord | None
+) -> dict[str, Any]:
+    """A stage in a chart; its branch is None where all act together."""
+    return {
+        "title": title,
+        "short": _short_title(title, phase),
+        "branch": branches.name(branch),
+        "mark": branches.mark(branch),
+    }
+
+
+def _short_title(title: str, phase: PhaseRecord | None) -> str:
+    """A title for a stage whose branch is shown by a mark: "B1", "warm-up"."""
+    if phase is None:
+        return "both" if title == "Ensemble" else title
+    return phase.name if phase.teacher else phase.title.lower()
+
+
+def _pseudo_labels(run: RunResults) -> list[dict[str, Any]]:
     """Per step how many snippets were labelled, as counts summed over seeds."""
     steps: dict[str, dict[str, Any]] = {}
+    phases = run.phases()
     for event in (event for seed in run.seeds for event in seed.log.pseudo_labels.values()):
         step = steps.setdefault(
             event.phase,
             {
                 "phase": event.phase,
-                "teacher": event.teacher or scores.teacher_of(event.phase),
+                "teacher": event.teacher or phases[event.phase].teacher or "",
                 "total": dict.fromkeys(("foreground", "background", "ignored"), 0),
                 "classes": {},
             },
@@ -186,7 +205,7 @@ def _lede(table: scores.ScoreTable | None) -> dict[str, Any] | None:
     gains = [
         (row.title, score.mean - start.mean)
         for row in table.rows[:-1]
-        if row.stage in ("cbp-warmup", "vlp-zeroshot") and (start := row.scores[table.headline])
+        if row.first and (start := row.scores[table.headline])
     ]
     is_average = table.headline in table.averages
     return {"title": final.title, "score": score, "gains": gains, "is_average": is_average}

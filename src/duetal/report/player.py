@@ -15,20 +15,8 @@ from duetal.core.grid import TimeGrid
 from duetal.report.columns import quantise
 from duetal.report.curves import MAX_CLASSES, MAX_POINTS
 from duetal.report.html import Assets, render, versions
+from duetal.report.marks import BranchMarks
 
-#: Joined in this order into one script; each file may use what stands before it.
-SCRIPTS = (
-    "dom.js",
-    "theme.js",
-    "axes.js",
-    "columns.js",
-    "timeline.js",
-    "player_timeline.js",
-    "player_list.js",
-    "player_media.js",
-    "player_keys.js",
-    "player.js",
-)
 STYLES = ("style.css", "player.css")
 #: The best detections of one video that the page holds.
 MAX_SHOWN = 400
@@ -48,7 +36,7 @@ class PlayedVideo:
         offset: what a player's clock says at the video's first picture, which our seconds count
             from.
         note: what a viewer should know of what is played, such as that it is a copy.
-        curves: (T, K) probabilities by branch ("cbp", "vlp"), K as the detections' classes.
+        curves: (T, K) probabilities by branch, K as the detections' classes.
     """
 
     name: str
@@ -65,11 +53,12 @@ class PlayerPage:
 
     Args:
         title: what was run.
-        branch: whose detections these are: "cbp", "vlp" or "ensemble".
+        branch: whose detections these are; of none by name, those of all branches together.
         facts: what stands at the page's end, by name.
         failures: videos in which nothing was looked for, and why.
         floor: detections that score below are hidden until the reader lowers it.
         grid: of the curves.
+        branches: title by name of each branch of the run, in its order.
     """
 
     title: str
@@ -78,6 +67,7 @@ class PlayerPage:
     failures: Sequence[tuple[str, str]] = ()
     floor: float = 0.0
     grid: TimeGrid = field(default_factory=TimeGrid)
+    branches: Mapping[str, str] = field(default_factory=dict)
 
     def write(self, path: Path, classes: Sequence[str], videos: Sequence[dict[str, Any]]) -> None:
         """Write the page.
@@ -91,24 +81,29 @@ class PlayerPage:
             DuetalError: it can't be written.
         """
         found = [row for video in videos for row in video["detections"]]
+        names = dict.fromkeys(branch for video in videos for branch in video["scores"])
+        known = dict(self.branches) or {name: name.upper() for name in names}
+        branches = BranchMarks.of(known)
+        with_curves, mark = branches.only(names), branches.mark(self.branch)
         data = {
             "classes": list(classes),
             "grid": {key: getattr(self.grid, key) for key in ("fps", "stride", "window")},
-            "stages": [{"title": self.branch, "branch": self.branch}],
+            "branches": with_curves.data(),
+            "mark": mark,
             "floor": self.floor,
             "best": max((row[3] for row in found), default=1.0),
             "videos": list(videos),
         }
-        branches = {branch for video in videos for branch in video["scores"]}
         html = render(
             "player.html.j2",
-            Assets.read(STYLES, SCRIPTS, media=MEDIA),
+            Assets.read(STYLES, "player_page.js", media=MEDIA),
             data,
             page=self,
             videos=videos,
             found=sum(len(video["detections"]) + video["left"] for video in videos),
             left=sum(video["left"] for video in videos),
-            branches=sorted(branches),
+            branches=with_curves,
+            mark=mark,
             max_shown=MAX_SHOWN,
             versions=versions(),
         )
@@ -126,8 +121,8 @@ def embed(
         spoken: (N,) which of them are written over the picture; all unless given.
 
     Returns:
-        `{"name", "url", "offset", "duration", "note", "snippets": T, "pool": snippets per point,
-        "classes": [class, …] surest first, "truth": {}, "scores": {branch: {class: base64 of one
+        `{"name", "url", "offset", "duration", "note", "pool": snippets per point,
+        "classes": [class, …] surest first, "scores": {branch: {class: base64 of one
         byte per point}}, "detections": [[class, start, end, score, spoken], …] by start,
         "left": how many more there are}`, classes as indices, times in seconds.
     """
@@ -149,10 +144,8 @@ def embed(
         "offset": round(video.offset, 6),
         "duration": round(video.duration, 3),
         "note": video.note,
-        "snippets": length,
         "pool": pool,
         "classes": classes,
-        "truth": {},
         "scores": {
             branch: {label: quantise(values[:, label], pool) for label in classes[:MAX_CLASSES]}
             for branch, values in curves.items()

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
-from duetal.report.run_folder import RunFolder
-from duetal.results.schema import EvaluationFile, StageScores, StageSummary
+from duetal.results.reading import RunResults
+from duetal.results.schema import ENSEMBLE, Diagnostics, StageScores, StageSummary
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class StageRow:
     title: str
     branch: str
     scores: dict[str, Score | None]
+    #: Whether it is the first stage of its branch.
+    first: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,31 +48,9 @@ class ScoreTable:
     counts: str
 
 
-def branch_of(stage: str) -> str:
-    """`cbp`, `vlp` or `ensemble`: which branch speaks at a stage, by the stage's identifier."""
-    prefix = stage.split("-", 1)[0]
-    return prefix if prefix in ("cbp", "vlp") else "ensemble"
-
-
-def title_of(stage: str) -> str:
-    """A title for a stage whose file gives none: `vlp-b1` → "VLP after B1"."""
-    known = {"cbp-warmup": "CBP after warm-up", "vlp-zeroshot": "Zero-shot VLP"}
-    branch, _, step = stage.partition("-")
-    if stage in known or not step:
-        return known.get(stage, stage[:1].upper() + stage[1:])
-    return f"{branch.upper()} after {step.upper()}"
-
-
-def short_title_of(stage: str) -> str:
-    """A word for a stage where its branch is told by a mark: `vlp-b1` → "B1"."""
-    step = stage.rpartition("-")[2]
-    known = {"warmup": "warm-up", "zeroshot": "zero-shot", "ensemble": "both"}
-    return known.get(step, step.upper() if len(step) < 4 else step)
-
-
 @dataclass(frozen=True)
 class LabelRow:
-    """How well a stage tells the labels of held-out videos: mAP, and the surest label right."""
+    """How well a stage ranks held-out videos by label: mAP, and the highest-scoring label right."""
 
     stage: str
     title: str
@@ -81,7 +61,7 @@ class LabelRow:
 
 @dataclass(frozen=True)
 class LabelTable:
-    """What labels alone tell of a run.
+    """The evaluation by labels alone.
 
     Args:
         rows: one per stage, in the order of training.
@@ -94,8 +74,8 @@ class LabelTable:
     chance: float
 
 
-def label_table(run: RunFolder) -> LabelTable | None:
-    """The table of labels told, over all seeds; None of a run that has another evaluation."""
+def label_table(run: RunResults) -> LabelTable | None:
+    """The table of labels over all seeds; None of a run that has another evaluation."""
     files = [seed.labels for seed in run.seeds if seed.labels is not None]
     if not files or not files[0].stages or any(seed.evaluation for seed in run.seeds):
         return None
@@ -106,8 +86,8 @@ def label_table(run: RunFolder) -> LabelTable | None:
         rows.append(
             LabelRow(
                 stage.stage,
-                stage.title or title_of(stage.stage),
-                branch_of(stage.stage),
+                stage.title,
+                stage.branch,
                 _over_seeds(row.mean_ap for row in same),
                 _over_seeds(row.first_right for row in same),
             )
@@ -115,7 +95,7 @@ def label_table(run: RunFolder) -> LabelTable | None:
     return LabelTable(rows, len(first.videos), 100 * first.chance)
 
 
-def score_table(run: RunFolder) -> ScoreTable | None:
+def score_table(run: RunResults) -> ScoreTable | None:
     """The mAP table of a run; None where nothing was evaluated yet."""
     evaluation = next((seed.evaluation for seed in run.seeds if seed.evaluation), None)
     stages: Sequence[StageScores | StageSummary] = []
@@ -132,7 +112,7 @@ def score_table(run: RunFolder) -> ScoreTable | None:
         tiou=tiou,
         averages=averages,
         headline=max(averages, key=_width) if averages else tiou[0],
-        rows=_mark_best(rows, [*tiou, *averages]),
+        rows=_mark_first(_mark_best(rows, [*tiou, *averages])),
         counts=_counts(evaluation.stages[-1]) if evaluation and evaluation.stages else "",
     )
 
@@ -140,7 +120,7 @@ def score_table(run: RunFolder) -> ScoreTable | None:
 def _row(stage: StageScores | StageSummary, columns: list[str]) -> StageRow:
     scores: dict[str, Score]
     if isinstance(stage, StageSummary):
-        cells = zip(stage.tiou, stage.mean, stage.std, strict=False)
+        cells = zip(stage.tiou, stage.mean_ap, stage.std, strict=False)
         scores = {f"{t:g}": _spread(mean, std) for t, mean, std in cells}
         for name, spread in stage.averages.items():
             scores[name] = _spread(spread.mean, spread.std)
@@ -148,9 +128,8 @@ def _row(stage: StageScores | StageSummary, columns: list[str]) -> StageRow:
         pairs = zip(stage.tiou, stage.mean_ap, strict=False)
         scores = {f"{t:g}": Score(100 * value) for t, value in pairs}
         scores |= {name: Score(100 * value) for name, value in stage.averages.items()}
-    title = stage.title or title_of(stage.stage)
     by_column = {column: scores.get(column) for column in columns}
-    return StageRow(stage.stage, title, branch_of(stage.stage), by_column)
+    return StageRow(stage.stage, stage.title, stage.branch, by_column)
 
 
 def _spread(mean: float, std: float | None) -> Score:
@@ -174,6 +153,11 @@ def _mark_best(rows: list[StageRow], columns: list[str]) -> list[StageRow]:
     ]
 
 
+def _mark_first(rows: list[StageRow]) -> list[StageRow]:
+    first = {row.branch: row.stage for row in reversed(rows) if row.branch != ENSEMBLE}
+    return [replace(row, first=first.get(row.branch) == row.stage) for row in rows]
+
+
 def _width(average: str) -> float:
     """Width of a range like "0.1:0.7"; a name that is no range is the narrowest."""
     try:
@@ -189,7 +173,7 @@ def _counts(stage: StageScores) -> str:
         for name, value in (
             ("videos", stage.videos),
             ("segments", stage.segments),
-            (f"predictions ({stage.title or title_of(stage.stage)})", stage.predictions),
+            (f"predictions ({stage.title})", stage.predictions),
         )
         if value is not None
     ]
@@ -206,7 +190,7 @@ class ClassRow:
     points: list[tuple[StageRow, float]]
 
 
-def class_rows(run: RunFolder, table: ScoreTable) -> list[ClassRow]:
+def class_rows(run: RunResults, table: ScoreTable) -> list[ClassRow]:
     """AP by class at the start and the end of each branch and of the ensemble, best class first."""
     evaluations = [seed.evaluation for seed in run.seeds if seed.evaluation]
     values: dict[str, dict[str, list[float]]] = {}
@@ -246,25 +230,26 @@ class DiagnosticRow:
     values: dict[str, Score | None]
 
 
-def stage_diagnostics(run: RunFolder, titles: dict[str, str]) -> list[DiagnosticRow]:
+def stage_diagnostics(run: RunResults) -> list[DiagnosticRow]:
     """Per-snippet precision, recall and F1 by stage, mean over seeds."""
     columns = ("precision", "recall", "f1")
-    found = [e.diagnostics.stages for e in _diagnosed(run) if e.diagnostics]
-    names = dict.fromkeys(name for stages in found for name in stages)
-    # The order of training, where the table knows it.
-    ordered = sorted(names, key=lambda name: list(titles).index(name) if name in titles else 99)
+    found = [diagnostics.stages for diagnostics in _diagnosed(run)]
+    stages = {
+        stage.stage: stage for s in run.seeds if s.evaluation for stage in s.evaluation.stages
+    }
     return [
         DiagnosticRow(
             name,
-            titles.get(name, title_of(name)),
-            branch_of(name),
+            stage.title,
+            stage.branch,
             {c: _over_seeds(getattr(s[name], c) for s in found if name in s) for c in columns},
         )
-        for name in ordered
+        for name, stage in stages.items()
+        if any(name in scores for scores in found)
     ]
 
 
-def pseudo_label_diagnostics(run: RunFolder) -> list[DiagnosticRow]:
+def pseudo_label_diagnostics(run: RunResults) -> list[DiagnosticRow]:
     """Precision and recall of each step's pseudo-labels, mean over seeds."""
     columns = (
         "foreground_precision",
@@ -272,28 +257,23 @@ def pseudo_label_diagnostics(run: RunFolder) -> list[DiagnosticRow]:
         "background_precision",
         "background_recall",
     )
-    found = [e.diagnostics.pseudo_labels for e in _diagnosed(run) if e.diagnostics]
+    found = [diagnostics.pseudo_labels for diagnostics in _diagnosed(run)]
     names = dict.fromkeys(name for phases in found for name in phases)
+    phases = run.phases()
     return [
         DiagnosticRow(
             name,
             name,
-            teacher_of(name),
+            (phases[name].teacher if name in phases else None) or "",
             {c: _over_seeds(getattr(p[name], c) for p in found if name in p) for c in columns},
         )
         for name in names
     ]
 
 
-def teacher_of(phase: str) -> str:
-    """Which branch teaches in a step: CBP in a B step, VLP in an F step."""
-    return "cbp" if phase.upper().startswith("B") else "vlp"
-
-
-def _diagnosed(run: RunFolder) -> list[EvaluationFile]:
-    return [
-        seed.evaluation for seed in run.seeds if seed.evaluation and seed.evaluation.diagnostics
-    ]
+def _diagnosed(run: RunResults) -> list[Diagnostics]:
+    evaluations = (seed.evaluation for seed in run.seeds)
+    return [e.diagnostics for e in evaluations if e is not None and e.diagnostics is not None]
 
 
 def _over_seeds(values: Iterable[float | None]) -> Score | None:

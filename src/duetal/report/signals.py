@@ -1,6 +1,5 @@
-"""What a run says of every snippet: the scores of its branches, and its pseudo-labels."""
+"""The snippet-level files of a run: the scores of its branches, and its pseudo-labels."""
 
-import re
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -12,10 +11,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from duetal.core.errors import DuetalError
-from duetal.results.schema import GridRecord, ModelFile, ScoreIndexFile, read_record
-
-BRANCHES = ("cbp", "vlp")
-
+from duetal.core.records import read_if_there
+from duetal.results.folder import RunFolder
+from duetal.results.schema import GridRecord, ModelRecord, ScoreIndex
+from duetal.results.training_log import read_training_log
 
 class SnippetFile:
     """An open safetensors file that holds a (T, K) array of each video.
@@ -91,7 +90,7 @@ class SnippetFile:
 
 @dataclass(frozen=True)
 class Signals:
-    """Everything that one run says by the snippet, its files open.
+    """The snippet-level files of one run, open.
 
     Args:
         title: of the run.
@@ -108,24 +107,27 @@ class Signals:
     labels: Mapping[str, SnippetFile] = field(default_factory=dict)
 
 
-def open_signals(folder: Path, title: str, stack: ExitStack) -> Signals:
+def open_signals(folder: RunFolder, title: str, stack: ExitStack) -> Signals:
     """Open what there is of a run of one seed.
 
     Args:
-        folder: of the run; one that names no classes has nothing to tell.
+        folder: of the run.
         title: of the run.
         stack: closes the files.
 
     Raises:
         DuetalError: a file is damaged.
     """
-    index = read_record(ScoreIndexFile, folder / "scores" / "index.json")
-    model = read_record(ModelFile, folder / "model.json") or ModelFile()
+    index = read_if_there(ScoreIndex, folder.score_index_file)
+    model = read_if_there(ModelRecord, folder.model_file)
     known = index or model
-    if not known.classes:
+    if known is None:
         return Signals(title)
-    scores = {branch: folder / "scores" / f"{branch}.safetensors" for branch in BRANCHES}
-    labels = {path.stem: path for path in (folder / "pseudo_labels").glob("*.safetensors")}
+    branches = index.branches if index else []
+    scores = {branch: folder.scores(branch) for branch in branches}
+    log = read_training_log(folder.metrics_file)
+    phases = [phase.name for phase in model.phases] if model else list(log.records)
+    labels = {phase: folder.pseudo_labels(phase) for phase in phases}
 
     def opened(paths: Mapping[str, Path]) -> dict[str, SnippetFile]:
         return {
@@ -134,11 +136,4 @@ def open_signals(folder: Path, title: str, stack: ExitStack) -> Signals:
             if path.exists()
         }
 
-    ordered = {name: labels[name] for name in sorted(labels, key=_step)}
-    return Signals(title, tuple(known.classes), known.grid, opened(scores), opened(ordered))
-
-
-def _step(phase: str) -> tuple[float, str]:
-    """B1, F1, B2, F2, …: the order of training; what is called otherwise follows."""
-    match = re.fullmatch(r"[A-Za-z](\d{1,9})", phase)
-    return (int(match[1]) if match else float("inf"), phase)
+    return Signals(title, tuple(known.classes), known.grid, opened(scores), opened(labels))

@@ -1,4 +1,4 @@
-"""Reading what a run knows of its videos: the ground truth, and what each stage found."""
+"""The ground truth and the detections of each stage, read from a run's folder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,12 +6,14 @@ from pathlib import Path
 
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
-from duetal.results.schema import DetectionsFile, GroundTruthFile, read_record
+from duetal.core.records import read_if_there
+from duetal.results.folder import RunFolder
+from duetal.results.schema import GroundTruth, StageDetections
 
 
 @dataclass(frozen=True)
 class RunVideos:
-    """What a run has found, and what is true.
+    """The detections of a run, and the ground truth.
 
     Args:
         truth: the videos that it was evaluated on; None before that.
@@ -22,7 +24,7 @@ class RunVideos:
     found: dict[str, Detections]
 
 
-def read_videos(folder: Path, stage_order: Sequence[str] = ()) -> RunVideos:
+def read_videos(folder: RunFolder, stage_order: Sequence[str] = ()) -> RunVideos:
     """Read ground truth and detections of a run; whichever of them is there.
 
     Args:
@@ -34,18 +36,18 @@ def read_videos(folder: Path, stage_order: Sequence[str] = ()) -> RunVideos:
     """
     rank = {stage: number for number, stage in enumerate(stage_order)}
     paths = sorted(
-        (folder / "detections").glob("*.json"),
+        (folder.path / "detections").glob("*.json"),
         key=lambda path: (rank.get(path.stem, len(rank)), path.stem),
     )
-    files = ((path, read_record(DetectionsFile, path)) for path in paths)
+    files = ((path, read_if_there(StageDetections, path)) for path in paths)
     return RunVideos(
-        _read_truth(folder / "ground_truth.json"),
+        _read_truth(folder.ground_truth_file),
         {path.stem: _detections(file, path) for path, file in files if file is not None},
     )
 
 
 def _read_truth(path: Path) -> Annotations | None:
-    file = read_record(GroundTruthFile, path)
+    file = read_if_there(GroundTruth, path)
     if file is None:
         return None
     videos = {}
@@ -58,7 +60,7 @@ def _read_truth(path: Path) -> Annotations | None:
     return Annotations(videos, tuple(classes), path)
 
 
-def _detections(file: DetectionsFile, path: Path) -> Detections:
+def _detections(file: StageDetections, path: Path) -> Detections:
     rows = (
         (name, row.label, *row.segment, row.score)
         for name, rows in file.results.items()

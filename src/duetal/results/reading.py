@@ -1,6 +1,6 @@
 """Everything that a run's folder tells: one seed or several, finished or still training."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,16 @@ from duetal.core.errors import DuetalError
 from duetal.core.files import read_json
 from duetal.core.records import read_if_there
 from duetal.results.folder import RunFolder
-from duetal.results.schema import LabelEvaluation, ModelRecord, RunEvaluation, SeedSummary
+from duetal.results.schema import (
+    ENSEMBLE,
+    LabelEvaluation,
+    LabelScores,
+    ModelRecord,
+    PhaseRecord,
+    RunEvaluation,
+    SeedSummary,
+    StageScores,
+)
 from duetal.results.training_log import TrainingLog, read_training_log
 
 #: Any of these makes a folder a run.
@@ -65,6 +74,32 @@ class RunResults:
     def name(self) -> str:
         """The folder's own name."""
         return self.folder.resolve().name or str(self.folder)
+
+    def phases(self) -> dict[str, PhaseRecord]:
+        """Every phase so far, by name, in order of training."""
+        known: dict[str, PhaseRecord] = {}
+        for seed in self.seeds:
+            for phase in seed.model.phases if seed.model else ():
+                known.setdefault(phase.name, phase)
+        for seed in self.seeds:
+            for phase in seed.log.records.values():
+                known.setdefault(phase.name, phase)
+        return known
+
+    def branches(self) -> dict[str, str]:
+        """Title by name of every branch so far, in the order of tables."""
+        known: dict[str, str] = {}
+        for seed in self.seeds:
+            known |= {b.name: b.title for b in (seed.model.branches if seed.model else ())}
+            evaluation = seed.evaluation or seed.labels
+            stages: Sequence[StageScores | LabelScores] = evaluation.stages if evaluation else ()
+            for stage in stages:
+                known.setdefault(stage.branch, stage.branch.upper())
+        for phase in self.phases().values():
+            for name in filter(None, (phase.student, phase.teacher)):
+                known.setdefault(name, name.upper())
+        known.pop(ENSEMBLE, None)
+        return known
 
 
 def read_run(folder: Path) -> RunResults:

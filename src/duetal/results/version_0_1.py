@@ -34,8 +34,10 @@ def phase(name: str, branch: str = "") -> dict[str, Any]:
     """The record of a phase: "warmup", "B1", "F2"."""
     step = re.fullmatch(r"([BF])(\d+)", name)
     if step is None:
-        title = "Warm-up" if name == "warmup" else name
-        return {"name": name, "title": title, "student": branch or "cbp", "stage": "cbp-warmup"}
+        title, student = {"warmup": ("Warm-up", "cbp"), "zeroshot": ("Zero-shot", "vlp")}.get(
+            name, (name, branch)
+        )
+        return {"name": name, "title": title, "student": student, "stage": f"{student}-{name}"}
     student, teacher = ("vlp", "cbp") if step[1] == "B" else ("cbp", "vlp")
     return {
         "name": name,
@@ -73,8 +75,7 @@ def upgrade_model(value: Mapping[str, Any]) -> dict[str, Any]:
     for record in records:
         step = record["name"].partition("-")[2]
         record["phase"] = step if step in ("warmup", "zeroshot") else step.upper()
-        if step != "zeroshot":
-            phases.append(phase(record["phase"]))
+        phases.append(phase(record["phase"], record["branch"]))
     return {**value, "format": 2, "branches": branches, "stages": records, "phases": phases}
 
 

@@ -118,8 +118,10 @@ class Seen:
         })""")  # fmt: skip
 
     @staticmethod
-    def said(page) -> list[str]:
-        return page.eval_on_selector_all("#said span", "spans => spans.map(s => s.firstChild.data)")
+    def captions(page) -> list[str]:
+        return page.eval_on_selector_all(
+            "#captions span", "spans => spans.map(s => s.firstChild.data)"
+        )
 
     @staticmethod
     def rows(page) -> list[str]:

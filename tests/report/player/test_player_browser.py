@@ -31,7 +31,7 @@ def test_detections_stand_where_and_how_tall_they_should(player, seen):
 def test_the_curve_lies_on_the_time_grid(player, seen):
     page = player()
     left, width = seen.plot_span(page)
-    path = page.get_attribute("#timeline .curve.cbp", "d")
+    path = page.get_attribute("#timeline .curve.mark-1", "d")
     points = [tuple(map(float, point.split())) for point in re.findall(r"[ML]([^ML]+)", path)]
     origin = page.locator("#timeline svg").bounding_box()["x"]
     seconds = [(x + origin - left) / width * seen.DURATION for x, _ in points]
@@ -72,7 +72,7 @@ def test_a_click_on_a_detection_goes_to_its_start_and_shows_its_class(player, se
     page.mouse.click((bar["left"] + bar["right"]) / 2, bar["bottom"] - 3)
     seen.settle(page)
     assert seen.time(page) == pytest.approx(16.0, abs=0.01)
-    assert seen.said(page) == ["GolfSwing"]
+    assert seen.captions(page) == ["GolfSwing"]
     assert seen.rows(page) == ["16.0 s"]
     assert page.input_value("#class") == "1"
     assert page.locator(".lane.chosen").get_attribute("data-class") == "1"
@@ -91,7 +91,7 @@ def test_the_table_says_every_detection_and_goes_there(player, seen):
     page.get_by_role("button", name="Go to HighJump at 10.2 s").click()
     seen.settle(page)
     assert seen.time(page) == pytest.approx(10.24, abs=0.01)
-    assert "HighJump" in seen.said(page)
+    assert "HighJump" in seen.captions(page)
 
 
 def test_the_keyboard_does_it_all(player, seen):
@@ -156,8 +156,8 @@ def test_playing_moves_the_playhead_and_says_what_is_seen(player, seen):
     page.wait_for_function("() => document.getElementById('video').currentTime > 0.3")
     assert page.get_attribute("#play", "aria-label") == "Pause"
     first = seen.playhead(page)
-    page.wait_for_function("() => document.querySelector('#said span')")
-    assert seen.said(page) == ["HighJump"]
+    page.wait_for_function("() => document.querySelector('#captions span')")
+    assert seen.captions(page) == ["HighJump"]
     assert seen.playhead(page) > first > 0.2
     page.keyboard.press("k")
     page.wait_for_function("() => document.getElementById('video').paused")
@@ -183,7 +183,7 @@ def test_the_label_over_the_picture_is_the_surest_of_each_class(player):
                            (4.5, ["GolfSwing"]), (6.4, []), (12.79, ["HighJump"])]:  # fmt: skip
         page.evaluate("s => document.getElementById('video').currentTime = s", seconds)
         page.wait_for_function(
-            "words => [...document.querySelectorAll('#said span')]"
+            "words => [...document.querySelectorAll('#captions span')]"
             ".map(s => s.firstChild.data).join() === words",
             arg=",".join(words),
         )

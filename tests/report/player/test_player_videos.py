@@ -82,7 +82,7 @@ def test_what_is_seen_is_what_our_seconds_mean(look, tmp_path, name, encoding, s
     page = look(tmp_path / "index.html", media=media, viewport={"width": 1000, "height": 900})
     page.wait_for_function("() => document.getElementById('video').readyState >= 2")
     assert page.evaluate("[video.videoWidth, video.videoHeight]") == list(size)
-    page.evaluate("document.getElementById('said').style.visibility = 'hidden'")
+    page.evaluate("document.getElementById('captions').style.visibility = 'hidden'")
     left, width = seen.plot_span(page)
     top = page.locator("#timeline svg").bounding_box()["y"] + 60
 
@@ -151,7 +151,7 @@ def test_hostile_labels_and_reasons_are_text(player, seen):
     page.keyboard.press("n")
     page.keyboard.press("n")
     seen.settle(page)
-    assert seen.said(page) == [HOSTILE, "<b>bold</b>"]
+    assert seen.captions(page) == [HOSTILE, "<b>bold</b>"]
     assert page.locator("#detections .name").nth(1).inner_text() == HOSTILE
     assert "<b>reason</b>" in page.locator(".failures li").inner_text()
     assert page.locator("img").count() == 0

@@ -1,53 +1,69 @@
 // How many predictions are of each kind, lane by lane; its heads filter, its rows show lanes.
 
-class CountTable {
-  constructor(exploration, filters, changed) {
-    Object.assign(this, { exploration, filters, changed });
-    const { lanes, judged } = exploration;
-    this.kinds = judged ? this.present() : [];
+import { html, markAt, svg, tableOf } from './dom.js';
+import { MISSED, NOT_JUDGED } from './exploration.js';
+
+/** @import { Exploration, Lane } from './exploration.js' */
+/** @import { Filters } from './filters.js' */
+
+export class CountTable {
+  /**
+   * @param {Exploration} exploration
+   * @param {Filters} filters
+   * @param {() => void} onChange
+   */
+  constructor(exploration, filters, onChange) {
+    this.exploration = exploration;
+    this.filters = filters;
+    this.onChange = onChange;
+    const { lanes } = exploration;
+    this.kinds = exploration.isJudged ? this.present() : [];
     this.heads = this.kinds.map((kind) => this.head(kind));
     this.cells = lanes.map(() => [html('td'), ...this.kinds.map(() => html('td'))]);
-    this.boxes = lanes.map((lane, number) => this.box(lane, number));
-    byId('counts').replaceChildren(
+    const table = tableOf('counts');
+    table.hidden = lanes.length === 0;
+    table.replaceChildren(
       html('caption', { class: 'visually-hidden' }, 'Predictions by kind, and missed segments, as the filters leave them'),
       html('thead', {}, html('tr', {}, html('th', { scope: 'col' }, 'Shown lanes'), html('th', { scope: 'col' }, 'All'),
         ...this.heads.map((button) => html('th', { scope: 'col' }, button)))),
-      html('tbody', {}, ...lanes.map((_, number) =>
-        html('tr', {}, html('th', { scope: 'row' }, this.boxes[number]), ...this.cells[number]))));
-    byId('counts').hidden = lanes.length === 0;
-    document.addEventListener('colours', () => this.fill());
+      html('tbody', {}, ...lanes.map((lane, number) =>
+        html('tr', {}, html('th', { scope: 'row' }, this.box(lane, number)), ...this.cells[number]))));
   }
 
   /** All kinds; "not judged" only where there is any. */
   present() {
-    const unjudged = this.exploration.lanes.some((lane) => lane.label.some((_, row) => lane.kindAt(row, 0) === NOT_JUDGED));
-    return [0, 1, 2, 3, 4, 5, ...(unjudged ? [NOT_JUDGED] : []), MISSED];
+    const { kinds, lanes } = this.exploration;
+    const hasUnjudged = lanes.some((lane) => lane.label.some((_, row) => lane.kindAt(row, 0) === NOT_JUDGED));
+    return [...kinds.keys(), ...(hasUnjudged ? [NOT_JUDGED] : []), MISSED];
   }
 
-  name(kind) {
-    return { [NOT_JUDGED]: 'not judged', [MISSED]: 'missed segments' }[kind] ?? this.exploration.kinds[kind];
-  }
-
+  /** @param {number} kind */
   head(kind) {
+    const name = this.exploration.kinds[kind] ?? (kind === MISSED ? 'missed segments' : 'not judged');
     const button = html('button', { type: 'button', class: 'kind', 'aria-pressed': 'false', 'data-kind': kind },
-      html('span', { class: `swatch kind-${kind}`, 'aria-hidden': 'true' }), this.name(kind));
+      html('span', { class: `swatch kind-${kind}`, 'aria-hidden': 'true' }), name);
     button.addEventListener('click', () => {
       const { kinds } = this.filters;
       if (!kinds.delete(kind)) kinds.add(kind);
-      this.changed();
+      this.onChange();
     });
     return button;
   }
 
+  /**
+   * @param {Lane} lane
+   * @param {number} number
+   */
   box(lane, number) {
+    const { visible } = this.filters;
     const box = html('input', { type: 'checkbox', 'data-lane': number });
-    box.checked = this.filters.visible.has(number);
+    box.checked = visible.has(number);
     box.addEventListener('change', () => {
-      if (box.checked) this.filters.visible.add(number);
-      else this.filters.visible.delete(number);
-      this.changed();
+      if (box.checked) visible.add(number);
+      else visible.delete(number);
+      this.onChange();
     });
-    const mark = svg('svg', { width: 16, height: 16, 'aria-hidden': 'true', focusable: 'false' }, laneMark(lane.mark, 8, 8));
+    const mark = svg('svg', { width: 16, height: 16, 'aria-hidden': 'true', focusable: 'false' }, markAt(lane.mark, 8, 8));
     return html('label', {}, box, mark, html('span', {}, lane.title));
   }
 

@@ -1,29 +1,91 @@
 // Making elements. Text enters the page through textContent and attributes alone, never as markup.
 
-const SVG = 'http://www.w3.org/2000/svg';
-const byId = (id) => document.getElementById(id);
+/**
+ * @typedef {Record<string, string | number | null>} Attributes
+ * @typedef {Node | string | null} Child
+ */
 
-/** Give `node` attributes and children; strings become text, null is skipped. */
-function dress(node, attributes, children) {
+const SVG = 'http://www.w3.org/2000/svg';
+
+/**
+ * The element of an id, which must be of the given kind.
+ *
+ * @template {Element} T
+ * @param {string} id
+ * @param {new () => T} kind
+ * @returns {T}
+ */
+export function elementOf(id, kind) {
+  const node = document.getElementById(id);
+  if (!(node instanceof kind)) throw new Error(`no ${kind.name} has the id ${id}`);
+  return node;
+}
+
+/** @param {string} id */
+export const byId = (id) => elementOf(id, HTMLElement);
+/** @param {string} id */
+export const inputOf = (id) => elementOf(id, HTMLInputElement);
+/** @param {string} id */
+export const buttonOf = (id) => elementOf(id, HTMLButtonElement);
+/** @param {string} id */
+export const selectOf = (id) => elementOf(id, HTMLSelectElement);
+/** @param {string} id */
+export const tableOf = (id) => elementOf(id, HTMLTableElement);
+
+/** The data that Python embedded in the page. */
+export const pageData = () => JSON.parse(byId('data').textContent);
+
+/**
+ * Give `node` attributes and children; null is skipped.
+ *
+ * @template {Element} T
+ * @param {T} node
+ * @param {Attributes} attributes
+ * @param {Child[]} children
+ */
+function fill(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
-    if (value !== null) node.setAttribute(name, value);
+    if (value !== null) node.setAttribute(name, String(value));
   }
   node.append(...children.filter((child) => child !== null));
   return node;
 }
 
-const html = (tag, attributes = {}, ...children) =>
-  dress(document.createElement(tag), attributes, children);
+/**
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} tag
+ * @param {Attributes} attributes
+ * @param {Child[]} children
+ */
+export const html = (tag, attributes = {}, ...children) =>
+  fill(document.createElement(tag), attributes, children);
 
-const svg = (tag, attributes = {}, ...children) =>
-  dress(document.createElementNS(SVG, tag), attributes, children);
+/**
+ * @template {keyof SVGElementTagNameMap} K
+ * @param {K} tag
+ * @param {Attributes} attributes
+ * @param {Child[]} children
+ */
+export const svg = (tag, attributes = {}, ...children) =>
+  fill(document.createElementNS(SVG, tag), attributes, children);
 
-/** A drawing of the given size whose label says to a screen reader what it shows. */
-const drawing = (width, height, label) =>
+/**
+ * A drawing with a description for screen readers.
+ *
+ * @param {number} width
+ * @param {number} height
+ * @param {string} label
+ */
+export const drawing = (width, height, label) =>
   svg('svg', { width, height, viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': label });
 
-/** Draw `draw(width)` into `host`, now and whenever the host's width changes. */
-function drawResponsively(host, draw) {
+/**
+ * Draw `draw(width)` into `host`, now and whenever the host's width changes.
+ *
+ * @param {HTMLElement} host
+ * @param {(width: number) => Element} draw
+ */
+export function drawResponsively(host, draw) {
   let drawnWidth = 0;
   const redraw = () => {
     const style = getComputedStyle(host);
@@ -37,20 +99,25 @@ function drawResponsively(host, draw) {
   redraw();
 }
 
-/** The mark of a branch: a circle for CBP, a square for VLP, a diamond for both together. */
-function branchMark(branch, x, y, size = 5) {
-  const place = { transform: `translate(${x} ${y})`, class: `${branch} fill` };
-  if (branch === 'cbp') return svg('circle', { ...place, r: size });
-  const side = 2 * size * 0.9;
-  if (branch === 'vlp') {
-    return svg('rect', { ...place, x: -side / 2, y: -side / 2, width: side, height: side });
-  }
-  const reach = size * 1.4;
-  return svg('path', { ...place, d: `M0 ${-reach} ${reach} 0 0 ${reach} ${-reach} 0Z` });
-}
+/**
+ * The mark of a branch or run: its shape is defined in the page, its colour in the style sheet.
+ *
+ * @param {string} mark
+ * @param {number} x
+ * @param {number} y
+ * @param {number} size
+ */
+export const markAt = (mark, x, y, size = 5) => svg('use', {
+  href: `#shape-${mark}`, class: `${mark} fill`, transform: `translate(${x} ${y}) scale(${size / 5})`,
+});
 
-/** Show lines of text beside the pointer. */
-function showTip(event, lines) {
+/**
+ * Show lines of text beside the pointer.
+ *
+ * @param {MouseEvent} event
+ * @param {string[]} lines
+ */
+export function showTip(event, lines) {
   const tip = byId('tip');
   tip.replaceChildren(...lines.map((line) => html('div', {}, line)));
   tip.hidden = false;
@@ -60,12 +127,12 @@ function showTip(event, lines) {
   tip.style.transform = `translate(${Math.max(4, left)}px, ${Math.max(4, top)}px)`;
 }
 
-function hideTip() {
+export function hideTip() {
   byId('tip').hidden = true;
 }
 
 /** Seconds as a clock once they pass a minute: 12.3 s, 2:05.0. */
-function clock(seconds, digits = 1) {
+export function clock(/** @type {number} */ seconds, digits = 1) {
   const scale = 10 ** digits;
   const rounded = Math.round(seconds * scale) / scale;
   if (rounded < 60) return `${rounded.toFixed(digits)} s`;
@@ -74,22 +141,15 @@ function clock(seconds, digits = 1) {
   return `${minutes}:${rest.padStart(digits ? digits + 3 : 2, '0')}`;
 }
 
-const count = (number, noun) => `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`;
+/**
+ * @param {number} number
+ * @param {string} noun
+ */
+export const count = (number, noun) => `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`;
 
-const RUN_SHAPES = ['circle', 'square', 'diamond', 'triangle', 'wedge', 'cross'];
-
-/** The mark of a lane: of a branch, or the shape of one of several runs. */
-function laneMark(mark, x, y, size = 5) {
-  const shape = RUN_SHAPES[Number(mark.replace('run-', '')) - 1];
-  if (!shape) return branchMark(mark, x, y, size);
-  const [s, l] = [size, size * 1.3];
-  const path = {
-    circle: `M${-s} 0a${s} ${s} 0 1 0 ${2 * s} 0a${s} ${s} 0 1 0 ${-2 * s} 0Z`,
-    square: `M${-s} ${-s}H${s}V${s}H${-s}Z`,
-    diamond: `M0 ${-l} ${l} 0 0 ${l} ${-l} 0Z`,
-    triangle: `M0 ${-l} ${l} ${s} ${-l} ${s}Z`,
-    wedge: `M0 ${l} ${l} ${-s} ${-l} ${-s}Z`,
-    cross: `M${-s} ${-l}L0 ${-0.3 * s} ${s} ${-l} ${l} ${-s} ${0.3 * s} 0 ${l} ${s} ${s} ${l} 0 ${0.3 * s} ${-s} ${l} ${-l} ${s} ${-0.3 * s} 0 ${-l} ${-s}Z`,
-  }[shape];
-  return svg('path', { transform: `translate(${x} ${y})`, class: `${mark} fill`, d: path });
-}
+/**
+ * @param {number} value
+ * @param {number} low
+ * @param {number} high
+ */
+export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));

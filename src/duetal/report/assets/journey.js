@@ -1,42 +1,46 @@
-// The journey of the two branches: average mAP after each step, and who taught whom.
+// The journey of the branches: average mAP after each step, and which branch taught which.
 
-/** `vlp-b1` → "B1"; the identifiers of the first stages and of the ensemble read as words. */
-function shortStage(stage) {
-  const step = stage.includes('-') ? stage.slice(stage.indexOf('-') + 1) : stage;
-  const words = { warmup: 'warm-up', zeroshot: 'zero-shot', ensemble: 'both' };
-  return words[step] ?? (/^[bf]\d+$/.test(step) ? step.toUpperCase() : step);
-}
+import { linePath, linear, ticks, yAxis } from './axes.js';
+import { drawing, hideTip, markAt, showTip, svg } from './dom.js';
 
+/** @import { Branch, JourneyPoint, Pair, RunPage, Scale } from './types' */
+
+/**
+ * @param {JourneyPoint[]} points
+ * @returns {Pair}
+ */
 function journeyRange(points) {
-  const lows = points.map((point) => point.mean - (point.spread ?? 0));
-  const highs = points.map((point) => point.mean + (point.spread ?? 0));
-  const [low, high] = [Math.min(...lows), Math.max(...highs)];
+  const low = Math.min(...points.map((point) => point.mean - (point.spread ?? 0)));
+  const high = Math.max(...points.map((point) => point.mean + (point.spread ?? 0)));
   const room = Math.max(1, (high - low) * 0.18);
   return [Math.max(0, low - room), high + room];
 }
 
-/** Each step's teacher is the other branch's latest stage before it. */
-function teacherOf(points, index) {
-  const { branch, stage } = points[index];
-  if (!/-[bf]\d+$/.test(stage)) return -1;
-  for (let i = index - 1; i >= 0; i -= 1) {
-    if (points[i].branch !== branch && points[i].branch !== 'ensemble') return i;
-  }
-  return -1;
-}
+/**
+ * The index of the teacher's latest stage before a point, -1 where there is none.
+ *
+ * @param {JourneyPoint[]} points
+ * @param {number} index
+ */
+const teacherOf = (points, index) =>
+  points.findLastIndex(({ branch }, i) => i < index && branch !== null && branch === points[index].teacher);
 
-function drawJourney(points, headline, width) {
+/**
+ * @param {RunPage} page
+ * @param {number} width
+ */
+export function drawJourney({ journey: points, branches, headline }, width) {
   const [left, right, top, bottom] = [40, width - 30, 34, 252];
   const x = linear([0, Math.max(1, points.length - 1)], [left + 28, right - 16]);
   const y = linear(journeyRange(points), [bottom, top]);
-  const crowded = x(1) - x(0) < 62;
+  const isCrowded = x(1) - x(0) < 62;
   const label = points.map((p) => `${p.title}: ${p.mean.toFixed(1)} %`).join('; ');
-  const chart = drawing(width, bottom + (crowded ? 44 : 28), `mAP at tIoU ${headline} by stage. ${label}`);
+  const chart = drawing(width, bottom + (isCrowded ? 44 : 28), `mAP at tIoU ${headline} by stage. ${label}`);
   chart.append(
     yAxis(y, [left, right + 30], ticks(y.domain, 5), (value) => `${+value.toFixed(1)}`),
     ...points.map((point, i) => svg('text', {
-      x: x(i), y: bottom + (crowded && i % 2 ? 34 : 18), 'text-anchor': 'middle',
-    }, shortStage(point.stage))),
+      x: x(i), y: bottom + (isCrowded && i % 2 ? 34 : 18), 'text-anchor': 'middle',
+    }, point.short)),
     svg('text', { x: 0, y: 14 }, `mAP, tIoU ${headline} (%)`),
   );
   points.forEach((point, i) => {
@@ -48,27 +52,30 @@ function drawJourney(points, headline, width) {
       class: 'teaches', d: `M${x0} ${y0}C${x0 + bend} ${y0} ${x1 - bend} ${y1} ${x1} ${y1}`,
     }));
   });
-  for (const branch of ['cbp', 'vlp']) {
-    const own = points.map((p, i) => [i, p]).filter(([, p]) => p.branch === branch);
-    const path = linePath(own.map(([i, p]) => [i, p.mean]), x, y);
-    if (path) chart.append(svg('path', { class: `${branch} stroke`, d: path }));
+  for (const { name, mark } of branches) {
+    const own = points.flatMap((p, i) => (p.branch === name ? [/** @type {Pair} */ ([i, p.mean])] : []));
+    if (own.length) chart.append(svg('path', { class: `${mark} stroke`, d: linePath(own, x, y) }));
   }
-  chart.append(...points.flatMap((point, i) =>
-    journeyPoint(point, x(i), y, liesBelow(points, i))));
-  chart.append(...journeyKey(points, right));
+  chart.append(...points.flatMap((point, i) => drawPoint(point, x(i), y, liesBelow(points, i))));
+  chart.append(...drawKey(points, branches, right));
   return chart;
 }
 
-/** The key at the upper right, for the branches that occur. */
-function journeyKey(points, right) {
-  const names = { cbp: 'CBP', vlp: 'VLP', ensemble: 'Ensemble' };
-  const shown = Object.keys(names).filter((branch) => points.some((p) => p.branch === branch));
+/**
+ * The key at the upper right, for the branches that occur.
+ *
+ * @param {JourneyPoint[]} points
+ * @param {Branch[]} branches
+ * @param {number} right
+ */
+function drawKey(points, branches, right) {
+  const titles = new Map(points.map(({ mark, branch, title }) =>
+    [mark, branches.find(({ name }) => name === branch)?.title ?? title]));
   let at = right + 6;
   const key = [];
-  for (const branch of shown.reverse()) {
-    at -= names[branch].length * 7 + 28;
-    key.push(branchMark(branch, at, 10),
-      svg('text', { x: at + 10, y: 14, class: `${branch} fill` }, names[branch]));
+  for (const [mark, title] of [...titles].reverse()) {
+    at -= title.length * 7 + 28;
+    key.push(markAt(mark, at, 10), svg('text', { x: at + 10, y: 14, class: `${mark} fill` }, title));
   }
   if (at > 330 && points.some((_, i) => teacherOf(points, i) >= 0)) {
     at -= 90;
@@ -78,31 +85,42 @@ function journeyKey(points, right) {
   return key;
 }
 
-/** Whether a point lies below the other branch's line: its number then stands below it too. */
+/**
+ * Whether a point lies below the line of the other branches: its number is then drawn below it.
+ *
+ * @param {JourneyPoint[]} points
+ * @param {number} index
+ */
 function liesBelow(points, index) {
+  const { branch, mean } = points[index];
   const others = points.map((point, i) => ({ ...point, i }))
-    .filter(({ branch }) => branch !== points[index].branch && branch !== 'ensemble');
+    .filter((point) => point.branch !== branch && point.branch !== null);
   const before = others.findLast(({ i }) => i < index);
   const after = others.find(({ i }) => i > index);
-  if (points[index].branch === 'ensemble' || !before) return false;
-  if (!after) return points[index].mean < before.mean;
+  if (branch === null || !before) return false;
+  if (!after) return mean < before.mean;
   const share = (index - before.i) / (after.i - before.i);
-  return points[index].mean < before.mean + share * (after.mean - before.mean);
+  return mean < before.mean + share * (after.mean - before.mean);
 }
 
-function journeyPoint(point, at, y, below) {
-  const high = y(point.mean + (point.spread ?? 0));
-  const low = y(point.mean - (point.spread ?? 0));
-  const whisker = point.spread === null ? null : svg('line', {
-    class: `${point.branch} stroke`, x1: at, x2: at, y1: high, y2: low,
-  });
-  const mark = branchMark(point.branch, at, y(point.mean), 6);
-  const spread = point.spread === null ? '' : ` ± ${point.spread.toFixed(1)}`;
-  mark.addEventListener('pointermove', (event) =>
-    showTip(event, [point.title, `${point.mean.toFixed(1)}${spread} %`]));
-  mark.addEventListener('pointerleave', hideTip);
-  const text = svg('text', {
-    class: 'value halo', x: at, y: below ? low + 23 : high - 13, 'text-anchor': 'middle',
-  }, point.mean.toFixed(1));
-  return [whisker, mark, text].filter(Boolean);
+/**
+ * @param {JourneyPoint} point
+ * @param {number} at
+ * @param {Scale} y
+ * @param {boolean} isBelow
+ */
+function drawPoint({ title, mark, mean, spread }, at, y, isBelow) {
+  const high = y(mean + (spread ?? 0));
+  const low = y(mean - (spread ?? 0));
+  const whisker = spread === null ? [] : [
+    svg('line', { class: `${mark} stroke`, x1: at, x2: at, y1: high, y2: low }),
+  ];
+  const point = markAt(mark, at, y(mean), 6);
+  const deviation = spread === null ? '' : ` ± ${spread.toFixed(1)}`;
+  point.addEventListener('pointermove', (event) =>
+    showTip(event, [title, `${mean.toFixed(1)}${deviation} %`]));
+  point.addEventListener('pointerleave', hideTip);
+  return [...whisker, point, svg('text', {
+    class: 'value halo', x: at, y: isBelow ? low + 23 : high - 13, 'text-anchor': 'middle',
+  }, mean.toFixed(1))];
 }

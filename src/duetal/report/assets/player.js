@@ -1,23 +1,50 @@
 // Watching: the video, its timeline and its table kept at the same moment.
 
+import { buttonOf, byId, clamp, clock, elementOf, html, inputOf, selectOf } from './dom.js';
+import { listenToKeys } from './player_keys.js';
+import { DetectionTable, VideoList } from './player_list.js';
+import { Media } from './player_media.js';
+import { PlayerTimeline, scoreText, spanText } from './player_timeline.js';
+
+/** @import { Detection, PlayedVideo, PlayerPage, PlayerState } from './types' */
+
 /** Seconds of the closest look. */
-const CLOSEST = 1;
+const MIN_VIEW = 1;
 const ICONS = { play: 'M8 5v14l11-7z', pause: 'M8 5v14M16 5v14' };
 
-class Player {
+/**
+ * @param {PlayedVideo['detections'][number]} row
+ * @returns {Detection}
+ */
+const readDetection = ([label, start, end, score, captioned]) =>
+  ({ label, start, end, score, captioned: Boolean(captioned) });
+
+/**
+ * @param {PlayedVideo} video
+ * @param {number} label
+ */
+const hasCurve = (video, label) => Object.values(video.scores).some((curves) => curves[label]);
+
+export class Player {
+  /** @param {PlayerPage} page */
   constructor(page) {
     this.page = page;
-    this.detections = new Map(page.videos.map((video) => [video, video.detections.map(readDetection)]));
-    this.state = { index: 0, video: page.videos[0], label: -1, floor: page.floor, shown: [], best: 1, view: [0, 1] };
-    this.media = new Media(byId('video'), {
-      moved: () => this.follow(),
-      changed: () => this.showPlaying(),
-      failed: (reason) => this.showUnplayable(reason),
+    this.detections = page.videos.map((video) => video.detections.map(readDetection));
+    /** @type {PlayerState} */
+    this.state = {
+      index: 0, video: page.videos[0], label: -1, floor: page.floor, shown: [], best: 1, view: [0, 1], selected: null,
+    };
+    this.media = new Media(elementOf('video', HTMLVideoElement), {
+      onMove: () => this.follow(),
+      onChange: () => this.showPlaying(),
+      onFailure: (reason) => this.showUnplayable(reason),
     });
     this.table = new DetectionTable(page, (detection) => this.goTo(detection));
     this.list = page.videos.length > 1
       ? new VideoList(byId('videos'), page, (index) => this.chooseVideo(index)) : null;
+    /** @type {PlayerTimeline | null} */
     this.timeline = null;
+    this.captions = '';
   }
 
   start() {
@@ -35,42 +62,48 @@ class Player {
   }
 
   listen() {
-    byId('play').addEventListener('click', () => this.media.toggle());
-    byId('video').addEventListener('click', () => this.media.toggle());
-    byId('back').addEventListener('click', () => this.step(-1));
-    byId('forward').addEventListener('click', () => this.step(1));
-    byId('mute').addEventListener('click', () => this.mute());
-    byId('full').addEventListener('click', () => this.fullScreen());
+    const [speed, label, floor] = [selectOf('speed'), selectOf('class'), inputOf('floor')];
+    for (const [id, act] of Object.entries({
+      play: () => this.media.toggle(),
+      video: () => this.media.toggle(),
+      back: () => this.step(-1),
+      forward: () => this.step(1),
+      mute: () => this.mute(),
+      full: () => this.fullScreen(),
+      'zoom-in': () => this.zoomBy(0.5),
+      'zoom-out': () => this.zoomBy(2),
+      'zoom-all': () => this.zoomAll(),
+    })) byId(id).addEventListener('click', act);
     byId('full').hidden = !document.fullscreenEnabled;
-    byId('zoom-in').addEventListener('click', () => this.zoomBy(0.5));
-    byId('zoom-out').addEventListener('click', () => this.zoomBy(2));
-    byId('zoom-all').addEventListener('click', () => this.zoomAll());
-    byId('speed').addEventListener('change', ({ target }) => {
-      this.media.element.playbackRate = Number(target.value);
+    speed.addEventListener('change', () => {
+      this.media.element.playbackRate = Number(speed.value);
     });
-    byId('class').addEventListener('change', ({ target }) => this.update({ label: Number(target.value) }));
-    byId('floor').addEventListener('input', ({ target }) => this.update({ floor: Number(target.value) }));
-    byId('floor').addEventListener('change', () => this.fillList());
+    label.addEventListener('change', () => this.update({ label: Number(label.value) }));
+    floor.addEventListener('input', () => this.update({ floor: Number(floor.value) }));
+    floor.addEventListener('change', () => this.fillList());
   }
 
   offerFloor() {
-    const floor = byId('floor');
+    const floor = inputOf('floor');
     // Two hundred steps, of which the first floor is one as near as can be.
-    floor.max = this.page.best;
-    floor.step = this.page.best / 200;
-    floor.value = Math.floor(this.page.floor / floor.step) * floor.step;
+    const step = this.page.best / 200;
+    floor.max = String(this.page.best);
+    floor.step = String(step);
+    floor.value = String(Math.floor(this.page.floor / step) * step);
     this.state.floor = Math.min(this.page.floor, Number(floor.value) || 0);
     this.fillList();
   }
 
-  above(video) {
-    return this.detections.get(video).filter(({ score }) => score >= this.state.floor);
+  /** @param {number} index */
+  aboveFloor(index) {
+    return this.detections[index].filter(({ score }) => score >= this.state.floor);
   }
 
   fillList() {
-    this.list?.fill((video) => this.above(video));
+    this.list?.fill((index) => this.aboveFloor(index));
   }
 
+  /** @param {number} index */
   chooseVideo(index) {
     const video = this.page.videos[index];
     byId('title').textContent = video.name;
@@ -80,37 +113,34 @@ class Player {
       video.note,
     ].filter(Boolean).join(' · ');
     byId('whole').textContent = `of ${clock(video.duration)}`;
-    byId('class').replaceChildren(...video.classes.filter((label) => this.hasCurve(video, label)).map(
+    const classes = selectOf('class');
+    classes.replaceChildren(...video.classes.filter((label) => hasCurve(video, label)).map(
       (label) => html('option', { value: label }, this.page.classes[label])));
-    byId('class').disabled = byId('class').options.length < 2;
-    byId('timeline').setAttribute('aria-valuemax', video.duration);
+    classes.disabled = classes.options.length < 2;
+    byId('timeline').setAttribute('aria-valuemax', String(video.duration));
     byId('stage').classList.remove('silent');
     byId('unplayable').hidden = true;
-    const best = this.detections.get(video).reduce((a, { score }) => Math.max(a, score), 1e-9);
-    Object.assign(this.state, { index, video, best, selected: null });
-    this.update({ label: video.classes[0] ?? -1 });
+    const best = this.detections[index].reduce((a, { score }) => Math.max(a, score), 1e-9);
+    this.update({ index, video, best, selected: null, label: video.classes[0] ?? -1 });
     this.zoomAll();
     this.media.load(video);
     this.list?.mark(index);
     this.follow();
   }
 
-  hasCurve(video, label) {
-    return Object.values(video.scores).some((curves) => curves[label]);
-  }
-
   get extent() {
     return this.state.video.duration || 1;
   }
 
+  /** @param {Partial<PlayerState>} change */
   update(change) {
     Object.assign(this.state, change);
     const { state } = this;
-    state.shown = this.above(state.video);
-    byId('class').value = state.label;
+    state.shown = this.aboveFloor(state.index);
+    selectOf('class').value = String(state.label);
     byId('floor-value').textContent = scoreText(state.floor);
-    byId('back').disabled = state.shown.length === 0;
-    byId('forward').disabled = state.shown.length === 0;
+    buttonOf('back').disabled = state.shown.length === 0;
+    buttonOf('forward').disabled = state.shown.length === 0;
     this.table.fill(state);
     this.timeline?.redraw();
     this.follow();
@@ -120,101 +150,131 @@ class Player {
   follow() {
     const seconds = this.media.position;
     const { shown, video } = this.state;
-    if (this.media.playing) this.keepInView(seconds);
+    if (this.media.isPlaying) this.keepInView(seconds);
     const current = shown.filter(({ start, end }) => start <= seconds && seconds < end);
-    const spoken = current.filter((detection) => detection.spoken).sort((a, b) => b.score - a.score);
-    byId('now').textContent = clock(seconds);
-    const slider = byId('timeline');
-    slider.setAttribute('aria-valuenow', seconds.toFixed(2));
-    const names = spoken.map(({ label }) => this.page.classes[label]);
-    slider.setAttribute('aria-valuetext', [clock(seconds), `of ${clock(video.duration)}`, ...names].join(', '));
-    const said = spoken.map(({ label, start, score }) => [label, start, score].join()).join(';');
-    if (said !== this.said) {
-      this.said = said;
-      byId('said').replaceChildren(...spoken.map(({ label, score }) =>
-        html('span', {}, this.page.classes[label], html('small', {}, scoreText(score)))));
-    }
+    this.showMoment(seconds, video, current.filter(({ captioned }) => captioned).sort((a, b) => b.score - a.score));
     this.table.mark(current);
     this.timeline?.mark(current);
     this.timeline?.movePlayhead(seconds);
   }
 
+  /**
+   * The clock, the slider's text, and the captions over the picture.
+   *
+   * @param {number} seconds
+   * @param {PlayedVideo} video
+   * @param {Detection[]} captioned
+   */
+  showMoment(seconds, video, captioned) {
+    byId('now').textContent = clock(seconds);
+    const slider = byId('timeline');
+    slider.setAttribute('aria-valuenow', seconds.toFixed(2));
+    const names = captioned.map(({ label }) => this.page.classes[label]);
+    slider.setAttribute('aria-valuetext', [clock(seconds), `of ${clock(video.duration)}`, ...names].join(', '));
+    const captions = captioned.map(({ label, start, score }) => [label, start, score].join()).join(';');
+    if (captions === this.captions) return;
+    this.captions = captions;
+    byId('captions').replaceChildren(...captioned.map(({ label, score }) =>
+      html('span', {}, this.page.classes[label], html('small', {}, scoreText(score)))));
+  }
+
   showPlaying() {
-    const { playing, playable, element } = this.media;
-    byId('play').disabled = !playable;
-    byId('play').setAttribute('aria-label', playing ? 'Pause' : 'Play');
-    byId('play').querySelector('path').setAttribute('d', playing ? ICONS.pause : ICONS.play);
+    const { isPlaying, isPlayable, element } = this.media;
+    const play = buttonOf('play');
+    play.disabled = !isPlayable;
+    play.setAttribute('aria-label', isPlaying ? 'Pause' : 'Play');
+    play.querySelector('path')?.setAttribute('d', isPlaying ? ICONS.pause : ICONS.play);
     byId('mute').setAttribute('aria-pressed', String(element.muted));
     this.follow();
   }
 
+  /** @param {string} reason */
   showUnplayable(reason) {
     byId('stage').classList.add('silent');
     byId('unplayable').textContent = this.state.video.note || reason;
     byId('unplayable').hidden = false;
   }
 
+  /** @param {Detection} detection */
   goTo(detection) {
-    const { shown } = this.state;
-    const name = this.page.classes[detection.label];
-    this.state.selected = detection;
-    this.update(this.hasCurve(this.state.video, detection.label) ? { label: detection.label } : {});
+    const { label } = detection;
+    this.update({ selected: detection, ...(hasCurve(this.state.video, label) ? { label } : {}) });
     this.keepInView(detection.start);
     this.media.seek(detection.start);
-    byId('announce').textContent = `${name}, ${spanText(detection)}, score ${scoreText(detection.score)}, `
-      + `${shown.indexOf(detection) + 1} of ${shown.length}`;
+    const { shown } = this.state;
+    byId('announce').textContent = `${this.page.classes[label]}, ${spanText(detection)}, `
+      + `score ${scoreText(detection.score)}, ${shown.indexOf(detection) + 1} of ${shown.length}`;
   }
 
-  /** The next or previous detection: of the one gone to, while there; else of the present moment. */
+  /**
+   * The next or previous detection: of the one gone to, while there; else of the present moment.
+   *
+   * @param {number} by
+   */
   step(by) {
     const { shown, selected } = this.state;
     const seconds = this.media.position;
-    const at = shown.indexOf(selected);
-    const isThere = at >= 0 && seconds >= selected.start && seconds < selected.start + 0.5;
+    const at = selected ? shown.indexOf(selected) : -1;
     let next = at + by;
-    if (!isThere) {
+    if (!selected || at < 0 || seconds < selected.start || seconds >= selected.start + 0.5) {
       // Before the first step, a detection that begins right here has not been gone to.
-      const isAhead = ({ start }) => (selected ? start > seconds : start >= seconds);
-      next = by > 0 ? shown.findIndex(isAhead) : shown.findLastIndex(({ start }) => start < seconds);
+      next = by > 0
+        ? shown.findIndex(({ start }) => (selected ? start > seconds : start >= seconds))
+        : shown.findLastIndex(({ start }) => start < seconds);
     }
     if (shown[next]) this.goTo(shown[next]);
   }
 
+  /** @param {number} seconds */
   nudge(seconds) {
     this.media.seek(this.media.position + seconds);
   }
 
+  /** @param {number} by */
   stepVideo(by) {
     const index = this.state.index + by;
     if (index >= 0 && index < this.page.videos.length) this.chooseVideo(index);
   }
 
-  /** Look at a stretch of time, or as much of it as there is. */
-  look(from, to) {
-    const span = Math.min(this.extent, Math.max(Math.min(CLOSEST, this.extent), to - from));
-    const start = Math.min(this.extent - span, Math.max(0, (from + to - span) / 2));
+  /**
+   * Show a stretch of time, or as much of it as there is.
+   *
+   * @param {number} from
+   * @param {number} to
+   */
+  zoom(from, to) {
+    const span = clamp(to - from, Math.min(MIN_VIEW, this.extent), this.extent);
+    const start = clamp((from + to - span) / 2, 0, this.extent - span);
     this.state.view = [start, start + span];
-    const whole = span >= this.extent * 0.999;
-    byId('zoom-all').disabled = whole;
-    byId('zoom-out').disabled = whole;
+    const isWhole = span >= this.extent * 0.999;
+    buttonOf('zoom-all').disabled = isWhole;
+    buttonOf('zoom-out').disabled = isWhole;
     this.timeline?.redraw();
   }
 
-  /** Turn the page, if a moment is not on it. */
+  /**
+   * Turn the page, if a moment is not on it.
+   *
+   * @param {number} seconds
+   */
   keepInView(seconds) {
     const [from, to] = this.state.view;
-    if (seconds < from || seconds > to) this.look(seconds - 0.05 * (to - from), seconds + 0.95 * (to - from));
+    if (seconds < from || seconds > to) this.zoom(seconds - 0.05 * (to - from), seconds + 0.95 * (to - from));
   }
 
-  /** Zoom about the playhead, so that what is seen stays in view. */
+  /**
+   * Zoom about the playhead, so that what is seen stays in view.
+   *
+   * @param {number} factor
+   */
   zoomBy(factor) {
     const [from, to] = this.state.view;
-    const seconds = Math.min(to, Math.max(from, this.media.position));
-    this.look(seconds - (seconds - from) * factor, seconds + (to - seconds) * factor);
+    const seconds = clamp(this.media.position, from, to);
+    this.zoom(seconds - (seconds - from) * factor, seconds + (to - seconds) * factor);
   }
 
   zoomAll() {
-    this.look(0, this.extent);
+    this.zoom(0, this.extent);
   }
 
   mute() {
@@ -226,8 +286,3 @@ class Player {
     else byId('stage').requestFullscreen?.().catch(() => {});
   }
 }
-
-const page = JSON.parse(byId('data').textContent);
-
-offerThemes(byId('theme'));
-if (page.videos.length) new Player(page).start();

@@ -1,6 +1,16 @@
-// The playing video, by our seconds: those since its first picture.
+// The playing video, in seconds since its first picture.
 
-/** Half a picture inside the moment asked for: a player rounds, and must not round back. */
+import { clamp } from './dom.js';
+
+/** @import { PlayedVideo } from './types' */
+/**
+ * @typedef {object} Callbacks
+ * @property {() => void} onMove
+ * @property {() => void} onChange
+ * @property {(reason: string) => void} onFailure
+ */
+
+/** Seconds past the wanted moment: players round, and must not round to the picture before it. */
 const INSIDE = 0.001;
 
 const WHY_NOT = {
@@ -9,24 +19,37 @@ const WHY_NOT = {
     + 'its timeline works all the same.',
 };
 
-class Media {
-  /** told: {moved(), changed(), failed(reason)}. */
-  constructor(element, told) {
-    Object.assign(this, { element, told, playable: false, resting: 0, duration: 0, offset: 0 });
+export class Media {
+  /**
+   * @param {HTMLVideoElement} element
+   * @param {Callbacks} callbacks
+   */
+  constructor(element, callbacks) {
+    this.element = element;
+    this.callbacks = callbacks;
+    this.isPlayable = false;
+    /** The position of a video that is not playable. */
+    this.resting = 0;
+    this.duration = 0;
+    this.offset = 0;
     element.addEventListener('error', () => this.fail(WHY_NOT.failed));
     element.addEventListener('play', () => this.follow());
     for (const name of ['play', 'pause', 'ended', 'volumechange', 'loadedmetadata']) {
-      element.addEventListener(name, () => told.changed());
+      element.addEventListener(name, () => callbacks.onChange());
     }
     for (const name of ['timeupdate', 'seeked', 'loadeddata']) {
-      element.addEventListener(name, () => told.moved());
+      element.addEventListener(name, () => callbacks.onMove());
     }
   }
 
+  /** @param {PlayedVideo} video */
   load({ url, offset, duration }) {
     const { element } = this;
     element.pause();
-    Object.assign(this, { playable: url !== null, resting: 0, offset, duration });
+    this.isPlayable = url !== null;
+    this.resting = 0;
+    this.offset = offset;
+    this.duration = duration;
     if (url === null) {
       element.removeAttribute('src');
       element.load();
@@ -35,49 +58,51 @@ class Media {
     }
     const { playbackRate } = element;
     element.src = url;
-    // A new source forgets the speed.
+    // A new source resets the speed.
     element.defaultPlaybackRate = playbackRate;
     element.currentTime = offset;
-    this.told.changed();
+    this.callbacks.onChange();
   }
 
+  /** @param {string} reason */
   fail(reason) {
-    // A source taken away is an error to the element, and has been told of.
-    if (reason === WHY_NOT.failed && !this.playable) return;
-    this.playable = false;
-    this.told.failed(reason);
-    this.told.changed();
+    // Removing the source is an error to the element, and has been reported.
+    if (reason === WHY_NOT.failed && !this.isPlayable) return;
+    this.isPlayable = false;
+    this.callbacks.onFailure(reason);
+    this.callbacks.onChange();
   }
 
-  get playing() {
-    return this.playable && !this.element.paused && !this.element.ended;
+  get isPlaying() {
+    return this.isPlayable && !this.element.paused && !this.element.ended;
   }
 
   get position() {
-    const seconds = this.playable ? this.element.currentTime - this.offset : this.resting;
-    return Math.min(this.duration, Math.max(0, seconds));
+    const seconds = this.isPlayable ? this.element.currentTime - this.offset : this.resting;
+    return clamp(seconds, 0, this.duration);
   }
 
+  /** @param {number} seconds */
   seek(seconds) {
-    this.resting = Math.min(this.duration, Math.max(0, seconds));
-    if (this.playable) {
+    this.resting = clamp(seconds, 0, this.duration);
+    if (this.isPlayable) {
       // The end itself holds no picture.
       const last = Math.max(0, this.duration - 0.04);
       this.element.currentTime = this.offset + Math.min(last, this.resting) + INSIDE;
     }
-    this.told.moved();
+    this.callbacks.onMove();
   }
 
   toggle() {
-    if (!this.playable) return;
-    if (this.playing) this.element.pause();
-    // Interrupted by the next source, the promise is refused: nothing is wrong then.
-    else this.element.play().catch(() => this.told.changed());
+    if (!this.isPlayable) return;
+    if (this.isPlaying) this.element.pause();
+    // Interrupted by the next source, the promise is rejected: nothing is wrong then.
+    else this.element.play().catch(() => this.callbacks.onChange());
   }
 
-  /** Tell of every drawn picture while playing; the element's own events come four times a second. */
+  /** Report every drawn picture while playing; the element's own events come four times a second. */
   follow() {
-    this.told.moved();
-    if (this.playing) requestAnimationFrame(() => this.follow());
+    this.callbacks.onMove();
+    if (this.isPlaying) requestAnimationFrame(() => this.follow());
   }
 }

@@ -1,17 +1,41 @@
 // The timeline under a playing video: curves of one class, a lane for each class, and the playhead.
 
-/** What a row of the embedded data says. */
-const readDetection = ([label, start, end, score, spoken]) =>
-  ({ label, start, end, score, spoken: Boolean(spoken) });
+import { linear } from './axes.js';
+import { clamp, clock, drawing, drawResponsively, showTip, svg } from './dom.js';
+import {
+  addCursor, addPlot, CURVES, curveAxis, curvesOf, pixelOf, scoreCurves, scoresAt, timeAxis,
+} from './timeline.js';
 
-const scoreText = (score) => (Math.abs(score) < 0.1 ? String(+score.toPrecision(2)) : score.toFixed(2));
+/** @import { Detection, PlayerPage, PlayerState } from './types' */
+/** @typedef {{ seek: (seconds: number) => void, choose: (detection: Detection) => void }} Actions */
 
-const spanText = ({ start, end }) => `${clock(start)} to ${clock(end)}`;
+const LANE = { label: 16, up: 28, down: 9, gap: 10 };
+const LANE_HEIGHT = LANE.label + LANE.up + LANE.down + LANE.gap;
+const PLOT_LEFT = 34;
 
-class PlayerTimeline {
-  /** actions: {seek(seconds), choose(detection)}; state: {video, label, shown, best, view}. */
+export const scoreText = (/** @type {number} */ score) =>
+  (Math.abs(score) < 0.1 ? String(+score.toPrecision(2)) : score.toFixed(2));
+
+export const spanText = (/** @type {Detection} */ { start, end }) => `${clock(start)} to ${clock(end)}`;
+
+export class PlayerTimeline {
+  /**
+   * @param {HTMLElement} host
+   * @param {PlayerPage} page
+   * @param {PlayerState} state
+   * @param {Actions} actions
+   */
   constructor(host, page, state, actions) {
-    Object.assign(this, { host, page, state, actions });
+    this.host = host;
+    this.page = page;
+    this.state = state;
+    this.actions = actions;
+    this.width = 0;
+    this.position = 0;
+    this.x = linear([0, 1], [0, 1]);
+    this.playhead = svg('g');
+    /** Bars of the shown detections. @type {Map<Detection, SVGRectElement>} */
+    this.bars = new Map();
     drawResponsively(host, (width) => this.draw(width));
   }
 
@@ -19,29 +43,27 @@ class PlayerTimeline {
     if (this.width) this.host.replaceChildren(this.draw(this.width));
   }
 
+  /** @param {number} width */
   draw(width) {
     this.width = width;
-    const { video, view } = this.state;
-    const curves = curvesOf(video.scores, this.state.label);
-    const hasCurves = curves.length > 0;
-    const lanes = video.classes.filter((label) => this.state.shown.some((d) => d.label === label));
-    const lanesTop = hasCurves ? CURVES.bottom + 16 : 22;
+    const { video, view, label, shown } = this.state;
+    const curves = curvesOf(this.page.branches, video.scores, label);
+    const lanes = video.classes.filter((each) => shown.some((d) => d.label === each));
+    const lanesTop = curves.length ? CURVES.bottom + 16 : 22;
     const bottom = lanesTop + Math.max(1, lanes.length) * LANE_HEIGHT;
     this.x = linear(view, [PLOT_LEFT, width - 10]);
+    this.bars = new Map();
     const chart = drawing(width, bottom + 28, '');
-    // The host is the slider that a screen reader reads; the table lists what is drawn here.
+    // Screen readers read the host, which is a slider; the table lists what is drawn here.
     chart.setAttribute('aria-hidden', 'true');
-    const clip = svg('clipPath', { id: 'plot-clip' }, svg('rect', {
-      class: 'plot-area', x: PLOT_LEFT, y: 0, width: width - 10 - PLOT_LEFT, height: bottom + 2,
-    }));
-    const inside = svg('g', { 'clip-path': 'url(#plot-clip)' });
-    chart.append(svg('defs', {}, clip), timeAxis(this.x, bottom), inside);
-    if (hasCurves) {
+    const inside = addPlot(chart, this.x.range, bottom);
+    chart.append(timeAxis(this.x, bottom), inside);
+    if (curves.length) {
       chart.append(curveAxis(PLOT_LEFT, width));
       inside.append(...scoreCurves(curves, video.pool, this.page.grid, this.x));
-      chart.append(svg('text', { class: 'halo value', x: PLOT_LEFT, y: 11 }, this.page.classes[this.state.label]));
+      chart.append(svg('text', { class: 'halo value', x: PLOT_LEFT, y: 11 }, this.page.classes[label]));
     }
-    inside.append(...lanes.map((label, i) => this.lane(label, lanesTop + i * LANE_HEIGHT)));
+    inside.append(...lanes.map((each, i) => this.lane(each, lanesTop + i * LANE_HEIGHT)));
     addCursor(chart, inside, this.x, bottom, (seconds) =>
       [clock(seconds), ...scoresAt(curves, seconds, video.pool, this.page.grid)]);
     this.playhead = svg('g', { class: 'playhead' },
@@ -49,36 +71,43 @@ class PlayerTimeline {
     // Beside the clipped group: at the very ends the handle reaches over the plot's edge.
     chart.append(this.playhead);
     this.listen(chart);
-    this.movePlayhead(this.position ?? 0);
+    this.movePlayhead(this.position);
     return chart;
   }
 
+  /**
+   * @param {number} label
+   * @param {number} top
+   */
   lane(label, top) {
     const [left, right] = this.x.range;
     const base = top + LANE.label + LANE.up;
-    const group = svg('g', { class: label === this.state.label ? 'lane chosen' : 'lane', 'data-class': label });
-    // The surest last, and so on top.
-    const bars = this.state.shown.filter((d) => d.label === label).sort((a, b) => a.score - b.score);
-    group.append(...bars.map((detection) => this.bar(detection, base)),
+    // The best last, and so on top.
+    const shown = this.state.shown.filter((d) => d.label === label).sort((a, b) => a.score - b.score);
+    return svg('g', { class: label === this.state.label ? 'lane chosen' : 'lane', 'data-class': label },
+      ...shown.map((detection) => this.bar(detection, base)),
       svg('line', { class: 'baseline', x1: left, x2: right, y1: base, y2: base }),
       svg('text', { class: 'halo', x: left, y: top + 12 }, this.page.classes[label]));
-    return group;
   }
 
+  /**
+   * @param {Detection} detection
+   * @param {number} base
+   */
   bar(detection, base) {
-    const share = Math.min(1, Math.max(0, detection.score / this.state.best));
+    const { start, end, score } = detection;
+    const share = clamp(score / this.state.best, 0, 1);
     const height = 4 + share * (LANE.up - 4);
-    const { x } = this;
     const bar = svg('rect', {
-      class: `detection ${this.page.stages[0].branch}${detection.spoken ? ' spoken' : ''}`,
-      'data-start': detection.start, 'data-end': detection.end, 'data-score': detection.score,
-      x: x(detection.start), width: Math.max(1.5, x(detection.end) - x(detection.start)),
+      class: `detection ${this.page.mark}${detection.captioned ? ' captioned' : ''}`,
+      'data-start': start, 'data-end': end, 'data-score': score,
+      x: this.x(start), width: Math.max(1.5, this.x(end) - this.x(start)),
       y: base - height, height, 'fill-opacity': (0.2 + 0.6 * share).toFixed(2),
     });
+    this.bars.set(detection, bar);
     bar.addEventListener('pointermove', (event) => {
       event.stopPropagation();
-      showTip(event, [this.page.classes[detection.label],
-        `${spanText(detection)}, score ${scoreText(detection.score)}`]);
+      showTip(event, [this.page.classes[detection.label], `${spanText(detection)}, score ${scoreText(score)}`]);
     });
     bar.addEventListener('pointerdown', (event) => {
       if (event.button !== 0) return;
@@ -88,12 +117,14 @@ class PlayerTimeline {
     return bar;
   }
 
-  /** A press goes there; moving on while pressed goes along. */
+  /**
+   * Seek to where the pointer is pressed, and along with it while it is.
+   *
+   * @param {SVGElement} chart
+   */
   listen(chart) {
-    const seek = (event) => {
-      const pixel = event.clientX - chart.getBoundingClientRect().left;
-      this.actions.seek(this.x.invert(Math.min(this.x.range[1], Math.max(this.x.range[0], pixel))));
-    };
+    const seek = (/** @type {PointerEvent} */ event) =>
+      this.actions.seek(this.x.invert(clamp(pixelOf(event, chart), ...this.x.range)));
     chart.addEventListener('pointerdown', (event) => {
       if (event.button !== 0) return;
       chart.setPointerCapture(event.pointerId);
@@ -104,20 +135,20 @@ class PlayerTimeline {
     });
   }
 
+  /** @param {number} seconds */
   movePlayhead(seconds) {
-    this.position = seconds;
-    if (!this.playhead) return;
     const [from, to] = this.state.view;
+    this.position = seconds;
     this.playhead.setAttribute('transform', `translate(${this.x(seconds).toFixed(2)} 0)`);
     this.playhead.setAttribute('visibility', seconds < from || seconds > to ? 'hidden' : 'visible');
   }
 
-  /** Mark the detections that hold the present moment. */
+  /**
+   * Mark the detections that hold the present moment.
+   *
+   * @param {Detection[]} current
+   */
   mark(current) {
-    const starts = new Set(current.map(({ label, start, end }) => `${label} ${start} ${end}`));
-    for (const bar of this.host.querySelectorAll('.detection')) {
-      const { start, end } = bar.dataset;
-      bar.classList.toggle('now', starts.has(`${bar.parentNode.dataset.class} ${start} ${end}`));
-    }
+    for (const [detection, bar] of this.bars) bar.classList.toggle('now', current.includes(detection));
   }
 }

@@ -1,10 +1,17 @@
 // From a score curve to proposals: the rule of `duetal.localization.proposals` at one threshold.
+// Tests run both on one table of cases.
+
+/** @import { Grid, Proposal } from './types' */
 
 /** A curve that varies less is flat. */
 const FLAT = 1e-6;
 
-/** Min-max normalise a curve to 0..1; a flat one becomes 1 everywhere. */
-function stretch(curve) {
+/**
+ * Min-max normalise a curve to 0..1; a flat one becomes 1 everywhere.
+ *
+ * @param {Float32Array} curve
+ */
+export function stretch(curve) {
   let [low, high] = [Infinity, -Infinity];
   for (const value of curve) {
     low = Math.min(low, value);
@@ -14,14 +21,19 @@ function stretch(curve) {
   return curve.map((value) => (value - low) / (high - low));
 }
 
-/** Runs of consecutive points above a threshold, each as `[first, one past the last]`. */
-function findIntervals(curve, threshold) {
+/**
+ * Runs of consecutive points above a threshold, each as `[first, one past the last]`.
+ *
+ * @param {Float32Array} curve
+ * @param {number} threshold
+ */
+export function findIntervals(curve, threshold) {
   const intervals = [];
   let first = -1;
   for (let i = 0; i <= curve.length; i += 1) {
-    const above = i < curve.length && curve[i] > threshold;
-    if (above && first < 0) first = i;
-    if (!above && first >= 0) {
+    const isAbove = i < curve.length && curve[i] > threshold;
+    if (isAbove && first < 0) first = i;
+    if (!isAbove && first >= 0) {
       intervals.push([first, i]);
       first = -1;
     }
@@ -30,13 +42,17 @@ function findIntervals(curve, threshold) {
 }
 
 /**
- * Proposals in seconds, each with the highest score inside.
+ * Proposals in seconds, each with the highest score inside; none lasts longer than the video.
  *
- * curve: what is thresholded; scores: what is looked up; timing: {pool, snippets, grid, duration};
- * nothing lasts longer than the video.
+ * @param {Float32Array} curve what is cut
+ * @param {Float32Array} scores what is looked up
+ * @param {number} threshold
+ * @param {{ pool: number, snippets: number, grid: Grid, duration: number | null }} timing
+ * @returns {Proposal[]}
  */
-function proposalsOf(curve, scores, threshold, { pool, snippets, grid, duration }) {
-  const seconds = (point) => (Math.min(point * pool, snippets) * grid.stride) / grid.fps;
+export function proposalsOf(curve, scores, threshold, { pool, snippets, grid, duration }) {
+  const seconds = (/** @type {number} */ point) =>
+    (Math.min(point * pool, snippets) * grid.stride) / grid.fps;
   const limit = duration ?? Infinity;
   return findIntervals(curve, threshold)
     .map(([first, stop]) => ({

@@ -1,15 +1,29 @@
 // Thresholds on score curves, to drag or to move with keys.
 
+import { clamp, html } from './dom.js';
+
+/** @import { Branch, Scale } from './types' */
+
 const STEP = 0.01;
 
-class Threshold {
-  /** moved(value) is called whenever it has been moved; `place` counts handles from the right. */
-  constructor(branch, place, moved) {
-    Object.assign(this, { branch, place, moved, value: 0.5 });
-    this.line = html('div', { class: `threshold ${branch}` });
+export class Threshold {
+  /**
+   * @param {Branch} branch
+   * @param {number} place of the handle, from the right
+   * @param {Scale} y of the scores
+   * @param {() => void} onMove
+   */
+  constructor(branch, place, y, onMove) {
+    this.place = place;
+    this.y = y;
+    this.onMove = onMove;
+    this.value = 0.5;
+    /** From the handle's middle to the pointer that drags it. */
+    this.offset = 0;
+    this.line = html('div', { class: `threshold ${branch.mark}` });
     this.handle = html('div', {
-      class: `handle ${branch}`, role: 'slider', tabindex: 0, 'data-branch': branch,
-      'aria-label': `Threshold on the ${branch.toUpperCase()} score`,
+      class: `handle ${branch.mark}`, role: 'slider', tabindex: 0, 'data-branch': branch.name,
+      'aria-label': `Threshold on the ${branch.title} score`,
       'aria-orientation': 'vertical', 'aria-valuemin': 0, 'aria-valuemax': 1,
     });
     this.handle.addEventListener('keydown', (event) => this.press(event));
@@ -19,9 +33,13 @@ class Threshold {
     });
   }
 
-  /** Lie on the plot between `left` and `right`, by its scale of scores. */
-  lay(y, left, right) {
-    this.y = y;
+  /**
+   * Place line and handle on the plot between `left` and `right`.
+   *
+   * @param {number} left
+   * @param {number} right
+   */
+  layOut(left, right) {
     this.line.style.left = `${left}px`;
     this.line.style.width = `${right - left}px`;
     this.handle.style.left = `${right - 50 * (this.place + 1)}px`;
@@ -29,48 +47,52 @@ class Threshold {
   }
 
   move() {
-    if (!this.y) return;
     this.line.style.top = `${this.y(this.value)}px`;
     this.handle.style.top = `${this.y(this.value)}px`;
     this.handle.textContent = this.value.toFixed(2);
   }
 
-  /** What a screen reader says after a move. */
-  tell(text) {
-    this.handle.setAttribute('aria-valuenow', this.value);
+  /**
+   * Describe the value to screen readers.
+   *
+   * @param {string} text
+   */
+  describe(text) {
+    this.handle.setAttribute('aria-valuenow', String(this.value));
     this.handle.setAttribute('aria-valuetext', `${this.value.toFixed(2)}: ${text}`);
   }
 
+  /** @param {number} value */
   set(value) {
-    const rounded = Math.round(Math.min(1, Math.max(0, value)) / STEP) * STEP;
-    this.value = Number(rounded.toFixed(2));
+    this.value = Number((Math.round(clamp(value, 0, 1) / STEP) * STEP).toFixed(2));
     this.move();
-    this.moved(this.value);
+    this.onMove();
   }
 
+  /** @param {PointerEvent} event */
   grab(event) {
     if (event.button !== 0) return;
     event.stopPropagation();
     this.handle.setPointerCapture(event.pointerId);
     this.handle.focus();
-    const { top } = this.handle.getBoundingClientRect();
-    // The handle's middle stands on the line, wherever it was taken.
-    this.slip = event.clientY - top - this.handle.offsetHeight / 2;
+    this.offset = event.clientY - this.handle.getBoundingClientRect().top - this.handle.offsetHeight / 2;
     event.preventDefault();
   }
 
+  /** @param {PointerEvent} event */
   drag(event) {
-    const { top } = this.handle.offsetParent.getBoundingClientRect();
-    this.set(this.y.invert(event.clientY - this.slip - top));
+    const top = this.handle.offsetParent?.getBoundingClientRect().top ?? 0;
+    this.set(this.y.invert(event.clientY - this.offset - top));
   }
 
+  /** @param {KeyboardEvent} event */
   press(event) {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
-    const to = {
-      ArrowUp: this.value + STEP, ArrowRight: this.value + STEP,
-      ArrowDown: this.value - STEP, ArrowLeft: this.value - STEP,
-      PageUp: this.value + 0.1, PageDown: this.value - 0.1, Home: 0, End: 1,
-    }[event.key];
+    const to = new Map([
+      ['ArrowUp', this.value + STEP], ['ArrowRight', this.value + STEP],
+      ['ArrowDown', this.value - STEP], ['ArrowLeft', this.value - STEP],
+      ['PageUp', this.value + 0.1], ['PageDown', this.value - 0.1], ['Home', 0], ['End', 1],
+    ]).get(event.key);
     if (to === undefined) return;
     event.preventDefault();
     event.stopPropagation();

@@ -1,46 +1,74 @@
 // One video: what is shown of it, and what follows from looking closer.
 
+import { labelRuns } from './columns.js';
+import { buttonOf, byId, clamp, clock, count, html, inputOf, selectOf } from './dom.js';
+import { MISSED } from './exploration.js';
+import { proposalsOf, stretch } from './proposals.js';
+import { curvesOf } from './timeline.js';
+import { fillVideoTables, listenToVideoTables } from './video_tables.js';
+import { VideoTimeline } from './video_timeline.js';
+
+/** @import { Exploration } from './exploration.js' */
+/** @import { Filters } from './filters.js' */
+/** @import { Painter } from './painter.js' */
+/** @import { CutCurve, Found, LanePrediction, Pair, Prediction, Row, Segment, ShownVideo } from './types' */
+
 /** Seconds of the closest look. */
 const MIN_VIEW = 1;
-/** Classes of a video that are shown unless more are asked for. */
+/** Classes of a video that are shown at first. */
 const MANY_CLASSES = 6;
+/** Where no run has curves or pseudo-labels, nothing is placed by a grid. */
+const NO_GRID = { fps: 1, stride: 1, window: 1 };
 
-class VideoPanel {
+export class VideoPanel {
+  /**
+   * @param {Exploration} exploration
+   * @param {Filters} filters
+   * @param {Painter} painter
+   */
   constructor(exploration, filters, painter) {
-    Object.assign(this, { exploration, filters, video: -1, run: 0, label: -1, stretched: false });
-    Object.assign(this, { view: [0, 1], selected: null, shown: null, everyClass: false });
+    this.exploration = exploration;
+    this.filters = filters;
+    this.video = -1;
+    this.run = 0;
+    this.label = -1;
+    this.extent = 1;
+    this.isStretched = false;
+    this.isEveryClassShown = false;
+    /** @type {Pair} */
+    this.view = [0, 1];
+    /** @type {LanePrediction | null} */
+    this.selected = null;
+    /** @type {ShownVideo | null} */
+    this.shown = null;
+    /** Shown predictions by lane. @type {Map<number, Prediction[]>} */
+    this.found = new Map();
     this.timeline = new VideoTimeline(byId('timeline'), this, painter);
-    this.fillRuns();
+    byId('run-field').hidden = exploration.signals.length < 2;
+    byId('run').append(...exploration.signals.map(({ title }, i) => html('option', { value: i }, title)));
     this.listen();
   }
 
-  fillRuns() {
-    const said = this.exploration.signals;
-    byId('run-field').hidden = said.length < 2;
-    byId('run').append(...said.map(({ title }, i) => html('option', { value: i }, title)));
-  }
-
   listen() {
-    byId('class').addEventListener('change', ({ target }) => this.chooseClass(Number(target.value)));
-    byId('run').addEventListener('change', ({ target }) => {
-      this.run = Number(target.value);
+    const [classes, run, isStretched, pan] = [selectOf('class'), selectOf('run'), inputOf('stretch'), inputOf('pan')];
+    classes.addEventListener('change', () => this.chooseClass(Number(classes.value)));
+    run.addEventListener('change', () => {
+      this.run = Number(run.value);
       this.update();
     });
-    byId('stretch').addEventListener('change', ({ target }) => {
-      this.stretched = target.checked;
+    isStretched.addEventListener('change', () => {
+      this.isStretched = isStretched.checked;
       this.update();
     });
     byId('more-classes').addEventListener('click', () => {
-      this.everyClass = !this.everyClass;
+      this.isEveryClassShown = !this.isEveryClassShown;
       this.update();
     });
-    byId('pan').addEventListener('input', ({ target }) => this.pan(Number(target.value)));
+    pan.addEventListener('input', () => this.pan(Number(pan.value)));
     byId('zoom-in').addEventListener('click', () => this.zoomBy(0.5));
     byId('zoom-out').addEventListener('click', () => this.zoomBy(2));
     byId('zoom-all').addEventListener('click', () => this.zoom([0, this.extent]));
-    for (const id of Object.keys(VIDEO_TABLES)) {
-      byId(id).closest('details').addEventListener('toggle', () => fillVideoTables(this));
-    }
+    listenToVideoTables(() => fillVideoTables(this));
     document.addEventListener('colours', () => this.timeline.draw());
   }
 
@@ -48,24 +76,30 @@ class VideoPanel {
     return this.exploration.signals[this.run]?.phases ?? [];
   }
 
+  /** @param {number} label */
   className(label) {
     return this.exploration.classes[label] ?? '';
   }
 
+  /** @param {number | null} kind */
   kindName(kind) {
-    return this.exploration.kinds[kind] ?? 'not judged';
+    return this.exploration.kinds[kind ?? -1] ?? 'not judged';
   }
 
+  /** @param {number} number */
   lane(number) {
     return this.exploration.lanes[number];
   }
 
+  /** @param {number} video */
   show(video) {
-    const first = video !== this.video;
-    this.video = video;
-    if (first) {
+    if (video !== this.video) {
+      this.video = video;
       this.extent = this.exploration.extent(video);
-      Object.assign(this, { view: [0, this.extent], selected: null, everyClass: false, label: -1 });
+      this.view = [0, this.extent];
+      this.selected = null;
+      this.isEveryClassShown = false;
+      this.label = -1;
       byId('selected').textContent = '';
     }
     this.update();
@@ -76,197 +110,250 @@ class VideoPanel {
     if (this.video < 0) return;
     const { exploration, filters, video } = this;
     const segments = exploration.segments(video, filters.label);
-    const lanes = [...filters.visible].sort((a, b) => a - b);
+    const lanes = filters.visibleLanes();
     this.found = new Map(lanes.map((number) => [number, filters.predictions(number, video)]));
     const classes = this.orderClasses(segments, lanes);
     if (!classes.includes(this.label)) this.label = filters.label >= 0 ? filters.label : classes[0] ?? -1;
-    const signals = exploration.signalsOf(video, this.run);
     this.offerClasses(classes);
-    const labels = Object.entries(signals?.labels ?? {}).filter(([, byClass]) => byClass[this.label] !== undefined);
-    const barred = classes.filter((label) =>
-      segments.some((s) => s.label === label) || lanes.some((n) => this.found.get(n).some((d) => d.label === label)));
-    byId('more-classes').hidden = barred.length <= MANY_CLASSES;
-    byId('more-classes').textContent = this.everyClass ? 'Fewer classes' : `All ${barred.length} classes`;
+    const withBars = classes.filter((label) =>
+      segments.some((s) => s.label === label) || lanes.some((lane) => this.predictions(lane, label).length));
+    byId('more-classes').hidden = withBars.length <= MANY_CLASSES;
+    byId('more-classes').textContent = this.isEveryClassShown ? 'Fewer classes' : `All ${withBars.length} classes`;
     this.shown = {
-      segments, lanes, signals, label: this.label, view: this.view,
+      segments, lanes, label: this.label, view: this.view,
       duration: exploration.durations[video],
-      grid: exploration.signals[this.run]?.grid,
       annotated: new Set(segments.map((segment) => segment.label)),
-      classes: this.everyClass ? barred : barred.slice(0, MANY_CLASSES),
-      curves: curvesOf(signals?.scores ?? {}, this.label).map(([branch, values]) =>
-        [branch, this.stretched ? stretch(values) : values, values]),
-      labels: labels.map(([phase, byClass]) =>
-        ({ phase: this.phases[phase], runs: labelRuns(byClass[this.label], signals.labelled) })),
+      classes: this.isEveryClassShown ? withBars : withBars.slice(0, MANY_CLASSES),
+      ...this.signals(),
     };
-    this.describeVideo();
+    this.describeVideo(this.shown);
     this.redraw();
   }
 
-  redraw() {
-    const whole = this.view[1] - this.view[0] >= this.extent * 0.999;
-    byId('pan-field').hidden = whole;
-    byId('zoom-all').disabled = whole;
-    byId('zoom-out').disabled = whole;
-    const room = this.extent - (this.view[1] - this.view[0]);
-    byId('pan').value = room > 0 ? this.view[0] / room : 0;
-    this.shown.view = this.view;
-    this.tellThresholds();
-    this.timeline.draw();
-    fillVideoTables(this);
+  /** Curves and pseudo-labels of the chosen run and class. */
+  signals() {
+    const signals = this.exploration.signalsOf(this.video, this.run);
+    const { scores = {}, labels = {}, labelled = 0 } = signals ?? {};
+    return {
+      signals,
+      grid: this.exploration.signals[this.run]?.grid ?? NO_GRID,
+      curves: curvesOf(this.exploration.branches, scores, this.label).map(({ branch, values }) =>
+        ({ branch, values: this.isStretched ? stretch(values) : values, scores: values })),
+      labels: Object.entries(labels).filter(([, byClass]) => byClass[this.label] !== undefined)
+        .map(([phase, byClass]) =>
+          ({ phase: this.phases[Number(phase)], runs: labelRuns(byClass[this.label], labelled) })),
+    };
   }
 
-  /** Annotated classes first, then by the surest prediction shown, then those of curves. */
+  redraw() {
+    if (!this.shown) return;
+    const span = this.view[1] - this.view[0];
+    const isWhole = span >= this.extent * 0.999;
+    byId('pan-field').hidden = isWhole;
+    buttonOf('zoom-all').disabled = isWhole;
+    buttonOf('zoom-out').disabled = isWhole;
+    inputOf('pan').value = String(this.extent > span ? this.view[0] / (this.extent - span) : 0);
+    this.shown.view = this.view;
+    this.onThreshold();
+  }
+
+  /**
+   * Annotated classes first, then by the highest-scoring prediction shown, then those of curves.
+   *
+   * @param {Segment[]} segments
+   * @param {number[]} lanes
+   */
   orderClasses(segments, lanes) {
+    /** @type {Map<number, number>} */
     const best = new Map();
-    for (const number of lanes) {
-      for (const { label, score } of this.found.get(number)) best.set(label, Math.max(score, best.get(label) ?? -Infinity));
+    for (const lane of lanes) {
+      for (const { label, score } of this.predictions(lane)) best.set(label, Math.max(score, best.get(label) ?? -Infinity));
     }
     const found = [...best].sort(([, a], [, b]) => b - a).map(([label]) => label);
     const { label: only } = this.filters;
-    const said = this.exploration.signalClasses(this.video, this.run).filter((label) => only < 0 || label === only);
-    return [...new Set([...segments.map(({ label }) => label), ...found, ...said])];
+    const known = this.exploration.signalClasses(this.video, this.run).filter((label) => only < 0 || label === only);
+    return [...new Set([...segments.map(({ label }) => label), ...found, ...known])];
   }
 
+  /** @param {number[]} classes */
   offerClasses(classes) {
-    byId('class').replaceChildren(...classes.map((label) => html('option', { value: label }, this.className(label))));
-    byId('class').value = this.label;
+    const select = selectOf('class');
+    select.replaceChildren(...classes.map((label) => html('option', { value: label }, this.className(label))));
+    select.value = String(this.label);
     byId('class-field').hidden = !this.exploration.signals.length || classes.length === 0;
   }
 
+  /** @param {number} label */
   chooseClass(label) {
     this.label = label;
     this.update();
   }
 
+  /**
+   * Shown predictions of a lane; all classes unless one is given.
+   *
+   * @param {number} lane
+   * @param {number} label
+   */
   predictions(lane, label = -1) {
     const found = this.found.get(lane) ?? [];
     return label < 0 ? found : found.filter((each) => each.label === label);
   }
 
-  missed(number, label) {
-    const { exploration, filters } = this;
+  /**
+   * Segments of a class that a lane misses, if missed segments are shown.
+   *
+   * @param {number} lane
+   * @param {number} label
+   */
+  missed(lane, label) {
+    const { filters } = this;
     if (!filters.isKindShown(MISSED)) return [];
-    return this.shown.segments.filter((segment) =>
-      segment.label === label && exploration.lanes[number].isMissed(segment.row, filters.threshold));
+    return this.shown?.segments.filter((segment) =>
+      segment.label === label && this.lane(lane).isMissed(segment.row, filters.threshold)) ?? [];
   }
 
-  proposals(branch) {
-    const { curves, signals, grid, duration } = this.shown;
-    const [, curve, values] = curves.find(([name]) => name === branch);
-    const { value } = this.timeline.thresholds.get(branch);
-    return proposalsOf(curve, values, value, { ...signals, grid, duration });
+  /** @param {CutCurve} curve */
+  proposals(curve) {
+    if (!this.shown) return [];
+    const { signals, grid, duration } = this.shown;
+    const { pool = 1, snippets = 0 } = signals ?? {};
+    return proposalsOf(curve.values, curve.scores, this.timeline.threshold(curve), { pool, snippets, grid, duration });
   }
 
-  moveThreshold() {
+  /** Draw what depends on the thresholds. */
+  onThreshold() {
     if (!this.shown) return;
-    this.tellThresholds();
+    const texts = this.shown.curves.map((curve) => {
+      const found = this.proposals(curve);
+      const seconds = found.reduce((sum, { start, end }) => sum + end - start, 0);
+      const text = `${count(found.length, 'proposal')}, ${clock(seconds)} in all`;
+      this.timeline.thresholds.get(curve.branch)?.describe(text);
+      return `${curve.branch.title} above ${this.timeline.threshold(curve).toFixed(2)}: ${text}`;
+    });
+    byId('proposal-summary').textContent = texts.join(' · ');
+    byId('curve-controls').hidden = texts.length === 0;
+    byId('proposal-details').hidden = texts.length === 0;
+    byId('label-details').hidden = this.shown.labels.length === 0;
     this.timeline.draw();
     fillVideoTables(this);
   }
 
-  tellThresholds() {
-    const words = this.shown.curves.map(([branch]) => {
-      const found = this.proposals(branch);
-      const seconds = found.reduce((sum, { start, end }) => sum + end - start, 0);
-      const text = `${count(found.length, 'proposal')}, ${clock(seconds)} in all`;
-      const threshold = this.timeline.thresholds.get(branch);
-      threshold.tell(text);
-      return `${branch.toUpperCase()} above ${threshold.value.toFixed(2)}: ${text}`;
-    });
-    byId('proposal-summary').textContent = words.join(' · ');
-    byId('curve-controls').hidden = words.length === 0;
-    byId('proposal-details').hidden = words.length === 0;
-    byId('label-details').hidden = this.shown.labels.length === 0;
-  }
-
-  describeVideo() {
-    const { exploration, filters, video, shown } = this;
-    const names = [...shown.annotated].map((label) =>
-      `${this.className(label)} × ${shown.segments.filter((segment) => segment.label === label).length}`);
+  /** @param {ShownVideo} shown */
+  describeVideo({ annotated, segments, lanes, duration }) {
+    const { exploration, filters, video } = this;
+    const names = [...annotated].map((label) =>
+      `${this.className(label)} × ${segments.filter((segment) => segment.label === label).length}`);
     const place = filters.order.indexOf(video);
     const parts = [
-      exploration.durations[video] === null ? '' : clock(exploration.durations[video]),
+      duration === null ? '' : clock(duration),
       place < 0 ? 'not among the videos listed' : `video ${place + 1} of ${filters.order.length}`,
       exploration.training[video] ? 'training video' : '',
       `ground truth: ${names.join(', ') || 'none'}`,
-      ...shown.lanes.map((number) => `${count(this.predictions(number).length, 'prediction')} of ${this.lane(number).title}`),
+      ...lanes.map((lane) => `${count(this.predictions(lane).length, 'prediction')} of ${this.lane(lane).title}`),
     ];
     byId('video-title').textContent = exploration.videos[video];
     byId('video-summary').textContent = parts.filter(Boolean).join(' · ');
   }
 
   /** The timeline in a sentence, for its drawing. */
-  says() {
+  summary() {
     return `Timeline of ${this.exploration.videos[this.video]}: ${byId('video-summary').textContent}. ${byId('proposal-summary').textContent}`;
   }
 
-  /** What a pointer's tip says of one thing on the timeline. */
-  describe(row, item, among) {
-    const span = `${clock(item.start)} to ${clock(item.end)}`;
-    if (row.what === 'truth') return [`Ground truth: ${this.className(row.label)}`, span];
-    if (row.what === 'proposals') return [`${row.branch.toUpperCase()} proposal`, `${span}, highest score ${item.score.toFixed(2)}`];
-    if (item.missed) return [`Missed by ${this.lane(row.lane).title}`, span];
-    return [...this.sayPrediction(item, row.lane), among > 1 ? `and ${among - 1} more here` : ''].filter(Boolean);
+  /**
+   * The lines of text beside a pointer on one thing of the timeline.
+   *
+   * @param {Row} row
+   * @param {Found} item
+   * @param {number} among
+   */
+  describe(row, { start, end, score = 0, prediction, isMissed }, among) {
+    const span = `${clock(start)} to ${clock(end)}`;
+    if (row.what === 'proposals') return [`${row.curve.branch.title} proposal`, `${span}, highest score ${score.toFixed(2)}`];
+    if (row.what !== 'lane') return [`Ground truth: ${this.className(row.label)}`, span];
+    if (isMissed || !prediction) return [`Missed by ${this.lane(row.lane).title}`, span];
+    return [...this.describePrediction(prediction, row.lane), ...(among > 1 ? [`and ${among - 1} more here`] : [])];
   }
 
-  sayPrediction(each, lane) {
-    const judged = each.kind === null ? [] : [
-      `${this.kindName(each.kind)} at tIoU ${this.exploration.thresholds[this.filters.threshold]}`,
-      `best tIoU ${this.exploration.bestTiou(each, this.video).toFixed(2)} with its class`,
-    ];
-    return [`${this.className(each.label)} · ${this.lane(lane).title}`,
-      `${clock(each.start)} to ${clock(each.end)}, score ${Number(each.score.toPrecision(3))}`, ...judged];
+  /**
+   * @param {Prediction} prediction
+   * @param {number} lane
+   */
+  describePrediction(prediction, lane) {
+    const { label, start, end, score, kind } = prediction;
+    return [`${this.className(label)} · ${this.lane(lane).title}`,
+      `${clock(start)} to ${clock(end)}, score ${Number(score.toPrecision(3))}`,
+      ...(kind === null ? [] : [
+        `${this.kindName(kind)} at tIoU ${this.exploration.thresholds[this.filters.threshold]}`,
+        `best tIoU ${this.exploration.bestTiou(prediction, this.video).toFixed(2)} with its class`,
+      ])];
   }
 
-  select(each) {
-    this.selected = each;
-    if (this.shown.classes.includes(each.label)) this.label = each.label;
-    byId('selected').textContent = this.sayPrediction(each, each.lane).join(', ');
-    if (each.end < this.view[0] || each.start > this.view[1]) {
+  /** @param {LanePrediction} prediction */
+  select(prediction) {
+    this.selected = prediction;
+    if (this.shown?.classes.includes(prediction.label)) this.label = prediction.label;
+    byId('selected').textContent = this.describePrediction(prediction, prediction.lane).join(', ');
+    if (prediction.end < this.view[0] || prediction.start > this.view[1]) {
       const half = (this.view[1] - this.view[0]) / 2;
-      this.zoom([each.start - half, each.start + half]);
+      this.zoom([prediction.start - half, prediction.start + half]);
     }
     this.update();
   }
 
-  /** The next or previous prediction shown, in the order of time. */
+  /**
+   * The next or previous prediction shown, in the order of time.
+   *
+   * @param {number} by
+   */
   stepPrediction(by) {
-    const all = this.shown.lanes.flatMap((lane) => this.predictions(lane).map((each) => ({ ...each, lane })))
+    const all = [...this.found].flatMap(([lane, found]) => found.map((each) => ({ ...each, lane })))
       .sort((a, b) => a.start - b.start || a.lane - b.lane || a.row - b.row);
-    if (!all.length) return;
-    const same = ({ row, lane }) => row === this.selected?.row && lane === this.selected?.lane;
-    const at = all.findIndex(same);
-    const next = at < 0 ? (by > 0 ? 0 : all.length - 1) : at + by;
-    if (next >= 0 && next < all.length) this.select(all[next]);
+    const at = all.findIndex(({ row, lane }) => row === this.selected?.row && lane === this.selected?.lane);
+    const first = by > 0 ? 0 : all.length - 1;
+    const next = all[at < 0 ? first : at + by];
+    if (next) this.select(next);
   }
 
+  /** @param {number} by */
   stepClass(by) {
-    const options = [...byId('class').options].map(({ value }) => Number(value));
-    const next = options[options.indexOf(this.label) + by];
+    const labels = [...selectOf('class').options].map(({ value }) => Number(value));
+    const next = labels[labels.indexOf(this.label) + by];
     if (next !== undefined) this.chooseClass(next);
   }
 
+  /** @param {Pair} view */
   zoom([from, to]) {
-    const span = Math.min(this.extent, Math.max(Math.min(MIN_VIEW, this.extent), to - from));
-    const start = Math.min(this.extent - span, Math.max(0, (from + to - span) / 2));
+    const span = clamp(to - from, Math.min(MIN_VIEW, this.extent), this.extent);
+    const start = clamp((from + to - span) / 2, 0, this.extent - span);
     this.view = [start, start + span];
     this.redraw();
   }
 
+  /** @param {number} factor */
   zoomBy(factor) {
     const [from, to] = this.view;
     const reach = ((to - from) * factor) / 2;
     this.zoom([(from + to) / 2 - reach, (from + to) / 2 + reach]);
   }
 
-  /** Move the view to a share of its way: 0 is the video's start, 1 its end. */
+  /**
+   * Move the view to a share of its way: 0 is the video's start, 1 its end.
+   *
+   * @param {number} share
+   */
   pan(share) {
     const span = this.view[1] - this.view[0];
     const start = share * (this.extent - span);
     this.zoom([start, start + span]);
   }
 
-  /** Move the view by a share of its width. */
+  /**
+   * Move the view by a share of its width.
+   *
+   * @param {number} share
+   */
   slide(share) {
     const [from, to] = this.view;
     this.zoom([from + share * (to - from), to + share * (to - from)]);

@@ -1,84 +1,133 @@
-// The timeline as tables: for those who read rather than look, and for copying.
+// The timeline as tables, for screen readers and for copying.
 
-/** Rows of a table at most; what lies beyond is said to be left out. */
-const MAX_TABLE = 400;
+import { labelRuns } from './columns.js';
+import { clock, html, tableOf } from './dom.js';
 
+/** @import { ShownVideo } from './types' */
+/** @import { VideoPanel } from './video_panel.js' */
+/** @typedef {{ text: string, isName?: boolean }} Cell */
+
+/** Rows of a table at most; the last row counts the rest. */
+const MAX_ROWS = 400;
+
+/** @param {string} text */
+const name = (text) => ({ text, isName: true });
+/** @param {number} value */
+const number = (value) => ({ text: String(value) });
+/** @param {number} seconds */
+const time = (seconds) => ({ text: clock(seconds) });
+
+/**
+ * @param {HTMLTableElement} table
+ * @param {string[]} heads
+ * @param {Cell[][]} rows whose first cells are their heads
+ */
 function fillTable(table, heads, rows) {
-  const kept = rows.slice(0, MAX_TABLE).map(([first, ...cells]) => html('tr', {},
-    html('th', { scope: 'row' }, String(first)),
-    ...cells.map((cell) => html('td', typeof cell === 'string' ? { class: 'name' } : {}, String(cell)))));
-  if (rows.length > MAX_TABLE) {
+  const kept = rows.slice(0, MAX_ROWS).map(([first, ...cells]) => html('tr', {},
+    html('th', { scope: 'row' }, first.text),
+    ...cells.map(({ text, isName }) => html('td', isName ? { class: 'name' } : {}, text))));
+  if (rows.length > MAX_ROWS) {
     kept.push(html('tr', {}, html('td', { colspan: heads.length, class: 'name' },
-      `and ${(rows.length - MAX_TABLE).toLocaleString('en')} more: narrow the filters to see them`)));
+      `and ${(rows.length - MAX_ROWS).toLocaleString('en')} more: narrow the filters to see them`)));
   }
   table.replaceChildren(
-    html('thead', {}, html('tr', {}, ...heads.map((name) => html('th', { scope: 'col' }, name)))),
+    html('thead', {}, html('tr', {}, ...heads.map((head) => html('th', { scope: 'col' }, head)))),
     html('tbody', {}, ...kept));
 }
 
-/** The number of a cell: a Number has no class of its own. */
-const fixed = (value, digits) => Object(value.toFixed(digits));
-const time = (seconds) => Object(clock(seconds));
-
-function predictionRows(panel) {
-  const { exploration, shown } = panel;
+/**
+ * @param {VideoPanel} panel
+ * @param {ShownVideo} shown
+ */
+function predictionTable(panel, shown) {
+  const { isJudged, lanes } = panel.exploration;
   const rows = shown.lanes.flatMap((lane) => panel.predictions(lane).map((each) => ({ ...each, lane })));
-  return rows.sort((a, b) => b.score - a.score).map((each) => [
-    clock(each.start), time(each.end), panel.className(each.label), Object(each.score.toPrecision(3)),
-    ...(exploration.judged
-      ? [panel.kindName(each.kind), fixed(exploration.bestTiou(each, panel.video), 2)] : []),
-    ...(exploration.lanes.length > 1 ? [panel.lane(each.lane).title] : []),
-  ]);
+  return {
+    heads: ['Start', 'End', 'Class', 'Score', ...(isJudged ? ['Kind', 'Best tIoU'] : []), ...(lanes.length > 1 ? ['Of'] : [])],
+    rows: rows.sort((a, b) => b.score - a.score).map((each) => [
+      time(each.start), time(each.end), name(panel.className(each.label)), { text: each.score.toPrecision(3) },
+      ...(isJudged ? [
+        name(panel.kindName(each.kind)), { text: panel.exploration.bestTiou(each, panel.video).toFixed(2) },
+      ] : []),
+      ...(lanes.length > 1 ? [name(panel.lane(each.lane).title)] : []),
+    ]),
+  };
 }
 
-function predictionHeads({ exploration }) {
-  return ['Start', 'End', 'Class', 'Score', ...(exploration.judged ? ['Kind', 'Best tIoU'] : []),
-    ...(exploration.lanes.length > 1 ? ['Of'] : [])];
+/**
+ * Annotated segments, and which lanes find each at the chosen threshold.
+ *
+ * @param {VideoPanel} panel
+ * @param {ShownVideo} shown
+ */
+function truthTable({ exploration, filters }, shown) {
+  const lanes = exploration.isJudged ? shown.lanes.map((lane) => exploration.lanes[lane]) : [];
+  return {
+    heads: ['Start', 'End', 'Class', ...lanes.map(({ title }) => title)],
+    rows: shown.segments.map(({ row, start, end, label }) => [
+      time(start), time(end), name(exploration.classes[label]),
+      ...lanes.map((lane) => {
+        if (!lane.isEvaluated(row)) return name('not evaluated');
+        return name(lane.isMissed(row, filters.threshold) ? 'missed' : 'found');
+      }),
+    ]),
+  };
 }
 
-/** Annotated segments, and by whom each is found at the chosen threshold. */
-function truthRows(panel) {
-  const { exploration, shown, filters } = panel;
-  return shown.segments.map((segment) => [
-    clock(segment.start), time(segment.end), panel.className(segment.label),
-    ...(exploration.judged ? shown.lanes.map((number) => {
-      const lane = exploration.lanes[number];
-      if (((lane.missed[segment.row] >> NOT_ASKED) & 1) === 1) return 'not asked';
-      return lane.isMissed(segment.row, filters.threshold) ? 'missed' : 'found';
-    }) : []),
-  ]);
+/**
+ * @param {VideoPanel} panel
+ * @param {ShownVideo} shown
+ */
+function proposalTable(panel, shown) {
+  return {
+    heads: ['Start', 'End', 'Branch', 'Highest score'],
+    rows: shown.curves.flatMap((curve) => panel.proposals(curve).map(({ start, end, score }) =>
+      [time(start), time(end), name(curve.branch.title), { text: score.toFixed(2) }])),
+  };
 }
 
-const truthHeads = ({ exploration, shown }) =>
-  ['Start', 'End', 'Class', ...(exploration.judged ? shown.lanes.map((n) => exploration.lanes[n].title) : [])];
-
-function proposalRows(panel) {
-  return panel.shown.curves.flatMap(([branch]) => panel.proposals(branch).map(({ start, end, score }) =>
-    [clock(start), time(end), branch.toUpperCase(), fixed(score, 2)]));
+/**
+ * How many snippets of each class each phase's pseudo-labels are of.
+ *
+ * @param {VideoPanel} panel
+ * @param {ShownVideo} shown
+ */
+function labelTable(panel, shown) {
+  const { labels = {}, labelled = 0 } = shown.signals ?? {};
+  return {
+    heads: ['Step', 'Class', 'Foreground', 'Background', 'Ignored'],
+    rows: Object.entries(labels).flatMap(([phase, byClass]) => Object.entries(byClass).map(([label, text]) => {
+      const counts = [0, 0, 0];
+      for (const run of labelRuns(text, labelled)) counts[run.label] += run.stop - run.first;
+      const [ignored, background, foreground] = counts.map(number);
+      return [name(panel.phases[Number(phase)]), name(panel.className(Number(label))), foreground, background, ignored];
+    })),
+  };
 }
 
-/** How many snippets of each class each step's teacher was sure of. */
-function labelRows(panel) {
-  const { labels = {}, labelled = 0 } = panel.shown.signals ?? {};
-  return Object.entries(labels).flatMap(([phase, byClass]) => Object.entries(byClass).map(([label, text]) => {
-    const counts = [0, 0, 0];
-    for (const run of labelRuns(text, labelled)) counts[run.label] += run.stop - run.first;
-    const [ignored, background, foreground] = counts.map((number) => Object(number));
-    return [panel.phases[phase], panel.className(Number(label)), foreground, background, ignored];
-  }));
-}
-
-/** The tables under the timeline: filled when opened, and again when what they show changes. */
-const VIDEO_TABLES = {
-  'prediction-table': [predictionHeads, predictionRows],
-  'truth-table': [truthHeads, truthRows],
-  'proposal-table': [() => ['Start', 'End', 'Branch', 'Highest score'], proposalRows],
-  'label-table': [() => ['Step', 'Class', 'Foreground', 'Background', 'Ignored'], labelRows],
+const TABLES = {
+  'prediction-table': predictionTable,
+  'truth-table': truthTable,
+  'proposal-table': proposalTable,
+  'label-table': labelTable,
 };
 
-function fillVideoTables(panel) {
-  for (const [id, [heads, rows]] of Object.entries(VIDEO_TABLES)) {
-    const details = byId(id).closest('details');
-    if (details.open && !details.hidden) fillTable(byId(id), heads(panel), rows(panel));
+/**
+ * Fill the open tables under the timeline.
+ *
+ * @param {VideoPanel} panel
+ */
+export function fillVideoTables(panel) {
+  for (const [id, tableFor] of Object.entries(TABLES)) {
+    const table = tableOf(id);
+    const details = table.closest('details');
+    if (!panel.shown || !details?.open || details.hidden) continue;
+    const { heads, rows } = tableFor(panel, panel.shown);
+    fillTable(table, heads, rows);
   }
+}
+
+/** @param {() => void} onOpen */
+export function listenToVideoTables(onOpen) {
+  for (const id of Object.keys(TABLES)) tableOf(id).closest('details')?.addEventListener('toggle', onOpen);
 }

@@ -1,24 +1,43 @@
 // The timeline of one video: curves with thresholds, proposals and pseudo-labels of one class, and
 // below, class by class, the ground truth with a line of predictions for every lane.
 
+import { linear } from './axes.js';
+import { LABELS } from './columns.js';
+import { clamp, clock, drawing, drawResponsively, html, markAt, svg } from './dom.js';
+import { barHeight, clearCanvas } from './painter.js';
+import { Threshold } from './thresholds.js';
+import {
+  addBrush, addCursor, addPlot, CURVES, curveAxis, curveScale, pixelOf, scoreCurves, scoresAt, timeAxis,
+} from './timeline.js';
+
+/** @import { Painter } from './painter.js' */
+/** @import { CutCurve, Found, Row, RowContent, ShownVideo, Span } from './types' */
+/** @import { VideoPanel } from './video_panel.js' */
+
 const GUTTER = 84;
 const SIGNAL = { height: 10, gap: 7 };
 const CLASS = { name: 21, truth: 8, gap: 5, missed: 5, after: 10 };
-/** Heights of a lane: few of them stand tall. */
+/** Heights of a lane: few of them are tall. */
 const LANES = { least: 26, most: 72, all: 200 };
 
-/** Where everything stands: rows of `{what, top, height, …}`, and how far down they reach. */
+/**
+ * The rows of a timeline, and how far down they reach.
+ *
+ * @param {ShownVideo} shown
+ */
 function layOut(shown) {
+  /** @type {Row[]} */
   const rows = [];
   let top = shown.curves.length ? CURVES.bottom + 14 : 22;
-  const add = (row, height, gap) => {
+  const add = (/** @type {RowContent} */ row, /** @type {number} */ height, /** @type {number} */ gap) => {
     rows.push({ ...row, top, height });
     top += height + gap;
   };
-  for (const [branch] of shown.curves) add({ what: 'proposals', branch, label: shown.label }, SIGNAL.height, SIGNAL.gap);
-  for (const { phase, runs } of shown.labels) add({ what: 'labels', phase, runs, label: shown.label }, SIGNAL.height, SIGNAL.gap);
+  const { label: chosen } = shown;
+  for (const curve of shown.curves) add({ what: 'proposals', curve, label: chosen }, SIGNAL.height, SIGNAL.gap);
+  for (const labels of shown.labels) add({ what: 'labels', ...labels, label: chosen }, SIGNAL.height, SIGNAL.gap);
   const lanes = shown.classes.length * shown.lanes.length;
-  const tall = Math.round(Math.min(LANES.most, Math.max(LANES.least, LANES.all / Math.max(1, lanes))));
+  const tall = Math.round(clamp(LANES.all / Math.max(1, lanes), LANES.least, LANES.most));
   for (const label of shown.classes) {
     add({ what: 'class', label }, CLASS.name, 0);
     if (shown.annotated.has(label)) add({ what: 'truth', label }, CLASS.truth, CLASS.gap);
@@ -28,17 +47,25 @@ function layOut(shown) {
   return { rows, bottom: Math.max(top, 60) };
 }
 
-class VideoTimeline {
-  /** panel: what is shown, and what a choice on the timeline does; see `VideoPanel`. */
+export class VideoTimeline {
+  /**
+   * @param {HTMLElement} host
+   * @param {VideoPanel} panel
+   * @param {Painter} painter
+   */
   constructor(host, panel, painter) {
-    Object.assign(this, { host, panel, painter });
+    this.panel = panel;
+    this.painter = painter;
+    this.width = 0;
+    /** @type {Row[]} */
+    this.rows = [];
+    this.x = linear([0, 1], [0, 1]);
     this.canvas = html('canvas', { 'aria-hidden': 'true' });
-    this.plot = html('div', { class: 'plot' }, this.canvas);
     this.chart = html('div');
     this.handles = html('div');
-    this.plot.append(this.chart, this.handles);
-    this.thresholds = new Map(['cbp', 'vlp'].map((branch, place) =>
-      [branch, new Threshold(branch, place, () => panel.moveThreshold(branch))]));
+    this.plot = html('div', { class: 'plot' }, this.canvas, this.chart, this.handles);
+    this.thresholds = new Map(panel.exploration.branches.map((branch, place) =>
+      [branch, new Threshold(branch, place, curveScale(), () => panel.onThreshold())]));
     drawResponsively(host, (width) => {
       this.width = width;
       this.draw();
@@ -46,47 +73,57 @@ class VideoTimeline {
     });
   }
 
+  /** @param {CutCurve} curve */
+  threshold({ branch }) {
+    return this.thresholds.get(branch)?.value ?? 0.5;
+  }
+
   draw() {
-    if (!this.width || !this.panel.shown) return;
     const { shown } = this.panel;
+    if (!this.width || !shown) return;
     const { rows, bottom } = layOut(shown);
+    const right = this.width - 10;
     this.rows = rows;
-    this.x = linear(shown.view, [GUTTER, this.width - 10]);
+    this.x = linear(shown.view, [GUTTER, right]);
     const height = bottom + 28;
-    const chart = drawing(this.width, height, this.panel.says());
-    const clip = svg('clipPath', { id: 'plot-clip' }, svg('rect', {
-      class: 'plot-area', x: GUTTER, y: 0, width: this.width - 10 - GUTTER, height: bottom + 2,
-    }));
-    const inside = svg('g', { 'clip-path': 'url(#plot-clip)' });
-    chart.append(svg('defs', {}, clip), timeAxis(this.x, bottom), inside);
+    const chart = drawing(this.width, height, this.panel.summary());
+    const inside = addPlot(chart, [GUTTER, right], bottom);
+    chart.append(timeAxis(this.x, bottom), inside);
     inside.append(...this.shades(shown, bottom));
     if (shown.curves.length) {
       chart.append(curveAxis(GUTTER, this.width));
-      inside.append(...scoreCurves(shown.curves, shown.signals.pool, shown.grid, this.x));
+      inside.append(...scoreCurves(shown.curves, shown.signals?.pool ?? 1, shown.grid, this.x));
     }
     if (shown.curves.length || shown.labels.length) {
       chart.append(svg('text', { class: 'halo value', x: GUTTER, y: 11 }, this.panel.className(shown.label)));
     }
-    chart.append(...this.names(rows), ...this.selection());
+    chart.append(...this.names(shown), ...this.selection());
     addBrush(chart, inside, this.x, bottom, (view) => this.panel.zoom(view));
-    addCursor(chart, inside, this.x, bottom, (seconds, event) => this.read(seconds, event));
+    addCursor(chart, inside, this.x, bottom, (seconds, event) => this.read(shown, seconds, event));
     chart.addEventListener('click', (event) => this.pick(event));
     this.chart.replaceChildren(chart);
     this.layThresholds(shown);
-    this.paint(shown, rows, height);
+    this.paint(shown, height);
   }
 
+  /** @param {ShownVideo} shown */
   layThresholds({ curves }) {
-    const present = curves.map(([branch]) => this.thresholds.get(branch)).filter(Boolean);
-    const wanted = present.flatMap(({ line, handle }) => [line, handle]);
-    // Only when they differ: to be put in anew costs a handle its focus.
-    if (wanted.some((node, i) => this.handles.children[i] !== node) || wanted.length !== this.handles.children.length) {
-      this.handles.replaceChildren(...wanted);
+    const present = curves.flatMap(({ branch }) => this.thresholds.get(branch) ?? []);
+    const nodes = present.flatMap(({ line, handle }) => [line, handle]);
+    const { children } = this.handles;
+    // Only when they differ: a handle that is put in again loses its focus.
+    if (nodes.length !== children.length || nodes.some((node, i) => children[i] !== node)) {
+      this.handles.replaceChildren(...nodes);
     }
-    for (const threshold of present) threshold.lay(curveScale(), GUTTER, this.width - 10);
+    for (const threshold of present) threshold.layOut(GUTTER, this.width - 10);
   }
 
-  /** The truth behind the curves and lanes of its class, and what lies past the video's own end. */
+  /**
+   * The truth behind the curves and lanes of its class, and what lies past the video's own end.
+   *
+   * @param {ShownVideo} shown
+   * @param {number} bottom
+   */
   shades({ segments, label, duration, curves }, bottom) {
     const boxes = this.rows.filter(({ what }) => what === 'lane').map((row) => [row.label, row.top - 4, row.height + 4]);
     if (curves.length) boxes.push([label, CURVES.top, CURVES.bottom - CURVES.top]);
@@ -105,24 +142,28 @@ class VideoTimeline {
     ];
   }
 
-  /** What each row is, at its left. */
-  names(rows) {
+  /**
+   * The name of each row, at its left.
+   *
+   * @param {ShownVideo} shown
+   */
+  names(shown) {
     const [left, right] = this.x.range;
-    const side = (row, text) => svg('text', {
+    const side = (/** @type {Row} */ row, /** @type {string} */ text) => [svg('text', {
       class: 'row-name', x: left - 8, y: row.top + row.height / 2 + 4, 'text-anchor': 'end',
-    }, text);
-    return rows.flatMap((row) => {
+    }, text.length > 9 ? `${text.slice(0, 8)}…` : text)];
+    return this.rows.flatMap((row) => {
       if (row.what === 'class') {
-        const chosen = row.label === this.panel.shown.label ? ' value' : '';
-        return svg('text', { class: `class-name${chosen}`, x: left, y: row.top + 14 }, this.panel.className(row.label));
+        const chosen = row.label === shown.label ? ' value' : '';
+        return [svg('text', { class: `class-name${chosen}`, x: left, y: row.top + 14 }, this.panel.className(row.label))];
       }
-      if (row.what === 'proposals') return side(row, `${row.branch.toUpperCase()} runs`);
-      if (row.what === 'labels') return side(row, row.phase.length > 9 ? `${row.phase.slice(0, 8)}…` : row.phase);
+      if (row.what === 'proposals') return side(row, `${row.curve.branch.title} runs`);
+      if (row.what === 'labels') return side(row, row.phase);
       if (row.what === 'truth') return side(row, 'truth');
       const lane = this.panel.lane(row.lane);
       const base = row.top + row.height;
       return [
-        laneMark(lane.mark, 8, base - 8),
+        markAt(lane.mark, 8, base - 8),
         svg('text', { class: 'row-name', x: left - 8, y: base - 3, 'text-anchor': 'end' }, lane.short),
         svg('line', { class: 'baseline', x1: left, x2: right, y1: base + 0.5, y2: base + 0.5 }),
       ];
@@ -132,75 +173,97 @@ class VideoTimeline {
   /** The chosen prediction, outlined. */
   selection() {
     const { selected } = this.panel;
-    const row = selected && this.rows.find(({ what, label, lane }) =>
-      what === 'lane' && label === selected.label && lane === selected.lane);
+    if (!selected) return [];
+    const row = this.rows.find((each) =>
+      each.what === 'lane' && each.label === selected.label && each.lane === selected.lane);
     if (!row) return [];
     const tall = barHeight(selected, this.panel.lane(selected.lane), row.height);
-    const [left, right] = [selected.start, selected.end].map((seconds) =>
-      Math.min(this.x.range[1], Math.max(this.x.range[0], this.x(seconds))));
+    const [left, right] = [selected.start, selected.end].map((seconds) => clamp(this.x(seconds), ...this.x.range));
     return [svg('rect', {
       class: 'selected', x: left - 1, width: Math.max(4, right - left + 2),
       y: row.top + row.height - tall - 1, height: tall + 2,
     })];
   }
 
-  paint(shown, rows, height) {
+  /**
+   * @param {ShownVideo} shown
+   * @param {number} height
+   */
+  paint(shown, height) {
     const context = clearCanvas(this.canvas, this.width, height);
-    const { x, painter } = this;
+    const { x, painter, panel } = this;
     context.save();
     context.beginPath();
     context.rect(x.range[0], 0, x.range[1] - x.range[0], height);
     context.clip();
-    const seconds = (snippet) => (snippet * shown.grid.stride) / shown.grid.fps;
-    for (const row of rows) {
-      if (row.what === 'truth') painter.truth(context, this.truthOf(row), x, row.top, row.height);
+    const seconds = (/** @type {number} */ snippet) => (snippet * shown.grid.stride) / shown.grid.fps;
+    for (const row of this.rows) {
+      if (row.what === 'truth') painter.truth(context, this.truthOf(row.label), x, row.top, row.height);
       if (row.what === 'labels') painter.labels(context, row.runs, seconds, x, row.top, row.height);
-      if (row.what === 'proposals') this.paintProposals(context, row);
+      if (row.what === 'proposals') {
+        const colour = painter.palette.get(`--${row.curve.branch.mark}`);
+        for (const { start, end } of panel.proposals(row.curve)) {
+          painter.bar(context, x(start), x(end), row.top, row.height, colour);
+        }
+      }
       if (row.what === 'lane') {
         const base = row.top + row.height;
-        painter.predictions(context, this.panel.lane(row.lane), this.panel.predictions(row.lane, row.label), x, base, row.height);
-        painter.missed(context, this.panel.missed(row.lane, row.label), x, base + 2, CLASS.missed);
+        painter.predictions(context, panel.lane(row.lane), panel.predictions(row.lane, row.label), x, base, row.height);
+        painter.missed(context, panel.missed(row.lane, row.label), x, base + 2, CLASS.missed);
       }
     }
     context.restore();
   }
 
-  paintProposals(context, row) {
-    const colour = this.painter.palette.get(`--${row.branch}`);
-    for (const { start, end } of this.panel.proposals(row.branch)) {
-      this.painter.bar(context, this.x(start), this.x(end), row.top, row.height, colour, false);
-    }
+  /** @param {number} label */
+  truthOf(label) {
+    return this.panel.shown?.segments.filter((segment) => segment.label === label) ?? [];
   }
 
-  truthOf({ label }) {
-    return this.panel.shown.segments.filter((segment) => segment.label === label);
-  }
-
-  /** The row under the pointer, and what lies there at a second, the topmost first. */
+  /**
+   * The row under the pointer, and what lies there at a second, the topmost first.
+   *
+   * @param {MouseEvent} event
+   * @param {number} seconds
+   * @returns {{ row?: Row, found: Found[] }}
+   */
   under(event, seconds) {
     const y = event.clientY - this.chart.getBoundingClientRect().top;
     const row = this.rows.find(({ top, height, what }) =>
       y >= top - 2 && y <= top + height + (what === 'lane' ? CLASS.missed + 2 : 2));
-    if (!row) return { found: [] };
     const slack = this.x.invert(2) - this.x.invert(0);
-    const here = ({ start, end }) => seconds >= start - slack && seconds <= end + slack;
-    const base = row.top + row.height;
-    const lists = {
-      truth: () => this.truthOf(row).filter(here),
-      proposals: () => this.panel.proposals(row.branch).filter(here),
-      lane: () => (y > base
-        ? this.panel.missed(row.lane, row.label).filter(here).map((segment) => ({ ...segment, missed: true }))
-        : this.panel.predictions(row.lane, row.label).filter((each) =>
-          here(each) && y >= base - barHeight(each, this.panel.lane(row.lane), row.height) - 2)),
-    };
-    return { row, found: lists[row.what]?.() ?? [] };
+    const isHere = (/** @type {Span} */ { start, end }) => seconds >= start - slack && seconds <= end + slack;
+    return { row, found: row ? this.foundIn(row, y).filter(isHere) : [] };
   }
 
-  read(seconds, event) {
+  /**
+   * @param {Row} row
+   * @param {number} y
+   * @returns {Found[]}
+   */
+  foundIn(row, y) {
+    const { panel } = this;
+    if (row.what === 'truth') return this.truthOf(row.label);
+    if (row.what === 'proposals') return panel.proposals(row.curve);
+    if (row.what !== 'lane') return [];
+    const base = row.top + row.height;
+    if (y > base) return panel.missed(row.lane, row.label).map((segment) => ({ ...segment, isMissed: true }));
+    return panel.predictions(row.lane, row.label)
+      .filter((each) => y >= base - barHeight(each, panel.lane(row.lane), row.height) - 2)
+      .map((prediction) => ({ ...prediction, prediction }));
+  }
+
+  /**
+   * The text beside the pointer.
+   *
+   * @param {ShownVideo} shown
+   * @param {number} seconds
+   * @param {MouseEvent} event
+   */
+  read({ curves, signals, grid }, seconds, event) {
     const { row, found } = this.under(event, seconds);
-    if (found.length) return this.panel.describe(row, found[0], found.length);
-    const { curves, signals, grid } = this.panel.shown;
-    const lines = [clock(seconds), ...scoresAt(curves, seconds, signals?.pool, grid)];
+    if (row && found.length) return this.panel.describe(row, found[0], found.length);
+    const lines = [clock(seconds), ...scoresAt(curves, seconds, signals?.pool ?? 1, grid)];
     if (row?.what === 'labels') {
       const snippet = Math.floor((seconds * grid.fps) / grid.stride);
       const run = row.runs.find(({ first, stop }) => snippet >= first && snippet < stop);
@@ -209,12 +272,16 @@ class VideoTimeline {
     return lines;
   }
 
-  /** A click chooses the prediction, or else the class, that lies there. */
+  /**
+   * A click chooses the prediction, or else the class, that lies there.
+   *
+   * @param {MouseEvent} event
+   */
   pick(event) {
-    const seconds = this.x.invert(event.clientX - this.chart.getBoundingClientRect().left);
-    const { row, found } = this.under(event, seconds);
+    const { row, found } = this.under(event, this.x.invert(pixelOf(event, this.chart)));
     if (!row) return;
-    if (row.what === 'lane' && found.length && !found[0].missed) this.panel.select({ ...found[0], lane: row.lane });
+    const prediction = found[0]?.prediction;
+    if (row.what === 'lane' && prediction) this.panel.select({ ...prediction, lane: row.lane });
     else if (row.what === 'class' || row.what === 'lane' || row.what === 'truth') this.panel.chooseClass(row.label);
   }
 }
