@@ -19,7 +19,7 @@ from duetal.evaluation.false_positives import KINDS
 from duetal.report.columns import column, pack_nibbles
 from duetal.report.curves import SignalWriter, names_of
 from duetal.report.judgement import NOT_ASKED, Judgement, judge
-from duetal.report.marks import Branches
+from duetal.report.marks import BranchMarks
 from duetal.report.signals import BRANCHES, Signals
 
 #: Predictions on a page; beyond, each lane keeps the surest of each video.
@@ -64,7 +64,7 @@ class Exploration:
     data: dict[str, Any]
     videos: int
     training: int
-    branches: Branches
+    branches: BranchMarks
     has_truth: bool
     kept: int
     total: int
@@ -80,7 +80,7 @@ def explore(
     subset: str | None = None,
     signals: Sequence[Signals] = (),
     further: Annotations | None = None,
-    branches: Branches | None = None,
+    branches: BranchMarks | None = None,
 ) -> Exploration:
     """Embed predictions with all that is known of their videos.
 
@@ -117,7 +117,9 @@ def explore(
             if video := writer.video(name, own, found):
                 said[number][at] = video
     training = set(labelled)
-    known_branches = branches or Branches.of([*BRANCHES, *(b for s in signals for b in s.scores)])
+    known_branches = branches or BranchMarks.of(
+        [*BRANCHES, *(b for s in signals for b in s.scores)]
+    )
     with_curves = known_branches.only(branch for each in signals for branch in each.scores)
     data = {
         "classes": list(index),

@@ -21,7 +21,7 @@ _OF_BRANCHES = [mark for mark in SHAPES if mark != JOINT]
 
 
 @dataclass(frozen=True)
-class Branch:
+class BranchMark:
     """A branch of the model as the pages show it: its name in files, its title and its mark."""
 
     name: str
@@ -30,17 +30,17 @@ class Branch:
 
 
 @dataclass(frozen=True)
-class Branches:
+class BranchMarks:
     """The branches of a run, in its order."""
 
-    all: tuple[Branch, ...]
+    all: tuple[BranchMark, ...]
 
     @classmethod
-    def of(cls, names: Iterable[str]) -> "Branches":
+    def of(cls, names: Iterable[str]) -> "BranchMarks":
         """Each name once, with a mark by its place; past five branches marks are used again."""
         places = enumerate(dict.fromkeys(names))
         return cls(
-            tuple(Branch(n, n.upper(), _OF_BRANCHES[i % len(_OF_BRANCHES)]) for i, n in places)
+            tuple(BranchMark(n, n.upper(), _OF_BRANCHES[i % len(_OF_BRANCHES)]) for i, n in places)
         )
 
     def mark(self, name: str) -> str:
@@ -55,10 +55,10 @@ class Branches:
         """The name if a branch has it, else None: all branches together."""
         return name if any(branch.name == name for branch in self.all) else None
 
-    def only(self, names: Iterable[str]) -> "Branches":
+    def only(self, names: Iterable[str]) -> "BranchMarks":
         """Those of the given names; marks stay."""
         kept = set(names)
-        return Branches(tuple(branch for branch in self.all if branch.name in kept))
+        return BranchMarks(tuple(branch for branch in self.all if branch.name in kept))
 
     def data(self) -> list[dict[str, str]]:
         """As the scripts read them."""

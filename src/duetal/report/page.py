@@ -11,7 +11,7 @@ from duetal.report import scores
 from duetal.report.explorer import Exploration, Lane, explore
 from duetal.report.html import Assets, render, versions
 from duetal.report.judgement import judging_protocol
-from duetal.report.marks import Branches
+from duetal.report.marks import BranchMarks
 from duetal.report.run_folder import RunFolder, open_run
 from duetal.report.signals import BRANCHES, open_signals
 from duetal.report.training_log import curves
@@ -92,12 +92,12 @@ def render_report(run: Path, annotations: Annotations | None = None) -> str:
     )
 
 
-def _branches(run: RunFolder, table: scores.ScoreTable | None) -> Branches:
+def _branches(run: RunFolder, table: scores.ScoreTable | None) -> BranchMarks:
     """Those that every run can have, then others in order of appearance."""
     evaluated = [row.branch for row in table.rows] if table else []
     trained = [phase.branch for seed in run.seeds for phase in seed.log.phases.values()]
     found = (name for name in (*evaluated, *trained) if name not in ("", "ensemble"))
-    return Branches.of([*BRANCHES, *found])
+    return BranchMarks.of([*BRANCHES, *found])
 
 
 def _explore(
@@ -105,7 +105,7 @@ def _explore(
     folder: Path,
     titles: Mapping[str, str],
     annotations: Annotations | None,
-    branches: Branches,
+    branches: BranchMarks,
 ) -> Exploration:
     """The videos of one seed, a lane for each stage."""
     videos = read_videos(folder, list(titles))
@@ -129,7 +129,7 @@ def _explore(
         )
 
 
-def _journey(table: scores.ScoreTable | None, branches: Branches) -> list[dict[str, Any]]:
+def _journey(table: scores.ScoreTable | None, branches: BranchMarks) -> list[dict[str, Any]]:
     """The headline score of every stage."""
     return [
         _stage_point(row.stage, row.title, row.branch, branches)
@@ -144,7 +144,7 @@ def _journey(table: scores.ScoreTable | None, branches: Branches) -> list[dict[s
 
 
 def _precision_recall(
-    diagnostics: list[scores.DiagnosticRow], branches: Branches
+    diagnostics: list[scores.DiagnosticRow], branches: BranchMarks
 ) -> list[dict[str, Any]]:
     return [
         _stage_point(row.key, row.name, row.branch, branches)
@@ -154,7 +154,7 @@ def _precision_recall(
     ]
 
 
-def _stage_point(stage: str, title: str, branch: str, branches: Branches) -> dict[str, Any]:
+def _stage_point(stage: str, title: str, branch: str, branches: BranchMarks) -> dict[str, Any]:
     """A stage in a chart; its branch is None where all act together."""
     return {
         "title": title,

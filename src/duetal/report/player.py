@@ -15,7 +15,7 @@ from duetal.core.grid import TimeGrid
 from duetal.report.columns import quantise
 from duetal.report.curves import MAX_CLASSES, MAX_POINTS
 from duetal.report.html import Assets, render, versions
-from duetal.report.marks import Branches
+from duetal.report.marks import BranchMarks
 from duetal.report.signals import BRANCHES
 
 STYLES = ("style.css", "player.css")
@@ -81,7 +81,7 @@ class PlayerPage:
         """
         found = [row for video in videos for row in video["detections"]]
         names = dict.fromkeys(branch for video in videos for branch in video["scores"])
-        branches = Branches.of([*BRANCHES, *names])
+        branches = BranchMarks.of([*BRANCHES, *names])
         with_curves, mark = branches.only(names), branches.mark(self.branch)
         data = {
             "classes": list(classes),
