@@ -57,7 +57,6 @@ def render_report(run: Path, annotations: Annotations | None = None) -> str:
     opened = read_run(run)
     table = scores.score_table(opened)
     labels = scores.label_table(opened)
-    titles = {row.stage: row.title for part in (table, labels) if part for row in part.rows}
     # Scores and detections of every seed would multiply the page's size: one is shown.
     evaluated = (seed for seed in opened.seeds if seed.evaluation or seed.labels)
     shown = next(evaluated, opened.seeds[0])

@@ -16,6 +16,7 @@ from duetal.results.folder import RunFolder
 from duetal.results.schema import GridRecord, ModelRecord, ScoreIndex
 from duetal.results.training_log import read_training_log
 
+
 class SnippetFile:
     """An open safetensors file that holds a (T, K) array of each video.
 
