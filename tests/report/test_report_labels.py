@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from duetal.report.run_folder import open_run
+from duetal.results.reading import read_run
 
 from duetal.core.errors import DuetalError
 from duetal.report import render_report
@@ -34,7 +34,7 @@ def make(tmp_path: Path) -> Make:
 
 
 def test_the_table_has_a_row_for_each_stage_and_no_best_one(make: Make) -> None:
-    table = label_table(open_run(make(0.5, 0.9)))
+    table = label_table(read_run(make(0.5, 0.9)))
     assert table is not None
     assert (table.videos, table.chance) == (2, 75.0)
     rows = [(row.title, row.branch, row.mean_ap, row.first_right) for row in table.rows]
@@ -48,7 +48,7 @@ def test_the_table_has_a_row_for_each_stage_and_no_best_one(make: Make) -> None:
 
 def test_seeds_are_averaged(make: Make) -> None:
     make(0.5, 0.9, seed="seed-0")
-    table = label_table(open_run(make(0.7, 0.9, seed="seed-1")))
+    table = label_table(read_run(make(0.7, 0.9, seed="seed-1")))
     assert table is not None
     score = table.rows[0].mean_ap
     assert score is not None
@@ -61,18 +61,18 @@ def test_the_page_says_what_labels_can_tell(make: Make) -> None:
     assert "Ensemble ranks the 2 held-out videos by their labels with <strong>90.0 %" in page
     assert "a random order has 75.0 %" in page
     assert "Not evaluated yet" not in page
-    assert open_run(run).notices == []
+    assert read_run(run).notices == []
 
 
 def test_segments_tell_more_than_labels(make: Make) -> None:
     run = make(0.5, 0.9)
     stage = {"stage": "cbp-warmup", "tiou": [0.5], "mAP": [0.2]}
     (run / "evaluation.json").write_text(json.dumps({"protocol": "p", "stages": [stage]}))
-    assert label_table(open_run(run)) is None
+    assert label_table(read_run(run)) is None
     assert "held-out videos" not in render_report(run)
 
 
 @pytest.mark.parametrize("wrong", [{"stages": 3}, {"chance": "high"}, {"videos": [1]}])
 def test_a_damaged_file_is_one_line(make: Make, wrong: dict[str, object]) -> None:
     with pytest.raises(DuetalError, match=r"label_evaluation\.json: "):
-        open_run(make(0.5, 0.9, **wrong))
+        read_run(make(0.5, 0.9, **wrong))

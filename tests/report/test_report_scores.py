@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from duetal.report.run_folder import open_run
+from duetal.results.reading import read_run
 
 from duetal.report.scores import (
     branch_of,
@@ -26,14 +26,14 @@ def stage(name, mean_ap, **more):
 
 def test_the_best_of_each_column_is_marked_ties_included(tmp_path):
     stages = [stage("cbp-warmup", [0.5, 0.25]), stage("vlp-zeroshot", [0.5, 0.1])]
-    table = score_table(open_run(write_evaluation(tmp_path / "run", stages)))
+    table = score_table(read_run(write_evaluation(tmp_path / "run", stages)))
     marks = {row.stage: [score.best for score in row.scores.values()] for row in table.rows}
     assert marks == {"cbp-warmup": [True, True], "vlp-zeroshot": [True, False]}
     assert [row.scores["0.1"].mean for row in table.rows] == [50.0, 50.0]
 
 
 def test_a_single_stage_is_not_called_best(tmp_path):
-    run = open_run(write_evaluation(tmp_path / "run", [stage("cbp-warmup", [0.5, 0.2])]))
+    run = read_run(write_evaluation(tmp_path / "run", [stage("cbp-warmup", [0.5, 0.2])]))
     assert not score_table(run).rows[0].scores["0.1"].best
 
 
@@ -47,13 +47,13 @@ def test_a_single_stage_is_not_called_best(tmp_path):
 )
 def test_the_headline_is_the_widest_average(tmp_path, averages, headline):
     stages = [stage("cbp-warmup", [0.5, 0.25], averages=averages)]
-    table = score_table(open_run(write_evaluation(tmp_path / "run", stages)))
+    table = score_table(read_run(write_evaluation(tmp_path / "run", stages)))
     assert table.headline == headline
 
 
 def test_stages_measured_at_different_thresholds_leave_holes(tmp_path):
     stages = [stage("a", [0.5, 0.25]), {"stage": "b", "tiou": [0.5], "mAP": [0.75]}]
-    rows = score_table(open_run(write_evaluation(tmp_path / "run", stages))).rows
+    rows = score_table(read_run(write_evaluation(tmp_path / "run", stages))).rows
     assert rows[1].scores["0.1"] is None
     assert rows[1].scores["0.5"].mean == 75.0
 
@@ -61,7 +61,7 @@ def test_stages_measured_at_different_thresholds_leave_holes(tmp_path):
 def test_a_run_of_several_seeds_shows_the_summary(fake_seeds):
     folder = fake_seeds(videos=2)
     summary = json.loads((folder / "summary.json").read_text())["stages"][-1]
-    score = score_table(open_run(folder)).rows[-1].scores["0.1:0.7"]
+    score = score_table(read_run(folder)).rows[-1].scores["0.1:0.7"]
     assert score.mean == pytest.approx(100 * summary["averages"]["0.1:0.7"]["mean"])
     assert score.spread == pytest.approx(100 * summary["averages"]["0.1:0.7"]["std"])
 
@@ -73,25 +73,25 @@ def test_a_summary_of_a_single_seed_has_no_deviation(fake_seeds):
         stage["mAP_std"] = [None] * len(stage["tiou"])
         stage["averages"] = {"0.1:0.7": {"mean": 0.5, "std": None}}
     (folder / "summary.json").write_text(json.dumps(summary))
-    score = score_table(open_run(folder)).rows[-1].scores["0.1:0.7"]
+    score = score_table(read_run(folder)).rows[-1].scores["0.1:0.7"]
     assert (score.mean, score.spread) == (50.0, None)
 
 
 def test_no_evaluation_gives_no_table(fake_run):
     folder = fake_run(videos=1)
     (folder / "evaluation.json").write_text('{"protocol": "p", "stages": []}')
-    assert score_table(open_run(folder)) is None
+    assert score_table(read_run(folder)) is None
 
 
 def test_counts_say_what_was_dropped_and_why(fake_run):
-    counts = score_table(open_run(fake_run(videos=3))).counts
+    counts = score_table(read_run(fake_run(videos=3))).counts
     assert counts == (
         "3 videos, 3,311 segments, 12,345 predictions (Ensemble); dropped: 3 in unlisted videos"
     )
 
 
 def test_class_rows_show_first_and_last_of_each_branch_best_class_first(fake_run):
-    run = open_run(fake_run(videos=1))
+    run = read_run(fake_run(videos=1))
     rows = class_rows(run, score_table(run))
     stages = [row.stage for row, _ in rows[0].points]
     assert stages == ["cbp-warmup", "vlp-zeroshot", "vlp-b2", "cbp-f2", "ensemble"]
@@ -113,7 +113,7 @@ def test_diagnostics_follow_the_order_of_training_and_average_over_seeds(fake_se
             "pseudo_labels": {"B1": {"background_precision": 0.9, "foreground_recall": None}},
         }
         write_evaluation(folder / f"seed-{seed}", [], diagnostics=diagnostics)
-    run = open_run(folder)
+    run = read_run(folder)
     titles = {"cbp-warmup": "CBP after warm-up", "ensemble": "Ensemble"}
     first, second = stage_diagnostics(run, titles)
     assert (first.name, second.name) == ("CBP after warm-up", "Ensemble")
@@ -131,7 +131,7 @@ def test_diagnostics_may_be_absent(fake_run):
     evaluation = json.loads((folder / "evaluation.json").read_text())
     del evaluation["diagnostics"]
     (folder / "evaluation.json").write_text(json.dumps(evaluation))
-    run = open_run(folder)
+    run = read_run(folder)
     assert stage_diagnostics(run, {}) == pseudo_label_diagnostics(run) == []
 
 

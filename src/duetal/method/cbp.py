@@ -51,7 +51,7 @@ class CBPSettings(Settings):
     @property
     def stride(self) -> int:
         """Snippets per position of the coarsest scale."""
-        return 2 ** (self.levels - 1)
+        return 1 << (self.levels - 1)
 
 
 class CBPBranch(BranchNetwork):

@@ -19,6 +19,7 @@ from duetal.report.marks import mark_of_run
 from duetal.report.page import STYLES
 from duetal.report.scores import Score
 from duetal.report.signals import Signals, open_signals
+from duetal.results.folder import RunFolder
 
 #: More lanes than there are colours and shapes to tell them apart.
 MAX_ENTRIES = 6
@@ -119,7 +120,7 @@ def _explore(
     ]
     with ExitStack() as stack:
         signals = [
-            open_signals(entry.folder, entry.name, stack)
+            open_signals(RunFolder(entry.folder), entry.name, stack)
             for entry in entries
             if entry.folder is not None
         ]

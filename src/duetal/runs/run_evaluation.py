@@ -95,7 +95,7 @@ def evaluate_run(
         evaluation = _with_notes(evaluate(detections, truth, protocol), dataset)
         title = run.model.title_of(stage)
         names = {"stage": stage, "title": title, "branch": branch_of(run, stage)}
-        stages.append(StageScores(**names, **dict(evaluation)))
+        stages.append(StageScores.model_validate({**names, **dict(evaluation)}))
         snippet_scores[stage] = counter.scores()
         averages = ", ".join(f"{n} {100 * v:.2f}" for n, v in evaluation.averages.items())
         run.folder.log(f"{title}: mAP (%) under {protocol}: {averages}")

@@ -69,7 +69,7 @@ def summarize_seeds(folder: RunFolder, evaluations: Mapping[int, RunEvaluation])
     for row, one in enumerate(first.stages):
         summary = summarize([evaluation.stages[row] for evaluation in evaluations.values()])
         names = {"stage": one.stage, "title": one.title, "branch": one.branch}
-        stages.append(StageSummary(**names, **dict(summary)))
+        stages.append(StageSummary.model_validate({**names, **dict(summary)}))
     result = SeedSummary(
         protocol=first.protocol,
         selection=first.selection,

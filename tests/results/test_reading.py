@@ -2,13 +2,13 @@ import json
 import shutil
 
 import pytest
-from duetal.report.run_folder import MAX_SETTINGS, open_run
+from duetal.results.reading import MAX_SETTINGS, read_run
 
 from duetal.core.errors import DuetalError
 
 
 def test_a_run_tells_protocol_rule_and_settings(fake_run):
-    run = open_run(fake_run())
+    run = read_run(fake_run())
     assert run.name == "my-run"
     assert run.protocol == "thumos14/seconds-210"
     assert run.selection == "last checkpoint; no test data was used"
@@ -26,27 +26,27 @@ def test_a_folder_that_is_no_run_is_an_error_that_names_it(tmp_path, kind):
     if kind == "file":
         path.write_text("{}")
     with pytest.raises(DuetalError, match=r"nothing: (no such run folder|not a run)"):
-        open_run(path)
+        read_run(path)
 
 
 def test_a_run_that_is_still_training_says_so_and_takes_the_rule_from_the_model(fake_run):
     folder = fake_run()
     (folder / "evaluation.json").unlink()
-    run = open_run(folder)
+    run = read_run(folder)
     assert run.selection.startswith("last checkpoint")
     assert "no evaluation yet" in run.notices[0]
 
 
 def test_seeds_are_found_in_the_order_of_their_numbers(fake_seeds):
     folder = fake_seeds(seeds=(0, 2, 10), videos=2)
-    assert [seed.folder.name for seed in open_run(folder).seeds] == ["seed-0", "seed-2", "seed-10"]
+    assert [seed.folder.name for seed in read_run(folder).seeds] == ["seed-0", "seed-2", "seed-10"]
 
 
 def test_seeds_without_a_summary_or_an_evaluation_are_noticed(fake_seeds):
     folder = fake_seeds(videos=2)
     (folder / "summary.json").unlink()
     (folder / "seed-2" / "evaluation.json").unlink()
-    notices = open_run(folder).notices
+    notices = read_run(folder).notices
     assert any("seed-2" in notice for notice in notices)
     assert any("no summary" in notice for notice in notices)
 
@@ -67,7 +67,7 @@ def test_a_damaged_file_is_an_error_that_names_file_and_place(fake_run, name, te
     folder = fake_run(videos=1)
     (folder / name).write_text(text)
     with pytest.raises(DuetalError) as caught:
-        open_run(folder)
+        read_run(folder)
     assert all(word in str(caught.value) for word in [name, *words])
 
 
@@ -83,7 +83,7 @@ def test_a_damaged_file_is_an_error_that_names_file_and_place(fake_run, name, te
 def test_yaml_aliases_cannot_blow_the_settings_up(fake_run, text):
     folder = fake_run(videos=1)
     (folder / "config.yaml").write_text(text)
-    config = open_run(folder).config
+    config = read_run(folder).config
     assert len(config) <= MAX_SETTINGS + 1
     assert len(json.dumps(config)) < 600_000
 
@@ -92,11 +92,11 @@ def test_files_of_a_newer_version_with_more_keys_stay_readable(fake_run):
     folder = fake_run(videos=1)
     evaluation = json.loads((folder / "evaluation.json").read_text())
     (folder / "evaluation.json").write_text(json.dumps(evaluation | {"new": {"thing": 1}}))
-    assert open_run(folder).protocol == "thumos14/seconds-210"
+    assert read_run(folder).protocol == "thumos14/seconds-210"
 
 
 def test_a_run_of_nothing_but_a_config_opens(fake_run, tmp_path):
     folder = tmp_path / "young"
     folder.mkdir()
     shutil.copy(fake_run(videos=1) / "config.yaml", folder)
-    assert open_run(folder).selection == ""
+    assert read_run(folder).selection == ""
