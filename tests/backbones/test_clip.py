@@ -218,7 +218,7 @@ def test_features_are_the_librarys(clip: Path, siglip: Path) -> None:
         inputs = processor_class.from_pretrained(folder)(images, return_tensors="pt")
         expected = model_class.from_pretrained(folder).eval()(**inputs)[output]
         torch.testing.assert_close(features, expected, atol=1e-5, rtol=0)
-        assert features.shape == (4, encoder.width) == (4, 16)
+        assert features.shape == (4, encoder.dim) == (4, 16)
         assert features.norm(dim=1).sub(1).abs().min() > 1e-3  # not normalised
 
 
@@ -255,7 +255,7 @@ def test_others_with_the_interface_work_by_naming_them(tmp_path: Path) -> None:
     pixels = encoder.preprocess(picture(30, 50))[None]
     library = MetaClip2VisionModelWithProjection.from_pretrained(tmp_path / "a").eval()
     torch.testing.assert_close(encoder(pixels), library(pixel_values=pixels).image_embeds)
-    assert encoder.width == 12
+    assert encoder.dim == 12
 
     small = {"image_size": 64, "width_coefficient": 0.1, "depth_coefficient": 0.1, "hidden_dim": 12}
     AlignModel(AlignConfig(text_config=TEXT, vision_config=small)).save_pretrained(tmp_path / "b")
@@ -413,5 +413,5 @@ def test_any_configuration_gives_an_encoder_or_a_reason(
     with contextlib.suppress(DuetalError):
         encoder = load_image_encoder(str(folder))
         pixels = encoder.preprocess(picture(5, 9))
-        assert encoder(pixels[None]).shape == (1, encoder.width)
+        assert encoder(pixels[None]).shape == (1, encoder.dim)
     shutil.rmtree(folder)

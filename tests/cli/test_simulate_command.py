@@ -31,7 +31,7 @@ def test_a_dataset_is_made(annotations: Path, tmp_path: Path, duetal: Duetal) ->
     dataset = open_dataset(out)
     assert (len(dataset.training), len(dataset.evaluation)) == (5, 2)
     assert dataset.vlp is not None
-    assert (dataset.cbp.width, dataset.vlp.width) == (12, 8)
+    assert (dataset.cbp.dim, dataset.vlp.dim) == (12, 8)
     told = json.loads(about.read_text())
     assert (told["videos"], told["difficulty"], told["seed"]) == (7, 0.25, 3)
     assert duetal("check", out)[0] == 0

@@ -35,7 +35,7 @@ def test_every_layout(
     assert dataset.evaluation == EVALUATION
     assert dataset.missing == ()
     assert dataset.grid == TimeGrid(25, 16, 16)
-    assert dataset.cbp.width == 6
+    assert dataset.cbp.dim == 6
     for name in TRAINING + EVALUATION:
         np.testing.assert_array_equal(dataset.cbp.read(name), expected_features(name))
         assert dataset.length(name) == len(expected_features(name))
@@ -72,7 +72,7 @@ def test_rgb_alone_has_to_be_meant(two_modality_dataset: Path) -> None:
     with pytest.raises(DuetalError, match="rgb features without flow"):
         open_dataset(two_modality_dataset)
     describe(two_modality_dataset, cbp="features/rgb")
-    assert open_dataset(two_modality_dataset).cbp.width == 6
+    assert open_dataset(two_modality_dataset).cbp.dim == 6
 
 
 def test_one_file_for_all_videos(own_dataset: Path, expected_features: Features) -> None:

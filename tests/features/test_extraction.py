@@ -119,7 +119,7 @@ def test_a_record_says_how_the_features_came_about(clips, store, extractor):
 def test_the_store_is_a_dataset_with_durations(store):
     dataset = open_dataset(Path(store.place.name))
     assert dataset.evaluation == ("a", "b", "c")
-    assert dataset.cbp.width == 2048
+    assert dataset.cbp.dim == 2048
     assert [dataset.duration(name) for name in "abc"] == pytest.approx([1.4, 0.8, 2.1], abs=0.11)
 
 
@@ -163,7 +163,7 @@ def test_flow_can_be_opencvs_and_modalities_be_left_out(clips, settings, store, 
     assert flow.dtype == np.float16
     ours = arrays(store.place.name, "a")["flow"]
     assert np.abs(flow - ours).mean() < 0.1 * ours.std()
-    assert open_dataset(tmp_path).cbp.width == 1024
+    assert open_dataset(tmp_path).cbp.dim == 1024
 
 
 def test_videos_and_store_can_be_in_an_object_store(clips, extractor, store):

@@ -32,7 +32,7 @@ def test_folder_of_files(tmp_path: Path) -> None:
     (tmp_path / ".a.npy.x.part").write_text("half written")
     stream = stream_of(tmp_path)
     assert stream.names() == ("a", "b", "c.d")
-    assert stream.width == 4
+    assert stream.dim == 4
     assert stream.length("a") == 5
     assert stream.path("c.d") == tmp_path / "c.d.npy"
     np.testing.assert_array_equal(stream.read("b"), values["b"])
@@ -62,7 +62,7 @@ def test_joined_parts_first_channels_first(tmp_path: Path) -> None:
     save(tmp_path / "rgb", "no-flow", random(5, 3))
     stream = stream_of(tmp_path / "rgb", tmp_path / "flow")
     assert stream.names() == ("a",)
-    assert stream.width == 7
+    assert stream.dim == 7
     np.testing.assert_array_equal(stream.read("a", 1), np.concatenate([rgb, flow], axis=1)[1:])
     with pytest.raises(DuetalError, match="no flow features of video 'no-flow'"):
         stream.read("no-flow")

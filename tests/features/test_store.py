@@ -110,7 +110,7 @@ def test_a_store_of_fewer_modalities_is_a_dataset_too(tmp_path, modalities, widt
         record = record_of("a", 3, settings).model_copy(update={"widths": widths})
         store.finish(writer, record)
         assert store.is_complete("a")
-    assert open_dataset(tmp_path).cbp.width == width
+    assert open_dataset(tmp_path).cbp.dim == width
 
 
 def shorten(path: Path):

@@ -264,7 +264,7 @@ def test_a_tokenizer_without_marks_is_refused(tmp_path: Path, tiny_clip: Path) -
 def test_the_stand_in_sees_and_reads(tmp_path: Path) -> None:
     make_tiny_clip(tmp_path / "clip", dimension=8)
     text = load_text_encoder(str(tmp_path / "clip"), NAMES)
-    assert text.plain().shape == (3, load_image_encoder(str(tmp_path / "clip")).width)
+    assert text.plain().shape == (3, load_image_encoder(str(tmp_path / "clip")).dim)
 
 
 JSON_VALUES = st.one_of(

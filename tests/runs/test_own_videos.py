@@ -224,7 +224,7 @@ def test_the_dataset_is_an_ordinary_one(store: Store, tmp_path: Path, elsewhere:
     write_dataset(folder, annotations, store, begun=False)
     dataset = open_dataset(folder)
     assert (len(dataset.training), len(dataset.evaluation)) == (32, 8)
-    assert dataset.cbp.width == 6
+    assert dataset.cbp.dim == 6
     assert dataset.vlp is not None
     assert dataset.text_encoder == "some/clip"
     assert dataset.duration("v0") == 2.8

@@ -48,7 +48,7 @@ def test_a_score_is_the_same_in_any_batch(run: Run, dataset: Dataset, stage: str
     names = dataset.evaluation
     lengths = [stream.length(name) for name in names]
     assert len(set(lengths)) > 1
-    batch = torch.zeros(len(names), max(lengths) + 9, stream.width)
+    batch = torch.zeros(len(names), max(lengths) + 9, stream.dim)
     mask = torch.zeros(batch.shape[:2], dtype=torch.bool)
     for row, name in enumerate(names):
         batch[row, : lengths[row]] = torch.from_numpy(stream.read(name))

@@ -71,7 +71,7 @@ def test_it_is_a_dataset_without_a_problem(
     assert dataset.classes == annotations.classes
     assert dataset.grid == grid
     assert dataset.vlp is not None
-    assert (dataset.cbp.width, dataset.vlp.width) == (20, 16)
+    assert (dataset.cbp.dim, dataset.vlp.dim) == (20, 16)
     assert dataset.training == tuple(name for name in annotations.videos)[::2]
     assert dataset.evaluation == tuple(name for name in annotations.videos)[1::2]
     for video in annotations:

@@ -103,11 +103,11 @@ def make_branch(videos: WeakVideos) -> Callable[[Config, str], Branch]:
 
     def make(config: Config, kind: str) -> Branch:
         if kind == "cbp":
-            return cbp_branch(config, videos.cbp.width, len(videos.classes))
+            return cbp_branch(config, videos.cbp.dim, len(videos.classes))
         assert videos.vlp is not None
         assert videos.text_encoder is not None
         text = text_encoder(config, videos.text_encoder, videos.classes, {})
-        branch = vlp_branch(config, text, videos.vlp.width)
+        branch = vlp_branch(config, text, videos.vlp.dim)
         torch.nn.init.constant_(branch.gates, 0.05)
         return branch
 

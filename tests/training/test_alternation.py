@@ -141,9 +141,9 @@ def test_each_step_is_taught_by_the_other_branch_as_it_is_then(
     }.items():
         path = checkpoint(tmp_path, stage)
         if stage.startswith("cbp"):
-            stream, teacher = videos.cbp, restore_cbp(config, path, videos.cbp.width, classes)
+            stream, teacher = videos.cbp, restore_cbp(config, path, videos.cbp.dim, classes)
         else:
-            stream, teacher = videos.vlp, restore_vlp(config, path, videos.vlp.width)
+            stream, teacher = videos.vlp, restore_vlp(config, path, videos.vlp.dim)
         expected = teach(
             teacher,
             videos,
@@ -170,7 +170,7 @@ def test_the_untrained_vlp_stage_is_zero_shot_clip(
     train(config, videos, tmp_path)
     assert videos.vlp is not None
     assert videos.text_encoder is not None
-    branch = restore_vlp(config, checkpoint(tmp_path, "vlp-zeroshot"), videos.vlp.width)
+    branch = restore_vlp(config, checkpoint(tmp_path, "vlp-zeroshot"), videos.vlp.dim)
     text = load_text_encoder(videos.text_encoder, videos.classes, prompts_before=0, prompts_after=0)
     cosines = [
         F.normalize(torch.from_numpy(videos.vlp.read(name)), dim=-1)

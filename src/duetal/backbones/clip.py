@@ -24,7 +24,7 @@ class ImageEncoder(nn.Module):
         identity: of its weights.
 
     Attributes:
-        width: D, the width of its features.
+        dim: D, of its features.
         identity: of its weights.
     """
 
@@ -36,7 +36,7 @@ class ImageEncoder(nn.Module):
         self._central = bool(getattr(processor, "do_center_crop", False)) and bool(
             dict(processor.size).get("shortest_edge")
         )
-        self.width: int = self._probe()
+        self.dim: int = self._probe()
 
     def train(self, mode: bool = True) -> "ImageEncoder":
         """Training never reaches the frozen encoder."""
@@ -74,7 +74,7 @@ class ImageEncoder(nn.Module):
 
     @torch.no_grad()
     def _probe(self) -> int:
-        """The width of the features; pictures of two shapes must come to the same size.
+        """The dim of the features; pictures of two shapes must come to the same size.
 
         Raises:
             ValueError: the model wants something else than pictures of one size, or gives something
@@ -87,8 +87,8 @@ class ImageEncoder(nn.Module):
         features = self(wide[None])
         if features.ndim != 2:
             raise ValueError("it does not give one feature a picture")
-        width: int = features.shape[1]
-        return width
+        dim: int = features.shape[1]
+        return dim
 
 
 def load_image_encoder(source: str) -> ImageEncoder:

@@ -158,7 +158,7 @@ class Extractor:
     @property
     def widths(self) -> dict[str, int]:
         """C of each modality."""
-        clip = 0 if self._images is None else self._images.width
+        clip = 0 if self._images is None else self._images.dim
         return {m: clip if m == "clip" else FEATURES for m in self.settings.modalities}
 
     @property

@@ -55,7 +55,7 @@ class FeaturePart:
         return self._opened[name]
 
     @property
-    def width(self) -> int:
+    def dim(self) -> int:
         """C, as the first video has it."""
         return self.open(next(iter(self.entries))).header.width
 
@@ -83,7 +83,7 @@ class FeatureStream:
         return self._names
 
     @property
-    def width(self) -> int:
+    def dim(self) -> int:
         """C, the number of channels.
 
         Raises:
@@ -91,7 +91,7 @@ class FeatureStream:
         """
         if not self._names:
             raise DuetalError(f"no {self.title} features", file=self.parts[0].place)
-        return sum(part.width for part in self.parts)
+        return sum(part.dim for part in self.parts)
 
     def path(self, name: str) -> Path:
         """The file that holds a video's features (of the first part, where parts are joined)."""
@@ -132,9 +132,9 @@ class FeatureStream:
         """The parts' arrays of a video, found to fit each other and the stream."""
         arrays = [part.open(name) for part in self.parts]
         for part, array in zip(self.parts, arrays, strict=True):
-            if array.header.width != part.width:
+            if array.header.width != part.dim:
                 first = next(iter(part.entries.values()))
-                cause = f"C = {array.header.width}, but {first.path.name} has C = {part.width}"
+                cause = f"C = {array.header.width}, but {first.path.name} has C = {part.dim}"
                 raise DuetalError(cause, file=array.path, place=array.place or f"video {name!r}")
             if array.header.length != arrays[0].header.length:
                 cause = (

@@ -157,8 +157,8 @@ def _fitting_stream(run: Run, branch: str, dataset: Dataset) -> FeatureStream:
     width = run.model.channels.cbp if branch == "cbp" else run.model.channels.vlp
     if stream is None:
         raise DuetalError("has no VLP features, which the VLP branch reads", file=dataset.source)
-    if stream.width != width:
-        cause = f"{branch} features have C = {stream.width}; the run was trained on C = {width}"
+    if stream.dim != width:
+        cause = f"{branch} features have C = {stream.dim}; the run was trained on C = {width}"
         raise DuetalError(cause, file=stream.path(stream.names()[0]))
     grid = run.model.grid.grid()
     if dataset.grid != grid:

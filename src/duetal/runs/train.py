@@ -44,7 +44,7 @@ def open_for_training(config: Config) -> Dataset:
     if videos.vlp is not None:
         encoder = config.text_encoder or dataset.text_encoder or ""
         text = fitting_text_encoder(config, encoder, videos)
-        vlp_branch(config, text, videos.vlp.width)
+        vlp_branch(config, text, videos.vlp.dim)
     if has_segments(dataset) or has_labels(dataset):
         for name in dataset.evaluation:
             dataset.length(name)
@@ -97,13 +97,13 @@ def _choose(
     videos: WeakVideos,
     held_out: WeakVideos | None,
 ) -> ModelRecord:
-    vlp = None if videos.vlp is None else videos.vlp.width
+    vlp = None if videos.vlp is None else videos.vlp.dim
     model = ModelRecord(
         duetal=__version__,
         classes=list(videos.classes),
         display_names=dict(videos.display_names),
         grid=GridRecord.of(videos.grid),
-        channels=Channels(cbp=videos.cbp.width, vlp=vlp),
+        channels=Channels(cbp=videos.cbp.dim, vlp=vlp),
         stages=stages,
         final=last_stages(stages),
         selection=LAST_RULE,

@@ -174,7 +174,7 @@ class Alternation:
         config = self.config
         stream = self.streams.of(name)
         pseudo = teach(
-            branches.for_inference(config, teacher, stream.width),
+            branches.for_inference(config, teacher, stream.dim),
             self.videos,
             stream,
             window=config.crop,
@@ -198,7 +198,7 @@ class Alternation:
 
     def _new_cbp(self) -> CBPBranch:
         stream = self.streams.cbp
-        branch = branches.cbp_branch(self.config, stream.width, len(self.videos.classes))
+        branch = branches.cbp_branch(self.config, stream.dim, len(self.videos.classes))
         if self.config.feature_normalization:
             branch.standardize(*branches.channel_statistics(self.videos, stream))
         return branch.to(self.fabric.device)
@@ -206,7 +206,7 @@ class Alternation:
     def _new_vlp(self) -> VLPBranch:
         stream = self.streams.of("vlp")
         text = branches.fitting_text_encoder(self.config, self.text_encoder, self.videos)
-        branch = branches.vlp_branch(self.config, text, stream.width)
+        branch = branches.vlp_branch(self.config, text, stream.dim)
         branch.bias.data.fill_(branches.mean_cosine(branch, self.videos, stream))
         return branch.to(self.fabric.device)
 

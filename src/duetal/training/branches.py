@@ -92,9 +92,9 @@ def fitting_text_encoder(config: Config, source: str, videos: WeakVideos) -> Pro
     text = text_encoder(config, source, videos.classes, videos.display_names)
     assert videos.vlp is not None
     width = text.plain().shape[1]
-    if width != videos.vlp.width:
+    if width != videos.vlp.dim:
         raise DuetalError(
-            f"text features have width {width}, the VLP features {videos.vlp.width}",
+            f"text features have width {width}, the VLP features {videos.vlp.dim}",
             file=source,
             place="text encoder",
         )
@@ -103,8 +103,8 @@ def fitting_text_encoder(config: Config, source: str, videos: WeakVideos) -> Pro
 
 def channel_statistics(videos: WeakVideos, stream: FeatureStream) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (C,) of a stream's channels over all training snippets."""
-    total = np.zeros(stream.width)
-    squares = np.zeros(stream.width)
+    total = np.zeros(stream.dim)
+    squares = np.zeros(stream.dim)
     count = 0
     for name in videos.names:
         x = stream.read(name).astype(np.float64)

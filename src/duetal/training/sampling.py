@@ -110,7 +110,7 @@ class MicroBatch:
 def load(videos: WeakVideos, stream: FeatureStream, crops: list[Crop]) -> MicroBatch:
     """Read the features of some crops and pad them to the longest."""
     longest = max(crop.length for crop in crops)
-    features = torch.zeros(len(crops), longest, stream.width)
+    features = torch.zeros(len(crops), longest, stream.dim)
     mask = torch.zeros(len(crops), longest, dtype=torch.bool)
     for row, crop in enumerate(crops):
         name = videos.names[crop.video]
