@@ -32,12 +32,12 @@ from torch import Tensor, nn
 from duetal.backbones.i3d import FEATURES
 from duetal.backbones.i3d_weights import random_weights
 from duetal.core.annotations import Segment
-from duetal.features.extraction import ExtractionSettings, Extractor
-from duetal.features.items import End
-from duetal.features.networks import encode
-from duetal.features.records import VideoRecord
-from duetal.features.sources import Video, find_videos
-from duetal.features.store import open_store
+from duetal.extraction.items import End
+from duetal.extraction.networks import encode
+from duetal.extraction.pipeline import ExtractionSettings, Extractor
+from duetal.extraction.sources import Video, find_videos
+from duetal.extraction.store import open_store
+from duetal.features.metadata import VideoRecord
 from duetal.model.text import make_tiny_clip
 from duetal.simulation.clips import render_clip
 

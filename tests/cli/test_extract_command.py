@@ -18,8 +18,8 @@ import pytest
 from duetal.backbones.i3d_weights import random_weights
 from duetal.cli.main import main
 from duetal.datasets.check import check
-from duetal.features.extraction import ExtractionSettings
-from duetal.features.store import open_store
+from duetal.extraction.pipeline import ExtractionSettings
+from duetal.extraction.store import open_store
 from duetal.simulation.clips import render_clip
 
 Duetal = Callable[..., tuple[int, str, str]]

@@ -163,7 +163,7 @@ def test_a_second_time_nothing_is_extracted_or_copied_again(
     def loaded(*_: object, **__: object) -> None:
         raise AssertionError("the networks are not needed")
 
-    monkeypatch.setattr("duetal.features.extraction.Extractor.__init__", loaded)
+    monkeypatch.setattr("duetal.extraction.pipeline.Extractor.__init__", loaded)
     out = shutil.copytree(localized, tmp_path / "out")
     (copy,) = (out / "media").iterdir()
     before = copy.stat().st_mtime_ns

@@ -10,7 +10,7 @@ import pytest
 from duetal.config import make_config
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import open_dataset
-from duetal.features.extraction import ExtractionSettings
+from duetal.extraction.pipeline import ExtractionSettings
 from duetal.runs.folder import Run, RunFolder
 from duetal.runs.inputs import is_dataset
 from duetal.runs.model_record import Channels, FinalStages, GridRecord, ModelRecord

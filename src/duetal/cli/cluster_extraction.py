@@ -8,9 +8,8 @@ import click
 from duetal.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from duetal.features.missing import Plan
-    from duetal.features.records import Failure
-    from duetal.features.sources import Found
+    from duetal.extraction.missing import Plan
+    from duetal.extraction.sources import Failure, Found
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -74,9 +73,9 @@ def extract_on_cluster(
     from duetal.cli.cluster_progress import ClusterProgress
     from duetal.cli.extraction_options import outcome_line, read_options
     from duetal.cli.terminal import printable
-    from duetal.features.cluster import Cluster
-    from duetal.features.missing import Watcher, extract_missing, plan
-    from duetal.features.store import open_store
+    from duetal.extraction.cluster import Cluster
+    from duetal.extraction.missing import Watcher, extract_missing, plan
+    from duetal.extraction.store import open_store
 
     settings, computing = read_options(options)
 

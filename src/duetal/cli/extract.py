@@ -8,9 +8,8 @@ from duetal.cli.cluster_extraction import CLUSTER_OPTIONS, cluster_options
 from duetal.cli.extraction_options import extraction_options
 
 if TYPE_CHECKING:
-    from duetal.features.missing import Plan
-    from duetal.features.records import Failure
-    from duetal.features.sources import Found
+    from duetal.extraction.missing import Plan
+    from duetal.extraction.sources import Failure, Found
 
 
 @click.command("extract")
@@ -33,7 +32,7 @@ def command(videos: tuple[str, ...], out: str, retry_failed: bool, **options: An
     """
     from duetal.cli.cluster_extraction import extract_on_cluster, require_no_cluster
     from duetal.cli.extraction_options import print_failures
-    from duetal.features.sources import find_videos
+    from duetal.extraction.sources import find_videos
 
     cluster = {name: options.pop(name) for name in CLUSTER_OPTIONS}
     found = find_videos(videos)
@@ -63,8 +62,8 @@ def _extract_here(
 ) -> "tuple[Plan, tuple[Failure, ...]]":
     """Bring a store up to the videos that were found, on this machine."""
     from duetal.cli.extraction_options import extract_with_progress, make_extractor
-    from duetal.features.missing import plan
-    from duetal.features.store import open_store
+    from duetal.extraction.missing import plan
+    from duetal.extraction.store import open_store
 
     extractor = make_extractor(options)
     with open_store(out, extractor.store_settings) as store:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from duetal.features.extraction import ExtractionSettings, Extractor
-    from duetal.features.missing import Plan
-    from duetal.features.records import Failure, VideoRecord
-    from duetal.features.store import Store
+    from duetal.extraction.missing import Plan
+    from duetal.extraction.pipeline import ExtractionSettings, Extractor
+    from duetal.extraction.sources import Failure
+    from duetal.extraction.store import Store
+    from duetal.features.metadata import VideoRecord
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -91,7 +92,7 @@ def make_extractor(options: dict[str, Any]) -> "Extractor":
         DuetalError: weights that can't be had or have another hash.
     """
     from duetal.cli.progress import DownloadProgress
-    from duetal.features.extraction import Extractor
+    from duetal.extraction.pipeline import Extractor
 
     settings, computing = read_options(options)
     return Extractor(settings, **computing, told=DownloadProgress("downloading weights"))
@@ -103,7 +104,7 @@ def read_options(options: dict[str, Any]) -> "tuple[ExtractionSettings, dict[str
     Raises:
         UsageError: values that do not go together.
     """
-    from duetal.features.extraction import MODALITIES, ExtractionSettings
+    from duetal.extraction.pipeline import MODALITIES, ExtractionSettings
     from duetal.video.flow import FlowName
 
     values = {name: value for name, value in options.items() if value is not None}
@@ -120,7 +121,7 @@ def extract_with_progress(
 ) -> "tuple[Failure, ...]":
     """Extract what a store lacks, and show how it goes on; see `extract_missing`."""
     from duetal.cli.progress import LongVideoProgress
-    from duetal.features.missing import Watcher, extract_missing
+    from duetal.extraction.missing import Watcher, extract_missing
 
     sizes = {video.name: size for video, size in planned.todo.items()}
     with LongVideoProgress(sizes) as progress:
@@ -137,7 +138,7 @@ def extract_with_progress(
 
 def outcome_line(outcome: "VideoRecord | Failure") -> str:
     """What to say of a video that has been extracted, or has failed."""
-    from duetal.features.records import Failure
+    from duetal.extraction.sources import Failure
 
     if isinstance(outcome, Failure):
         return f"failed: {outcome.reason}"

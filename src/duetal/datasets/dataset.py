@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from duetal.core.annotations import Annotations
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
-from duetal.features.store import recorded_duration
+from duetal.features.metadata import recorded_duration
 from duetal.features.streams import FeatureStream, common_length
 
 

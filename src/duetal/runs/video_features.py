@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 from duetal.backbones.records import records
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
+from duetal.extraction.sources import Failure
+from duetal.extraction.store import Store, open_store
+from duetal.features.metadata import SETTINGS_FILE, Settings, differing
 from duetal.features.places import is_url
-from duetal.features.records import Failure, Settings, differing
-from duetal.features.store import SETTINGS_FILE, Store, open_store
 from duetal.features.streams import FeatureStream
 from duetal.runs.folder import Run
 
 if TYPE_CHECKING:
     # They bring PyAV and the backbones, which training has no use for.
-    from duetal.features.extraction import ExtractionSettings, Extractor
-    from duetal.features.missing import Plan
-    from duetal.features.sources import Found
+    from duetal.extraction.missing import Plan
+    from duetal.extraction.pipeline import ExtractionSettings, Extractor
+    from duetal.extraction.sources import Found
 
 #: The option that names the weights of a modality.
 OPTIONS = {"rgb": "--i3d-rgb", "flow": "--i3d-flow", "clip": "--clip"}
@@ -94,8 +95,8 @@ def extract_for(
             are not named and not recorded.
         DuetalError: weights that can't be read, or a store that can't be written.
     """
-    from duetal.features.extraction import Extractor
-    from duetal.features.missing import extract_missing, plan
+    from duetal.extraction.missing import extract_missing, plan
+    from duetal.extraction.pipeline import Extractor
 
     if (place / SETTINGS_FILE).is_file():
         with open_store(place) as store:
@@ -122,7 +123,7 @@ def extraction_settings(run: Run, weights: Mapping[str, str]) -> "ExtractionSett
             recorded, or where they are gone.
         DuetalError: a record of another version of duetal, or damaged.
     """
-    from duetal.features.extraction import ExtractionSettings
+    from duetal.extraction.pipeline import ExtractionSettings
     from duetal.video.flow import FlowName, TVL1Settings
 
     known = run.model.features or _assumed(run, weights)

@@ -1,6 +1,6 @@
 """What runs on each machine of a cluster: an extractor that is handed a few videos at a time.
 
-Nothing here knows of Ray; `duetal.features.cluster` makes actors of it. What is wrong with a
+Nothing here knows of Ray; `duetal.extraction.cluster` makes actors of it. What is wrong with a
 machine is returned, not raised, so that it arrives as it was said.
 """
 
@@ -17,11 +17,11 @@ from typing import Any
 
 import duetal
 from duetal.core.errors import DuetalError, UsageError
-from duetal.features.extraction import ExtractionSettings, Extractor
+from duetal.extraction.pipeline import ExtractionSettings, Extractor
+from duetal.extraction.sources import Failure, Video
+from duetal.extraction.store import open_store
+from duetal.features.metadata import Settings, VideoRecord, differing
 from duetal.features.places import is_url
-from duetal.features.records import Failure, Settings, VideoRecord, differing
-from duetal.features.sources import Video
-from duetal.features.store import open_store
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import fsspec
 import pytest
 
 from duetal.core.errors import DuetalError
-from duetal.features.sources import Video, fetched, find_videos, source_size, video_name
+from duetal.extraction.sources import Video, fetched, find_videos, source_size, video_name
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
-from duetal.features.sources import Video
+from duetal.extraction.sources import Video
 
 #: Told, while a video is worked on, of its snippets that are done, and of about how many it has.
 Progress = Callable[[Video, int, int], object]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duetal.features.dispatch import AT_HAND, ATTEMPTS, Dispatch
-from duetal.features.sources import Video
+from duetal.extraction.dispatch import AT_HAND, ATTEMPTS, Dispatch
+from duetal.extraction.sources import Video
 
 
 def videos(count):

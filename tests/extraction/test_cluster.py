@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from duetal.features import cluster as module
-from duetal.features.cluster import Cluster
-from duetal.features.extraction import ExtractionSettings, Extractor
-from duetal.features.missing import Watcher, extract_missing, plan
-from duetal.features.sources import find_videos
-from duetal.features.store import open_store
-from duetal.features.worker import Worker
+from duetal.extraction import cluster as module
+from duetal.extraction.cluster import Cluster
+from duetal.extraction.missing import Watcher, extract_missing, plan
+from duetal.extraction.pipeline import ExtractionSettings, Extractor
+from duetal.extraction.sources import find_videos
+from duetal.extraction.store import open_store
+from duetal.extraction.worker import Worker
 from duetal.simulation.clips import render_clip
 
 ray = pytest.importorskip("ray")

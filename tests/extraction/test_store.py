@@ -14,8 +14,9 @@ import pytest
 
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import open_dataset
-from duetal.features.records import Failure, VideoRecord
-from duetal.features.store import check_storable, failure_file, open_store
+from duetal.extraction.sources import Failure, check_storable
+from duetal.extraction.store import failure_file, open_store
+from duetal.features.metadata import VideoRecord
 
 SETTINGS = {
     "format": 1,
@@ -242,7 +243,7 @@ KILLED_WHILE_PUBLISHING = """
 import os, signal, sys, tempfile
 sys.path.insert(0, sys.argv[3])
 from duetal.features import places
-from duetal.features.store import open_store
+from duetal.extraction.store import open_store
 import test_store
 moment = int(sys.argv[2])
 written = 0
@@ -281,7 +282,7 @@ def test_a_kill_while_publishing_leaves_nothing_that_is_trusted(tmp_path, moment
 def test_what_another_process_is_writing_is_left_alone(tmp_path):
     open_store(tmp_path, SETTINGS).close()
     script = (
-        "import sys, time; from duetal.features.store import open_store; import json\n"
+        "import sys, time; from duetal.extraction.store import open_store; import json\n"
         "store = open_store(sys.argv[1], json.loads(sys.argv[2])); print(flush=True); input()"
     )
     words = [sys.executable, "-c", script, str(tmp_path), json.dumps(SETTINGS)]

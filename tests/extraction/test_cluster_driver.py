@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from duetal.core.errors import DuetalError, UsageError
-from duetal.features import cluster as module
-from duetal.features.cluster import Cluster
-from duetal.features.extraction import ExtractionSettings
-from duetal.features.machines import Machine
-from duetal.features.records import Failure, VideoRecord
-from duetal.features.sources import Video
-from duetal.features.store import open_store
-from duetal.features.worker import Report
+from duetal.extraction import cluster as module
+from duetal.extraction.cluster import Cluster
+from duetal.extraction.machines import Machine
+from duetal.extraction.pipeline import ExtractionSettings
+from duetal.extraction.sources import Failure, Video
+from duetal.extraction.store import open_store
+from duetal.extraction.worker import Report
+from duetal.features.metadata import VideoRecord
 
 SETTINGS = {
     "format": 1,
@@ -313,7 +313,7 @@ def test_one_that_is_lost_as_it_starts_is_started_anew(extract):
 
 
 def test_the_largest_come_first():
-    from duetal.features.missing import Plan
+    from duetal.extraction.missing import Plan
 
     sizes = dict(zip(VIDEOS, [3, 9, 1, 9, 5, 0, 2], strict=True))
     ordered = Plan(sizes, (), (), (), ()).longest_first()

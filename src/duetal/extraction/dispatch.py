@@ -4,7 +4,7 @@ import itertools
 from collections import Counter, deque
 from collections.abc import Collection, Iterator
 
-from duetal.features.sources import Video
+from duetal.extraction.sources import Video
 
 #: Videos that a worker has at once: the next one is fetched and decoded while the networks see the
 #: end of the one before.

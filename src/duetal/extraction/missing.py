@@ -8,10 +8,10 @@ from functools import partial
 from typing import Protocol
 
 from duetal.core.errors import DuetalError
-from duetal.features.items import Progress
-from duetal.features.records import Failure, VideoRecord
-from duetal.features.sources import Found, Video, fetched, readable, source_size
-from duetal.features.store import Store, record_file
+from duetal.extraction.items import Progress
+from duetal.extraction.sources import Failure, Found, Video, fetched, readable, source_size
+from duetal.extraction.store import Store
+from duetal.features.metadata import VideoRecord, record_file
 
 #: Videos that a store is asked about at the same time.
 _AT_ONCE = 32
@@ -88,7 +88,7 @@ def plan(found: Found, store: Store, *, retry_failed: bool = False) -> Plan:
         known = list(zip(found.videos, looked_at, strict=True))
     for video, (kept, size) in known:
         if isinstance(size, DuetalError):
-            failures.append(_failure(video, size))
+            failures.append(Failure.of(video, size))
             continue
         failure = failed.get(readable(video.name))
         if kept:
@@ -163,9 +163,3 @@ def extract_missing(
                 failures.append(outcome)
             watcher.ended(outcome)
     return tuple(failures)
-
-
-def _failure(video: Video, error: DuetalError) -> Failure:
-    return Failure(
-        name=readable(video.name), source=readable(video.source), reason=readable(str(error))
-    )

@@ -12,13 +12,12 @@ from duetal.backbones.i3d_weights import load_i3d
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
 from duetal.datasets import open_dataset
-from duetal.features import extraction
-from duetal.features.extraction import ExtractionSettings, Extractor
-from duetal.features.missing import extract_missing, plan
+from duetal.extraction.missing import extract_missing, plan
+from duetal.extraction.pipeline import ExtractionSettings, Extractor, usable_cpus
+from duetal.extraction.sources import Failure, Video, find_videos
+from duetal.extraction.store import open_store
+from duetal.features.metadata import VideoRecord
 from duetal.features.places import open_filesystem
-from duetal.features.records import Failure, VideoRecord
-from duetal.features.sources import Video, find_videos
-from duetal.features.store import open_store
 from duetal.simulation.clips import render_clip
 from duetal.video.decode import open_video
 from duetal.video.flow import grey, open_flow, scale_flow
@@ -188,7 +187,7 @@ def test_a_full_disk_ends_everything_at_once(clips, extractor, tmp_path, monkeyp
         def refuse(writer, modality, rows):
             raise DuetalError("cannot write features: No space left on device", file=tmp_path)
 
-        monkeypatch.setattr("duetal.features.writer.VideoWriter.write", refuse)
+        monkeypatch.setattr("duetal.extraction.store.VideoWriter.write", refuse)
         with pytest.raises(DuetalError, match="No space left"):
             list(extractor.extract_all(videos, store))
         assert store.names() == []
@@ -268,4 +267,4 @@ def test_weights_that_are_known_under_a_relative_path_are_found_from_anywhere(
 
 
 def test_as_many_threads_as_the_process_may_use(monkeypatch):
-    assert 1 <= extraction.usable_cpus() <= 4096
+    assert 1 <= usable_cpus() <= 4096

@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from duetal.core.errors import DuetalError, UsageError
-from duetal.features import networks
-from duetal.features.items import End, Job, Snippet
-from duetal.features.networks import Network, choose_device, encode, scale_rgb, usual_batch
-from duetal.features.sources import Video
+from duetal.extraction import networks
+from duetal.extraction.items import End, Job, Snippet
+from duetal.extraction.networks import Network, choose_device, encode, scale_rgb, usual_batch
+from duetal.extraction.sources import Video
 
 
 class Sum(nn.Module):

@@ -1,28 +1,31 @@
 """From videos to I3D and CLIP features: the settings, and the pipeline that makes them.
 
-Decoding, flow and the networks each run in a thread of their own (`duetal.features.stages`), so
+Decoding, flow and the networks each run in a thread of their own (`duetal.extraction.threads`), so
 that each works on another part of a video, or on the next video, at the same time.
 """
 
+import importlib.metadata
 import itertools
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+import duetal
 from duetal.backbones.clip import ImageEncoder, load_image_encoder
 from duetal.backbones.i3d import FEATURES
 from duetal.backbones.i3d_weights import load_i3d
 from duetal.backbones.identity import WeightsIdentity
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
-from duetal.features.frames import Decoding
-from duetal.features.items import Broken, End, Job, Progress, Snippet
-from duetal.features.networks import (
+from duetal.extraction.decoding import Decoding
+from duetal.extraction.items import Broken, End, Job, Progress, Snippet
+from duetal.extraction.networks import (
     Network,
     Passing,
     channels_first,
@@ -31,12 +34,11 @@ from duetal.features.networks import (
     scale_rgb,
     usual_batch,
 )
-from duetal.features.records import Failure, VideoRecord, versions
-from duetal.features.snippets import Cutting
-from duetal.features.sources import Video, readable
-from duetal.features.stages import Stages
-from duetal.features.store import Store
-from duetal.features.writer import VideoWriter
+from duetal.extraction.snippets import Cutting
+from duetal.extraction.sources import Failure, Video, readable
+from duetal.extraction.store import Store, VideoWriter
+from duetal.extraction.threads import Stages
+from duetal.features.metadata import VideoRecord
 from duetal.video.flow import FlowName, TVL1Settings, open_flow
 
 #: Of the layout and meaning of what a store holds; another one makes features incomparable.
@@ -215,13 +217,13 @@ class Extractor:
         with store.writer() as writer:
             for item in items:
                 if isinstance(item, Broken):
-                    return _failure(job, item.error)
+                    return Failure.of(job.video, item.error)
                 if isinstance(item, End):
                     return self._finish(store, writer, item)
                 try:
                     rows = self._rows(item)
                 except DuetalError as error:
-                    return _failure(job, error)
+                    return Failure.of(job.video, error)
                 for modality, row in rows.items():
                     writer.write(modality, row[None])
                 progress(job.video, item.index + 1, max(job.expected, item.index + 1))
@@ -290,14 +292,6 @@ class Extractor:
         return record
 
 
-def _failure(job: Job, error: DuetalError) -> Failure:
-    return Failure(
-        name=readable(job.video.name),
-        source=readable(job.video.source),
-        reason=readable(str(error)),
-    )
-
-
 def _absolute(identity: WeightsIdentity) -> WeightsIdentity:
     """A local path means nothing to whoever opens the store from another folder."""
     path = Path(identity.name).expanduser()
@@ -309,3 +303,16 @@ def usable_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@cache
+def versions() -> Mapping[str, str]:
+    """The versions of the programs that features depend on."""
+    import av
+
+    found = {"duetal": duetal.__version__}
+    for package in ("av", "numpy", "torch", "transformers"):
+        found[package] = importlib.metadata.version(package)
+    for library in ("libavcodec", "libavformat", "libswscale"):
+        found[library] = ".".join(map(str, av.library_versions[library]))
+    return found

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from duetal.core.errors import DuetalError, UsageError
-from duetal.features.machines import Machine, Share, divide, join
+from duetal.extraction.machines import Machine, Share, divide, join
 
 LAPTOP = Machine(cpus=2, gpus=0)
 SERVER = Machine(cpus=32, gpus=0)

@@ -5,9 +5,9 @@ import pytest
 
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
-from duetal.features.items import Broken, End, Frames, Job, Snippet
-from duetal.features.snippets import Cutting, Motion, central
-from duetal.features.sources import Video
+from duetal.extraction.items import Broken, End, Frames, Job, Snippet
+from duetal.extraction.snippets import Cutting, Motion, central
+from duetal.extraction.sources import Video
 
 SIDE = 4
 

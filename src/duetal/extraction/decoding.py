@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
-from duetal.features.items import Broken, End, Frames, Job, internal_error
-from duetal.features.sources import Video, fetched
+from duetal.extraction.items import Broken, End, Frames, Job, internal_error
+from duetal.extraction.sources import Video, fetched
 from duetal.video.decode import VideoReader, open_video
 
 

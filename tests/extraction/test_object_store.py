@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from duetal.core.errors import DuetalError, UsageError
-from duetal.features.missing import plan
+from duetal.extraction.missing import plan
+from duetal.extraction.sources import Failure, fetched, find_videos
+from duetal.extraction.store import open_store
+from duetal.features.metadata import VideoRecord, array_file, record_file
 from duetal.features.places import Place
-from duetal.features.records import Failure, VideoRecord
-from duetal.features.sources import fetched, find_videos
-from duetal.features.store import array_file, open_store, record_file
 
 SETTINGS = {
     "format": 1,
@@ -110,8 +110,8 @@ KILLED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[4])
 import s3fs, test_object_store as test
-from duetal.features.sources import find_videos
-from duetal.features.store import open_store
+from duetal.extraction.sources import find_videos
+from duetal.extraction.store import open_store
 video, = find_videos([sys.argv[1]]).videos
 call, puts = s3fs.S3FileSystem._call_s3, 0
 async def killing(self, method, *args, **how):

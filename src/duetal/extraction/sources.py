@@ -12,11 +12,11 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from fsspec.implementations.local import LocalFileSystem
+from pydantic import BaseModel, ConfigDict
 
 from duetal.core.errors import DuetalError
 from duetal.features.places import explained, is_url, open_filesystem
-from duetal.features.records import Failure
-from duetal.features.store import check_storable
+from duetal.features.streams import check_name
 
 #: What counts as a video in a folder; a file that is named itself may have any suffix.
 VIDEO_SUFFIXES = {
@@ -25,6 +25,8 @@ VIDEO_SUFFIXES = {
     ".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".y4m",
 }  # fmt: skip
 LIST_SUFFIX = ".txt"
+#: A file's name may have 255 bytes on most systems; the rest is for suffix and temporary names.
+NAME_BYTES = 220
 _BLOCK = 2**20
 
 
@@ -39,6 +41,29 @@ class Video:
 
     name: str
     source: str
+
+
+class Failure(BaseModel):
+    """Why the features of one video could not be made.
+
+    Args:
+        name: of the video.
+        source: the path or URL of the video file, or several where they claim the same name.
+        reason: one line.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    source: str
+    reason: str
+
+    @staticmethod
+    def of(video: Video, error: DuetalError) -> "Failure":
+        """The failure of a video."""
+        return Failure(
+            name=readable(video.name), source=readable(video.source), reason=readable(str(error))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +146,19 @@ def video_name(source: str) -> str:
 def readable(text: str) -> str:
     """A text that may come from a file's name, with bytes that are no UTF-8 written as escapes."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def check_storable(name: str, source: str) -> None:
+    """Refuse a video's name that can't be the name of its files in a store.
+
+    Raises:
+        DuetalError: the name is empty, hidden, too long, or would lead out of a folder.
+    """
+    check_name(name, Path(source))
+    if name.startswith("."):
+        raise DuetalError(f"not a usable video name: {name!r} begins with a dot", file=source)
+    if len(name.encode()) > NAME_BYTES:
+        raise DuetalError(f"not a usable video name: longer than {NAME_BYTES} bytes", file=source)
 
 
 def _expand(word: str) -> Iterator[str]:

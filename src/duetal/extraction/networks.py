@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from duetal.core.errors import DuetalError, UsageError
-from duetal.features.items import Broken, End, Snippet
+from duetal.extraction.items import Broken, End, Snippet
 
 #: Snippets of a first batch on a GPU; where they do not fit, it is halved until they do.
 GPU_BATCH = 32

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from duetal.features.stages import Stages
+from duetal.extraction.threads import Stages
 
 
 def count(limit, log=None):

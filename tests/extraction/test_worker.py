@@ -8,11 +8,10 @@ import pytest
 
 import duetal
 from duetal.core.errors import DuetalError, UsageError
-from duetal.features import worker as module
-from duetal.features.records import Failure
-from duetal.features.sources import Video
-from duetal.features.store import open_store
-from duetal.features.worker import Worker
+from duetal.extraction import worker as module
+from duetal.extraction.sources import Failure, Video
+from duetal.extraction.store import open_store
+from duetal.extraction.worker import Worker
 
 SETTINGS = {
     "format": 1,

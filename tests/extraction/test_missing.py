@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from duetal.core.errors import DuetalError
-from duetal.features.missing import Watcher, extract_missing, plan
-from duetal.features.records import Failure, VideoRecord
-from duetal.features.sources import fetched, find_videos
-from duetal.features.store import open_store
+from duetal.extraction.missing import Watcher, extract_missing, plan
+from duetal.extraction.sources import Failure, fetched, find_videos
+from duetal.extraction.store import open_store
+from duetal.features.metadata import VideoRecord
 
 SETTINGS = {
     "format": 1,

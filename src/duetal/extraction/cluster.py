@@ -20,14 +20,14 @@ from typing import Any, Self
 
 import duetal
 from duetal.core.errors import DuetalError, UsageError
-from duetal.features.dispatch import ATTEMPTS, Dispatch
-from duetal.features.extraction import ExtractionSettings
-from duetal.features.items import Progress
-from duetal.features.machines import Share, divide, join, machines_of
-from duetal.features.records import Failure, Settings, VideoRecord, differing
-from duetal.features.sources import Video, readable
-from duetal.features.store import Store
-from duetal.features.worker import Report, Worker
+from duetal.extraction.dispatch import ATTEMPTS, Dispatch
+from duetal.extraction.items import Progress
+from duetal.extraction.machines import Share, divide, join, machines_of
+from duetal.extraction.pipeline import ExtractionSettings
+from duetal.extraction.sources import Failure, Video, readable
+from duetal.extraction.store import Store
+from duetal.extraction.worker import Report, Worker
+from duetal.features.metadata import Settings, VideoRecord, differing
 
 #: Seconds after which a worker reports, even if no video has ended.
 _PATIENCE = 2.0
@@ -79,7 +79,7 @@ class Cluster:
     """Makes the features of videos on a Ray cluster; to be used in a `with` statement.
 
     Args:
-        address: see `duetal.features.machines.join`.
+        address: see `duetal.extraction.machines.join`.
         settings: what the features depend on. Weights are loaded by every worker, by name or by a
             path that every machine has.
         workers: how many; None for as many as there is room for.

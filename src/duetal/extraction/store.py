@@ -1,50 +1,131 @@
-"""The feature store: what `duetal extract` writes, and a dataset that `open_dataset` reads.
+"""Writing a feature store: what `duetal extract` fills, and a dataset that `open_dataset` reads.
 
-    STORE/dataset.yaml                       the text encoder and the grid, for `open_dataset`
-    STORE/store.json                         the settings that all features of the store share
-    STORE/features/{rgb,flow,clip}/<video>.npy
-    STORE/records/<video>.json               how they were made; written last
-    STORE/failures/<quoted video>.json       why a video has none
-
-A store is a local folder or a URL such as `s3://bucket/store`. A video is complete when its record
-is there and its arrays are what the record says. Whatever is interrupted before that counts for
-nothing and is done again.
+A store is a local folder or a URL such as `s3://bucket/store`; `duetal.features.metadata` shows
+what is in it. A video is complete when its record is there and its arrays are what the record
+says. Whatever is interrupted before that counts for nothing and is done again.
 """
 
 import hashlib
+import io
+import tempfile
 import urllib.parse
-from collections.abc import Iterator, Mapping
-from io import BytesIO
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO, Any
 
+import numpy as np
 import yaml
+from numpy.lib import format as npy_format
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from duetal.core.closing import Closing
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import remove_unfinished
+from duetal.extraction.lock import FolderLock
+from duetal.extraction.sources import NAME_BYTES, Failure
 from duetal.features.arrays import DAMAGED, read_npy_header
-from duetal.features.lock import FolderLock
-from duetal.features.places import Place
-from duetal.features.records import (
-    Failure,
+from duetal.features.metadata import (
+    DATASET_FILE,
+    RECORDS,
+    SETTINGS_FILE,
     Settings,
     VideoRecord,
+    array_file,
     differing,
+    read_record,
+    read_settings,
+    record_file,
     settings_hash,
 )
-from duetal.features.streams import check_name
-from duetal.features.writer import VideoWriter
+from duetal.features.places import Place
 
-SETTINGS_FILE = "store.json"
-DATASET_FILE = "dataset.yaml"
-RECORDS = "records"
 FAILURES = "failures"
-
 #: More than the header of a feature array takes.
 _HEADER_BYTES = 4096
-#: A file's name may have 255 bytes on most systems; the rest is for suffix and temporary names.
-_NAME_BYTES = 220
+
+
+class VideoWriter(Closing):
+    """Takes the rows of a video and, when all are there, puts the arrays into their place.
+
+    Until then the rows lie in files without a name, which vanish with the process, so the memory
+    taken does not grow with the video and a killed program leaves nothing behind.
+
+    Args:
+        place: where the arrays are put.
+        modalities: names of the arrays.
+        dtype: "float16" or "float32", as which they are stored.
+
+    Raises:
+        DuetalError: no file can be made.
+    """
+
+    def __init__(self, place: Place, modalities: Sequence[str], dtype: str):
+        self._place = place
+        self._dtype = np.dtype(dtype)
+        self._files: dict[str, IO[bytes]] = {}
+        #: T, the rows of each array so far.
+        self.lengths = dict.fromkeys(modalities, 0)
+        #: C of each array, known from its first row on.
+        self.widths: dict[str, int] = {}
+        try:
+            # Beside the arrays, because that disk is the one known to have the room.
+            if place.local is not None:
+                place.local.mkdir(parents=True, exist_ok=True)
+            for modality in modalities:
+                self._files[modality] = tempfile.TemporaryFile(dir=place.local)  # noqa: SIM115
+        except OSError as error:
+            self.close()
+            raise self._refusal(error) from error
+
+    def close(self) -> None:
+        """Throw away the rows; what has been published stays."""
+        # What a full disk did not take is flushed once more on closing; it has been told already.
+        for file in self._files.values():
+            try:
+                file.close()
+            except OSError:
+                continue
+
+    def write(self, modality: str, rows: NDArray[Any]) -> None:
+        """Append rows (n, C) to the array of a modality.
+
+        Raises:
+            DuetalError: the disk is full or can't be written to.
+            ValueError: another C than the rows before had.
+        """
+        rows = np.ascontiguousarray(rows, dtype=self._dtype)
+        if self.widths.setdefault(modality, rows.shape[1]) != rows.shape[1]:
+            raise ValueError(f"{modality}: rows of {rows.shape[1]} after {self.widths[modality]}")
+        try:
+            self._files[modality].write(rows.data)
+        except OSError as error:
+            raise self._refusal(error) from error
+        self.lengths[modality] += len(rows)
+
+    def publish(self, modality: str, name: str) -> None:
+        """Put the array of a modality, whole, into the place under a name.
+
+        Raises:
+            DuetalError: the place can't be written to, or is full.
+        """
+        header = io.BytesIO()
+        shape = (self.lengths[modality], self.widths[modality])
+        described = {
+            "descr": npy_format.dtype_to_descr(self._dtype),
+            "fortran_order": False,
+            "shape": shape,
+        }
+        npy_format.write_array_header_1_0(header, described)
+        try:
+            self._files[modality].flush()
+        except OSError as error:
+            raise self._refusal(error) from error
+        self._place.write(name, header, self._files[modality])
+
+    def _refusal(self, error: OSError) -> DuetalError:
+        cause = f"cannot write features: {error.strerror or error}"
+        return DuetalError(cause, file=self._place.name)
 
 
 class Store(Closing):
@@ -86,14 +167,7 @@ class Store(Closing):
         Raises:
             DuetalError: the store can't be read.
         """
-        try:
-            return VideoRecord.model_validate(self.place.read_json(record_file(name)))
-        except ValidationError:
-            return None
-        except DuetalError as error:
-            if isinstance(error.__cause__, (ValueError, RecursionError)):
-                return None
-            raise
+        return read_record(self.place, name)
 
     def is_complete(self, name: str) -> bool:
         """Whether a video's record is there, of this store's settings, and its arrays are whole.
@@ -119,7 +193,7 @@ class Store(Closing):
         content = self.place.read(file, _HEADER_BYTES)
         if content is None:
             return False
-        beginning = BytesIO(content)
+        beginning = io.BytesIO(content)
         try:
             found, fortran, dtype = read_npy_header(beginning)
         except DAMAGED:
@@ -173,38 +247,15 @@ class Store(Closing):
         self.place.write_json(failure_file(failure.name), failure.model_dump())
 
 
-def array_file(modality: str, name: str) -> str:
-    """Where the array of a video lies in a store."""
-    return f"features/{modality}/{name}.npy"
-
-
-def record_file(name: str) -> str:
-    """Where the record of a video lies in a store."""
-    return f"{RECORDS}/{name}.json"
-
-
 def failure_file(name: str) -> str:
     """Where a failure lies in a store: under a name that is safe, whatever the video's name is."""
     quoted = urllib.parse.quote(name, safe=" ", errors="surrogatepass")
-    if len(quoted) > _NAME_BYTES:
+    if len(quoted) > NAME_BYTES:
         digest = hashlib.sha256(quoted.encode()).hexdigest()[:16]
-        quoted = f"{quoted[: _NAME_BYTES - len(digest) - 1]}-{digest}"
+        quoted = f"{quoted[: NAME_BYTES - len(digest) - 1]}-{digest}"
     if quoted.startswith("."):  # a hidden file, or a way out of the folder
         quoted = f"%2E{quoted[1:]}"
     return f"{FAILURES}/{quoted or '%'}.json"
-
-
-def check_storable(name: str, source: str) -> None:
-    """Refuse a video's name that can't be the name of its files in a store.
-
-    Raises:
-        DuetalError: the name is empty, hidden, too long, or would lead out of a folder.
-    """
-    check_name(name, Path(source))
-    if name.startswith("."):
-        raise DuetalError(f"not a usable video name: {name!r} begins with a dot", file=source)
-    if len(name.encode()) > _NAME_BYTES:
-        raise DuetalError(f"not a usable video name: longer than {_NAME_BYTES} bytes", file=source)
 
 
 def open_store(place: str | Path, settings: Settings | None = None) -> Store:
@@ -221,9 +272,7 @@ def open_store(place: str | Path, settings: Settings | None = None) -> Store:
     """
     opened = Place(place)
     if settings is None:
-        if not opened.exists(SETTINGS_FILE):
-            raise DuetalError(f"not a feature store: it has no {SETTINGS_FILE}", file=opened.name)
-        return Store(opened, _read_settings(opened))
+        return Store(opened, read_settings(opened))
     lock = None
     if opened.local is not None:
         lock = FolderLock(opened.local)
@@ -244,7 +293,7 @@ def _agree(place: Place, settings: Settings) -> None:
     """Give a new store its settings; refuse those that an old one was not made with."""
     if not place.exists(SETTINGS_FILE):
         place.write_json(SETTINGS_FILE, settings)
-    stored = _read_settings(place)
+    stored = read_settings(place)
     differences = [
         f"{key} is {_said(old)} there and {_said(new)} here"
         for key, (old, new) in differing(stored, settings).items()
@@ -260,16 +309,6 @@ def _said(value: object) -> str:
     return "absent" if value is None else str(value)
 
 
-def _read_settings(place: Place) -> Settings:
-    stored = place.read_json(SETTINGS_FILE)
-    expected = {"modalities": list, "dtype": str, "grid": dict}
-    if not isinstance(stored, dict) or not all(
-        isinstance(stored.get(key), kind) for key, kind in expected.items()
-    ):
-        raise DuetalError("not the settings of a feature store", file=place.path(SETTINGS_FILE))
-    return stored
-
-
 def _description(settings: Settings) -> dict[str, object]:
     """What `dataset.yaml` has to say: what its reader would not find or guess by itself."""
     description: dict[str, object] = {"grid": dict(settings["grid"])}
@@ -280,11 +319,3 @@ def _description(settings: Settings) -> dict[str, object]:
     if isinstance(clip, Mapping):
         description["text_encoder"] = clip["name"]
     return description
-
-
-def recorded_duration(folder: Path, name: str) -> float | None:
-    """Seconds of a video, as the store at a local folder recorded them; None where it did not."""
-    try:
-        return VideoRecord.model_validate(Place(folder).read_json(record_file(name))).duration
-    except (ValidationError, DuetalError):
-        return None
