@@ -1,21 +1,16 @@
-"""Telling whether another process is writing into a folder."""
+"""Whether another process is writing into a folder."""
 
 import contextlib
-import os
+import sqlite3
 from pathlib import Path
-from types import ModuleType
 
-fcntl: ModuleType | None
-try:
-    import fcntl
-except ImportError:  # not a POSIX system
-    fcntl = None
+from filelock import ReadWriteLock, Timeout
 
 
 class FolderLock:
     """A lock on a folder: held alone while it is prepared, then shared with all who write there.
 
-    The system gives it up when the process ends, however it ends. Where the file system knows no
+    The system releases it when the process ends, however it ends. Where the file system has no
     locks, nobody is ever `alone`, and nothing waits.
 
     Args:
@@ -24,28 +19,26 @@ class FolderLock:
 
     def __init__(self, folder: Path):
         self.alone = False
-        self._file: int | None = None
-        if fcntl is None:
-            return
-        with contextlib.suppress(OSError):
+        self._lock: ReadWriteLock | None = None
+        with contextlib.suppress(OSError, sqlite3.Error):
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._lock = ReadWriteLock(folder / ".lock", is_singleton=False)
             try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._lock.acquire_write(blocking=False)
                 self.alone = True
-            except BlockingIOError:
+            except Timeout:
                 # Whoever prepares the folder is done in a moment.
-                fcntl.flock(self._file, fcntl.LOCK_SH)
+                self._lock.acquire_read()
 
     def share(self) -> None:
         """Let others in."""
-        self.alone = False
-        if fcntl is not None and self._file is not None:
-            with contextlib.suppress(OSError):
-                fcntl.flock(self._file, fcntl.LOCK_SH)
+        if self.alone and self._lock is not None:
+            self.alone = False
+            self._lock.release()
+            self._lock.acquire_read()
 
     def release(self) -> None:
         """Give the lock up."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
