@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from duetal.backbones.download import file_sha256
-from duetal.backbones.i3d import I3D
-from duetal.backbones.i3d_weights import i3d_from, load_i3d, random_weights
+from duetal.backbones.i3d import load_i3d, random_weights
+from duetal.backbones.i3d_network import I3D, i3d_from
+from duetal.backbones.weights import file_sha256
 from duetal.core.errors import DuetalError
 
 Weights = dict[str, Tensor]
@@ -92,10 +92,10 @@ def test_both_public_layouts_give_the_identical_network(tmp_path, modality, chan
         # Neither public file has the counters that newer versions of PyTorch keep.
         path = tmp_path / f"{layout}.pt"
         torch.save(public_weights(channels, layout), path)
-        network, identity = load_i3d(modality, str(path))
-        assert identity.architecture == f"i3d-{modality}"
-        assert identity.sha256 == file_sha256(path)
-        networks.append(network)
+        backbone = load_i3d(modality, str(path))
+        assert backbone.identity.architecture == f"i3d-{modality}"
+        assert backbone.identity.sha256 == file_sha256(path)
+        networks.append(backbone.network)
     one, other = (network.state_dict() for network in networks)
     assert one.keys() == other.keys()
     assert all(torch.equal(one[key], other[key]) for key in one)
@@ -106,7 +106,7 @@ def test_both_public_layouts_give_the_identical_network(tmp_path, modality, chan
 
 
 def test_a_loaded_network_is_frozen(i3d_weights_file):
-    network, _ = load_i3d("rgb", str(i3d_weights_file))
+    network = load_i3d("rgb", str(i3d_weights_file)).network
     assert not network.training
     assert not any(weight.requires_grad for weight in network.parameters())
 
@@ -144,7 +144,7 @@ def save_as_before_2020(weights, path):
 )
 def test_every_way_to_save_them_loads(tmp_path, rgb, name, save: Callable[..., None]):
     save(rgb, tmp_path / name)
-    network, _ = load_i3d("rgb", str(tmp_path / name))
+    network = load_i3d("rgb", str(tmp_path / name)).network
     loaded = network.trunk.Mixed_4e.branch_2[1].conv.weight
     assert torch.equal(loaded, rgb["Mixed_4e.b2b.conv3d.weight"])
 
@@ -153,7 +153,7 @@ def test_half_precision_and_other_classes_load(tmp_path, rgb):
     weights = {key: value.half() for key, value in rgb.items()}
     weights["logits.conv3d.weight"] = torch.zeros(157, 1024, 1, 1, 1)
     weights["logits.conv3d.bias"] = torch.zeros(157)
-    network = i3d_from(weights, "rgb", tmp_path / "charades.pt")
+    network = i3d_from(weights, 3, tmp_path / "charades.pt")
     assert network(clips(3)).dtype == torch.float32
     assert network.logits(torch.zeros(2, 1024)).shape == (2, 157)
 
@@ -172,8 +172,16 @@ def replacing(key, change):
 @pytest.mark.parametrize(
     ("change", "place", "cause"),
     [
-        (lambda w: public_weights(2, "piergiaj"), "Conv3d_1a_7x7.conv3d.weight", "these are flow"),
-        (lambda w: public_weights(2, "hassony2"), "conv3d_1a_7x7.conv3d.weight", "these are flow"),
+        (
+            lambda w: public_weights(2, "piergiaj"),
+            "Conv3d_1a_7x7.conv3d.weight",
+            "these are optical flow",
+        ),
+        (
+            lambda w: public_weights(2, "hassony2"),
+            "conv3d_1a_7x7.conv3d.weight",
+            "these are optical flow",
+        ),
         (lambda w: {"fc.weight": torch.zeros(1)}, None, "not the weights of an I3D"),
         (without("Conv3d_1a_7x7.conv3d.weight"), None, "not the weights of an I3D"),
         (without(KEY), KEY, "missing"),
@@ -198,18 +206,18 @@ def replacing(key, change):
 def test_wrong_weights_are_named(tmp_path, rgb, change, place, cause):
     file = tmp_path / "rgb.pt"
     with pytest.raises(DuetalError, match=cause) as caught:
-        i3d_from(change(rgb), "rgb", file)
+        i3d_from(change(rgb), 3, file)
     assert caught.value.file == file
     assert caught.value.place == place
     assert "\n" not in str(caught.value)
 
 
 def test_rgb_weights_are_refused_for_flow(i3d_weights_file):
-    with pytest.raises(DuetalError, match="these are rgb weights"):
+    with pytest.raises(DuetalError, match="these are RGB weights"):
         load_i3d("flow", str(i3d_weights_file))
 
 
-def test_random_weights_are_told_by_their_seed(tmp_path, i3d_weights_file):
+def test_random_weights_depend_on_their_seed(tmp_path, i3d_weights_file):
     random_weights(tmp_path / "same.pt", "rgb", seed=1)
     random_weights(tmp_path / "other.pt", "rgb", seed=2)
     original = torch.load(i3d_weights_file, weights_only=True)
@@ -219,10 +227,10 @@ def test_random_weights_are_told_by_their_seed(tmp_path, i3d_weights_file):
     assert public_shapes(3, "piergiaj").keys() <= original.keys()
 
 
-def test_random_weights_see(tmp_path):
+def test_random_weights_give_useful_features(tmp_path):
     """No layer's activations vanish or explode, and different clips have different features."""
     random_weights(tmp_path / "flow.pt", "flow")
-    network, _ = load_i3d("flow", str(tmp_path / "flow.pt"))
+    network = load_i3d("flow", str(tmp_path / "flow.pt")).network
     assert isinstance(network, I3D)
     right = torch.zeros(2, 16, 56, 56)
     right[0] = 0.1  # two pixels a frame

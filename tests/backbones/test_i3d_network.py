@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from duetal.backbones.i3d import I3D, ConvUnit, MaxPool, same_padding
+from duetal.backbones.i3d_network import I3D, ConvUnit, MaxPool, same_padding
 
 KERNELS_AND_STRIDES = [(1, 1), (3, 1), (3, 2), (7, 2), (2, 2)]
 
@@ -190,10 +190,10 @@ def reference_features(clip, weights):
 
 @pytest.mark.parametrize("size", [(16, 56, 56), (16, 32, 49), (11, 45, 31)])
 def test_features_are_those_of_a_slow_reference(i3d_weights_file, size):
-    from duetal.backbones.i3d_weights import load_i3d
+    from duetal.backbones.i3d import load_i3d
 
     weights: dict[str, Tensor] = torch.load(i3d_weights_file, weights_only=True)
-    network, _ = load_i3d("rgb", str(i3d_weights_file))
+    network = load_i3d("rgb", str(i3d_weights_file)).network
     clip = torch.rand((1, 3, *size), generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.inference_mode():
         expected = reference_features(clip, weights)

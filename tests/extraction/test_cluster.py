@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from duetal.backbones import BACKBONES
 from duetal.extraction import cluster as module
 from duetal.extraction.cluster import Cluster
 from duetal.extraction.missing import Watcher, extract_missing, plan
@@ -39,10 +40,10 @@ LONG = 240
 class Deadly(Worker):
     """Is killed by one video as soon as it is handed it, with whatever else it has at hand."""
 
-    def work(self, videos, patience):
+    def work(self, videos, timeout):
         if any(video.name == "killer" for video in videos):
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().work(videos, patience)
+        return super().work(videos, timeout)
 
 
 @contextmanager
@@ -96,7 +97,11 @@ def address(bucket):
 @pytest.fixture(scope="module")
 def settings(tiny_backbones):
     return ExtractionSettings(
-        short_side=36, crop=32, modalities=MODALITIES, dtype="float32", **tiny_backbones
+        tuple(record for record in BACKBONES if record.name in MODALITIES),
+        tiny_backbones,
+        short_side=36,
+        crop=32,
+        dtype="float32",
     )
 
 
@@ -134,7 +139,7 @@ def extracted(address, settings, clips, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "Worker", Deadly)
         with (
-            Cluster(address, settings, cpus_per_worker=1, told=lines.append) as cluster,
+            Cluster(address, settings, cpus_per_worker=1, notify=lines.append) as cluster,
             open_store(place, cluster.store_settings) as store,
         ):
             planned = plan(find_videos([str(clips)]), store).longest_first()
@@ -178,7 +183,7 @@ def test_what_cannot_be_extracted_is_a_failure_with_its_reason(extracted, clips)
     assert reasons["killer"] == f"{clips}/killer.mp4: {lost}"
 
 
-def test_every_lost_worker_is_told_of(extracted):
+def test_every_lost_worker_is_reported(extracted):
     _, watcher, _, lines = extracted
     # One by hand, and three by the video that kills.
     assert len(lines) == 4

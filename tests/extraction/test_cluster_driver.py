@@ -1,4 +1,4 @@
-"""The driver's books, over a Ray of plain calls: whom it believes, refuses, and gives up."""
+"""The driver's bookkeeping, over a Ray of plain calls: what it accepts, refuses and gives up."""
 
 import itertools
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ from duetal.extraction.machines import Machine
 from duetal.extraction.pipeline import ExtractionSettings
 from duetal.extraction.sources import Failure, Video
 from duetal.extraction.store import open_store
-from duetal.extraction.worker import Report
+from duetal.extraction.worker import WorkerReport
 from duetal.features.metadata import VideoRecord
 
 SETTINGS = {
@@ -83,7 +83,7 @@ class Handle:
 
 
 class Crew:
-    """A worker that does all it is told; `do` says what comes of a video."""
+    """A worker that does its work; `do` returns the outcome of a video."""
 
     def __init__(self, number):
         self.number = number
@@ -100,14 +100,14 @@ class Crew:
     def open(self, place, sample):
         self.place = place
 
-    def work(self, videos, patience):
+    def work(self, videos, timeout):
         outcomes = []
         for video in videos:
             outcome = self.do(video)
             if isinstance(outcome, Exception):
-                return Report(tuple(outcomes), None, outcome)
+                return WorkerReport(tuple(outcomes), None, outcome)
             outcomes.append(outcome)
-        return Report(tuple(outcomes), None, None)
+        return WorkerReport(tuple(outcomes), None, None)
 
     def do(self, video):
         return finish(self.place, video)
@@ -148,12 +148,12 @@ def ray(monkeypatch):
 
 @pytest.fixture
 def extract(ray, monkeypatch, tmp_path):
-    """Extract the videos with workers of a kind; give the outcomes, and what was told."""
+    """Extract the videos with workers of a kind; give the outcomes and the lines."""
 
     def run(kind, videos=VIDEOS):
         monkeypatch.setattr(module, "Worker", kind)
         lines = []
-        how = {"workers": 2, "cpus_per_worker": 1, "told": lines.append}
+        how = {"workers": 2, "cpus_per_worker": 1, "notify": lines.append}
         with (
             Cluster("local", ExtractionSettings(), **how) as cluster,
             open_store(tmp_path / "store", cluster.store_settings) as store,
@@ -324,7 +324,6 @@ def test_relative_weights_are_named_for_workers_that_begin_elsewhere(tmp_path, m
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rgb.pt").touch()
     mark = f"@sha256:{'0' * 64}"
-    settings = ExtractionSettings(i3d_rgb=f"rgb.pt{mark}")
+    settings = ExtractionSettings(weights={"rgb": f"rgb.pt{mark}"})
     found = module._from_anywhere(settings)
-    assert found.i3d_rgb == f"{tmp_path}/rgb.pt{mark}"
-    assert (found.i3d_flow, found.clip) == (settings.i3d_flow, settings.clip)
+    assert found.sources == settings.sources | {"rgb": f"{tmp_path}/rgb.pt{mark}"}

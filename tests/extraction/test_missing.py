@@ -1,4 +1,4 @@
-"""A store is brought up to a list of videos; what failed, what moved and what changed is told."""
+"""A store is brought up to a list of videos; what failed, moved or changed is reported."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ class Pretending:
     def __init__(self):
         self.asked = []
 
-    def extract_all(self, videos, store, progress):
+    def extract_all(self, videos, store, on_snippet):
         for video in videos:
             self.asked.append(video.name)
             with fetched(video.source) as file:
@@ -34,7 +34,7 @@ class Pretending:
                 if content.startswith("bad"):
                     yield Failure(name=video.name, source=video.source, reason=content)
                     continue
-                progress(video, 1, 2)
+                on_snippet(video, 1, 2)
                 with store.writer() as writer:
                     writer.write("clip", np.ones((2, 3)))
                     record = VideoRecord(
@@ -126,7 +126,7 @@ def test_another_video_of_the_name_is_refused_and_the_old_features_stay(
     assert run(store, tmp_path / "a.mp4")[:2] == (["a"], {})
 
 
-def test_a_file_that_is_not_there_is_told_and_not_remembered(store, videos):
+def test_a_file_that_is_not_there_is_reported_and_not_recorded(store, videos):
     asked, failures, _ = run(store, videos / "new.mp4", videos / "a.mp4")
     assert (asked, failures) == (["a"], {"new": f"{videos}/new.mp4: no such file"})
     (videos / "new.mp4").write_text("here")
@@ -161,18 +161,18 @@ def test_damaged_features_are_made_again(store, videos):
     assert store.is_complete("a")
 
 
-def test_the_watcher_is_told_of_every_video(store, videos):
-    told = []
+def test_the_watcher_is_called_for_every_video(store, videos):
+    calls = []
 
     class Noting(Watcher):
         def working(self, video, done, expected):
-            told.append((video.name, done, expected))
+            calls.append((video.name, done, expected))
 
         def ended(self, outcome):
-            told.append((outcome.name, type(outcome).__name__))
+            calls.append((outcome.name, type(outcome).__name__))
 
     run(store, videos, watcher=Noting())
-    assert told == [
+    assert calls == [
         ("a", 1, 2),
         ("a", "VideoRecord"),
         ("b", "Failure"),

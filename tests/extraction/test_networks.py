@@ -3,37 +3,41 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
+from duetal.backbones.i3d import FLOW, RGB
+from duetal.backbones.protocol import Backbone
 from duetal.core.errors import DuetalError, UsageError
 from duetal.extraction import networks
 from duetal.extraction.items import End, Job, Snippet
-from duetal.extraction.networks import Network, choose_device, encode, scale_rgb, usual_batch
+from duetal.extraction.networks import Network, choose_device, encode, usual_batch
 from duetal.extraction.sources import Video
 
 
-class Sum(nn.Module):
+class Sum(Backbone):
     """The sum of each input; out of memory above so many inputs."""
 
+    dim = 1
+
     def __init__(self, limit=1000, error=None):
-        super().__init__()
         self.limit = limit
         self.error = error or torch.OutOfMemoryError("CUDA out of memory.")
         self.sizes = []
 
-    def forward(self, batch):
+    def encode(self, batch):
         self.sizes.append(len(batch))
         if len(batch) > self.limit:
             raise self.error
         return batch.sum(dim=(1, 2))[:, None]
 
 
-def network(module, batch):
-    return Network("rgb", module, lambda x: x, device=torch.device("cpu"), batch=batch, threads=1)
+def network(backbone, batch):
+    return Network(FLOW, backbone, device=torch.device("cpu"), batch=batch, threads=1)
 
 
 def snippets(job, count, offset=0):
-    return [Snippet(job, k, {"rgb": np.full((2, 3), offset + k, np.float32)}) for k in range(count)]
+    return [
+        Snippet(job, k, {"flow": np.full((2, 3), offset + k, np.float32)}) for k in range(count)
+    ]
 
 
 def end(job):
@@ -48,9 +52,9 @@ def test_items_keep_their_order_and_their_features(batch):
     assert found == items
     for item in found:
         if isinstance(item, Snippet):
-            assert item.features["rgb"] == 6 * (item.index + (10 if item.job is b else 0))
+            assert item.features["flow"] == 6 * (item.index + (10 if item.job is b else 0))
             assert item.inputs == {}
-    assert set(a.seconds) == set(b.seconds) == {"rgb network"}
+    assert set(a.seconds) == set(b.seconds) == {"flow network"}
 
 
 def test_a_batch_holds_snippets_of_several_videos():
@@ -73,16 +77,16 @@ def test_a_batch_that_does_not_fit_is_halved_and_nothing_is_lost(error):
     net = network(module, 16)
     items = snippets(Job(Video("a", "a")), 20)
     found = list(encode(iter(items), net))
-    assert [float(item.features["rgb"][0]) for item in found] == [6.0 * k for k in range(20)]
+    assert [float(item.features["flow"][0]) for item in found] == [6.0 * k for k in range(20)]
     assert net.batch == 2
     assert module.sizes[:4] == [16, 8, 4, 2]
     assert module.sizes.count(16) == 1
 
 
 def test_one_snippet_that_does_not_fit_is_an_error_that_says_so():
-    with pytest.raises(DuetalError, match="not one snippet's rgb fits") as caught:
+    with pytest.raises(DuetalError, match="not one snippet fits \\(flow\\)") as caught:
         list(encode(iter(snippets(Job(Video("a", "a")), 2)), network(Sum(limit=0), 4)))
-    assert caught.value.__notes__ == ["while the rgb network saw snippets of 'a'"]
+    assert caught.value.__notes__ == ["while the flow backbone encoded snippets of 'a'"]
 
 
 def test_other_errors_are_not_taken_for_memory():
@@ -92,11 +96,17 @@ def test_other_errors_are_not_taken_for_memory():
     assert module.sizes == [2]
 
 
-def test_rgb_is_scaled_and_its_channels_come_first():
+def test_frames_are_normalized_as_the_record_says():
     clips = torch.tensor([0, 255, 51], dtype=torch.uint8).expand(2, 16, 5, 6, 3)
-    scaled = scale_rgb(clips)
-    assert scaled.shape == (2, 3, 16, 5, 6)
-    torch.testing.assert_close(scaled[0, :, 3, 2, 1], torch.tensor([-1.0, 1.0, -0.6]))
+
+    class Noting(Sum):
+        def encode(self, batch):
+            assert batch.shape == (2, 16, 5, 6, 3)
+            torch.testing.assert_close(batch[0, 3, 2, 1], torch.tensor([-1.0, 1.0, -0.6]))
+            return batch.mean(dim=(1, 2, 3))
+
+    net = Network(RGB, Noting(), device=torch.device("cpu"), batch=2, threads=1)
+    assert net(list(clips.numpy())).shape == (2, 3)
 
 
 def test_the_first_batch_fits_into_the_memory_there_is(monkeypatch):

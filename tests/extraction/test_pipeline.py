@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from duetal.backbones.clip import load_image_encoder
-from duetal.backbones.i3d_weights import load_i3d
+from duetal.backbones.clip import CLIP, load_image_encoder
+from duetal.backbones.i3d import FLOW, load_i3d
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
 from duetal.datasets import open_dataset
@@ -20,7 +20,7 @@ from duetal.features.metadata import VideoRecord
 from duetal.features.places import open_filesystem
 from duetal.simulation.clips import render_clip
 from duetal.video.decode import open_video
-from duetal.video.flow import grey, open_flow, scale_flow
+from duetal.video.flow import FlowName, grey, open_flow, scale_flow
 
 #: Seconds of each clip, and its frame rate.
 CLIPS = {"a": (1.4, 25), "b": (0.8, 30), "c": (2.1, 5)}
@@ -44,7 +44,7 @@ def clips(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def settings(tiny_backbones):
-    return ExtractionSettings(short_side=36, crop=32, dtype="float32", **tiny_backbones)
+    return ExtractionSettings(weights=tiny_backbones, short_side=36, crop=32, dtype="float32")
 
 
 @pytest.fixture(scope="module")
@@ -74,16 +74,14 @@ def test_the_features_are_those_of_the_networks_on_the_grid(clips, settings, sto
     images = np.stack([image for image, _ in frames])
     assert len(images) == 35
     left = (images.shape[2] - 32) // 2
-    rgb = torch.tensor(images[None, 16:32, 2:34, left : left + 32]).permute(0, 4, 1, 2, 3)
+    rgb = torch.tensor(images[None, 16:32, 2:34, left : left + 32])
     motion = scale_flow(open_flow("tvl1")(grey(images[16:33])))[None, :, 2:34, left : left + 32]
-    encoder = load_image_encoder(settings.clip)
+    encoder = load_image_encoder(settings.sources["clip"])
     with torch.no_grad():
         expected = {
-            "rgb": load_i3d("rgb", settings.i3d_rgb)[0](rgb.float() / 127.5 - 1),
-            "flow": load_i3d("flow", settings.i3d_flow)[0](
-                torch.tensor(motion).permute(0, 4, 1, 2, 3)
-            ),
-            "clip": encoder(encoder.preprocess(frames[24][1])[None]),
+            "rgb": load_i3d("rgb", settings.sources["rgb"]).encode(rgb.float() / 127.5 - 1),
+            "flow": load_i3d("flow", settings.sources["flow"]).encode(torch.tensor(motion)),
+            "clip": encoder.encode(encoder.prepare(frames[24][1])[None, None]),
         }
     found = arrays(store.place.name, "a")
     for modality, features in expected.items():
@@ -91,7 +89,7 @@ def test_the_features_are_those_of_the_networks_on_the_grid(clips, settings, sto
         np.testing.assert_allclose(found[modality][1], features[0], rtol=1e-3, atol=1e-4)
 
 
-def test_every_modality_tells_videos_and_snippets_apart(store):
+def test_videos_and_snippets_have_different_features(store):
     a, b = arrays(store.place.name, "a"), arrays(store.place.name, "c")
     for modality in a:
         assert np.abs(a[modality][0] - a[modality][1]).max() > 1e-3
@@ -152,7 +150,7 @@ def test_threads_do_not_change_the_features(clips, settings, store, tmp_path):
 def test_flow_can_be_opencvs_and_modalities_be_left_out(clips, settings, store, tmp_path):
     pytest.importorskip("cv2")
     changed = ExtractionSettings(
-        short_side=36, crop=32, i3d_flow=settings.i3d_flow, modalities=("flow",), flow="opencv"
+        (FLOW,), settings.weights, short_side=36, crop=32, flow=FlowName.OPENCV
     )
     extractor = Extractor(changed, device="cpu", threads=1)
     with open_store(tmp_path, extractor.store_settings) as other:
@@ -199,7 +197,7 @@ def test_an_error_in_a_network_ends_everything_and_names_the_videos(
     def fail(pictures):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(extractor.networks[2], "prepare", fail)
+    monkeypatch.setattr(extractor.networks[2].backbone, "encode", fail)
     with open_store(tmp_path, extractor.store_settings) as store:
         with pytest.raises(RuntimeError, match="a bug") as caught:
             list(extractor.extract_all(find_videos([str(clips)]).videos, store))
@@ -220,19 +218,17 @@ def test_an_interrupt_ends_all_threads(clips, extractor, tmp_path):
 def test_features_that_are_not_finite_are_a_failure_of_their_video(
     clips, tiny_backbones, tmp_path, monkeypatch, value
 ):
-    settings = ExtractionSettings(
-        short_side=36, crop=32, modalities=("clip",), clip=tiny_backbones["clip"]
-    )
+    settings = ExtractionSettings((CLIP,), tiny_backbones, short_side=36, crop=32)
     extractor = Extractor(settings, device="cpu", threads=1)
-    network = extractor.networks[0]
-    see = network.module
+    backbone = extractor.networks[0].backbone
+    encode = backbone.encode
 
     def spoil(pictures):
-        features = see(pictures)
+        features = encode(pictures)
         features[features.shape[0] // 2 :, 3] = value
         return features
 
-    monkeypatch.setattr(network, "module", spoil)
+    monkeypatch.setattr(backbone, "encode", spoil)
     with open_store(tmp_path, extractor.store_settings) as store:
         outcome = extractor.extract(Video("a", str(clips / "a.mp4")), store)
         assert isinstance(outcome, Failure)
@@ -246,8 +242,7 @@ def test_features_that_are_not_finite_are_a_failure_of_their_video(
         {"crop": 300},
         {"crop": 16},
         {"dtype": "float8"},
-        {"modalities": ()},
-        {"modalities": ("depth",)},
+        {"backbones": ()},
         {"grid": TimeGrid(window=32)},
         {"grid": TimeGrid(stride=17)},
     ],
@@ -261,7 +256,7 @@ def test_weights_that_are_known_under_a_relative_path_are_found_from_anywhere(
     tiny_backbones, monkeypatch
 ):
     monkeypatch.chdir(Path(tiny_backbones["clip"]).parent)
-    settings = ExtractionSettings(modalities=("clip",), clip="clip")
+    settings = ExtractionSettings((CLIP,), {"clip": "clip"})
     described = Extractor(settings, device="cpu").store_settings
     assert described["clip"]["name"] == str(Path.cwd() / "clip")
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from duetal.backbones import BACKBONES
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
-from duetal.extraction.items import Broken, End, Frames, Job, Snippet
+from duetal.extraction.items import Broken, End, FrameBlock, Job, Snippet
 from duetal.extraction.snippets import Cutting, Motion, central
 from duetal.extraction.sources import Video
 
@@ -13,7 +14,7 @@ SIDE = 4
 
 
 class CountingFlow:
-    """Says of each pair how much brighter the second frame is, in both components."""
+    """Computes of each pair how much brighter the second frame is, in both components."""
 
     def __init__(self):
         self.pairs = 0
@@ -33,12 +34,12 @@ def video(brightness, repeated=None, together=16, job=None):
     for first in range(0, len(images), together):
         part = slice(first, first + together)
         middles = [k for k in range(*part.indices(len(images))) if k >= 8 and k % 4 == 0]
-        yield Frames(job, images[part], repeated[part], {k: k for k in middles})
+        yield FrameBlock(job, images[part], repeated[part], {"clip": {k: k for k in middles}})
     yield End(job, len(images), len(images), len(images) / 25, ())
 
 
-def cut(items, flow=None, grid=None, modalities=("rgb", "flow", "clip")):
-    return list(Cutting(grid or TimeGrid(), SIDE, flow or CountingFlow(), modalities)(items))
+def cut(items, flow=None, grid=None):
+    return list(Cutting(grid or TimeGrid(), SIDE, flow or CountingFlow(), BACKBONES)(items))
 
 
 @pytest.mark.parametrize("frames", [16, 17, 31, 32, 33, 100])
@@ -56,7 +57,7 @@ def test_snippet_t_has_the_frames_of_the_grid(frames, together, stride):
         np.testing.assert_allclose(snippet.inputs["flow"], 1 / 20)
 
 
-def test_clip_sees_the_middle_frame():
+def test_clip_reads_the_middle_frame():
     snippets = cut(video(range(70)))[:-1]
     assert [snippet.inputs["clip"] for snippet in snippets] == [8, 24, 40, 56]
 
@@ -99,7 +100,8 @@ def test_motion_of_one_frame_is_none():
 def test_only_what_is_wanted_is_made(modality):
     engine = CountingFlow()
     flow = engine if modality == "flow" else None
-    items = list(Cutting(TimeGrid(), SIDE, flow, (modality,))(video(range(40))))
+    backbones = [record for record in BACKBONES if record.name == modality]
+    items = list(Cutting(TimeGrid(), SIDE, flow, backbones)(video(range(40))))
     assert [set(item.inputs) for item in items[:-1]] == [{modality}] * 2
     assert engine.pairs == (39 if modality == "flow" else 0)
 

@@ -1,4 +1,4 @@
-"""A worker without its cluster: what it tells, and what it does not begin with."""
+"""A worker without its cluster: what it reports, and what it does not begin with."""
 
 import os
 import threading
@@ -35,7 +35,7 @@ class Pretending:
             raise UsageError("no such file", file="rgb.pt")
         self.how = (device, batch, threads)
 
-    def extract_all(self, videos, store, progress):
+    def extract_all(self, videos, store, on_snippet):
         assert self.may_begin.wait(LONG)
         together = []
         for video in videos:
@@ -44,7 +44,7 @@ class Pretending:
                 raise DuetalError("cannot write: No space left on device", file=store.place.name)
             if video.name == "bug":
                 raise ZeroDivisionError("division by zero")
-            progress(video, 1, 2)
+            on_snippet(video, 1, 2)
         for name in together:
             yield Failure(name=name, source=f"{name}.mp4", reason="+".join(together))
 
@@ -91,8 +91,8 @@ def until(worker, count, *names):
 
 
 def test_it_introduces_itself_in_plain_values():
-    told = Worker().introduce()
-    assert told == {"version": duetal.__version__, "host": told["host"], "pid": os.getpid()}
+    found = Worker().introduce()
+    assert found == {"version": duetal.__version__, "host": found["host"], "pid": os.getpid()}
 
 
 def test_every_video_comes_back_and_those_at_hand_go_through_together(ready):
@@ -120,7 +120,7 @@ def test_it_reports_in_time_when_nothing_has_ended(ready):
     assert time.monotonic() - began < LONG / 2
 
 
-def test_it_tells_what_it_is_at(ready):
+def test_it_reports_what_it_works_on(ready):
     until(ready, 1, "a")
     assert ready.work([], 0).progress == (*named("a"), 1, 2)
 
@@ -132,13 +132,13 @@ def test_it_tells_what_it_is_at(ready):
         ("bug", RuntimeError, "ZeroDivisionError: division by zero"),
     ],
 )
-def test_what_ends_its_work_is_told(ready, name, kind, said):
+def test_what_ends_its_work_is_reported(ready, name, kind, said):
     stopped = ready.work(named("a", name), LONG).stopped
     assert type(stopped) is kind
     assert said in str(stopped)
 
 
-def test_without_the_weights_it_says_so():
+def test_without_the_weights_it_reports_that():
     error = Worker().load("wrong", device="cpu", batch=None, threads=1)
     assert isinstance(error, UsageError)
     assert str(error) == "rgb.pt: no such file"

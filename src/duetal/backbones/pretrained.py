@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from duetal.backbones.identity import WeightsIdentity
+from duetal.backbones.protocol import WeightsIdentity
 from duetal.core.errors import DuetalError
 
 #: What is fetched of a hub's repository: no weights in other formats, no subfolders' weights.
@@ -51,7 +51,7 @@ class Pretrained:
             DuetalError: the library can't load it.
         """
         quiet()
-        with self.telling("cannot load"):
+        with self.explaining("cannot load"):
             return auto_class.from_pretrained(self.folder, trust_remote_code=False, **settings)
 
     def load_model(self, model_class: Any, **settings: Any) -> Any:
@@ -117,7 +117,7 @@ class Pretrained:
         return licence if isinstance(licence, str) else None
 
     @contextmanager
-    def telling(self, what: str) -> Iterator[None]:
+    def explaining(self, what: str) -> Iterator[None]:
         """Turn any error into one line: the library raises whatever its layers raise.
 
         Raises:

@@ -70,8 +70,8 @@ def extract_on_cluster(
         cluster: values of `cluster_options`.
         retry_failed: try those again that failed before.
     """
-    from duetal.cli.cluster_progress import ClusterProgress
     from duetal.cli.extraction_options import outcome_line, read_options
+    from duetal.cli.progress import ClusterProgress
     from duetal.cli.terminal import printable
     from duetal.extraction.cluster import Cluster
     from duetal.extraction.missing import Watcher, extract_missing, plan
@@ -79,12 +79,12 @@ def extract_on_cluster(
 
     settings, computing = read_options(options)
 
-    def told(line: str) -> None:
+    def notify(line: str) -> None:
         click.echo(f"note: {printable(line)}", err=True)
 
     how = {name: value for name, value in cluster.items() if name != "cluster"}
     with (
-        Cluster(cluster["cluster"], settings, **how, **computing, told=told) as crew,
+        Cluster(cluster["cluster"], settings, **how, **computing, notify=notify) as crew,
         open_store(out, crew.store_settings) as store,
     ):
         planned = plan(found, store, retry_failed=retry_failed).longest_first()

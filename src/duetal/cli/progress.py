@@ -1,7 +1,7 @@
 """How far a long job has come: bars on a terminal, otherwise a plain line now and then."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -27,7 +27,7 @@ class LiveProgress:
 
     Args:
         console: where bars are drawn, if it is a terminal.
-        share: the column that says how much is done.
+        share: the column that shows how much is done.
     """
 
     def __init__(self, console: Console, share: ProgressColumn) -> None:
@@ -42,7 +42,7 @@ class LiveProgress:
                 console=console,
                 transient=True,
             )
-        self.began = self._told = time.monotonic()
+        self.began = self._shown_at = time.monotonic()
 
     def __enter__(self) -> Self:
         if self.bars is not None:
@@ -67,9 +67,9 @@ class LiveProgress:
 
     def is_due(self) -> bool:
         """Whether it is time for another plain line; counts as written when it is."""
-        if time.monotonic() - self._told <= PAUSE:
+        if time.monotonic() - self._shown_at <= PAUSE:
             return False
-        self._told = time.monotonic()
+        self._shown_at = time.monotonic()
         return True
 
     def elapsed(self) -> float:
@@ -87,7 +87,7 @@ class VideoProgress(LiveProgress):
         super().__init__(Console(stderr=True), MofNCompleteColumn())
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """Tell of one more video."""
+        """Show one more video."""
         if self.bars is not None:
             if not self.bars.tasks:
                 self.bars.add_task(what)
@@ -113,7 +113,7 @@ class WeighedProgress(LiveProgress):
         self._finished = 0
 
     def finish(self, name: str) -> None:
-        """Count a video as done with."""
+        """Count a video as done."""
         self._finished += self.weights.get(name, 0)
         self.count += 1
 
@@ -138,7 +138,7 @@ class LongVideoProgress(WeighedProgress):
         return super().__enter__()
 
     def working(self, name: str, share: float) -> None:
-        """Tell how much of a video is done, from 0 to 1."""
+        """Show how much of a video is done, from 0 to 1."""
         if name != self._name:
             self._name, self._video_began = name, time.monotonic()
             if self.bars is not None:
@@ -155,11 +155,57 @@ class LongVideoProgress(WeighedProgress):
             )
 
     def ended(self, name: str, line: str) -> None:
-        """A video is done with: leave a line about it."""
+        """Leave a line about a video that is done."""
         self.finish(name)
         self.leave(line)
         if self.bars is not None:
             self.bars.update(self.bars.task_ids[0], completed=self.share({}))
+
+
+class ClusterProgress(WeighedProgress):
+    """One bar for all videos on a terminal, otherwise a line now and then.
+
+    Args:
+        weights: by video name, how long it may take, in any unit (bytes will do).
+        workers: gives how many workers are alive.
+    """
+
+    def __init__(self, weights: Mapping[str, int], workers: Callable[[], int]) -> None:
+        super().__init__(weights)
+        self._workers = workers
+        #: Of the videos that are worked on, how much is done.
+        self._begun: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        if self.bars is not None:
+            self.bars.add_task(self._state(), total=1.0)
+        return super().__enter__()
+
+    def working(self, name: str, share: float) -> None:
+        """Show how much of a video is done, from 0 to 1."""
+        self._begun[name] = share
+        self._show()
+
+    def ended(self, name: str, line: str) -> None:
+        """Leave a line about a video that is done."""
+        self._begun.pop(name, None)
+        self.finish(name)
+        self.leave(line)
+        self._show()
+
+    def _state(self) -> str:
+        workers = self._workers()
+        return (
+            f"{self.count:,} of {len(self.weights):,} videos done, "
+            f"{workers:,} {'worker' if workers == 1 else 'workers'}"
+        )
+
+    def _show(self) -> None:
+        done = self.share(self._begun)
+        if self.bars is not None:
+            self.bars.update(self.bars.task_ids[0], description=self._state(), completed=done)
+        elif self.is_due():
+            click.echo(f"{self._state()}, {remaining(self.elapsed(), done)} left")
 
 
 class DownloadProgress:
@@ -167,12 +213,12 @@ class DownloadProgress:
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self._told = time.monotonic()
+        self._shown_at = time.monotonic()
 
     def __call__(self, done: int, total: int | None) -> None:
-        """Tell of more bytes."""
-        if time.monotonic() - self._told > PAUSE:
-            self._told = time.monotonic()
+        """Show more bytes."""
+        if time.monotonic() - self._shown_at > PAUSE:
+            self._shown_at = time.monotonic()
             of = "" if total is None else f" of {total / 1e6:,.0f}"
             click.echo(f"{self._what}: {done / 1e6:,.0f}{of} MB", err=True)
 

@@ -1,7 +1,7 @@
 """Extracting on many machines: the extractor of one machine, as actors of a Ray cluster.
 
-The driver hands videos out and keeps the books; what the workers need they read themselves, and
-what they make they write into the store themselves, so only names and records travel through Ray.
+The driver hands videos out and tracks them. Workers read the videos and write into the store
+themselves, so only names and records pass through Ray.
 
 A worker that is lost (killed, out of memory, its machine gone) is replaced, and its videos are
 tried again. One that was only thought lost does no harm when it finishes after all: a video's files
@@ -13,32 +13,31 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import duetal
+from duetal.backbones.weights import split_hash
 from duetal.core.errors import DuetalError, UsageError
 from duetal.extraction.dispatch import ATTEMPTS, Dispatch
-from duetal.extraction.items import Progress
+from duetal.extraction.items import OnSnippet
 from duetal.extraction.machines import Share, divide, join, machines_of
 from duetal.extraction.pipeline import ExtractionSettings
 from duetal.extraction.sources import Failure, Video, readable
 from duetal.extraction.store import Store
-from duetal.extraction.worker import Report, Worker
+from duetal.extraction.worker import Worker, WorkerReport
 from duetal.features.metadata import Settings, VideoRecord, differing
 
 #: Seconds after which a worker reports, even if no video has ended.
-_PATIENCE = 2.0
+_REPORT_EVERY = 2.0
 #: Seconds between two lines that nobody is at work.
 _PAUSE = 30.0
-#: Stands between the name of weights and the hash that they must have.
-_HASH_MARK = "@sha256:"
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class WorkerProcess:
     """Where a worker runs."""
 
     host: str
@@ -69,7 +68,7 @@ class _Seat:
     actor: Any = None
     life: _Life | None = None
     waits_for: Any = None
-    process: Process | None = None
+    process: WorkerProcess | None = None
     ready: bool = False
     at_hand: list[Video] = field(default_factory=list)
     failed_starts: int = 0
@@ -87,7 +86,7 @@ class Cluster:
         device: "auto", "cpu" or "cuda".
         batch: snippets that a network sees at once; None finds what fits.
         threads: that each stage may use on the CPU; None for all cores of the worker.
-        told: takes a line when a worker is lost, or none is there.
+        notify: called with a line when a worker is lost, or none is there.
 
     Raises:
         UsageError: a wrong address or device, Ray is not installed, no machine has room for a
@@ -105,13 +104,13 @@ class Cluster:
         device: str = "auto",
         batch: int | None = None,
         threads: int | None = None,
-        told: Callable[[str], object] = lambda line: None,
+        notify: Callable[[str], object] = lambda line: None,
     ):
         self._address = address
         self._extraction = _from_anywhere(settings)
         self._wanted = (device, workers, cpus_per_worker)
         self._batch, self._threads = batch, threads
-        self._tell = told
+        self._notify = notify
         self._ray: Any = None
         self._share = Share(0, 0, 0)
         self._seats: list[_Seat] = []
@@ -120,8 +119,8 @@ class Cluster:
         self._sample: Video | None = None
         self._dispatch = Dispatch(iter(()))
         self._outcomes: deque[VideoRecord | Failure] = deque()
-        self._progress: Progress = lambda video, done, expected: None
-        self._told_at = time.monotonic()
+        self._on_snippet: OnSnippet = lambda video, done, expected: None
+        self._notified_at = time.monotonic()
 
     def __enter__(self) -> Self:
         self._ray = join(self._address)
@@ -153,7 +152,7 @@ class Cluster:
         return self._settings
 
     @property
-    def processes(self) -> tuple[Process, ...]:
+    def processes(self) -> tuple[WorkerProcess, ...]:
         """The workers that are ready."""
         return tuple(seat.process for seat in self._seats if seat.ready and seat.process)
 
@@ -166,12 +165,12 @@ class Cluster:
         self,
         videos: Iterable[Video],
         store: Store,
-        progress: Progress = lambda video, done, expected: None,
+        on_snippet: OnSnippet = lambda video, done, expected: None,
     ) -> Generator[VideoRecord | Failure, None, None]:
         """Extract videos into a store, one outcome each, as they end.
 
         They are handed out in their order, so the longest should come first. A video over which
-        `ATTEMPTS` workers were lost is a failure. Failures are told, not recorded.
+        `ATTEMPTS` workers were lost is a failure. Failures are returned, not recorded.
 
         Raises:
             UsageError: a worker without the weights, with others, or of another version of duetal.
@@ -184,7 +183,7 @@ class Cluster:
             return
         if self._store not in (None, store):
             raise ValueError("the workers write into another store already")
-        self._store, self._progress = store, progress
+        self._store, self._on_snippet = store, on_snippet
         self._dispatch = Dispatch(itertools.chain([self._sample], todo))
         for seat in self._seats:
             if seat.life is not None and seat.waits_for is None:
@@ -207,7 +206,7 @@ class Cluster:
     def _live(self, seat: _Seat) -> _Life:
         """All that is done with one worker, from its start on."""
         introduced = yield seat.actor.introduce.remote()
-        seat.process = Process(introduced["host"], introduced["pid"])
+        seat.process = WorkerProcess(introduced["host"], introduced["pid"])
         if introduced["version"] != duetal.__version__:
             cause = f"has duetal {introduced['version']}, and the driver {duetal.__version__}"
             raise UsageError(cause, file=str(seat.process))
@@ -226,7 +225,7 @@ class Cluster:
         while True:
             more = self._dispatch.more(seat.at_hand)
             seat.at_hand += more
-            self._take(seat, (yield seat.actor.work.remote(more, _PATIENCE)))
+            self._take(seat, (yield seat.actor.work.remote(more, _REPORT_EVERY)))
 
     def _agree(self, seat: _Seat, settings: Settings | DuetalError) -> None:
         """Let all workers have the weights of the first."""
@@ -236,23 +235,25 @@ class Cluster:
         if self._settings is None:
             self._settings = settings
         elif different := differing(self._settings, settings):
-            told = "; ".join(f"{key} is {new}, not {old}" for key, (old, new) in different.items())
-            raise UsageError(f"features would differ: {told}", file=str(seat.process))
+            changes = "; ".join(
+                f"{key} is {new}, not {old}" for key, (old, new) in different.items()
+            )
+            raise UsageError(f"features would differ: {changes}", file=str(seat.process))
 
-    def _take(self, seat: _Seat, report: Report) -> None:
+    def _take(self, seat: _Seat, report: WorkerReport) -> None:
         """Take in what a worker reports."""
         ended = {outcome.name for outcome in report.outcomes}
         seat.at_hand = [video for video in seat.at_hand if readable(video.name) not in ended]
         self._outcomes += report.outcomes
         if report.progress is not None and report.progress[0] in seat.at_hand:
-            self._progress(*report.progress)
+            self._on_snippet(*report.progress)
         if report.stopped is not None:
             raise _StoppedError(report.stopped)
 
     def _step(self) -> None:
         """Wait for workers, and go on with those that have done something."""
         waiting = {seat.waits_for: seat for seat in self._seats if seat.waits_for is not None}
-        self._ray.wait(list(waiting), timeout=_PATIENCE)
+        self._ray.wait(list(waiting), timeout=_REPORT_EVERY)
         # All that are ready by now, or those in front would always be served first.
         done, _ = self._ray.wait(list(waiting), num_returns=len(waiting), timeout=0)
         for reference in done:
@@ -264,10 +265,10 @@ class Cluster:
             else:
                 self._go_on(seat, came)
         if self.processes or self._store is None:
-            self._told_at = time.monotonic()
-        elif time.monotonic() - self._told_at > _PAUSE:
-            self._told_at = time.monotonic()
-            self._tell(f"no worker is at work; {len(self._seats)} wait for the cluster")
+            self._notified_at = time.monotonic()
+        elif time.monotonic() - self._notified_at > _PAUSE:
+            self._notified_at = time.monotonic()
+            self._notify(f"no worker is at work; {len(self._seats)} wait for the cluster")
 
     def _go_on(self, seat: _Seat, came: Any) -> None:
         assert seat.life is not None
@@ -287,7 +288,7 @@ class Cluster:
                 raise DuetalError(f"{where} was lost before it was ready: {reason}")
         again = [video for video in seat.at_hand if not self._settle(video, reason)]
         names = ", ".join(readable(video.name) for video in again)
-        self._tell(f"{where} was lost: {reason}" + (f"; tried again: {names}" if again else ""))
+        self._notify(f"{where} was lost: {reason}" + (f"; tried again: {names}" if again else ""))
         self._start(seat)
 
     def _settle(self, video: Video, reason: Exception) -> bool:
@@ -302,9 +303,9 @@ class Cluster:
         if isinstance(reason, DuetalError):
             raise reason
         cause = f"{ATTEMPTS} workers were lost over it, the last one because {reason}"
-        said = str(DuetalError(cause, file=readable(video.source)))
+        message = str(DuetalError(cause, file=readable(video.source)))
         self._outcomes.append(
-            Failure(name=readable(video.name), source=readable(video.source), reason=said)
+            Failure(name=readable(video.name), source=readable(video.source), reason=message)
         )
         return True
 
@@ -320,7 +321,7 @@ class Cluster:
             cause = (
                 f"duetal {duetal.__version__} has to be installed on every machine of the cluster"
             )
-            raise UsageError(f"{cause}; one says: {last}")
+            raise UsageError(f"{cause}; one reports: {last}")
         if isinstance(error, exceptions.OutOfMemoryError):
             return RuntimeError("its machine ran out of memory")
         if isinstance(error, exceptions.RayTaskError):
@@ -331,7 +332,7 @@ class Cluster:
 
 
 class _StoppedError(Exception):
-    """A worker says itself that it can't go on."""
+    """A worker reports that it can't go on."""
 
     def __init__(self, reason: Exception):
         super().__init__(reason)
@@ -346,10 +347,10 @@ def _raise(seat: _Seat, error: DuetalError | None) -> None:
 
 def _from_anywhere(settings: ExtractionSettings) -> ExtractionSettings:
     """The settings with relative paths of weights made absolute: workers begin elsewhere."""
-    weights = {key: asdict(settings)[key] for key in ("i3d_rgb", "i3d_flow", "clip")}
-    for key, named in weights.items():
-        name, mark, digest = named.partition(_HASH_MARK)
+    weights = settings.sources
+    for backbone, source in weights.items():
+        name, _ = split_hash(source)
         path = Path(name).expanduser()
         if path.exists():
-            weights[key] = f"{path.absolute()}{mark}{digest}"
-    return replace(settings, **weights)
+            weights[backbone] = f"{path.absolute()}{source[len(name) :]}"
+    return replace(settings, weights=weights)

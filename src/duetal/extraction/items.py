@@ -1,7 +1,7 @@
-"""What travels through the extraction pipeline, from stage to stage, in the order of the videos."""
+"""What passes through the extraction pipeline, from stage to stage, in the order of the videos."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from duetal.core.errors import DuetalError
 from duetal.extraction.sources import Video
 
-#: Told, while a video is worked on, of its snippets that are done, and of about how many it has.
-Progress = Callable[[Video, int, int], object]
+#: Called while a video is worked on, with its snippets done and about how many it has.
+OnSnippet = Callable[[Video, int, int], object]
 
 
 @dataclass(eq=False)
@@ -24,19 +24,19 @@ class Job:
         video: name and source.
         sha256: of the file, once it has been read.
         size: bytes of the file.
-        expected: snippets that the file promises to have; 0 where it promises nothing.
+        expected: snippets that the file promises to have; `None` where it promises nothing.
         seconds: that each stage has worked on it.
     """
 
     video: Video
     sha256: str = ""
     size: int = 0
-    expected: int = 0
+    expected: int | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Count the time of a block to a stage."""
+        """Add the time of a block to a stage."""
         began = time.perf_counter()
         try:
             yield
@@ -49,20 +49,20 @@ class Job:
 
 
 @dataclass(slots=True)
-class Frames:
+class FrameBlock:
     """Consecutive frames of a video.
 
     Args:
         job: the video.
         images: (n, h, w, 3) uint8 RGB, short side as in the settings.
         repeated: (n,) whether a frame is the same picture as the one before.
-        pictures: by frame index, what CLIP is to see: (3, h, w) float32, preprocessed.
+        pictures: by backbone and frame index, what the backbone has prepared of whole pictures.
     """
 
     job: Job
     images: NDArray[np.uint8]
     repeated: NDArray[np.bool_]
-    pictures: dict[int, Any]
+    pictures: Mapping[str, Mapping[int, Any]]
 
 
 @dataclass(slots=True)
@@ -72,13 +72,13 @@ class Snippet:
     Args:
         job: the video.
         index: t.
-        inputs: by modality, what its network is to see; taken away by the network.
-        features: by modality, (C,) float32.
+        inputs: by backbone, (frames, ...) what it reads; removed when it has.
+        features: by backbone, (C,) float32.
     """
 
     job: Job
     index: int
-    inputs: dict[str, Any]
+    inputs: dict[str, NDArray[Any]]
     features: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
@@ -91,7 +91,7 @@ class End:
         frames: N.
         source_frames: pictures in the file.
         duration: seconds.
-        notes: what was wrong and could be mended.
+        notes: what was wrong and was mended.
     """
 
     job: Job
@@ -103,13 +103,19 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A video cannot be gone on with; what has passed of it is to be thrown away."""
+    """A video can't be continued; what has passed of it is to be thrown away."""
 
     job: Job
     error: DuetalError
 
+    @staticmethod
+    def by(error: Exception, job: Job) -> "Broken":
+        """By an error of the video, or an unforeseen one, which must not stop the others."""
+        if not isinstance(error, DuetalError):
+            cause = f"internal error: {type(error).__name__}: {error}"
+            error = DuetalError(cause, file=job.video.source)
+        return Broken(job, error)
 
-def internal_error(error: Exception, job: Job) -> DuetalError:
-    """The form that an unforeseen error of one video takes, so that the others can go on."""
-    cause = f"internal error: {type(error).__name__}: {error}"
-    return DuetalError(cause, file=job.video.source)
+
+#: What the stages behind the decoder pass on.
+Passing = Snippet | End | Broken

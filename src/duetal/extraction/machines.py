@@ -15,7 +15,7 @@ from duetal.core.errors import DuetalError, UsageError
 CPUS = 4
 _ADDRESS = re.compile(r"(?:ray://)?(?P<host>[^/]+):(?P<port>[0-9]{1,5})")
 #: Seconds to wait for the other end of an address.
-_PATIENCE = 10.0
+_TIMEOUT = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +96,15 @@ def join(address: str) -> ModuleType:
         # No array goes through Ray's own store, and /dev/shm is small in a container.
         how = {"include_dashboard": False, "object_store_memory": 100_000_000}
     try:
-        # What workers print stays with them; who is lost, and why, is told by us.
+        # What workers print stays with them; the driver reports which are lost, and why.
         ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL, **how)
     except Exception as error:  # of any of the layers below
-        raise DuetalError(f"cannot join the Ray cluster: {_said(error)}", file=address) from error
+        raise DuetalError(f"cannot join the Ray cluster: {_reason(error)}", file=address) from error
     return ray
 
 
-def _said(error: BaseException) -> str:
-    """What Ray has to say, in one line: the innermost reason, without its tracebacks."""
+def _reason(error: BaseException) -> str:
+    """What Ray reports, in one line: the innermost reason, without its tracebacks."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -122,7 +122,7 @@ def machines_of(ray: ModuleType) -> list[Machine]:
 def _require_answer(host: str, port: int, address: str) -> None:
     """Find out at once what Ray finds out after minutes."""
     try:
-        socket.create_connection((host, port), timeout=_PATIENCE).close()
+        socket.create_connection((host, port), timeout=_TIMEOUT).close()
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DuetalError(f"no Ray cluster answers: {reason}", file=address) from error

@@ -8,12 +8,12 @@ from functools import partial
 from typing import Protocol
 
 from duetal.core.errors import DuetalError
-from duetal.extraction.items import Progress
+from duetal.extraction.items import OnSnippet
 from duetal.extraction.sources import Failure, Found, Video, fetched, readable, source_size
 from duetal.extraction.store import Store
 from duetal.features.metadata import VideoRecord, record_file
 
-#: Videos that a store is asked about at the same time.
+#: Videos that are looked up in a store at the same time.
 _AT_ONCE = 32
 
 
@@ -43,20 +43,20 @@ class Plan:
 
 
 class Watcher:
-    """Is told how the extraction of many videos goes on; this one keeps it to itself."""
+    """Callbacks of the extraction of many videos; these do nothing."""
 
     def working(self, video: Video, done: int, expected: int) -> None:
-        """Of a video, `done` snippets of about `expected` are made."""
+        """Called when `done` snippets of a video, of about `expected`, are made."""
 
     def ended(self, outcome: VideoRecord | Failure) -> None:
-        """A video is in the store, or could not be extracted."""
+        """Called when a video is in the store, or could not be extracted."""
 
 
 class Extracts(Protocol):
     """Whatever extracts as `Extractor` does."""
 
     def extract_all(
-        self, videos: Iterable[Video], store: Store, progress: Progress
+        self, videos: Iterable[Video], store: Store, on_snippet: OnSnippet
     ) -> Generator[VideoRecord | Failure, None, None]:
         """Extract videos into a store, one outcome each."""
 
@@ -79,13 +79,13 @@ def plan(found: Found, store: Store, *, retry_failed: bool = False) -> Plan:
     complete: list[Video] = []
     failures: list[Failure] = []
     failed_before: list[Failure] = []
-    # Listed once, not asked for one by one, which is slow in an object store.
+    # Listed once; one request a video is slow in an object store.
     recorded = set(store.names())
     failed = {failure.name: failure for failure in store.failures()}
-    # What is asked for one by one is asked for together: an object store answers late, but many.
+    # Many requests at once: an object store answers each of them late.
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        looked_at = pool.map(partial(_look, store=store, recorded=recorded), found.videos)
-        known = list(zip(found.videos, looked_at, strict=True))
+        checked = pool.map(partial(_check, store=store, recorded=recorded), found.videos)
+        known = list(zip(found.videos, checked, strict=True))
     for video, (kept, size) in known:
         if isinstance(size, DuetalError):
             failures.append(Failure.of(video, size))
@@ -100,7 +100,7 @@ def plan(found: Found, store: Store, *, retry_failed: bool = False) -> Plan:
     return Plan(todo, tuple(complete), found.failures, tuple(failures), tuple(failed_before))
 
 
-def _look(video: Video, store: Store, recorded: Set[str]) -> tuple[bool, int | DuetalError | None]:
+def _check(video: Video, store: Store, recorded: Set[str]) -> tuple[bool, int | DuetalError | None]:
     """Whether a store has a video's features, and the size of its file or what is wrong with it.
 
     Raises:

@@ -1,26 +1,25 @@
-"""The stages of the pipeline in which networks see snippets, in batches that fit into memory."""
+"""The last stages of the pipeline: backbones encode snippets, in batches that fit into memory."""
 
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
+from duetal.backbones.protocol import Backbone, BackboneRecord
 from duetal.core.errors import DuetalError, UsageError
-from duetal.extraction.items import Broken, End, Snippet
+from duetal.extraction.items import Passing, Snippet
 
 #: Snippets of a first batch on a GPU; where they do not fit, it is halved until they do.
 GPU_BATCH = 32
 #: Snippets of a batch on a CPU: more of them would save nothing there.
 CPU_BATCH = 2
-#: Memory that I3D takes for a snippet of 224 x 224 pixels, roughly: bytes.
+#: Bytes that a 3D network takes for a snippet of 224 x 224 pixels, roughly.
 CPU_SNIPPET_BYTES = 2**30
-
-Passing = Snippet | End | Broken
 
 
 def choose_device(name: str) -> torch.device:
@@ -61,12 +60,11 @@ def available_memory() -> int:
 
 
 class Network:
-    """A frozen network that sees one modality of a snippet.
+    """A loaded backbone that encodes batches.
 
     Args:
-        modality: "rgb", "flow" or "clip".
-        module: gives features (B, C) of what `prepare` makes.
-        prepare: makes of the snippets' inputs, stacked on the device, what `module` takes.
+        record: of the backbone.
+        backbone: moved to the device.
         device: where it computes.
         batch: snippets at once; becomes smaller by itself where they do not fit.
         threads: of the CPU.
@@ -74,22 +72,22 @@ class Network:
 
     def __init__(
         self,
-        modality: str,
-        module: nn.Module,
-        prepare: Callable[[Tensor], Tensor],
+        record: BackboneRecord,
+        backbone: Backbone,
         *,
         device: torch.device,
         batch: int,
         threads: int,
     ):
-        self.modality = modality
+        self.record = record
+        self.name = record.name
+        self.backbone = backbone
         self.batch = batch
-        self.module = module.to(device).eval()
-        self.prepare = prepare
         self._device = device
         self._threads = threads
+        backbone.to(device)
 
-    def __call__(self, inputs: Sequence[NDArray[Any] | Tensor]) -> NDArray[np.float32]:
+    def __call__(self, inputs: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
         """Features (B, C) of the inputs of B snippets.
 
         Raises:
@@ -105,26 +103,32 @@ class Network:
                 done += len(part)
                 continue
             if len(part) == 1:
-                cause = f"out of memory on {self._device}: not one snippet's {self.modality} fits"
+                cause = f"out of memory on {self._device}: not one snippet fits ({self.name})"
                 raise DuetalError(cause)
             self.batch = len(part) // 2
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()
         return np.concatenate(rows)
 
-    def _try(self, inputs: Sequence[NDArray[Any] | Tensor]) -> NDArray[np.float32] | None:
+    def _try(self, inputs: Sequence[NDArray[Any]]) -> NDArray[np.float32] | None:
         """Features of one batch; None where it does not fit into memory."""
         # Of this thread: each stage has one of its own.
         torch.set_num_threads(self._threads)
         try:
             with torch.inference_mode():
                 batch = torch.stack([torch.as_tensor(one) for one in inputs])
-                features = self.module(self.prepare(batch.to(self._device)))
+                features = self.backbone.encode(self._normalized(batch.to(self._device)))
                 return np.asarray(features.float().cpu().numpy())
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise
             return None
+
+    def _normalized(self, batch: Tensor) -> Tensor:
+        wanted = self.record.input
+        if wanted.crop is None or (wanted.mean, wanted.std) == (0.0, 1.0):
+            return batch
+        return batch.float().div_(wanted.std).sub_(wanted.mean / wanted.std)
 
 
 def _is_out_of_memory(error: Exception) -> bool:
@@ -136,48 +140,35 @@ def _is_out_of_memory(error: Exception) -> bool:
     )
 
 
-def scale_rgb(clips: Tensor) -> Tensor:
-    """(B, window, h, w, 3) uint8 becomes (B, 3, window, h, w) in [-1, 1], as I3D takes it."""
-    return channels_first(clips).float().div_(127.5).sub_(1)
-
-
-def channels_first(clips: Tensor) -> Tensor:
-    """(B, window, h, w, C) becomes (B, C, window, h, w)."""
-    return clips.permute(0, 4, 1, 2, 3)
-
-
 def encode(items: Iterable[Passing], network: Network) -> Generator[Passing, None, None]:
-    """Let a network see snippets, of the same video or not, in batches.
-
-    Whatever is not a snippet passes, in its place.
-    """
+    """Encode snippets, of the same video or not, in batches; the other items pass between them."""
     waiting: list[Passing] = []
     snippets: list[Snippet] = []
     for item in items:
         waiting.append(item)
         if isinstance(item, Snippet):
             snippets.append(item)
-        # A video that ends after all of its snippets have been seen need not wait for the next.
+        # A video that ends after all of its snippets were encoded need not wait for the next.
         if not snippets or len(snippets) >= network.batch:
-            _see(snippets, network)
+            _encode_batch(snippets, network)
             yield from waiting
             waiting, snippets = [], []
-    _see(snippets, network)
+    _encode_batch(snippets, network)
     yield from waiting
 
 
-def _see(snippets: Sequence[Snippet], network: Network) -> None:
+def _encode_batch(snippets: Sequence[Snippet], network: Network) -> None:
     if not snippets:
         return
     jobs = {id(snippet.job): snippet.job for snippet in snippets}
     began = time.perf_counter()
     try:
-        rows = network([snippet.inputs.pop(network.modality) for snippet in snippets])
+        rows = network([snippet.inputs.pop(network.name) for snippet in snippets])
     except Exception as error:
         names = ", ".join(repr(job.video.name) for job in jobs.values())
-        error.add_note(f"while the {network.modality} network saw snippets of {names}")
+        error.add_note(f"while the {network.name} backbone encoded snippets of {names}")
         raise
     seconds = (time.perf_counter() - began) / len(snippets)
     for snippet, row in zip(snippets, rows, strict=True):
-        snippet.features[network.modality] = row
-        snippet.job.count(f"{network.modality} network", seconds)
+        snippet.features[network.name] = row
+        snippet.job.count(f"{network.name} network", seconds)

@@ -1,13 +1,13 @@
-"""From videos to I3D and CLIP features: the settings, and the pipeline that makes them.
+"""From videos to features: the settings, and the pipeline that makes them.
 
-Decoding, flow and the networks each run in a thread of their own (`duetal.extraction.threads`), so
+Decoding, flow and the backbones each run in a thread of their own (`duetal.extraction.threads`), so
 that each works on another part of a video, or on the next video, at the same time.
 """
 
 import importlib.metadata
 import itertools
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -17,36 +17,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 import duetal
-from duetal.backbones.clip import ImageEncoder, load_image_encoder
-from duetal.backbones.i3d import FEATURES
-from duetal.backbones.i3d_weights import load_i3d
-from duetal.backbones.identity import WeightsIdentity
+from duetal.backbones import BACKBONES
+from duetal.backbones.protocol import BackboneRecord, OnDownload, Reads, WeightsIdentity
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
-from duetal.extraction.decoding import Decoding
-from duetal.extraction.items import Broken, End, Job, Progress, Snippet
-from duetal.extraction.networks import (
-    Network,
-    Passing,
-    channels_first,
-    choose_device,
-    encode,
-    scale_rgb,
-    usual_batch,
-)
-from duetal.extraction.snippets import Cutting
+from duetal.extraction.items import Broken, End, Job, OnSnippet, Passing, Snippet
+from duetal.extraction.networks import Network, choose_device, encode, usual_batch
+from duetal.extraction.snippets import Cutting, Decoding
 from duetal.extraction.sources import Failure, Video, readable
 from duetal.extraction.store import Store, VideoWriter
 from duetal.extraction.threads import Stages
-from duetal.features.metadata import VideoRecord
+from duetal.features.metadata import Settings, VideoRecord
 from duetal.video.flow import FlowName, TVL1Settings, open_flow
 
 #: Of the layout and meaning of what a store holds; another one makes features incomparable.
 FORMAT = 1
-MODALITIES = ("rgb", "flow", "clip")
 DTYPES = ("float16", "float32")
-#: Frames that I3D sees at once, in its weights' training.
-I3D_WINDOW = 16
+#: Pixels of the central square, where a store without cropped frames does not name them.
+_CROP = 224
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,43 +44,106 @@ class ExtractionSettings:
     The defaults are how the field's features are made.
 
     Args:
+        backbones: which features are made, in the order in which they are joined.
+        weights: of backbones by name, where they are not those that `BackboneRecord.weights` names.
         grid: frame rate, stride and window.
         short_side: pixels that frames are resized to.
-        crop: pixels of the central square that I3D sees.
-        flow: the engine.
+        crop: pixels of the central square that backbones read.
+        flow: the engine that computes the flow.
         flow_settings: its parameters.
-        i3d_rgb: weights of I3D's RGB network: a record's name or a file.
-        i3d_flow: of its flow network.
-        clip: the image-text model: a hub name or a folder.
-        modalities: which features are made, of "rgb", "flow" and "clip".
         dtype: "float16" or "float32", as which features are stored.
 
     Raises:
         UsageError: an impossible value.
     """
 
+    backbones: tuple[BackboneRecord, ...] = BACKBONES
+    weights: Mapping[str, str] = field(default_factory=dict)
     grid: TimeGrid = field(default_factory=TimeGrid)
     short_side: int = 256
-    crop: int = 224
+    crop: int = _CROP
     flow: FlowName = FlowName.TVL1
     flow_settings: TVL1Settings = field(default_factory=TVL1Settings)
-    i3d_rgb: str = "i3d-rgb-kinetics"
-    i3d_flow: str = "i3d-flow-kinetics"
-    clip: str = "openai/clip-vit-base-patch16"
-    modalities: tuple[str, ...] = MODALITIES
     dtype: str = "float16"
 
     def __post_init__(self) -> None:
-        if self.grid.window != I3D_WINDOW or not 1 <= self.grid.stride <= I3D_WINDOW:
-            raise UsageError(f"grid: I3D sees {I3D_WINDOW} frames, at a stride of no more")
-        # I3D halves its input five times.
+        if not self.backbones:
+            raise UsageError("backbones: at least one is needed")
+        for record in self.backbones:
+            window = record.input.window
+            if self.grid.window != window or not 1 <= self.grid.stride <= window:
+                cause = f"grid: {record.name} reads windows of {window} frames, at a stride of no"
+                raise UsageError(f"{cause} more")
+        # Backbones halve their input five times.
         if not 32 <= self.crop <= self.short_side:
             cause = f"crop: must be from 32 to the short side of {self.short_side}"
             raise UsageError(f"{cause} pixels, not {self.crop}")
         if self.dtype not in DTYPES:
             raise UsageError(f"dtype: must be one of {', '.join(DTYPES)}, not {self.dtype!r}")
-        if not self.modalities or not set(self.modalities) <= set(MODALITIES):
-            raise UsageError(f"modalities: must be some of {', '.join(MODALITIES)}")
+
+    @classmethod
+    def usual(
+        cls, backbones: Sequence[BackboneRecord] = BACKBONES, **chosen: Any
+    ) -> "ExtractionSettings":
+        """The settings that the weights of backbones were trained for.
+
+        Args:
+            backbones: which features are made.
+            chosen: settings that are to be otherwise.
+
+        Raises:
+            UsageError: an impossible value, or backbones that were trained for different settings.
+        """
+        inputs = [record.input for record in backbones]
+        grids = {TimeGrid(one.fps, one.stride, one.window) for one in inputs}
+        cropped = [one for one in inputs if one.crop is not None]
+        sizes = {(one.short_side, one.crop) for one in cropped}
+        if "grid" not in chosen and len(grids) > 1:
+            raise UsageError("backbones of different time grids need stores of their own")
+        if not chosen.keys() >= {"short_side", "crop"} and len(sizes) > 1:
+            raise UsageError("backbones of different sizes: name short_side and crop")
+        usual: dict[str, Any] = {"grid": next(iter(grids), TimeGrid())}
+        for short_side, crop in sizes:
+            usual |= {"short_side": short_side, "crop": crop}
+        return cls(tuple(backbones), **usual | chosen)
+
+    @classmethod
+    def recorded(
+        cls,
+        stored: Settings,
+        weights: Mapping[str, str],
+        backbones: Sequence[BackboneRecord] = BACKBONES,
+    ) -> "ExtractionSettings":
+        """The settings with which a store's features were made.
+
+        Args:
+            stored: the settings of the store.
+            weights: of backbones by name, where they are not where they were.
+            backbones: that are known.
+
+        Raises:
+            UsageError: an impossible value.
+            AttributeError, KeyError, TypeError, ValueError: not settings that this version knows.
+        """
+        known = {record.name: record for record in backbones}
+        names = stored["modalities"]
+        engine = dict(stored.get("flow_engine", {}))
+        short_side = stored["short_side"]
+        return cls(
+            tuple(known[name] for name in names),
+            {name: weights.get(name) or str(stored[name]["name"]) for name in names},
+            grid=TimeGrid(**stored["grid"]),
+            short_side=short_side,
+            crop=stored.get("crop", min(_CROP, short_side)),
+            flow=FlowName(engine.pop("engine", FlowName.TVL1)),
+            flow_settings=TVL1Settings(**engine),
+            dtype=stored["dtype"],
+        )
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The weights of each backbone, as the user names them."""
+        return {one.name: self.weights.get(one.name, one.weights) for one in self.backbones}
 
 
 class Extractor:
@@ -101,9 +152,9 @@ class Extractor:
     Args:
         settings: what the features depend on.
         device: "auto", "cpu", "cuda" or "cuda:1".
-        batch: snippets that a network sees at once; None finds what fits.
+        batch: snippets that a network encodes at once; None finds what fits.
         threads: that each stage may use on the CPU; None takes all cores.
-        told: takes the bytes of weights downloaded, and of all of them.
+        on_download: called with the bytes of weights downloaded, and of all of them.
 
     Raises:
         UsageError: no such device, engine or weights.
@@ -117,20 +168,25 @@ class Extractor:
         device: str = "auto",
         batch: int | None = None,
         threads: int | None = None,
-        told: Callable[[int, int | None], object] | None = None,
+        on_download: OnDownload | None = None,
     ):
         self.settings = settings
         self.device = choose_device(device)
         self._threads = threads or usable_cpus()
         self._batch = batch or usual_batch(self.device)
-        self._identities: dict[str, WeightsIdentity] = {}
-        self._images: ImageEncoder | None = None
-        #: The other stages, in the order of the modalities.
-        self.networks: list[Network] = []
-        for modality in settings.modalities:
-            self.networks.append(self._load(modality, told))
+        #: The later stages, in the order of the backbones.
+        self.networks = [
+            Network(
+                record,
+                record.load(source, on_download),
+                device=self.device,
+                batch=self._batch,
+                threads=self._threads,
+            )
+            for record, source in zip(settings.backbones, settings.sources.values(), strict=True)
+        ]
         self._flow = None
-        if "flow" in settings.modalities:
+        if self._reads_flow:
             self._flow = open_flow(
                 settings.flow,
                 settings.flow_settings,
@@ -138,30 +194,9 @@ class Extractor:
                 threads=self._threads,
             )
 
-    def _load(self, modality: str, told: Callable[[int, int | None], object] | None) -> Network:
-        settings = self.settings
-        how: dict[str, Any] = {
-            "device": self.device,
-            "batch": self._batch,
-            "threads": self._threads,
-        }
-        if modality == "clip":
-            images = load_image_encoder(settings.clip)
-            self._images = images
-            self._identities["clip"] = images.identity
-            return Network("clip", images, lambda pictures: pictures, **how)
-        if modality == "rgb":
-            module, identity = load_i3d("rgb", settings.i3d_rgb, progress=told)
-        else:
-            module, identity = load_i3d("flow", settings.i3d_flow, progress=told)
-        self._identities[modality] = identity
-        return Network(modality, module, scale_rgb if modality == "rgb" else channels_first, **how)
-
     @property
-    def widths(self) -> dict[str, int]:
-        """C of each modality."""
-        clip = 0 if self._images is None else self._images.dim
-        return {m: clip if m == "clip" else FEATURES for m in self.settings.modalities}
+    def _reads_flow(self) -> bool:
+        return any(record.input.reads is Reads.FLOW for record in self.settings.backbones)
 
     @property
     def store_settings(self) -> dict[str, Any]:
@@ -171,35 +206,36 @@ class Extractor:
             "format": FORMAT,
             "grid": asdict(settings.grid),
             "short_side": settings.short_side,
-            "modalities": list(settings.modalities),
+            "modalities": [record.name for record in settings.backbones],
             "dtype": settings.dtype,
         }
-        if {"rgb", "flow"} & set(settings.modalities):
+        if any(record.input.crop is not None for record in settings.backbones):
             described["crop"] = settings.crop
-        if "flow" in settings.modalities:
+        if self._reads_flow:
             parameters = asdict(settings.flow_settings)
             described["flow_engine"] = {"engine": str(settings.flow), **parameters}
-        for modality, identity in self._identities.items():
-            described[modality] = asdict(_absolute(identity))
+        for network in self.networks:
+            identity = asdict(_absolute(network.backbone.identity))
+            described[network.name] = identity | {"branch": network.record.branch}
         return described
 
     def extract(
-        self, video: Video, store: Store, progress: Progress = lambda video, done, expected: None
+        self, video: Video, store: Store, on_snippet: OnSnippet = lambda video, done, expected: None
     ) -> VideoRecord | Failure:
         """Extract one video; see `extract_all`."""
-        (outcome,) = self.extract_all([video], store, progress)
+        (outcome,) = self.extract_all([video], store, on_snippet)
         return outcome
 
     def extract_all(
         self,
         videos: Iterable[Video],
         store: Store,
-        progress: Progress = lambda video, done, expected: None,
+        on_snippet: OnSnippet = lambda video, done, expected: None,
     ) -> Generator[VideoRecord | Failure, None, None]:
         """Extract videos into a store, one outcome each, in their order.
 
-        Videos are taken from the iterable a little before they are worked on. Failures are told,
-        not recorded. A generator that is not used up should be closed.
+        Videos are taken from the iterable a little before they are worked on. Failures are
+        returned, not recorded. A generator that is not used up should be closed.
 
         Raises:
             DuetalError: the store can't be written to or is full, or a network does not fit into
@@ -208,10 +244,10 @@ class Extractor:
         with Stages() as stages:
             # The stages keep the order, so the items of a video come one after the other.
             for job, items in itertools.groupby(self._items(videos, stages), lambda item: item.job):
-                yield self._collect(job, items, store, progress)
+                yield self._collect(job, items, store, on_snippet)
 
     def _collect(
-        self, job: Job, items: Iterable[Passing], store: Store, progress: Progress
+        self, job: Job, items: Iterable[Passing], store: Store, on_snippet: OnSnippet
     ) -> VideoRecord | Failure:
         """Write down one video as it comes out of the last stage."""
         with store.writer() as writer:
@@ -226,7 +262,7 @@ class Extractor:
                     return Failure.of(job.video, error)
                 for modality, row in rows.items():
                     writer.write(modality, row[None])
-                progress(job.video, item.index + 1, max(job.expected, item.index + 1))
+                on_snippet(job.video, item.index + 1, max(job.expected or 0, item.index + 1))
         raise AssertionError("every video ends, or breaks")
 
     @property
@@ -235,7 +271,7 @@ class Extractor:
         return Decoding(
             self.settings.grid,
             self.settings.short_side,
-            None if self._images is None else self._images.preprocess,
+            self.networks,
             self._threads,
             # A GPU works best on many pairs of frames at once.
             together=64 if self.device.type == "cuda" else 16,
@@ -245,7 +281,7 @@ class Extractor:
     def cutting(self) -> Cutting:
         """The second stage, with the flow."""
         settings = self.settings
-        return Cutting(settings.grid, settings.crop, self._flow, settings.modalities)
+        return Cutting(settings.grid, settings.crop, self._flow, settings.backbones)
 
     def _items(self, videos: Iterable[Video], stages: Stages) -> Iterator[Passing]:
         """The stages, each a little ahead of the next."""
@@ -282,7 +318,7 @@ class Extractor:
             source_frames=end.source_frames,
             duration=end.duration,
             snippets=self.settings.grid.snippets(end.frames),
-            widths=self.widths,
+            widths={network.name: network.backbone.dim for network in self.networks},
             notes=end.notes,
             settings=dict(store.settings),
             versions=dict(versions()),

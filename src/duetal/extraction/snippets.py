@@ -1,19 +1,94 @@
-"""The second stage of the pipeline: frames and their flow become snippets."""
+"""The first two stages of the pipeline: videos become frames, frames and their flow snippets."""
 
 import itertools
-from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections import defaultdict, deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from duetal.backbones.protocol import BackboneRecord, Reads
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
-from duetal.extraction.items import Broken, End, Frames, Job, Snippet, internal_error
-from duetal.video.decode import require_snippet
+from duetal.extraction.items import Broken, End, FrameBlock, Job, Passing, Snippet
+from duetal.extraction.networks import Network
+from duetal.extraction.sources import Video, fetched
+from duetal.video.decode import VideoReader, open_video, require_snippet
 from duetal.video.flow import FlowEngine, grey, scale_flow
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How videos are decoded.
+
+    Args:
+        grid: of the snippets; its frame rate is that of the frames.
+        short_side: pixels, of the frames that come out.
+        networks: those that prepare whole pictures get them here, before they are resized.
+        threads: of the decoder.
+        together: frames that come out in one piece.
+    """
+
+    grid: TimeGrid
+    short_side: int
+    networks: Sequence[Network]
+    threads: int
+    together: int
+
+    def __call__(self, videos: Iterable[Video]) -> Generator[FrameBlock | End | Broken, None, None]:
+        """Decode video after video."""
+        for video in videos:
+            job = Job(video)
+            try:
+                yield from self._decode(job)
+            except Exception as error:
+                yield Broken.by(error, job)
+
+    def _decode(self, job: Job) -> Iterator[FrameBlock | End]:
+        with ExitStack() as stack:
+            with job.timed("read"):
+                file = stack.enter_context(fetched(job.video.source))
+            job.sha256, job.size = file.sha256, file.size
+            try:
+                with open_video(file.path, threads=self.threads) as reader:
+                    if reader.info.duration is not None:
+                        job.expected = self.grid.length(reader.info.duration)
+                    yield from self._read(job, reader)
+            except DuetalError as error:
+                if error.file != file.path:
+                    raise
+                # The copy of what lies at a URL means nothing to the user.
+                raise DuetalError(error.cause, file=job.video.source, place=error.place) from error
+
+    def _read(self, job: Job, reader: VideoReader) -> Iterator[FrameBlock | End]:
+        frames = reader.frames(self.grid.fps, self.short_side)
+        preparing = [one for one in self.networks if one.record.input.crop is None]
+        # Not the frames themselves, which keep their decoded pictures.
+        read: list[tuple[NDArray[np.uint8], bool]] = []
+        pictures: dict[str, dict[int, Any]] = {one.name: {} for one in preparing}
+        while True:
+            with job.timed("decode"):
+                frame = next(frames, None)
+                if frame is not None:
+                    read.append((frame.image, frame.repeated))
+                    for one in preparing:
+                        if self._is_read(frame.index, one.record.input.offsets):
+                            pictures[one.name][frame.index] = one.backbone.prepare(frame.full())
+            if read and (frame is None or len(read) == self.together):
+                images, repeated = zip(*read, strict=True)
+                yield FrameBlock(job, np.stack(images), np.array(repeated), pictures)
+                read, pictures = [], {one.name: {} for one in preparing}
+            if frame is None:
+                break
+        decoded = reader.decoded
+        yield End(job, decoded.frames, decoded.source_frames, decoded.duration, decoded.notes)
+
+    def _is_read(self, index: int, offsets: range) -> bool:
+        """Whether a frame is one of those that a backbone reads of any snippet."""
+        return any(index >= k and (index - k) % self.grid.stride == 0 for k in offsets)
 
 
 @dataclass(frozen=True)
@@ -22,19 +97,19 @@ class Cutting:
 
     Args:
         grid: of the snippets.
-        crop: pixels of the central square that I3D sees.
-        flow: computes the flow; None where it is not asked for.
-        modalities: what a snippet is to have, of "rgb", "flow" and "clip".
+        crop: pixels of the central square.
+        flow: computes the flow; None where no backbone reads it.
+        backbones: what a snippet is made for.
     """
 
     grid: TimeGrid
     crop: int
     flow: FlowEngine | None
-    modalities: tuple[str, ...]
+    backbones: Sequence[BackboneRecord]
 
     def __call__(
-        self, items: Iterable[Frames | End | Broken]
-    ) -> Generator[Snippet | End | Broken, None, None]:
+        self, items: Iterable[FrameBlock | End | Broken]
+    ) -> Generator[Passing, None, None]:
         """Compute the flow of videos, one after the other, and cut it and the frames."""
         # The stages keep the order, so the items of a video come one after the other.
         for job, of_video in itertools.groupby(items, lambda item: item.job):
@@ -43,14 +118,11 @@ class Cutting:
                 # Only what goes wrong here is the video's fault, not what comes with the items.
                 try:
                     snippets = list(cutter.take(item))
-                except DuetalError as error:
-                    yield Broken(job, error)
-                    break
                 except Exception as error:
-                    yield Broken(job, internal_error(error, job))
+                    yield Broken.by(error, job)
                     break
                 yield from snippets
-                if not isinstance(item, Frames):
+                if not isinstance(item, FrameBlock):
                     yield item
 
 
@@ -62,19 +134,19 @@ class _Cutter:
         self._grid = how.grid
         self._crop = how.crop
         self._motion = None if how.flow is None else Motion(how.flow)
-        self._wanted = how.modalities
-        self._rgb: deque[NDArray[np.uint8]] = deque()
+        self._inputs = {record.name: record.input for record in how.backbones}
+        self._frames: deque[NDArray[np.uint8]] = deque()
         self._flow: deque[NDArray[np.float32]] = deque()
-        self._pictures: dict[int, Any] = {}
+        self._pictures: defaultdict[str, dict[int, Any]] = defaultdict(dict)
         self._next = 0
 
-    def take(self, item: Frames | End | Broken) -> Iterator[Snippet]:
+    def take(self, item: FrameBlock | End | Broken) -> Iterator[Snippet]:
         """Take frames, or that there are no more; give the snippets that are whole now.
 
         Raises:
             DuetalError: the video ends without a whole snippet.
         """
-        if isinstance(item, Frames):
+        if isinstance(item, FrameBlock):
             self._push(item)
         elif isinstance(item, End) and self._flow:
             # There is no frame for the last one to move to.
@@ -83,30 +155,37 @@ class _Cutter:
         if isinstance(item, End):
             require_snippet(self.job.video.source, item.frames, self._grid)
 
-    def _push(self, frames: Frames) -> None:
-        self._pictures |= frames.pictures
-        self._rgb.extend(central(frames.images, self._crop))
+    def _push(self, block: FrameBlock) -> None:
+        for name, pictures in block.pictures.items():
+            self._pictures[name].update(pictures)
+        self._frames.extend(central(block.images, self._crop))
         if self._motion is not None:
-            with self.job.timed("flow"):
-                flow = self._motion(grey(frames.images), frames.repeated)
+            with self.job.timed(Reads.FLOW.value):
+                flow = self._motion(grey(block.images), block.repeated)
                 self._flow.extend(scale_flow(central(flow, self._crop)))
 
     def _cut(self) -> Iterator[Snippet]:
-        window, stride = self._grid.window, self._grid.stride
-        while len(self._rgb if self._motion is None else self._flow) >= window:
-            inputs: dict[str, Any] = {}
-            if "rgb" in self._wanted:
-                inputs["rgb"] = np.stack([self._rgb[k] for k in range(window)])
-            if "flow" in self._wanted:
-                inputs["flow"] = np.stack([self._flow[k] for k in range(window)])
-            if "clip" in self._wanted:
-                inputs["clip"] = self._pictures.pop(self._next * stride + window // 2)
-            for _ in range(stride):
-                self._rgb.popleft()
+        ready = self._frames if self._motion is None else self._flow
+        while len(ready) >= self._grid.window:
+            yield Snippet(self.job, self._next, {name: self._input(name) for name in self._inputs})
+            self._next += 1
+            for _ in range(self._grid.stride):
+                self._frames.popleft()
                 if self._motion is not None:
                     self._flow.popleft()
-            self._next += 1
-            yield Snippet(self.job, self._next - 1, inputs)
+            for pictures in self._pictures.values():
+                for index in [k for k in pictures if k < self._next * self._grid.stride]:
+                    del pictures[index]
+
+    def _input(self, name: str) -> NDArray[Any]:
+        """What a backbone reads of the next snippet: (frames, ...)."""
+        wanted = self._inputs[name]
+        if wanted.crop is None:
+            first = self._next * self._grid.stride
+            return np.stack([self._pictures[name][first + k] for k in wanted.offsets])
+        if wanted.reads is Reads.FLOW:
+            return np.stack([self._flow[k] for k in wanted.offsets])
+        return np.stack([self._frames[k] for k in wanted.offsets])
 
 
 class Motion:

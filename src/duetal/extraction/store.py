@@ -19,6 +19,7 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from duetal.backbones import BACKBONES
 from duetal.core.closing import Closing
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import remove_unfinished
@@ -41,6 +42,8 @@ from duetal.features.metadata import (
 from duetal.features.places import Place
 
 FAILURES = "failures"
+#: The branch that every dataset has features for.
+FIRST_BRANCH = "cbp"
 #: More than the header of a feature array takes.
 _HEADER_BYTES = 4096
 
@@ -154,7 +157,7 @@ class Store(Closing):
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Names of the arrays that every video has: "rgb", "flow", "clip"."""
+        """Names of the arrays that every video has."""
         return tuple(self.settings["modalities"])
 
     def names(self) -> list[str]:
@@ -310,12 +313,37 @@ def _said(value: object) -> str:
 
 
 def _description(settings: Settings) -> dict[str, object]:
-    """What `dataset.yaml` has to say: what its reader would not find or guess by itself."""
+    """`dataset.yaml` of a store: what its reader would not find or guess by itself."""
     description: dict[str, object] = {"grid": dict(settings["grid"])}
-    motion = [m for m in settings["modalities"] if m != "clip"]
-    if len(motion) != 2:
-        description["cbp"] = f"features/{(motion or ['clip'])[0]}"
-    clip = settings.get("clip")
-    if isinstance(clip, Mapping):
-        description["text_encoder"] = clip["name"]
-    return description
+    for branch, names in branch_streams(settings).items():
+        folders = [f"features/{name}" for name in names]
+        description[branch] = folders if len(folders) > 1 else folders[0]
+    encoder = text_encoder(settings)
+    return description if encoder is None else description | {"text_encoder": encoder}
+
+
+def branch_streams(settings: Settings) -> dict[str, list[str]]:
+    """By branch, the modalities of a store that it reads, in the order of their channels.
+
+    The first branch needs features; where none are meant for it, it gets the other's.
+    """
+    known = {record.name: record.branch for record in BACKBONES}
+    streams: dict[str, list[str]] = {FIRST_BRANCH: []}
+    for name in settings["modalities"]:
+        weights = settings.get(name)
+        # Version 0.1.0 did not record the branch.
+        default = known.get(name, FIRST_BRANCH)
+        branch = weights.get("branch", default) if isinstance(weights, Mapping) else default
+        streams.setdefault(branch, []).append(name)
+    if not streams[FIRST_BRANCH]:
+        streams[FIRST_BRANCH] = list(settings["modalities"])
+    return streams
+
+
+def text_encoder(settings: Settings) -> str | None:
+    """The model whose text encoder goes with a store's features; None where there is none."""
+    for branch, names in branch_streams(settings).items():
+        weights = settings.get(names[0])
+        if branch != FIRST_BRANCH and isinstance(weights, Mapping):
+            return str(weights["name"])
+    return None

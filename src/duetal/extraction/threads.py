@@ -21,7 +21,7 @@ from typing import Self, TypeVar
 Item = TypeVar("Item")
 
 #: Seconds after which a waiting thread looks whether it is still wanted.
-_PATIENCE = 0.1
+_POLL = 0.1
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Stages:
         """Put an item as soon as there is room; False when nobody wants it any more."""
         while not self._stop.is_set():
             try:
-                waiting.put(item, timeout=_PATIENCE)
+                waiting.put(item, timeout=_POLL)
                 return True
             except queue.Full:
                 continue
@@ -91,7 +91,7 @@ class Stages:
     def _take(self, waiting: "queue.Queue[Item | _Over]") -> Generator[Item, None, None]:
         while not self._stop.is_set():
             try:
-                item = waiting.get(timeout=_PATIENCE)
+                item = waiting.get(timeout=_POLL)
             except queue.Empty:
                 continue
             if not isinstance(item, _Over):

@@ -1,7 +1,7 @@
 """What runs on each machine of a cluster: an extractor that is handed a few videos at a time.
 
 Nothing here knows of Ray; `duetal.extraction.cluster` makes actors of it. What is wrong with a
-machine is returned, not raised, so that it arrives as it was said.
+machine is returned, not raised, so that the driver gets it unchanged.
 """
 
 import os
@@ -25,7 +25,7 @@ from duetal.features.places import is_url
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class WorkerReport:
     """What has come of the videos that a worker was handed.
 
     Args:
@@ -46,7 +46,7 @@ class Worker:
     def __init__(self) -> None:
         # None is the last thing that is handed.
         self._handed: queue.SimpleQueue[Video | None] = queue.SimpleQueue()
-        self._told: queue.SimpleQueue[VideoRecord | Failure | Exception] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[VideoRecord | Failure | Exception] = queue.SimpleQueue()
         self._progress: tuple[Video, int, int] | None = None
         self._extractor: Extractor
         self._thread: threading.Thread
@@ -87,28 +87,28 @@ class Worker:
         self._thread.start()
         return None
 
-    def work(self, videos: Sequence[Video], patience: float) -> Report:
-        """Take more videos, and tell what has come of the earlier ones.
+    def work(self, videos: Sequence[Video], timeout: float) -> WorkerReport:
+        """Take more videos, and report what has come of the earlier ones.
 
         Args:
             videos: are worked on in turn, after those handed before.
-            patience: seconds to wait for the end of a video.
+            timeout: seconds to wait for the end of a video.
         """
         for video in videos:
             self._handed.put(video)
         outcomes: list[VideoRecord | Failure] = []
         stopped = None
-        deadline = time.monotonic() + patience
-        while stopped is None and (not outcomes or not self._told.empty()):
+        deadline = time.monotonic() + timeout
+        while stopped is None and (not outcomes or not self._results.empty()):
             try:
-                told = self._told.get(timeout=max(0.0, deadline - time.monotonic()))
+                result = self._results.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
                 break
-            if isinstance(told, Exception):
-                stopped = told
+            if isinstance(result, Exception):
+                stopped = result
             else:
-                outcomes.append(told)
-        return Report(tuple(outcomes), self._progress, stopped)
+                outcomes.append(result)
+        return WorkerReport(tuple(outcomes), self._progress, stopped)
 
     def close(self) -> None:
         """End the thread, once all that has been handed is done."""
@@ -122,12 +122,12 @@ class Worker:
                     self._extractor.extract_all(self._from(first), store, self._note)
                 ) as outcomes:
                     for outcome in outcomes:
-                        self._told.put(outcome)
+                        self._results.put(outcome)
         except DuetalError as error:
-            self._told.put(error)
+            self._results.put(error)
         except Exception as error:
             # As plain text: not every library's error survives the way to the driver.
-            self._told.put(RuntimeError(f"{type(error).__name__}: {error}"))
+            self._results.put(RuntimeError(f"{type(error).__name__}: {error}"))
 
     def _from(self, first: Video) -> Iterator[Video]:
         """The videos at hand; ends with them, as only then the last batch is not waited with."""

@@ -19,7 +19,7 @@ SUFFIXES = CONTAINER_SUFFIXES | {".npy"}
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class UnopenedArray:
     """Where a video's array lies, not yet opened."""
 
     path: Path
@@ -28,17 +28,17 @@ class Entry:
 
 @dataclass(frozen=True)
 class FeaturePart:
-    """One set of feature files: a whole stream, or the RGB or the flow half of one.
+    """One set of feature files: a whole stream, or one of those that are joined to it.
 
     Args:
-        title: what messages call it: "cbp", "vlp", "rgb", "flow".
+        title: what messages call it: the branch, or the part's folder.
         place: the folder or file it was found in.
         entries: by video name.
     """
 
     title: str
     place: Path
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, UnopenedArray]
     # Headers are small and asked for often; the arrays themselves are never kept.
     _opened: dict[str, FeatureArray] = field(default_factory=dict, repr=False, compare=False)
 
@@ -67,7 +67,7 @@ class FeatureStream:
 
     Args:
         title: what messages call the stream: "cbp" or "vlp".
-        parts: in the order of their channels (RGB first, then flow).
+        parts: in the order of their channels (RGB, then flow).
     """
 
     def __init__(self, title: str, parts: Sequence[FeaturePart]):
@@ -202,7 +202,7 @@ def open_part(
     Raises:
         DuetalError: a place can't be read, or there is no feature in it.
     """
-    entries: dict[str, Entry] = {}
+    entries: dict[str, UnopenedArray] = {}
     for place in places:
         for name, entry in _find(place, pack_names):
             try:
@@ -229,7 +229,7 @@ def check_name(name: str, file: Path | None) -> None:
         raise DuetalError(f"not a usable video name: {name!r}", file=file)
 
 
-def _find(place: Path, pack_names: Sequence[str] | None) -> list[tuple[str, Entry]]:
+def _find(place: Path, pack_names: Sequence[str] | None) -> list[tuple[str, UnopenedArray]]:
     if place.is_dir():
         return _find_in_folder(place)
     if place.suffix == ".npy":
@@ -238,10 +238,12 @@ def _find(place: Path, pack_names: Sequence[str] | None) -> list[tuple[str, Entr
         raise DuetalError("no such file or folder", file=place)
     if place.suffix not in CONTAINER_SUFFIXES:
         raise DuetalError(f"not a feature file: the suffix {place.suffix!r} is unknown", file=place)
-    return [(name, Entry(place, opener)) for name, opener in sorted(list_arrays(place).items())]
+    return [
+        (name, UnopenedArray(place, opener)) for name, opener in sorted(list_arrays(place).items())
+    ]
 
 
-def _find_in_folder(folder: Path) -> list[tuple[str, Entry]]:
+def _find_in_folder(folder: Path) -> list[tuple[str, UnopenedArray]]:
     try:
         with os.scandir(folder) as items:
             names = sorted(item.name for item in items if not item.name.startswith("."))
@@ -249,16 +251,19 @@ def _find_in_folder(folder: Path) -> list[tuple[str, Entry]]:
         raise cannot_read(error, folder) from error
     files = [folder / name for name in names if Path(name).suffix in SUFFIXES]
     return [
-        (file.stem, Entry(file, partial(open_npy if file.suffix == ".npy" else open_only, file)))
+        (
+            file.stem,
+            UnopenedArray(file, partial(open_npy if file.suffix == ".npy" else open_only, file)),
+        )
         for file in files
     ]
 
 
-def _find_in_pack(path: Path, names: Sequence[str] | None) -> list[tuple[str, Entry]]:
+def _find_in_pack(path: Path, names: Sequence[str] | None) -> list[tuple[str, UnopenedArray]]:
     if names is None:
         cause = "a .npy for all videos needs their names: the videoname.npy of its annotations"
         raise DuetalError(cause, file=path)
     arrays = list_pack(path)
     if len(arrays) != len(names):
         raise DuetalError(f"{len(arrays)} arrays for {len(names)} video names", file=path)
-    return [(name, Entry(path, opener)) for name, opener in zip(names, arrays, strict=True)]
+    return [(name, UnopenedArray(path, opener)) for name, opener in zip(names, arrays, strict=True)]
