@@ -332,3 +332,18 @@ def test_a_file_that_the_system_will_not_take_is_one_line(tmp_path):
         f"{tmp_path}: cannot write features: File too large",
         "True False",
     ]
+
+
+def test_a_store_of_version_0_1_0_is_continued(tmp_path):
+    """It did not record which branch a backbone is for, nor name the branches' folders."""
+    with open_store(tmp_path, SETTINGS) as store:
+        put(store, "a")
+    (tmp_path / "dataset.yaml").write_text("grid: {fps: 25.0, stride: 16, window: 16}\n")
+    branches = {"rgb": "cbp", "clip": "vlp"}
+    now = {name: SETTINGS[name] | {"branch": branch} for name, branch in branches.items()}
+    with open_store(tmp_path, SETTINGS | now) as store:
+        assert store.is_complete("a")
+        put(store, "b")
+    assert all(open_store(tmp_path).is_complete(name) for name in "ab")
+    dataset = open_dataset(tmp_path)
+    assert (dataset.cbp.dim, dataset.vlp.dim) == (12, 4)

@@ -22,7 +22,10 @@ class FolderLock:
         self._lock: ReadWriteLock | None = None
         with contextlib.suppress(OSError, sqlite3.Error):
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = ReadWriteLock(folder / ".lock", is_singleton=False)
+            file = folder / ".lock"
+            # Not left to the library, whose files others who write there could not open.
+            file.touch()
+            self._lock = ReadWriteLock(file, is_singleton=False)
             try:
                 self._lock.acquire_write(blocking=False)
                 self.alone = True
