@@ -9,7 +9,8 @@ import pytest
 
 from duetal.backbones import weights
 from duetal.backbones.i3d import PUBLISHED
-from duetal.backbones.weights import WeightsFile, cache_folder
+from duetal.backbones.protocol import WeightsIdentity
+from duetal.backbones.weights import cache_folder
 from duetal.core.errors import DuetalError, UsageError
 
 CONTENT = b"weights"
@@ -38,8 +39,8 @@ def downloads(monkeypatch, tmp_path):
     return asked
 
 
-def locate(source: str) -> WeightsFile:
-    return weights.locate(source, PUBLISHED)
+def locate(source: str) -> tuple[Path, WeightsIdentity]:
+    return weights.locate(source, PUBLISHED, "i3d")
 
 
 @pytest.mark.parametrize("record", PUBLISHED.values(), ids=PUBLISHED)
@@ -51,13 +52,11 @@ def test_a_record_says_what_one_needs_to_know(record):
 
 
 def test_a_local_path_is_hashed(file):
-    found = locate(str(file))
-    assert (found.path, found.name, found.sha256) == (file, str(file), SHA256)
-    assert found.record is None
+    assert locate(str(file)) == (file, WeightsIdentity(str(file), SHA256, "i3d"))
 
 
 def test_a_local_path_may_come_with_its_hash(file):
-    assert locate(f"{file}@sha256:{SHA256.upper()}").path == file
+    assert locate(f"{file}@sha256:{SHA256.upper()}")[0] == file
     with pytest.raises(DuetalError, match=f"its sha256 is {SHA256}, and should be 0000") as caught:
         locate(f"{file}@sha256:{'0' * 64}")
     assert caught.value.file == file
@@ -76,11 +75,10 @@ def test_an_unknown_name_is_answered_with_the_known_ones(name):
 
 
 def test_a_record_with_a_hash_is_downloaded_by_name(downloads, tmp_path):
-    found = locate("i3d-rgb-kinetics")
+    path, identity = locate("i3d-rgb-kinetics")
     record = PUBLISHED["i3d-rgb-kinetics"]
-    assert found.record == record
-    assert found.sha256 == record.sha256
-    assert found.path == tmp_path / "cache" / "weights" / "rgb_imagenet-2609088c2e8c.pt"
+    assert identity == WeightsIdentity(record.name, record.sha256, "i3d", "Apache-2.0")
+    assert path == tmp_path / "cache" / "weights" / "rgb_imagenet-2609088c2e8c.pt"
     assert downloads == [(record.address, record.sha256)]
 
 
@@ -93,9 +91,8 @@ def test_a_record_without_a_hash_is_not_downloaded_unchecked(downloads):
 
 
 def test_the_user_may_bring_the_hash_that_a_record_lacks(downloads):
-    found = locate(f"i3d-flow-kinetics@sha256:{SHA256}")
-    assert found.sha256 == SHA256
-    assert found.name == "i3d-flow-kinetics"
+    _, identity = locate(f"i3d-flow-kinetics@sha256:{SHA256}")
+    assert (identity.name, identity.sha256) == ("i3d-flow-kinetics", SHA256)
     assert [sha256 for _, sha256 in downloads] == [SHA256]
 
 
@@ -112,7 +109,7 @@ def test_without_a_network_the_error_says_how_to_do_it_by_hand(monkeypatch, tmp_
     monkeypatch.setattr(weights.time, "sleep", lambda seconds: None)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with pytest.raises(DuetalError, match="by hand, and its path given") as caught:
-        weights.locate(record.name, {record.name: record})
+        weights.locate(record.name, {record.name: record}, "i3d")
     assert nowhere in str(caught.value)
     assert "\n" not in str(caught.value)
 

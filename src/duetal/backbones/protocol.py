@@ -36,15 +36,15 @@ class Input:
 
     Args:
         reads: the frames themselves, or the flow between them.
-        fps: frames per second of the video.
+        fps: of the video.
         stride: frames from one snippet to the next.
         window: frames of a snippet.
-        frames: how many of these the backbone reads, those in the middle; `None` for all.
-        short_side: pixels that the shorter side is resized to.
-        crop: pixels of the central square; `None` for the whole picture in its own size, which
+        frames: of the window's middle that are read; `None` for all.
+        short_side: pixels.
+        crop: pixels of the central square; `None` for whole pictures of any size, which
             `Backbone.prepare` makes smaller.
-        mean: is taken from the values, where frames are cropped.
-        std: divides them then.
+        mean: of the values, where they are cropped; they are normalized by it and by `std`.
+        std: of the values.
     """
 
     reads: Reads = Reads.FRAMES
@@ -67,14 +67,13 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class WeightsIdentity:
-    """The weights of one backbone, as a store's settings name them.
+    """The weights of a backbone, as a store's settings name them.
 
     Args:
         name: what the user named: a record, a hub name or a local path.
-        sha256: of the weights' file, in hexadecimal; of several files, of their hashes in order of
-            name. Two features with the same hash were made by the same network.
-        architecture: "i3d-rgb", "i3d-flow", or the class of the `transformers` model.
-        licence: of the weights, where it is known.
+        sha256: of the weights' file; of several, of their hashes in order of name.
+        architecture: "i3d-rgb", or the class of the `transformers` model.
+        licence: where it is known.
     """
 
     name: str
@@ -106,12 +105,7 @@ class Backbone(Protocol):
         return picture
 
     def encode(self, batch: "Tensor") -> "Tensor":
-        """Features (B, C) of B snippets.
-
-        Args:
-            batch: (B, frames, h, w, channels), normalized by `Input.mean` and `Input.std`; or
-                (B, frames, ...) of what `prepare` returns.
-        """
+        """Features (B, C) of B snippets: (B, frames, h, w, channels), or of what `prepare` gave."""
         ...
 
 
@@ -121,17 +115,15 @@ class BackboneRecord:
 
     Args:
         name: of the stream and of its folder in a store.
-        branch: that reads the stream, "cbp" or "vlp". The streams of one branch are joined along
-            their channels, in the order of `BACKBONES`.
+        branch: that reads it. The streams of a branch are joined in the order of `BACKBONES`.
         option: of the command line, which names the weights.
         subject: what the option names, for its help.
         accepts: in which forms it can be named, for the help.
         weights: that are taken unless others are named.
         input: what the backbone reads.
-        load: loads it, given what the user named and a callback for the download. Raises
+        load: loads it, given what the user named and a callback for the download; raises
             `DuetalError` where the weights can't be had, are damaged or have another hash.
-        is_published: whether a name is one under which anybody can have the weights, and not the
-            name of a local file.
+        is_published: whether a name is one under which anybody can get the weights.
     """
 
     name: str

@@ -21,8 +21,7 @@ _PARALLEL = "module."
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """The tensors of a checkpoint by key: `.safetensors`, or whatever `torch.save` has written.
 
-    A checkpoint that holds the weights below "state_dict" or "model" is opened there, and the
-    prefix "module." that `DataParallel` puts before every key is taken off.
+    Weights below "state_dict" or "model" are found there; `DataParallel`'s "module." is removed.
 
     Raises:
         DuetalError: unreadable, truncated, or something else than tensors in it; nothing of it was

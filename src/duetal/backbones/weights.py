@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from duetal.backbones.protocol import OnDownload
+from duetal.backbones.protocol import OnDownload, WeightsIdentity
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import replacing
 
@@ -24,10 +24,10 @@ class WeightsRecord:
 
     Args:
         name: what the user calls it.
-        address: where it is downloaded from; its last part is the file's name.
-        sha256: of the file, in hexadecimal. `None` where no trustworthy source states it: such a
-            file is only downloaded for a user who brings the hash, `NAME@sha256:HEX`.
-        licence: of the weights (SPDX).
+        address: its last part is the file's name.
+        sha256: in hexadecimal. `None` where no trustworthy source states it: such a file is only
+            downloaded for a user who brings the hash, `NAME@sha256:HEX`.
+        licence: SPDX.
         citation: of the paper.
         origin: who trained and who converted them, and from what.
     """
@@ -41,30 +41,13 @@ class WeightsRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class WeightsFile:
-    """A file of weights on this machine.
-
-    Args:
-        path: where it is.
-        name: what the user named, without the expected hash.
-        sha256: of its content, in hexadecimal.
-        record: what is known of it, when it was named by its record.
-    """
-
-    path: Path
-    name: str
-    sha256: str
-    record: WeightsRecord | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How long a download is tried.
 
     Args:
         timeout: seconds without a byte after which a connection counts as dead.
         attempts: before giving up.
-        pause: seconds before the second of them; doubled before each further one.
+        pause: seconds before the second attempt; doubled before each further one.
     """
 
     timeout: float = 30.0
@@ -79,14 +62,18 @@ def cache_folder() -> Path:
 
 
 def locate(
-    source: str, published: Mapping[str, WeightsRecord], on_download: OnDownload | None = None
-) -> WeightsFile:
-    """Find the weights that the user names, downloading them when needed.
+    source: str,
+    published: Mapping[str, WeightsRecord],
+    architecture: str,
+    on_download: OnDownload | None = None,
+) -> tuple[Path, WeightsIdentity]:
+    """Find the file of weights that the user names, downloading it when needed.
 
     Args:
         source: a record's name or a local path; either may end in "@sha256:" and the hash that the
             file must have. A file that is called like a record is named "./NAME".
         published: the records, by name.
+        architecture: of the weights, for their identity.
         on_download: called with the bytes downloaded and the bytes in all.
 
     Raises:
@@ -95,8 +82,10 @@ def locate(
             download failed, with its address and the way to do it by hand.
     """
     name, expected = split_hash(source)
-    if name in published:
-        return _downloaded(published[name], expected, on_download)
+    record = published.get(name)
+    if record is not None:
+        path, digest = _downloaded(record, expected, on_download)
+        return path, WeightsIdentity(name, digest, architecture, record.licence)
     path = Path(name).expanduser()
     if not path.is_file():
         known = ", ".join(published)
@@ -104,15 +93,11 @@ def locate(
     digest = file_sha256(path)
     if expected not in (None, digest):
         raise DuetalError(f"its sha256 is {digest}, and should be {expected}", file=path)
-    return WeightsFile(path, name, digest)
+    return path, WeightsIdentity(name, digest, architecture)
 
 
 def split_hash(source: str) -> tuple[str, str | None]:
-    """A name of weights, and the hash that follows "@sha256:" there.
-
-    Raises:
-        UsageError: what follows is not a hash.
-    """
+    """A name of weights, and the hash that follows "@sha256:"; UsageError if it is no hash."""
     name, mark, digits = source.rpartition(_HASH_MARK)
     if not mark:
         return source, None
@@ -123,7 +108,7 @@ def split_hash(source: str) -> tuple[str, str | None]:
 
 def _downloaded(
     record: WeightsRecord, expected: str | None, on_download: OnDownload | None
-) -> WeightsFile:
+) -> tuple[Path, str]:
     if record.sha256 is not None and expected not in (None, record.sha256):
         raise UsageError(f"its sha256 is recorded as {record.sha256}", file=record.name)
     digest = record.sha256 or expected
@@ -144,15 +129,11 @@ def _downloaded(
             f"{error}; it can also be downloaded by hand, and its path given instead of the name",
             file=record.name,
         ) from error
-    return WeightsFile(path, record.name, digest, record)
+    return path, digest
 
 
 def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal.
-
-    Raises:
-        DuetalError: missing or unreadable.
-    """
+    """The SHA-256 of a file, in hexadecimal; DuetalError if it can't be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -196,11 +177,7 @@ def download(
 
 
 def _fetch(address: str, target: Path, on_download: OnDownload | None, policy: RetryPolicy) -> None:
-    """Download once, or more often while that may help.
-
-    Raises:
-        DuetalError: it can't be downloaded.
-    """
+    """Download once, or more often while that may help."""
     import pooch
     from requests import RequestException
 
