@@ -196,7 +196,7 @@ def peak_memory(folder: Path, length: float) -> float:
     forget_peak()
     (video,) = find_videos([str(folder / f"{length:g}.mp4")]).videos
     with open_store(folder / f"store-{length:g}-s", extractor.store_settings) as store:
-        outcome = extractor.extract(video, store)
+        (outcome,) = extractor.extract_all([video], store)
     assert isinstance(outcome, VideoRecord)
     assert outcome.frames == 25 * length
     status = Path("/proc/self/status").read_text()

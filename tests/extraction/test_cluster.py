@@ -18,7 +18,7 @@ import pytest
 from duetal.backbones import BACKBONES
 from duetal.extraction import cluster as module
 from duetal.extraction.cluster import Cluster
-from duetal.extraction.missing import Watcher, extract_missing, plan
+from duetal.extraction.missing import extract_missing, plan
 from duetal.extraction.pipeline import ExtractionSettings, Extractor
 from duetal.extraction.sources import find_videos
 from duetal.extraction.store import open_store
@@ -116,7 +116,7 @@ def clips(tmp_path_factory):
     return folder
 
 
-class Noting(Watcher):
+class Noting:
     """Counts how often each video ends, and kills a worker after the first."""
 
     def __init__(self, cluster):
@@ -124,7 +124,7 @@ class Noting(Watcher):
         self.ends = Counter()
         self.killed = None
 
-    def ended(self, outcome):
+    def __call__(self, outcome):
         self.ends[outcome.name] += 1
         if self.killed is None:
             self.killed = self.cluster.processes[0].pid
@@ -144,7 +144,7 @@ def extracted(address, settings, clips, tmp_path_factory):
         ):
             planned = plan(find_videos([str(clips)]), store).longest_first()
             watcher = Noting(cluster)
-            failures = extract_missing(planned, store, cluster, watcher)
+            failures = extract_missing(planned, store, cluster, on_outcome=watcher)
     return place, watcher, failures, lines
 
 

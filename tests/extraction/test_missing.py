@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from duetal.core.errors import DuetalError
-from duetal.extraction.missing import Watcher, extract_missing, plan
+from duetal.extraction.missing import extract_missing, plan
 from duetal.extraction.sources import Failure, fetched, find_videos
 from duetal.extraction.store import open_store
 from duetal.features.metadata import VideoRecord
@@ -70,12 +70,16 @@ def store(tmp_path):
         yield store
 
 
-def run(store, *words, retry_failed=False, watcher=None):
+def run(store, *words, retry_failed=False, callbacks=()):
     """Extract what is missing; give what was tried, the failures, and the plan."""
     planned = plan(find_videos([str(word) for word in words]), store, retry_failed=retry_failed)
     extractor = Pretending()
-    failures = extract_missing(planned, store, extractor, watcher)
+    failures = extract_missing(planned, store, extractor, *callbacks)
     return extractor.asked, {f.name: f.reason for f in failures}, planned
+
+
+def recorded_failures(store):
+    return [failure.name for failure in store.failures()]
 
 
 def test_what_is_there_is_not_done_again_and_what_failed_is_not_tried_again(store, videos):
@@ -92,7 +96,7 @@ def test_failed_videos_are_tried_again_on_demand(store, videos):
     (videos / "b.mp4").write_text("good now")
     assert run(store, videos)[0] == []
     assert run(store, videos, retry_failed=True)[:2] == (["b"], {})
-    assert store.failure("b") is None
+    assert recorded_failures(store) == []
 
 
 def test_a_failure_counts_for_the_file_it_was(store, videos, tmp_path):
@@ -121,7 +125,7 @@ def test_another_video_of_the_name_is_refused_and_the_old_features_stay(
         assert str(videos / "a.mp4") in failures["a"]
         assert failures["a"].endswith("take another store, or delete records/a.json there")
     assert store.is_complete("a")
-    assert store.failure("a") is None
+    assert recorded_failures(store) == ["b"]
     (tmp_path / "store" / "records" / "a.json").unlink()
     assert run(store, tmp_path / "a.mp4")[:2] == (["a"], {})
 
@@ -139,10 +143,10 @@ def test_two_of_one_name_are_recorded_until_there_is_one(store, videos):
     assert asked == ["a", "b"]
     assert "c.mkv" in failures["c"]
     assert "c.mp4" in failures["c"]
-    assert store.failure("c").reason == failures["c"]
+    assert [failure.reason for failure in store.failures()] == ["bad file", failures["c"]]
     (videos / "c.mkv").unlink()
     assert run(store, videos)[0] == ["c"]
-    assert store.failure("c") is None
+    assert recorded_failures(store) == ["b"]
 
 
 def test_what_another_process_has_made_meanwhile_is_not_made_again(store, videos):
@@ -161,17 +165,16 @@ def test_damaged_features_are_made_again(store, videos):
     assert store.is_complete("a")
 
 
-def test_the_watcher_is_called_for_every_video(store, videos):
+def test_the_callbacks_are_called_for_every_video(store, videos):
     calls = []
 
-    class Noting(Watcher):
-        def working(self, video, done, expected):
-            calls.append((video.name, done, expected))
+    def on_snippet(video, done, expected):
+        calls.append((video.name, done, expected))
 
-        def ended(self, outcome):
-            calls.append((outcome.name, type(outcome).__name__))
+    def on_outcome(outcome):
+        calls.append((outcome.name, type(outcome).__name__))
 
-    run(store, videos, watcher=Noting())
+    run(store, videos, callbacks=(on_snippet, on_outcome))
     assert calls == [
         ("a", 1, 2),
         ("a", "VideoRecord"),

@@ -70,11 +70,11 @@ def extract_on_cluster(
         cluster: values of `cluster_options`.
         retry_failed: try those again that failed before.
     """
-    from duetal.cli.extraction_options import outcome_line, read_options
+    from duetal.cli.extraction_options import extract_with_progress, read_options
     from duetal.cli.progress import ClusterProgress
     from duetal.cli.terminal import printable
     from duetal.extraction.cluster import Cluster
-    from duetal.extraction.missing import Watcher, extract_missing, plan
+    from duetal.extraction.missing import plan
     from duetal.extraction.store import open_store
 
     settings, computing = read_options(options)
@@ -88,14 +88,7 @@ def extract_on_cluster(
         open_store(out, crew.store_settings) as store,
     ):
         planned = plan(found, store, retry_failed=retry_failed).longest_first()
-        sizes = {video.name: size for video, size in planned.todo.items()}
-        with ClusterProgress(sizes, lambda: len(crew.processes)) as progress:
-
-            class Shown(Watcher):
-                def working(self, video: Any, done: int, expected: int) -> None:
-                    progress.working(video.name, done / max(done, expected))
-
-                def ended(self, outcome: Any) -> None:
-                    progress.ended(outcome.name, outcome_line(outcome))
-
-            return planned, extract_missing(planned, store, crew, Shown())
+        failures = extract_with_progress(
+            planned, store, crew, lambda sizes: ClusterProgress(sizes, lambda: len(crew.processes))
+        )
+        return planned, failures

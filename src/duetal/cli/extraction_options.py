@@ -9,7 +9,8 @@ from duetal.backbones import BACKBONES
 from duetal.backbones.protocol import BackboneRecord
 
 if TYPE_CHECKING:
-    from duetal.extraction.missing import Plan
+    from duetal.cli.progress import WeighedProgress
+    from duetal.extraction.missing import Extracts, Plan
     from duetal.extraction.pipeline import ExtractionSettings, Extractor
     from duetal.extraction.sources import Failure
     from duetal.extraction.store import Store
@@ -134,23 +135,24 @@ def take_weights(values: dict[str, Any]) -> dict[str, str]:
 
 
 def extract_with_progress(
-    planned: "Plan", store: "Store", extractor: "Extractor"
+    planned: "Plan",
+    store: "Store",
+    extractor: "Extracts",
+    make_progress: "Callable[[dict[str, int]], WeighedProgress] | None" = None,
 ) -> "tuple[Failure, ...]":
     """Extract what a store lacks, and show the progress; see `extract_missing`."""
     from duetal.cli.progress import LongVideoProgress
-    from duetal.extraction.missing import Watcher, extract_missing
+    from duetal.extraction.missing import extract_missing
 
     sizes = {video.name: size for video, size in planned.todo.items()}
-    with LongVideoProgress(sizes) as progress:
-
-        class Shown(Watcher):
-            def working(self, video: Any, done: int, expected: int) -> None:
-                progress.working(video.name, done / max(done, expected))
-
-            def ended(self, outcome: Any) -> None:
-                progress.ended(outcome.name, outcome_line(outcome))
-
-        return extract_missing(planned, store, extractor, Shown())
+    with (make_progress or LongVideoProgress)(sizes) as progress:
+        return extract_missing(
+            planned,
+            store,
+            extractor,
+            lambda video, done, expected: progress.working(video.name, done / max(done, expected)),
+            lambda outcome: progress.ended(outcome.name, outcome_line(outcome)),
+        )
 
 
 def outcome_line(outcome: "VideoRecord | Failure") -> str:

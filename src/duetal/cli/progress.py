@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Self
 
 import click
@@ -17,12 +16,13 @@ from rich.progress import (
 )
 
 from duetal.cli.terminal import plain_console, printable
+from duetal.core.closing import Closing
 
 #: Seconds between two lines of progress where there is no terminal.
 PAUSE = 10.0
 
 
-class LiveProgress:
+class LiveProgress(Closing):
     """What all kinds of progress share: bars that come and go, or lines at their time.
 
     Args:
@@ -49,12 +49,8 @@ class LiveProgress:
             self.bars.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Take the bars away."""
         if self.bars is not None:
             self.bars.stop()
 
@@ -111,16 +107,31 @@ class WeighedProgress(LiveProgress):
         self.count = 0
         self._total = max(1, sum(self.weights.values()))
         self._finished = 0
+        #: Of the videos that are worked on, how much is done.
+        self._begun: dict[str, float] = {}
 
-    def finish(self, name: str) -> None:
-        """Count a video as done."""
+    @property
+    def done(self) -> float:
+        """How much of all videos is done, from 0 to 1."""
+        part = sum(share * self.weights.get(name, 0) for name, share in self._begun.items())
+        return (self._finished + part) / self._total
+
+    def working(self, name: str, share: float) -> None:
+        """Show how much of a video is done, from 0 to 1."""
+        self._begun[name] = share
+        self._show(name)
+
+    def ended(self, name: str, line: str) -> None:
+        """Leave a line about a video that is done."""
+        self._begun.pop(name, None)
         self._finished += self.weights.get(name, 0)
         self.count += 1
+        self.leave(line)
+        self._show(None)
 
-    def share(self, begun: Mapping[str, float]) -> float:
-        """How much of all is done, when of some videos a share is, from 0 to 1."""
-        part = sum(share * self.weights.get(name, 0) for name, share in begun.items())
-        return (self._finished + part) / self._total
+    def _show(self, name: str | None) -> None:
+        """Show the state, after progress of a video or the end of one."""
+        raise NotImplementedError
 
 
 class LongVideoProgress(WeighedProgress):
@@ -130,68 +141,43 @@ class LongVideoProgress(WeighedProgress):
         super().__init__(weights)
         self._name: str | None = None
         self._video_began = self.began
-
-    def __enter__(self) -> Self:
         if self.bars is not None:
             self.bars.add_task("in all", total=1.0)
             self.bars.add_task("", total=1.0)
-        return super().__enter__()
 
-    def working(self, name: str, share: float) -> None:
-        """Show how much of a video is done, from 0 to 1."""
+    def _show(self, name: str | None) -> None:
+        if self.bars is not None:
+            self.bars.update(self.bars.task_ids[0], completed=self.done)
+        if name is None:
+            return
         if name != self._name:
             self._name, self._video_began = name, time.monotonic()
             if self.bars is not None:
                 self.bars.reset(self.bars.task_ids[1], description=printable(name))
-        in_all = self.share({name: share})
+        share = self._begun[name]
         if self.bars is not None:
-            self.bars.update(self.bars.task_ids[0], completed=in_all)
             self.bars.update(self.bars.task_ids[1], completed=share)
         elif self.is_due():
             video_left = remaining(time.monotonic() - self._video_began, share)
             click.echo(
                 f"{printable(name)}: {share:.0%}, {video_left} left; {self.count} of "
-                f"{len(self.weights)} videos done, {remaining(self.elapsed(), in_all)} left"
+                f"{len(self.weights)} videos done, {remaining(self.elapsed(), self.done)} left"
             )
-
-    def ended(self, name: str, line: str) -> None:
-        """Leave a line about a video that is done."""
-        self.finish(name)
-        self.leave(line)
-        if self.bars is not None:
-            self.bars.update(self.bars.task_ids[0], completed=self.share({}))
 
 
 class ClusterProgress(WeighedProgress):
-    """One bar for all videos on a terminal, otherwise a line now and then.
+    """How far videos are that many machines work on, in one bar.
 
     Args:
-        weights: by video name, how long it may take, in any unit (bytes will do).
+        weights: see `WeighedProgress`.
         workers: gives how many workers are alive.
     """
 
     def __init__(self, weights: Mapping[str, int], workers: Callable[[], int]) -> None:
         super().__init__(weights)
         self._workers = workers
-        #: Of the videos that are worked on, how much is done.
-        self._begun: dict[str, float] = {}
-
-    def __enter__(self) -> Self:
         if self.bars is not None:
             self.bars.add_task(self._state(), total=1.0)
-        return super().__enter__()
-
-    def working(self, name: str, share: float) -> None:
-        """Show how much of a video is done, from 0 to 1."""
-        self._begun[name] = share
-        self._show()
-
-    def ended(self, name: str, line: str) -> None:
-        """Leave a line about a video that is done."""
-        self._begun.pop(name, None)
-        self.finish(name)
-        self.leave(line)
-        self._show()
 
     def _state(self) -> str:
         workers = self._workers()
@@ -200,12 +186,11 @@ class ClusterProgress(WeighedProgress):
             f"{workers:,} {'worker' if workers == 1 else 'workers'}"
         )
 
-    def _show(self) -> None:
-        done = self.share(self._begun)
+    def _show(self, name: str | None) -> None:
         if self.bars is not None:
-            self.bars.update(self.bars.task_ids[0], description=self._state(), completed=done)
+            self.bars.update(self.bars.task_ids[0], description=self._state(), completed=self.done)
         elif self.is_due():
-            click.echo(f"{self._state()}, {remaining(self.elapsed(), done)} left")
+            click.echo(f"{self._state()}, {remaining(self.elapsed(), self.done)} left")
 
 
 class DownloadProgress:

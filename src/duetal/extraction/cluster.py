@@ -15,11 +15,11 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import duetal
 from duetal.backbones.weights import split_hash
+from duetal.core.closing import Closing
 from duetal.core.errors import DuetalError, UsageError
 from duetal.extraction.dispatch import ATTEMPTS, Dispatch
 from duetal.extraction.items import OnSnippet
@@ -36,8 +36,7 @@ _REPORT_EVERY = 2.0
 _PAUSE = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerProcess:
+class WorkerProcess(NamedTuple):
     """Where a worker runs."""
 
     host: str
@@ -53,39 +52,33 @@ _Life = Generator[Any, Any, None]
 
 @dataclass(eq=False)
 class _Seat:
-    """A place for a worker. When the worker is lost, another one takes it.
-
-    Args:
-        actor: the worker.
-        life: what is done with it.
-        waits_for: Ray's reference to what it is doing; None when nothing.
-        process: where it runs, once that is known.
-        ready: whether it has come as far as working.
-        at_hand: the videos that it has not finished.
-        failed_starts: workers that were lost here, one after the other, before they were ready.
-    """
+    """A place for a worker. When the worker is lost, another one takes it."""
 
     actor: Any = None
     life: _Life | None = None
+    #: Ray's reference to what the worker is doing; None when nothing.
     waits_for: Any = None
+    #: Where it runs, once that is known.
     process: WorkerProcess | None = None
     ready: bool = False
+    #: The videos that it has not finished.
     at_hand: list[Video] = field(default_factory=list)
+    #: Workers that were lost here, one after the other, before they were ready.
     failed_starts: int = 0
 
 
-class Cluster:
+class Cluster(Closing):
     """Makes the features of videos on a Ray cluster; to be used in a `with` statement.
 
     Args:
         address: see `duetal.extraction.machines.join`.
-        settings: what the features depend on. Weights are loaded by every worker, by name or by a
-            path that every machine has.
+        settings: as for `Extractor`. Every worker loads the weights, by name or by a path that
+            every machine has.
         workers: how many; None for as many as there is room for.
         cpus_per_worker: cores of each; None for what suits the machines.
         device: "auto", "cpu" or "cuda".
-        batch: snippets that a network sees at once; None finds what fits.
-        threads: that each stage may use on the CPU; None for all cores of the worker.
+        batch: as for `Extractor`.
+        threads: likewise; None for all cores of the worker.
         notify: called with a line when a worker is lost, or none is there.
 
     Raises:
@@ -132,17 +125,12 @@ class Cluster:
             while self._settings is None:
                 self._step()
         except BaseException:
-            self._ray.shutdown()
+            self.close()
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        # Ends this driver's actors too.
+    def close(self) -> None:
+        """Leave the cluster, which ends the workers."""
         self._ray.shutdown()
 
     @property
@@ -232,13 +220,11 @@ class Cluster:
         if isinstance(settings, DuetalError):
             _raise(seat, settings)
             return
-        if self._settings is None:
-            self._settings = settings
-        elif different := differing(self._settings, settings):
-            changes = "; ".join(
-                f"{key} is {new}, not {old}" for key, (old, new) in different.items()
-            )
-            raise UsageError(f"features would differ: {changes}", file=str(seat.process))
+        self._settings = self._settings or settings
+        if different := differing(self._settings, settings):
+            changes = (f"{key} is {new}, not {old}" for key, (old, new) in different.items())
+            cause = f"features would differ: {'; '.join(changes)}"
+            raise UsageError(cause, file=str(seat.process))
 
     def _take(self, seat: _Seat, report: WorkerReport) -> None:
         """Take in what a worker reports."""
@@ -303,25 +289,16 @@ class Cluster:
         if isinstance(reason, DuetalError):
             raise reason
         cause = f"{ATTEMPTS} workers were lost over it, the last one because {reason}"
-        message = str(DuetalError(cause, file=readable(video.source)))
-        self._outcomes.append(
-            Failure(name=readable(video.name), source=readable(video.source), reason=message)
-        )
+        self._outcomes.append(Failure.of(video, DuetalError(cause, file=readable(video.source))))
         return True
 
     def _why(self, error: Exception) -> Exception:
-        """Why a worker was lost, in a few words.
-
-        Raises:
-            DuetalError: the machine can't run workers at all.
-        """
+        """Why a worker was lost; UsageError if its machine can't run workers at all."""
         exceptions = self._ray.exceptions
         if getattr(error, "actor_init_failed", False):
             last = str(error).strip().splitlines()[-1]
-            cause = (
-                f"duetal {duetal.__version__} has to be installed on every machine of the cluster"
-            )
-            raise UsageError(f"{cause}; one reports: {last}")
+            needed = f"duetal {duetal.__version__} has to be installed on every machine"
+            raise UsageError(f"{needed} of the cluster; one reports: {last}")
         if isinstance(error, exceptions.OutOfMemoryError):
             return RuntimeError("its machine ran out of memory")
         if isinstance(error, exceptions.RayTaskError):

@@ -6,8 +6,7 @@ from collections.abc import Collection, Iterator
 
 from duetal.extraction.sources import Video
 
-#: Videos that a worker has at once: the next one is fetched and decoded while the networks see the
-#: end of the one before.
+#: Videos that a worker has at once: one is decoded while the end of another is encoded.
 AT_HAND = 3
 #: Workers that may be lost over a video.
 ATTEMPTS = 3
@@ -19,8 +18,6 @@ class Dispatch:
     A lost worker had several videos, and nobody knows over which one it was lost. From then on each
     of them is handed out alone, so that one that kills its worker takes no other with it.
 
-    Args:
-        videos: are taken as they are needed.
     """
 
     def __init__(self, videos: Iterator[Video]):
@@ -30,11 +27,7 @@ class Dispatch:
         self._losses: Counter[Video] = Counter()
 
     def more(self, at_hand: Collection[Video]) -> list[Video]:
-        """Further videos for a worker.
-
-        Args:
-            at_hand: those it has not finished.
-        """
+        """Further videos for a worker that has not finished those `at_hand`."""
         if any(video in self._losses for video in at_hand):
             return []
         if not at_hand and self._again:

@@ -18,20 +18,15 @@ OnSnippet = Callable[[Video, int, int], object]
 
 @dataclass(eq=False)
 class Job:
-    """A video on its way through the pipeline.
-
-    Args:
-        video: name and source.
-        sha256: of the file, once it has been read.
-        size: bytes of the file.
-        expected: snippets that the file promises to have; `None` where it promises nothing.
-        seconds: that each stage has worked on it.
-    """
+    """A video on its way through the pipeline."""
 
     video: Video
+    #: Of the file, in hexadecimal, and its bytes, once it has been read.
     sha256: str = ""
     size: int = 0
+    #: Snippets that the file promises to have; None where it promises nothing.
     expected: int | None = None
+    #: That each stage has worked on the video.
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
@@ -50,49 +45,32 @@ class Job:
 
 @dataclass(slots=True)
 class FrameBlock:
-    """Consecutive frames of a video.
-
-    Args:
-        job: the video.
-        images: (n, h, w, 3) uint8 RGB, short side as in the settings.
-        repeated: (n,) whether a frame is the same picture as the one before.
-        pictures: by backbone and frame index, what the backbone has prepared of whole pictures.
-    """
+    """Consecutive frames of a video."""
 
     job: Job
+    #: (n, h, w, 3) RGB, short side as in the settings.
     images: NDArray[np.uint8]
+    #: (n,) whether a frame is the same picture as the one before.
     repeated: NDArray[np.bool_]
+    #: By backbone and frame index, what the backbone has prepared of whole pictures.
     pictures: Mapping[str, Mapping[int, Any]]
 
 
 @dataclass(slots=True)
 class Snippet:
-    """A snippet of a video.
-
-    Args:
-        job: the video.
-        index: t.
-        inputs: by backbone, (frames, ...) what it reads; removed when it has.
-        features: by backbone, (C,) float32.
-    """
+    """Snippet `index` of a video."""
 
     job: Job
     index: int
+    #: By backbone, what it reads: (frames, ...); removed when it has.
     inputs: dict[str, NDArray[Any]]
+    #: By backbone, (C,).
     features: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """All of a video has passed.
-
-    Args:
-        job: the video.
-        frames: N.
-        source_frames: pictures in the file.
-        duration: seconds.
-        notes: what was wrong and was mended.
-    """
+    """All of a video has passed; the fields are those of `VideoRecord`."""
 
     job: Job
     frames: int

@@ -5,9 +5,8 @@ import os
 import re
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from duetal.core.errors import DuetalError, UsageError
 
@@ -18,16 +17,14 @@ _ADDRESS = re.compile(r"(?:ray://)?(?P<host>[^/]+):(?P<port>[0-9]{1,5})")
 _TIMEOUT = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(NamedTuple):
     """What a machine of a cluster has."""
 
     cpus: int
     gpus: int
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """How a cluster is divided: so many workers, each with so many CPU cores and GPUs."""
 
     workers: int
@@ -47,7 +44,7 @@ def divide(
         cpus: cores of each; None divides those of a machine evenly among its GPUs.
 
     Raises:
-        UsageError: no machine has room for a worker, and it is not said how many will come.
+        UsageError: no machine has room for a worker, and `workers` is None.
     """
     if device not in ("auto", "cpu", "cuda"):
         raise UsageError(f"--device: a cluster chooses its devices itself, so not {device!r}")

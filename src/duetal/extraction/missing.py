@@ -1,6 +1,6 @@
 """Bringing a store up to a list of videos: what it has is kept, what is missing is extracted."""
 
-from collections.abc import Generator, Iterable, Set
+from collections.abc import Callable, Generator, Iterable, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -19,37 +19,24 @@ _AT_ONCE = 32
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done for a list of videos.
+    """What is to be done for a list of videos."""
 
-    Args:
-        todo: videos to extract, with the bytes of their files (0 where they are not known).
-        complete: videos whose features are in the store.
-        unusable: videos that can't be extracted under the names they have.
-        failures: videos whose files are not there, or not those that the store's features are of;
-            that may be put right at any time, so it is not recorded.
-        failed_before: videos that failed before, and are not tried again.
-    """
-
+    #: Videos to extract, with the bytes of their files, 0 if not known.
     todo: dict[Video, int]
+    #: Videos whose features are in the store.
     complete: tuple[Video, ...]
+    #: Videos that can't be extracted under the names they have.
     unusable: tuple[Failure, ...]
+    #: Videos whose files are not there, or not those that the store's features are of. That may be
+    #: put right at any time, so it is not recorded.
     failures: tuple[Failure, ...]
+    #: Videos that failed before, and are not tried again.
     failed_before: tuple[Failure, ...]
 
     def longest_first(self) -> "Plan":
         """The same, with the largest videos first, so that none of them is all that is left."""
         largest = sorted(self.todo.items(), key=lambda item: item[1], reverse=True)
         return replace(self, todo=dict(largest))
-
-
-class Watcher:
-    """Callbacks of the extraction of many videos; these do nothing."""
-
-    def working(self, video: Video, done: int, expected: int) -> None:
-        """Called when `done` snippets of a video, of about `expected`, are made."""
-
-    def ended(self, outcome: VideoRecord | Failure) -> None:
-        """Called when a video is in the store, or could not be extracted."""
 
 
 class Extracts(Protocol):
@@ -65,12 +52,7 @@ def plan(found: Found, store: Store, *, retry_failed: bool = False) -> Plan:
     """Find out what a store lacks.
 
     A video counts as complete only if its features were made of the very same file; one that failed
-    is tried again when it lies elsewhere than it did then.
-
-    Args:
-        found: the videos that are wanted.
-        store: where their features should be.
-        retry_failed: try those again that failed before.
+    is tried again with `retry_failed`, or when it lies elsewhere than it did then.
 
     Raises:
         DuetalError: the store can't be read.
@@ -101,11 +83,7 @@ def plan(found: Found, store: Store, *, retry_failed: bool = False) -> Plan:
 
 
 def _check(video: Video, store: Store, recorded: Set[str]) -> tuple[bool, int | DuetalError | None]:
-    """Whether a store has a video's features, and the size of its file or what is wrong with it.
-
-    Raises:
-        DuetalError: the store can't be read.
-    """
+    """Whether a store has a video's features, and the size of its file or what is wrong with it."""
     record = store.record(video.name) if video.name in recorded else None
     if record is not None and not store.agrees(record):
         record = None
@@ -119,28 +97,35 @@ def _check(video: Video, store: Store, recorded: Set[str]) -> tuple[bool, int | 
 
 
 def _check_same(video: Video, size: int | None, record: VideoRecord) -> None:
-    """Check that features that are there were made of this very file.
-
-    Raises:
-        DuetalError: they were not, or the file can't be read.
-    """
+    """Raise DuetalError unless features that are there were made of this very file."""
     same = size in (None, record.size)
     if same and record.source != readable(video.source):
         with fetched(video.source) as file:
             same = file.sha256 == record.sha256
     if not same:
-        raise DuetalError(
+        cause = (
             f"the store has features of another video of this name, or of another version of it, "
             f"made from {record.source} with {record.size:,} bytes; take another store, or delete "
-            f"{record_file(record.name)} there",
-            file=readable(video.source),
+            f"{record_file(record.name)} there"
         )
+        raise DuetalError(cause, file=readable(video.source))
 
 
 def extract_missing(
-    planned: Plan, store: Store, extractor: Extracts, watcher: Watcher | None = None
+    planned: Plan,
+    store: Store,
+    extractor: Extracts,
+    on_snippet: OnSnippet = lambda video, done, expected: None,
+    on_outcome: Callable[[VideoRecord | Failure], object] = lambda outcome: None,
 ) -> tuple[Failure, ...]:
     """Extract what a store lacks, and record what fails.
+
+    Args:
+        planned: what it lacks.
+        store: where features are put.
+        extractor: makes them.
+        on_snippet: called while a video is worked on.
+        on_outcome: called when a video is in the store, or could not be extracted.
 
     Returns:
         What failed now, in the order of the plan's, then of the videos; not what failed before.
@@ -149,17 +134,16 @@ def extract_missing(
         DuetalError: the store can't be written to or is full, or a network does not fit into
             memory. What was finished before is in the store.
     """
-    watcher = watcher or Watcher()
     for failure in planned.unusable:
         if store.record(failure.name) is None:
             store.fail(failure)
     failures = [*planned.unusable, *planned.failures]
     # Another process may have been at work on the same store in the meantime.
     missing = (video for video in planned.todo if not store.is_complete(video.name))
-    with closing(extractor.extract_all(missing, store, watcher.working)) as outcomes:
+    with closing(extractor.extract_all(missing, store, on_snippet)) as outcomes:
         for outcome in outcomes:
             if isinstance(outcome, Failure):
                 store.fail(outcome)
                 failures.append(outcome)
-            watcher.ended(outcome)
+            on_outcome(outcome)
     return tuple(failures)

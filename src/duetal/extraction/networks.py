@@ -62,12 +62,7 @@ def available_memory() -> int:
 class Network:
     """A loaded backbone that encodes batches.
 
-    Args:
-        record: of the backbone.
-        backbone: moved to the device.
-        device: where it computes.
-        batch: snippets at once; becomes smaller by itself where they do not fit.
-        threads: of the CPU.
+    A batch that does not fit into memory is halved, here and from then on.
     """
 
     def __init__(
@@ -88,11 +83,7 @@ class Network:
         backbone.to(device)
 
     def __call__(self, inputs: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
-        """Features (B, C) of the inputs of B snippets.
-
-        Raises:
-            DuetalError: not even one snippet fits into memory.
-        """
+        """Features (B, C) of the inputs of B snippets; DuetalError if not even one fits."""
         rows: list[NDArray[np.float32]] = []
         done = 0
         while done < len(inputs):

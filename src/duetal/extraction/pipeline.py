@@ -219,13 +219,6 @@ class Extractor:
             described[network.name] = identity | {"branch": network.record.branch}
         return described
 
-    def extract(
-        self, video: Video, store: Store, on_snippet: OnSnippet = lambda video, done, expected: None
-    ) -> VideoRecord | Failure:
-        """Extract one video; see `extract_all`."""
-        (outcome,) = self.extract_all([video], store, on_snippet)
-        return outcome
-
     def extract_all(
         self,
         videos: Iterable[Video],

@@ -22,14 +22,9 @@ from duetal.video.flow import FlowEngine, grey, scale_flow
 
 @dataclass(frozen=True)
 class Decoding:
-    """How videos are decoded.
+    """How videos are decoded: at the grid's frame rate, `together` frames in a block.
 
-    Args:
-        grid: of the snippets; its frame rate is that of the frames.
-        short_side: pixels, of the frames that come out.
-        networks: those that prepare whole pictures get them here, before they are resized.
-        threads: of the decoder.
-        together: frames that come out in one piece.
+    Networks that prepare whole pictures do it here, before the pictures are resized.
     """
 
     grid: TimeGrid
@@ -66,23 +61,20 @@ class Decoding:
     def _read(self, job: Job, reader: VideoReader) -> Iterator[FrameBlock | End]:
         frames = reader.frames(self.grid.fps, self.short_side)
         preparing = [one for one in self.networks if one.record.input.crop is None]
-        # Not the frames themselves, which keep their decoded pictures.
-        read: list[tuple[NDArray[np.uint8], bool]] = []
-        pictures: dict[str, dict[int, Any]] = {one.name: {} for one in preparing}
         while True:
+            # Not the frames themselves, which keep their decoded pictures.
+            read: list[tuple[NDArray[np.uint8], bool]] = []
+            pictures: dict[str, dict[int, Any]] = {one.name: {} for one in preparing}
             with job.timed("decode"):
-                frame = next(frames, None)
-                if frame is not None:
+                for frame in itertools.islice(frames, self.together):
                     read.append((frame.image, frame.repeated))
                     for one in preparing:
                         if self._is_read(frame.index, one.record.input.offsets):
                             pictures[one.name][frame.index] = one.backbone.prepare(frame.full())
-            if read and (frame is None or len(read) == self.together):
-                images, repeated = zip(*read, strict=True)
-                yield FrameBlock(job, np.stack(images), np.array(repeated), pictures)
-                read, pictures = [], {one.name: {} for one in preparing}
-            if frame is None:
+            if not read:
                 break
+            images, repeated = zip(*read, strict=True)
+            yield FrameBlock(job, np.stack(images), np.array(repeated), pictures)
         decoded = reader.decoded
         yield End(job, decoded.frames, decoded.source_frames, decoded.duration, decoded.notes)
 
@@ -93,13 +85,9 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Cutting:
-    """How frames become snippets.
+    """How frames, cropped to their central square, become snippets for backbones.
 
-    Args:
-        grid: of the snippets.
-        crop: pixels of the central square.
-        flow: computes the flow; None where no backbone reads it.
-        backbones: what a snippet is made for.
+    `flow` computes the flow; None where no backbone reads it.
     """
 
     grid: TimeGrid
@@ -141,7 +129,7 @@ class _Cutter:
         self._next = 0
 
     def take(self, item: FrameBlock | End | Broken) -> Iterator[Snippet]:
-        """Take frames, or that there are no more; give the snippets that are whole now.
+        """Take frames, or the end; give the snippets that are whole now.
 
         Raises:
             DuetalError: the video ends without a whole snippet.
@@ -183,17 +171,12 @@ class _Cutter:
         if wanted.crop is None:
             first = self._next * self._grid.stride
             return np.stack([self._pictures[name][first + k] for k in wanted.offsets])
-        if wanted.reads is Reads.FLOW:
-            return np.stack([self._flow[k] for k in wanted.offsets])
-        return np.stack([self._frames[k] for k in wanted.offsets])
+        read = self._flow if wanted.reads is Reads.FLOW else self._frames
+        return np.stack([read[k] for k in wanted.offsets])
 
 
 class Motion:
-    """The flow of one video, piece by piece; between repeated frames it is zero and costs nothing.
-
-    Args:
-        engine: computes it.
-    """
+    """The flow of one video, piece by piece; between repeated frames it is zero, at no cost."""
 
     def __init__(self, engine: FlowEngine):
         self._engine = engine

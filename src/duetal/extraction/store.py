@@ -230,13 +230,6 @@ class Store(Closing):
         self.place.write_json(file, record.model_dump())
         self.place.remove(failure_file(record.name))
 
-    def failure(self, name: str) -> Failure | None:
-        """Why a video has no features, where that was recorded."""
-        try:
-            return Failure.model_validate(self.place.read_json(failure_file(name)))
-        except (ValidationError, DuetalError):
-            return None
-
     def failures(self) -> Iterator[Failure]:
         """Every recorded failure, in order of name."""
         for quoted in self.place.names(FAILURES, ".json"):

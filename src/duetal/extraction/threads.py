@@ -13,14 +13,15 @@ the loop at the end. Leaving the `with` block, for whatever reason, ends all thr
 
 import queue
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
+
+from duetal.core.closing import Closing
 
 Item = TypeVar("Item")
 
-#: Seconds after which a waiting thread looks whether it is still wanted.
+#: Seconds after which a waiting thread checks whether it is still wanted.
 _POLL = 0.1
 
 
@@ -31,58 +32,44 @@ class _Over:
     error: BaseException | None = None
 
 
-class Stages:
+class Stages(Closing):
     """The threads of a pipeline; see the module."""
 
     def __init__(self) -> None:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End all threads."""
         self._stop.set()
         for thread in self._threads:
             thread.join()
 
     def ahead(self, items: Generator[Item, None, None], size: int) -> Iterator[Item]:
-        """Let a generator run ahead of whoever takes its items.
-
-        Args:
-            items: runs, and is closed, in a thread of its own.
-            size: items that may wait to be taken.
-        """
+        """Run a generator in a thread of its own, up to `size` items ahead of the consumer."""
         waiting: queue.Queue[Item | _Over] = queue.Queue(size)
-        thread = threading.Thread(target=self._run, args=(items, waiting), daemon=True)
+        thread = threading.Thread(target=self._run, args=(items, waiting.put), daemon=True)
         self._threads.append(thread)
         thread.start()
         return self._take(waiting)
 
-    def _run(
-        self, items: Generator[Item, None, None], waiting: "queue.Queue[Item | _Over]"
-    ) -> None:
+    def _run(self, items: Generator[Item, None, None], put: Callable[..., None]) -> None:
         over = _Over()
         try:
             for item in items:
-                if not self._put(waiting, item):
+                if not self._put(put, item):
                     break
         except BaseException as error:
             over = _Over(error)
         finally:
             items.close()
-        self._put(waiting, over)
+        self._put(put, over)
 
-    def _put(self, waiting: "queue.Queue[Item | _Over]", item: Item | _Over) -> bool:
+    def _put(self, put: Callable[..., None], item: object) -> bool:
         """Put an item as soon as there is room; False when nobody wants it any more."""
         while not self._stop.is_set():
             try:
-                waiting.put(item, timeout=_POLL)
+                put(item, timeout=_POLL)
                 return True
             except queue.Full:
                 continue

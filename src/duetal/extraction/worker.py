@@ -26,17 +26,14 @@ from duetal.features.places import is_url
 
 @dataclass(frozen=True, slots=True)
 class WorkerReport:
-    """What has come of the videos that a worker was handed.
+    """What has come of the videos that a worker was handed."""
 
-    Args:
-        outcomes: of the videos that ended since the last report.
-        progress: the video that was worked on last, its snippets done, and about how many it has.
-        stopped: why the worker can't go on, if it can't. A `DuetalError` is no video's fault: the
-            store can't be written to, or a network does not fit into memory.
-    """
-
+    #: Of the videos that ended since the last report.
     outcomes: tuple[VideoRecord | Failure, ...]
+    #: The video that was worked on last, its snippets done, and about how many it has.
     progress: tuple[Video, int, int] | None
+    #: Why the worker can't go on. A `DuetalError` is no video's fault: the store can't be written
+    #: to, or a network does not fit into memory.
     stopped: Exception | None
 
 
@@ -66,12 +63,7 @@ class Worker:
         return self._extractor.store_settings
 
     def open(self, place: str, sample: Video) -> DuetalError | None:
-        """Begin to work for a store.
-
-        Args:
-            place: a folder or URL where the store has been made.
-            sample: one of its videos, to see whether they can be seen from here.
-        """
+        """Begin to work for the store at `place`, if it and a sample video can be read here."""
         try:
             # As a reader: the lock is the driver's, and so is clearing up what was begun before.
             store = open_store(place)
@@ -88,12 +80,7 @@ class Worker:
         return None
 
     def work(self, videos: Sequence[Video], timeout: float) -> WorkerReport:
-        """Take more videos, and report what has come of the earlier ones.
-
-        Args:
-            videos: are worked on in turn, after those handed before.
-            timeout: seconds to wait for the end of a video.
-        """
+        """Take more videos; report what has come of earlier ones, or after `timeout` seconds."""
         for video in videos:
             self._handed.put(video)
         outcomes: list[VideoRecord | Failure] = []
