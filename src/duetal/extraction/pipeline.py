@@ -41,29 +41,22 @@ _CROP = 224
 class ExtractionSettings:
     """All that the features of a store depend on.
 
-    The defaults are how the field's features are made.
-
-    Args:
-        backbones: which features are made, in the order in which they are joined.
-        weights: of backbones by name, where they are not those that `BackboneRecord.weights` names.
-        grid: frame rate, stride and window.
-        short_side: pixels that frames are resized to.
-        crop: pixels of the central square that backbones read.
-        flow: the engine that computes the flow.
-        flow_settings: its parameters.
-        dtype: "float16" or "float32", as which features are stored.
-
-    Raises:
-        UsageError: an impossible value.
+    The defaults are how the field's features are made. Impossible values raise UsageError.
     """
 
+    #: Which features are made, in the order in which they are joined.
     backbones: tuple[BackboneRecord, ...] = BACKBONES
+    #: By backbone, where they are not those that `BackboneRecord.weights` names.
     weights: Mapping[str, str] = field(default_factory=dict)
     grid: TimeGrid = field(default_factory=TimeGrid)
+    #: Pixels that frames are resized to.
     short_side: int = 256
+    #: Pixels of the central square that backbones read.
     crop: int = _CROP
+    #: The engine that computes the flow, and its parameters.
     flow: FlowName = FlowName.TVL1
     flow_settings: TVL1Settings = field(default_factory=TVL1Settings)
+    #: "float16" or "float32", as which features are stored.
     dtype: str = "float16"
 
     def __post_init__(self) -> None:
@@ -72,8 +65,8 @@ class ExtractionSettings:
         for record in self.backbones:
             window = record.input.window
             if self.grid.window != window or not 1 <= self.grid.stride <= window:
-                cause = f"grid: {record.name} reads windows of {window} frames, at a stride of no"
-                raise UsageError(f"{cause} more")
+                cause = f"{record.name} reads windows of {window} frames, at a stride of no more"
+                raise UsageError(f"grid: {cause}")
         # Backbones halve their input five times.
         if not 32 <= self.crop <= self.short_side:
             cause = f"crop: must be from 32 to the short side of {self.short_side}"
@@ -85,19 +78,14 @@ class ExtractionSettings:
     def usual(
         cls, backbones: Sequence[BackboneRecord] = BACKBONES, **chosen: Any
     ) -> "ExtractionSettings":
-        """The settings that the weights of backbones were trained for.
-
-        Args:
-            backbones: which features are made.
-            chosen: settings that are to be otherwise.
+        """The settings that the weights of backbones were trained for, but for those chosen.
 
         Raises:
             UsageError: an impossible value, or backbones that were trained for different settings.
         """
         inputs = [record.input for record in backbones]
         grids = {TimeGrid(one.fps, one.stride, one.window) for one in inputs}
-        cropped = [one for one in inputs if one.crop is not None]
-        sizes = {(one.short_side, one.crop) for one in cropped}
+        sizes = {(one.short_side, one.crop) for one in inputs if one.crop is not None}
         if "grid" not in chosen and len(grids) > 1:
             raise UsageError("backbones of different time grids need stores of their own")
         if not chosen.keys() >= {"short_side", "crop"} and len(sizes) > 1:
@@ -118,7 +106,7 @@ class ExtractionSettings:
 
         Args:
             stored: the settings of the store.
-            weights: of backbones by name, where they are not where they were.
+            weights: by backbone, where they are no longer where they were.
             backbones: that are known.
 
         Raises:
@@ -154,7 +142,7 @@ class Extractor:
         device: "auto", "cpu", "cuda" or "cuda:1".
         batch: snippets that a network encodes at once; None finds what fits.
         threads: that each stage may use on the CPU; None takes all cores.
-        on_download: called with the bytes of weights downloaded, and of all of them.
+        on_download: called with the bytes of weights downloaded, and in all.
 
     Raises:
         UsageError: no such device, engine or weights.

@@ -5,10 +5,10 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from fsspec.implementations.local import LocalFileSystem
@@ -27,35 +27,27 @@ VIDEO_SUFFIXES = {
 LIST_SUFFIX = ".txt"
 #: A file's name may have 255 bytes on most systems; the rest is for suffix and temporary names.
 NAME_BYTES = 220
-_BLOCK = 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """A video to extract.
+    """A video to extract."""
 
-    Args:
-        name: what the features are called: the file's name without folder and suffix.
-        source: the file's absolute path, or its URL.
-    """
-
+    #: What the features are called: the file's name without folder and suffix.
     name: str
+    #: The file's absolute path, or its URL.
     source: str
 
 
 class Failure(BaseModel):
-    """Why the features of one video could not be made.
-
-    Args:
-        name: of the video.
-        source: the path or URL of the video file, or several where they claim the same name.
-        reason: one line.
-    """
+    """Why the features of one video could not be made."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str
+    #: The path or URL of the video file, or several where they claim the same name.
     source: str
+    #: One line.
     reason: str
 
     @staticmethod
@@ -68,26 +60,16 @@ class Failure(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found where the user pointed.
+    """What was found where the user pointed."""
 
-    Args:
-        videos: in the order in which they were named; within a folder, sorted.
-        failures: what cannot be extracted under the name it has, one for each name.
-    """
-
+    #: In the order in which they were named; within a folder, sorted.
     videos: tuple[Video, ...]
+    #: What can't be extracted under the name it has, one for each name.
     failures: tuple[Failure, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFile:
-    """A video file at hand.
-
-    Args:
-        path: of the file itself, or of a copy of what lies at a URL.
-        sha256: of its content, in hexadecimal.
-        size: bytes.
-    """
+class FetchedFile(NamedTuple):
+    """A video file, or a copy of what lies at a URL."""
 
     path: Path
     sha256: str
@@ -124,14 +106,13 @@ def find_videos(words: Iterable[str], *, without: Path | None = None) -> Found:
             namesakes.append(source)
     videos, failures = [], []
     for name, files in by_name.items():
+        where = " and ".join(readable(file) for file in files)
         try:
             check_storable(name, readable(files[0]))
             if len(files) > 1:
-                others = " and ".join(readable(file) for file in files)
-                raise DuetalError(f"several videos would be called {name!r}: {others}")
+                raise DuetalError(f"several videos would be called {name!r}: {where}")
         except DuetalError as error:
-            where = " and ".join(readable(file) for file in files)
-            failures.append(Failure(name=readable(name), source=where, reason=readable(str(error))))
+            failures.append(Failure.of(Video(name, where), error))
         else:
             videos.append(Video(name, files[0]))
     return Found(tuple(videos), tuple(failures))
@@ -149,11 +130,7 @@ def readable(text: str) -> str:
 
 
 def check_storable(name: str, source: str) -> None:
-    """Refuse a video's name that can't be the name of its files in a store.
-
-    Raises:
-        DuetalError: the name is empty, hidden, too long, or would lead out of a folder.
-    """
+    """Refuse a name that is empty, hidden, too long, or would lead out of a folder of the store."""
     check_name(name, Path(source))
     if name.startswith("."):
         raise DuetalError(f"not a usable video name: {name!r} begins with a dot", file=source)
@@ -199,9 +176,8 @@ def _absolute(path: str | Path) -> str:
 
 def _is_same(source: str, other: str) -> bool:
     """Whether two ways of writing it lead to one file: `x/../a.mp4` and `a.mp4`, or a link."""
-    if is_url(source) or is_url(other):
-        return False
-    return os.path.realpath(source) == os.path.realpath(other)
+    local = not (is_url(source) or is_url(other))
+    return local and os.path.realpath(source) == os.path.realpath(other)
 
 
 def _walk(folder: Path) -> Iterator[str]:
@@ -244,48 +220,32 @@ def _expand_url(url: str) -> Iterator[str]:
 
 
 @contextmanager
-def fetched(source: str) -> Iterator[SourceFile]:
-    """A video file with its hash; what lies at a URL is copied for as long as it is needed.
-
-    Raises:
-        DuetalError: it can't be read, or there is no room for the copy.
-    """
+def fetched(source: str) -> Iterator[FetchedFile]:
+    """A video file with its hash; what lies at a URL is copied for as long as it is needed."""
     if not is_url(source):
         # Reading a pipe or a terminal would wait for somebody to write into it.
         if Path(source).exists() and not Path(source).is_file():
             raise DuetalError("not a regular file", file=readable(source))
-        with explained("read", readable(source)), Path(source).open("rb") as file:
-            digest, size = _hash(file)
-        yield SourceFile(Path(source), digest, size)
+        yield _hashed(source, Path(source))
         return
     with tempfile.TemporaryDirectory(prefix="duetal-") as folder:
-        # Some containers are told by their suffix.
+        # The suffix decides how some containers are read.
         path = Path(folder) / f"video{Path(urlsplit(source).path).suffix}"
         filesystem, inside = open_filesystem(source)
         # Not read piece by piece while it is decoded: many containers keep their index at the end,
-        # and whoever seeks through a network pays for each jump.
-        with explained("read", source), path.open("wb") as copy, ExitStack() as stack:
-            digest, size = _hash(stack.enter_context(filesystem.open(inside, "rb")), copy)
-        yield SourceFile(path, digest, size)
+        # and every jump through a network takes long.
+        with explained("read", source):
+            filesystem.get_file(inside, str(path))
+        yield _hashed(source, path)
 
 
-def _hash(file: IO[bytes], copy: IO[bytes] | None = None) -> tuple[str, int]:
-    """The sha256 and the size of what is left of a file, which is copied on the way."""
-    digest, size = hashlib.sha256(), 0
-    while block := file.read(_BLOCK):
-        digest.update(block)
-        size += len(block)
-        if copy is not None:
-            copy.write(block)
-    return digest.hexdigest(), size
+def _hashed(source: str, path: Path) -> FetchedFile:
+    with explained("read", readable(source)), path.open("rb") as file:
+        return FetchedFile(path, hashlib.file_digest(file, "sha256").hexdigest(), file.tell())
 
 
 def source_size(source: str) -> int | None:
-    """Bytes of a video file; None where it can't be told without reading it.
-
-    Raises:
-        DuetalError: there is no such file, or it can't be reached.
-    """
+    """Bytes of a video file; None where only reading it would show them."""
     filesystem, path = open_filesystem(source)
     with explained("read", readable(source)):
         size = filesystem.info(path).get("size")

@@ -5,6 +5,7 @@ what is in it. A video is complete when its record is there and its arrays are w
 says. Whatever is interrupted before that counts for nothing and is done again.
 """
 
+import contextlib
 import hashlib
 import io
 import tempfile
@@ -52,15 +53,8 @@ class VideoWriter(Closing):
     """Takes the rows of a video and, when all are there, puts the arrays into their place.
 
     Until then the rows lie in files without a name, which vanish with the process, so the memory
-    taken does not grow with the video and a killed program leaves nothing behind.
-
-    Args:
-        place: where the arrays are put.
-        modalities: names of the arrays.
-        dtype: "float16" or "float32", as which they are stored.
-
-    Raises:
-        DuetalError: no file can be made.
+    taken does not grow with the video and a killed program leaves nothing behind. All methods raise
+    DuetalError where the disk is full or can't be written to.
     """
 
     def __init__(self, place: Place, modalities: Sequence[str], dtype: str):
@@ -83,20 +77,13 @@ class VideoWriter(Closing):
 
     def close(self) -> None:
         """Throw away the rows; what has been published stays."""
-        # What a full disk did not take is flushed once more on closing; it has been told already.
         for file in self._files.values():
-            try:
+            # What a full disk did not take is flushed once more on closing.
+            with contextlib.suppress(OSError):
                 file.close()
-            except OSError:
-                continue
 
     def write(self, modality: str, rows: NDArray[Any]) -> None:
-        """Append rows (n, C) to the array of a modality.
-
-        Raises:
-            DuetalError: the disk is full or can't be written to.
-            ValueError: another C than the rows before had.
-        """
+        """Append rows (n, C) to the array of a modality; ValueError if C differs from before."""
         rows = np.ascontiguousarray(rows, dtype=self._dtype)
         if self.widths.setdefault(modality, rows.shape[1]) != rows.shape[1]:
             raise ValueError(f"{modality}: rows of {rows.shape[1]} after {self.widths[modality]}")
@@ -107,18 +94,11 @@ class VideoWriter(Closing):
         self.lengths[modality] += len(rows)
 
     def publish(self, modality: str, name: str) -> None:
-        """Put the array of a modality, whole, into the place under a name.
-
-        Raises:
-            DuetalError: the place can't be written to, or is full.
-        """
+        """Put the array of a modality, whole, into the place under a name."""
         header = io.BytesIO()
         shape = (self.lengths[modality], self.widths[modality])
-        described = {
-            "descr": npy_format.dtype_to_descr(self._dtype),
-            "fortran_order": False,
-            "shape": shape,
-        }
+        type_ = npy_format.dtype_to_descr(self._dtype)
+        described = {"descr": type_, "fortran_order": False, "shape": shape}
         npy_format.write_array_header_1_0(header, described)
         try:
             self._files[modality].flush()
@@ -134,10 +114,8 @@ class VideoWriter(Closing):
 class Store(Closing):
     """The features of many videos, made with the same settings; see `open_store`.
 
-    Args:
-        place: the store's folder or URL.
-        settings: of all its features.
-        lock: what tells other processes that this one writes here; None for a reader.
+    Methods that read raise DuetalError where the store can't be read, those that write where it
+    can't be written to or is full. A reader has no lock.
     """
 
     def __init__(self, place: Place, settings: Settings, lock: FolderLock | None = None):
@@ -165,31 +143,24 @@ class Store(Closing):
         return self.place.names(RECORDS, ".json")
 
     def record(self, name: str) -> VideoRecord | None:
-        """The record of a video; None when there is none that can be trusted.
-
-        Raises:
-            DuetalError: the store can't be read.
-        """
+        """The record of a video; None when there is none, or a damaged one."""
         return read_record(self.place, name)
 
     def is_complete(self, name: str) -> bool:
-        """Whether a video's record is there, of this store's settings, and its arrays are whole.
-
-        Raises:
-            DuetalError: the store can't be read.
-        """
+        """Whether a video's record is there, of this store's settings, and its arrays are whole."""
         record = self.record(name)
         return record is not None and self.agrees(record)
 
     def agrees(self, record: VideoRecord) -> bool:
         """Whether a video's arrays are what its record says."""
-        if settings_hash(record.settings) != self._hash:
-            return False
-        if set(record.widths) != set(self.modalities):
-            return False
-        return all(
-            self._is_whole(array_file(modality, record.name), (record.snippets, width))
-            for modality, width in record.widths.items()
+        same = settings_hash(record.settings) == self._hash
+        return (
+            same
+            and set(record.widths) == set(self.modalities)
+            and all(
+                self._is_whole(array_file(modality, record.name), (record.snippets, width))
+                for modality, width in record.widths.items()
+            )
         )
 
     def _is_whole(self, file: str, shape: tuple[int, int]) -> bool:
@@ -214,16 +185,13 @@ class Store(Closing):
 
         What another process has made of the same file meanwhile is kept: it must not be incomplete
         for a moment, when this process may be killed.
-
-        Raises:
-            DuetalError: the store can't be written to, or is full; the video is not complete then.
         """
         file = record_file(record.name)
         old = self.record(record.name)
         if old is not None:
             if old.sha256 == record.sha256 and self.agrees(old):
                 return
-            # An old record must not speak for new arrays.
+            # An old record must not stand beside new arrays.
             self.place.remove(file)
         for modality in self.modalities:
             writer.publish(modality, array_file(modality, record.name))
@@ -244,7 +212,7 @@ class Store(Closing):
 
 
 def failure_file(name: str) -> str:
-    """Where a failure lies in a store: under a name that is safe, whatever the video's name is."""
+    """Path of a failure in a store: safe, whatever the video's name is."""
     quoted = urllib.parse.quote(name, safe=" ", errors="surrogatepass")
     if len(quoted) > NAME_BYTES:
         digest = hashlib.sha256(quoted.encode()).hexdigest()[:16]
@@ -269,18 +237,17 @@ def open_store(place: str | Path, settings: Settings | None = None) -> Store:
     opened = Place(place)
     if settings is None:
         return Store(opened, read_settings(opened))
-    lock = None
-    if opened.local is not None:
-        lock = FolderLock(opened.local)
+    if opened.local is None:
+        _agree(opened, settings)
+        return Store(opened, settings)
+    lock = FolderLock(opened.local)
+    try:
         if lock.alone:
             remove_unfinished(opened.local)
-    try:
         _agree(opened, settings)
-        if lock is not None:
-            lock.share()
+        lock.share()
     except BaseException:
-        if lock is not None:
-            lock.release()
+        lock.release()
         raise
     return Store(opened, settings, lock)
 
@@ -290,19 +257,16 @@ def _agree(place: Place, settings: Settings) -> None:
     if not place.exists(SETTINGS_FILE):
         place.write_json(SETTINGS_FILE, settings)
     stored = read_settings(place)
-    differences = [
-        f"{key} is {_said(old)} there and {_said(new)} here"
-        for key, (old, new) in differing(stored, settings).items()
-    ]
-    if differences:
-        cause = f"the store's features were made with other settings: {'; '.join(differences)}"
+    if different := differing(stored, settings):
+        values = (
+            (key, *("absent" if value is None else value for value in pair))
+            for key, pair in different.items()
+        )
+        listed = "; ".join(f"{key} is {old} there and {new} here" for key, old, new in values)
+        cause = f"the store's features were made with other settings: {listed}"
         raise UsageError(cause, file=place.name)
     if not place.exists(DATASET_FILE):
         place.write_text(DATASET_FILE, yaml.safe_dump(_description(settings), sort_keys=False))
-
-
-def _said(value: object) -> str:
-    return "absent" if value is None else str(value)
 
 
 def _description(settings: Settings) -> dict[str, object]:
@@ -318,7 +282,7 @@ def _description(settings: Settings) -> dict[str, object]:
 def branch_streams(settings: Settings) -> dict[str, list[str]]:
     """By branch, the modalities of a store that it reads, in the order of their channels.
 
-    The first branch needs features; where none are meant for it, it gets the other's.
+    Every dataset has features for the first branch; where none are meant for it, it gets all.
     """
     known = {record.name: record.branch for record in BACKBONES}
     streams: dict[str, list[str]] = {FIRST_BRANCH: []}

@@ -35,7 +35,7 @@ class VideoRecord(BaseModel):
     Args:
         name: of the video.
         source: the path or URL of the video file.
-        sha256: of the video file, in hexadecimal.
+        sha256: of the video file.
         size: bytes of the video file.
         frames: N, frames of the time grid that were decoded.
         source_frames: pictures in the file.
@@ -76,11 +76,7 @@ def record_file(name: str) -> str:
 
 
 def read_settings(place: Place) -> Settings:
-    """The settings of a store.
-
-    Raises:
-        DuetalError: no store there, or damaged.
-    """
+    """The settings of a store; DuetalError if there is none, or a damaged one."""
     if not place.exists(SETTINGS_FILE):
         raise DuetalError(f"not a feature store: it has no {SETTINGS_FILE}", file=place.name)
     stored = place.read_json(SETTINGS_FILE)
@@ -93,11 +89,7 @@ def read_settings(place: Place) -> Settings:
 
 
 def read_record(place: Place, name: str) -> VideoRecord | None:
-    """The record of a video; None when there is none, or a damaged one.
-
-    Raises:
-        DuetalError: the store can't be read.
-    """
+    """The record of a video; None when there is none, or a damaged one."""
     try:
         return VideoRecord.model_validate(place.read_json(record_file(name)))
     except ValidationError:

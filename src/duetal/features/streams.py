@@ -43,11 +43,7 @@ class FeaturePart:
     _opened: dict[str, FeatureArray] = field(default_factory=dict, repr=False, compare=False)
 
     def open(self, name: str) -> FeatureArray:
-        """The array of a video, with its header read.
-
-        Raises:
-            DuetalError: no such video, or its file holds no feature array.
-        """
+        """The array of a video, with its header read; DuetalError if there is none."""
         if name not in self._opened:
             if name not in self.entries:
                 raise DuetalError(f"no {self.title} features of video {name!r}", file=self.place)
@@ -84,11 +80,7 @@ class FeatureStream:
 
     @property
     def dim(self) -> int:
-        """C, the number of channels.
-
-        Raises:
-            DuetalError: the stream is empty, or its first file can't be read.
-        """
+        """C, the number of channels; DuetalError if the stream is empty."""
         if not self._names:
             raise DuetalError(f"no {self.title} features", file=self.parts[0].place)
         return sum(part.dim for part in self.parts)
@@ -146,11 +138,7 @@ class FeatureStream:
 
 
 def common_length(name: str, *streams: FeatureStream | None) -> int:
-    """T of a video, which all streams that there are have to agree on.
-
-    Raises:
-        DuetalError: unreadable, or streams of different T; names both files.
-    """
+    """T of a video; DuetalError if streams have different T, or can't be read."""
     first, *others = (stream for stream in streams if stream is not None)
     length = first.length(name)
     for other in others:
@@ -220,11 +208,7 @@ def open_part(
 
 
 def check_name(name: str, file: Path | None) -> None:
-    """Refuse a video name that could lead out of the folder it is looked for in.
-
-    Raises:
-        DuetalError: empty, "." or "..", or with a slash, a backslash or a control character.
-    """
+    """Refuse a name that could lead out of a folder: "..", or with slashes, control characters."""
     if name in ("", ".", "..") or any(c in "/\\" or not c.isprintable() for c in name):
         raise DuetalError(f"not a usable video name: {name!r}", file=file)
 
