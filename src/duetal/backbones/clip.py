@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor, device
 
 #: A picture longer than this many times its short side is cut to it before it is resized, where
-#: the model sees its central square alone: 2 x 8192 pixels would become 224 x 917504 first.
+#: the model reads its central square alone: 2 x 8192 pixels would become 224 x 917504 first.
 LONGEST = 8
 
 

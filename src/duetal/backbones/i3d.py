@@ -112,7 +112,7 @@ def random_weights(path: Path, modality: Modality, seed: int = 0) -> None:
     write_random_weights(path, CHANNELS[modality], seed)
 
 
-def _record(modality: Modality, title: str, seen: Input) -> BackboneRecord:
+def _record(modality: Modality, title: str, read: Input) -> BackboneRecord:
     return BackboneRecord(
         name=modality,
         branch="cbp",
@@ -120,7 +120,7 @@ def _record(modality: Modality, title: str, seen: Input) -> BackboneRecord:
         subject=f"I3D weights for {title}",
         accepts="a record's name or a file",
         weights=f"i3d-{modality}-kinetics",
-        input=seen,
+        input=read,
         load=partial(load_i3d, modality),
         is_published=PUBLISHED.__contains__,
     )

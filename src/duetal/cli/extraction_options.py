@@ -99,7 +99,7 @@ def weights_options(command: Command) -> Command:
 
 
 def make_extractor(options: dict[str, Any]) -> "Extractor":
-    """The extractor that the values of `extraction_options` ask for.
+    """The extractor for the values of `extraction_options`.
 
     Raises:
         UsageError: values that do not go together, no such device.

@@ -46,7 +46,7 @@ class WorkerProcess(NamedTuple):
         return f"{self.host} (process {self.pid})"
 
 
-#: A worker's life as its driver sees it: yields what it waits for, and is sent what came of it.
+#: What is done with a worker: yields what the driver waits for, and is sent the result.
 _Life = Generator[Any, Any, None]
 
 

@@ -79,7 +79,7 @@ def join(address: str) -> ModuleType:
     if remote is None and address not in ("auto", "local"):
         cause = "must be auto, local, HOST:PORT or ray://HOST:PORT"
         raise UsageError(f"--cluster: {cause}, not {address!r}")
-    # Nobody asked to have the use of their cluster reported.
+    # Ray reports the use of a cluster unless it is turned off.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray

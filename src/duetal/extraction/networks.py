@@ -50,7 +50,7 @@ def usual_batch(device: torch.device) -> int:
 
 
 def available_memory() -> int:
-    """Bytes of memory that can still be taken; a guess where the system does not tell."""
+    """Bytes of memory that are free; a guess where the system does not report them."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         found = next(line for line in lines if line.startswith("MemAvailable:"))

@@ -76,11 +76,11 @@ class FetchedFile(NamedTuple):
     size: int
 
 
-def find_videos(words: Iterable[str], *, without: Path | None = None) -> Found:
+def find_videos(inputs: Iterable[str], *, without: Path | None = None) -> Found:
     """Find the videos that are meant.
 
     Args:
-        words: files; folders, searched through and through for `VIDEO_SUFFIXES`, without what is
+        inputs: files; folders, searched through and through for `VIDEO_SUFFIXES`, without what is
             hidden; lists (.txt), one file, folder or URL a line, relative to the list's folder;
             patterns such as "videos/*.mp4"; and URLs of all these.
         without: a folder whose files count only where they are named themselves: copies of our own
@@ -90,14 +90,14 @@ def find_videos(words: Iterable[str], *, without: Path | None = None) -> Found:
         DuetalError: nothing there, a folder or list that can't be read, or no video in it.
     """
     sources: dict[str, None] = {}
-    for word in words:
+    for named in inputs:
         found = dict.fromkeys(
             source
-            for source in _expand(word)
-            if without is None or source == _absolute(word) or not _is_inside(source, without)
+            for source in _expand(named)
+            if without is None or source == _absolute(named) or not _is_inside(source, without)
         )
         if not found:
-            raise DuetalError("no video there", file=readable(word))
+            raise DuetalError("no video there", file=readable(named))
         sources |= found
     by_name: dict[str, list[str]] = {}
     for source in sources:
@@ -138,22 +138,22 @@ def check_storable(name: str, source: str) -> None:
         raise DuetalError(f"not a usable video name: longer than {NAME_BYTES} bytes", file=source)
 
 
-def _expand(word: str) -> Iterator[str]:
-    path = Path(word)
-    if is_url(word):
-        yield from _expand_url(word)
+def _expand(named: str) -> Iterator[str]:
+    path = Path(named)
+    if is_url(named):
+        yield from _expand_url(named)
     elif path.is_dir():
         yield from _walk(path)
-    elif not os.path.lexists(word) and glob.has_magic(word):
-        for match in sorted(glob.glob(word, recursive=True)):  # noqa: PTH207
+    elif not os.path.lexists(named) and glob.has_magic(named):
+        for match in sorted(glob.glob(named, recursive=True)):  # noqa: PTH207
             yield from _walk(Path(match)) if Path(match).is_dir() else [_absolute(match)]
     elif path.suffix == LIST_SUFFIX:
-        with explained("read", readable(word)):
+        with explained("read", readable(named)):
             lines = os.fsdecode(path.read_bytes()).splitlines()
         folder = path.absolute().parent
         yield from _expand_list(lines, lambda line: str(folder / line))
     else:
-        yield _absolute(word)
+        yield _absolute(named)
 
 
 def _expand_list(lines: Sequence[str], place: Callable[[str], str]) -> Iterator[str]:

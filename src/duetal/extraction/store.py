@@ -1,8 +1,8 @@
 """Writing a feature store: what `duetal extract` fills, and a dataset that `open_dataset` reads.
 
 A store is a local folder or a URL such as `s3://bucket/store`; `duetal.features.metadata` shows
-what is in it. A video is complete when its record is there and its arrays are what the record
-says. Whatever is interrupted before that counts for nothing and is done again.
+what is in it. A video is complete when its record is there and its arrays fit the
+record. Whatever is interrupted before that counts for nothing and is done again.
 """
 
 import contextlib
@@ -152,7 +152,7 @@ class Store(Closing):
         return record is not None and self.agrees(record)
 
     def agrees(self, record: VideoRecord) -> bool:
-        """Whether a video's arrays are what its record says."""
+        """Whether a video's arrays fit its record, and that the settings."""
         same = settings_hash(record.settings) == self._hash
         return (
             same

@@ -1,4 +1,4 @@
-"""A folder that is local or at any URL that fsspec knows, written so that no half file is seen."""
+"""A folder that is local or at any URL that fsspec knows; no file in it appears in part."""
 
 import contextlib
 import json

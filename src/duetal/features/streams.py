@@ -39,7 +39,7 @@ class FeaturePart:
     title: str
     place: Path
     entries: Mapping[str, UnopenedArray]
-    # Headers are small and asked for often; the arrays themselves are never kept.
+    # Headers are small and needed often; the arrays themselves are never kept.
     _opened: dict[str, FeatureArray] = field(default_factory=dict, repr=False, compare=False)
 
     def open(self, name: str) -> FeatureArray:
@@ -59,7 +59,7 @@ class FeaturePart:
 class FeatureStream:
     """The features of one modality, from one part or from several joined along the channels.
 
-    Nothing is read before it is asked for, and no file is kept open.
+    Nothing is read before it is needed, and no file is kept open.
 
     Args:
         title: what messages call the stream: "cbp" or "vlp".
