@@ -144,11 +144,6 @@ class Cluster(Closing):
         """The workers that are ready."""
         return tuple(seat.process for seat in self._seats if seat.ready and seat.process)
 
-    @property
-    def at_work(self) -> int:
-        """How many videos have been handed out and not come back."""
-        return sum(len(seat.at_hand) for seat in self._seats)
-
     def extract_all(
         self,
         videos: Iterable[Video],
@@ -176,7 +171,7 @@ class Cluster(Closing):
         for seat in self._seats:
             if seat.life is not None and seat.waits_for is None:
                 self._go_on(seat, None)
-        while not self._dispatch.is_empty or self.at_work:
+        while not self._dispatch.is_empty or any(seat.at_hand for seat in self._seats):
             self._step()
             while self._outcomes:
                 yield self._outcomes.popleft()

@@ -50,7 +50,7 @@ def recorded_settings(cbp: FeatureStream, vlp: FeatureStream | None) -> dict[str
     if not used or read != list(branch_streams(settings).values()):
         return None
     unused = set(stored).difference(used)
-    if not any(name in _KNOWN and _KNOWN[name].input.reads is Reads.FLOW for name in used):
+    if all(name in _KNOWN and _KNOWN[name].input.reads is not Reads.FLOW for name in used):
         unused.add("flow_engine")
     return {key: value for key, value in settings.items() if key not in unused}
 
