@@ -1,10 +1,11 @@
 """Feature streams: the arrays of one modality, by video name."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,7 @@ from duetal.features.pack import list_pack
 SUFFIXES = CONTAINER_SUFFIXES | {".npy"}
 
 
-@dataclass(frozen=True, slots=True)
-class UnopenedArray:
+class ArrayFile(NamedTuple):
     """Where a video's array lies, not yet opened."""
 
     path: Path
@@ -38,7 +38,7 @@ class FeaturePart:
 
     title: str
     place: Path
-    entries: Mapping[str, UnopenedArray]
+    entries: Mapping[str, ArrayFile]
     # Headers are small and needed often; the arrays themselves are never kept.
     _opened: dict[str, FeatureArray] = field(default_factory=dict, repr=False, compare=False)
 
@@ -91,11 +91,7 @@ class FeatureStream:
         return part.entries[name].path if name in part.entries else part.open(name).path
 
     def length(self, name: str) -> int:
-        """T, the number of snippets of a video, from the header alone.
-
-        Raises:
-            DuetalError: no features of this video, unreadable, parts of different T.
-        """
+        """T, the number of snippets of a video, from the header alone; errors as `read`."""
         return self._arrays(name)[0].header.length
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
@@ -105,7 +101,8 @@ class FeatureStream:
             (T, C) float32, a copy of the caller's own.
 
         Raises:
-            DuetalError: as `length`, another C than the stream's, or NaN or infinity in a value.
+            DuetalError: no features of this video, unreadable, parts of different T, another C than
+                the stream's, or NaN or infinity in a value.
         """
         arrays = self._arrays(name)
         length = arrays[0].header.length
@@ -129,10 +126,8 @@ class FeatureStream:
                 cause = f"C = {array.header.width}, but {first.path.name} has C = {part.dim}"
                 raise DuetalError(cause, file=array.path, place=array.place or f"video {name!r}")
             if array.header.length != arrays[0].header.length:
-                cause = (
-                    f"T = {array.header.length}, but {arrays[0].path} "
-                    f"has T = {arrays[0].header.length}"
-                )
+                first_length = arrays[0].header.length
+                cause = f"T = {array.header.length}, but {arrays[0].path} has T = {first_length}"
                 raise DuetalError(cause, file=array.path, place=array.place)
         return arrays
 
@@ -167,9 +162,8 @@ def copy_finite(array: FeatureArray, start: int, values: NDArray[np.float32]) ->
     if np.isfinite(rows[row, channel]):
         cause += ", beyond float32"
     place = f"snippet {start + row}"
-    raise DuetalError(
-        cause, file=array.path, place=f"{array.place}, {place}" if array.place else place
-    )
+    whole = f"{array.place}, {place}" if array.place else place
+    raise DuetalError(cause, file=array.path, place=whole)
 
 
 def open_part(
@@ -190,7 +184,7 @@ def open_part(
     Raises:
         DuetalError: a place can't be read, or there is no feature in it.
     """
-    entries: dict[str, UnopenedArray] = {}
+    entries: dict[str, ArrayFile] = {}
     for place in places:
         for name, entry in _find(place, pack_names):
             try:
@@ -213,41 +207,32 @@ def check_name(name: str, file: Path | None) -> None:
         raise DuetalError(f"not a usable video name: {name!r}", file=file)
 
 
-def _find(place: Path, pack_names: Sequence[str] | None) -> list[tuple[str, UnopenedArray]]:
+def _find(place: Path, pack_names: Sequence[str] | None) -> Iterable[tuple[str, ArrayFile]]:
+    """The arrays at a place, by video."""
     if place.is_dir():
-        return _find_in_folder(place)
-    if place.suffix == ".npy":
-        return _find_in_pack(place, pack_names)
-    if not place.exists():
-        raise DuetalError("no such file or folder", file=place)
-    if place.suffix not in CONTAINER_SUFFIXES:
-        raise DuetalError(f"not a feature file: the suffix {place.suffix!r} is unknown", file=place)
-    return [
-        (name, UnopenedArray(place, opener)) for name, opener in sorted(list_arrays(place).items())
-    ]
-
-
-def _find_in_folder(folder: Path) -> list[tuple[str, UnopenedArray]]:
-    try:
-        with os.scandir(folder) as items:
-            names = sorted(item.name for item in items if not item.name.startswith("."))
-    except OSError as error:
-        raise cannot_read(error, folder) from error
-    files = [folder / name for name in names if Path(name).suffix in SUFFIXES]
-    return [
-        (
-            file.stem,
-            UnopenedArray(file, partial(open_npy if file.suffix == ".npy" else open_only, file)),
-        )
-        for file in files
-    ]
-
-
-def _find_in_pack(path: Path, names: Sequence[str] | None) -> list[tuple[str, UnopenedArray]]:
-    if names is None:
+        try:
+            with os.scandir(place) as items:
+                names = sorted(item.name for item in items if not item.name.startswith("."))
+        except OSError as error:
+            raise cannot_read(error, place) from error
+        files = [place / name for name in names if Path(name).suffix in SUFFIXES]
+        kinds = [open_npy if file.suffix == ".npy" else open_only for file in files]
+        return [
+            (file.stem, ArrayFile(file, partial(kind, file)))
+            for file, kind in zip(files, kinds, strict=True)
+        ]
+    if place.suffix != ".npy":
+        if not place.exists():
+            raise DuetalError("no such file or folder", file=place)
+        if place.suffix not in CONTAINER_SUFFIXES:
+            cause = f"not a feature file: the suffix {place.suffix!r} is unknown"
+            raise DuetalError(cause, file=place)
+        arrays = sorted(list_arrays(place).items())
+        return [(name, ArrayFile(place, opener)) for name, opener in arrays]
+    if pack_names is None:
         cause = "a .npy for all videos needs their names: the videoname.npy of its annotations"
-        raise DuetalError(cause, file=path)
-    arrays = list_pack(path)
-    if len(arrays) != len(names):
-        raise DuetalError(f"{len(arrays)} arrays for {len(names)} video names", file=path)
-    return [(name, UnopenedArray(path, opener)) for name, opener in zip(names, arrays, strict=True)]
+        raise DuetalError(cause, file=place)
+    pack = list_pack(place)
+    if len(pack) != len(pack_names):
+        raise DuetalError(f"{len(pack)} arrays for {len(pack_names)} video names", file=place)
+    return zip(pack_names, [ArrayFile(place, opener) for opener in pack], strict=True)
