@@ -136,19 +136,12 @@ def find_pretrained(source: str, role: str) -> Pretrained:
     try:
         return Pretrained(source, _download(source), role)
     except Exception as error:  # whatever the hub's client raises
-        raise DuetalError(
-            f"neither a folder nor to be had from the hub: {_first_line(error)}",
-            file=source,
-            place=role,
-        ) from error
+        cause = f"neither a folder nor to be had from the hub: {_first_line(error)}"
+        raise DuetalError(cause, file=source, place=role) from error
 
 
 def _download(name: str) -> Path:
-    """Fetch a hub's repository into its cache, or find it there.
-
-    Where the main branch has no safetensors, the hub's own conversion is taken, as `transformers`
-    does.
-    """
+    """Fetch a hub's repository, or its own conversion to safetensors, as `transformers` does."""
     quiet()
     from huggingface_hub import get_repo_discussions, snapshot_download
 

@@ -138,7 +138,7 @@ def extract_with_progress(
     planned: "Plan",
     store: "Store",
     extractor: "Extracts",
-    make_progress: "Callable[[dict[str, int]], WeighedProgress] | None" = None,
+    make_progress: "Callable[[dict[str, int | None]], WeighedProgress] | None" = None,
 ) -> "tuple[Failure, ...]":
     """Extract what a store lacks, and show the progress; see `extract_missing`."""
     from duetal.cli.progress import LongVideoProgress

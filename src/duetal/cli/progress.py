@@ -96,14 +96,15 @@ class WeighedProgress(LiveProgress):
     """Progress over videos of which some take longer than others.
 
     Args:
-        weights: by video name, how long it may take, in any unit (bytes will do).
+        weights: by video name, how long it may take, in any unit (bytes will do), None if not
+            known.
     """
 
-    def __init__(self, weights: Mapping[str, int]) -> None:
+    def __init__(self, weights: Mapping[str, int | None]) -> None:
         super().__init__(plain_console(), TextColumn("{task.percentage:>3.0f} %"))
-        known = min(weights.values(), default=0) > 0
         # Where one size is not known, all videos count alike.
-        self.weights = weights if known else dict.fromkeys(weights, 1)
+        known = all(weights.values())
+        self.weights = {name: size if known and size else 1 for name, size in weights.items()}
         self.count = 0
         self._total = max(1, sum(self.weights.values()))
         self._finished = 0
@@ -137,7 +138,7 @@ class WeighedProgress(LiveProgress):
 class LongVideoProgress(WeighedProgress):
     """How far videos are that take long each, one after the other: the one at hand, and in all."""
 
-    def __init__(self, weights: Mapping[str, int]) -> None:
+    def __init__(self, weights: Mapping[str, int | None]) -> None:
         super().__init__(weights)
         self._name: str | None = None
         self._video_began = self.began
@@ -173,7 +174,7 @@ class ClusterProgress(WeighedProgress):
         workers: gives how many workers are alive.
     """
 
-    def __init__(self, weights: Mapping[str, int], workers: Callable[[], int]) -> None:
+    def __init__(self, weights: Mapping[str, int | None], workers: Callable[[], int]) -> None:
         super().__init__(weights)
         self._workers = workers
         if self.bars is not None:

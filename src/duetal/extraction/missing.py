@@ -21,8 +21,8 @@ _AT_ONCE = 32
 class Plan:
     """What is to be done for a list of videos."""
 
-    #: Videos to extract, with the bytes of their files, 0 if not known.
-    todo: dict[Video, int]
+    #: Videos to extract, with the bytes of their files, None if not known.
+    todo: dict[Video, int | None]
     #: Videos whose features are in the store.
     complete: tuple[Video, ...]
     #: Videos that can't be extracted under the names they have.
@@ -35,7 +35,7 @@ class Plan:
 
     def longest_first(self) -> "Plan":
         """The same, with the largest videos first, so that none of them is all that is left."""
-        largest = sorted(self.todo.items(), key=lambda item: item[1], reverse=True)
+        largest = sorted(self.todo.items(), key=lambda item: item[1] or 0, reverse=True)
         return replace(self, todo=dict(largest))
 
 
@@ -57,7 +57,7 @@ def plan(found: Found, store: Store, *, retry_failed: bool = False) -> Plan:
     Raises:
         DuetalError: the store can't be read.
     """
-    todo: dict[Video, int] = {}
+    todo: dict[Video, int | None] = {}
     complete: list[Video] = []
     failures: list[Failure] = []
     failed_before: list[Failure] = []
@@ -76,7 +76,7 @@ def plan(found: Found, store: Store, *, retry_failed: bool = False) -> Plan:
         if kept:
             complete.append(video)
         elif failure is None or retry_failed or failure.source != readable(video.source):
-            todo[video] = size or 0
+            todo[video] = size
         else:
             failed_before.append(failure)
     return Plan(todo, tuple(complete), found.failures, tuple(failures), tuple(failed_before))
