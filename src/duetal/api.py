@@ -140,8 +140,8 @@ class TrainedRun:
                 no annotations.
             features: of videos: the folder in which their features are kept and found again; left
                 out, they are made for this call alone.
-            weights: of videos: where the weights of "rgb" and "flow" (I3D) and of "clip" lie, if
-                they moved since the run was trained.
+            weights: of videos: by the name of the features (`rgb`, `flow`, `clip`), where the
+                weights lie that they are made with, if they moved since the run was trained.
             accelerator: where to compute: "auto", "cpu", "cuda" or "mps".
             progress: called with what is being done, the videos done, and the videos in all.
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from duetal.results.reading import read_run
 
 from duetal.core.errors import DuetalError
 from duetal.report import render_report
 from duetal.report.scores import label_table
+from duetal.results.reading import read_run
 
 Make = Callable[..., Path]
 

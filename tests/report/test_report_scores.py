@@ -1,7 +1,6 @@
 import json
 
 import pytest
-from duetal.results.reading import read_run
 
 from duetal.report.scores import (
     branch_of,
@@ -11,6 +10,7 @@ from duetal.report.scores import (
     stage_diagnostics,
     title_of,
 )
+from duetal.results.reading import read_run
 
 
 def write_evaluation(folder, stages, **more):

@@ -2,9 +2,9 @@ import json
 import shutil
 
 import pytest
-from duetal.results.reading import MAX_SETTINGS, read_run
 
 from duetal.core.errors import DuetalError
+from duetal.results.reading import MAX_SETTINGS, read_run
 
 
 def test_a_run_tells_protocol_rule_and_settings(fake_run):

@@ -11,9 +11,9 @@ from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import open_dataset
 from duetal.datasets.examination import check
-from duetal.features.records import Failure, VideoRecord
-from duetal.features.sources import Found, Video
-from duetal.features.store import Store, open_store
+from duetal.extraction.sources import Failure, Found, Video
+from duetal.extraction.store import Store, open_store
+from duetal.features.metadata import VideoRecord
 from duetal.formats.video_table import LabelledVideo, Split
 from duetal.runs.own_videos import (
     OwnVideos,

@@ -11,7 +11,7 @@ from duetal.runs.model_record import Channels, FinalStages, GridRecord, ModelRec
 from duetal.config import make_config
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import open_dataset
-from duetal.features.extraction import ExtractionSettings
+from duetal.extraction.pipeline import ExtractionSettings
 from duetal.results.folder import RunFolder
 from duetal.runs.inputs import is_dataset
 from duetal.runs.run import Run
@@ -109,8 +109,7 @@ def test_features_of_no_store(store: Path) -> None:
 def test_features_are_made_as_recorded() -> None:
     made = extraction_settings(run_with(SETTINGS), {"flow": "/here/flow.pt"})
     assert (made.grid.stride, made.short_side, made.crop, made.dtype) == (8, 64, 48, "float32")
-    assert made.i3d_rgb == NAMES["rgb"]
-    assert (made.i3d_flow, made.clip) == ("/here/flow.pt", "the/clip")
+    assert made.sources == NAMES | {"flow": "/here/flow.pt"}
     assert made.flow is FlowName.OPENCV
     assert (made.flow_settings.tau, made.flow_settings.warps) == (0.2, 3)
 
@@ -132,11 +131,11 @@ def test_weights_that_are_gone_or_were_never_published_are_asked_for(
 def test_features_of_unknown_making_are_made_as_the_field_does() -> None:
     weights = {"rgb": "a", "flow": "b", "clip": "c"}
     made = extraction_settings(run_with(None), weights)
-    assert made == ExtractionSettings(i3d_rgb="a", i3d_flow="b", clip="c")
+    assert made == ExtractionSettings(weights=weights)
     with pytest.raises(UsageError, match="--i3d-flow, --clip must name"):
         extraction_settings(run_with(None), {"rgb": "a"})
     alone = extraction_settings(run_with(None, vlp=None), {"rgb": "a", "flow": "b"})
-    assert alone.modalities == ("rgb", "flow")
+    assert list(alone.sources) == ["rgb", "flow"]
     with pytest.raises(UsageError, match="--clip: the run reads no clip features"):
         extraction_settings(run_with(None, vlp=None), weights)
 

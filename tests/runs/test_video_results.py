@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duetal.core.errors import UsageError
-from duetal.features.sources import Video
+from duetal.extraction.sources import Video
 from duetal.runs import video_results
 from duetal.runs.video_results import (
     ResultFolder,

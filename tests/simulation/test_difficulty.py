@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from duetal.backbones.text_towers import load_text_tower
 from duetal.core.annotations import Annotations
 from duetal.datasets import Dataset, open_dataset
 from duetal.formats import read_annotations
-from duetal.backbones.text_towers import load_text_tower
 from duetal.simulation.generate import simulate
 from duetal.simulation.world import Simulation, directions
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from duetal.backbones.text_towers import load_text_tower
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.datasets import open_dataset
 from duetal.datasets.examination import check
-from duetal.backbones.text_towers import load_text_tower
 from duetal.simulation.generate import simulate
 from duetal.simulation.world import Simulation
 

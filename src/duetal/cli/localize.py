@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from duetal.cli.extraction_options import WEIGHTS, weights_options
 from duetal.cli.numbers import finite
 
 if TYPE_CHECKING:
@@ -46,13 +47,7 @@ if TYPE_CHECKING:
     metavar="STORE",
     help="Of videos: where their features are kept; used again if there.  [default: OUT/features]",
 )
-@click.option(
-    "--i3d-rgb", metavar="WEIGHTS", help="Of videos: where I3D's RGB weights lie, if they moved."
-)
-@click.option(
-    "--i3d-flow", metavar="WEIGHTS", help="Of videos: where I3D's flow weights lie, if they moved."
-)
-@click.option("--clip", metavar="MODEL", help="Of videos: where CLIP lies, if it moved.")
+@weights_options
 @click.option(
     "--min-score",
     type=click.FloatRange(min=0),
@@ -108,4 +103,4 @@ def command(
 
 
 #: Options that mean nothing for a dataset.
-_VIDEO_OPTIONS = ("features", "i3d_rgb", "i3d_flow", "clip", "min_score", "no_copies")
+_VIDEO_OPTIONS = ("features", *WEIGHTS.values(), "min_score", "no_copies")

@@ -19,11 +19,9 @@ def localize_raw(
     literal: bool,
     accelerator: str,
     features: str | None,
-    i3d_rgb: str | None,
-    i3d_flow: str | None,
-    clip: str | None,
     min_score: float | None,
     no_copies: bool,
+    **weights: str | None,
 ) -> int:
     """Extract what is missing, localize, and write all forms of the result.
 
@@ -35,16 +33,18 @@ def localize_raw(
         literal: see there.
         accelerator: where to compute.
         features: the store; within `out` unless given.
-        i3d_rgb: weights, where they are not those that the run names.
-        i3d_flow: likewise.
-        clip: likewise.
         min_score: the floor of subtitles, and of the page at first.
         no_copies: leave videos alone that browsers do not play.
+        weights: values of `weights_options`, where they are not those that the run names.
 
     Returns:
         The exit code: 1 where a video could not be looked into, or not be copied.
     """
-    from duetal.cli.extraction_options import extract_with_progress, print_failures
+    from duetal.cli.extraction_options import (
+        extract_with_progress,
+        print_failures,
+        take_weights,
+    )
     from duetal.cli.progress import VideoProgress
     from duetal.cli.video_page import VideoPage
     from duetal.core.errors import DuetalError
@@ -57,12 +57,11 @@ def localize_raw(
     store = local_store(features) if features else folder.features
     if run.model.features is None:
         click.echo(f"note: {UNVERIFIABLE}")
-    weights = {"rgb": i3d_rgb, "flow": i3d_flow, "clip": clip}
     prepared = prepare_videos(
         run,
         words,
         store,
-        {modality: source for modality, source in weights.items() if source is not None},
+        take_weights(weights),
         accelerator=accelerator,
         without=folder.media,
         extract=extract_with_progress,

@@ -9,9 +9,8 @@ import click
 
 if TYPE_CHECKING:
     from duetal.core.annotations import Annotations
-    from duetal.features.records import Failure
-    from duetal.features.sources import Found
-    from duetal.features.store import Store
+    from duetal.extraction.sources import Failure, Found
+    from duetal.extraction.store import Store
     from duetal.results.folder import RunFolder
     from duetal.runs.own_videos import OwnVideos
 
@@ -86,7 +85,7 @@ def make_dataset(
     """
     from duetal.cli.extraction_options import print_failures
     from duetal.core.errors import DuetalError
-    from duetal.features.sources import find_videos
+    from duetal.extraction.sources import find_videos
     from duetal.formats import read_annotations
     from duetal.formats.video_table import read_video_table
     from duetal.runs.own_videos import annotate, match, require_plan, write_dataset
@@ -118,9 +117,10 @@ def _extract(
     A store that has all of them needs no networks, unless the command line asks for certain ones.
     """
     from duetal.cli.extraction_options import extract_with_progress, make_extractor
-    from duetal.features.missing import plan
-    from duetal.features.sources import Found
-    from duetal.features.store import SETTINGS_FILE, open_store
+    from duetal.extraction.missing import plan
+    from duetal.extraction.sources import Found
+    from duetal.extraction.store import open_store
+    from duetal.features.metadata import SETTINGS_FILE
 
     found = Found(tuple(own.rows), ())
     if (place / SETTINGS_FILE).is_file() and not options.chosen:

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from duetal.features.records import Failure
-from duetal.features.sources import Video
-from duetal.features.store import open_store
+from duetal.extraction.sources import Failure, Video
+from duetal.extraction.store import open_store
 from duetal.localization.apart import surest_apart
 from duetal.localization.proposals import assemble
 from duetal.report.player import PlayedVideo, PlayerPage, embed

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-import tempfile
+import secrets
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,21 +22,17 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         DuetalError: the folder can't be written or the disk is full; `path` is as it was.
     """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        os.close(handle)
+        # Not by `tempfile`, which makes private files: this one becomes the result.
+        temporary.touch(exist_ok=False)
     except OSError as error:
         raise DuetalError(f"cannot write: {error.strerror}", file=path) from error
-    temporary = Path(name)
     try:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        # mkstemp makes files private; a result is as readable as any other file of the user.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets.layouts import find_pieces
+from duetal.extraction.sources import LIST_SUFFIX, VIDEO_SUFFIXES, find_videos
 from duetal.features.places import is_url
-from duetal.features.sources import LIST_SUFFIX, VIDEO_SUFFIXES, find_videos
 
 _YAML_SUFFIXES = (".yaml", ".yml")
 

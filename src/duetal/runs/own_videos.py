@@ -20,15 +20,16 @@ from duetal.core.errors import DuetalError, UsageError, unknown
 from duetal.core.files import write_text
 from duetal.datasets.dataset import classes_without_video
 from duetal.datasets.splitting import hold_back
-from duetal.features.records import Failure
-from duetal.features.store import DATASET_FILE, Store, array_file
+from duetal.extraction.sources import Failure
+from duetal.extraction.store import Store, branch_streams, text_encoder
+from duetal.features.metadata import DATASET_FILE, array_file
 from duetal.formats.activitynet import read_annotations, write_annotations
 from duetal.formats.media import without_suffix
 from duetal.formats.video_table import LabelledVideo, Split
 
 if TYPE_CHECKING:
     # It brings fsspec's file systems, which other commands have no use for.
-    from duetal.features.sources import Found, Video
+    from duetal.extraction.sources import Found, Video
 
 ANNOTATIONS_FILE = "annotations.json"
 #: How alike two labels are of which one may be a slip of the pen, from 0 to 1.
@@ -263,13 +264,10 @@ def _description(folder: Path, place: Path, store: Store) -> dict[str, object]:
     def part(modality: str) -> str:
         return str((place / array_file(modality, "_")).parent.resolve())
 
-    motion = [modality for modality in store.modalities if modality != "clip"]
     description: dict[str, object] = {
-        "cbp": [part(modality) for modality in motion or ["clip"]],
-        "annotations": ANNOTATIONS_FILE,
-        "grid": dict(store.settings["grid"]),
+        branch: [part(name) for name in names]
+        for branch, names in branch_streams(store.settings).items()
     }
-    if "clip" in store.modalities:
-        name = store.settings["clip"]["name"]
-        description |= {"vlp": part("clip"), "text_encoder": name}
-    return description
+    description |= {"annotations": ANNOTATIONS_FILE, "grid": dict(store.settings["grid"])}
+    encoder = text_encoder(store.settings)
+    return description if encoder is None else description | {"text_encoder": encoder}

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from duetal.core.detections import Detections
 from duetal.datasets import open_dataset
-from duetal.features.records import Failure
-from duetal.features.sources import Video, find_videos, readable
+from duetal.extraction.sources import Failure, Video, find_videos, readable
 from duetal.localization.proposals import VideoDetections, assemble
 from duetal.runs.localizing import (
     Localized,

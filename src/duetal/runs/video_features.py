@@ -4,25 +4,25 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from duetal.backbones.records import records
+from duetal.backbones import BACKBONES
+from duetal.backbones.protocol import Reads
 from duetal.core.errors import DuetalError, UsageError
-from duetal.core.grid import TimeGrid
+from duetal.extraction.sources import Failure
+from duetal.extraction.store import FIRST_BRANCH, Store, branch_streams, open_store
+from duetal.features.metadata import SETTINGS_FILE, Settings, differing
 from duetal.features.places import is_url
-from duetal.features.records import Failure, Settings, differing
-from duetal.features.store import SETTINGS_FILE, Store, open_store
 from duetal.features.streams import FeatureStream
 from duetal.runs.run import Run
 
 if TYPE_CHECKING:
     # They bring PyAV and the backbones, which training has no use for.
-    from duetal.features.extraction import ExtractionSettings, Extractor
-    from duetal.features.missing import Plan
-    from duetal.features.sources import Found
+    from duetal.extraction.missing import Plan
+    from duetal.extraction.pipeline import ExtractionSettings, Extractor
+    from duetal.extraction.sources import Found
 
-#: The option that names the weights of a modality.
-OPTIONS = {"rgb": "--i3d-rgb", "flow": "--i3d-flow", "clip": "--clip"}
-#: Pixels of the square that I3D sees, where a store without I3D says nothing of it.
-_CROP = 224
+_KNOWN = {record.name: record for record in BACKBONES}
+#: The option that names the weights of a backbone.
+OPTIONS = {record.name: record.option for record in BACKBONES}
 
 #: Extracts what a store lacks: `extract_missing`, or one that shows how it goes on.
 Extract = Callable[["Plan", Store, "Extractor"], tuple[Failure, ...]]
@@ -44,13 +44,15 @@ def recorded_settings(streams: Sequence[FeatureStream]) -> dict[str, Any] | None
     if places or not (folder / SETTINGS_FILE).is_file():
         return None
     settings = dict(open_store(folder).settings)
-    used = [name for name in settings["modalities"] if any(name in names for names in read)]
-    motion = [name for name in used if name != "clip"]
-    if read != [motion or ["clip"], *([["clip"]] if "clip" in used else [])]:
+    stored = settings["modalities"]
+    used = [name for name in stored if any(name in names for names in read)]
+    settings["modalities"] = used
+    if not used or read != list(branch_streams(settings).values()):
         return None
-    unused = {*OPTIONS, *([] if "flow" in used else ["flow_engine"])}.difference(used)
-    kept = {key: value for key, value in settings.items() if key not in unused}
-    return kept | {"modalities": used}
+    unused = set(stored).difference(used)
+    if all(name in _KNOWN and _KNOWN[name].input.reads is not Reads.FLOW for name in used):
+        unused.add("flow_engine")
+    return {key: value for key, value in settings.items() if key not in unused}
 
 
 def local_store(place: str) -> Path:
@@ -94,8 +96,8 @@ def extract_for(
             are not named and not recorded.
         DuetalError: weights that can't be read, or a store that can't be written.
     """
-    from duetal.features.extraction import Extractor
-    from duetal.features.missing import extract_missing, plan
+    from duetal.extraction.missing import extract_missing, plan
+    from duetal.extraction.pipeline import Extractor
 
     if (place / SETTINGS_FILE).is_file():
         with open_store(place) as store:
@@ -122,64 +124,45 @@ def extraction_settings(run: Run, weights: Mapping[str, str]) -> "ExtractionSett
             recorded, or where they are gone.
         DuetalError: a record of another version of duetal, or damaged.
     """
-    from duetal.features.extraction import ExtractionSettings
-    from duetal.video.flow import FlowName, TVL1Settings
+    from duetal.extraction.pipeline import ExtractionSettings
 
     known = run.model.features or _assumed(run, weights)
-    used = known.get("modalities", ())
-    for modality in set(weights).difference(used):
-        raise UsageError(f"{OPTIONS[modality]}: the run reads no {modality} features")
+    for name in set(weights).difference(known.get("modalities", ())):
+        raise UsageError(f"{_KNOWN[name].option}: the run reads no {name} features")
     try:
-        flow = dict(known.get("flow_engine", {}))
-        sources = {m: weights.get(m) or str(known[m]["name"]) for m in used}
-        settings = ExtractionSettings(
-            grid=TimeGrid(**known["grid"]),
-            short_side=known["short_side"],
-            crop=known.get("crop", min(_CROP, known["short_side"])),
-            flow=FlowName(flow.pop("engine", FlowName.TVL1)),
-            flow_settings=TVL1Settings(**flow),
-            modalities=tuple(used),
-            dtype=known["dtype"],
-            **{name if name == "clip" else f"i3d_{name}": sources[name] for name in sources},
-        )
+        settings = ExtractionSettings.recorded(known, weights)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         cause = f"features made in a way that this duetal does not know: {error}"
         raise DuetalError(cause, file=run.folder.model_file, place="features") from error
-    for modality, source in sources.items():
-        if modality not in weights and not _may_be_had(modality, source):
-            cause = f"the weights of the run's {modality} features are no longer at {source}"
-            raise UsageError(f"{OPTIONS[modality]} has to say where they lie now: {cause}")
+    for record in settings.backbones:
+        source = settings.sources[record.name]
+        # A run that was published holds of local weights only what their file was called.
+        if not (record.name in weights or Path(source).exists() or record.is_published(source)):
+            cause = f"the weights of the run's {record.name} features are no longer at {source}"
+            raise UsageError(f"{record.option} has to say where they lie now: {cause}")
     return settings
-
-
-def _may_be_had(modality: str, source: str) -> bool:
-    """Whether a recorded name is a file that is there, or one that weights are published under.
-
-    A run that was published says of local weights only what their file was called.
-    """
-    if Path(source).exists():
-        return True
-    if modality == "clip":
-        return not Path(source).is_absolute() and "/" in source
-    return source in records()
 
 
 def _assumed(run: Run, weights: Mapping[str, str]) -> dict[str, Any]:
     """What is taken for the settings of features that came from elsewhere: the field's custom."""
-    needed = ["rgb", "flow", *(["clip"] if run.model.channels.vlp else [])]
-    missing = [OPTIONS[modality] for modality in needed if modality not in weights]
+    from duetal.extraction.pipeline import ExtractionSettings
+
+    read = {FIRST_BRANCH, *(["vlp"] if run.model.channels.vlp else [])}
+    needed = [record for record in BACKBONES if record.branch in read]
+    missing = [record.option for record in needed if record.name not in weights]
     if missing:
         raise UsageError(
             f"the run was trained on features that do not say how they were made, so "
             f"{', '.join(missing)} must name the weights to make them with"
         )
+    usual = ExtractionSettings.usual(needed)
     grid = run.model.grid
     return {
         "grid": {"fps": grid.fps, "stride": grid.stride, "window": grid.window},
-        "short_side": 256,
-        "crop": _CROP,
-        "modalities": needed,
-        "dtype": "float16",
+        "short_side": usual.short_side,
+        "crop": usual.crop,
+        "modalities": [record.name for record in needed],
+        "dtype": usual.dtype,
     }
 
 
@@ -197,12 +180,12 @@ def require_same(run: Run, settings: Settings, place: Path | None = None) -> Non
     if run.model.features is None:
         return
     differences = differing(run.model.features, settings)
-    for modality, option in OPTIONS.items():
+    for modality, record in _KNOWN.items():
         if f"{modality}.sha256" in differences and place is None:
             old, new = differences[f"{modality}.sha256"]
             name = run.model.features.get(modality, {}).get("name")
             raise UsageError(
-                f"{option}: other weights than those that the run was trained with: "
+                f"{record.option}: other weights than those that the run was trained with: "
                 f"{settings[modality]['name']} has the sha256 {new}, {name} had {old}"
             )
     if differences:

@@ -19,7 +19,7 @@ import numpy as np
 
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError
-from duetal.features.sources import Video
+from duetal.extraction.sources import Video
 from duetal.formats import activitynet, detection_table, webvtt
 from duetal.localization.apart import surest_apart
 from duetal.video.browser import copy_suffix, is_copy_of, playback, write_browser_copy

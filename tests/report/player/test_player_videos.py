@@ -12,7 +12,7 @@ from PIL import Image
 
 from duetal.core.annotations import Segment
 from duetal.core.detections import Detections
-from duetal.features.sources import Video
+from duetal.extraction.sources import Video
 from duetal.report.player import MAX_SHOWN, PlayedVideo, PlayerPage, embed
 from duetal.runs.video_results import ResultFolder, show
 from duetal.simulation.clips import render_clip
