@@ -96,7 +96,7 @@ def store(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_features_are_those_of_the_backbones_on_their_grid(videos: Path, store: Path) -> None:
     with open_video(videos / "v1.mp4") as reader:
         frames = [(frame.image, frame.full()) for frame in reader.frames(10.0, 40)]
-    features = open_dataset(store).cbp.read("v1")
+    features = open_dataset(store).streams["cbp"].read("v1")
     assert features.shape == (9, 3 + 12)
     for t in (0, 5, 8):
         window = np.stack([image for image, _ in frames[4 * t : 4 * t + 8]])

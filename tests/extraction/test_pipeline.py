@@ -165,7 +165,7 @@ def test_flow_can_be_opencvs_and_modalities_be_left_out(clips, settings, store, 
     assert flow.dtype == np.float16
     ours = arrays(store.place.name, "a")["flow"]
     assert np.abs(flow - ours).mean() < 0.1 * ours.std()
-    assert open_dataset(tmp_path).cbp.dim == 1024
+    assert open_dataset(tmp_path).streams["cbp"].dim == 1024
 
 
 def test_videos_and_store_can_be_in_an_object_store(clips, extractor, store):

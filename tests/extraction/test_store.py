@@ -111,7 +111,7 @@ def test_a_store_of_fewer_modalities_is_a_dataset_too(tmp_path, modalities, widt
         record = record_of("a", 3, settings).model_copy(update={"widths": widths})
         store.finish(writer, record)
         assert store.is_complete("a")
-    assert open_dataset(tmp_path).cbp.dim == width
+    assert open_dataset(tmp_path).streams["cbp"].dim == width
 
 
 def shorten(path: Path):
@@ -345,4 +345,4 @@ def test_a_store_of_version_0_1_0_is_continued(tmp_path):
         put(store, "b")
     assert all(open_store(tmp_path).is_complete(name) for name in "ab")
     dataset = open_dataset(tmp_path)
-    assert (dataset.cbp.dim, dataset.vlp.dim) == (12, 4)
+    assert tuple(stream.dim for stream in dataset.streams.values()) == (12, 4)

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--branch",
-    type=click.Choice(["cbp", "vlp", "both"]),
-    help="Which branch; both is their ensemble.  [default: cbp]",
+    help="Which branch, such as cbp or vlp, or both for their ensemble.  [default: the first]",
 )
 @click.option("--stage", help="Another checkpoint than the run's final one, such as cbp-warmup.")
 @click.option(
@@ -52,8 +51,8 @@ if TYPE_CHECKING:
     "--min-score",
     type=click.FloatRange(min=0),
     callback=finite,
-    help="Of videos: what scores below is no subtitle, and hidden on the page until asked for.  "
-    "[default: half the score of the least sure video's surest detection]",
+    help="Of videos: detections below are no subtitles, and hidden on the page at first.  "
+    "[default: half the lowest of the videos' top scores]",
 )
 @click.option(
     "--no-copies",
@@ -75,14 +74,14 @@ def command(
     INPUTS are videos: files, folders, lists (.txt, one a line), patterns and URLs. Their features
     are extracted as those were that the run was trained on, and --out becomes a folder with the
     detections as JSON, CSV and WebVTT, and with index.html, where the videos play over their
-    timelines. A video that can't be looked into is listed, and the exit code is 1.
+    timelines. A video that can't be processed is listed, and the exit code is 1.
 
     Or INPUTS is one dataset, a folder or a YAML file of features; annotations are not needed.
     """
     from duetal.cli.localize_dataset import localize_dataset
     from duetal.cli.localize_videos import localize_raw
     from duetal.core.errors import UsageError
-    from duetal.runs.inputs import is_dataset
+    from duetal.own_videos.inputs import is_dataset
     from duetal.runs.run import open_run
 
     if branch is not None and stage is not None:
@@ -95,7 +94,7 @@ def command(
             kind = "videos" if is_dataset(inputs) else "a dataset"
             raise UsageError(f"--{name.replace('_', '-')}: is for {kind}, and INPUTS is not that")
     opened: Run = open_run(run)
-    stages = opened.model.stages_named(stage or branch or "cbp")
+    stages = opened.model.stages_named(stage or branch)
     how: dict[str, Any] = {"stages": stages, "literal": literal, "accelerator": accelerator}
     if is_dataset(inputs):
         return localize_dataset(opened, Path(inputs[0]), out, **how, **options)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def localize_raw(
     run: "Run",
-    words: Sequence[str],
+    inputs: Sequence[str],
     out: Path,
     *,
     stages: list[str],
@@ -27,7 +27,7 @@ def localize_raw(
 
     Args:
         run: a trained run.
-        words: files, folders, lists, patterns and URLs of videos.
+        inputs: files, folders, lists, patterns and URLs of videos.
         out: the folder of results.
         stages: see `duetal.runs.localizing.localize`.
         literal: see there.
@@ -38,7 +38,7 @@ def localize_raw(
         weights: values of `weights_options`, where they are not those that the run names.
 
     Returns:
-        The exit code: 1 where a video could not be looked into, or not be copied.
+        The exit code: 1 where a video could not be processed, or not be copied.
     """
     from duetal.cli.extraction_options import (
         extract_with_progress,
@@ -49,9 +49,9 @@ def localize_raw(
     from duetal.cli.video_page import VideoPage
     from duetal.core.errors import DuetalError
     from duetal.localization.apart import floor_of_the_surest
-    from duetal.runs.raw_videos import UNVERIFIABLE, localize_prepared, prepare_videos
-    from duetal.runs.video_features import local_store
-    from duetal.runs.video_results import open_results, write_results
+    from duetal.own_videos.raw_videos import UNVERIFIABLE, localize_prepared, prepare_videos
+    from duetal.own_videos.result_folder import open_results, write_results
+    from duetal.own_videos.video_features import local_store
 
     folder = open_results(out)
     store = local_store(features) if features else folder.features
@@ -59,7 +59,7 @@ def localize_raw(
         click.echo(f"note: {UNVERIFIABLE}")
     prepared = prepare_videos(
         run,
-        words,
+        inputs,
         store,
         take_weights(weights),
         accelerator=accelerator,
@@ -68,7 +68,7 @@ def localize_raw(
     )
     if not prepared.videos:
         print_failures("failed", prepared.failures)
-        raise DuetalError("none of the videos could be looked into", file=out)
+        raise DuetalError("none of the videos could be processed", file=out)
     page = VideoPage(run, folder, store, copies=not no_copies)
     with VideoProgress() as progress:
         detections = localize_prepared(
@@ -77,7 +77,7 @@ def localize_raw(
             stages=stages,
             literal=literal,
             accelerator=accelerator,
-            look=page.add,
+            on_video=page.add,
             progress=progress,
         )
     floor = floor_of_the_surest(detections) if min_score is None else min_score

@@ -1,4 +1,4 @@
-"""Bringing what was found in raw videos onto the page: the report knows neither runs nor stores."""
+"""The page of localized raw videos; the report itself knows neither runs nor stores."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,11 +8,11 @@ from duetal.extraction.sources import Failure, Video
 from duetal.extraction.store import open_store
 from duetal.localization.apart import surest_apart
 from duetal.localization.proposals import assemble
+from duetal.own_videos.result_folder import ResultFolder, show
 from duetal.report.player import PlayedVideo, PlayerPage, embed
+from duetal.results.schema import ENSEMBLE
 from duetal.runs.localizing import Localized
 from duetal.runs.run import Run
-from duetal.runs.stages import ENSEMBLE, branch_of
-from duetal.runs.video_results import ResultFolder, show
 
 
 class VideoPage:
@@ -59,14 +59,14 @@ class VideoPage:
 
         Args:
             stages: the checkpoints used.
-            failures: videos that could not be looked into.
+            failures: videos that could not be processed.
             floor: the score below which detections are hidden at first.
 
         Raises:
             DuetalError: it can't be written.
         """
         run, model = self._run, self._run.model
-        branch = branch_of(stages[0]) if len(stages) == 1 else ENSEMBLE
+        branch = model.branch_of(stages[0]).name if len(stages) == 1 else ENSEMBLE
         PlayerPage(
             title=f"{' and '.join(stages)} of {run.folder.path.absolute().name}",
             branch=branch,
@@ -78,6 +78,7 @@ class VideoPage:
             failures=[(failure.name, failure.reason) for failure in failures],
             floor=floor,
             grid=model.grid.grid(),
+            branches={branch.name: branch.title for branch in model.branches},
         ).write(self._folder.page, model.classes, self._videos)
 
     def _features(self) -> str:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from duetal.backbones import BACKBONES
+from duetal.backbones.protocol import Reads
 from duetal.core.closing import Closing
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import remove_unfinished
@@ -41,6 +42,7 @@ from duetal.features.metadata import (
     settings_hash,
 )
 from duetal.features.places import Place
+from duetal.features.streams import FeatureStream
 
 FAILURES = "failures"
 #: The branch that every dataset has features for.
@@ -304,3 +306,31 @@ def text_encoder(settings: Settings) -> str | None:
         if branch != FIRST_BRANCH and isinstance(weights, Mapping):
             return str(weights["name"])
     return None
+
+
+def recorded_settings(streams: Sequence[FeatureStream]) -> dict[str, Any] | None:
+    """How the features of a dataset were made, from the settings of their store.
+
+    Returns:
+        The store's settings, of the modalities that are read; None where the features are in no
+        store, or are put together otherwise than a store's are.
+
+    Raises:
+        DuetalError: the store's settings are damaged.
+    """
+    read = [[part.place.name for part in stream.parts] for stream in streams]
+    places = {part.place.parent.parent for stream in streams for part in stream.parts}
+    folder = places.pop()
+    if places or not (folder / SETTINGS_FILE).is_file():
+        return None
+    settings = dict(open_store(folder).settings)
+    stored = settings["modalities"]
+    used = [name for name in stored if any(name in names for names in read)]
+    settings["modalities"] = used
+    if not used or read != list(branch_streams(settings).values()):
+        return None
+    known = {record.name: record for record in BACKBONES}
+    unused = set(stored).difference(used)
+    if all(name in known and known[name].input.reads is not Reads.FLOW for name in used):
+        unused.add("flow_engine")
+    return {key: value for key, value in settings.items() if key not in unused}

@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from duetal.config import Config, make_config
 from duetal.core.files import write_text
 from duetal.evaluation import PROTOCOLS, Evaluation, Spread, Summary
+from duetal.own_videos.video_features import OPTIONS
 from duetal.results.folder import DATASET
 from duetal.runs.handover import (
     Handover,
@@ -27,7 +28,6 @@ from duetal.runs.handover import (
     public_name,
 )
 from duetal.runs.stages import title_of
-from duetal.runs.video_features import OPTIONS
 
 NOT_RECORDED = "not recorded"
 #: What Markdown would take for markup, wherever it stands in a line.

@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from duetal.runs.model_record import Channels, FinalStages, GridRecord, ModelRecord
 
-from duetal.config import make_config
+from duetal.config import Config
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import open_dataset
 from duetal.extraction.pipeline import ExtractionSettings
+from duetal.extraction.store import recorded_settings
+from duetal.own_videos.inputs import is_dataset
+from duetal.own_videos.video_features import extraction_settings, require_same
 from duetal.results.folder import RunFolder
-from duetal.runs.inputs import is_dataset
+from duetal.results.schema import BranchRecord, GridRecord, ModelRecord, StageRecord
 from duetal.runs.run import Run
-from duetal.runs.video_features import extraction_settings, recorded_settings, require_same
 from duetal.video.flow import FlowName
 
 #: Of weights that can be had anywhere: two records, and a name on the hub.
@@ -40,13 +41,16 @@ def run_with(features: dict[str, Any] | None, *, vlp: int | None = 8) -> Run:
         duetal="0",
         classes=["A"],
         grid=GridRecord(fps=25, stride=16, window=16),
-        channels=Channels(cbp=8, vlp=vlp),
-        stages=["cbp-f1", "vlp-b1"],
-        final=FinalStages(cbp="cbp-f1", vlp="vlp-b1" if vlp else None),
+        branches=[
+            BranchRecord(name=name, title=name, dim=dim, final=f"{name}-x")
+            for name, dim in (("cbp", 8), ("vlp", vlp))
+            if dim is not None
+        ],
+        stages=[StageRecord(name=f"{n}-x", title=n, branch=n) for n in ("cbp", "vlp")],
         selection="last",
         features=features,
     )
-    return Run(RunFolder(Path("run")), make_config({}, "test"), model)
+    return Run(RunFolder(Path("run")), Config(), model)
 
 
 @pytest.fixture

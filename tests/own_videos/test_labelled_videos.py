@@ -15,7 +15,7 @@ from duetal.extraction.sources import Failure, Found, Video
 from duetal.extraction.store import Store, open_store
 from duetal.features.metadata import VideoRecord
 from duetal.formats.video_table import LabelledVideo, Split
-from duetal.runs.own_videos import (
+from duetal.own_videos.labelled_videos import (
     OwnVideos,
     annotate,
     doubtful_labels,

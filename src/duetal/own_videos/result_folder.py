@@ -1,9 +1,9 @@
-"""The folder that localizing raw videos fills: what lies where in it, and what of it can be played.
+"""The folder that localizing raw videos fills, and which of the videos browsers can play.
 
 OUT/index.html               the videos over their timelines
 OUT/detections.json          ActivityNet results form
 OUT/detections.csv           the same as a table
-OUT/subtitles/<video>.vtt    the surest of them, one at a time, for any player
+OUT/subtitles/<video>.vtt    the best of them, one at a time, for any player
 OUT/media/<video>.mp4        copies of the videos that browsers do not play
 OUT/features/                the features, unless they are kept elsewhere
 """
@@ -103,7 +103,7 @@ def write_results(folder: ResultFolder, detections: Detections, *, floor: float)
 
     Args:
         folder: where to.
-        detections: of the videos that were looked into.
+        detections: of the localized videos.
         floor: the score below which a detection is no subtitle.
 
     Raises:
@@ -111,9 +111,9 @@ def write_results(folder: ResultFolder, detections: Detections, *, floor: float)
     """
     activitynet.write_detections(folder.detections, detections)
     detection_table.write_detections(folder.table, detections)
-    said = detections.take(surest_apart(detections) & np.asarray(detections.score >= floor))
+    captions = detections.take(surest_apart(detections) & np.asarray(detections.score >= floor))
     for name in detections.videos:
-        webvtt.write_detections(folder.subtitles(name), said, name)
+        webvtt.write_detections(folder.subtitles(name), captions, name)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Finding the actions in raw videos with a trained run: their features first, then the rest."""
+"""Localizing actions in raw videos with a trained run: features first, then detections."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,17 +8,16 @@ from duetal.core.detections import Detections
 from duetal.datasets import open_dataset
 from duetal.extraction.sources import Failure, Video, find_videos, readable
 from duetal.localization.proposals import VideoDetections, assemble
+from duetal.own_videos.video_features import Extract, extract_for
 from duetal.runs.localizing import (
     Localized,
     Progress,
-    localization_settings,
     localize_videos,
     with_facts,
 )
 from duetal.runs.processes import device_of
 from duetal.runs.run import Run
 from duetal.runs.scoring import stage_scorer
-from duetal.runs.video_features import Extract, extract_for
 
 UNVERIFIABLE = (
     "the run was trained on features that do not say how they were made; "
@@ -31,8 +30,8 @@ class PreparedVideos:
     """Raw videos whose features are there.
 
     Args:
-        videos: those that can be looked into.
-        failures: those that can't, and why.
+        videos: those that have features.
+        failures: those that have none, and why.
         store: the folder of the features.
     """
 
@@ -43,7 +42,7 @@ class PreparedVideos:
 
 def prepare_videos(
     run: Run,
-    words: Sequence[str],
+    inputs: Sequence[str],
     store: Path,
     weights: Mapping[str, str],
     *,
@@ -51,11 +50,11 @@ def prepare_videos(
     without: Path | None = None,
     extract: Extract | None = None,
 ) -> PreparedVideos:
-    """See to it that the features of raw videos are there.
+    """Extract the features of raw videos that are not there yet.
 
     Args:
         run: a trained run.
-        words: files, folders, lists, patterns and URLs; see `find_videos`.
+        inputs: files, folders, lists, patterns and URLs; see `find_videos`.
         store: where the features are kept; those that are there are used again.
         weights: see `extract_for`.
         accelerator: "auto", "cpu", "cuda" or "mps".
@@ -66,7 +65,7 @@ def prepare_videos(
         UsageError: weights, or a store, other than those that the run was trained on.
         DuetalError: no video there, weights that can't be read, a store that can't be written.
     """
-    found = find_videos(words, without=without)
+    found = find_videos(inputs, without=without)
     # Features are made on no other accelerator.
     device = accelerator if accelerator in ("auto", "cuda") else "cpu"
     failures = extract_for(run, found, store, weights, device=device, extract=extract)
@@ -82,7 +81,7 @@ def localize_prepared(
     stages: list[str],
     literal: bool = False,
     accelerator: str = "auto",
-    look: Callable[[Video, Localized], object] = lambda video, localized: None,
+    on_video: Callable[[Video, Localized], object] = lambda video, localized: None,
     progress: Progress = lambda what, done, total: None,
 ) -> Detections:
     """Find the actions in videos whose features are there.
@@ -93,19 +92,19 @@ def localize_prepared(
         stages: see `duetal.runs.localizing.localize`.
         literal: see there.
         accelerator: where to compute.
-        look: is given every video as it is localized.
-        progress: told of every video.
+        on_video: called with every video as it is localized.
+        progress: called after every video.
 
     Raises:
         DuetalError: a checkpoint or features that do not fit or are damaged.
     """
     dataset = open_dataset(prepared.store)
     scorer = stage_scorer(run, stages, dataset, device_of(accelerator))
-    settings = localization_settings(run.config, literal=literal)
+    settings = run.config.localization.literal() if literal else run.config.localization
     names = [video.name for video in prepared.videos]
     results: list[VideoDetections] = []
     for localized in localize_videos(scorer, dataset, names, settings):
-        look(prepared.videos[len(results)], localized)
+        on_video(prepared.videos[len(results)], localized)
         results.append(localized.detections)
         progress("localizing", len(results), len(names))
     found = assemble(results, names, run.model.classes)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from duetal.runs.expectation import ALL, CURVE, enough, expectation, share
+from duetal.own_videos.expectation import ALL, CURVE, enough, expectation, share
 
 PAGE = Path(__file__).parents[2] / "docs" / "own-videos.md"
 

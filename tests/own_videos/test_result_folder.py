@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from duetal.core.errors import UsageError
 from duetal.extraction.sources import Video
-from duetal.runs import video_results
-from duetal.runs.video_results import (
+from duetal.own_videos.result_folder import (
     ResultFolder,
     open_results,
     relative_url,
     safe_name,
     show,
 )
+from duetal.runs import video_results
 from duetal.simulation.clips import render_clip
 from duetal.video.browser import playback
 

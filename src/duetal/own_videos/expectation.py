@@ -1,4 +1,4 @@
-"""What to expect from how many videos, in plain words that rest on measurement."""
+"""What to expect from how many videos, by measurement."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
@@ -30,7 +30,7 @@ _NAMED = 5
 
 
 def expectation(training: Iterable[Collection[str]]) -> list[str]:
-    """What so many videos promise.
+    """The accuracy to expect of so many videos.
 
     Args:
         training: the labels of each training video.
@@ -65,9 +65,9 @@ def _measured_near(videos: int) -> str:
     below = [row for row in CURVE if row.videos <= videos][-1:]
     above = [row for row in CURVE if row.videos >= videos][:1]
     rows = dict.fromkeys([*below, *above])
-    said = " and ".join(f"{row.videos} videos a class gave {share(row):.0f} %" for row in rows)
+    measured = " and ".join(f"{row.videos} videos a class gave {share(row):.0f} %" for row in rows)
     fewer = "" if below else "fewer were never tried, and will give less than this: "
-    return f"{fewer}{said} of the mAP that {ALL.videos} and more gave"
+    return f"{fewer}{measured} of the mAP that {ALL.videos} and more gave"
 
 
 def _advice(counts: Mapping[str, int]) -> str:

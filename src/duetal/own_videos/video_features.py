@@ -1,17 +1,15 @@
-"""Giving raw videos the features that a run was trained on: made in the same way, or not at all."""
+"""Features of raw videos, made as those were that a run was trained on, or not at all."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duetal.backbones import BACKBONES
-from duetal.backbones.protocol import Reads
 from duetal.core.errors import DuetalError, UsageError
 from duetal.extraction.sources import Failure
-from duetal.extraction.store import FIRST_BRANCH, Store, branch_streams, open_store
+from duetal.extraction.store import Store, open_store
 from duetal.features.metadata import SETTINGS_FILE, Settings, differing
 from duetal.features.places import is_url
-from duetal.features.streams import FeatureStream
 from duetal.runs.run import Run
 
 if TYPE_CHECKING:
@@ -24,35 +22,8 @@ _KNOWN = {record.name: record for record in BACKBONES}
 #: The option that names the weights of a backbone.
 OPTIONS = {record.name: record.option for record in BACKBONES}
 
-#: Extracts what a store lacks: `extract_missing`, or one that shows how it goes on.
+#: Extracts what a store lacks: `extract_missing`, or one that shows its progress.
 Extract = Callable[["Plan", Store, "Extractor"], tuple[Failure, ...]]
-
-
-def recorded_settings(streams: Sequence[FeatureStream]) -> dict[str, Any] | None:
-    """How the features of a dataset were made, as the store that they lie in says.
-
-    Returns:
-        The store's settings, of the modalities that are read; None where the features are in no
-        store, or are put together otherwise than a store's are.
-
-    Raises:
-        DuetalError: the store's settings are damaged.
-    """
-    read = [[part.place.name for part in stream.parts] for stream in streams]
-    places = {part.place.parent.parent for stream in streams for part in stream.parts}
-    folder = places.pop()
-    if places or not (folder / SETTINGS_FILE).is_file():
-        return None
-    settings = dict(open_store(folder).settings)
-    stored = settings["modalities"]
-    used = [name for name in stored if any(name in names for names in read)]
-    settings["modalities"] = used
-    if not used or read != list(branch_streams(settings).values()):
-        return None
-    unused = set(stored).difference(used)
-    if all(name in _KNOWN and _KNOWN[name].input.reads is not Reads.FLOW for name in used):
-        unused.add("flow_engine")
-    return {key: value for key, value in settings.items() if key not in unused}
 
 
 def local_store(place: str) -> Path:
@@ -75,7 +46,7 @@ def extract_for(
     device: str = "auto",
     extract: Extract | None = None,
 ) -> tuple[Failure, ...]:
-    """See to it that a store has the features that a run needs of some videos.
+    """Make a store have the features that a run needs of some videos.
 
     A store that has all of them is left as it is, and no network is loaded.
 
@@ -144,10 +115,10 @@ def extraction_settings(run: Run, weights: Mapping[str, str]) -> "ExtractionSett
 
 
 def _assumed(run: Run, weights: Mapping[str, str]) -> dict[str, Any]:
-    """What is taken for the settings of features that came from elsewhere: the field's custom."""
+    """Settings assumed of features that came from elsewhere: the field's usual ones."""
     from duetal.extraction.pipeline import ExtractionSettings
 
-    read = {FIRST_BRANCH, *(["vlp"] if run.model.channels.vlp else [])}
+    read = {branch.name for branch in run.model.branches}
     needed = [record for record in BACKBONES if record.branch in read]
     missing = [record.option for record in needed if record.name not in weights]
     if missing:

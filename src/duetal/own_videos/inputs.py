@@ -1,4 +1,4 @@
-"""What the words of `duetal localize` mean: one dataset, or videos."""
+"""Whether the inputs of `duetal localize` are one dataset, or videos."""
 
 import glob
 from collections.abc import Sequence
@@ -12,32 +12,32 @@ from duetal.features.places import is_url
 _YAML_SUFFIXES = (".yaml", ".yml")
 
 
-def is_dataset(words: Sequence[str]) -> bool:
-    """Whether the words name one dataset; otherwise they name videos.
+def is_dataset(inputs: Sequence[str]) -> bool:
+    """Whether the inputs are one dataset; otherwise they are videos.
 
-    A word that is neither is taken for a dataset, whose opening says what is missing.
+    An input that is neither is taken for a dataset, whose opening reports what is missing.
 
     Raises:
-        UsageError: a dataset among other words, or a folder that is both.
+        UsageError: a dataset among other inputs, or a folder that is both.
     """
-    datasets = [word for word in words if _could_be_dataset(word)]
+    datasets = [one for one in inputs if _could_be_dataset(one)]
     if not datasets:
         return False
-    if len(words) > 1:
+    if len(inputs) > 1:
         cause = "is a dataset, or nothing; give one dataset, or videos alone"
         raise UsageError(cause, file=datasets[0])
     return True
 
 
-def _could_be_dataset(word: str) -> bool:
-    path = Path(word)
-    if is_url(word) or path.suffix.lower() in (*VIDEO_SUFFIXES, LIST_SUFFIX):
+def _could_be_dataset(name: str) -> bool:
+    path = Path(name)
+    if is_url(name) or path.suffix.lower() in (*VIDEO_SUFFIXES, LIST_SUFFIX):
         return False
     if path.suffix.lower() in _YAML_SUFFIXES:
         return True
     if not path.is_dir():
         # A file of any name may be a video; a pattern may find some.
-        return not path.exists() and not glob.has_magic(word)
+        return not path.exists() and not glob.has_magic(name)
     has_features, has_videos = _has_features(path), _has_videos(path)
     if has_features and has_videos:
         cause = "holds features and videos; name its dataset.yaml, or its videos by a pattern"
@@ -51,7 +51,7 @@ def _has_features(folder: Path) -> bool:
     try:
         find_pieces(folder)
     except DuetalError:
-        # What is wrong with a dataset that has features is for its opening to say.
+        # Opening the dataset reports what is wrong with it.
         return (folder / "features").is_dir()
     return True
 

@@ -38,7 +38,7 @@ _ALIKE = 0.8
 
 @dataclass(frozen=True)
 class OwnVideos:
-    """Videos and the rows of the table that speak of them.
+    """Videos and their rows of the table.
 
     Args:
         table: the table.
@@ -54,22 +54,22 @@ class OwnVideos:
 
 
 def match(rows: Iterable[LabelledVideo], found: "Found", table: Path) -> OwnVideos:
-    """Find the video that each row of a table speaks of.
+    """Find the video of each row of a table.
 
     A row names it by its file's name, with or without folders and suffix.
 
     Raises:
-        DuetalError: two rows speak of one video, or no row speaks of any.
+        DuetalError: two rows name one video, or no row names any.
     """
-    by_word = {video.name: video for video in found.videos}
-    by_word |= {_file_name(video.source): video for video in found.videos}
+    by_name = {video.name: video for video in found.videos}
+    by_name |= {_file_name(video.source): video for video in found.videos}
     unusable = {failure.name: failure for failure in found.failures}
     matched: dict[Video, LabelledVideo] = {}
     missing: list[Failure] = []
     seen: dict[str, LabelledVideo] = {}
     for row in rows:
         word = _file_name(row.video)
-        video = by_word.get(word) or by_word.get(without_suffix(word))
+        video = by_name.get(word) or by_name.get(without_suffix(word))
         name = without_suffix(word) if video is None else video.name
         if name in seen:
             cause = f"{row.video!r} is listed twice, first in {seen[name].place}"
@@ -80,7 +80,7 @@ def match(rows: Iterable[LabelledVideo], found: "Found", table: Path) -> OwnVide
         elif name in unusable:
             missing.append(unusable[name])
         else:
-            missing.append(_not_there(row, name, by_word, table))
+            missing.append(_not_there(row, name, by_name, table))
     if not matched:
         reason = f"; {missing[0].reason}" if missing else ""
         raise DuetalError(f"none of its videos is there{reason}", file=table)
@@ -144,7 +144,7 @@ def require_learnable(
     """
     known = [tuple(sorted(labels)) for labels in training]
     if len(classes) < 2:
-        cause = f"all videos have the one label {''.join(classes)!r}; learning to tell needs two"
+        cause = f"all videos have the one label {''.join(classes)!r}; training needs two"
         raise DuetalError(cause, file=at)
     for label in classes_without_video(classes, known):
         raise DuetalError(f"class {label!r} has no training video", file=at)
@@ -168,14 +168,14 @@ def require_plan(own: OwnVideos) -> None:
 def annotate(
     own: OwnVideos, store: Store, failures: Iterable[Failure], strong: Annotations | None
 ) -> Annotations:
-    """What is known of the videos whose features are there, split for training and judging.
+    """What is known of the videos whose features are there, split for training and evaluation.
 
     Args:
         own: the videos and their rows.
         store: where the features are, and how long each video is.
         failures: which videos have none.
-        strong: segments of some of the videos, where somebody marked them. Those are what is
-            judged by then: a held-out video that it says nothing of is left out.
+        strong: segments of some of the videos, where they are annotated. The run is evaluated on
+            those then: a held-out video without segments is left out.
 
     Raises:
         DuetalError: too little is left to learn from; no segment is of a held-out video.
@@ -213,7 +213,7 @@ def _held_out(rows: Mapping[str, LabelledVideo], strong: Annotations | None) -> 
     labels = {name: row.labels for name, row in rows.items()}
     if strong is None:
         return hold_back(labels)
-    # One marked video tells more than many that are not.
+    # One annotated video is a better test than many without segments.
     marked = [name for name in rows if name in strong.videos and strong.videos[name].segments]
     return hold_back(labels, marked, least=1)
 
@@ -225,8 +225,8 @@ def write_dataset(folder: Path, annotations: Annotations, store: Store, *, begun
         folder: where the dataset will lie.
         annotations: of its videos.
         store: their features; it must be local.
-        begun: whether a run has begun on what lies there. It may be given other videos to be
-            judged by, not others to learn from.
+        begun: whether a run has begun on what lies there. Its evaluation videos may change,
+            its training videos may not.
 
     Raises:
         UsageError: the run would go on with other labels than it began with.
