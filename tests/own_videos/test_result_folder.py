@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from duetal.core.errors import UsageError
 from duetal.extraction.sources import Video
+from duetal.own_videos import result_folder
 from duetal.own_videos.result_folder import (
     ResultFolder,
     open_results,
@@ -18,7 +19,6 @@ from duetal.own_videos.result_folder import (
     safe_name,
     show,
 )
-from duetal.runs import video_results
 from duetal.simulation.clips import render_clip
 from duetal.video.browser import playback
 
@@ -75,13 +75,13 @@ def test_a_copy_is_made_once_and_anew_for_another_video(
     source = render_clip(tmp_path / "a.mkv", duration=0.4, size=(32, 32))
     folder, video = ResultFolder(tmp_path / "out"), Video("a", str(source))
     written: list[Path] = []
-    write = video_results.write_browser_copy
+    write = result_folder.write_browser_copy
 
     def count(source: str, path: Path, **how: object) -> None:
         written.append(path)
         write(source, path, **how)
 
-    monkeypatch.setattr(video_results, "write_browser_copy", count)
+    monkeypatch.setattr(result_folder, "write_browser_copy", count)
     for fingerprint in ("1", "1", "2"):
         shown = show(folder, video, fingerprint=fingerprint, fps=25)
         assert shown.url == f"./media/a{written[0].suffix}"

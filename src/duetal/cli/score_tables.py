@@ -17,30 +17,30 @@ if TYPE_CHECKING:
 
 def print_run(found: "RunEvaluation") -> None:
     """Print mAP by stage, with what the numbers mean."""
-    first = found.stages[0].evaluation
+    first = found.stages[0]
     rows = {
-        stage.title: _percent(stage.evaluation.tiou, stage.evaluation.mean_ap)
-        | {name: f"{100 * value:.1f}" for name, value in stage.evaluation.averages.items()}
+        stage.title: _percent(stage.tiou, stage.mean_ap)
+        | {name: f"{100 * value:.1f}" for name, value in stage.averages.items()}
         for stage in found.stages
     }
     _print_table(rows, first.protocol, list(first.averages))
     counts = f"{first.videos:,} videos, {first.segments:,} segments"
     _print_meaning(found.protocol, counts, found.selection, simulated=found.simulated)
-    for note in dict.fromkeys(note for stage in found.stages for note in stage.evaluation.notes):
+    for note in dict.fromkeys(note for stage in found.stages for note in stage.notes):
         plain_console().print(f"note:       {printable(note)}")
 
 
 def print_seeds(summary: "SeedSummary") -> None:
     """Print mean and standard deviation over seeds by stage."""
     rows = {}
-    for _, title, scores in summary.stages:
-        spreads = dict(zip(map(_column, scores.tiou), scores.mean_ap, strict=True))
-        rows[title] = {
+    for scores in summary.stages:
+        spreads = dict(zip(map(_column, scores.tiou), scores.spreads, strict=True))
+        rows[scores.title] = {
             name: f"{100 * spread.mean:.1f}"
             + ("" if spread.std is None else f" ± {100 * spread.std:.1f}")
             for name, spread in (spreads | dict(scores.averages)).items()
         }
-    first = summary.stages[0][2]
+    first = summary.stages[0]
     _print_table(rows, summary.protocol, list(first.averages))
     seeds = ", ".join(map(str, summary.seeds))
     counts = f"mean ± standard deviation over the seeds {seeds}"
