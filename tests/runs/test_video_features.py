@@ -15,7 +15,7 @@ from duetal.runs.folder import Run, RunFolder
 from duetal.runs.inputs import is_dataset
 from duetal.runs.model_record import Channels, FinalStages, GridRecord, ModelRecord
 from duetal.runs.video_features import extraction_settings, recorded_settings, require_same
-from duetal.video.flow import FlowName
+from duetal.video.flow.interface import FlowName
 
 #: Of weights that can be had anywhere: two records, and a name on the hub.
 NAMES = {"rgb": "i3d-rgb-kinetics", "flow": "i3d-flow-kinetics", "clip": "the/clip"}

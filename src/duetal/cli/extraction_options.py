@@ -104,7 +104,7 @@ def read_options(options: dict[str, Any]) -> "tuple[ExtractionSettings, dict[str
         UsageError: values that do not go together.
     """
     from duetal.features.extraction import MODALITIES, ExtractionSettings
-    from duetal.video.flow import FlowName
+    from duetal.video.flow.interface import FlowName
 
     values = {name: value for name, value in options.items() if value is not None}
     computing = {name: values.pop(name) for name in COMPUTING if name in values}

@@ -37,7 +37,8 @@ from duetal.features.sources import Video, readable
 from duetal.features.stages import Stages
 from duetal.features.store import Store
 from duetal.features.writer import VideoWriter
-from duetal.video.flow import FlowName, TVL1Settings, open_flow
+from duetal.video.flow.engine_choice import open_flow
+from duetal.video.flow.interface import FlowName, TVL1Settings
 
 #: Of the layout and meaning of what a store holds; another one makes features incomparable.
 FORMAT = 1

@@ -12,7 +12,7 @@ from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.features.items import Broken, End, Frames, Job, internal_error
 from duetal.features.sources import Video, fetched
-from duetal.video.decode import VideoReader, open_video
+from duetal.video.decoding.video_reader import VideoReader, open_video
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.features.items import Broken, End, Frames, Job, Snippet, internal_error
-from duetal.video.decode import require_snippet
-from duetal.video.flow import FlowEngine, grey, scale_flow
+from duetal.video.decoding.video_reader import require_snippet
+from duetal.video.flow.interface import FlowEngine, grey, scale_flow
 
 
 @dataclass(frozen=True)

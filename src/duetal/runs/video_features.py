@@ -123,7 +123,7 @@ def extraction_settings(run: Run, weights: Mapping[str, str]) -> "ExtractionSett
         DuetalError: a record of another version of duetal, or damaged.
     """
     from duetal.features.extraction import ExtractionSettings
-    from duetal.video.flow import FlowName, TVL1Settings
+    from duetal.video.flow.interface import FlowName, TVL1Settings
 
     known = run.model.features or _assumed(run, weights)
     used = known.get("modalities", ())

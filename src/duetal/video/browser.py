@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
 from duetal.core.files import replacing
-from duetal.video.container import open_container
-from duetal.video.decode import open_video
-from duetal.video.source import is_url, open_source
+from duetal.video.decoding.container import open_container
+from duetal.video.decoding.source import is_url, open_source
+from duetal.video.decoding.video_reader import open_video
 
 #: Suffixes that browsers take a local file's type from, and FFmpeg's name of the container.
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mp4", ".webm": "webm"}

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from duetal.core.errors import DuetalError
 from duetal.simulation.clips import Scene, render_clip
-from duetal.video.decode import open_video
+from duetal.video.decoding.video_reader import open_video
 
 
 def decode(source):
@@ -191,7 +191,7 @@ def test_a_picture_of_absurd_shape_is_refused(tmp_path):
 
 
 def test_pictures_too_large_to_decode_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("duetal.video.container.MOST_PIXELS", 100 * 100)
+    monkeypatch.setattr("duetal.video.decoding.container.MOST_PIXELS", 100 * 100)
     path = render_clip(tmp_path / "clip.mp4", duration=0.2, size=(160, 120))
     assert refusal(path) == "pictures of 160x120 pixels are too large to decode"
 

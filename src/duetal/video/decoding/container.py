@@ -10,7 +10,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from duetal.core.errors import DuetalError
-from duetal.video.source import BUFFER_SIZE, SourceFile
+from duetal.video.decoding.source import BUFFER_SIZE, SourceFile
 
 #: Demuxers that open what a file names: other files, addresses; and text shown as pictures.
 REFUSED_FORMATS = frozenset({

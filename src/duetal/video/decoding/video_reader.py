@@ -23,11 +23,11 @@ from av.video.stream import VideoStream
 from duetal.core.closing import Closing
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
-from duetal.video.container import open_container
-from duetal.video.deinterlace import Timed, deinterlaced
-from duetal.video.geometry import Geometry, Painter, Picture, read_geometry, resized
-from duetal.video.pictures import Pictures
-from duetal.video.source import SourceFile, open_source
+from duetal.video.decoding.container import open_container
+from duetal.video.decoding.deinterlacing import Timed, deinterlaced
+from duetal.video.decoding.geometry import Geometry, Painter, Picture, read_geometry, resized
+from duetal.video.decoding.pictures import Pictures
+from duetal.video.decoding.source import SourceFile, open_source
 
 
 @dataclass(frozen=True, slots=True)

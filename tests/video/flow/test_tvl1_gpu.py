@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from duetal.core.errors import UsageError
 from duetal.simulation.clips import Scene
-from duetal.video.flow import TVL1Settings, grey, open_flow
-from duetal.video.opencv_flow import OpenCVFlow
-from duetal.video.tvl1_gpu import TorchTVL1Flow, has_triton
-from duetal.video.tvl1_torch import FLAT, TorchSolver, linearize, median, resize, with_gradient
+from duetal.video.flow.engine_choice import open_flow
+from duetal.video.flow.interface import TVL1Settings, grey
+from duetal.video.flow.opencv_flow import OpenCVFlow
+from duetal.video.flow.tvl1_gpu import TorchTVL1Flow, has_triton
+from duetal.video.flow.tvl1_torch import FLAT, TorchSolver, linearize, median, resize, with_gradient
 
 Frames = NDArray[np.uint8]
 
@@ -278,7 +279,7 @@ class TestKernelsCompiled:
         from triton.backends.compiler import GPUTarget
         from triton.compiler import ASTSource
 
-        from duetal.video import tvl1_triton
+        from duetal.video.flow import tvl1_triton
 
         kernel = getattr(tvl1_triton, name)
         kinds, constants = self.KERNELS[name]

@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from duetal.video.flow import FlowName, TVL1Settings, check_frames, pyramid_sizes
-from duetal.video.median_kernel import median_filter
-from duetal.video.tvl1_kernel import CHUNK, iterate
-from duetal.video.warp_kernel import linearize, resize, stack_gradient
+from duetal.video.flow.interface import FlowName, TVL1Settings, check_frames, pyramid_sizes
+from duetal.video.flow.median_kernel import median_filter
+from duetal.video.flow.tvl1_kernel import CHUNK, iterate
+from duetal.video.flow.warp_kernel import linearize, resize, stack_gradient
 
 Floats = NDArray[np.float32]
 

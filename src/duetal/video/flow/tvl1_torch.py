@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from duetal.video.flow import TVL1Settings
+from duetal.video.flow.interface import TVL1Settings
 
 #: Below it a squared gradient counts as none.
 FLAT = 2.0**-23

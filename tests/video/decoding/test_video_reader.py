@@ -10,7 +10,7 @@ import pytest
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.simulation.clips import Scene, render_clip
-from duetal.video.decode import open_video, require_snippet
+from duetal.video.decoding.video_reader import open_video, require_snippet
 
 GRID = TimeGrid()
 VELOCITY = (1.0, 0.5)

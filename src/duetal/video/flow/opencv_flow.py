@@ -1,13 +1,12 @@
 """TV-L1 flow as OpenCV computes it: the reference that the field's features were made with."""
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.errors import UsageError
-from duetal.video.flow import FlowName, TVL1Settings, check_frames, pyramid_sizes
+from duetal.video.flow.interface import FlowName, TVL1Settings, flow_by_pair, pyramid_sizes
 
 #: Below it OpenCV's gradients read beside the image.
 _MIN_SIDE = 3
@@ -28,22 +27,15 @@ class OpenCVFlow:
     name = FlowName.OPENCV
 
     def __init__(self, settings: TVL1Settings, *, threads: int = 1):
-        self.settings = settings
-        self.threads = threads
+        self.settings, self.threads = settings, threads
         self._cv2 = _import_cv2()
         self._cv2.setNumThreads(1)
 
     def __call__(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Flow (N, H, W, 2) of frames (N + 1, H, W); see `FlowEngine`."""
-        check_frames(grey)
-        flow = np.empty((len(grey) - 1, *grey.shape[1:], 2), np.float32)
-        with ThreadPoolExecutor(self.threads) as pool:
-            for k, pair_flow in enumerate(pool.map(self._pair, grey, grey[1:])):
-                flow[k] = pair_flow
-        return flow
+        return flow_by_pair(self._pair, grey, self.threads)
 
     def _pair(self, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Flow (H, W, 2) of one pair."""
         height, width = first.shape
         missing = ((0, max(_MIN_SIDE - height, 0)), (0, max(_MIN_SIDE - width, 0)))
         padded = [np.pad(frame, missing, mode="edge") for frame in (first, second)]
@@ -72,7 +64,6 @@ class OpenCVFlow:
 
 
 def _import_cv2() -> Any:
-    """OpenCV with its contributed modules."""
     needed = 'the flow engine opencv needs opencv-contrib: pip install "duetal[opencv]"'
     try:
         import cv2

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from duetal.core.errors import UsageError
-from duetal.video.flow import FlowName, TVL1Settings, check_frames, pyramid_sizes
-from duetal.video.tvl1_torch import TorchSolver, resize
+from duetal.video.flow.interface import FlowName, TVL1Settings, check_frames, pyramid_sizes
+from duetal.video.flow.tvl1_torch import TorchSolver, resize
 
 Backend = Literal["torch", "triton"]
 
@@ -71,7 +71,7 @@ class TorchTVL1Flow:
         if backend == "torch":
             self._solve = TorchSolver(settings)
         elif has_triton():
-            from duetal.video.tvl1_triton import TritonSolver
+            from duetal.video.flow.tvl1_triton import TritonSolver
 
             self._solve = TritonSolver(settings)
         else:

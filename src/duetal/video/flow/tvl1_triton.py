@@ -17,9 +17,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from duetal.video.flow import TVL1Settings
-from duetal.video.triton_median import median_3, median_5
-from duetal.video.tvl1_torch import CUBIC, FLAT, with_gradient
+from duetal.video.flow.interface import TVL1Settings
+from duetal.video.flow.triton_median import median_3, median_5
+from duetal.video.flow.tvl1_torch import CUBIC, FLAT, with_gradient
 
 #: Iterations of one launch, and so the lanes at either side of a strip that are not kept.
 STAGES = tl.constexpr(4)

@@ -14,8 +14,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from duetal.core.errors import DuetalError
-from duetal.video.damage import MOST_LOST, Damage
-from duetal.video.timeline import LONGEST_HOLD, Timeline
+from duetal.video.decoding.damage import MOST_LOST, Damage
+from duetal.video.decoding.timeline import LONGEST_HOLD, Timeline
 
 #: Unreadable places of a container after which the rest of it is given up.
 MOST_UNREADABLE = 1000

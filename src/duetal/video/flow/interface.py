@@ -1,22 +1,33 @@
-"""Optical flow between consecutive frames: which engines there are, and what all of them share.
+"""What all engines of optical flow share: names, settings, checks, and their inputs and outputs.
 
 TV-L1 (Zach, Pock and Bischof 2007; Wedel et al. 2009) finds the flow u from frame I₀ to I₁ that
-minimizes ∑ |∇u₁| + |∇u₂| + λ |I₁(x + u) - I₀(x)|. Its parameters bear OpenCV's names and defaults,
-because it is OpenCV's DualTVL1 that the field's features were made with.
+minimizes ∑ |∇u₁| + |∇u₂| + λ |I₁(x + u) - I₀(x)|. Its parameters have OpenCV's names and defaults,
+because the field's features were made with OpenCV's DualTVL1.
 """
 
 import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from duetal.core.errors import UsageError, unknown
+from duetal.core.errors import UsageError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: Pixels: I3D's flow network was trained on flow clipped to this.
 MAX_FLOW = 20.0
-"""Pixels: I3D's flow network was trained on flow clipped to this."""
+#: Red, green and blue of BT.601's luma in 1/2¹⁵, OpenCV's rounding of them.
+_LUMA = (9798, 19235, 3735)
+#: Pixels: OpenCV makes no level of the pyramid with a shorter side.
+_MIN_SIDE = 16
+#: Settings that may be zero; all others are above.
+_MAY_BE_ZERO = ("epsilon", "gamma")
 
 
 class FlowName(StrEnum):
@@ -31,7 +42,7 @@ class FlowName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TVL1Settings:
-    """Parameters of TV-L1, named as OpenCV's `DualTVL1OpticalFlow` names them, with its defaults.
+    """Parameters of TV-L1, with the names and defaults of OpenCV's `DualTVL1OpticalFlow`.
 
     Raises:
         UsageError: a value out of its range, naming the setting.
@@ -50,7 +61,7 @@ class TVL1Settings:
     """Levels of the image pyramid at most; no level has a side below 16 but the image itself."""
 
     warps: int = 5
-    """Times that the second frame is warped by the flow so far, at each level."""
+    """Warps of the second frame by the current flow, at each level."""
 
     epsilon: float = 0.01
     """The iterations of a warp end when the flow's root mean square change is no more, in px."""
@@ -79,34 +90,13 @@ class TVL1Settings:
             raise UsageError(f"median_filtering: {self.median_filtering} is none of 1, 3, 5")
 
 
-#: Settings that may be zero; all others are above.
-_MAY_BE_ZERO = ("epsilon", "gamma")
-
-
 def _check_number(name: str, value: object, *, whole: bool) -> None:
-    """Refuse what is no finite positive number of its kind."""
     if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
         raise UsageError(f"{name}: must be a {'whole ' if whole else ''}number, not {value!r}")
-    low_enough = value >= 0 if name in _MAY_BE_ZERO else value > 0
-    if not (low_enough and math.isfinite(value)):
+    in_range = value >= 0 if name in _MAY_BE_ZERO else value > 0
+    if not (in_range and math.isfinite(value)):
         least = "of at least 0" if name in _MAY_BE_ZERO else "above 0"
         raise UsageError(f"{name}: must be a finite number {least}, not {value!r}")
-
-
-#: Pixels: OpenCV makes no level of the pyramid with a shorter side.
-_MIN_SIDE = 16
-
-
-def pyramid_sizes(height: int, width: int, settings: TVL1Settings) -> list[tuple[int, int]]:
-    """(H, W) of the pyramid's levels, the image itself first, as OpenCV rounds and ends them."""
-    sizes = [(height, width)]
-    while len(sizes) < settings.scales:
-        # `round` takes halves to the even neighbour, as OpenCV's cvRound does.
-        height, width = (round(side * settings.scale_step) for side in sizes[-1])
-        if min(height, width) < _MIN_SIDE:
-            break
-        sizes.append((height, width))
-    return sizes
 
 
 class FlowEngine(Protocol):
@@ -139,70 +129,51 @@ class FlowEngine(Protocol):
         """
 
 
-def open_flow(
-    name: FlowName | str,
-    settings: TVL1Settings | None = None,
-    *,
-    device: str = "cpu",
-    threads: int = 1,
-) -> FlowEngine:
-    """The engine of a name.
-
-    Args:
-        name: "tvl1" or "opencv".
-        settings: parameters; none for the defaults.
-        device: where ours runs: "cpu", or any GPU that torch knows, such as "cuda:1". OpenCV's runs
-            on the CPU whatever the device.
-        threads: pairs of frames that are worked on at once, on the CPU.
-
-    Raises:
-        UsageError: an unknown name, fewer than one thread, a setting that the engine does not have,
-            or an engine that is not installed.
-    """
-    if name not in list(FlowName):
-        raise UsageError(unknown("flow engine", name, map(str, FlowName)))
-    if threads < 1:
-        raise UsageError(f"threads: must be at least 1, not {threads}")
-    settings = settings or TVL1Settings()
-    if name == FlowName.OPENCV:
-        from duetal.video.opencv_flow import OpenCVFlow
-
-        return OpenCVFlow(settings, threads=threads)
-    if settings.gamma != 0:
-        raise UsageError(
-            f"gamma: our engine has no illumination term, so it must be 0, not {settings.gamma};"
-            " the engine opencv has one"
-        )
-    if device == "cpu":
-        from duetal.video.tvl1 import TVL1Flow
-
-        return TVL1Flow(settings, threads=threads)
-    from duetal.video.tvl1_gpu import TorchTVL1Flow
-
-    return TorchTVL1Flow(settings, device=device)
-
-
-def check_frames(grey: NDArray[np.uint8]) -> None:
-    """Refuse, with a ValueError, what is no uint8 array (N + 1, H, W) with a pixel."""
-    if grey.dtype != np.uint8 or grey.ndim != 3 or 0 in grey.shape:
+def check_frames(grey: "NDArray[np.uint8] | Tensor") -> None:
+    """Refuse, with a ValueError, what is no uint8 array or tensor (N + 1, H, W) with a pixel."""
+    if str(grey.dtype) not in ("uint8", "torch.uint8") or grey.ndim != 3 or 0 in grey.shape:
         raise ValueError(
             f"frames must be uint8 (N + 1, H, W), not {grey.dtype} {tuple(grey.shape)}"
         )
 
 
-#: Red, green and blue of BT.601's luma in 1/2¹⁵, OpenCV's rounding of them.
-_LUMA = (9798, 19235, 3735)
+def flow_by_pair(
+    compute: Callable[[NDArray[np.uint8], NDArray[np.uint8]], NDArray[np.float32]],
+    grey: NDArray[np.uint8],
+    threads: int,
+) -> NDArray[np.float32]:
+    """Flow (N, H, W, 2) of frames (N + 1, H, W), several pairs of frames at once.
+
+    Args:
+        compute: flow (H, W, 2) of two frames (H, W); releases Python's lock.
+        grey: (N + 1, H, W)
+        threads: pairs at once.
+
+    Raises:
+        ValueError: as `check_frames`.
+    """
+    check_frames(grey)
+    flow = np.empty((len(grey) - 1, *grey.shape[1:], 2), np.float32)
+    with ThreadPoolExecutor(threads) as pool:
+        for k, pair_flow in enumerate(pool.map(compute, grey, grey[1:])):
+            flow[k] = pair_flow
+    return flow
+
+
+def pyramid_sizes(height: int, width: int, settings: TVL1Settings) -> list[tuple[int, int]]:
+    """(H, W) of the pyramid's levels, the image itself first, with OpenCV's rounding and limit."""
+    sizes = [(height, width)]
+    while len(sizes) < settings.scales:
+        # `round` takes halves to the even neighbour, as OpenCV's cvRound does.
+        height, width = (round(side * settings.scale_step) for side in sizes[-1])
+        if min(height, width) < _MIN_SIDE:
+            break
+        sizes.append((height, width))
+    return sizes
 
 
 def grey(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Brightness of RGB images, the very numbers of OpenCV's `COLOR_RGB2GRAY`.
-
-    Args:
-        images: (..., 3) uint8.
-
-    Returns:
-        (...) uint8
-    """
+    """Brightness (...) of RGB images (..., 3), bit for bit OpenCV's `COLOR_RGB2GRAY`."""
     luma = np.full(images.shape[:-1], 1 << 14, np.uint32)
     for channel, weight in enumerate(_LUMA):
         luma += np.multiply(images[..., channel], np.uint32(weight), dtype=np.uint32)
@@ -210,12 +181,5 @@ def grey(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def scale_flow(flow: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Flow as I3D expects it: clipped to ±20 px and scaled to [-1, 1].
-
-    Args:
-        flow: any shape, in pixels.
-
-    Returns:
-        The same shape.
-    """
+    """Flow of any shape, in pixels, as I3D expects it: clipped to ±20 px, scaled to [-1, 1]."""
     return np.clip(flow, -MAX_FLOW, MAX_FLOW) / np.float32(MAX_FLOW)
