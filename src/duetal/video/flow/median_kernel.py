@@ -5,6 +5,8 @@ it is in, and only then the windows' medians are found: by comparators throughou
 compiler makes work on many pixels at once. A selection with branches would do one at a time.
 """
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,14 +16,19 @@ Floats = NDArray[np.float32]
 
 #: Rows are worked on in a multiple of this many pixels, so that no loop has a remainder.
 _BLOCK = 64
+#: Exchanges that sort rows: three of them, or five.
+_EXCHANGES_3 = ((0, 1), (1, 2), (0, 1))
+_EXCHANGES_5 = ((0, 1), (3, 4), (2, 4), (2, 3), (1, 4), (0, 3), (0, 2), (1, 3), (1, 2))
+
+_loop = partial(compiled, nogil=True)
 
 
-@compiled("UniTuple(float32, 2)(float32, float32)")
+@_loop()
 def _order(a: float, b: float) -> tuple[float, float]:
     return min(a, b), max(a, b)
 
 
-@compiled("UniTuple(float32, 5)(float32, float32, float32, float32, float32)")
+@_loop()
 def _sort5(
     a: float, b: float, c: float, d: float, e: float
 ) -> tuple[float, float, float, float, float]:
@@ -38,14 +45,14 @@ def _sort5(
     return a, b, c, d, e
 
 
-@compiled("void(float32[:, ::1], uint64, uint64)", nogil=True)
+@_loop()
 def _order_rows(ranks: Floats, low: int, high: int) -> None:
     """Make one row hold the lower of both rows' values, and the other the higher."""
     for x in range(np.uint64(ranks.shape[1])):
         ranks[low, x], ranks[high, x] = _order(ranks[low, x], ranks[high, x])
 
 
-@compiled("void(float32[:, ::1], float32[::1])", nogil=True)
+@_loop()
 def _select5(ranks: Floats, median: Floats) -> None:
     """Medians of 5 × 5 pixels whose five columns are sorted.
 
@@ -67,7 +74,7 @@ def _select5(ranks: Floats, median: Floats) -> None:
         median[x] = max(low, min(second, high))
 
 
-@compiled("void(float32[:, ::1], float32[::1])", nogil=True)
+@_loop()
 def _select3(ranks: Floats, median: Floats) -> None:
     """Medians of 3 × 3 pixels whose three columns are sorted, likewise."""
     r0, r1, r2 = ranks[0], ranks[1], ranks[2]
@@ -80,14 +87,14 @@ def _select3(ranks: Floats, median: Floats) -> None:
         median[x] = max(low, min(second, high))
 
 
-@compiled("void(float32[::1], uint64, uint64, int64, int64, int64)", nogil=True)
+@_loop("void(float32[::1], uint64, uint64, int64, int64, int64)")
 def median_filter(
     plane: Floats, lead: int, stride: int, height: int, width: int, side: int
 ) -> None:
     """Replace an image's pixels by the medians around them, the border repeated outside.
 
     Args:
-        plane: (L,) an image as `tvl1_kernel` lays it out; changed.
+        plane: (L,) an image laid out as a plane of `tvl1_cpu`; changed.
         lead: where its first row begins.
         stride: from one row to the next.
         height: its rows.
@@ -109,21 +116,11 @@ def median_filter(
         for rank in range(side):
             ranks[rank] = padded[y + rank]
         if side == 3:
-            for low, high in ((0, 1), (1, 2), (0, 1)):
+            for low, high in _EXCHANGES_3:
                 _order_rows(ranks, np.uint64(low), np.uint64(high))
             _select3(ranks, median)
         else:
-            for low, high in (
-                (0, 1),
-                (3, 4),
-                (2, 4),
-                (2, 3),
-                (1, 4),
-                (0, 3),
-                (0, 2),
-                (1, 3),
-                (1, 2),
-            ):
+            for low, high in _EXCHANGES_5:
                 _order_rows(ranks, np.uint64(low), np.uint64(high))
             _select5(ranks, median)
         start = np.int64(lead) + y * np.int64(stride)

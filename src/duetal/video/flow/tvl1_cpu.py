@@ -2,22 +2,34 @@
 
 The algorithm is OpenCV's to the detail (the pyramid, the cubic interpolation with zeros outside,
 the gradients at the border, when the iterations end), so that networks trained on flow from there
-can be given flow from here. Its loops are compiled; this file is their order.
+can be given flow from here.
+
+The compiled loops work on planes: an image in one dimension, row after row, each followed by a
+zero. A pixel's left neighbour is always one before it, a zero for those at the left border, and the
+pixel below is `stride` after it; `lead` zeros precede the first row and follow the last. So a plane
+can be worked through in chunks of a fixed length whatever the image's width: a chunk of every plane
+fits in the fastest cache, and the compiler turns its loop into vector instructions without a
+remainder.
 """
 
 import math
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from duetal.video.flow.interface import FlowName, TVL1Settings, check_frames, pyramid_sizes
+from duetal.core.compiled import compiled
+from duetal.video.flow.interface import FlowName, TVL1Settings, flow_by_pair, pyramid_sizes
 from duetal.video.flow.median_kernel import median_filter
-from duetal.video.flow.tvl1_kernel import CHUNK, iterate
 from duetal.video.flow.warp_kernel import linearize, resize, stack_gradient
 
 Floats = NDArray[np.float32]
+
+CHUNK = 512
+# Positions are unsigned: of a signed index numba asks each time whether it is negative.
+_CHUNK, _ONE = np.uint64(CHUNK), np.uint64(1)
+_F0, _F1 = np.float32(0), np.float32(1)
 
 
 class TVL1Flow:
@@ -31,31 +43,22 @@ class TVL1Flow:
     name = FlowName.TVL1
 
     def __init__(self, settings: TVL1Settings, *, threads: int = 1):
-        self.settings = settings
-        self.threads = threads
+        self.settings, self.threads = settings, threads
 
     def __call__(self, grey: NDArray[np.uint8]) -> Floats:
         """Flow (N, H, W, 2) of frames (N + 1, H, W); see `FlowEngine`."""
-        check_frames(grey)
-        flow = np.empty((len(grey) - 1, *grey.shape[1:], 2), np.float32)
-        # The compiled loops let go of Python's lock.
-        with ThreadPoolExecutor(self.threads) as pool:
-            for k, pair_flow in enumerate(pool.map(self._pair, grey, grey[1:])):
-                flow[k] = pair_flow
-        return flow
+        return flow_by_pair(self._pair, grey, self.threads)
 
     def _pair(self, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Floats:
-        """Flow (H, W, 2) of one pair, from the pyramid's coarsest level to the finest."""
+        """Flow of one pair, from the pyramid's coarsest level to the finest."""
         if np.array_equal(first, second):  # as many in videos are: the iterations would find 0
             return np.zeros((*first.shape, 2), np.float32)
-        settings = self.settings
-        firsts, seconds = (list(_pyramid(frame, settings)) for frame in (first, second))
-        image, other = firsts.pop(), seconds.pop()
-        flow = _solve_level(image, other, np.zeros((2, *image.shape), np.float32), settings)
-        while firsts:
-            image, other = firsts.pop(), seconds.pop()
-            flow = _enlarge(flow, image.shape, settings.scale_step)
-            flow = _solve_level(image, other, flow, settings)
+        firsts, seconds = (list(_pyramid(frame, self.settings)) for frame in (first, second))
+        flow = np.zeros((2, *firsts[-1].shape), np.float32)
+        for level in reversed(range(len(firsts))):
+            if level < len(firsts) - 1:
+                flow = _enlarge(flow, firsts[level].shape, self.settings.scale_step)
+            flow = _solve_level(firsts[level], seconds[level], flow, self.settings)
         return np.moveaxis(flow, 0, -1)
 
 
@@ -85,50 +88,161 @@ def _enlarge(flow: Floats, size: tuple[int, ...], scale_step: float) -> Floats:
 
 def _solve_level(first: Floats, second: Floats, flow: Floats, settings: TVL1Settings) -> Floats:
     """The flow (2, H, W) between two images of one size, beginning from a rough one."""
-    layout = _Layout(*first.shape)
-    grid = layout.lead, layout.stride
-    planes, dual, data, has = (layout.zeros(count) for count in (2, 4, 4, 2))
-    layout.image(planes)[:] = flow
-    layout.image(has)[0, :, :-1] = 1
-    layout.image(has)[1, :-1] = 1
+    height, width = first.shape
+    stride = width + 1
+    lead = math.ceil((stride + 1) / CHUNK) * CHUNK
+    length = math.ceil(height * stride / CHUNK) * CHUNK + 2 * lead
+
+    def pixels(planes: Floats) -> Floats:
+        """The pixels (count, H, W) of planes (count, L), to read or to write."""
+        rows = planes[:, lead : lead + height * stride]
+        return rows.reshape(len(planes), height, stride)[:, :, :width]
+
+    planes, dual, data, has = (np.zeros((count, length), np.float32) for count in (2, 4, 4, 2))
+    pixels(planes)[:] = flow
+    pixels(has)[0, :, :-1] = 1
+    pixels(has)[1, :-1] = 1
 
     theta, side = settings.theta, settings.median_filtering
     limit, rate = settings.lambda_ * theta, settings.tau / theta
     least_change = settings.epsilon**2 * first.size
+    numbers = limit, theta, rate, least_change, settings.inner_iterations
     stack = stack_gradient(second)
     for _ in range(settings.warps):
-        linearize(stack, first, planes, data, *grid)
+        linearize(stack, first, planes, data, lead, stride)
         for _ in range(settings.outer_iterations):
             if side > 1:
-                median_filter(planes[0], *grid, *first.shape, side)
-                median_filter(planes[1], *grid, *first.shape, side)
-            numbers = limit, theta, rate, least_change, settings.inner_iterations
-            change = iterate(planes, dual, data, has, *grid, *numbers)
-            if change <= least_change:
+                median_filter(planes[0], lead, stride, height, width, side)
+                median_filter(planes[1], lead, stride, height, width, side)
+            if iterate(planes, dual, data, has, lead, stride, *numbers) <= least_change:
                 break
-    return layout.image(planes).copy()
+    return pixels(planes).copy()
 
 
-class _Layout:
-    """Where an image's pixels are in the planes of `tvl1_kernel`.
+#: A compiled loop: squares may be added in any order; infinity and NaN stay what they are.
+_loop = partial(compiled, error_model="numpy", fastmath=("contract", "nsz", "reassoc"), nogil=True)
+
+
+@_loop()
+def _threshold(
+    step: Floats,
+    flow_x: Floats,
+    flow_y: Floats,
+    gradient_x: Floats,
+    gradient_y: Floats,
+    rho: Floats,
+    inverse: Floats,
+    start: int,
+    limit: float,
+) -> None:
+    """How many gradients the brightness term alone would move a chunk's flow.
+
+    As many as make the linearized error zero, but no more than `limit`: the three cases of the
+    thresholding step (Zach et al. 2007, proposition 3) in one.
+    """
+    for j in range(_CHUNK):
+        i = start + j
+        error = rho[i] + gradient_x[i] * flow_x[i] + gradient_y[i] * flow_y[i]
+        step[j] = min(max(-error * inverse[i], -limit), limit)
+
+
+@_loop()
+def _move(
+    flow: Floats,
+    gradient: Floats,
+    step: Floats,
+    dual_x: Floats,
+    dual_y: Floats,
+    start: int,
+    stride: int,
+    theta: float,
+) -> np.float32:
+    """Move one component of a chunk's flow by both terms; the sum of its squared changes."""
+    change = _F0
+    for j in range(_CHUNK):
+        i = start + j
+        divergence = dual_x[i] - dual_x[i - _ONE] + (dual_y[i] - dual_y[i - stride])
+        move = step[j] * gradient[i] + theta * divergence
+        flow[i] += move
+        change += move * move
+    return change
+
+
+@_loop()
+def _ascend(
+    flow: Floats,
+    dual_x: Floats,
+    dual_y: Floats,
+    has_right: Floats,
+    has_below: Floats,
+    start: int,
+    stride: int,
+    rate: float,
+) -> None:
+    """Update one component's dual variables in a chunk, from the flow's forward differences."""
+    for j in range(_CHUNK):
+        i = start + j
+        dx = (flow[i + _ONE] - flow[i]) * has_right[i]
+        dy = (flow[i + stride] - flow[i]) * has_below[i]
+        shrink = _F1 / (_F1 + rate * math.sqrt(dx * dx + dy * dy))
+        dual_x[i] = (dual_x[i] + rate * dx) * shrink
+        dual_y[i] = (dual_y[i] + rate * dy) * shrink
+
+
+@_loop(
+    "float32(float32[:, ::1], float32[:, ::1], float32[:, ::1], float32[:, ::1], uint64, uint64,"
+    " float32, float32, float32, float32, int64)"
+)
+def iterate(
+    flow: Floats,
+    dual: Floats,
+    data: Floats,
+    has: Floats,
+    lead: int,
+    stride: int,
+    limit: float,
+    theta: float,
+    rate: float,
+    least_change: float,
+    most: int,
+) -> np.float32:
+    """Iterate until the flow hardly changes; the last iteration's sum of squared changes.
 
     Args:
-        height: of the image.
-        width: likewise.
+        flow: (2, L) planes of the flow in x and in y; changed.
+        dual: (4, L) dual variables: of the flow in x those in x and y, then of the flow in y;
+            changed.
+        data: (4, L) of `warp_kernel.linearize`.
+        has: (2, L) 1 where a pixel has a right neighbour, and where it has one below; else 0.
+        lead: zeros before the first row and after the last: a multiple of `CHUNK`, more than
+            `stride`.
+        stride: from one row to the next.
+        limit: λθ
+        theta: θ
+        rate: τ/θ
+        least_change: no more iterations once the sum is no more than this.
+        most: iterations at most.
     """
-
-    def __init__(self, height: int, width: int):
-        self.width = width
-        self.stride = width + 1
-        self.lead = math.ceil((self.stride + 1) / CHUNK) * CHUNK
-        self._pixels = height * self.stride
-        self._length = math.ceil(self._pixels / CHUNK) * CHUNK + 2 * self.lead
-
-    def zeros(self, count: int) -> Floats:
-        """So many new planes (count, L)."""
-        return np.zeros((count, self._length), np.float32)
-
-    def image(self, planes: Floats) -> Floats:
-        """The pixels (count, H, W) of planes (count, L), to read or to write."""
-        rows = planes[:, self.lead : self.lead + self._pixels]
-        return rows.reshape(len(planes), -1, self.stride)[:, :, : self.width]
+    flow_x, flow_y = flow[0], flow[1]
+    x_dual_x, x_dual_y, y_dual_x, y_dual_y = dual[0], dual[1], dual[2], dual[3]
+    gradient_x, gradient_y, rho, inverse = data[0], data[1], data[2], data[3]
+    has_right, has_below = has[0], has[1]
+    step = np.empty(_CHUNK, np.float32)
+    end = np.uint64(flow.shape[1]) - lead
+    change = np.float32(np.inf)
+    for _ in range(most):
+        if change <= least_change:
+            break
+        change = _F0
+        # The dual variables follow the flow at a distance of `lead`, which is at least a row, so
+        # that one passage through the planes does both.
+        for i in range(lead, end + lead, _CHUNK):
+            if i < end:
+                _threshold(step, flow_x, flow_y, gradient_x, gradient_y, rho, inverse, i, limit)
+                change += _move(flow_x, gradient_x, step, x_dual_x, x_dual_y, i, stride, theta)
+                change += _move(flow_y, gradient_y, step, y_dual_x, y_dual_y, i, stride, theta)
+            if i >= lead + lead:
+                k = i - lead
+                _ascend(flow_x, x_dual_x, x_dual_y, has_right, has_below, k, stride, rate)
+                _ascend(flow_y, y_dual_x, y_dual_y, has_right, has_below, k, stride, rate)
+    return change

@@ -1,5 +1,6 @@
 """The compiled loops of TV-L1 around its iterations: the pyramid's steps, and warping."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,14 +20,16 @@ _FLAT = np.float32(1e-30)
 _RING = 4
 #: Values of a pixel of a stack: three, and a zero that makes four pixels a register of 16 floats.
 _VALUES = 4
+#: Slope of the cubic kernel at distance 1; OpenCV's.
+_SLOPE = -0.75
 
 # Positions are unsigned: of a signed index numba asks each time whether it is negative.
 _ONE, _FOUR = np.uint64(1), np.uint64(_VALUES)
 
+_loop = partial(compiled, error_model="numpy", nogil=True)
 
-@compiled(
-    "void(float32[:, ::1], float32[:, ::1], float64, float64)", error_model="numpy", nogil=True
-)
+
+@_loop("void(float32[:, ::1], float32[:, ::1], float64, float64)")
 def resize(source: Floats, target: Floats, step_y: float, step_x: float) -> None:
     """Fill `target` by bilinear interpolation of `source`, the border repeated outside.
 
@@ -56,7 +59,7 @@ def resize(source: Floats, target: Floats, step_y: float, step_x: float) -> None
             target[y, x] = row[left[x]] + part[x] * (row[left[x] + 1] - row[left[x]])
 
 
-@compiled("float32[:, :, ::1](float32[:, ::1])", error_model="numpy", nogil=True)
+@_loop("float32[:, :, ::1](float32[:, ::1])")
 def stack_gradient(image: Floats) -> Floats:
     """An image (H, W) and its gradient, ready for interpolation: (H + 8, W + 8, 4).
 
@@ -78,29 +81,21 @@ def stack_gradient(image: Floats) -> Floats:
     return stack
 
 
-def _cubic_coefficients(slope: float = -0.75) -> list[list[float]]:
-    """Polynomials of the four weights of cubic convolution (Keys 1981) at 0 ≤ t < 1.
-
-    Args:
-        slope: of the kernel at distance 1; OpenCV's by default.
-
-    Returns:
-        By powers of t, from the constant to t³, each for the pixels at -1, 0, 1 and 2.
-    """
-    a = slope
-    return [
-        [0, 1, 0, 0],
-        [a, 0, -a, 0],
-        [-2 * a, -(a + 3), 2 * a + 3, a],
-        [a, a + 2, -(a + 2), -a],
-    ]
+#: Polynomials of the four weights of cubic convolution (Keys 1981) at 0 ≤ t < 1: by powers of t,
+#: from the constant to t³, each for the pixels at -1, 0, 1 and 2.
+_CUBIC_COEFFICIENTS = (
+    [0, 1, 0, 0],
+    [_SLOPE, 0, -_SLOPE, 0],
+    [-2 * _SLOPE, -(_SLOPE + 3), 2 * _SLOPE + 3, _SLOPE],
+    [_SLOPE, _SLOPE + 2, -(_SLOPE + 2), -_SLOPE],
+)
 
 
 def _interpolation(_context: Any, stack: Any, corner: Any, pitch: Any, t_x: Any, t_y: Any) -> Any:
     """The three values at a point between the pixels of a flattened stack, by cubic convolution.
 
-    In LLVM's vectors (which it maps to the registers that the processor has), because numba's
-    compiler makes nothing of four pixels of four values but 48 single multiplications.
+    In LLVM's vectors, because numba compiles four pixels of four values to 48 single
+    multiplications.
 
     Args:
         stack: of `stack_gradient`, flattened.
@@ -121,7 +116,7 @@ def _interpolation(_context: Any, stack: Any, corner: Any, pitch: Any, t_x: Any,
     def weights(builder: Any, t: Any) -> Any:
         start = builder.insert_element(ir.Constant(pixel, ir.Undefined), t, int32(0))
         t = lanes(builder, start, [0] * 4)
-        *lower, result = (ir.Constant(pixel, c) for c in _cubic_coefficients())
+        *lower, result = (ir.Constant(pixel, c) for c in _CUBIC_COEFFICIENTS)
         for coefficients in reversed(lower):
             result = builder.fadd(builder.fmul(result, t, fused), coefficients, fused)
         return result
@@ -154,11 +149,9 @@ def _interpolation(_context: Any, stack: Any, corner: Any, pitch: Any, t_x: Any,
 _interpolate: Any = intrinsic(_interpolation)
 
 
-@compiled(
+@_loop(
     "void(float32[:, :, ::1], float32[:, ::1], float32[:, ::1], float32[:, ::1], uint64, uint64)",
-    error_model="numpy",
     fastmath=("contract", "nsz"),
-    nogil=True,
 )
 def linearize(
     stack: Floats, first: Floats, flow: Floats, data: Floats, lead: int, stride: int
@@ -168,7 +161,7 @@ def linearize(
     Args:
         stack: the second image, of `stack_gradient`.
         first: (H, W) the first image.
-        flow: (2, L) planes as `tvl1_kernel` lays them out.
+        flow: (2, L) planes as in `tvl1_cpu`.
         data: (4, L) output: the warped image's gradient in x and in y; ρ, the error that zero flow
             would have in this linearization; and 1 / |gradient|², or 0 where the gradient is 0.
         lead: where the planes' first row begins.
