@@ -15,7 +15,7 @@ import triton.language as tl
 from duetal.video.flow import tvl1_triton
 from duetal.video.flow.interface import TVL1Settings
 from duetal.video.flow.tvl1_torch import with_gradient
-from duetal.video.flow.tvl1_triton import STAGES, TritonSolver, _decide, _Level
+from duetal.video.flow.tvl1_triton import STAGES, _decide, _Level, solve_level
 
 
 def warping(results: dict[str, Any]) -> None:
@@ -56,7 +56,7 @@ def solving(results: dict[str, Any]) -> None:
     second = torch.rand(5, 7) * 40
     frames = torch.stack([second.roll(1, 1), second, second])
     settings = {"warps": 2, "outer_iterations": 1, "inner_iterations": 6, "epsilon": 0.2}
-    solved = TritonSolver(TVL1Settings(**settings))(frames, torch.zeros(2, 2, 5, 7))
+    solved = solve_level(frames, torch.zeros(2, 2, 5, 7), TVL1Settings(**settings))
     results.update(solve_settings=settings, solve_frames=frames, solved=solved)
 
 

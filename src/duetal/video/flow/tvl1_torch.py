@@ -1,4 +1,4 @@
-"""TV-L1 on one pyramid level in plain PyTorch, for any device; and the steps that ours share.
+"""TV-L1 on one pyramid level in plain PyTorch, for any device; and steps that Triton's shares.
 
 The equations are those of Zach, Pock and Bischof (2007) as OpenCV's DualTVL1 discretizes them. With
 v the flow that fits the brightness, u the smooth one and p the dual variables of its two
@@ -23,8 +23,8 @@ from duetal.video.flow.interface import TVL1Settings
 FLAT = 2.0**-23
 #: The parameter of Keys' cubic kernel (1981), as OpenCV chooses it.
 CUBIC = -0.75
-#: Iterations between two looks at whether all pairs have ended: each look makes a GPU wait.
-_LOOK_EVERY = 5
+#: Iterations between two checks of whether all pairs have ended: each check makes a GPU wait.
+_CHECK_EVERY = 5
 
 
 def resize(images: Tensor, size: tuple[int, int], scale: tuple[float, float]) -> Tensor:
@@ -35,14 +35,10 @@ def resize(images: Tensor, size: tuple[int, int], scale: tuple[float, float]) ->
         size: H and W of the result.
         scale: old pixels per new one, down and across; OpenCV does not always take the ratio of
             the sizes.
-
-    Returns:
-        (..., *size)
     """
     for dim, (length, step) in zip((-2, -1), zip(size, scale, strict=True), strict=True):
         last = images.shape[dim] - 1
-        place = (torch.arange(length, dtype=torch.float64) + 0.5) * step - 0.5
-        place = place.clamp(0, last)
+        place = ((torch.arange(length, dtype=torch.float64) + 0.5) * step - 0.5).clamp(0, last)
         low = place.floor().clamp(max=max(last - 1, 0))
         share = (place - low).to(images)
         share = share[:, None] if dim == -2 else share
@@ -64,65 +60,58 @@ def with_gradient(images: Tensor) -> Tensor:
     return torch.stack([images, across, down], dim=1)
 
 
-class TorchSolver:
-    """Improves the flow on one level of the pyramid.
+def solve_level(frames: Tensor, flow: Tensor, settings: TVL1Settings) -> Tensor:
+    """Flow on one level of the pyramid, beginning from a rough one.
 
     Args:
+        frames: (N + 1, H, W) float32 grey values.
+        flow: (N, 2, H, W) float32, px.
         settings: parameters.
+
+    Returns:
+        (N, 2, H, W)
     """
+    stack = with_gradient(frames)
+    # Kept from one warp to the next.
+    dual = flow.new_zeros(len(flow), 2, 2, *frames.shape[1:])
+    for _ in range(settings.warps):
+        flow, dual = _iterate(linearize(stack, flow), flow, dual, settings)
+    return flow
 
-    def __init__(self, settings: TVL1Settings):
-        self.settings = settings
 
-    def __call__(self, frames: Tensor, flow: Tensor) -> Tensor:
-        """Flow of consecutive frames, beginning from a rough one.
+def _iterate(
+    linear: Tensor, flow: Tensor, dual: Tensor, settings: TVL1Settings
+) -> tuple[Tensor, Tensor]:
+    """Iterate until each pair's flow stands still, with median filters in between."""
+    least = settings.epsilon**2 * flow[0, 0].numel()
+    inverse = 1 / linear[:, :2].square().sum(1).clamp(min=FLAT)
+    moving = torch.ones(len(flow), 1, 1, 1, dtype=torch.bool, device=flow.device)
+    for _ in range(settings.outer_iterations):
+        flow = torch.where(moving, median(flow, settings.median_filtering), flow)
+        for inner in range(settings.inner_iterations):
+            new_flow, new_dual = _step(linear, inverse, flow, dual, settings)
+            change = _total((new_flow - flow).square())
+            flow = torch.where(moving, new_flow, flow)
+            dual = torch.where(moving[..., None], new_dual, dual)
+            moving = moving & (change > least)
+            if inner % _CHECK_EVERY == 0 and not moving.any():
+                return flow, dual
+    return flow, dual
 
-        Args:
-            frames: (N + 1, H, W) float32 grey values.
-            flow: (N, 2, H, W) float32, px.
 
-        Returns:
-            (N, 2, H, W)
-        """
-        stack = with_gradient(frames)
-        # Kept from one warp to the next.
-        dual = flow.new_zeros(len(flow), 2, 2, *frames.shape[1:])
-        for _ in range(self.settings.warps):
-            flow, dual = self._iterate(linearize(stack, flow), flow, dual)
-        return flow
-
-    def _iterate(self, linear: Tensor, flow: Tensor, dual: Tensor) -> tuple[Tensor, Tensor]:
-        """Iterate until each pair's flow stands still, filtering it now and then."""
-        settings = self.settings
-        least = settings.epsilon**2 * flow[0, 0].numel()
-        inverse = 1 / linear[:, :2].square().sum(1).clamp(min=FLAT)
-        moving = torch.ones(len(flow), 1, 1, 1, dtype=torch.bool, device=flow.device)
-        for _ in range(settings.outer_iterations):
-            flow = torch.where(moving, median(flow, settings.median_filtering), flow)
-            for inner in range(settings.inner_iterations):
-                new_flow, new_dual = self._step(linear, inverse, flow, dual)
-                change = _total((new_flow - flow).square())
-                flow = torch.where(moving, new_flow, flow)
-                dual = torch.where(moving[..., None], new_dual, dual)
-                moving = moving & (change > least)
-                if inner % _LOOK_EVERY == 0 and not moving.any():
-                    return flow, dual
-        return flow, dual
-
-    def _step(
-        self, linear: Tensor, inverse: Tensor, flow: Tensor, dual: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """One iteration; see the module."""
-        settings = self.settings
-        gradient, offset = linear[:, :2], linear[:, 2]
-        rho = gradient[:, 0] * flow[:, 0] + gradient[:, 1] * flow[:, 1] + offset
-        reach = settings.lambda_ * settings.theta
-        fitting = flow - (rho * inverse).clamp(-reach, reach)[:, None] * gradient
-        flow = fitting + settings.theta * _divergence(dual)
-        slope = _forward_gradient(flow) * (settings.tau / settings.theta)
-        # Not `hypot`, whose last digit depends on where in memory a value lies.
-        steepness = slope.square().sum(2, keepdim=True).sqrt()
-        return flow, (dual + slope) / (1 + steepness)
+def _step(
+    linear: Tensor, inverse: Tensor, flow: Tensor, dual: Tensor, settings: TVL1Settings
+) -> tuple[Tensor, Tensor]:
+    """One iteration; see the module."""
+    gradient, offset = linear[:, :2], linear[:, 2]
+    rho = gradient[:, 0] * flow[:, 0] + gradient[:, 1] * flow[:, 1] + offset
+    reach = settings.lambda_ * settings.theta
+    fitting = flow - (rho * inverse).clamp(-reach, reach)[:, None] * gradient
+    flow = fitting + settings.theta * _divergence(dual)
+    slope = _forward_gradient(flow) * (settings.tau / settings.theta)
+    # Not `hypot`, whose last digit depends on where in memory a value lies.
+    steepness = slope.square().sum(2, keepdim=True).sqrt()
+    return flow, (dual + slope) / (1 + steepness)
 
 
 def linearize(stack: Tensor, flow: Tensor) -> Tensor:
@@ -146,18 +135,10 @@ def linearize(stack: Tensor, flow: Tensor) -> Tensor:
 
 
 def sample_cubic(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Images at places between their pixels, zero outside, by Keys' cubic interpolation.
+    """Images (N, C, H, W) at the points x and y (N, H, W), zero outside, by Keys' kernel.
 
-    PyTorch's `grid_sample` scales the places to [-1, 1] and back; the rounding would move frames
+    PyTorch's `grid_sample` scales the points to [-1, 1] and back; the rounding would move frames
     that stand still.
-
-    Args:
-        images: (N, C, H, W).
-        x: (N, H, W) px.
-        y: (N, H, W) px.
-
-    Returns:
-        (N, C, H, W)
     """
     height, width = images.shape[2:]
     pixels = images.flatten(2)
@@ -172,7 +153,7 @@ def sample_cubic(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _cubic_taps(place: Tensor, length: int) -> list[tuple[Tensor, Tensor]]:
-    """Index and weight of the four pixels around each place; outside, the weight is zero."""
+    """Index and weight of the four pixels around each point; outside, the weight is zero."""
     first = place.floor()
     t = place - first
     before = CUBIC * t * (1 - t) * (1 - t)
@@ -187,35 +168,27 @@ def _cubic_taps(place: Tensor, length: int) -> list[tuple[Tensor, Tensor]]:
 
 
 def median(images: Tensor, side: int) -> Tensor:
-    """Median of the `side` x `side` pixels around each; the border's are repeated beyond it.
+    """Median of the `side` x `side` pixels, 1, 3 or 5, around each of images (N, C, H, W).
 
-    The columns of a window are sorted, then its rows. All that can then be the median stands on
-    the three middle antidiagonals, and it is the middle one of these three: the greatest of the
-    upper one, the median of the main one, the least of the lower one.
-
-    Args:
-        images: (N, C, H, W).
-        side: 1, 3 or 5.
-
-    Returns:
-        The same shape.
+    The border's pixels are repeated beyond it. The columns of a window are sorted, then its rows.
+    All that can then be the median stands on the three middle antidiagonals, and it is the middle
+    one of these three: the greatest of the upper one, the median of the main one, the least of the
+    lower one.
     """
     if side == 1:
         return images
     height, width = images.shape[2:]
     padded = F.pad(images, (side // 2,) * 4, mode="replicate")
     across = range(side)
-    columns = [
-        _sorted([padded[..., i : i + height, j : j + width] for i in across]) for j in across
-    ]
+    shifted = ([padded[..., i : i + height, j : j + width] for i in across] for j in across)
+    columns = [_sorted(column) for column in shifted]
     rows = [_sorted([column[i] for column in columns]) for i in across]
     upper, middle, lower = (
         [rows[i][total - i] for i in across if 0 <= total - i < side]
         for total in (side - 2, side - 1, side)
     )
-    greatest = torch.stack(upper).amax(0)
-    least = torch.stack(lower).amin(0)
-    return _sorted([greatest, _sorted(middle)[side // 2], least])[1]
+    middle_one = _sorted(middle)[side // 2]
+    return _sorted([torch.stack(upper).amax(0), middle_one, torch.stack(lower).amin(0)])[1]
 
 
 #: Exchanges that sort three and five values.
@@ -226,7 +199,7 @@ _EXCHANGES = {
 
 
 def _sorted(values: Sequence[Tensor]) -> list[Tensor]:
-    """Three or five tensors, sorted place by place."""
+    """Three or five tensors, sorted element by element."""
     result = list(values)
     for i, j in _EXCHANGES[len(result)]:
         low, high = torch.minimum(result[i], result[j]), torch.maximum(result[i], result[j])
@@ -248,10 +221,8 @@ def _forward_gradient(flow: Tensor) -> Tensor:
 
 
 def _total(values: Tensor) -> Tensor:
-    """Sum over each pair, (N, 1, 1, 1).
-
-    In double precision, so that the order of summation, which depends on the number of pairs, does
-    not show. Apple's GPUs have none.
-    """
+    """Sum over each pair, (N, 1, 1, 1)."""
+    # In double precision, so that the order of summation, which depends on the number of pairs,
+    # does not show. Apple's GPUs have none.
     precision = torch.float32 if values.device.type == "mps" else torch.float64
     return values.sum((1, 2, 3), keepdim=True, dtype=precision)

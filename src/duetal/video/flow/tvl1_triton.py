@@ -1,15 +1,15 @@
 """TV-L1 on one pyramid level in Triton's kernels; the equations are those of `tvl1_torch.py`.
 
-The inner iterations are nearly all of the work, and memory is what would limit them. So one launch
-makes several: a warp walks down a strip of columns, one for each of its lanes, and each row that it
-reads goes through one iteration after the other, each of which is a row behind the one before. What
-they have to remember of the rows above stays in registers. Neighbours across are in the lane
-beside; of the strip's outermost lanes one more goes wrong with each iteration, so strips overlap.
+The inner iterations are nearly all of the work, and memory would limit them. So one launch makes
+several: a warp walks down a strip of columns, one for each of its lanes, and each row that it reads
+goes through one iteration after the other, each a row behind the one before. What they need of the
+rows above stays in registers. Neighbours across are in the lane beside; with each iteration one
+more of the strip's outermost lanes becomes wrong, so strips overlap.
 
 A pair ends at the very iteration at which its flow stands still, as in OpenCV. A launch that went
-beyond it is not taken: the next one goes from the same state only so far. Each pair has therefore
-two buffers, and a record of what is next for it in the device's memory, where the kernels find it;
-the host looks once in `inner_iterations`.
+beyond it is discarded: the next one starts from the same state and stops there. Each pair has
+therefore two buffers, and a record of its next launch in the device's memory, which the kernels
+read; the host reads it once in `inner_iterations`.
 """
 
 import torch
@@ -34,39 +34,25 @@ STRIPS = tl.constexpr(64)
 
 #: Columns of a pair's record: which of the two buffers holds its flow, and its dual variables; the
 #: iterations of the next launch; those left until the next median; 1 until the flow stands still.
-FLOW = tl.constexpr(0)
-DUAL = tl.constexpr(1)
-STEPS = tl.constexpr(2)
-LEFT = tl.constexpr(3)
-MOVING = tl.constexpr(4)
+FLOW, DUAL, STEPS, LEFT, MOVING = (tl.constexpr(column) for column in range(5))
 RECORD = tl.constexpr(5)
 
 _FLAT = tl.constexpr(FLAT)
 _CUBIC = tl.constexpr(CUBIC)
 
-#: Said aloud because Triton changes its default: nothing here needs each product rounded.
+#: Explicit because Triton changes its default: nothing here needs each product rounded.
 _FUSION = {"enable_fp_fusion": True}
 
 
-class TritonSolver:
-    """Improves the flow on one level of the pyramid.
-
-    Args:
-        settings: parameters.
-    """
-
-    def __init__(self, settings: TVL1Settings):
-        self.settings = settings
-
-    def __call__(self, frames: Tensor, flow: Tensor) -> Tensor:
-        """Flow of consecutive frames, beginning from a rough one; see `TorchSolver`."""
-        # Triton launches on the current device, which need not be that of the frames.
-        with torch.cuda.device_of(frames):
-            level = _Level(with_gradient(frames), flow, self.settings)
-            for _ in range(self.settings.warps):
-                level.linearize()
-                level.iterate()
-            return level.flow()
+def solve_level(frames: Tensor, flow: Tensor, settings: TVL1Settings) -> Tensor:
+    """Flow on one level of the pyramid, beginning from a rough one; see `tvl1_torch`."""
+    # Triton launches on the current device, which need not be that of the frames.
+    with torch.cuda.device_of(frames):
+        level = _Level(with_gradient(frames), flow, settings)
+        for _ in range(settings.warps):
+            level.linearize()
+            level.iterate()
+        return level.flow()
 
 
 class _Level:
@@ -82,7 +68,7 @@ class _Level:
         self.settings = settings
         self.stack = stack
         self.pairs, _, *size = flow.shape
-        self.height, self.width = size
+        self.size = self.height, self.width = size
         self.flows = flow.new_empty(self.pairs, 2, 2, *size)
         self.flows[:, 0] = flow
         self.duals = flow.new_zeros(self.pairs, 2, 4, *size)
@@ -96,16 +82,16 @@ class _Level:
     def linearize(self) -> None:
         """Warp the second frames by the flow."""
         _linearize[(self.blocks, self.pairs)](
-            self.stack, self.flows, self.linear, self.records, self.height, self.width, **_FUSION
+            self.stack, self.flows, self.linear, self.records, *self.size, **_FUSION
         )
 
     def iterate(self) -> None:
-        """Iterate until each pair's flow stands still, filtering it now and then."""
+        """Iterate until each pair's flow stands still, with median filters in between."""
         self.records[:, MOVING.value] = 1
         launches = triton.cdiv(self.settings.inner_iterations, STAGES.value)
         for _ in range(self.settings.outer_iterations):
             self._filter()
-            # One more, for what a launch that went too far has to do again.
+            # One more, to repeat a launch that went too far.
             for _ in range(launches + 1):
                 self._launch()
             if not self.records[:, MOVING.value].any():
@@ -120,10 +106,10 @@ class _Level:
         """Filter the flow of the pairs that move, and plan the iterations that follow."""
         moving = self.records[:, MOVING.value]
         if self.settings.median_filtering > 1:
+            side = self.settings.median_filtering
             _median[(self.blocks, self.pairs, 2)](
-                self.flows, self.records, self.height, self.width,
-                self.settings.median_filtering, **_FUSION,
-            )  # fmt: skip
+                self.flows, self.records, *self.size, side, **_FUSION
+            )
             self.records[:, FLOW.value] ^= moving
         inner = self.settings.inner_iterations
         self.records[:, LEFT.value] = inner * moving
@@ -132,22 +118,16 @@ class _Level:
     def _launch(self) -> None:
         """Up to STAGES iterations of the pairs that have some left."""
         settings = self.settings
-        _iterate[(self.strips, self.pairs)](
-            self.linear, self.flows, self.duals, self.records, self.changes,
-            self.height, self.width, settings.lambda_ * settings.theta, settings.theta,
-            settings.tau / settings.theta, num_warps=1, **_FUSION,
-        )  # fmt: skip
+        buffers = self.linear, self.flows, self.duals, self.records, self.changes
+        numbers = settings.lambda_ * settings.theta, settings.theta, settings.tau / settings.theta
+        options = {"num_warps": 1, **_FUSION}
+        _iterate[(self.strips, self.pairs)](*buffers, *self.size, *numbers, **options)
         least = settings.epsilon**2 * self.height * self.width
-        _decide[(self.pairs,)](
-            self.changes, self.records, self.strips, least, num_warps=1, **_FUSION
-        )
+        _decide[(self.pairs,)](self.changes, self.records, self.strips, least, **options)
 
 
 @triton.jit(do_not_specialize=["height", "width"])
-def _iterate(
-    linear, flows, duals, records, changes,
-    height, width, reach, theta, slope,
-):  # fmt: skip
+def _iterate(linear, flows, duals, records, changes, height, width, reach, theta, slope):
     """The next iterations of one strip; one program, of one warp, for each strip of each pair."""
     strip, pair = tl.program_id(0), tl.program_id(1).to(tl.int64)
     record = records + pair * RECORD
@@ -226,10 +206,7 @@ def _store(row, plane, kept, values):
 
 
 @triton.jit
-def _renew_flow(
-    state, above, line,
-    reach, theta,
-):  # fmt: skip
+def _renew_flow(state, above, line, reach, theta):
     """A row's state with its new flow, and the square of the flow's change.
 
     A state is the flow (u, v), u's dual variables across and down, and v's.
@@ -245,10 +222,7 @@ def _renew_flow(
 
 
 @triton.jit
-def _renew_dual(
-    half, below, slope,
-    has_right, has_below,
-):  # fmt: skip
+def _renew_dual(half, below, slope, has_right, has_below):
     """A row's whole new state, from its new flow and that of the row below."""
     u, v, ux, uy, vx, vy = half
     ux, uy = _ascend(ux, uy, u, below[0], slope, has_right, has_below)
@@ -257,10 +231,7 @@ def _renew_dual(
 
 
 @triton.jit
-def _ascend(
-    across, down, flow, below, slope,
-    has_right, has_below,
-):  # fmt: skip
+def _ascend(across, down, flow, below, slope, has_right, has_below):
     """New dual variables of one component. Outside the image they are and stay zero."""
     to_right = tl.where(has_right, slope * (_beside(flow, 1) - flow), 0.0)
     to_below = tl.where(has_below, slope * (below - flow), 0.0)
@@ -277,7 +248,7 @@ def _beside(row, distance: tl.constexpr):
 
 @triton.jit(do_not_specialize=["strips"])
 def _decide(changes, records, strips, least):
-    """Take or refuse what the last launch has made of a pair, and say what is next."""
+    """Accept or discard the last launch's result for a pair, and plan its next launch."""
     pair = tl.program_id(0).to(tl.int64)
     record = records + pair * RECORD
     steps = tl.load(record + STEPS)
@@ -304,10 +275,7 @@ def _decide(changes, records, strips, least):
 
 
 @triton.jit(do_not_specialize=["height", "width"])
-def _linearize(
-    stack, flows, linear, records,
-    height, width,
-):  # fmt: skip
+def _linearize(stack, flows, linear, records, height, width):
     """`tvl1_torch.linearize`; one program for each block of pixels of each pair."""
     pixel = tl.program_id(0) * PIXELS + tl.arange(0, PIXELS)
     pair = tl.program_id(1).to(tl.int64)
@@ -346,7 +314,7 @@ def _linearize(
 
 @triton.jit
 def _cubic_weight(t, tap: tl.constexpr):
-    """Keys' kernel for the tap of this number, of the four around a place t after the second."""
+    """Keys' kernel for one of the four taps around a point t after the second."""
     before = _CUBIC * t * (1 - t) * (1 - t)
     at = 1 - t * t * ((_CUBIC + 3) - (_CUBIC + 2) * t)
     last = _CUBIC * t * t * (1 - t)
