@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
 from duetal.core.files import replacing
-from duetal.video.decoding.container import open_container
-from duetal.video.decoding.source import is_url, open_source
+from duetal.video.decoding.container import is_url, open_container, open_source
 from duetal.video.decoding.video_reader import open_video
 
 #: Suffixes that browsers take a local file's type from, and FFmpeg's name of the container.

@@ -294,7 +294,7 @@ def test_frames_after_small_damage_are_in_their_place(tmp_path, capfd, name, enc
     assert decoded.frames == sound.frames
     assert decoded.duration == pytest.approx(sound.duration, abs=0.05)
     assert len(decoded.notes) == 1
-    assert decoded.notes[0].endswith("the picture before stands instead")
+    assert decoded.notes[0].endswith("the picture before is shown instead")
     lost = float(decoded.notes[0].split(" s could not be decoded, the first at ")[0])
     first = float(decoded.notes[0].split("the first at ")[1].split(" s;")[0])
     assert 0 < lost <= 2

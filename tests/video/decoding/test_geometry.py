@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from duetal.core.errors import DuetalError
 from duetal.simulation.clips import Scene
-from duetal.video.decoding.geometry import Geometry, Painter, quarter_turns, resized
+from duetal.video.decoding.geometry import Geometry, RGBConverter, quarter_turns, resized
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_the_short_side_is_as_asked_and_the_long_one_in_proportion(width, height
 
 
 def test_a_picture_is_drawn_at_the_size_of_the_first():
-    painter = Painter((64, 48), Geometry())
+    converter = RGBConverter((64, 48), Geometry())
     for size in ((64, 48), (100, 20), (64, 48)):
         frame = VideoFrame.from_ndarray(Scene(size).picture(0), format="rgb24")
-        assert painter.draw(frame).shape == (48, 64, 3)
+        assert converter.convert(frame).shape == (48, 64, 3)

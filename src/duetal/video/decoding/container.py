@@ -1,22 +1,28 @@
-"""Opening a container so that nothing but its own bytes is ever read, and choosing its video."""
+"""Opening a video: its bytes, its container, and which of its streams is read.
+
+The bytes come from a regular local file or an fsspec URL, and FFmpeg reads nothing else.
+"""
 
 import os
-from pathlib import Path
-from typing import TypeAlias
+import stat
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeAlias
 
 import av
+import fsspec
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from duetal.core.errors import DuetalError
-from duetal.video.decoding.source import BUFFER_SIZE, SourceFile
+from duetal.core.errors import DuetalError, UsageError
 
 #: Demuxers that open what a file names: other files, addresses; and text shown as pictures.
 REFUSED_FORMATS = frozenset({
     "avisynth", "concat", "concatf", "dash", "ffmetadata", "hls", "image2", "imf", "lavfi", "rtp",
     "rtsp", "sap", "sdp", "smoothstreaming", "tty", "vapoursynth", "vobsub", "webm_dash_manifest",
 })  # fmt: skip
+#: Bytes that FFmpeg reads at once; every request crosses Python.
+BUFFER_SIZE = 1 << 18
 #: The largest coded picture: 8192 x 8192, which 8K fits in; a header can claim anything.
 MOST_PIXELS = 1 << 26
 #: Decoder threads that are of use beside the flow and the networks.
@@ -25,22 +31,106 @@ MOST_THREADS = 4
 Input: TypeAlias = tuple[InputContainer, VideoStream]
 
 
-def open_container(file: SourceFile, threads: int | None = None) -> Input:
-    """Open a video's container and set up the decoder of its first video.
+class VideoFile:
+    """A readable, seekable file, whose every failure is a `DuetalError` naming the video.
+
+    Args:
+        source: the user's name of it.
+        file: the opened file.
+    """
+
+    def __init__(self, source: str | Path, file: Any) -> None:
+        self.source = source
+        self._file = file
+        # FFmpeg takes the suffix as a hint; the rest of a name could only mislead it.
+        self.name = "video" + PurePosixPath(str(source)).suffix
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes; none at the end."""
+        return bytes(self._call("read", size))
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a byte."""
+        return int(self._call("seek", offset, whence))
+
+    def tell(self) -> int:
+        """The byte that is read next."""
+        return int(self._call("tell"))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._call("close")
+
+    def _call(self, method: str, *arguments: int) -> Any:
+        try:
+            return getattr(self._file, method)(*arguments)
+        except Exception as error:  # A storage library's own types: there is no common one.
+            raise DuetalError(f"cannot read: {_reason(error)}", file=self.source) from error
+
+
+def open_source(source: str | Path) -> VideoFile:
+    """Open a local path or a URL such as `s3://bucket/video.mp4` for reading.
+
+    Raises:
+        DuetalError: missing, unreadable, empty, or no regular file (a folder, a pipe, a device).
+        UsageError: the URL's storage needs a package that is not installed.
+    """
+    opened = VideoFile(source, _open_url(source) if is_url(source) else _open_path(source))
+    if opened.seek(0, os.SEEK_END) == 0:
+        opened.close()
+        raise DuetalError("empty file: 0 bytes", file=source)
+    opened.seek(0)
+    return opened
+
+
+def is_url(source: str | Path) -> bool:
+    """Whether a source is an fsspec URL instead of a local path."""
+    return isinstance(source, str) and "://" in source
+
+
+def _open_path(source: str | Path) -> Any:
+    try:
+        mode = Path(source).stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise DuetalError("is a folder, not a video", file=source)
+        # Opening a pipe or a terminal would wait for somebody to write into it.
+        if not stat.S_ISREG(mode):
+            raise DuetalError("not a regular file", file=source)
+        return Path(source).open("rb")
+    except FileNotFoundError as error:
+        raise DuetalError("no such file", file=source) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name.
+        raise DuetalError(f"cannot read: {_reason(error)}", file=source) from error
+
+
+def _open_url(source: str | Path) -> Any:
+    try:
+        return fsspec.open(str(source), "rb").open()
+    except FileNotFoundError as error:
+        raise DuetalError("no such file", file=source) from error
+    except ImportError as error:
+        hint = 'pip install "duetal[cluster]" brings s3'
+        raise UsageError(f"{_reason(error)} ({hint})", file=source) from error
+    except Exception as error:  # A storage library's own types: there is no common one.
+        raise DuetalError(f"cannot open: {_reason(error)}", file=source) from error
+
+
+def _reason(error: Exception) -> str:
+    return f"{getattr(error, 'strerror', None) or error or type(error).__name__}"
+
+
+def open_container(file: VideoFile, threads: int | None = None) -> Input:
+    """Open a video's container and set up the decoder of the stream that is read.
 
     Args:
         file: the bytes.
         threads: of the decoder; None takes the machine's cores, but 4 at most.
 
-    Returns:
-        The container, and its first video stream that is not a cover picture.
-
     Raises:
         DuetalError: nothing that FFmpeg can read, no video in it, or one too large.
     """
-    allowed = ",".join(sorted(av.formats_available - REFUSED_FORMATS))
     options = {
-        "format_whitelist": allowed,
+        "format_whitelist": ",".join(sorted(av.formats_available - REFUSED_FORMATS)),
         # No protocol at all: the bytes come from the file object.
         "protocol_whitelist": "none",
         "max_pixels": str(MOST_PIXELS),
@@ -57,14 +147,12 @@ def open_container(file: SourceFile, threads: int | None = None) -> Input:
     except (av.error.ArgumentError, DuetalError) as error:
         if isinstance(error, DuetalError) and error.file is not None:
             raise
-        raise DuetalError(
-            "a playlist, script or text; only videos that hold their own pictures are read",
-            file=file.source,
-        ) from error
+        cause = "a playlist, script or text; only videos that hold their own pictures are read"
+        raise DuetalError(cause, file=file.source) from error
     except (av.error.FFmpegError, ValueError, MemoryError) as error:
         raise DuetalError(_why_unreadable(file, error), file=file.source) from error
     try:
-        stream = _choose_video(container, file.source)
+        stream = choose_stream(container, file.source)
         _set_up_decoder(stream, threads, file.source)
     except BaseException:
         container.close()
@@ -76,16 +164,21 @@ def _refuse_to_open(url: str, flags: int, options: dict[str, str]) -> object:
     raise DuetalError(f"wants to open {url!r}")
 
 
-def _why_unreadable(file: SourceFile, error: Exception) -> str:
+def _why_unreadable(file: VideoFile, error: Exception) -> str:
     if not isinstance(error, av.error.InvalidDataError):
-        return f"cannot be opened as a video: {getattr(error, 'strerror', None) or error}"
+        return f"cannot be opened as a video: {_reason(error)}"
     file.seek(0)
     if file.read(8)[4:] == b"ftyp":
         return "an MP4 without its index (moov): cut off, or its recording never finished"
     return "not a video: no container that is known, or its header is damaged"
 
 
-def _choose_video(container: InputContainer, source: str | Path) -> VideoStream:
+def choose_stream(container: InputContainer, source: str | Path) -> VideoStream:
+    """The stream that is read: the first video that is not a cover picture.
+
+    Raises:
+        DuetalError: there is none.
+    """
     videos = [stream for stream in container.streams.video if not _is_cover(stream)]
     if videos:
         return videos[0]
