@@ -5,6 +5,7 @@ The bytes come from a regular local file or an fsspec URL, and FFmpeg reads noth
 
 import os
 import stat
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
@@ -44,22 +45,9 @@ class VideoFile:
         self._file = file
         # FFmpeg takes the suffix as a hint; the rest of a name could only mislead it.
         self.name = "video" + PurePosixPath(str(source)).suffix
-
-    def read(self, size: int = -1) -> bytes:
-        """Up to `size` bytes; none at the end."""
-        return bytes(self._call("read", size))
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a byte."""
-        return int(self._call("seek", offset, whence))
-
-    def tell(self) -> int:
-        """The byte that is read next."""
-        return int(self._call("tell"))
-
-    def close(self) -> None:
-        """Close the file."""
-        self._call("close")
+        self.read, self.seek, self.tell, self.close = (
+            partial(self._call, method) for method in ("read", "seek", "tell", "close")
+        )
 
     def _call(self, method: str, *arguments: int) -> Any:
         try:

@@ -36,23 +36,17 @@ class VideoInfo:
     """What is known of a video before it is decoded.
 
     Args:
-        source: path or URL.
-        container: FFmpeg's name of it.
         codec: FFmpeg's name of it.
         width: pixels as displayed, after pixel aspect and rotation.
         height: likewise.
-        fps: declared pictures a second; None where nothing is declared.
         duration: declared seconds, or None. The true duration is known at the end.
         rotation: degrees counterclockwise by which the coded pictures are turned.
         pixel_aspect: width of a coded pixel over its height.
     """
 
-    source: str
-    container: str
     codec: str
     width: int
     height: int
-    fps: float | None
     duration: float | None
     rotation: int
     pixel_aspect: Fraction
@@ -123,14 +117,11 @@ class VideoReader(Closing):
         self._geometry = read_geometry(first, stream.sample_aspect_ratio)
         self._size = self._geometry.display_size(first.width, first.height)
         self._decoded: Decoded | None = None
-        rate, declared = self._pictures.times.rate, self._pictures.times.duration()
+        declared = self._pictures.times.duration()
         self.info = VideoInfo(
-            source=str(file.source),
-            container=container.format.name,
             codec=stream.codec_context.name,
             width=self._size[0],
             height=self._size[1],
-            fps=None if rate is None else float(rate),
             duration=None if declared is None else float(declared[1]),
             rotation=self._geometry.rotation,
             pixel_aspect=self._geometry.pixel_aspect,

@@ -1,15 +1,14 @@
 """TV-L1 flow on the CPU: OpenCV's algorithm, many times as fast.
 
-The algorithm is OpenCV's to the detail (the pyramid, the cubic interpolation with zeros outside,
-the gradients at the border, when the iterations end), so that networks trained on flow from there
-can be given flow from here.
+The algorithm is OpenCV's in every detail (the pyramid, the cubic interpolation with zeros outside,
+the gradients at the border, when the iterations end), so that networks trained on OpenCV's flow can
+be used with this one.
 
 The compiled loops work on planes: an image in one dimension, row after row, each followed by a
-zero. A pixel's left neighbour is always one before it, a zero for those at the left border, and the
-pixel below is `stride` after it; `lead` zeros precede the first row and follow the last. So a plane
-can be worked through in chunks of a fixed length whatever the image's width: a chunk of every plane
-fits in the fastest cache, and the compiler turns its loop into vector instructions without a
-remainder.
+zero. A pixel's left neighbour is one before it, a zero at the left border, and the pixel below is
+`stride` after it; `lead` zeros precede the first row and follow the last. So a plane is processed
+in chunks of a fixed length whatever the image's width: a chunk of every plane fits in the fastest
+cache, and the compiler turns its loop into vector instructions without a remainder.
 """
 
 import math
@@ -20,9 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.compiled import compiled
+from duetal.video.flow.cpu_kernels import linearize, median_filter, resize, stack_gradient
 from duetal.video.flow.interface import FlowName, TVL1Settings, flow_by_pair, pyramid_sizes
-from duetal.video.flow.median_kernel import median_filter
-from duetal.video.flow.warp_kernel import linearize, resize, stack_gradient
 
 Floats = NDArray[np.float32]
 
@@ -125,16 +123,9 @@ _loop = partial(compiled, error_model="numpy", fastmath=("contract", "nsz", "rea
 
 @_loop()
 def _threshold(
-    step: Floats,
-    flow_x: Floats,
-    flow_y: Floats,
-    gradient_x: Floats,
-    gradient_y: Floats,
-    rho: Floats,
-    inverse: Floats,
-    start: int,
-    limit: float,
-) -> None:
+    step: Floats, flow_x: Floats, flow_y: Floats, gradient_x: Floats, gradient_y: Floats,
+    rho: Floats, inverse: Floats, start: int, limit: float,
+) -> None:  # fmt: skip
     """How many gradients the brightness term alone would move a chunk's flow.
 
     As many as make the linearized error zero, but no more than `limit`: the three cases of the
@@ -148,15 +139,9 @@ def _threshold(
 
 @_loop()
 def _move(
-    flow: Floats,
-    gradient: Floats,
-    step: Floats,
-    dual_x: Floats,
-    dual_y: Floats,
-    start: int,
-    stride: int,
-    theta: float,
-) -> np.float32:
+    flow: Floats, gradient: Floats, step: Floats, dual_x: Floats, dual_y: Floats,
+    start: int, stride: int, theta: float,
+) -> np.float32:  # fmt: skip
     """Move one component of a chunk's flow by both terms; the sum of its squared changes."""
     change = _F0
     for j in range(_CHUNK):
@@ -170,15 +155,9 @@ def _move(
 
 @_loop()
 def _ascend(
-    flow: Floats,
-    dual_x: Floats,
-    dual_y: Floats,
-    has_right: Floats,
-    has_below: Floats,
-    start: int,
-    stride: int,
-    rate: float,
-) -> None:
+    flow: Floats, dual_x: Floats, dual_y: Floats, has_right: Floats, has_below: Floats,
+    start: int, stride: int, rate: float,
+) -> None:  # fmt: skip
     """Update one component's dual variables in a chunk, from the flow's forward differences."""
     for j in range(_CHUNK):
         i = start + j
@@ -194,25 +173,16 @@ def _ascend(
     " float32, float32, float32, float32, int64)"
 )
 def iterate(
-    flow: Floats,
-    dual: Floats,
-    data: Floats,
-    has: Floats,
-    lead: int,
-    stride: int,
-    limit: float,
-    theta: float,
-    rate: float,
-    least_change: float,
-    most: int,
-) -> np.float32:
+    flow: Floats, dual: Floats, data: Floats, has: Floats, lead: int, stride: int,
+    limit: float, theta: float, rate: float, least_change: float, most: int,
+) -> np.float32:  # fmt: skip
     """Iterate until the flow hardly changes; the last iteration's sum of squared changes.
 
     Args:
         flow: (2, L) planes of the flow in x and in y; changed.
         dual: (4, L) dual variables: of the flow in x those in x and y, then of the flow in y;
             changed.
-        data: (4, L) of `warp_kernel.linearize`.
+        data: (4, L) of `linearize`.
         has: (2, L) 1 where a pixel has a right neighbour, and where it has one below; else 0.
         lead: zeros before the first row and after the last: a multiple of `CHUNK`, more than
             `stride`.
