@@ -108,7 +108,7 @@ def test_frames_are_accepted() -> None:
 def test_pyramid_ends_before_a_side_below_16(
     size: tuple[int, int], settings: TVL1Settings, sizes: list[tuple[int, int]]
 ) -> None:
-    assert pyramid_sizes(*size, settings) == sizes
+    assert pyramid_sizes(size, settings) == sizes
 
 
 @given(arrays.arrays(np.uint8, st.tuples(*[st.integers(1, 9)] * 2, st.just(3))))

@@ -6,7 +6,7 @@ because the field's features were made with OpenCV's DualTVL1.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -31,13 +31,10 @@ _MAY_BE_ZERO = ("epsilon", "gamma")
 
 
 class FlowName(StrEnum):
-    """The engines one can choose from."""
+    """The engines: ours, on the CPU or a GPU, and OpenCV's DualTVL1, the reference, on the CPU."""
 
     TVL1 = "tvl1"
-    """Ours, on the CPU or a GPU."""
-
     OPENCV = "opencv"
-    """OpenCV's DualTVL1, the reference; on the CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +103,8 @@ class FlowEngine(Protocol):
     one call nor on the number of threads.
     """
 
-    @property
-    def name(self) -> FlowName:
-        """Which engine this is."""
-
-    @property
-    def settings(self) -> TVL1Settings:
-        """Its parameters."""
+    name: FlowName
+    settings: TVL1Settings
 
     def __call__(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Flow from each frame to the next.
@@ -125,7 +117,7 @@ class FlowEngine(Protocol):
             (x + flow[k, y, x, 0], y + flow[k, y, x, 1]) in frame k + 1.
 
         Raises:
-            ValueError: no such array.
+            ValueError: as `check_frames`.
         """
 
 
@@ -142,15 +134,9 @@ def flow_by_pair(
     grey: NDArray[np.uint8],
     threads: int,
 ) -> NDArray[np.float32]:
-    """Flow (N, H, W, 2) of frames (N + 1, H, W), several pairs of frames at once.
+    """Flow (N, H, W, 2) of frames (N + 1, H, W), `threads` pairs of frames at once.
 
-    Args:
-        compute: flow (H, W, 2) of two frames (H, W); releases Python's lock.
-        grey: (N + 1, H, W)
-        threads: pairs at once.
-
-    Raises:
-        ValueError: as `check_frames`.
+    `compute` gives the flow (H, W, 2) of two frames (H, W), and releases Python's lock.
     """
     check_frames(grey)
     flow = np.empty((len(grey) - 1, *grey.shape[1:], 2), np.float32)
@@ -160,8 +146,9 @@ def flow_by_pair(
     return flow
 
 
-def pyramid_sizes(height: int, width: int, settings: TVL1Settings) -> list[tuple[int, int]]:
+def pyramid_sizes(size: Sequence[int], settings: TVL1Settings) -> list[tuple[int, int]]:
     """(H, W) of the pyramid's levels, the image itself first, with OpenCV's rounding and limit."""
+    height, width = size
     sizes = [(height, width)]
     while len(sizes) < settings.scales:
         # `round` takes halves to the even neighbour, as OpenCV's cvRound does.

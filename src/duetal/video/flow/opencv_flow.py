@@ -15,10 +15,8 @@ _MIN_SIDE = 3
 class OpenCVFlow:
     """OpenCV's DualTVL1, on the CPU.
 
-    Args:
-        settings: passed through.
-        threads: pairs of frames that are worked on at once; OpenCV's own threads are switched off,
-            for the whole process, because many pairs side by side are faster than one in parts.
+    It computes `threads` pairs of frames at once. OpenCV's own threads are switched off for the
+    whole process, because many pairs side by side are faster than one in parts.
 
     Raises:
         UsageError: opencv-contrib is not installed.
@@ -39,20 +37,14 @@ class OpenCVFlow:
         height, width = first.shape
         missing = ((0, max(_MIN_SIDE - height, 0)), (0, max(_MIN_SIDE - width, 0)))
         padded = [np.pad(frame, missing, mode="edge") for frame in (first, second)]
-        # New for each pair: it has buffers inside, which threads must not share.
-        engine = self._create(*padded[0].shape)
-        flow: NDArray[np.float32] = engine.calc(*padded, None)
-        return flow[:height, :width]
-
-    def _create(self, height: int, width: int) -> Any:
-        """OpenCV's engine for frames of one size."""
         settings = self.settings
+        # New for each pair: it has buffers inside, which threads must not share.
         engine = self._cv2.optflow.DualTVL1OpticalFlow_create()
         engine.setTau(settings.tau)
         engine.setLambda(settings.lambda_)
         engine.setTheta(settings.theta)
         # No more than it will use: it would try to make one level beyond, even of no pixels.
-        engine.setScalesNumber(len(pyramid_sizes(height, width, settings)))
+        engine.setScalesNumber(len(pyramid_sizes(padded[0].shape, settings)))
         engine.setWarpingsNumber(settings.warps)
         engine.setEpsilon(settings.epsilon)
         engine.setInnerIterations(settings.inner_iterations)
@@ -60,7 +52,8 @@ class OpenCVFlow:
         engine.setScaleStep(settings.scale_step)
         engine.setGamma(settings.gamma)
         engine.setMedianFiltering(settings.median_filtering)
-        return engine
+        flow: NDArray[np.float32] = engine.calc(*padded, None)
+        return flow[:height, :width]
 
 
 def _import_cv2() -> Any:

@@ -31,12 +31,7 @@ _F0, _F1 = np.float32(0), np.float32(1)
 
 
 class TVL1Flow:
-    """TV-L1 flow on the CPU.
-
-    Args:
-        settings: of which gamma must be 0.
-        threads: pairs of frames that are worked on at once.
-    """
+    """TV-L1 flow on the CPU, of `threads` pairs of frames at once; gamma must be 0."""
 
     name = FlowName.TVL1
 
@@ -64,8 +59,7 @@ def _pyramid(frame: NDArray[np.uint8], settings: TVL1Settings) -> Iterator[Float
     """The frame and its smaller copies, each made from the one before."""
     image = frame.astype(np.float32, order="C")
     yield image
-    height, width = frame.shape
-    for size in pyramid_sizes(height, width, settings)[1:]:
+    for size in pyramid_sizes(frame.shape, settings)[1:]:
         smaller = np.empty(size, np.float32)
         # By the scale itself, not by the ratio of the sizes, which are rounded; unless rounding
         # makes the same size of it: so does OpenCV.

@@ -6,6 +6,7 @@ a flow does not depend on the batch.
 """
 
 import importlib
+import itertools
 from collections.abc import Callable
 from typing import Literal
 
@@ -67,9 +68,8 @@ class TorchTVL1Flow:
         self._solve: LevelSolver = tvl1_torch.solve_level
         if backend == "triton":
             if not has_triton():
-                least = ".".join(map(str, _LEAST_TRITON))
-                needed = f'the flow backend triton needs Triton: pip install "triton>={least}"'
-                raise UsageError(needed)
+                needed = 'the flow backend triton needs Triton: pip install "triton>={}.{}"'
+                raise UsageError(needed.format(*_LEAST_TRITON))
             from duetal.video.flow import tvl1_triton
 
             self._solve = tvl1_triton.solve_level
@@ -101,21 +101,18 @@ class TorchTVL1Flow:
     def _flow(self, frames: Tensor) -> Tensor:
         """Flow (N, H, W, 2) of frames that fit into memory at once."""
         settings = self.settings
-        sizes = pyramid_sizes(frames.shape[1], frames.shape[2], settings)
+        sizes = pyramid_sizes(frames.shape[1:], settings)
         pyramid = [frames.float()]
-        for size in sizes[1:]:
+        for before, size in itertools.pairwise(sizes):
             # Where rounding makes the same size of it, OpenCV copies the image.
-            same = size == tuple(pyramid[-1].shape[1:])
-            step = 1.0 if same else 1 / settings.scale_step
+            step = 1.0 if size == before else 1 / settings.scale_step
             pyramid.append(resize(pyramid[-1], size, (step, step)))
-        level = pyramid.pop()
-        flow = level.new_zeros(len(frames) - 1, 2, *level.shape[1:])
-        flow = self._solve(level, flow, settings)
+        flow = pyramid[-1].new_zeros(len(frames) - 1, 2, *sizes[-1])
+        flow = self._solve(pyramid.pop(), flow, settings)
         while pyramid:
-            level, size = pyramid.pop(), sizes[len(pyramid)]
-            height, width = flow.shape[2:]
-            flow = resize(flow, size, (height / size[0], width / size[1])) / settings.scale_step
-            flow = self._solve(level, flow, settings)
+            old, new = flow.shape[2:], sizes[len(pyramid) - 1]
+            flow = resize(flow, new, (old[0] / new[0], old[1] / new[1])) / settings.scale_step
+            flow = self._solve(pyramid.pop(), flow, settings)
         return flow.permute(0, 2, 3, 1)
 
     def _chunks(self, frames: int, height: int, width: int) -> list[slice]:

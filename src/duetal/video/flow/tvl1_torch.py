@@ -11,6 +11,7 @@ components, one iteration is
 where u₀ is the flow at the last warp.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -28,13 +29,9 @@ _CHECK_EVERY = 5
 
 
 def resize(images: Tensor, size: tuple[int, int], scale: tuple[float, float]) -> Tensor:
-    """Bilinear interpolation without smoothing, OpenCV's INTER_LINEAR.
+    """Images (..., H, W) at another size by bilinear interpolation, OpenCV's INTER_LINEAR.
 
-    Args:
-        images: (..., H, W) float32.
-        size: H and W of the result.
-        scale: old pixels per new one, down and across; OpenCV does not always take the ratio of
-            the sizes.
+    `scale` is old pixels per new one, down and across; OpenCV's is not always the sizes' ratio.
     """
     for dim, (length, step) in zip((-2, -1), zip(size, scale, strict=True), strict=True):
         last = images.shape[dim] - 1
@@ -61,16 +58,7 @@ def with_gradient(images: Tensor) -> Tensor:
 
 
 def solve_level(frames: Tensor, flow: Tensor, settings: TVL1Settings) -> Tensor:
-    """Flow on one level of the pyramid, beginning from a rough one.
-
-    Args:
-        frames: (N + 1, H, W) float32 grey values.
-        flow: (N, 2, H, W) float32, px.
-        settings: parameters.
-
-    Returns:
-        (N, 2, H, W)
-    """
+    """Flow (N, 2, H, W) on one level of frames (N + 1, H, W), beginning from a rough flow."""
     stack = with_gradient(frames)
     # Kept from one warp to the next.
     dual = flow.new_zeros(len(flow), 2, 2, *frames.shape[1:])
@@ -119,11 +107,10 @@ def linearize(stack: Tensor, flow: Tensor) -> Tensor:
 
     Args:
         stack: (N + 1, 3, H, W) from `with_gradient`.
-        flow: (N, 2, H, W).
+        flow: (N, 2, H, W)
 
     Returns:
-        (N, 3, H, W): a and b, the gradient across and down, and c, so that the brightness
-        difference is a u + b v + c.
+        (N, 3, H, W): gradient a across, b down, and c: the difference is a u + b v + c.
     """
     height, width = stack.shape[2:]
     x = flow[:, 0] + torch.arange(width, device=flow.device)
@@ -141,14 +128,12 @@ def sample_cubic(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
     that stand still.
     """
     height, width = images.shape[2:]
-    pixels = images.flatten(2)
-    result = torch.zeros_like(images)
+    pixels, result = images.flatten(2), torch.zeros_like(images)
     columns, rows = _cubic_taps(x, width), _cubic_taps(y, height)
-    for row, row_weight in rows:
-        for column, column_weight in columns:
-            place = (row * width + column).flatten(1)[:, None].expand(-1, pixels.shape[1], -1)
-            weight = (row_weight * column_weight)[:, None]
-            result += weight * pixels.gather(2, place).view_as(result)
+    for (row, row_weight), (column, column_weight) in itertools.product(rows, columns):
+        place = (row * width + column).flatten(1)[:, None].expand(-1, pixels.shape[1], -1)
+        weight = (row_weight * column_weight)[:, None]
+        result += weight * pixels.gather(2, place).view_as(result)
     return result
 
 

@@ -58,15 +58,11 @@ def solve_level(frames: Tensor, flow: Tensor, settings: TVL1Settings) -> Tensor:
 class _Level:
     """The buffers of one level, and the launches on them.
 
-    Args:
-        stack: (N + 1, 3, H, W) from `with_gradient`.
-        flow: (N, 2, H, W) to begin from.
-        settings: parameters.
+    It begins with a `stack` (N + 1, 3, H, W) from `with_gradient` and a `flow` (N, 2, H, W).
     """
 
     def __init__(self, stack: Tensor, flow: Tensor, settings: TVL1Settings):
-        self.settings = settings
-        self.stack = stack
+        self.stack, self.settings = stack, settings
         self.pairs, _, *size = flow.shape
         self.size = self.height, self.width = size
         self.flows = flow.new_empty(self.pairs, 2, 2, *size)
@@ -81,9 +77,8 @@ class _Level:
 
     def linearize(self) -> None:
         """Warp the second frames by the flow."""
-        _linearize[(self.blocks, self.pairs)](
-            self.stack, self.flows, self.linear, self.records, *self.size, **_FUSION
-        )
+        buffers = self.stack, self.flows, self.linear, self.records
+        _linearize[(self.blocks, self.pairs)](*buffers, *self.size, **_FUSION)
 
     def iterate(self) -> None:
         """Iterate until each pair's flow stands still, with median filters in between."""
@@ -105,13 +100,11 @@ class _Level:
     def _filter(self) -> None:
         """Filter the flow of the pairs that move, and plan the iterations that follow."""
         moving = self.records[:, MOVING.value]
-        if self.settings.median_filtering > 1:
-            side = self.settings.median_filtering
-            _median[(self.blocks, self.pairs, 2)](
-                self.flows, self.records, *self.size, side, **_FUSION
-            )
+        side, inner = self.settings.median_filtering, self.settings.inner_iterations
+        if side > 1:
+            grid = self.blocks, self.pairs, 2
+            _median[grid](self.flows, self.records, *self.size, side, **_FUSION)
             self.records[:, FLOW.value] ^= moving
-        inner = self.settings.inner_iterations
         self.records[:, LEFT.value] = inner * moving
         self.records[:, STEPS.value] = min(inner, STAGES.value) * moving
 
@@ -283,16 +276,13 @@ def _linearize(stack, flows, linear, records, height, width):
     inside = pixel < plane
     buffer = tl.load(records + pair * RECORD + FLOW)
     flow = flows + (pair * 2 + buffer) * 2 * plane + pixel
-    u = tl.load(flow, inside, 0.0)
-    v = tl.load(flow + plane, inside, 0.0)
-    x = (pixel % width) + u
-    y = (pixel // width) + v
+    u, v = _load(flow, plane, inside, 2)
+    x, y = (pixel % width) + u, (pixel // width) + v
     column, row = tl.floor(x), tl.floor(y)
     x -= column
     y -= row
     image = tl.zeros((PIXELS,), tl.float32)
-    across = tl.zeros((PIXELS,), tl.float32)
-    down = tl.zeros((PIXELS,), tl.float32)
+    across, down = image, image
     second = stack + (pair + 1) * 3 * plane
     for i in tl.static_range(4):
         for j in tl.static_range(4):
@@ -301,15 +291,13 @@ def _linearize(stack, flows, linear, records, height, width):
             at_column = column.to(tl.int32) + (j - 1)
             seen = inside & (at_row >= 0) & (at_row < height)
             seen = seen & (at_column >= 0) & (at_column < width)
-            place = second + at_row * width + at_column
-            image += weight * tl.load(place, seen, 0.0)
-            across += weight * tl.load(place + plane, seen, 0.0)
-            down += weight * tl.load(place + 2 * plane, seen, 0.0)
+            values = _load(second + at_row * width + at_column, plane, seen, 3)
+            image += weight * values[0]
+            across += weight * values[1]
+            down += weight * values[2]
     here = tl.load(stack + pair * 3 * plane + pixel, inside, 0.0)
-    result = linear + pair * 3 * plane + pixel
-    tl.store(result, across, inside)
-    tl.store(result + plane, down, inside)
-    tl.store(result + 2 * plane, image - (across * u + down * v) - here, inside)
+    offset = image - (across * u + down * v) - here
+    _store(linear + pair * 3 * plane + pixel, plane, inside, (across, down, offset))
 
 
 @triton.jit
@@ -318,14 +306,8 @@ def _cubic_weight(t, tap: tl.constexpr):
     before = _CUBIC * t * (1 - t) * (1 - t)
     at = 1 - t * t * ((_CUBIC + 3) - (_CUBIC + 2) * t)
     last = _CUBIC * t * t * (1 - t)
-    weight = 1 - before - at - last
-    if tap == 0:
-        weight = before
-    if tap == 1:
-        weight = at
-    if tap == 3:
-        weight = last
-    return weight
+    weights = (before, at, 1 - before - at - last, last)
+    return weights[tap]
 
 
 @triton.jit(do_not_specialize=["height", "width"])
