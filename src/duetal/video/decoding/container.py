@@ -7,12 +7,12 @@ import os
 import stat
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeAlias
+from typing import Any
 
 import av
 import fsspec
 from av.container import InputContainer
-from av.stream import Disposition, Stream
+from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from duetal.core.errors import DuetalError, UsageError
@@ -29,16 +29,9 @@ MOST_PIXELS = 1 << 26
 #: Decoder threads that are of use beside the flow and the networks.
 MOST_THREADS = 4
 
-Input: TypeAlias = tuple[InputContainer, VideoStream]
-
 
 class VideoFile:
-    """A readable, seekable file, whose every failure is a `DuetalError` naming the video.
-
-    Args:
-        source: the user's name of it.
-        file: the opened file.
-    """
+    """A readable, seekable file, whose every failure is a `DuetalError` naming the video."""
 
     def __init__(self, source: str | Path, file: Any) -> None:
         self.source = source
@@ -63,7 +56,7 @@ def open_source(source: str | Path) -> VideoFile:
         DuetalError: missing, unreadable, empty, or no regular file (a folder, a pipe, a device).
         UsageError: the URL's storage needs a package that is not installed.
     """
-    opened = VideoFile(source, _open_url(source) if is_url(source) else _open_path(source))
+    opened = VideoFile(source, _open(source))
     if opened.seek(0, os.SEEK_END) == 0:
         opened.close()
         raise DuetalError("empty file: 0 bytes", file=source)
@@ -76,8 +69,10 @@ def is_url(source: str | Path) -> bool:
     return isinstance(source, str) and "://" in source
 
 
-def _open_path(source: str | Path) -> Any:
+def _open(source: str | Path) -> Any:
     try:
+        if is_url(source):
+            return fsspec.open(str(source), "rb").open()
         mode = Path(source).stat().st_mode
         if stat.S_ISDIR(mode):
             raise DuetalError("is a folder, not a video", file=source)
@@ -85,34 +80,28 @@ def _open_path(source: str | Path) -> Any:
         if not stat.S_ISREG(mode):
             raise DuetalError("not a regular file", file=source)
         return Path(source).open("rb")
-    except FileNotFoundError as error:
-        raise DuetalError("no such file", file=source) from error
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name.
-        raise DuetalError(f"cannot read: {_reason(error)}", file=source) from error
-
-
-def _open_url(source: str | Path) -> Any:
-    try:
-        return fsspec.open(str(source), "rb").open()
+    except DuetalError:
+        raise
     except FileNotFoundError as error:
         raise DuetalError("no such file", file=source) from error
     except ImportError as error:
         hint = 'pip install "duetal[cluster]" brings s3'
         raise UsageError(f"{_reason(error)} ({hint})", file=source) from error
     except Exception as error:  # A storage library's own types: there is no common one.
-        raise DuetalError(f"cannot open: {_reason(error)}", file=source) from error
+        verb = "open" if is_url(source) else "read"
+        raise DuetalError(f"cannot {verb}: {_reason(error)}", file=source) from error
 
 
 def _reason(error: Exception) -> str:
     return f"{getattr(error, 'strerror', None) or error or type(error).__name__}"
 
 
-def open_container(file: VideoFile, threads: int | None = None) -> Input:
+def open_container(
+    file: VideoFile, threads: int | None = None
+) -> tuple[InputContainer, VideoStream]:
     """Open a video's container and set up the decoder of the stream that is read.
 
-    Args:
-        file: the bytes.
-        threads: of the decoder; None takes the machine's cores, but 4 at most.
+    The decoder has so many threads; None takes the machine's cores, but 4 at most.
 
     Raises:
         DuetalError: nothing that FFmpeg can read, no video in it, or one too large.
@@ -125,13 +114,9 @@ def open_container(file: VideoFile, threads: int | None = None) -> Input:
     }
     try:
         container = av.open(
-            file,
-            "r",
-            options=options,
-            buffer_size=BUFFER_SIZE,
-            metadata_errors="replace",
-            io_open=_refuse_to_open,
-        )
+            file, "r", options=options, buffer_size=BUFFER_SIZE,
+            metadata_errors="replace", io_open=_refuse_to_open,
+        )  # fmt: skip
     except (av.error.ArgumentError, DuetalError) as error:
         if isinstance(error, DuetalError) and error.file is not None:
             raise
@@ -167,19 +152,16 @@ def choose_stream(container: InputContainer, source: str | Path) -> VideoStream:
     Raises:
         DuetalError: there is none.
     """
-    videos = [stream for stream in container.streams.video if not _is_cover(stream)]
-    if videos:
-        return videos[0]
+    cover = Disposition.attached_pic | Disposition.timed_thumbnails
+    for stream in container.streams.video:
+        if not stream.disposition & cover:
+            return stream
     kinds = {"audio": "sound", "subtitle": "subtitles"}
-    found = sorted({kinds.get(stream.type, stream.type) for stream in container.streams})
+    found = sorted({kinds.get(other.type, other.type) for other in container.streams})
     if container.streams.video:
         found = [*(kind for kind in found if kind != "video"), "a cover picture"]
     only = f", only {' and '.join(found)}" if found else ""
     raise DuetalError(f"no video in it{only}", file=source)
-
-
-def _is_cover(stream: Stream) -> bool:
-    return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
 
 
 def _set_up_decoder(stream: VideoStream, threads: int | None, source: str | Path) -> None:

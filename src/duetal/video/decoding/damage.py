@@ -20,13 +20,11 @@ class Damage:
 
     A gap alone is no damage: a video of variable rate may hold a picture for long. A gap with a
     decoding error is.
-
-    Args:
-        step: seconds from one picture to the next.
-        matroska: whether FFmpeg may skip damaged parts of the container without an error.
     """
 
+    #: Seconds from one picture to the next.
     step: Fraction
+    #: Whether the container is Matroska, of which FFmpeg skips damaged parts without an error.
     matroska: bool = False
     #: Seconds that were lost so far, and where the first of them were.
     lost: Fraction = Fraction(0)
@@ -78,10 +76,7 @@ class Damage:
     def refusal(self, end: Fraction, declared: Fraction, missing: Fraction) -> str:
         """Why the video is refused, where too much of it is lost; else empty.
 
-        Args:
-            end: of the last picture, seconds.
-            declared: end of the video.
-            missing: seconds of its end that were not found.
+        `end` is that of the last picture, and `missing` seconds before the declared end are lost.
         """
         if self.lost + missing <= MOST_LOST:
             return ""

@@ -25,16 +25,13 @@ MOST_PIXEL_ASPECT = 10
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """How a player shows coded pictures: stretched, then mirrored, then turned.
+    """How a player shows coded pictures: stretched, then mirrored, then turned."""
 
-    Args:
-        pixel_aspect: width of a coded pixel over its height.
-        rotation: degrees counterclockwise: 0, 90, 180 or 270.
-        mirrored: left and right change places before the turn.
-    """
-
+    #: Width of a coded pixel over its height.
     pixel_aspect: Fraction = Fraction(1)
+    #: Degrees counterclockwise: 0, 90, 180 or 270.
     rotation: int = 0
+    #: Left and right are exchanged before the turn.
     mirrored: bool = False
 
     def display_size(self, width: int, height: int) -> tuple[int, int]:
@@ -50,12 +47,7 @@ class Geometry:
 
 
 def read_geometry(frame: VideoFrame, pixel_aspect: Fraction | None) -> Geometry:
-    """The geometry of a decoded picture, which carries the container's display matrix.
-
-    Args:
-        frame: the picture.
-        pixel_aspect: the stream's; None where it declares none.
-    """
+    """The geometry of a decoded picture, which carries the container's display matrix."""
     if not pixel_aspect or not 1 / MOST_PIXEL_ASPECT <= pixel_aspect <= MOST_PIXEL_ASPECT:
         pixel_aspect = Fraction(1)
     rotation, mirrored = 0, False
@@ -98,11 +90,8 @@ class RGBConverter:
     """Converts decoded pictures to RGB arrays of one size.
 
     Colours follow the picture's matrix and range; a picture that names no matrix is read as
-    BT.601, as FFmpeg does at every size. Transparent parts are shown over black.
-
-    Args:
-        size: width and height of the result, as displayed.
-        geometry: how pictures are shown.
+    BT.601, as FFmpeg does at every size. Transparent parts are shown over black. `size` is width
+    and height of the result, as displayed.
     """
 
     def __init__(self, size: tuple[int, int], geometry: Geometry) -> None:

@@ -23,16 +23,10 @@ LONGEST_DELAY = 16
 
 
 class Pictures:
-    """The pictures of an opened video, streamed in the order of display.
+    """The pictures of a stream of an opened container, in the order of display.
 
     `StreamTimes` reads the times that are declared, `Timeline` decides when a picture begins, and
-    `Damage` decides what is lost. Where a picture can't be decoded, the one before it is shown
-    longer.
-
-    Args:
-        container: opened.
-        stream: of the container.
-        source: for error messages.
+    `Damage` decides what is lost. Where a picture can't be decoded, the one before is shown longer.
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream, source: str | Path) -> None:
@@ -42,10 +36,8 @@ class Pictures:
         self._step = 1 / (self.times.rate or USUAL_RATE)
         self._timeline = Timeline(self._step, leaps=self.times.leaps)
         self._damage = Damage(self._step, self._matroska)
-        #: Pictures that were decoded.
-        self.count = 0
-        #: Seconds from the first picture's begin to the last one's end, once all are decoded.
-        self.end = Fraction(0)
+        #: Pictures, and the last one's end in seconds after the first one's begin, so far.
+        self.count, self.end = 0, Fraction(0)
         #: The first picture's timestamp, and the earliest declared end after it.
         self._zero = Fraction(0)
         self._declared_end: Fraction | None = None
@@ -86,10 +78,8 @@ class Pictures:
             rate = float(1 / self._step)
             notes.append(f"{timeline.missing} pictures have no time; taken as {rate:g} a second")
         if timeline.broken:
-            first = float(timeline.first_broken or 0)
-            notes.append(
-                f"timestamps that do not fit: {timeline.broken}, the first at {first:.2f} s"
-            )
+            first = f"{float(timeline.first_broken or 0):.2f} s"
+            notes.append(f"timestamps that do not fit: {timeline.broken}, the first at {first}")
         missing = self._missing_at_end()
         if missing > MOST_LOST / 4:
             notes.append(f"ends {float(missing):.2f} s before its declared end")
@@ -121,8 +111,7 @@ class Pictures:
                         yield cast("Packet[VideoStream]", packet)
                 return
             except IndexError:
-                # PyAV's, at the end of a file in which streams were found that had not been
-                # announced at its begin.
+                # PyAV's, at the end of a file with streams that were not announced at its begin.
                 return
             except FFmpegError:
                 unreadable += 1

@@ -33,15 +33,13 @@ class Timeline:
     used once the next one goes on from there; the pictures then go on without a gap (a clock that
     was reset, as where recordings were joined). Until then, and where a timestamp is missing, the
     picture follows after the usual step.
-
-    Args:
-        step: seconds from one picture to the next where nothing better is known.
-        declared: seconds from the first picture to the declared end; None where there is none.
-        leaps: the container's clock may be reset (MPEG transport streams).
     """
 
+    #: Seconds from one picture to the next where nothing better is known.
     step: Fraction
+    #: Seconds from the first picture to the declared end.
     declared: Fraction | None = None
+    #: Whether the container's clock may be reset (MPEG transport streams).
     leaps: bool = False
     #: Pictures without a timestamp, and those whose timestamp was not plausible.
     missing: int = 0
@@ -55,14 +53,11 @@ class Timeline:
     _standing: int = field(default=0, repr=False)
 
     def place(self, stamp: Fraction | None, usual: Fraction | None = None) -> Fraction:
-        """The next picture's begin.
+        """The next picture's begin, in seconds since the first one's; never before the last one's.
 
         Args:
             stamp: its timestamp in seconds, counted from anywhere; None where it has none.
             usual: declared seconds of the picture before.
-
-        Returns:
-            Seconds since the first picture's begin; never less than the picture before.
         """
         if self.last is None:
             self._offset = -(stamp or Fraction(0))
@@ -103,12 +98,7 @@ class Timeline:
 
 
 class StreamTimes:
-    """The times that a container declares of a video stream, its packets and its pictures.
-
-    Args:
-        container: opened.
-        stream: of the container.
-    """
+    """The times that a container declares of a video stream, its packets and its pictures."""
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
         self._container, self._stream = container, stream

@@ -27,7 +27,7 @@ from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.video.decoding.container import VideoFile, open_container, open_source
 from duetal.video.decoding.deinterlacing import TimedPicture, deinterlaced
-from duetal.video.decoding.geometry import Image, RGBConverter, read_geometry, resized
+from duetal.video.decoding.geometry import Geometry, Image, RGBConverter, read_geometry, resized
 from duetal.video.decoding.pictures import Pictures
 
 
@@ -37,19 +37,17 @@ class VideoInfo:
 
     Args:
         codec: FFmpeg's name of it.
-        width: pixels as displayed, after pixel aspect and rotation.
+        width: pixels as displayed.
         height: likewise.
         duration: declared seconds, or None. The true duration is known at the end.
-        rotation: degrees counterclockwise by which the coded pictures are turned.
-        pixel_aspect: width of a coded pixel over its height.
+        geometry: how the coded pictures are displayed.
     """
 
     codec: str
     width: int
     height: int
     duration: float | None
-    rotation: int
-    pixel_aspect: Fraction
+    geometry: Geometry
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +112,16 @@ class VideoReader(Closing):
         # A picture carries its rotation, so the first one is needed to know the size.
         begin, first = next(timed)
         self._timed: Iterator[TimedPicture] | None = itertools.chain([(begin, first)], timed)
-        self._geometry = read_geometry(first, stream.sample_aspect_ratio)
-        self._size = self._geometry.display_size(first.width, first.height)
         self._decoded: Decoded | None = None
+        geometry = read_geometry(first, stream.sample_aspect_ratio)
         declared = self._pictures.times.duration()
+        width, height = geometry.display_size(first.width, first.height)
         self.info = VideoInfo(
             codec=stream.codec_context.name,
-            width=self._size[0],
-            height=self._size[1],
+            width=width,
+            height=height,
             duration=None if declared is None else float(declared[1]),
-            rotation=self._geometry.rotation,
-            pixel_aspect=self._geometry.pixel_aspect,
+            geometry=geometry,
         )
 
     def close(self) -> None:
@@ -147,9 +144,6 @@ class VideoReader(Closing):
             fps: frames a second.
             short_side: pixels of the images' shorter side.
 
-        Yields:
-            N frames, `TimeGrid(fps).frames(decoded.duration)`.
-
         Raises:
             DuetalError: the file can't be read; its pictures are longer than 16 times their
                 width; more than 2 seconds of it are damaged or missing, which is raised at the end.
@@ -158,8 +152,9 @@ class VideoReader(Closing):
             raise ValueError("the frames of a video can be read once")
         timed, self._timed = self._timed, None
         try:
-            small = RGBConverter(resized(self._size, short_side), self._geometry)
-            full = RGBConverter(self._size, self._geometry)
+            size, geometry = (self.info.width, self.info.height), self.info.geometry
+            small = RGBConverter(resized(size, short_side), geometry)
+            full = RGBConverter(size, geometry)
             sources = ((t, _SourcePicture(frame, small, full)) for t, frame in deinterlaced(timed))
             yield from self._resample(sources, fps)
         except DuetalError as error:
@@ -171,8 +166,7 @@ class VideoReader(Closing):
         self, pictures: Iterable[tuple[Fraction, _SourcePicture]], fps: float
     ) -> Iterator[Frame]:
         # Fractions, because a middle can fall on the very begin of a picture.
-        rate = Fraction(fps)
-        index, held, given = 0, None, None
+        rate, index, held, given = Fraction(fps), 0, None, None
         for begin, picture in pictures:
             while held is not None and (index + Fraction(1, 2)) / rate < begin:
                 yield Frame(index, held.image, held is given, held)
