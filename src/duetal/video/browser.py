@@ -147,14 +147,10 @@ def write_browser_copy(
 
 def is_copy_of(path: Path, fingerprint: str) -> bool:
     """Whether a complete copy of the video of that fingerprint exists."""
-    if not path.is_file():
-        return False
-    try:
-        with av.open(str(path)) as container:
-            tags = {key.lower(): value for key, value in container.metadata.items()}
-    except (av.error.FFmpegError, ValueError):
-        return False
-    return bool(fingerprint) and tags.get("comment") == fingerprint
+    with suppress(av.error.FFmpegError, ValueError), av.open(str(path)) as container:
+        tags = {key.lower(): value for key, value in container.metadata.items()}
+        return bool(fingerprint) and tags.get("comment") == fingerprint
+    return False
 
 
 def _encoder() -> tuple[str, str, dict[str, str]]:

@@ -41,8 +41,7 @@ def resize(source: Floats, target: Floats, step_y: float, step_x: float) -> None
     the first one's centre is at half a step.
     """
     height, width = source.shape
-    left = np.empty(target.shape[1], np.int64)
-    part = np.empty(target.shape[1], np.float32)
+    left, part = np.empty(target.shape[1], np.int64), np.empty(target.shape[1], np.float32)
     for x in range(target.shape[1]):
         at = min(max((x + 0.5) * step_x - 0.5, 0.0), width - 1.0)
         left[x] = int(at)
@@ -50,8 +49,7 @@ def resize(source: Floats, target: Floats, step_y: float, step_x: float) -> None
     row = np.empty(width + 1, np.float32)
     for y in range(target.shape[0]):
         at = min(max((y + 0.5) * step_y - 0.5, 0.0), height - 1.0)
-        top = int(at)
-        bottom = min(top + 1, height - 1)
+        top, bottom = int(at), min(int(at) + 1, height - 1)
         part_y = np.float32(at - top)
         for x in range(width):
             row[x] = source[top, x] + part_y * (source[bottom, x] - source[top, x])
@@ -157,7 +155,7 @@ def linearize(
     Args:
         stack: the second image, of `stack_gradient`.
         first: (H, W) the first image.
-        flow: (2, L) planes as in `tvl1_cpu`.
+        flow: (2, L) planes of `tvl1_cpu`, as `lead` and `stride` are.
         data: (4, L) output: the warped image's gradient in x and in y; ρ, the error that zero flow
             would have in this linearization; and 1 / |gradient|², or 0 where the gradient is 0.
         lead: where the planes' first row begins.
@@ -269,8 +267,8 @@ def median_filter(
         plane: (L,) a plane of `tvl1_cpu`; changed.
         lead: where its first row begins.
         stride: from one row to the next.
-        height: its rows.
-        width: its columns.
+        height: of the image.
+        width: likewise.
         side: of the window, 3 or 5.
     """
     reach = side // 2

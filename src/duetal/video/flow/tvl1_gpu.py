@@ -77,24 +77,19 @@ class TorchTVL1Flow:
     def __call__(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Flow (N, H, W, 2) of frames (N + 1, H, W); see `FlowEngine`."""
         check_frames(grey)
-        flow = np.empty((len(grey) - 1, *grey.shape[1:], 2), np.float32)
-        for pairs in self._chunks(*grey.shape):
-            # A copy, because PyTorch does not take arrays that cannot be written to.
-            frames = torch.from_numpy(grey[pairs.start : pairs.stop + 1].copy())
-            flow[pairs] = self._flow(frames.to(self.device)).cpu().numpy()
-        return flow
+        # A copy, because PyTorch does not take arrays that cannot be written to.
+        return self.flow_of(torch.from_numpy(grey.copy())).numpy()
 
     def flow_of(self, frames: Tensor) -> Tensor:
-        """Flow (N, H, W, 2) of frames (N + 1, H, W) on the device, where it stays.
+        """Flow (N, H, W, 2) of frames (N + 1, H, W) on any device, where it stays.
 
         Raises:
             ValueError: as `check_frames`.
         """
         check_frames(frames)
-        frames = frames.to(self.device)
-        flow = torch.empty(len(frames) - 1, *frames.shape[1:], 2, device=self.device)
+        flow = torch.empty(len(frames) - 1, *frames.shape[1:], 2, device=frames.device)
         for pairs in self._chunks(*frames.shape):
-            flow[pairs] = self._flow(frames[pairs.start : pairs.stop + 1])
+            flow[pairs] = self._flow(frames[pairs.start : pairs.stop + 1].to(self.device))
         return flow
 
     @torch.inference_mode()
