@@ -36,14 +36,12 @@ class VideoInfo:
     """What is known of a video before it is decoded.
 
     Args:
-        codec: FFmpeg's name of it.
         width: pixels as displayed.
         height: likewise.
         duration: declared seconds, or None. The true duration is known at the end.
         geometry: how the coded pictures are displayed.
     """
 
-    codec: str
     width: int
     height: int
     duration: float | None
@@ -116,13 +114,8 @@ class VideoReader(Closing):
         geometry = read_geometry(first, stream.sample_aspect_ratio)
         declared = self._pictures.times.duration()
         width, height = geometry.display_size(first.width, first.height)
-        self.info = VideoInfo(
-            codec=stream.codec_context.name,
-            width=width,
-            height=height,
-            duration=None if declared is None else float(declared[1]),
-            geometry=geometry,
-        )
+        duration = None if declared is None else float(declared[1])
+        self.info = VideoInfo(width, height, duration, geometry)
 
     def close(self) -> None:
         """Close the file."""

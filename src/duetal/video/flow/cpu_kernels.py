@@ -21,7 +21,7 @@ _RING = 4
 #: Values of a pixel of a stack: three, and a zero that makes four pixels a register of 16 floats.
 _VALUES = 4
 
-# Positions are unsigned: of a signed index numba asks each time whether it is negative.
+# Positions are unsigned: numba checks each time whether a signed index is negative.
 _ONE, _FOUR = np.uint64(1), np.uint64(_VALUES)
 
 #: The median works on rows of a multiple of this many pixels, so that no loop has a remainder.
@@ -150,16 +150,11 @@ _interpolate: Any = intrinsic(_interpolation)
 def linearize(
     stack: Floats, first: Floats, flow: Floats, data: Floats, lead: int, stride: int
 ) -> None:
-    """Warp the second image by the flow, and linearize the brightness error there.
+    """Warp the second image, a `stack_gradient`, by the flow, and linearize the brightness error.
 
-    Args:
-        stack: the second image, of `stack_gradient`.
-        first: (H, W) the first image.
-        flow: (2, L) planes of `tvl1_cpu`, as `lead` and `stride` are.
-        data: (4, L) output: the warped image's gradient in x and in y; ρ, the error that zero flow
-            would have in this linearization; and 1 / |gradient|², or 0 where the gradient is 0.
-        lead: where the planes' first row begins.
-        stride: from one of their rows to the next.
+    The flow (2, L) and the output `data` (4, L) are planes of `tvl1_cpu`. The output is the warped
+    image's gradient in x and in y; ρ, the error that zero flow would have in this linearization;
+    and 1 / |gradient|², or 0 where the gradient is 0.
     """
     height, width = first.shape
     flow_x, flow_y = flow[0], flow[1]
@@ -257,19 +252,12 @@ def _select3(ranks: Floats, median: Floats) -> None:
 def median_filter(
     plane: Floats, lead: int, stride: int, height: int, width: int, side: int
 ) -> None:
-    """Replace an image's pixels by the medians around them, the border repeated outside.
+    """Replace a plane's pixels by the medians around them, the border repeated outside.
 
     The columns of all windows of a row are sorted first, each once for all windows that it is in,
     and then the windows' medians are found: by comparators throughout, which the compiler applies
-    to many pixels at once. A selection with branches would do one at a time.
-
-    Args:
-        plane: (L,) a plane of `tvl1_cpu`; changed.
-        lead: where its first row begins.
-        stride: from one row to the next.
-        height: of the image.
-        width: likewise.
-        side: of the window, 3 or 5.
+    to many pixels at once. A selection with branches would do one at a time. The plane (L,) is one
+    of `tvl1_cpu`, the window's side 3 or 5.
     """
     reach = side // 2
     pixels = -(-width // _BLOCK) * _BLOCK

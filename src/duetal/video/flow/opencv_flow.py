@@ -15,8 +15,8 @@ _MIN_SIDE = 3
 class OpenCVFlow:
     """OpenCV's DualTVL1, on the CPU.
 
-    It computes `threads` pairs of frames at once. OpenCV's own threads are switched off for the
-    whole process, because many pairs side by side are faster than one in parts.
+    It computes `threads` pairs at once, and switches off OpenCV's own threads for the process,
+    because many pairs side by side are faster than one in parts.
 
     Raises:
         UsageError: opencv-contrib is not installed.

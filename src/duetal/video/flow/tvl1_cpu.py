@@ -25,7 +25,7 @@ from duetal.video.flow.interface import FlowName, TVL1Settings, flow_by_pair, py
 Floats = NDArray[np.float32]
 
 CHUNK = 512
-# Positions are unsigned: of a signed index numba asks each time whether it is negative.
+# Positions are unsigned: numba checks each time whether a signed index is negative.
 _CHUNK, _ONE = np.uint64(CHUNK), np.uint64(1)
 _F0, _F1 = np.float32(0), np.float32(1)
 
@@ -172,20 +172,11 @@ def iterate(
 ) -> np.float32:  # fmt: skip
     """Iterate until the flow hardly changes; the last iteration's sum of squared changes.
 
-    Args:
-        flow: (2, L) planes of the flow in x and in y; changed.
-        dual: (4, L) dual variables: of the flow in x those in x and y, then of the flow in y;
-            changed.
-        data: (4, L) of `linearize`.
-        has: (2, L) 1 where a pixel has a right neighbour, and where it has one below; else 0.
-        lead: zeros before the first row and after the last: a multiple of `CHUNK`, more than
-            `stride`.
-        stride: from one row to the next.
-        limit: λθ
-        theta: θ
-        rate: τ/θ
-        least_change: no more iterations once the sum is no more than this.
-        most: iterations at most.
+    At most `most` iterations, and no more once the sum is at most `least_change`. The planes `flow`
+    (2, L) in x and y and `dual` (4, L), the dual variables in x and y of the flow in x, then of the
+    flow in y, are changed. `data` (4, L) is that of `linearize`; `has` (2, L) is 1 where a pixel
+    has a right neighbour, and where it has one below, else 0. `limit` is λθ, `rate` τ/θ. `lead` is
+    a multiple of `CHUNK` and more than `stride`.
     """
     flow_x, flow_y = flow[0], flow[1]
     x_dual_x, x_dual_y, y_dual_x, y_dual_y = dual[0], dual[1], dual[2], dual[3]
