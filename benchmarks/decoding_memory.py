@@ -26,7 +26,7 @@ SIZE = (96, 64)
 #: Decodes its argument, if there is one, and prints frames, seconds and peak memory in KiB.
 DECODE = """
 import json, pathlib, re, resource, sys, time
-from duetal.video.decode import open_video
+from duetal.video.decoding.video_reader import open_video
 begin, frames = time.perf_counter(), 0
 if len(sys.argv) > 1:
     with open_video(sys.argv[1]) as video:

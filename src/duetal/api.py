@@ -29,13 +29,13 @@ from duetal.evaluation import evaluate as evaluate_detections
 from duetal.evaluation.comparison import Comparison, Contender
 from duetal.evaluation.diagnosis import Diagnosis
 from duetal.formats.activitynet import write_detections as write_results
-from duetal.results.schema import RunEvaluation
 from duetal.own_videos.inputs import is_dataset
+from duetal.own_videos.raw_videos import UNVERIFIABLE, localize_prepared, prepare_videos
+from duetal.own_videos.video_features import OPTIONS, local_store
+from duetal.results.schema import RunEvaluation
 from duetal.runs.localizing import Progress, choose_videos, localize, unknown_classes
 from duetal.runs.processes import device_of
-from duetal.own_videos.raw_videos import UNVERIFIABLE, localize_prepared, prepare_videos
 from duetal.runs.run import Run, open_run
-from duetal.own_videos.video_features import OPTIONS, local_store
 
 __all__ = [
     "Annotations",

@@ -21,7 +21,7 @@ from duetal.extraction.sources import find_videos
 from duetal.extraction.store import open_store
 from duetal.formats import read_detections
 from duetal.simulation.clips import render_clip
-from duetal.video.decode import open_video
+from duetal.video.decoding.video_reader import open_video
 
 Duetal = Callable[..., tuple[int, str, str]]
 

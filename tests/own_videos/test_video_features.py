@@ -17,7 +17,7 @@ from duetal.own_videos.video_features import extraction_settings, require_same
 from duetal.results.folder import RunFolder
 from duetal.results.schema import BranchRecord, GridRecord, ModelRecord, StageRecord
 from duetal.runs.run import Run
-from duetal.video.flow import FlowName
+from duetal.video.flow.interface import FlowName
 
 #: Of weights that can be had anywhere: two records, and a name on the hub.
 NAMES = {"rgb": "i3d-rgb-kinetics", "flow": "i3d-flow-kinetics", "clip": "the/clip"}

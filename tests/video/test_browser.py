@@ -11,7 +11,7 @@ from duetal.core.annotations import Segment
 from duetal.core.errors import DuetalError
 from duetal.simulation.clips import render_clip
 from duetal.video.browser import copy_suffix, is_copy_of, playback, write_browser_copy
-from duetal.video.decode import open_video
+from duetal.video.decoding.video_reader import open_video
 
 SIZE = (64, 48)
 

@@ -28,7 +28,8 @@ from duetal.extraction.sources import Failure, Video, readable
 from duetal.extraction.store import Store, VideoWriter
 from duetal.extraction.threads import Stages
 from duetal.features.metadata import Settings, VideoRecord
-from duetal.video.flow import FlowName, TVL1Settings, open_flow
+from duetal.video.flow.engine_choice import open_flow
+from duetal.video.flow.interface import FlowName, TVL1Settings
 
 #: Of the layout and meaning of what a store holds; another one makes features incomparable.
 FORMAT = 1

@@ -16,8 +16,8 @@ from duetal.core.grid import TimeGrid
 from duetal.extraction.items import Broken, End, FrameBlock, Job, Passing, Snippet
 from duetal.extraction.networks import Network
 from duetal.extraction.sources import Video, fetched
-from duetal.video.decode import VideoReader, open_video, require_snippet
-from duetal.video.flow import FlowEngine, grey, scale_flow
+from duetal.video.decoding.video_reader import VideoReader, open_video, require_snippet
+from duetal.video.flow.interface import FlowEngine, grey, scale_flow
 
 
 @dataclass(frozen=True)

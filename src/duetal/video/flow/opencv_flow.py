@@ -1,13 +1,12 @@
 """TV-L1 flow as OpenCV computes it: the reference that the field's features were made with."""
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.errors import UsageError
-from duetal.video.flow import FlowName, TVL1Settings, check_frames, pyramid_sizes
+from duetal.video.flow.interface import FlowName, TVL1Settings, flow_by_pair, pyramid_sizes
 
 #: Below it OpenCV's gradients read beside the image.
 _MIN_SIDE = 3
@@ -16,10 +15,8 @@ _MIN_SIDE = 3
 class OpenCVFlow:
     """OpenCV's DualTVL1, on the CPU.
 
-    Args:
-        settings: passed through.
-        threads: pairs of frames that are worked on at once; OpenCV's own threads are switched off,
-            for the whole process, because many pairs side by side are faster than one in parts.
+    It computes `threads` pairs at once, and switches off OpenCV's own threads for the process,
+    because many pairs side by side are faster than one in parts.
 
     Raises:
         UsageError: opencv-contrib is not installed.
@@ -28,39 +25,26 @@ class OpenCVFlow:
     name = FlowName.OPENCV
 
     def __init__(self, settings: TVL1Settings, *, threads: int = 1):
-        self.settings = settings
-        self.threads = threads
+        self.settings, self.threads = settings, threads
         self._cv2 = _import_cv2()
         self._cv2.setNumThreads(1)
 
     def __call__(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Flow (N, H, W, 2) of frames (N + 1, H, W); see `FlowEngine`."""
-        check_frames(grey)
-        flow = np.empty((len(grey) - 1, *grey.shape[1:], 2), np.float32)
-        with ThreadPoolExecutor(self.threads) as pool:
-            for k, pair_flow in enumerate(pool.map(self._pair, grey, grey[1:])):
-                flow[k] = pair_flow
-        return flow
+        return flow_by_pair(self._pair, grey, self.threads)
 
     def _pair(self, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Flow (H, W, 2) of one pair."""
         height, width = first.shape
         missing = ((0, max(_MIN_SIDE - height, 0)), (0, max(_MIN_SIDE - width, 0)))
         padded = [np.pad(frame, missing, mode="edge") for frame in (first, second)]
-        # New for each pair: it has buffers inside, which threads must not share.
-        engine = self._create(*padded[0].shape)
-        flow: NDArray[np.float32] = engine.calc(*padded, None)
-        return flow[:height, :width]
-
-    def _create(self, height: int, width: int) -> Any:
-        """OpenCV's engine for frames of one size."""
         settings = self.settings
+        # New for each pair: it has buffers inside, which threads must not share.
         engine = self._cv2.optflow.DualTVL1OpticalFlow_create()
         engine.setTau(settings.tau)
         engine.setLambda(settings.lambda_)
         engine.setTheta(settings.theta)
         # No more than it will use: it would try to make one level beyond, even of no pixels.
-        engine.setScalesNumber(len(pyramid_sizes(height, width, settings)))
+        engine.setScalesNumber(len(pyramid_sizes(padded[0].shape, settings)))
         engine.setWarpingsNumber(settings.warps)
         engine.setEpsilon(settings.epsilon)
         engine.setInnerIterations(settings.inner_iterations)
@@ -68,11 +52,11 @@ class OpenCVFlow:
         engine.setScaleStep(settings.scale_step)
         engine.setGamma(settings.gamma)
         engine.setMedianFiltering(settings.median_filtering)
-        return engine
+        flow: NDArray[np.float32] = engine.calc(*padded, None)
+        return flow[:height, :width]
 
 
 def _import_cv2() -> Any:
-    """OpenCV with its contributed modules."""
     needed = 'the flow engine opencv needs opencv-contrib: pip install "duetal[opencv]"'
     try:
         import cv2

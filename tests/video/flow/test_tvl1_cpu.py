@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from duetal.video.decode import open_video
-from duetal.video.flow import TVL1Settings, grey, open_flow
+from duetal.video.decoding.video_reader import open_video
+from duetal.video.flow.engine_choice import open_flow
+from duetal.video.flow.interface import TVL1Settings, grey
 
 Frames = NDArray[np.uint8]
 Flow = NDArray[np.float32]

@@ -1,6 +1,6 @@
 """Fuzzing the decoder with damaged videos.
 
-    python tests/video/fuzz_decoding.py CLIPS... --minutes 10 --seed 0
+    python tests/video/decoding/fuzz_decoding.py CLIPS... --minutes 10 --seed 0
 
 Each run mutates one of the clips (flipped bits, blocks of noise, blocks deleted, doubled or
 swapped, truncation, damage to the header) and decodes it to the end in a worker process. What must
@@ -147,7 +147,7 @@ def mutate(content: bytes, rng: random.Random) -> tuple[str, bytes]:
 def work(pipe: Connection) -> None:
     """Decode each path that comes; answer with an outcome and the process's memory in bytes."""
     from duetal.core.errors import DuetalError
-    from duetal.video.decode import open_video
+    from duetal.video.decoding.video_reader import open_video
 
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from duetal.core.errors import DuetalError
 from duetal.simulation.clips import Scene, render_clip
-from duetal.video.decode import open_video
+from duetal.video.decoding.video_reader import open_video
 
 
 def decode(source):
@@ -93,7 +93,7 @@ def test_the_video_beside_a_cover_picture_is_chosen(tmp_path):
     with av.open(str(path)) as container:
         assert len(container.streams.video) == 2
     with open_video(path) as video:
-        assert (video.info.codec, video.info.width) == ("h264", 160)
+        assert (video.info.width, video.info.height) == (160, 120)
 
 
 def with_cover(source, target):
@@ -191,7 +191,7 @@ def test_a_picture_of_absurd_shape_is_refused(tmp_path):
 
 
 def test_pictures_too_large_to_decode_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("duetal.video.container.MOST_PIXELS", 100 * 100)
+    monkeypatch.setattr("duetal.video.decoding.container.MOST_PIXELS", 100 * 100)
     path = render_clip(tmp_path / "clip.mp4", duration=0.2, size=(160, 120))
     assert refusal(path) == "pictures of 160x120 pixels are too large to decode"
 
@@ -294,7 +294,7 @@ def test_frames_after_small_damage_are_in_their_place(tmp_path, capfd, name, enc
     assert decoded.frames == sound.frames
     assert decoded.duration == pytest.approx(sound.duration, abs=0.05)
     assert len(decoded.notes) == 1
-    assert decoded.notes[0].endswith("the picture before stands instead")
+    assert decoded.notes[0].endswith("the picture before is shown instead")
     lost = float(decoded.notes[0].split(" s could not be decoded, the first at ")[0])
     first = float(decoded.notes[0].split("the first at ")[1].split(" s;")[0])
     assert 0 < lost <= 2

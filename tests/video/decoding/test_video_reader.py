@@ -10,7 +10,8 @@ import pytest
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.simulation.clips import Scene, render_clip
-from duetal.video.decode import open_video, require_snippet
+from duetal.video.decoding.geometry import Geometry
+from duetal.video.decoding.video_reader import open_video, require_snippet
 
 GRID = TimeGrid()
 VELOCITY = (1.0, 0.5)
@@ -143,7 +144,7 @@ def test_pictures_are_shown_as_players_show_them(tmp_path, rotation, aspect):
         tmp_path / "clip.mp4", duration=0.2, size=(128, 96), rotation=rotation, pixel_aspect=aspect
     )
     with open_video(path) as video:
-        assert (video.info.rotation, video.info.pixel_aspect) == (rotation, aspect)
+        assert video.info.geometry == Geometry(aspect, rotation)
         frame = next(video.frames(short_side=96))
     size = video.info.width, video.info.height
     if rotation % 180 == 0:

@@ -12,8 +12,10 @@ after the first picture; a video whose last picture ends after `duration` second
 
 import itertools
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 
 from av.container import InputContainer
@@ -23,11 +25,10 @@ from av.video.stream import VideoStream
 from duetal.core.closing import Closing
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
-from duetal.video.container import open_container
-from duetal.video.deinterlace import Timed, deinterlaced
-from duetal.video.geometry import Geometry, Painter, Picture, read_geometry, resized
-from duetal.video.pictures import Pictures
-from duetal.video.source import SourceFile, open_source
+from duetal.video.decoding.container import VideoFile, open_container, open_source
+from duetal.video.decoding.deinterlacing import TimedPicture, deinterlaced
+from duetal.video.decoding.geometry import Geometry, Image, RGBConverter, read_geometry, resized
+from duetal.video.decoding.pictures import Pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +36,16 @@ class VideoInfo:
     """What is known of a video before it is decoded.
 
     Args:
-        source: path or URL.
-        container: FFmpeg's name of it.
-        codec: FFmpeg's name of it.
-        width: pixels as displayed, after pixel aspect and rotation.
+        width: pixels as displayed.
         height: likewise.
-        fps: pictures a second as declared; None where nothing is.
-        duration: seconds as declared; None where nothing is. The true one is known at the end.
-        rotation: degrees counterclockwise by which the coded pictures are turned.
-        pixel_aspect: width of a coded pixel over its height.
+        duration: declared seconds, or None. The true duration is known at the end.
+        geometry: how the coded pictures are displayed.
     """
 
-    source: str
-    container: str
-    codec: str
     width: int
     height: int
-    fps: float | None
     duration: float | None
-    rotation: int
-    pixel_aspect: Fraction
+    geometry: Geometry
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +56,7 @@ class Decoded:
         frames: N, frames at the fixed rate.
         source_frames: pictures of the video itself.
         duration: seconds from the begin of the first picture to the end of the last.
-        notes: what was wrong and could be lived with, one line each.
+        notes: what was wrong and could be tolerated, one line each.
     """
 
     frames: int
@@ -74,25 +65,23 @@ class Decoded:
     notes: tuple[str, ...]
 
 
-class _Shown:
-    """One source picture, drawn when it is asked for and at most once at the small size."""
+class _SourcePicture:
+    """One picture of the video, converted on demand and at most once to the small size."""
 
-    def __init__(self, frame: VideoFrame, small: Painter, full: Painter) -> None:
+    def __init__(self, frame: VideoFrame, small: RGBConverter, full: RGBConverter) -> None:
         self._frame, self._small, self._full = frame, small, full
-        self._image: Picture | None = None
 
-    def image(self) -> Picture:
-        if self._image is None:
-            self._image = self._small.draw(self._frame)
-        return self._image
+    @cached_property
+    def image(self) -> Image:
+        return self._small.convert(self._frame)
 
-    def full(self) -> Picture:
-        return self._full.draw(self._frame)
+    def full(self) -> Image:
+        return self._full.convert(self._frame)
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame at the fixed rate. It keeps its decoded picture: let go of it when done.
+    """One frame at the fixed rate. It keeps its decoded picture in memory.
 
     Args:
         index: k, from 0.
@@ -102,32 +91,31 @@ class Frame:
     """
 
     index: int
-    image: Picture
+    image: Image
     repeated: bool
-    _shown: _Shown
+    _source: _SourcePicture
 
-    def full(self) -> Picture:
-        """(height, width, 3) RGB in display geometry at the video's own resolution, drawn anew."""
-        return self._shown.full()
+    def full(self) -> Image:
+        """(height, width, 3) RGB in display geometry at the video's own resolution."""
+        return self._source.full()
 
 
 class VideoReader(Closing):
     """An opened video, whose frames can be read once. Made by `open_video`; a context manager."""
 
-    def __init__(self, file: SourceFile, container: InputContainer, stream: VideoStream) -> None:
+    def __init__(self, file: VideoFile, container: InputContainer, stream: VideoStream) -> None:
         self._file, self._container = file, container
         self._pictures = Pictures(container, stream, file.source)
         timed = iter(self._pictures)
-        try:
-            # A picture carries its rotation, so the first one is needed to know the size.
-            first = next(timed)
-        except StopIteration as error:
-            raise DuetalError("no picture in it can be decoded", file=file.source) from error
-        self._timed: Iterator[Timed] | None = itertools.chain([first], timed)
-        self._geometry = read_geometry(first[1], stream.sample_aspect_ratio)
-        self._size = self._geometry.display_size(first[1].width, first[1].height)
+        # A picture carries its rotation, so the first one is needed to know the size.
+        begin, first = next(timed)
+        self._timed: Iterator[TimedPicture] | None = itertools.chain([(begin, first)], timed)
         self._decoded: Decoded | None = None
-        self.info = self._describe(stream, self._geometry)
+        geometry = read_geometry(first, stream.sample_aspect_ratio)
+        declared = self._pictures.times.duration()
+        width, height = geometry.display_size(first.width, first.height)
+        duration = None if declared is None else float(declared[1])
+        self.info = VideoInfo(width, height, duration, geometry)
 
     def close(self) -> None:
         """Close the file."""
@@ -137,68 +125,52 @@ class VideoReader(Closing):
 
     @property
     def decoded(self) -> Decoded:
-        """What decoding found; only after the last of `frames` was taken."""
+        """What decoding found; known after the last of `frames`."""
         if self._decoded is None:
             raise ValueError("the frames have not been read to their end")
         return self._decoded
 
     def frames(self, fps: float = 25.0, short_side: int = 256) -> Iterator[Frame]:
-        """The frames in order, decoded as they are asked for. Can be called once.
+        """The frames in order, decoded on demand. Can be called once.
 
         Args:
             fps: frames a second.
             short_side: pixels of the images' shorter side.
 
-        Yields:
-            N frames, `TimeGrid(fps).frames(decoded.duration)`.
-
         Raises:
             DuetalError: the file can't be read; its pictures are longer than 16 times their
-                width; more than 2 seconds of it are damaged or missing at its end, which is known
-                and told when the rest has been given.
+                width; more than 2 seconds of it are damaged or missing, which is raised at the end.
         """
         if self._timed is None:
             raise ValueError("the frames of a video can be read once")
         timed, self._timed = self._timed, None
         try:
-            small = Painter(resized(self._size, short_side), self._geometry)
-            full = Painter(self._size, self._geometry)
-            shown = ((t, _Shown(frame, small, full)) for t, frame in deinterlaced(timed))
-            yield from self._resample(shown, fps)
+            size, geometry = (self.info.width, self.info.height), self.info.geometry
+            small = RGBConverter(resized(size, short_side), geometry)
+            full = RGBConverter(size, geometry)
+            sources = ((t, _SourcePicture(frame, small, full)) for t, frame in deinterlaced(timed))
+            yield from self._resample(sources, fps)
         except DuetalError as error:
             if error.file is not None:
                 raise
             raise DuetalError(error.cause, file=self._file.source) from error
 
-    def _resample(self, pictures: Iterable[tuple[Fraction, _Shown]], fps: float) -> Iterator[Frame]:
+    def _resample(
+        self, pictures: Iterable[tuple[Fraction, _SourcePicture]], fps: float
+    ) -> Iterator[Frame]:
         # Fractions, because a middle can fall on the very begin of a picture.
-        rate = Fraction(fps)
-        index, held, given = 0, None, None
+        rate, index, held, given = Fraction(fps), 0, None, None
         for begin, picture in pictures:
             while held is not None and (index + Fraction(1, 2)) / rate < begin:
-                yield Frame(index, held.image(), held is given, held)
+                yield Frame(index, held.image, held is given, held)
                 index, given = index + 1, held
             held = picture
         assert held is not None
         duration = float(self._pictures.end)
         for k in range(index, TimeGrid(fps=fps).frames(duration)):
-            yield Frame(k, held.image(), held is given, held)
+            yield Frame(k, held.image, held is given, held)
             index, given = k + 1, held
         self._decoded = Decoded(index, self._pictures.count, duration, self._pictures.notes())
-
-    def _describe(self, stream: VideoStream, geometry: Geometry) -> VideoInfo:
-        declared, rate = self._pictures.declared_duration(), self._pictures.rate
-        return VideoInfo(
-            source=str(self._file.source),
-            container=self._container.format.name,
-            codec=stream.codec_context.name,
-            width=self._size[0],
-            height=self._size[1],
-            fps=None if rate is None else float(rate),
-            duration=None if declared is None else float(declared),
-            rotation=geometry.rotation,
-            pixel_aspect=geometry.pixel_aspect,
-        )
 
 
 def open_video(source: str | Path, *, threads: int | None = None) -> VideoReader:
@@ -212,24 +184,20 @@ def open_video(source: str | Path, *, threads: int | None = None) -> VideoReader
         DuetalError: it can't be read, is no video, or has no picture that can be decoded.
         UsageError: the URL's storage needs a package that is not installed.
     """
-    file = open_source(source)
-    try:
+    with ExitStack() as on_error:
+        file = on_error.enter_context(closing(open_source(source)))
         container, stream = open_container(file, threads)
-        try:
-            return VideoReader(file, container, stream)
-        except BaseException:
-            container.close()
-            raise
-    except BaseException:
-        file.close()
-        raise
+        on_error.enter_context(container)
+        reader = VideoReader(file, container, stream)
+        on_error.pop_all()
+        return reader
 
 
 def require_snippet(source: str | Path, frames: int, grid: TimeGrid) -> int:
-    """T of a decoded video, where it is long enough for any.
+    """The number of snippets T of a decoded video.
 
     Raises:
-        DuetalError: fewer frames than one snippet sees.
+        DuetalError: T is 0.
     """
     length = grid.snippets(frames)
     if length == 0:

@@ -15,10 +15,19 @@ from numpy.typing import NDArray
 
 from duetal.core.errors import UsageError
 from duetal.simulation.clips import Scene
-from duetal.video.flow import TVL1Settings, grey, open_flow
-from duetal.video.opencv_flow import OpenCVFlow
-from duetal.video.tvl1_gpu import TorchTVL1Flow, has_triton
-from duetal.video.tvl1_torch import FLAT, TorchSolver, linearize, median, resize, with_gradient
+from duetal.video.flow.engine_choice import open_flow
+from duetal.video.flow.interface import TVL1Settings, grey
+from duetal.video.flow.opencv_flow import OpenCVFlow
+from duetal.video.flow.tvl1_gpu import TorchTVL1Flow, has_triton
+from duetal.video.flow.tvl1_torch import (
+    FLAT,
+    _step,
+    linearize,
+    median,
+    resize,
+    solve_level,
+    with_gradient,
+)
 
 Frames = NDArray[np.uint8]
 
@@ -229,7 +238,7 @@ class TestKernelsInterpreted:
         flow, dual = launch.flow, launch.dual
         for k in range(launch.steps):
             before = flow
-            flow, dual = TorchSolver(TVL1Settings())._step(launch.linear, inverse, flow, dual)
+            flow, dual = _step(launch.linear, inverse, flow, dual, TVL1Settings())
             change = (flow - before).square().sum().item()
             assert launch.changes[:, :, k].sum().item() == pytest.approx(change, rel=1e-4)
         assert (launch.new_flow - flow).abs().max() < 1e-5
@@ -239,10 +248,10 @@ class TestKernelsInterpreted:
         settings = TVL1Settings(**interpreted.solve_settings)
         frames = interpreted.solve_frames
         flow = torch.zeros(len(frames) - 1, 2, *frames.shape[1:])
-        assert (interpreted.solved - TorchSolver(settings)(frames, flow)).abs().max() < 1e-4
+        assert (interpreted.solved - solve_level(frames, flow, settings)).abs().max() < 1e-4
         # More iterations would have been allowed, and would have changed it.
         longer = TVL1Settings(**{**interpreted.solve_settings, "epsilon": 0.0})
-        assert (interpreted.solved - TorchSolver(longer)(frames, flow)).abs().max() > 1e-3
+        assert (interpreted.solved - solve_level(frames, flow, longer)).abs().max() > 1e-3
         assert torch.all(interpreted.solved[1] == 0)
 
     def test_what_a_launch_decides(self, interpreted: SimpleNamespace) -> None:
@@ -278,7 +287,7 @@ class TestKernelsCompiled:
         from triton.backends.compiler import GPUTarget
         from triton.compiler import ASTSource
 
-        from duetal.video import tvl1_triton
+        from duetal.video.flow import tvl1_triton
 
         kernel = getattr(tvl1_triton, name)
         kinds, constants = self.KERNELS[name]

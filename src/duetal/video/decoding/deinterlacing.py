@@ -1,4 +1,4 @@
-"""Interlaced pictures made whole: two moments in one picture would look like motion to the flow."""
+"""Deinterlacing: two moments in one picture would look like motion to the flow."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -11,18 +11,18 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 
 #: A picture and when it begins, in seconds.
-Timed: TypeAlias = tuple[Fraction, VideoFrame]
+TimedPicture: TypeAlias = tuple[Fraction, VideoFrame]
 
 
-def deinterlaced(pictures: Iterable[Timed]) -> Iterator[Timed]:
-    """The same pictures at the same times, those that are flagged interlaced without their combs.
+def deinterlaced(pictures: Iterable[TimedPicture]) -> Iterator[TimedPicture]:
+    """The same pictures at the same times, with those that are flagged interlaced deinterlaced.
 
-    A video without such pictures passes untouched; from the first one on FFmpeg's bwdif looks at
-    a picture's neighbours, which delays it by one.
+    A video without such pictures passes untouched; from the first one on FFmpeg's bwdif reads a
+    picture's neighbours, which delays it by one.
     """
     deinterlacer: _Deinterlacer | None = None
     for begin, frame in pictures:
-        if deinterlacer is not None and not deinterlacer.accepts(frame):
+        if deinterlacer is not None and deinterlacer.form != _form(frame):
             yield from deinterlacer.finish()
             deinterlacer = None
         if deinterlacer is None and frame.interlaced_frame:
@@ -39,8 +39,8 @@ class _Deinterlacer:
     """One filter graph, for pictures of one size and format."""
 
     def __init__(self, frame: VideoFrame) -> None:
-        self._kind = _kind(frame)
-        self._waiting: deque[Timed] = deque()
+        self.form = _form(frame)
+        self._waiting: deque[TimedPicture] = deque()
         self._graph = Graph()
         self._graph.threads = 1
         source = self._graph.add_buffer(
@@ -50,11 +50,7 @@ class _Deinterlacer:
         self._graph.link_nodes(source, bwdif, self._graph.add("buffersink")).configure()
         self._pushed = 0
 
-    def accepts(self, frame: VideoFrame) -> bool:
-        """Whether a picture is of the size and format that the graph was made for."""
-        return _kind(frame) == self._kind
-
-    def push(self, begin: Fraction, frame: VideoFrame) -> Iterator[Timed]:
+    def push(self, begin: Fraction, frame: VideoFrame) -> Iterator[TimedPicture]:
         """Give the next picture; take those that are ready."""
         self._waiting.append((begin, frame))
         # The filter's own count of time: the true one may stand still.
@@ -63,15 +59,14 @@ class _Deinterlacer:
         self._graph.vpush(frame)
         yield from self._ready()
 
-    def finish(self) -> Iterator[Timed]:
+    def finish(self) -> Iterator[TimedPicture]:
         """Take the last picture."""
         self._graph.vpush(None)
         yield from self._ready()
-        # One that the filter kept to itself is better combed than missing.
-        while self._waiting:
-            yield self._waiting.popleft()
+        # A picture that the filter does not return is better combed than missing.
+        yield from self._waiting
 
-    def _ready(self) -> Iterator[Timed]:
+    def _ready(self) -> Iterator[TimedPicture]:
         while self._waiting:
             try:
                 whole = self._graph.vpull()
@@ -82,5 +77,5 @@ class _Deinterlacer:
             yield begin, whole
 
 
-def _kind(frame: VideoFrame) -> tuple[int, int, str]:
+def _form(frame: VideoFrame) -> tuple[int, int, str]:
     return frame.width, frame.height, frame.format.name

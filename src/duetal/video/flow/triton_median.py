@@ -1,4 +1,4 @@
-"""Medians of the pixels around each, in Triton; `tvl1_torch.median` says why they are that."""
+"""Medians of the pixels around each, in Triton; `tvl1_torch.median` explains the algorithm."""
 
 import triton
 import triton.language as tl
@@ -13,11 +13,20 @@ def _at(image, y, x, height, width):
 
 
 @triton.jit
+def _column(image, y, x, height, width, side):
+    """The pixels around a place in its column, three or five."""
+    values = ()
+    for k in tl.static_range(side):
+        values += (_at(image, y + k - side // 2, x, height, width),)
+    return values
+
+
+@triton.jit
 def median_3(image, y, x, height, width):
     """Median of 3 x 3 pixels."""
-    a0, a1, a2 = _column_3(image, y, x - 1, height, width)
-    b0, b1, b2 = _column_3(image, y, x, height, width)
-    c0, c1, c2 = _column_3(image, y, x + 1, height, width)
+    a0, a1, a2 = _sorted_3(*_column(image, y, x - 1, height, width, 3))
+    b0, b1, b2 = _sorted_3(*_column(image, y, x, height, width, 3))
+    c0, c1, c2 = _sorted_3(*_column(image, y, x + 1, height, width, 3))
     a0, b0, c0 = _sorted_3(a0, b0, c0)
     a1, b1, c1 = _sorted_3(a1, b1, c1)
     a2, b2, c2 = _sorted_3(a2, b2, c2)
@@ -28,11 +37,11 @@ def median_3(image, y, x, height, width):
 @triton.jit
 def median_5(image, y, x, height, width):
     """Median of 5 x 5 pixels."""
-    a0, a1, a2, a3, a4 = _column_5(image, y, x - 2, height, width)
-    b0, b1, b2, b3, b4 = _column_5(image, y, x - 1, height, width)
-    c0, c1, c2, c3, c4 = _column_5(image, y, x, height, width)
-    d0, d1, d2, d3, d4 = _column_5(image, y, x + 1, height, width)
-    e0, e1, e2, e3, e4 = _column_5(image, y, x + 2, height, width)
+    a0, a1, a2, a3, a4 = _sorted_5(*_column(image, y, x - 2, height, width, 5))
+    b0, b1, b2, b3, b4 = _sorted_5(*_column(image, y, x - 1, height, width, 5))
+    c0, c1, c2, c3, c4 = _sorted_5(*_column(image, y, x, height, width, 5))
+    d0, d1, d2, d3, d4 = _sorted_5(*_column(image, y, x + 1, height, width, 5))
+    e0, e1, e2, e3, e4 = _sorted_5(*_column(image, y, x + 2, height, width, 5))
     a0, b0, c0, d0, e0 = _sorted_5(a0, b0, c0, d0, e0)
     a1, b1, c1, d1, e1 = _sorted_5(a1, b1, c1, d1, e1)
     a2, b2, c2, d2, e2 = _sorted_5(a2, b2, c2, d2, e2)
@@ -42,25 +51,6 @@ def median_5(image, y, x, height, width):
     _, _, middle, _, _ = _sorted_5(e0, d1, c2, b3, a4)
     least = tl.minimum(tl.minimum(e1, d2), tl.minimum(c3, b4))
     return _middle_3(greatest, middle, least)
-
-
-@triton.jit
-def _column_3(image, y, x, height, width):
-    """The three pixels around a place in its column, sorted."""
-    above, below = _at(image, y - 1, x, height, width), _at(image, y + 1, x, height, width)
-    return _sorted_3(above, _at(image, y, x, height, width), below)
-
-
-@triton.jit
-def _column_5(image, y, x, height, width):
-    """The five pixels around a place in its column, sorted."""
-    return _sorted_5(
-        _at(image, y - 2, x, height, width),
-        _at(image, y - 1, x, height, width),
-        _at(image, y, x, height, width),
-        _at(image, y + 1, x, height, width),
-        _at(image, y + 2, x, height, width),
-    )
 
 
 @triton.jit

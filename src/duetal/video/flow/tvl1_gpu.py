@@ -1,12 +1,14 @@
 """Our TV-L1 flow in batches, for GPUs: the pyramid, and how much of a video fits at once.
 
-What happens on one level of the pyramid is in `tvl1_torch.py`, in plain PyTorch, and in
-`tvl1_triton.py`, in kernels for NVIDIA's and AMD's GPUs. Both iterate each pair of frames as often
-as it needs, wherever in a batch it is, so that a flow does not depend on the batch.
+One level of the pyramid is solved in plain PyTorch by `tvl1_torch.py`, and by kernels for NVIDIA's
+and AMD's GPUs in `tvl1_triton.py`. Both iterate each pair of frames as often as that pair needs, so
+a flow does not depend on the batch.
 """
 
 import importlib
-from typing import Literal, Protocol
+import itertools
+from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,10 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from duetal.core.errors import UsageError
-from duetal.video.flow import FlowName, TVL1Settings, check_frames, pyramid_sizes
-from duetal.video.tvl1_torch import TorchSolver, resize
+from duetal.video.flow import tvl1_torch
+from duetal.video.flow.interface import FlowName, TVL1Settings, check_frames, pyramid_sizes
+from duetal.video.flow.tvl1_torch import resize
 
 Backend = Literal["torch", "triton"]
+#: Flow (N, 2, H, W) on one level of frames (N + 1, H, W), beginning from a rough flow.
+LevelSolver = Callable[[Tensor, Tensor, TVL1Settings], Tensor]
 
 #: Older ones have no tuples of tensors.
 _LEAST_TRITON = (3, 4)
@@ -27,13 +32,6 @@ _MOST_PAIRS = 256
 _BYTES_PER_PIXEL = {"torch": 256, "triton": 160}
 #: Part of the free memory that is taken.
 _SHARE_OF_MEMORY = 0.7
-
-
-class Solver(Protocol):
-    """Improves the flow on one level of the pyramid."""
-
-    def __call__(self, frames: Tensor, flow: Tensor) -> Tensor:
-        """Flow (N, 2, H, W) of frames (N + 1, H, W), beginning from a rough one."""
 
 
 class TorchTVL1Flow:
@@ -67,67 +65,49 @@ class TorchTVL1Flow:
             backend = "triton" if on_gpu and has_triton() else "torch"
         self.backend: Backend = backend
         self._pairs = pairs
-        self._solve: Solver
-        if backend == "torch":
-            self._solve = TorchSolver(settings)
-        elif has_triton():
-            from duetal.video.tvl1_triton import TritonSolver
+        self._solve: LevelSolver = tvl1_torch.solve_level
+        if backend == "triton":
+            if not has_triton():
+                needed = 'the flow backend triton needs Triton: pip install "triton>={}.{}"'
+                raise UsageError(needed.format(*_LEAST_TRITON))
+            from duetal.video.flow import tvl1_triton
 
-            self._solve = TritonSolver(settings)
-        else:
-            least = ".".join(map(str, _LEAST_TRITON))
-            raise UsageError(f'the flow backend triton needs Triton: pip install "triton>={least}"')
+            self._solve = tvl1_triton.solve_level
 
     def __call__(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Flow (N, H, W, 2) of frames (N + 1, H, W); see `FlowEngine`."""
         check_frames(grey)
-        flow = np.empty((len(grey) - 1, *grey.shape[1:], 2), np.float32)
-        for pairs in self._chunks(*grey.shape):
-            # A copy, because PyTorch does not take arrays that cannot be written to.
-            frames = torch.from_numpy(grey[pairs.start : pairs.stop + 1].copy())
-            flow[pairs] = self._flow(frames.to(self.device)).cpu().numpy()
-        return flow
+        # A copy, because PyTorch does not take arrays that cannot be written to.
+        return self.flow_of(torch.from_numpy(grey.copy())).numpy()
 
     def flow_of(self, frames: Tensor) -> Tensor:
-        """Flow of frames that are on the device already, where it stays.
-
-        Args:
-            frames: (N + 1, H, W) uint8.
-
-        Returns:
-            (N, H, W, 2) float32, px, as `FlowEngine` says.
+        """Flow (N, H, W, 2) of frames (N + 1, H, W) on any device, where it stays.
 
         Raises:
-            ValueError: no such tensor.
+            ValueError: as `check_frames`.
         """
-        if frames.dtype != torch.uint8 or frames.ndim != 3 or 0 in frames.shape:
-            what = f"{frames.dtype} {tuple(frames.shape)} "
-            raise ValueError(f"frames must be uint8 (N + 1, H, W), not {what}")
-        frames = frames.to(self.device)
-        flow = torch.empty(len(frames) - 1, *frames.shape[1:], 2, device=self.device)
+        check_frames(frames)
+        flow = torch.empty(len(frames) - 1, *frames.shape[1:], 2, device=frames.device)
         for pairs in self._chunks(*frames.shape):
-            flow[pairs] = self._flow(frames[pairs.start : pairs.stop + 1])
+            flow[pairs] = self._flow(frames[pairs.start : pairs.stop + 1].to(self.device))
         return flow
 
     @torch.inference_mode()
     def _flow(self, frames: Tensor) -> Tensor:
         """Flow (N, H, W, 2) of frames that fit into memory at once."""
         settings = self.settings
-        sizes = pyramid_sizes(frames.shape[1], frames.shape[2], settings)
+        sizes = pyramid_sizes(frames.shape[1:], settings)
         pyramid = [frames.float()]
-        for size in sizes[1:]:
+        for before, size in itertools.pairwise(sizes):
             # Where rounding makes the same size of it, OpenCV copies the image.
-            same = size == tuple(pyramid[-1].shape[1:])
-            step = 1.0 if same else 1 / settings.scale_step
+            step = 1.0 if size == before else 1 / settings.scale_step
             pyramid.append(resize(pyramid[-1], size, (step, step)))
-        level = pyramid.pop()
-        flow = self._solve(level, level.new_zeros(len(frames) - 1, 2, *level.shape[1:]))
+        flow = pyramid[-1].new_zeros(len(frames) - 1, 2, *sizes[-1])
+        flow = self._solve(pyramid.pop(), flow, settings)
         while pyramid:
-            level = pyramid.pop()
-            height, width = flow.shape[2:]
-            size = (level.shape[1], level.shape[2])
-            flow = resize(flow, size, (height / size[0], width / size[1])) / settings.scale_step
-            flow = self._solve(level, flow)
+            old, new = flow.shape[2:], sizes[len(pyramid) - 1]
+            flow = resize(flow, new, (old[0] / new[0], old[1] / new[1])) / settings.scale_step
+            flow = self._solve(pyramid.pop(), flow, settings)
         return flow.permute(0, 2, 3, 1)
 
     def _chunks(self, frames: int, height: int, width: int) -> list[slice]:
@@ -140,17 +120,17 @@ class TorchTVL1Flow:
         return [slice(k, min(k + pairs, frames - 1)) for k in range(0, frames - 1, pairs)]
 
     def _free_memory(self) -> float:
-        """Bytes that can still be had on the device, as far as it says."""
+        """Bytes that are free on the device; a guess where it does not report them."""
         if self.device.type != "cuda":
             return 2.0**30
         free, _ = torch.cuda.mem_get_info(self.device)
-        # What PyTorch holds and does not use is free to us.
+        # Memory that PyTorch has reserved and does not use is free to us.
         reserved = torch.cuda.memory_reserved(self.device)
         return free + reserved - torch.cuda.memory_allocated(self.device)
 
 
 def has_triton() -> bool:
-    """Whether there is a Triton that understands our kernels."""
+    """Whether a Triton is installed that can compile our kernels."""
     try:
         version: str = importlib.import_module("triton").__version__
     except ImportError:
@@ -159,7 +139,6 @@ def has_triton() -> bool:
 
 
 def _device(name: str) -> torch.device:
-    """The device of a name, if it is there."""
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

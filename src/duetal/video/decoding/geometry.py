@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 
 #: FFmpeg's own default for scaling, with arithmetic that is the same on every processor.
 INTERPOLATION = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
@@ -25,16 +25,13 @@ MOST_PIXEL_ASPECT = 10
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """How a player shows coded pictures: stretched, then mirrored, then turned.
+    """How a player shows coded pictures: stretched, then mirrored, then turned."""
 
-    Args:
-        pixel_aspect: width of a coded pixel over its height.
-        rotation: degrees counterclockwise: 0, 90, 180 or 270.
-        mirrored: left and right change places before the turn.
-    """
-
+    #: Width of a coded pixel over its height.
     pixel_aspect: Fraction = Fraction(1)
+    #: Degrees counterclockwise: 0, 90, 180 or 270.
     rotation: int = 0
+    #: Left and right are exchanged before the turn.
     mirrored: bool = False
 
     def display_size(self, width: int, height: int) -> tuple[int, int]:
@@ -42,7 +39,7 @@ class Geometry:
         stretched = max(1, round(width * self.pixel_aspect))
         return (height, stretched) if self.rotation % 180 else (stretched, height)
 
-    def upright(self, image: Picture) -> Picture:
+    def upright(self, image: Image) -> Image:
         """Mirror and turn a coded picture of square pixels."""
         if self.mirrored:
             image = image[:, ::-1]
@@ -50,16 +47,11 @@ class Geometry:
 
 
 def read_geometry(frame: VideoFrame, pixel_aspect: Fraction | None) -> Geometry:
-    """The geometry that a container and its decoder tell.
-
-    Args:
-        frame: a decoded picture, which carries the container's display matrix.
-        pixel_aspect: the stream's; None where it says nothing.
-    """
+    """The geometry of a decoded picture, which carries the container's display matrix."""
     if not pixel_aspect or not 1 / MOST_PIXEL_ASPECT <= pixel_aspect <= MOST_PIXEL_ASPECT:
         pixel_aspect = Fraction(1)
     rotation, mirrored = 0, False
-    # Its stub says that it is a plain dictionary.
+    # Its stub is that of a plain dictionary.
     matrix: Any = cast(Any, frame.side_data).get(SideDataType.DISPLAYMATRIX)
     if matrix is not None:
         rotation, mirrored = quarter_turns(np.frombuffer(bytes(matrix), dtype=np.int32))
@@ -67,11 +59,9 @@ def read_geometry(frame: VideoFrame, pixel_aspect: Fraction | None) -> Geometry:
 
 
 def quarter_turns(matrix: NDArray[np.int32]) -> tuple[int, bool]:
-    """How a display matrix turns, and whether it mirrors before.
+    """Degrees counterclockwise of a display matrix, and whether it mirrors before it turns.
 
-    Degrees counterclockwise, to the nearest quarter turn.
-
-    The matrix maps a coded place (x, y) to (a x + c y, b x + d y), y pointing down, its first two
+    The matrix maps a coded point (x, y) to (a x + c y, b x + d y), y pointing down, its first two
     rows being (a, b, u) and (c, d, v): `libavutil/display.h`.
     """
     a, b, c, d = (float(matrix[k]) for k in (0, 1, 3, 4))
@@ -90,23 +80,18 @@ def resized(size: tuple[int, int], short_side: int) -> tuple[int, int]:
     """
     short, long = sorted(size)
     if long > MOST_ELONGATED * short:
-        cause = (
-            f"pictures of {size[0]}x{size[1]} are longer than {MOST_ELONGATED} times their width"
-        )
-        raise DuetalError(cause)
+        shape = f"{size[0]}x{size[1]}"
+        raise DuetalError(f"pictures of {shape} are longer than {MOST_ELONGATED} times their width")
     scaled = round(long * short_side / short)
     return (scaled, short_side) if size[0] > size[1] else (short_side, scaled)
 
 
-class Painter:
-    """Draws decoded pictures as RGB arrays of one size.
+class RGBConverter:
+    """Converts decoded pictures to RGB arrays of one size.
 
     Colours follow the picture's matrix and range; a picture that names no matrix is read as
-    BT.601, as FFmpeg does at every size. Transparent parts are shown over black.
-
-    Args:
-        size: width and height of the result, as displayed.
-        geometry: how pictures are shown.
+    BT.601, as FFmpeg does at every size. Transparent parts are shown over black. `size` is width
+    and height of the result, as displayed.
     """
 
     def __init__(self, size: tuple[int, int], geometry: Geometry) -> None:
@@ -114,24 +99,19 @@ class Painter:
         self._geometry = geometry
         self._reformatter = VideoReformatter()
 
-    def draw(self, frame: VideoFrame) -> Picture:
+    def convert(self, frame: VideoFrame) -> Image:
         """(height, width, 3) RGB of a picture.
 
         Raises:
             DuetalError: its pixel format can't be converted.
         """
         has_alpha = frame.format.has_palette or len(frame.format.components) in (2, 4)
-        width, height = self._coded_size
+        to, size = "rgba" if has_alpha else "rgb24", self._coded_size
         try:
             converted = self._reformatter.reformat(
-                frame,
-                width=width,
-                height=height,
-                format="rgba" if has_alpha else "rgb24",
-                interpolation=INTERPOLATION,
-                threads=1,
+                frame, *size, format=to, interpolation=INTERPOLATION, threads=1
             )
-            image = cast(Picture, converted.to_ndarray())
+            image = cast(Image, converted.to_ndarray())
         except (av.error.FFmpegError, ValueError, MemoryError) as error:
             raise DuetalError(f"pictures of {frame.format.name} can't be shown: {error}") from error
         if has_alpha:

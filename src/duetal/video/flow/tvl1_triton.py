@@ -1,15 +1,15 @@
 """TV-L1 on one pyramid level in Triton's kernels; the equations are those of `tvl1_torch.py`.
 
-The inner iterations are nearly all of the work, and memory is what would limit them. So one launch
-makes several: a warp walks down a strip of columns, one for each of its lanes, and each row that it
-reads goes through one iteration after the other, each of which is a row behind the one before. What
-they have to remember of the rows above stays in registers. Neighbours across are in the lane
-beside; of the strip's outermost lanes one more goes wrong with each iteration, so strips overlap.
+The inner iterations are nearly all of the work, and memory would limit them. So one launch makes
+several: a warp walks down a strip of columns, one for each of its lanes, and each row that it reads
+goes through one iteration after the other, each a row behind the one before. What they need of the
+rows above stays in registers. Neighbours across are in the lane beside; with each iteration one
+more of the strip's outermost lanes becomes wrong, so strips overlap.
 
 A pair ends at the very iteration at which its flow stands still, as in OpenCV. A launch that went
-beyond it is not taken: the next one goes from the same state only so far. Each pair has therefore
-two buffers, and a record of what is next for it in the device's memory, where the kernels find it;
-the host looks once in `inner_iterations`.
+beyond it is discarded: the next one starts from the same state and stops there. Each pair has
+therefore two buffers, and a record of its next launch in the device's memory, which the kernels
+read; the host reads it once in `inner_iterations`.
 """
 
 import torch
@@ -17,9 +17,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from duetal.video.flow import TVL1Settings
-from duetal.video.triton_median import median_3, median_5
-from duetal.video.tvl1_torch import CUBIC, FLAT, with_gradient
+from duetal.video.flow.interface import TVL1Settings
+from duetal.video.flow.triton_median import median_3, median_5
+from duetal.video.flow.tvl1_torch import CUBIC, FLAT, with_gradient
 
 #: Iterations of one launch, and so the lanes at either side of a strip that are not kept.
 STAGES = tl.constexpr(4)
@@ -34,55 +34,37 @@ STRIPS = tl.constexpr(64)
 
 #: Columns of a pair's record: which of the two buffers holds its flow, and its dual variables; the
 #: iterations of the next launch; those left until the next median; 1 until the flow stands still.
-FLOW = tl.constexpr(0)
-DUAL = tl.constexpr(1)
-STEPS = tl.constexpr(2)
-LEFT = tl.constexpr(3)
-MOVING = tl.constexpr(4)
+FLOW, DUAL, STEPS, LEFT, MOVING = (tl.constexpr(column) for column in range(5))
 RECORD = tl.constexpr(5)
 
 _FLAT = tl.constexpr(FLAT)
 _CUBIC = tl.constexpr(CUBIC)
 
-#: Said aloud because Triton changes its default: nothing here needs each product rounded.
+#: Explicit because Triton changes its default: nothing here needs each product rounded.
 _FUSION = {"enable_fp_fusion": True}
 
 
-class TritonSolver:
-    """Improves the flow on one level of the pyramid.
-
-    Args:
-        settings: parameters.
-    """
-
-    def __init__(self, settings: TVL1Settings):
-        self.settings = settings
-
-    def __call__(self, frames: Tensor, flow: Tensor) -> Tensor:
-        """Flow of consecutive frames, beginning from a rough one; see `TorchSolver`."""
-        # Triton launches on the current device, which need not be that of the frames.
-        with torch.cuda.device_of(frames):
-            level = _Level(with_gradient(frames), flow, self.settings)
-            for _ in range(self.settings.warps):
-                level.linearize()
-                level.iterate()
-            return level.flow()
+def solve_level(frames: Tensor, flow: Tensor, settings: TVL1Settings) -> Tensor:
+    """Flow on one level of the pyramid, beginning from a rough one; see `tvl1_torch`."""
+    # Triton launches on the current device, which need not be that of the frames.
+    with torch.cuda.device_of(frames):
+        level = _Level(with_gradient(frames), flow, settings)
+        for _ in range(settings.warps):
+            level.linearize()
+            level.iterate()
+        return level.flow()
 
 
 class _Level:
     """The buffers of one level, and the launches on them.
 
-    Args:
-        stack: (N + 1, 3, H, W) from `with_gradient`.
-        flow: (N, 2, H, W) to begin from.
-        settings: parameters.
+    It begins with a `stack` (N + 1, 3, H, W) from `with_gradient` and a `flow` (N, 2, H, W).
     """
 
     def __init__(self, stack: Tensor, flow: Tensor, settings: TVL1Settings):
-        self.settings = settings
-        self.stack = stack
+        self.stack, self.settings = stack, settings
         self.pairs, _, *size = flow.shape
-        self.height, self.width = size
+        self.size = self.height, self.width = size
         self.flows = flow.new_empty(self.pairs, 2, 2, *size)
         self.flows[:, 0] = flow
         self.duals = flow.new_zeros(self.pairs, 2, 4, *size)
@@ -95,17 +77,16 @@ class _Level:
 
     def linearize(self) -> None:
         """Warp the second frames by the flow."""
-        _linearize[(self.blocks, self.pairs)](
-            self.stack, self.flows, self.linear, self.records, self.height, self.width, **_FUSION
-        )
+        buffers = self.stack, self.flows, self.linear, self.records
+        _linearize[(self.blocks, self.pairs)](*buffers, *self.size, **_FUSION)
 
     def iterate(self) -> None:
-        """Iterate until each pair's flow stands still, filtering it now and then."""
+        """Iterate until each pair's flow stands still, with median filters in between."""
         self.records[:, MOVING.value] = 1
         launches = triton.cdiv(self.settings.inner_iterations, STAGES.value)
         for _ in range(self.settings.outer_iterations):
             self._filter()
-            # One more, for what a launch that went too far has to do again.
+            # One more, to repeat a launch that went too far.
             for _ in range(launches + 1):
                 self._launch()
             if not self.records[:, MOVING.value].any():
@@ -119,35 +100,27 @@ class _Level:
     def _filter(self) -> None:
         """Filter the flow of the pairs that move, and plan the iterations that follow."""
         moving = self.records[:, MOVING.value]
-        if self.settings.median_filtering > 1:
-            _median[(self.blocks, self.pairs, 2)](
-                self.flows, self.records, self.height, self.width,
-                self.settings.median_filtering, **_FUSION,
-            )  # fmt: skip
+        side, inner = self.settings.median_filtering, self.settings.inner_iterations
+        if side > 1:
+            grid = self.blocks, self.pairs, 2
+            _median[grid](self.flows, self.records, *self.size, side, **_FUSION)
             self.records[:, FLOW.value] ^= moving
-        inner = self.settings.inner_iterations
         self.records[:, LEFT.value] = inner * moving
         self.records[:, STEPS.value] = min(inner, STAGES.value) * moving
 
     def _launch(self) -> None:
         """Up to STAGES iterations of the pairs that have some left."""
         settings = self.settings
-        _iterate[(self.strips, self.pairs)](
-            self.linear, self.flows, self.duals, self.records, self.changes,
-            self.height, self.width, settings.lambda_ * settings.theta, settings.theta,
-            settings.tau / settings.theta, num_warps=1, **_FUSION,
-        )  # fmt: skip
+        buffers = self.linear, self.flows, self.duals, self.records, self.changes
+        numbers = settings.lambda_ * settings.theta, settings.theta, settings.tau / settings.theta
+        options = {"num_warps": 1, **_FUSION}
+        _iterate[(self.strips, self.pairs)](*buffers, *self.size, *numbers, **options)
         least = settings.epsilon**2 * self.height * self.width
-        _decide[(self.pairs,)](
-            self.changes, self.records, self.strips, least, num_warps=1, **_FUSION
-        )
+        _decide[(self.pairs,)](self.changes, self.records, self.strips, least, **options)
 
 
 @triton.jit(do_not_specialize=["height", "width"])
-def _iterate(
-    linear, flows, duals, records, changes,
-    height, width, reach, theta, slope,
-):  # fmt: skip
+def _iterate(linear, flows, duals, records, changes, height, width, reach, theta, slope):
     """The next iterations of one strip; one program, of one warp, for each strip of each pair."""
     strip, pair = tl.program_id(0), tl.program_id(1).to(tl.int64)
     record = records + pair * RECORD
@@ -226,10 +199,7 @@ def _store(row, plane, kept, values):
 
 
 @triton.jit
-def _renew_flow(
-    state, above, line,
-    reach, theta,
-):  # fmt: skip
+def _renew_flow(state, above, line, reach, theta):
     """A row's state with its new flow, and the square of the flow's change.
 
     A state is the flow (u, v), u's dual variables across and down, and v's.
@@ -245,10 +215,7 @@ def _renew_flow(
 
 
 @triton.jit
-def _renew_dual(
-    half, below, slope,
-    has_right, has_below,
-):  # fmt: skip
+def _renew_dual(half, below, slope, has_right, has_below):
     """A row's whole new state, from its new flow and that of the row below."""
     u, v, ux, uy, vx, vy = half
     ux, uy = _ascend(ux, uy, u, below[0], slope, has_right, has_below)
@@ -257,10 +224,7 @@ def _renew_dual(
 
 
 @triton.jit
-def _ascend(
-    across, down, flow, below, slope,
-    has_right, has_below,
-):  # fmt: skip
+def _ascend(across, down, flow, below, slope, has_right, has_below):
     """New dual variables of one component. Outside the image they are and stay zero."""
     to_right = tl.where(has_right, slope * (_beside(flow, 1) - flow), 0.0)
     to_below = tl.where(has_below, slope * (below - flow), 0.0)
@@ -277,7 +241,7 @@ def _beside(row, distance: tl.constexpr):
 
 @triton.jit(do_not_specialize=["strips"])
 def _decide(changes, records, strips, least):
-    """Take or refuse what the last launch has made of a pair, and say what is next."""
+    """Accept or discard the last launch's result for a pair, and plan its next launch."""
     pair = tl.program_id(0).to(tl.int64)
     record = records + pair * RECORD
     steps = tl.load(record + STEPS)
@@ -304,10 +268,7 @@ def _decide(changes, records, strips, least):
 
 
 @triton.jit(do_not_specialize=["height", "width"])
-def _linearize(
-    stack, flows, linear, records,
-    height, width,
-):  # fmt: skip
+def _linearize(stack, flows, linear, records, height, width):
     """`tvl1_torch.linearize`; one program for each block of pixels of each pair."""
     pixel = tl.program_id(0) * PIXELS + tl.arange(0, PIXELS)
     pair = tl.program_id(1).to(tl.int64)
@@ -315,16 +276,13 @@ def _linearize(
     inside = pixel < plane
     buffer = tl.load(records + pair * RECORD + FLOW)
     flow = flows + (pair * 2 + buffer) * 2 * plane + pixel
-    u = tl.load(flow, inside, 0.0)
-    v = tl.load(flow + plane, inside, 0.0)
-    x = (pixel % width) + u
-    y = (pixel // width) + v
+    u, v = _load(flow, plane, inside, 2)
+    x, y = (pixel % width) + u, (pixel // width) + v
     column, row = tl.floor(x), tl.floor(y)
     x -= column
     y -= row
     image = tl.zeros((PIXELS,), tl.float32)
-    across = tl.zeros((PIXELS,), tl.float32)
-    down = tl.zeros((PIXELS,), tl.float32)
+    across, down = image, image
     second = stack + (pair + 1) * 3 * plane
     for i in tl.static_range(4):
         for j in tl.static_range(4):
@@ -333,31 +291,23 @@ def _linearize(
             at_column = column.to(tl.int32) + (j - 1)
             seen = inside & (at_row >= 0) & (at_row < height)
             seen = seen & (at_column >= 0) & (at_column < width)
-            place = second + at_row * width + at_column
-            image += weight * tl.load(place, seen, 0.0)
-            across += weight * tl.load(place + plane, seen, 0.0)
-            down += weight * tl.load(place + 2 * plane, seen, 0.0)
+            values = _load(second + at_row * width + at_column, plane, seen, 3)
+            image += weight * values[0]
+            across += weight * values[1]
+            down += weight * values[2]
     here = tl.load(stack + pair * 3 * plane + pixel, inside, 0.0)
-    result = linear + pair * 3 * plane + pixel
-    tl.store(result, across, inside)
-    tl.store(result + plane, down, inside)
-    tl.store(result + 2 * plane, image - (across * u + down * v) - here, inside)
+    offset = image - (across * u + down * v) - here
+    _store(linear + pair * 3 * plane + pixel, plane, inside, (across, down, offset))
 
 
 @triton.jit
 def _cubic_weight(t, tap: tl.constexpr):
-    """Keys' kernel for the tap of this number, of the four around a place t after the second."""
+    """Keys' kernel for one of the four taps around a point t after the second."""
     before = _CUBIC * t * (1 - t) * (1 - t)
     at = 1 - t * t * ((_CUBIC + 3) - (_CUBIC + 2) * t)
     last = _CUBIC * t * t * (1 - t)
-    weight = 1 - before - at - last
-    if tap == 0:
-        weight = before
-    if tap == 1:
-        weight = at
-    if tap == 3:
-        weight = last
-    return weight
+    weights = (before, at, 1 - before - at - last, last)
+    return weights[tap]
 
 
 @triton.jit(do_not_specialize=["height", "width"])

@@ -1,6 +1,6 @@
 """Runs the kernels of TV-L1 in Triton's interpreter and saves what they compute.
 
-    TRITON_INTERPRET=1 python tests/video/interpret_tvl1.py RESULTS
+    TRITON_INTERPRET=1 python tests/video/flow/interpret_tvl1.py RESULTS
 
 The variable has to be there before Triton is imported, so the tests start this as a program. An
 iteration of a single row takes the interpreter a hundredth of a second: the images are small.
@@ -12,10 +12,10 @@ from typing import Any
 import torch
 import triton.language as tl
 
-from duetal.video import tvl1_triton
-from duetal.video.flow import TVL1Settings
-from duetal.video.tvl1_torch import with_gradient
-from duetal.video.tvl1_triton import STAGES, TritonSolver, _decide, _Level
+from duetal.video.flow import tvl1_triton
+from duetal.video.flow.interface import TVL1Settings
+from duetal.video.flow.tvl1_torch import with_gradient
+from duetal.video.flow.tvl1_triton import STAGES, _decide, _Level, solve_level
 
 
 def warping(results: dict[str, Any]) -> None:
@@ -56,7 +56,7 @@ def solving(results: dict[str, Any]) -> None:
     second = torch.rand(5, 7) * 40
     frames = torch.stack([second.roll(1, 1), second, second])
     settings = {"warps": 2, "outer_iterations": 1, "inner_iterations": 6, "epsilon": 0.2}
-    solved = TritonSolver(TVL1Settings(**settings))(frames, torch.zeros(2, 2, 5, 7))
+    solved = solve_level(frames, torch.zeros(2, 2, 5, 7), TVL1Settings(**settings))
     results.update(solve_settings=settings, solve_frames=frames, solved=solved)
 
 
