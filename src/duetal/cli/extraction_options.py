@@ -55,7 +55,7 @@ _OPTIONS = (
     click.option(
         "--crop",
         type=click.IntRange(32, 4096),
-        help="Pixels of the central square that I3D reads.  [default: 224]",
+        help="Pixels of the central square that backbones read.  [default: 224]",
     ),
     click.option(
         "--dtype",
@@ -93,7 +93,7 @@ def extraction_options(command: Command) -> Command:
 def weights_options(command: Command) -> Command:
     """Give a command the options of weights that have moved; `take_weights` takes their values."""
     for record in reversed(BACKBONES):
-        moved = f"Of videos: {record.subject}, if moved."
+        moved = f"Of videos: where the weights of the {record.name} features are, if they moved."
         command = click.option(record.option, metavar="WEIGHTS", help=moved)(command)
     return command
 

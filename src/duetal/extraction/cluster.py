@@ -99,9 +99,8 @@ class Cluster(Closing):
         threads: int | None = None,
         notify: Callable[[str], object] = lambda line: None,
     ):
-        self._address = address
+        self._address, self._wanted = address, (device, workers, cpus_per_worker)
         self._extraction = _from_anywhere(settings)
-        self._wanted = (device, workers, cpus_per_worker)
         self._batch, self._threads = batch, threads
         self._notify = notify
         self._ray: Any = None
@@ -198,23 +197,21 @@ class Cluster(Closing):
         settings = yield seat.actor.load.remote(
             self._extraction, device=device, batch=self._batch, threads=threads
         )
+        _require(seat, settings)
         self._agree(seat, settings)
         if self._store is None:
             yield None  # until there is something to do
         assert self._store is not None
         place = str(self._store.place.local or self._store.place.name)
-        _raise(seat, (yield seat.actor.open.remote(place, self._sample)))
+        _require(seat, (yield seat.actor.open.remote(place, self._sample)))
         seat.ready, seat.failed_starts = True, 0
         while True:
             more = self._dispatch.more(seat.at_hand)
             seat.at_hand += more
             self._take(seat, (yield seat.actor.work.remote(more, _REPORT_EVERY)))
 
-    def _agree(self, seat: _Seat, settings: Settings | DuetalError) -> None:
+    def _agree(self, seat: _Seat, settings: Settings) -> None:
         """Let all workers have the weights of the first."""
-        if isinstance(settings, DuetalError):
-            _raise(seat, settings)
-            return
         self._settings = self._settings or settings
         if different := differing(self._settings, settings):
             changes = (f"{key} is {new}, not {old}" for key, (old, new) in different.items())
@@ -289,18 +286,16 @@ class Cluster(Closing):
 
     def _why(self, error: Exception) -> Exception:
         """Why a worker was lost; UsageError if its machine can't run workers at all."""
-        exceptions = self._ray.exceptions
         if getattr(error, "actor_init_failed", False):
             last = str(error).strip().splitlines()[-1]
             needed = f"duetal {duetal.__version__} has to be installed on every machine"
             raise UsageError(f"{needed} of the cluster; one reports: {last}")
-        if isinstance(error, exceptions.OutOfMemoryError):
+        if isinstance(error, self._ray.exceptions.OutOfMemoryError):
             return RuntimeError("its machine ran out of memory")
-        if isinstance(error, exceptions.RayTaskError):
+        if isinstance(error, self._ray.exceptions.RayTaskError):
             return RuntimeError(f"{type(error.cause).__name__}: {error.cause}")
-        if "node has died" in str(error):
-            return RuntimeError("its machine was lost")
-        return RuntimeError("its process ended")
+        lost = "machine was lost" if "node has died" in str(error) else "process ended"
+        return RuntimeError(f"its {lost}")
 
 
 class _StoppedError(Exception):
@@ -311,10 +306,10 @@ class _StoppedError(Exception):
         self.reason = reason
 
 
-def _raise(seat: _Seat, error: DuetalError | None) -> None:
-    """Raise what a worker gave back as an error, with the machine that it runs on."""
-    if error is not None:
-        raise type(error)(str(error), file=str(seat.process))
+def _require(seat: _Seat, result: object) -> None:
+    """Raise what a worker returned as an error, with the machine that it runs on."""
+    if isinstance(result, DuetalError):
+        raise type(result)(str(result), file=str(seat.process))
 
 
 def _from_anywhere(settings: ExtractionSettings) -> ExtractionSettings:

@@ -33,10 +33,8 @@ class Job:
     def timed(self, stage: str) -> Iterator[None]:
         """Add the time of a block to a stage."""
         began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.count(stage, time.perf_counter() - began)
+        yield
+        self.count(stage, time.perf_counter() - began)
 
     def count(self, stage: str, seconds: float) -> None:
         """Add to the time of a stage."""

@@ -167,21 +167,17 @@ class Extractor:
         self.networks = [
             Network(
                 record,
-                record.load(source, on_download),
+                record.load(settings.sources[record.name], on_download),
                 device=self.device,
                 batch=self._batch,
                 threads=self._threads,
             )
-            for record, source in zip(settings.backbones, settings.sources.values(), strict=True)
+            for record in settings.backbones
         ]
         self._flow = None
         if self._reads_flow:
-            self._flow = open_flow(
-                settings.flow,
-                settings.flow_settings,
-                device=str(self.device),
-                threads=self._threads,
-            )
+            how: dict[str, Any] = {"device": str(self.device), "threads": self._threads}
+            self._flow = open_flow(settings.flow, settings.flow_settings, **how)
 
     @property
     def _reads_flow(self) -> bool:
@@ -274,19 +270,15 @@ class Extractor:
         return items
 
     def _rows(self, snippet: Snippet) -> dict[str, NDArray[np.floating]]:
-        """The features of a snippet as they are stored.
-
-        Raises:
-            DuetalError: a value is not finite.
-        """
+        """The features of a snippet as they are stored; DuetalError if a value is not finite."""
         rows = {}
         for modality, features in snippet.features.items():
             with np.errstate(over="ignore"):
                 rows[modality] = features.astype(self.settings.dtype)
             if not np.isfinite(rows[modality]).all():
                 cause = f"the {modality} features are not finite in {self.settings.dtype}"
-                place = f"snippet {snippet.index}"
-                raise DuetalError(cause, file=snippet.job.video.source, place=place)
+                source, place = snippet.job.video.source, f"snippet {snippet.index}"
+                raise DuetalError(cause, file=source, place=place)
         return rows
 
     def _finish(self, store: Store, writer: VideoWriter, end: End) -> VideoRecord:

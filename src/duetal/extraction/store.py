@@ -154,10 +154,9 @@ class Store(Closing):
         return record is not None and self.agrees(record)
 
     def agrees(self, record: VideoRecord) -> bool:
-        """Whether a video's arrays fit its record, and that the settings."""
-        same = settings_hash(record.settings) == self._hash
+        """Whether a record is of this store's settings, and the video's arrays fit it."""
         return (
-            same
+            settings_hash(record.settings) == self._hash
             and set(record.widths) == set(self.modalities)
             and all(
                 self._is_whole(array_file(modality, record.name), (record.snippets, width))
@@ -166,10 +165,7 @@ class Store(Closing):
         )
 
     def _is_whole(self, file: str, shape: tuple[int, int]) -> bool:
-        content = self.place.read(file, _HEADER_BYTES)
-        if content is None:
-            return False
-        beginning = io.BytesIO(content)
+        beginning = io.BytesIO(self.place.read(file, _HEADER_BYTES) or b"")
         try:
             found, fortran, dtype = read_npy_header(beginning)
         except DAMAGED:

@@ -1,6 +1,7 @@
 """A folder that is local or at any URL that fsspec knows; no file in it appears in part."""
 
 import contextlib
+import io
 import json
 import shutil
 import tempfile
@@ -108,11 +109,8 @@ class Place:
                 return []
             raise
         names = (str(path).rpartition("/")[2] for path in paths)
-        return sorted(
-            name.removesuffix(suffix)
-            for name in names
-            if name.endswith(suffix) and not name.startswith(".")
-        )
+        ours = (name for name in names if name.endswith(suffix) and not name.startswith("."))
+        return sorted(name.removesuffix(suffix) for name in ours)
 
     def write(self, name: str, *pieces: IO[bytes]) -> None:
         """Write a file: the content of `pieces`, one after the other, from their beginnings."""
@@ -127,9 +125,7 @@ class Place:
 
     def write_text(self, name: str, text: str) -> None:
         """Write a UTF-8 text file."""
-        with tempfile.SpooledTemporaryFile(max_size=2**24) as piece:
-            piece.write(text.encode())
-            self.write(name, piece)
+        self.write(name, io.BytesIO(text.encode()))
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON file."""
