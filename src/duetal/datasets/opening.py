@@ -11,12 +11,12 @@ from pathlib import Path
 from duetal.core.annotations import Annotations, VideoAnnotation
 from duetal.core.errors import DuetalError, unknown
 from duetal.core.names import display_name
+from duetal.core.pickled_arrays import as_text, load_object_array
 from duetal.datasets.dataset import Dataset
 from duetal.datasets.layouts import PartPlaces, Pieces, find_pieces
 from duetal.datasets.problems import Problem, Report, going_on, raise_fatal
 from duetal.features.streams import FeaturePart, FeatureStream, check_name, open_part
 from duetal.formats import read_annotations
-from duetal.formats.pickled_arrays import as_text, load_object_array
 from duetal.formats.thumos14 import read_lines
 
 

@@ -3,27 +3,13 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from tokenize import TokenError
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
-
-#: What `numpy.lib.format` and the reading around it raise on a damaged or hostile header.
-DAMAGED = (
-    ValueError,
-    TypeError,
-    KeyError,
-    OverflowError,
-    SyntaxError,
-    TokenError,
-    RecursionError,
-    MemoryError,
-    EOFError,
-)
+from duetal.core.pickled_arrays import DAMAGED, read_npy_header
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,21 +117,6 @@ def open_npy(path: Path) -> MappedArray:
     header = Header.of(shape, dtype, path, None)
     refuse_truncated(header, size - offset, path)
     return MappedArray(path, None, header, offset, fortran)
-
-
-def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, Fortran order and type from the start of a .npy stream; leaves it at the first value.
-
-    Raises:
-        ValueError: or another of `DAMAGED`, when it is no .npy stream.
-    """
-    version = npy_format.read_magic(file)
-    if version == (1, 0):
-        return npy_format.read_array_header_1_0(file)
-    if version == (2, 0):
-        return npy_format.read_array_header_2_0(file)
-    # Version 3 differs only in the names of structured types, which no feature array has.
-    raise ValueError(f"version {version}")
 
 
 def refuse_truncated(header: Header, available: int, path: Path, place: str | None = None) -> None:

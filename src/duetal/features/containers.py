@@ -17,13 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
+from duetal.core.pickled_arrays import DAMAGED, read_npy_header
 from duetal.features.arrays import (
-    DAMAGED,
     FeatureArray,
     Header,
     MappedArray,
     cannot_read,
-    read_npy_header,
     refuse_truncated,
 )
 

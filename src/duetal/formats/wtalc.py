@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.errors import DuetalError, Report, raise_error
+from duetal.core.pickled_arrays import as_text, load_object_array
 from duetal.formats.memory import PLACE, Memory, string_size
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
-from duetal.formats.pickled_arrays import as_text, load_object_array
 from duetal.formats.thumos14 import AMBIGUOUS, read_segments
 
 
