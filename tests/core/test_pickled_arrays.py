@@ -121,7 +121,9 @@ def test_a_false_array_state_is_an_error(tmp_path: Path, state: object) -> None:
 
     path = tmp_path / "liar.npy"
     path.write_bytes(npy_of_pickle(pickle.dumps(Liar(), 2)))
-    with pytest.raises(DuetalError, match=r"liar.npy: .*(not a readable pickled array|pickle|of (shape|type))"):
+    with pytest.raises(
+        DuetalError, match=r"liar.npy: .*(not a readable pickled array|pickle|of (shape|type))"
+    ):
         load_object_array(path)
 
 
