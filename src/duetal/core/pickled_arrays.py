@@ -66,7 +66,7 @@ class PickledString:
 
 @dataclass(slots=True)
 class PickledArray:
-    """The state that the pickle gives a `numpy.ndarray`."""
+    """The state that the pickle gives a `numpy.ndarray`, or a number of shape ()."""
 
     shape: tuple[int, ...] = ()
     dtype: np.dtype[Any] | None = None
@@ -77,12 +77,6 @@ class PickledArray:
 @dataclass(slots=True)
 class _PickledType:
     dtype: np.dtype[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _PickledScalar:
-    dtype: np.dtype[Any]
-    content: PickledString
 
 
 def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -199,26 +193,23 @@ class _Values:
             return described.read(self._file)
         if isinstance(described, list | tuple):
             return type(described)(map(self.value, described))
-        if isinstance(described, _PickledScalar):
-            return self._numbers(described.dtype, described.content, ())[0]
         if not isinstance(described, PickledArray) or described.dtype is None:
             raise ValueError(f"holds {type(described).__name__}")
-        order = "F" if described.fortran else "C"
-        if described.dtype.kind != "O":
-            flat = self._numbers(described.dtype, described.content, described.shape)
-        elif isinstance(described.content, list):
-            flat = np.empty(len(described.content), dtype=object)
-            for index, item in enumerate(described.content):
+        dtype, content = described.dtype, described.content
+        if dtype.kind == "O":
+            if not isinstance(content, list):
+                raise ValueError("the array's content is not of its type")
+            flat = np.empty(len(content), dtype=object)
+            for index, item in enumerate(content):
                 flat[index] = self.value(item)
         else:
-            raise ValueError("the array's content is not of its type")
-        return flat.reshape(described.shape, order=order)  # type: ignore[call-overload]
-
-    def _numbers(self, dtype: np.dtype[Any], content: Any, shape: tuple[int, ...]) -> NDArray[Any]:
-        data = content.read(self._file) if isinstance(content, PickledString) else None
-        if not isinstance(data, bytes) or len(data) != math.prod(shape) * dtype.itemsize:
-            raise ValueError("the array's content does not fit its shape")
-        return np.frombuffer(data, dtype)
+            data = content.read(self._file) if isinstance(content, PickledString) else None
+            if not isinstance(data, bytes):
+                raise ValueError("the array's content is not of its type")
+            flat = np.frombuffer(data, dtype)
+        if described.shape == () and dtype.kind != "O":
+            return flat.reshape(())[()]
+        return flat.reshape(described.shape, order="F" if described.fortran else "C")
 
 
 class _Global(enum.Enum):
@@ -270,13 +261,12 @@ class _Follower:
         self._memo: dict[int, Any] = {}
 
     def follow(self) -> Any:
-        """The description of what the pickle holds.
-
-        Raises:
-            DuetalError: truncated, damaged, or more than arrays, lists, strings and numbers.
-        """
+        """The description of what the pickle holds; a DuetalError where that is anything else."""
         try:
-            while (opcode := self._opcode()).name != "STOP":
+            while (code := self._read(1)) != b".":
+                opcode = _OPCODES.get(code.decode("latin-1"))
+                if opcode is None:
+                    raise self._unexpected(f"opcode 0x{code[0]:02x}")
                 self._step(opcode.name, self._argument(opcode))
             return self._stack.pop()
         except (IndexError, AttributeError, *DAMAGED) as error:
@@ -292,11 +282,8 @@ class _Follower:
             raise self.refusal("truncated")
         return data
 
-    def _opcode(self) -> pickletools.OpcodeInfo:
-        code = self._read(1)
-        if code.decode("latin-1") not in _OPCODES:
-            raise self.refusal(f"the pickle does more than hold arrays (opcode 0x{code[0]:02x})")
-        return _OPCODES[code.decode("latin-1")]
+    def _unexpected(self, what: str) -> DuetalError:
+        return self.refusal(f"the pickle does more than hold arrays ({what})")
 
     def _argument(self, opcode: pickletools.OpcodeInfo) -> Any:
         if opcode.arg is None:
@@ -304,12 +291,10 @@ class _Follower:
         if opcode.arg.n in _LENGTHS:
             size = int.from_bytes(self._read(_LENGTHS[opcode.arg.n]), "little")
             return self._string(size, is_text="UNICODE" in opcode.name)
-        if opcode.arg.n > 0:
-            end = self._file.tell() + opcode.arg.n
-            if end > self._size:
-                raise self.refusal("truncated")
-        elif opcode.name != "GLOBAL":
-            raise self.refusal(f"the pickle does more than hold arrays ({opcode.name})")
+        if opcode.arg.n < 0 and opcode.name != "GLOBAL":
+            raise self._unexpected(opcode.name)
+        if self._file.tell() + opcode.arg.n > self._size:
+            raise self.refusal("truncated")
         return opcode.arg.reader(self._file)
 
     def _string(self, size: int, *, is_text: bool) -> PickledString:
@@ -372,7 +357,7 @@ class _Follower:
                 (state,) = self._pop(1)
                 self._build(stack[-1], state)
             case _:
-                raise self.refusal(f"the pickle does more than hold arrays ({name})")
+                raise self._unexpected(name)
 
     def _pop(self, count: int) -> list[Any]:
         if len(self._stack) < count:
@@ -403,7 +388,7 @@ class _Follower:
                 raise self.refusal(f"an array of type {code!r}, which is not read")
             return _PickledType(np.dtype(code.decode("ascii")))
         if function is _Global.SCALAR and self._with_numbers:
-            return _PickledScalar(arguments[0].dtype, arguments[1])
+            return PickledArray((), arguments[0].dtype, False, arguments[1])
         if function is _Global.ENCODE and _text(arguments[1]) == "latin1":
             return replace(arguments[0], is_text=False, encoded=True)
         if function is _Global.BYTES and arguments == ():

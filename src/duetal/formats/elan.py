@@ -15,14 +15,13 @@ https://www.mpi.nl/tools/elan/EAF_Annotation_Format_3.0_and_ELAN.pdf
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import count
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from sys import intern
 from typing import Any
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from xml.sax import SAXException
 from xml.sax.handler import ContentHandler
-from xml.sax.saxutils import escape, quoteattr
 from xml.sax.xmlreader import AttributesImpl
 
 from defusedxml import DefusedXmlException
@@ -47,19 +46,25 @@ _VALUES = frozenset({"CVE_VALUE", "CV_ENTRY"})
 #: ELAN's form has eight levels, and a label is a few words.
 _DEEPEST = 200
 _LONGEST_TEXT = 2**16
-_ROOT = (
-    '<ANNOTATION_DOCUMENT AUTHOR="duetal" DATE="1970-01-01T00:00:00+00:00" FORMAT="3.0" '
-    'VERSION="3.0" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
-    'xsi:noNamespaceSchemaLocation="http://www.mpi.nl/tools/elan/EAFv3.0.xsd">'
-)
-_TYPE = (
-    '  <LINGUISTIC_TYPE CONTROLLED_VOCABULARY_REF="actions" GRAPHIC_REFERENCES="false" '
-    'LINGUISTIC_TYPE_ID="action" TIME_ALIGNABLE="true"/>'
-)
-_LANGUAGE = (
-    '  <LANGUAGE LANG_DEF="http://cdb.iso.org/lg/CDB-00130975-001" LANG_ID="und" '
-    'LANG_LABEL="undetermined (und)"/>'
-)
+_ROOT = {
+    "AUTHOR": "duetal",
+    "DATE": "1970-01-01T00:00:00+00:00",
+    "FORMAT": "3.0",
+    "VERSION": "3.0",
+    "xmlns:xsi": "http://www.w3.org/2001/XMLSchema-instance",
+    "xsi:noNamespaceSchemaLocation": "http://www.mpi.nl/tools/elan/EAFv3.0.xsd",
+}
+_TYPE = {
+    "CONTROLLED_VOCABULARY_REF": "actions",
+    "GRAPHIC_REFERENCES": "false",
+    "LINGUISTIC_TYPE_ID": "action",
+    "TIME_ALIGNABLE": "true",
+}
+_LANGUAGE = {
+    "LANG_DEF": "http://cdb.iso.org/lg/CDB-00130975-001",
+    "LANG_ID": "und",
+    "LANG_LABEL": "undetermined (und)",
+}
 _MIME_TYPES = {".mp4": "video/mp4", ".wav": "audio/x-wav", ".mpg": "video/mpeg"}
 #: The characters that XML 1.0 can't hold.
 _IMPOSSIBLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -242,58 +247,55 @@ def _document(
         if _IMPOSSIBLE.search(text):
             cause = f"cannot write: {text!r} has a character that XML can't hold"
             raise DuetalError(cause, file=path)
-    slots: list[int] = []
-    tiers = "\n".join(_tiers(video.intervals or (), slots))
-    time_order = "\n".join(
-        f'    <TIME_SLOT TIME_SLOT_ID="ts{number}" TIME_VALUE="{time}"/>'
-        for time, number in sorted((time, number) for number, time in enumerate(slots, start=1))
-    )
-    return "\n".join(
-        [
-            '<?xml version="1.0" encoding="UTF-8"?>',
-            _ROOT,
-            *_header(video.name, options, path),
-            f"  <TIME_ORDER>\n{time_order}\n  </TIME_ORDER>",
-            *([tiers] if tiers else []),
-            _TYPE,
-            _LANGUAGE,
-            *_vocabulary(classes),
-            "</ANNOTATION_DOCUMENT>\n",
-        ]
-    )
-
-
-def _header(name: str, options: FormatOptions, path: Path) -> Iterator[str]:
-    place = media_place(name, options, path)
-    relative = "" if options.media_root else f" RELATIVE_MEDIA_URL={quoteattr(f'./{place}')}"
+    root = Element("ANNOTATION_DOCUMENT", _ROOT)
+    header = SubElement(root, "HEADER", MEDIA_FILE="", TIME_UNITS="milliseconds")
+    place = media_place(video.name, options, path)
     mime_type = _MIME_TYPES.get(options.media_suffix.lower(), "unknown")
-    yield '  <HEADER MEDIA_FILE="" TIME_UNITS="milliseconds">'
-    yield (
-        f"    <MEDIA_DESCRIPTOR MEDIA_URL={quoteattr(place)} "
-        f"MIME_TYPE={quoteattr(mime_type)}"
-        f"{relative}/>"
-    )
-    yield "  </HEADER>"
+    media = SubElement(header, "MEDIA_DESCRIPTOR", MEDIA_URL=place, MIME_TYPE=mime_type)
+    if not options.media_root:
+        media.set("RELATIVE_MEDIA_URL", f"./{place}")
+    time_order = SubElement(root, "TIME_ORDER")
+    slots = _add_tiers(root, video.intervals or ())
+    for time, number in sorted((time, number) for number, time in enumerate(slots, start=1)):
+        slot = {"TIME_SLOT_ID": f"ts{number}", "TIME_VALUE": str(time)}
+        SubElement(time_order, "TIME_SLOT", slot)
+    SubElement(root, "LINGUISTIC_TYPE", _TYPE)
+    SubElement(root, "LANGUAGE", _LANGUAGE)
+    vocabulary = SubElement(root, "CONTROLLED_VOCABULARY", CV_ID="actions")
+    SubElement(vocabulary, "DESCRIPTION", LANG_REF="und")
+    for number, label in enumerate(classes):
+        entry = SubElement(vocabulary, "CV_ENTRY_ML", CVE_ID=f"c{number}")
+        SubElement(entry, "CVE_VALUE", LANG_REF="und").text = label
+    indent(root)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{tostring(root, encoding="unicode")}\n'
 
 
-def _tiers(intervals: Iterable[Marked], slots: list[int]) -> Iterator[str]:
-    """A tier per class, more where its intervals overlap; each interval adds two time slots."""
+def _add_tiers(root: Element, intervals: Iterable[Marked]) -> list[int]:
+    """Add a tier per class, more where its intervals overlap; gives the times of the slots."""
     by_label: dict[str, list[Marked]] = {}
     for one in intervals:
         by_label.setdefault(one.label, []).append(one)
+    slots: list[int] = []
     names: set[str] = set()
-    numbers = count(1)
     for label, intervals_of_label in by_label.items():
         for index, lane in enumerate(_lanes(intervals_of_label), start=1):
             name = label if index == 1 else f"{label} ({index})"
             while name in names:
                 name += "'"
             names.add(name)
-            yield f'  <TIER LINGUISTIC_TYPE_REF="action" TIER_ID={quoteattr(name)}>'
+            tier = SubElement(root, "TIER", LINGUISTIC_TYPE_REF="action", TIER_ID=name)
             for start, end in lane:
                 slots += (start, end)
-                yield _annotation(f"a{next(numbers)}", len(slots), label)
-            yield "  </TIER>"
+                number = len(slots)
+                about = {
+                    "ANNOTATION_ID": f"a{number // 2}",
+                    "TIME_SLOT_REF1": f"ts{number - 1}",
+                    "TIME_SLOT_REF2": f"ts{number}",
+                }
+                annotation = SubElement(tier, "ANNOTATION")
+                aligned = SubElement(annotation, "ALIGNABLE_ANNOTATION", about)
+                SubElement(aligned, "ANNOTATION_VALUE").text = label
+    return slots
 
 
 def _lanes(intervals: Iterable[Marked]) -> list[list[tuple[int, int]]]:
@@ -312,24 +314,3 @@ def _lanes(intervals: Iterable[Marked]) -> list[list[tuple[int, int]]]:
 
 def _milliseconds(seconds: float) -> int:
     return max(0, round(1000 * seconds))
-
-
-def _annotation(identifier: str, slot: int, label: str) -> str:
-    return (
-        "    <ANNOTATION>\n"
-        f'      <ALIGNABLE_ANNOTATION ANNOTATION_ID="{identifier}" '
-        f'TIME_SLOT_REF1="ts{slot - 1}" TIME_SLOT_REF2="ts{slot}">\n'
-        f"        <ANNOTATION_VALUE>{escape(label)}</ANNOTATION_VALUE>\n"
-        "      </ALIGNABLE_ANNOTATION>\n"
-        "    </ANNOTATION>"
-    )
-
-
-def _vocabulary(classes: Iterable[str]) -> Iterator[str]:
-    yield '  <CONTROLLED_VOCABULARY CV_ID="actions">'
-    yield '    <DESCRIPTION LANG_REF="und"/>'
-    for number, label in enumerate(classes):
-        yield f'    <CV_ENTRY_ML CVE_ID="c{number}">'
-        yield f'      <CVE_VALUE LANG_REF="und">{escape(label)}</CVE_VALUE>'
-        yield "    </CV_ENTRY_ML>"
-    yield "  </CONTROLLED_VOCABULARY>"
