@@ -67,11 +67,6 @@ def read_annotations(
     values: whether they lie inside the video, or have a length at all, is for the caller to judge.
     Classes are sorted by name.
 
-    Args:
-        path: the file.
-        options: not used.
-        report: takes the error of each video that is malformed or listed twice.
-
     Raises:
         DuetalError: not JSON or not of this form, or a video listed twice; names the video and
             the annotation at fault.

@@ -59,11 +59,6 @@ def read_annotations(
     Left out, and counted, are point events, states without an end, modifiers, subjects and
     comments, observations without a media file, and players beyond the first.
 
-    Args:
-        path: a `.boris` project, or a table separated by tabs or commas.
-        options: not used.
-        report: takes the error of each observation that is malformed.
-
     Raises:
         DuetalError: not of these forms; or in a project a time in a second media file while the
             first one's length is unknown; names the observation or line.

@@ -47,11 +47,6 @@ def read_annotations(
 ) -> Annotations:
     """Read a table of segments; classes are sorted by name.
 
-    Args:
-        path: the file.
-        options: not used.
-        report: takes the error of each row that can't be used.
-
     Raises:
         DuetalError: a column is missing, or a row has no video, only one of start and end, a
             number that is not finite, or another subset or duration than a row before; named by

@@ -85,11 +85,6 @@ def read_strong(
 ) -> Annotations:
     """Read strong labels; no video has a subset or a duration.
 
-    Args:
-        path: a `.csv` file is comma-separated, any other tab-separated.
-        options: not used.
-        report: takes the error of each row that can't be used.
-
     Raises:
         DuetalError: a column is missing, or a row has no name, or a time without a label, or
             one that is not a finite number; named by line.

@@ -82,7 +82,7 @@ def read_annotations(
     Args:
         path: the file or folder.
         options: `tier` is the only tier to read; default all that have times.
-        report: takes the error of each file that is malformed, or of a video that was there before.
+        report: takes the error of each file.
 
     Raises:
         DuetalError: no such file; not well-formed, with a document type, nested too deeply, or not

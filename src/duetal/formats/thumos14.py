@@ -77,11 +77,6 @@ def read_annotations(
     Classes are in the order of `detclasslist.txt` or, without one, sorted. A video that only the
     ambiguous list names (`video_test_0001292`) is there, with no segment.
 
-    Args:
-        folder: the folder.
-        options: not used.
-        report: takes the error of each malformed line.
-
     Raises:
         DuetalError: no such file in the folder, or a malformed line, named by file and number.
     """
@@ -156,11 +151,6 @@ def read_segments(
     path: Path, label: str, report: Report = raise_error
 ) -> Iterator[tuple[str, Segment]]:
     """Read one file of `video start end` lines as segments of the given class.
-
-    Args:
-        path: the file.
-        label: the class.
-        report: takes the error of each malformed line.
 
     Raises:
         DuetalError: unreadable, or a line that is not a name and two numbers.

@@ -53,11 +53,6 @@ def read_annotations(
 ) -> Annotations:
     """Read one file, or each in a folder; a file's name is the video's.
 
-    Args:
-        path: the file or folder.
-        options: not used.
-        report: takes the error of each file that is malformed.
-
     Raises:
         DuetalError: no such file, not WebVTT, or a cue without text or with impossible times; named
             by file and line.

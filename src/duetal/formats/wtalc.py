@@ -39,11 +39,6 @@ def read_annotations(
     says so). Where `labels_all.npy` is missing or has none for a video, its segments' classes
     serve. Classes are in the order of `classlist.npy`.
 
-    Args:
-        folder: the folder.
-        options: not used.
-        report: takes the error of each video that is malformed or listed twice.
-
     Raises:
         DuetalError: a missing, damaged or malicious array; arrays of different lengths; a row
             of another shape, named by video.
