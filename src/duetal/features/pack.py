@@ -17,20 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
-from duetal.core.pickled_arrays import (
-    DAMAGED,
-    PickledArray,
-    PickledString,
-    index_arrays,
-    read_npy_header,
-)
-from duetal.features.arrays import (
-    FeatureArray,
-    Header,
-    MappedArray,
-    cannot_read,
-    refuse_truncated,
-)
+from duetal.core.pickled_arrays import PickledArray, PickledString, index_arrays, read_npy_header
+from duetal.features.arrays import FeatureArray, Header, MappedArray, reading, refuse_truncated
 from duetal.features.containers import Opener
 
 
@@ -42,20 +30,14 @@ def list_pack(path: Path) -> Sequence[Opener]:
     Raises:
         DuetalError: unreadable, truncated, not a pack, or a pickle with anything else in it.
     """
-    try:
-        with path.open("rb") as file:
-            try:
-                shape, fortran, dtype = read_npy_header(file)
-            except DAMAGED as error:
-                cause = "not a .npy file, or its header is damaged"
-                raise DuetalError(cause, file=path) from error
-            if dtype.hasobject:
-                arrays = index_arrays(file, path)
-                return [partial(_open, path, f"array {i}", array) for i, array in enumerate(arrays)]
-            offset = file.tell()
-            size = os.fstat(file.fileno()).st_size
-    except OSError as error:
-        raise cannot_read(error, path) from error
+    damage = "not a .npy file, or its header is damaged"
+    with reading(path, damage=damage), path.open("rb") as file:
+        shape, fortran, dtype = read_npy_header(file)
+        if dtype.hasobject:
+            arrays = index_arrays(file, path)
+            return [partial(_open, path, f"array {i}", array) for i, array in enumerate(arrays)]
+        offset = file.tell()
+        size = os.fstat(file.fileno()).st_size
     if len(shape) != 3 or fortran:
         raise DuetalError(f"not a pack of arrays (T, C): one array of shape {shape}", file=path)
     step = math.prod(shape[1:]) * dtype.itemsize
@@ -97,14 +79,9 @@ class _EncodedArray:
 
     def rows(self, start: int, stop: int) -> NDArray[np.floating]:
         """Rows `[start, stop)`, as a copy."""
-        try:
-            with self.path.open("rb") as file:
-                data = self.content.read(file)
-        except OSError as error:
-            raise cannot_read(error, self.path, self.place) from error
-        except UnicodeError as error:
-            cause = "the values are damaged"
-            raise DuetalError(cause, file=self.path, place=self.place) from error
+        damage = "the values are damaged"
+        with reading(self.path, self.place, damage=damage), self.path.open("rb") as file:
+            data = self.content.read(file)
         refuse_truncated(self.header, len(data), self.path, self.place)
         shape = (self.header.length, self.header.width)
         values: NDArray[np.floating] = np.ndarray(

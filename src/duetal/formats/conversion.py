@@ -112,10 +112,7 @@ def convert(
 
 
 def _chosen(
-    content: Content,
-    subset: str | None,
-    min_score: float | None,
-    lines: list[str],
+    content: Content, subset: str | None, min_score: float | None, lines: list[str]
 ) -> Content:
     """The content with the options applied that are about one kind of it."""
     if isinstance(content, Annotations):
@@ -193,11 +190,7 @@ def _check_target(target: Path, name: Format, source: Path, *, force: bool) -> t
 
 
 def _write(
-    target: Path,
-    content: Content,
-    form: Form,
-    name: Format,
-    options: FormatOptions,
+    target: Path, content: Content, form: Form, name: Format, options: FormatOptions
 ) -> list[str]:
     """Write, read back, and compare; gives what is lost."""
     if isinstance(content, Detections):
