@@ -23,7 +23,7 @@ from duetal.core.annotations import Annotations
 from duetal.core.files import write_text
 from duetal.datasets import open_dataset
 from duetal.evaluation import Spread
-from duetal.formats.tsv import write_annotations
+from duetal.formats.desed import write_weak
 from duetal.results.folder import RunFolder
 from duetal.results.schema import RunEvaluation
 
@@ -85,7 +85,7 @@ def measure(
     data: Path, chosen: Annotations, folder: Path, seed: int, overrides: Sequence[str]
 ) -> Result:
     """`duetal train hapt` on the labels of some videos; a second call finds it done."""
-    write_annotations(folder / "dataset" / "weak_train.tsv", chosen)
+    write_weak(folder / "dataset" / "weak_train.tsv", chosen)
     place = data.resolve()
     described = f"cbp: {place / 'features'}\nannotations: {place / 'annotations.json'}\n"
     write_text(folder / "dataset" / "dataset.yaml", described)

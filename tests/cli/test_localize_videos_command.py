@@ -13,7 +13,7 @@ import pytest
 from duetal.core.annotations import Segment
 from duetal.core.files import read_json, write_json
 from duetal.formats.activitynet import read_results
-from duetal.formats.detection_table import read_detections
+from duetal.formats.csv_table import read_detections
 from duetal.formats.webvtt import parse_cue_text
 from duetal.simulation.clips import render_clip
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from duetal.core.errors import DuetalError, Report, raise_error
 
+#: The largest file of annotations or detections that is read; all of it may be held in memory.
+MOST_BYTES = 2**30
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -56,6 +58,23 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def refuse_large(path: Path) -> None:
+    """Check a file's size before it is read whole.
+
+    Raises:
+        DuetalError: missing, unreadable or larger than `MOST_BYTES`.
+    """
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError as error:
+        raise DuetalError("no such file", file=path) from error
+    except OSError as error:
+        raise DuetalError(f"cannot read: {error.strerror}", file=path) from error
+    if size > MOST_BYTES:
+        cause = f"is too large: {size:,} bytes, at most {MOST_BYTES:,} are read"
+        raise DuetalError(cause, file=path)
 
 
 def read_text(path: Path) -> str:

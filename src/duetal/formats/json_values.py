@@ -1,4 +1,4 @@
-"""Taking values out of JSON: each is of the kind that is asked for, or a fault with a place."""
+"""Reading JSON: a file as a whole, and values of the kind that is asked for."""
 
 import math
 from collections.abc import Iterator
@@ -6,10 +6,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from duetal.core.errors import DuetalError
+from duetal.core.errors import DuetalError, Report, raise_error
+from duetal.core.files import read_json, refuse_large
 
 #: What a value of the wrong kind raises.
 FAULTS = (KeyError, TypeError, ValueError, OverflowError)
+
+
+def read_document(path: Path, report: Report = raise_error) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: the file.
+        report: takes each key that an object has twice, of which the last counts.
+
+    Raises:
+        DuetalError: missing, unreadable, too large, nested too deeply, not UTF-8 or not JSON, with
+            line and column.
+    """
+    refuse_large(path)
+    return read_json(path, unique_keys=True, report=report)
 
 
 def located(error: Exception, path: Path, place: str) -> DuetalError:

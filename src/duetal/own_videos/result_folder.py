@@ -20,7 +20,7 @@ import numpy as np
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError
 from duetal.extraction.sources import Video
-from duetal.formats import activitynet, detection_table, webvtt
+from duetal.formats import activitynet, csv_table, webvtt
 from duetal.localization.apart import surest_apart
 from duetal.video.browser import copy_suffix, is_copy_of, playback, write_browser_copy
 
@@ -110,10 +110,10 @@ def write_results(folder: ResultFolder, detections: Detections, *, floor: float)
         DuetalError: something can't be written.
     """
     activitynet.write_detections(folder.detections, detections)
-    detection_table.write_detections(folder.table, detections)
+    csv_table.write_detections(folder.table, detections)
     captions = detections.take(surest_apart(detections) & np.asarray(detections.score >= floor))
     for name in detections.videos:
-        webvtt.write_detections(folder.subtitles(name), captions, name)
+        webvtt.write_video(folder.subtitles(name), captions, name)
 
 
 @dataclass(frozen=True)

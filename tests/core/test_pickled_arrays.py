@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from duetal.core import files
 from duetal.core.errors import DuetalError
-from duetal.formats.pickled_arrays import as_text, load_object_array
+from duetal.core.pickled_arrays import as_text, load_object_array
 
 
 def npy_of_pickle(payload: bytes, shape: tuple[int, ...] = (1,)) -> bytes:
@@ -97,7 +98,7 @@ class Evil:
 def test_refuses_what_could_run(tmp_path: Path, value: object, named: str | None) -> None:
     path = tmp_path / "evil.npy"
     path.write_bytes(npy_of_pickle(pickle.dumps(objects(value), 2)))
-    with pytest.raises(DuetalError, match=f"evil.npy: refuses to load .*{named or 'set'}"):
+    with pytest.raises(DuetalError, match=f"evil.npy: .*refuses to load .*{named or 'set'}"):
         load_object_array(path)
 
 
@@ -120,23 +121,46 @@ def test_a_false_array_state_is_an_error(tmp_path: Path, state: object) -> None:
 
     path = tmp_path / "liar.npy"
     path.write_bytes(npy_of_pickle(pickle.dumps(Liar(), 2)))
-    with pytest.raises(DuetalError, match=r"liar.npy: not a readable pickled array"):
+    with pytest.raises(
+        DuetalError, match=r"liar.npy: .*(not a readable pickled array|pickle|of (shape|type))"
+    ):
         load_object_array(path)
 
 
 def test_bytes_cannot_allocate(tmp_path: Path) -> None:
     path = tmp_path / "evil.npy"
     path.write_bytes(npy_of_pickle(pickle.dumps(objects(Evil(bytes, 1 << 40)), 2)))
-    with pytest.raises(DuetalError, match="not a readable pickled array"):
+    with pytest.raises(DuetalError, match="calls something other than numpy's own"):
         load_object_array(path)
 
 
-@pytest.mark.parametrize("operation", [b"]", b"}", b"]\x94"])
-def test_a_pickle_made_to_grow_is_refused_before_it_does(tmp_path: Path, operation: bytes) -> None:
-    path = tmp_path / "bomb.npy"
-    path.write_bytes(npy_of_pickle(b"\x80\x04" + operation * 200_000 + b"."))
-    with pytest.raises(DuetalError, match="takes more memory than its size allows"):
+def test_what_is_too_large_is_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, np.zeros(100))
+    monkeypatch.setattr(files, "MOST_BYTES", 500)
+    with pytest.raises(DuetalError, match=r"a\.npy: is too large: 928 bytes, at most 500 are read"):
         load_object_array(path)
+
+
+def test_lists_within_lists_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "deep.npy"
+    nested = pickle.dumps(objects([]), 2).replace(b"]", b"](" * 5000 + b"]" + b"e" * 5000, 1)
+    path.write_bytes(npy_of_pickle(nested))
+    with pytest.raises(DuetalError, match=r"deep\.npy"):
+        load_object_array(path)
+
+
+def test_shared_lists_are_made_once(tmp_path: Path) -> None:
+    """Thirty lists, each of the one before twice: a billion values if each were copied."""
+    value: list[object] = ["x"]
+    for _ in range(30):
+        value = [value, value]
+    path = tmp_path / "shared.npy"
+    path.write_bytes(npy_of_pickle(pickle.dumps(objects(value), 2)))
+    (loaded,) = load_object_array(path)
+    assert loaded[0] is loaded[1]
 
 
 @pytest.mark.parametrize("kept", [0, 5, 60, -1, -20])

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from duetal.core.annotations import Annotations, Segment
 from duetal.core.errors import DuetalError
-from duetal.formats import tsv
+from duetal.formats import desed
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,7 @@ from duetal.formats import tsv
 def test_reads_names_and_labels(tmp_path: Path, suffix: str, text: str) -> None:
     path = tmp_path / f"weak.{suffix}"
     path.write_text(text, encoding="utf-8", newline="")
-    annotations = tsv.read_annotations(path)
+    annotations = desed.read_weak(path)
     assert [(v.name, v.labels, v.segments) for v in annotations] == [
         ("v1", ("A", "B"), None),
         ("v.2", (), None),
@@ -43,11 +44,11 @@ def test_reads_names_and_labels(tmp_path: Path, suffix: str, text: str) -> None:
         ("csv", 'filename,event_labels\nv,"A\n', "line 2"),
     ],
 )
-def test_malformed(tmp_path: Path, suffix: str, text: str, message: str) -> None:
+def test_malformed_weak_labels(tmp_path: Path, suffix: str, text: str, message: str) -> None:
     path = tmp_path / f"weak.{suffix}"
     path.write_text(text)
     with pytest.raises(DuetalError, match=f"weak.{suffix}") as caught:
-        tsv.read_annotations(path)
+        desed.read_weak(path)
     assert message in str(caught.value)
 
 
@@ -60,10 +61,61 @@ def test_any_bytes_are_a_value_or_a_duetal_error(
         path = tmp_path_factory.mktemp("fuzz") / f"weak.{suffix}"
         path.write_bytes(line * header + content)
         with contextlib.suppress(DuetalError):
-            tsv.read_annotations(path)
+            desed.read_weak(path)
 
 
 @pytest.mark.real
 def test_real_table(real_data: Path) -> None:
-    annotations = tsv.read_annotations(real_data / "hapt" / "weak_train.tsv")
+    annotations = desed.read_weak(real_data / "hapt" / "weak_train.tsv")
     assert (len(annotations), len(annotations.classes)) == (259, 12)
+
+
+HEADER = "filename\tonset\toffset\tevent_label\n"
+
+
+def test_a_table_of_desed(samples: Path) -> None:
+    annotations = desed.read_strong(samples / "strong.tsv")
+    assert {video.name: video.segments for video in annotations} == {
+        "kitchen": (Segment(0.163, 0.665, "Speech"), Segment(0.5, 10.0, "Frying")),
+        "quiet": (),
+        "garden": (Segment(1.0, 2.0, "Dog"),),
+    }
+    assert annotations.classes == ("Dog", "Frying", "Speech")
+
+
+@pytest.mark.parametrize("suffix", ["tsv", "csv"])
+def test_strong_there_and_back(tmp_path: Path, annotations: Annotations, suffix: str) -> None:
+    path = tmp_path / f"strong.{suffix}"
+    desed.write_strong(path, annotations)
+    again = desed.read_strong(path)
+    assert {v.name: v.segments for v in again} == {v.name: v.segments for v in annotations}
+
+
+def test_other_columns_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "strong.tsv"
+    path.write_text(
+        "remark\tfilename\tonset\toffset\tevent_label\nloud\tv\t0\t1\tA\n\tv\t1\t2\tA\n"
+    )
+    annotations = desed.read_strong(path)
+    assert annotations.videos["v"].segments == (Segment(0, 1, "A"), Segment(1, 2, "A"))
+    assert annotations.left_out == ("remark: 1",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "line 1: expected a header with the columns 'filename', 'onset', 'offset'"),
+        ("filename\tonset\toffset\n", "line 1: expected a header"),
+        (f"{HEADER}v\t1\t2\n", "line 2: expected 4 columns"),
+        (f"{HEADER}\t1\t2\tA\n", "line 2: no file name"),
+        (f"{HEADER}v\t1\t2\t\n", "line 2: no event label"),
+        (f"{HEADER}v\t\t\tA\n", "line 2: could not convert"),
+        (f"{HEADER}v\t1\tinf\tA\n", "line 2: inf is not a finite number"),
+    ],
+)
+def test_malformed_strong_labels(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "strong.tsv"
+    path.write_text(text)
+    with pytest.raises(DuetalError, match=r"strong\.tsv") as caught:
+        desed.read_strong(path)
+    assert message in str(caught.value)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
-from duetal.formats.facts import as_object
+from duetal.formats.marked import facts_object
 
 #: Seconds by which a time may differ and count as the same: half a digit of a float's printing.
 _SAME = 1e-9
@@ -70,7 +70,7 @@ def _changed(
             example = example or f" ({old} → {now})"
     yield from _count(what, gone)
     yield from _count(what, changed, f" changed{example}")
-    yield from _count(what, new, " added, which the source does not say")
+    yield from _count(what, new, " added, which the source does not have")
 
 
 def _label_losses(pairs: Sequence[tuple[VideoAnnotation, VideoAnnotation]]) -> Iterator[str]:
@@ -106,11 +106,11 @@ def _fact_losses(before: Annotations, after: Annotations) -> Iterator[str]:
     lost: Counter[str] = Counter()
     for old, new in pairs:
         if old != new:
-            kept = as_object(new)
-            # What says nothing, such as an empty taxonomy, is no loss; a version is of a form.
+            kept = facts_object(new)
+            # Something empty, such as a taxonomy, is no loss; a version belongs to the form.
             lost.update(
                 key
-                for key, value in as_object(old).items()
+                for key, value in facts_object(old).items()
                 if value and key != "version" and kept.get(key) != value
             )
     for key in sorted(lost):
