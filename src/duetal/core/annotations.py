@@ -82,12 +82,13 @@ class Annotations:
         chosen = {name: self.videos[name] for name in names if name in self.videos}
         return replace(self, videos=chosen)
 
-    def _by_subset(self, prefix: str) -> tuple[str, ...]:
+    def by_subset(self, prefix: str) -> tuple[str, ...]:
+        """Names of the videos whose subset begins with a prefix in lower case."""
         return tuple(v.name for v in self if (v.subset or "").strip().lower().startswith(prefix))
 
     def training_names(self) -> tuple[str, ...]:
         """Videos to train on: the subset "train…" or, where there is none, "val…" (THUMOS14)."""
-        return self._by_subset("train") or self._by_subset("val")
+        return self.by_subset("train") or self.by_subset("val")
 
     def evaluation_names(self) -> tuple[str, ...]:
         """Videos to evaluate on: "test…" where any of it has segments, else "val…".
@@ -95,9 +96,9 @@ class Annotations:
         ActivityNet keeps the segments of its testing subset to itself, so validation serves;
         THUMOS14 trains on validation and evaluates on test.
         """
-        test = self._by_subset("test")
+        test = self.by_subset("test")
         if any(self.videos[name].segments for name in test):
             return test
-        if self._by_subset("train"):
-            return self._by_subset("val") or test
+        if self.by_subset("train"):
+            return self.by_subset("val") or test
         return test

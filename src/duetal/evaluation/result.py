@@ -1,22 +1,43 @@
-"""What an evaluation found, and what several of them found together."""
+"""The result of an evaluation, and the summary of several."""
 
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from duetal.core.errors import DuetalError
 
 
+class PlainRecord:
+    """Base of the dataclasses that results are made of."""
+
+    #: Keys of JSON that are not the field's name.
+    json_keys: ClassVar[Mapping[str, str]] = {}
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields in their order as plain values: dicts, lists, numbers, text and None."""
+        names = [each.name for each in fields(self)]  # type: ignore[arg-type]
+        return {self.json_keys.get(name, name): plain(getattr(self, name)) for name in names}
+
+
+def plain(value: Any) -> Any:
+    """Records and mappings as dicts, tuples as lists, anything else as it is."""
+    if isinstance(value, PlainRecord):
+        return value.to_json()
+    if isinstance(value, Mapping):
+        return {key: plain(each) for key, each in value.items()}
+    return [plain(each) for each in value] if isinstance(value, tuple) else value
+
+
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(PlainRecord):
     """Mean average precision under one protocol.
 
     Args:
         protocol: its name.
-        subset: which part of the annotation was evaluated on, as the annotation calls it.
+        subset: its name, as the annotation spells it.
         tiou: (K,) thresholds.
         mean_ap: (K,) mAP in [0, 1], the mean over the classes present in the ground truth.
         averages: mean of `mean_ap` over a range of thresholds, by the range's name.
@@ -40,21 +61,7 @@ class Evaluation:
     dropped: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain values, in the form that `duetal evaluate --json` writes."""
-        return {
-            "protocol": self.protocol,
-            "subset": self.subset,
-            "tiou": list(self.tiou),
-            "mAP": list(self.mean_ap),
-            "averages": dict(self.averages),
-            "per_class": {label: list(values) for label, values in self.per_class.items()},
-            "videos": self.videos,
-            "segments": self.segments,
-            "predictions": self.predictions,
-            "dropped": dict(self.dropped),
-            "notes": list(self.notes),
-        }
+    json_keys: ClassVar = {"mean_ap": "mAP"}
 
     @staticmethod
     def from_json(value: Any, *, file: Path | None = None) -> "Evaluation":
@@ -84,40 +91,28 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Mean over several runs and the sample standard deviation (None for a single run)."""
+class MeanStd(PlainRecord):
+    """Mean over several runs, and the sample standard deviation (None for a single run)."""
 
     mean: float
     std: float | None
 
     @staticmethod
-    def of(values: Sequence[float]) -> "Spread":
-        """Of the values of the runs; the deviation is divided by n - 1."""
+    def of(values: Sequence[float]) -> "MeanStd":
+        """Of one value per run; the standard deviation is divided by n - 1."""
         std = statistics.stdev(values) if len(values) > 1 else None
-        return Spread(math.fsum(values) / len(values), std)
-
-    def to_json(self) -> dict[str, float | None]:
-        """As plain values."""
-        return {"mean": self.mean, "std": self.std}
+        return MeanStd(math.fsum(values) / len(values), std)
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Evaluations of several seeds, summarized.
-
-    Args:
-        protocol: its name.
-        runs: how many evaluations.
-        tiou: (K,) thresholds.
-        mean_ap: (K,) mAP.
-        averages: by the name of the range of thresholds.
-    """
+    """Evaluations of several runs; fields as in `Evaluation`."""
 
     protocol: str
     runs: int
     tiou: tuple[float, ...]
-    mean_ap: tuple[Spread, ...]
-    averages: Mapping[str, Spread]
+    mean_ap: tuple[MeanStd, ...]
+    averages: Mapping[str, MeanStd]
 
     def to_json(self) -> dict[str, Any]:
         """As plain values: `mAP_mean`, `mAP_std`, and mean and std of each average."""
@@ -125,9 +120,9 @@ class Summary:
             "protocol": self.protocol,
             "runs": self.runs,
             "tiou": list(self.tiou),
-            "mAP_mean": [spread.mean for spread in self.mean_ap],
-            "mAP_std": [spread.std for spread in self.mean_ap],
-            "averages": {name: spread.to_json() for name, spread in self.averages.items()},
+            "mAP_mean": [each.mean for each in self.mean_ap],
+            "mAP_std": [each.std for each in self.mean_ap],
+            "averages": plain(self.averages),
         }
 
 
@@ -151,6 +146,6 @@ def summarize(evaluations: Sequence[Evaluation]) -> Summary:
         first.protocol,
         len(evaluations),
         first.tiou,
-        tuple(Spread.of(column) for column in columns),
-        {name: Spread.of([e.averages[name] for e in evaluations]) for name in first.averages},
+        tuple(MeanStd.of(column) for column in columns),
+        {name: MeanStd.of([e.averages[name] for e in evaluations]) for name in first.averages},
     )
