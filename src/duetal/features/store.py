@@ -20,9 +20,8 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from duetal.core.closing import Closing
 from duetal.core.errors import DuetalError, UsageError
-from duetal.core.files import remove_unfinished
+from duetal.core.files import Closing, remove_unfinished
 from duetal.features.arrays import DAMAGED, read_npy_header
 from duetal.features.lock import FolderLock
 from duetal.features.places import Place

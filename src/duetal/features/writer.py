@@ -9,8 +9,8 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from duetal.core.closing import Closing
 from duetal.core.errors import DuetalError
+from duetal.core.files import Closing
 from duetal.features.places import Place
 
 

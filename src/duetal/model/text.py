@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from duetal.backbones.pretrained import Pretrained, find_pretrained, quiet
+from duetal.core.annotations import display_name
 from duetal.core.errors import DuetalError, UsageError
-from duetal.core.names import display_name
 
 #: The text models that prompts can be laid into, by the `model_type` of their configuration.
 #: MetaCLIP's is "clip".

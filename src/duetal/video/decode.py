@@ -20,8 +20,8 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from duetal.core.closing import Closing
 from duetal.core.errors import DuetalError
+from duetal.core.files import Closing
 from duetal.core.grid import TimeGrid
 from duetal.video.container import open_container
 from duetal.video.deinterlace import Timed, deinterlaced
