@@ -48,7 +48,7 @@ def localize_raw(
     from duetal.cli.progress import VideoProgress
     from duetal.cli.video_page import VideoPage
     from duetal.core.errors import DuetalError
-    from duetal.localization.apart import floor_of_the_surest
+    from duetal.localization.non_overlapping import score_floor
     from duetal.runs.raw_videos import UNVERIFIABLE, localize_prepared, prepare_videos
     from duetal.runs.video_features import local_store
     from duetal.runs.video_results import open_results, write_results
@@ -81,7 +81,7 @@ def localize_raw(
             look=page.add,
             progress=progress,
         )
-    floor = floor_of_the_surest(detections) if min_score is None else min_score
+    floor = score_floor(detections) if min_score is None else min_score
     write_results(folder, detections, floor=floor)
     page.write(stages, prepared.failures, floor)
     click.echo(f"{len(prepared.videos):,} videos, {len(detections):,} detections: {folder.page}")

@@ -7,7 +7,7 @@ from typing import Any
 from duetal.features.records import Failure
 from duetal.features.sources import Video
 from duetal.features.store import open_store
-from duetal.localization.apart import surest_apart
+from duetal.localization.non_overlapping import keep_non_overlapping
 from duetal.localization.proposals import assemble
 from duetal.report.player import PlayedVideo, PlayerPage, embed
 from duetal.runs.folder import Run
@@ -53,7 +53,7 @@ class VideoPage:
             shown.note,
             localized.scores.branches,
         )
-        self._videos.append(embed(played, found, surest_apart(found)))
+        self._videos.append(embed(played, found, keep_non_overlapping(found)))
 
     def write(self, stages: list[str], failures: Sequence[Failure], floor: float) -> None:
         """Write the page.

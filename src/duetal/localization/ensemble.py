@@ -1,7 +1,4 @@
-"""One set of probabilities from the two branches' own.
-
-"We believe an ensemble … will further boost performance", says the paper's supplement.
-"""
+"""The ensemble of the two branches, which the paper's supplement suggests without evaluating it."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +19,9 @@ def combine_branches(
     Args:
         cbp: (T, K) of each class at each snippet, or (K,) of each class in the video.
         vlp: of the same shape, on the same snippets.
-        settings: the weight, and how score curves are brought to one range first; video-level
-            probabilities are averaged as they are.
+        settings: the weight, and the normalization of score curves; video-level probabilities are
+            averaged as they are.
         name: the video, for the error message.
-
-    Returns:
-        Of the shape of the inputs.
 
     Raises:
         DuetalError: the shapes differ; names the video.
