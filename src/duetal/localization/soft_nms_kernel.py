@@ -132,7 +132,7 @@ def suppress(
     min_score: float,
     max_kept: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The soft-NMS loop over intervals that lie sorted into groups.
+    """The indices kept by soft-NMS, best first, and their scores; over intervals in groups.
 
     A kept interval is compared only with the groups that it can overlap, and each group keeps its
     best row, so that few of the N² pairs are computed, with the textbook loop's operations in its
@@ -144,12 +144,11 @@ def suppress(
         score: (N,) none below `min_score`.
         index: (N,) returned for a kept row; of equal scores the lowest is first.
         first: (G + 1,) where each group begins, and N. No group mixes empty and other intervals.
-        method: GAUSSIAN, LINEAR or HARD; this and the next are as in `soft_nms`.
-        sigma, iou_threshold, min_score: in their ranges.
+        method: GAUSSIAN, LINEAR or HARD.
+        sigma: of the Gaussian decay.
+        iou_threshold: up to it linear and hard leave a score alone.
+        min_score: at least 0.
         max_kept: at most N.
-
-    Returns:
-        The indices kept, best first, and their decayed scores.
     """
     groups = len(first) - 1
     extents = _extents(start, end, first)
