@@ -39,6 +39,25 @@ def test_importing_it_brings_nothing_heavy_and_says_that_it_is_typed() -> None:
     assert (Path(duetal.__file__).parent / "py.typed").is_file()
 
 
+def test_evaluating_imports_no_pytorch_and_reading_no_numba(tmp_path: Path) -> None:
+    video = {"subset": "test", "annotations": [{"label": "jump", "segment": [0, 10]}]}
+    found = {"results": {"v": [{"label": "jump", "score": 0.5, "segment": [0, 9]}]}}
+    (tmp_path / "gt.json").write_text(json.dumps({"database": {"v": video}}))
+    (tmp_path / "found.json").write_text(json.dumps(found))
+    probe = """
+import sys, duetal
+duetal.read_annotations("gt.json")
+assert "numba" not in sys.modules
+print(duetal.evaluate("found.json", "gt.json", "seconds").mean_ap[0])
+duetal.diagnose("found.json", "gt.json", "seconds")
+duetal.compare({"a": "found.json", "b": "found.json"}, "gt.json", "seconds", draws=100)
+assert "torch" not in sys.modules
+"""
+    command = [sys.executable, "-c", probe]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("1.0\n", 0), done.stderr
+
+
 @pytest.fixture(scope="module")
 def run(tiny_run: Path) -> duetal.TrainedRun:
     return duetal.load(tiny_run)

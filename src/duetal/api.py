@@ -16,26 +16,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from duetal import formats
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError, unknown
 from duetal.core.grid import TimeGrid
-from duetal.datasets import open_dataset
 from duetal.evaluation import Evaluation, Protocol, comparison, diagnosis, protocol_named
 from duetal.evaluation import evaluate as evaluate_detections
 from duetal.evaluation.comparison import Comparison, Contender
 from duetal.evaluation.diagnosis import Diagnosis
 from duetal.formats.activitynet import write_detections as write_results
-from duetal.own_videos.inputs import is_dataset
-from duetal.own_videos.raw_videos import UNVERIFIABLE, localize_prepared, prepare_videos
-from duetal.own_videos.video_features import OPTIONS, local_store
-from duetal.results.schema import RunEvaluation
-from duetal.runs.localizing import Progress, choose_videos, localize, unknown_classes
-from duetal.runs.processes import device_of
-from duetal.runs.run import Run, open_run
+
+# Whatever needs PyTorch is imported by the functions that use it.
+if TYPE_CHECKING:
+    from duetal.results.schema import RunEvaluation
+    from duetal.runs.localizing import Progress
+    from duetal.runs.run import Run
 
 __all__ = [
     "Annotations",
@@ -75,7 +73,7 @@ class TrainedRun:
         run: its folder, its settings, and which of its checkpoints to use.
     """
 
-    run: Run
+    run: "Run"
 
     @property
     def path(self) -> Path:
@@ -103,12 +101,14 @@ class TrainedRun:
         return self.run.model.grid.grid()
 
     @property
-    def evaluation(self) -> RunEvaluation | None:
+    def evaluation(self) -> "RunEvaluation | None":
         """The scores of every stage on the dataset's test videos; None where there are none.
 
         Raises:
             DuetalError: they are damaged.
         """
+        from duetal.results.schema import RunEvaluation
+
         file = self.run.folder.evaluation_file
         return RunEvaluation.read(file) if file.is_file() else None
 
@@ -123,7 +123,7 @@ class TrainedRun:
         features: PathLike | None = None,
         weights: Mapping[str, PathLike] | None = None,
         accelerator: str = "auto",
-        progress: Progress = lambda what, done, total: None,
+        progress: "Progress" = lambda what, done, total: None,
     ) -> Detections:
         """Find the actions in a dataset, or in raw videos.
 
@@ -154,6 +154,8 @@ class TrainedRun:
                 with.
             DuetalError: nothing there, or something unreadable or damaged.
         """
+        from duetal.own_videos.inputs import is_dataset
+
         if branch is not None and stage is not None:
             raise UsageError("branch and stage: a stage is of one branch, give one of the two")
         stages = self.run.model.stages_named(stage or branch or "cbp")
@@ -180,8 +182,12 @@ class TrainedRun:
         literal: bool,
         subset: str,
         accelerator: str,
-        progress: Progress,
+        progress: "Progress",
     ) -> Detections:
+        from duetal.datasets import open_dataset
+        from duetal.runs.localizing import choose_videos, localize, unknown_classes
+        from duetal.runs.processes import device_of
+
         dataset = open_dataset(path)
         names = choose_videos(dataset, subset)
         for label in unknown_classes(self.run, dataset):
@@ -205,8 +211,10 @@ class TrainedRun:
         store: Path,
         weights: Mapping[str, str],
         accelerator: str,
-        progress: Progress,
+        progress: "Progress",
     ) -> Detections:
+        from duetal.own_videos.raw_videos import UNVERIFIABLE, localize_prepared, prepare_videos
+
         if self.run.model.features is None:
             _warn(UNVERIFIABLE)
         prepared = prepare_videos(self.run, words, store, weights, accelerator=accelerator)
@@ -234,6 +242,8 @@ def load(path: PathLike) -> TrainedRun:
     Raises:
         DuetalError: no run, one that is not trained to its end, or damaged.
     """
+    from duetal.runs.run import open_run
+
     return TrainedRun(open_run(Path(path)))
 
 
@@ -359,6 +369,8 @@ def _several(given: DetectionsLike | Sequence[DetectionsLike]) -> Sequence[Detec
 
 
 def _known_weights(weights: Mapping[str, PathLike]) -> dict[str, str]:
+    from duetal.own_videos.video_features import OPTIONS
+
     for modality in weights:
         if modality not in OPTIONS:
             raise UsageError(unknown("modality", modality, OPTIONS), place="weights")
@@ -369,6 +381,8 @@ def _known_weights(weights: Mapping[str, PathLike]) -> dict[str, str]:
 def _store(features: PathLike | None) -> Iterator[Path]:
     """The folder of the features; without a name, one for as long as it is needed."""
     if features is not None:
+        from duetal.own_videos.video_features import local_store
+
         yield local_store(os.fspath(features))
         return
     with tempfile.TemporaryDirectory(prefix="duetal-") as folder:

@@ -143,9 +143,7 @@ def test_cbp_is_incomplete_and_vlp_over_complete(
     dataset = open_dataset(tmp_path / "data")
     assert dataset.text_encoder is not None
     vlp = dataset.streams["vlp"]
-    text = load_text_tower(
-        dataset.text_encoder, dataset.classes, prompts_before=0, prompts_after=0
-    )
+    text = load_text_tower(dataset.text_encoder, dataset.classes, prompts_before=0, prompts_after=0)
     plain = text.plain_features().double().numpy()
     world = directions(settings, dataset.classes, plain)
 

@@ -138,9 +138,7 @@ def test_the_vlp_stream_is_aligned_with_its_text_encoder(
     simulate(make_annotations(20), tmp_path / "data", Simulation())
     dataset = open_dataset(tmp_path / "data")
     assert dataset.text_encoder is not None
-    text = load_text_tower(
-        dataset.text_encoder, dataset.classes, prompts_before=0, prompts_after=0
-    )
+    text = load_text_tower(dataset.text_encoder, dataset.classes, prompts_before=0, prompts_after=0)
     directions = F.normalize(text.plain_features(), dim=-1)
     own, other = [], []
     for video in dataset.annotations:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from duetal.backbones.pretrained import Pretrained, find_pretrained
+from duetal.core.annotations import display_name
 from duetal.core.errors import DuetalError, UsageError
-from duetal.core.names import display_name
 
 #: The text models that prompts can be inserted into, by the `model_type` of their configuration.
 #: MetaCLIP's is "clip".

@@ -48,7 +48,7 @@ def localize_raw(
     from duetal.cli.progress import VideoProgress
     from duetal.cli.video_page import VideoPage
     from duetal.core.errors import DuetalError
-    from duetal.localization.apart import floor_of_the_surest
+    from duetal.localization.non_overlapping import score_floor
     from duetal.own_videos.raw_videos import UNVERIFIABLE, localize_prepared, prepare_videos
     from duetal.own_videos.result_folder import open_results, write_results
     from duetal.own_videos.video_features import local_store
@@ -80,7 +80,7 @@ def localize_raw(
             on_video=page.add,
             progress=progress,
         )
-    floor = floor_of_the_surest(detections) if min_score is None else min_score
+    floor = score_floor(detections) if min_score is None else min_score
     write_results(folder, detections, floor=floor)
     page.write(stages, prepared.failures, floor)
     click.echo(f"{len(prepared.videos):,} videos, {len(detections):,} detections: {folder.page}")

@@ -16,7 +16,7 @@ from rich.progress import (
 )
 
 from duetal.cli.terminal import plain_console, printable
-from duetal.core.closing import Closing
+from duetal.core.files import Closing
 
 #: Seconds between two lines of progress where there is no terminal.
 PAUSE = 10.0

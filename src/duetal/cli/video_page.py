@@ -6,7 +6,7 @@ from typing import Any
 
 from duetal.extraction.sources import Failure, Video
 from duetal.extraction.store import open_store
-from duetal.localization.apart import surest_apart
+from duetal.localization.non_overlapping import keep_non_overlapping
 from duetal.localization.proposals import assemble
 from duetal.own_videos.result_folder import ResultFolder, show
 from duetal.report.player import PlayedVideo, PlayerPage, embed
@@ -52,7 +52,7 @@ class VideoPage:
             shown.note,
             localized.scores.branches,
         )
-        self._videos.append(embed(played, found, surest_apart(found)))
+        self._videos.append(embed(played, found, keep_non_overlapping(found)))
 
     def write(self, stages: list[str], failures: Sequence[Failure], floor: float) -> None:
         """Write the page.

@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from duetal.core.annotations import Annotations, VideoAnnotation
+from duetal.core.annotations import Annotations, VideoAnnotation, display_name
 from duetal.core.errors import DuetalError, unknown
-from duetal.core.names import display_name
 from duetal.core.pickled_arrays import as_text, load_object_array
 from duetal.datasets.dataset import Dataset
 from duetal.datasets.layouts import PartPlaces, Pieces, find_pieces

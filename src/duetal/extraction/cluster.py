@@ -19,8 +19,8 @@ from typing import Any, NamedTuple, Self
 
 import duetal
 from duetal.backbones.weights import split_hash
-from duetal.core.closing import Closing
 from duetal.core.errors import DuetalError, UsageError
+from duetal.core.files import Closing
 from duetal.extraction.dispatch import ATTEMPTS, Dispatch
 from duetal.extraction.items import OnSnippet
 from duetal.extraction.machines import Share, divide, join, machines_of

@@ -22,9 +22,8 @@ from pydantic import ValidationError
 
 from duetal.backbones import BACKBONES
 from duetal.backbones.protocol import Reads
-from duetal.core.closing import Closing
 from duetal.core.errors import DuetalError, UsageError
-from duetal.core.files import remove_unfinished
+from duetal.core.files import Closing, remove_unfinished
 from duetal.extraction.lock import FolderLock
 from duetal.extraction.sources import NAME_BYTES, Failure
 from duetal.features.arrays import DAMAGED, read_npy_header

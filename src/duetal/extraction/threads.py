@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from duetal.core.closing import Closing
+from duetal.core.files import Closing
 
 Item = TypeVar("Item")
 

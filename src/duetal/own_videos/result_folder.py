@@ -21,7 +21,7 @@ from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError
 from duetal.extraction.sources import Video
 from duetal.formats import activitynet, csv_table, webvtt
-from duetal.localization.apart import surest_apart
+from duetal.localization.non_overlapping import keep_non_overlapping
 from duetal.video.browser import copy_suffix, is_copy_of, playback, write_browser_copy
 
 #: What some file system refuses in a name, and the sign that it is written with here.
@@ -111,7 +111,9 @@ def write_results(folder: ResultFolder, detections: Detections, *, floor: float)
     """
     activitynet.write_detections(folder.detections, detections)
     csv_table.write_detections(folder.table, detections)
-    captions = detections.take(surest_apart(detections) & np.asarray(detections.score >= floor))
+    captions = detections.take(
+        keep_non_overlapping(detections) & np.asarray(detections.score >= floor)
+    )
     for name in detections.videos:
         webvtt.write_video(folder.subtitles(name), captions, name)
 

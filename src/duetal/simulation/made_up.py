@@ -1,4 +1,4 @@
-"""A made-up annotation, for a demonstration that needs no data at all."""
+"""Made-up annotations, for a demonstration without data."""
 
 import numpy as np
 
@@ -11,15 +11,15 @@ _MEDIAN_SECONDS = (6.0, 4.0, 9.0, 7.0, 3.0)
 
 
 def made_up_annotations(seed: int = 0, *, training: int = 60, test: int = 30) -> Annotations:
-    """Make up what happens in some videos, much as it does in THUMOS14.
+    """Make up annotations of some videos, similar to THUMOS14's; equal seeds give equal ones.
 
-    Videos last 60 to 180 seconds. Each is of one class, in turn, and every fourth of a second one
-    too; actions follow each other at random, about a third of a video is action.
+    Videos last 60 to 180 seconds. Each is of one class, in turn, and about every fourth of a second
+    one too; actions follow each other at random, about a third of a video is action.
 
     Args:
-        seed: of everything random; equal seeds give equal annotations.
-        training: videos of the subset "train".
-        test: videos of the subset "test".
+        seed: of everything random.
+        training: number of videos of the subset "train".
+        test: number of videos of the subset "test".
     """
     videos = {}
     for subset, count in (("train", training), ("test", test)):

@@ -22,8 +22,8 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from duetal.core.closing import Closing
 from duetal.core.errors import DuetalError
+from duetal.core.files import Closing
 from duetal.core.grid import TimeGrid
 from duetal.video.decoding.container import VideoFile, open_container, open_source
 from duetal.video.decoding.deinterlacing import TimedPicture, deinterlaced

@@ -1,4 +1,4 @@
-"""Average precision of temporal detections, as ActivityNet's official evaluator defines it."""
+"""Mean average precision of temporal detections, as ActivityNet's official evaluator defines it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,42 +7,44 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
-from duetal.evaluation.matching import match
+from duetal.evaluation.considered import Considered, GroundTruth, consider
+from duetal.evaluation.protocols import Protocol
+from duetal.evaluation.result import Evaluation
 
 
-@dataclass(frozen=True)
-class GroundTruth:
-    """The segments to find, one row each, as columns; in the order of the annotation.
+def evaluate(
+    detections: Detections,
+    annotations: Annotations,
+    protocol: Protocol | str,
+    subset: str | None = None,
+) -> Evaluation:
+    """Mean average precision of detections under a protocol.
 
     Args:
-        videos: names of the videos evaluated on.
-        classes: the classes that occur.
-        video: (M,) indices into `videos`.
-        label: (M,) indices into `classes`.
-        start: (M,) in the protocol's unit.
-        end: (M,) in the protocol's unit.
+        detections: in seconds.
+        annotations: with segments.
+        protocol: or its name.
+        subset: which part of the annotations; see `consider`, which lists what is dropped.
+
+    Raises:
+        UsageError: an unknown protocol or subset.
+        DuetalError: no segment to evaluate against, or a value that is not finite.
     """
-
-    videos: tuple[str, ...]
-    classes: tuple[str, ...]
-    video: NDArray[np.int64]
-    label: NDArray[np.int64]
-    start: NDArray[np.float64]
-    end: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.start)
+    considered = consider(detections, annotations, protocol, subset)
+    ranking = rank(considered.truth, considered.detections, considered.protocol.tiou)
+    return score(considered, ranking)
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Predictions of the ground truth's classes, class by class, the surest first, and matched.
+    """Predictions of the ground truth's classes, class by class, by falling score, and matched.
 
     Args:
         rows: (N,) rows of the detections, in this order.
         video: (N,) indices into the ground truth's videos; -1 for a video that it does not have.
-        bounds: (C + 1,) class `c` is the places `[bounds[c], bounds[c + 1])`.
+        bounds: (C + 1,) class `c` is the rows `[bounds[c], bounds[c + 1])`.
         matched: (N, K) the segment that each prediction matches, a row of the ground truth, at
             each threshold independently; -1 for none: a false positive.
     """
@@ -53,19 +55,37 @@ class Ranking:
     matched: NDArray[np.int64]
 
 
+def score(considered: Considered, ranking: Ranking) -> Evaluation:
+    """Mean average precision of ranked predictions, at the protocol's thresholds."""
+    protocol, truth = considered.protocol, considered.truth
+    ap = average_precision(ranking, truth)
+    mean_ap = ap.mean(axis=0)
+    return Evaluation(
+        protocol=protocol.name,
+        subset=considered.subset,
+        tiou=protocol.tiou,
+        mean_ap=tuple(mean_ap.tolist()),
+        averages={name: float(mean_ap[rows].mean()) for name, rows in averaged(protocol).items()},
+        per_class=dict(zip(truth.classes, map(tuple, ap.tolist()), strict=True)),
+        videos=len(truth.videos),
+        segments=len(truth),
+        predictions=len(considered.detections),
+        dropped=considered.dropped,
+        notes=considered.notes,
+    )
+
+
+def averaged(protocol: Protocol) -> dict[str, NDArray[np.bool_]]:
+    """(K,) by each average's name: which of the protocol's thresholds it is over."""
+    tiou = np.asarray(protocol.tiou)
+    return {name: (tiou >= low) & (tiou <= high) for name, (low, high) in protocol.averages.items()}
+
+
 def average_precision(ranking: Ranking, truth: GroundTruth) -> NDArray[np.float64]:
-    """AP of each class of the ground truth at each tIoU threshold.
+    """(C, K) AP of each class of the ground truth at each tIoU threshold, in [0, 1].
 
-    The area under the interpolated precision-recall curve (PASCAL VOC 2011, all points) of the
-    predictions as `rank` orders and matches them; a segment that nothing can match still counts
-    for recall.
-
-    Args:
-        ranking: of the predictions.
-        truth: the segments that they were matched to.
-
-    Returns:
-        (C, K) AP in [0, 1], rows in the order of `truth.classes`.
+    The area under the interpolated precision-recall curve (PASCAL VOC 2011, all points). A segment
+    that nothing can match still counts for recall.
     """
     positives = np.bincount(truth.label, minlength=len(truth.classes))
     return np.stack(
@@ -77,25 +97,25 @@ def average_precision(ranking: Ranking, truth: GroundTruth) -> NDArray[np.float6
 
 
 def rank(truth: GroundTruth, detections: Detections, tiou: Sequence[float]) -> Ranking:
-    """Order the predictions of each class and match them to its segments.
+    """Order predictions class by class, by falling score, and match them to segments.
 
-    Per class, predictions are sorted by score over all videos, and each is matched greedily to
-    the free segment of its video with the highest tIoU that reaches the threshold. A prediction
-    in a video that the ground truth does not list is a false positive; one of a class that it
-    does not have is ignored.
+    Each is matched greedily to the free segment of its class and video with the highest tIoU that
+    reaches the threshold. One in a video that the ground truth does not list is a false positive;
+    one of a class that it does not have is ignored.
 
     The official code (`eval_detection.py` of activitynet/ActivityNet) orders by
     `argsort()[::-1]`, which leaves ties to the sorting algorithm. The rule here is the one that
-    expression has wherever its sort is stable: of equal scores, and of segments of equal tIoU,
-    the later in the file goes first. A prediction and a segment that are both instants have a
-    tIoU of 0/0; there the official code's NaN passes as a match wherever in the video the two
-    lie, and here they do not match.
+    expression has wherever its sort is stable: of equal scores, and of segments of equal tIoU, the
+    later in the file goes first. Two instants have a tIoU of 0/0: the official code's NaN passes as
+    a match wherever in the video they lie, and here they do not match.
 
     Args:
         truth: the segments to find.
         detections: in the same unit as the ground truth; finite.
         tiou: (K,) thresholds above 0, ascending.
     """
+    from duetal.evaluation.matching import match  # Imports numba.
+
     video = _translate(detections.videos, truth.videos)[detections.video]
     label = _translate(detections.classes, truth.classes)[detections.label]
     order = np.argsort(detections.score, kind="stable")[::-1]
@@ -124,14 +144,11 @@ def rank(truth: GroundTruth, detections: Detections, tiou: Sequence[float]) -> R
 
 
 def interpolated_area(matched: NDArray[np.bool_], positives: int) -> NDArray[np.float64]:
-    """Area under the interpolated precision-recall curve.
+    """(K,) area under the interpolated precision-recall curve.
 
     Args:
-        matched: (N, K) whether each prediction, surest first, is a true positive.
+        matched: (N, K) whether each prediction, by falling score, is a true positive.
         positives: segments to find.
-
-    Returns:
-        (K,)
     """
     precision = np.cumsum(matched, axis=0) / np.arange(1, len(matched) + 1)[:, None]
     interpolated = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
