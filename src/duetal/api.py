@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from duetal import formats
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
@@ -88,7 +88,7 @@ class TrainedRun:
     @property
     def stages(self) -> tuple[str, ...]:
         """Its checkpoints, in order of training."""
-        return tuple(self.run.model.stages)
+        return tuple(stage.name for stage in self.run.model.stages)
 
     @property
     def selection(self) -> str:
@@ -116,9 +116,10 @@ class TrainedRun:
         self,
         inputs: PathLike | Sequence[PathLike],
         *,
-        branch: Literal["cbp", "vlp", "both"] | None = None,
+        branch: str | None = None,
         stage: str | None = None,
         literal: bool = False,
+        settings: Mapping[str, Any] | None = None,
         subset: Literal["train", "test", "all"] | None = None,
         features: PathLike | None = None,
         weights: Mapping[str, PathLike] | None = None,
@@ -127,15 +128,17 @@ class TrainedRun:
     ) -> Detections:
         """Find the actions in a dataset, or in raw videos.
 
-        Videos that can't be looked into are a `DuetalWarning` each, and are not among the result's
+        Videos that can't be processed are a `DuetalWarning` each, and are not among the result's
         `videos`.
 
         Args:
             inputs: a dataset (a folder or a YAML file of features), or videos: a file, a folder,
                 a list (.txt), a pattern, a URL, or several of these.
-            branch: "cbp" (the default), "vlp", or "both" for their ensemble.
+            branch: "cbp" or "vlp" (the first unless given), or "both" for their ensemble.
             stage: another checkpoint than the run's final one, such as "cbp-warmup".
             literal: the paper to the letter: one threshold, maximum scoring.
+            settings: of localization, where they are not the run's own, such as
+                `{"min_score": 0.01, "nms_sigma": 0.5}`; docs/settings.md lists them.
             subset: of a dataset: which videos; "test", the default, is all of them where there are
                 no annotations.
             features: of videos: the folder in which their features are kept and found again; left
@@ -155,24 +158,26 @@ class TrainedRun:
             DuetalError: nothing there, or something unreadable or damaged.
         """
         from duetal.own_videos.inputs import is_dataset
+        from duetal.runs.run import with_localization
 
         if branch is not None and stage is not None:
             raise UsageError("branch and stage: a stage is of one branch, give one of the two")
-        stages = self.run.model.stages_named(stage or branch or "cbp")
+        stages = self.run.model.stages_named(stage or branch)
+        trained = TrainedRun(with_localization(self.run, settings or {}))
         several = [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs
-        words = [os.fspath(word) for word in several]
-        if is_dataset(words):
+        paths = [os.fspath(path) for path in several]
+        if is_dataset(paths):
             if features is not None or weights is not None:
                 raise UsageError("features and weights: are for videos, and inputs are a dataset")
-            return self._localize_dataset(
-                Path(words[0]), stages, literal, subset or "test", accelerator, progress
+            return trained._localize_dataset(
+                Path(paths[0]), stages, literal, subset or "test", accelerator, progress
             )
         if subset is not None:
             raise UsageError("subset: is for a dataset, and inputs are videos")
         known = _known_weights(weights or {})
         with _store(features) as store:
-            return self._localize_videos(
-                words, stages, literal, store, known, accelerator, progress
+            return trained._localize_videos(
+                paths, stages, literal, store, known, accelerator, progress
             )
 
     def _localize_dataset(
@@ -191,7 +196,7 @@ class TrainedRun:
         dataset = open_dataset(path)
         names = choose_videos(dataset, subset)
         for label in unknown_classes(self.run, dataset):
-            _warn(f"the run knows nothing of the class {label!r}")
+            _warn(f"the run was not trained on the class {label!r}")
         device = device_of(accelerator)
         return localize(
             self.run,
@@ -205,7 +210,7 @@ class TrainedRun:
 
     def _localize_videos(
         self,
-        words: Sequence[str],
+        paths: Sequence[str],
         stages: list[str],
         literal: bool,
         store: Path,
@@ -217,9 +222,9 @@ class TrainedRun:
 
         if self.run.model.features is None:
             _warn(UNVERIFIABLE)
-        prepared = prepare_videos(self.run, words, store, weights, accelerator=accelerator)
+        prepared = prepare_videos(self.run, paths, store, weights, accelerator=accelerator)
         if not prepared.videos:
-            raise DuetalError(f"no video could be looked into; {prepared.failures[0].reason}")
+            raise DuetalError(f"no video could be processed; {prepared.failures[0].reason}")
         for failure in prepared.failures:
             _warn(f"left out: {failure.reason}")
         return localize_prepared(

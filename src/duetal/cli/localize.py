@@ -1,15 +1,12 @@
 """`duetal localize`: the actions in videos, or in a dataset's, found by a trained run."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from duetal.cli.extraction_options import WEIGHTS, weights_options
 from duetal.cli.numbers import finite
-
-if TYPE_CHECKING:
-    from duetal.runs.run import Run
 
 
 @click.command("localize")
@@ -28,6 +25,14 @@ if TYPE_CHECKING:
 @click.option("--stage", help="Another checkpoint than the run's final one, such as cbp-warmup.")
 @click.option(
     "--literal", is_flag=True, help="The paper to the letter: one threshold, maximum scoring."
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting of localization that is not the run's own, such as min_score=0.01. "
+    "May be given more than once.",
 )
 @click.option(
     "--accelerator",
@@ -66,6 +71,7 @@ def command(
     branch: str | None,
     stage: str | None,
     literal: bool,
+    settings: tuple[str, ...],
     accelerator: str,
     **options: Any,
 ) -> int:
@@ -82,7 +88,7 @@ def command(
     from duetal.cli.localize_videos import localize_raw
     from duetal.core.errors import UsageError
     from duetal.own_videos.inputs import is_dataset
-    from duetal.runs.run import open_run
+    from duetal.runs.run import open_run, with_localization
 
     if branch is not None and stage is not None:
         raise UsageError("--branch and --stage: a stage is of one branch, give one of the two")
@@ -93,12 +99,24 @@ def command(
         if value is not None and value is not False:
             kind = "videos" if is_dataset(inputs) else "a dataset"
             raise UsageError(f"--{name.replace('_', '-')}: is for {kind}, and INPUTS is not that")
-    opened: Run = open_run(run)
+    opened = with_localization(open_run(run), _read_settings(settings))
     stages = opened.model.stages_named(stage or branch)
     how: dict[str, Any] = {"stages": stages, "literal": literal, "accelerator": accelerator}
     if is_dataset(inputs):
         return localize_dataset(opened, Path(inputs[0]), out, **how, **options)
     return localize_raw(opened, inputs, out, **how, **options)
+
+
+def _read_settings(arguments: tuple[str, ...]) -> dict[str, Any]:
+    """Settings of localization by name."""
+    from duetal.config import parse_overrides
+    from duetal.core.errors import UsageError
+
+    given = parse_overrides(arguments)
+    for setting in given:
+        if setting.section != "localization":
+            raise UsageError(f"--set: {setting.key} is no setting of localization")
+    return {setting.name: value for setting, value in given.items()}
 
 
 #: Options that mean nothing for a dataset.
