@@ -129,7 +129,7 @@ def test_a_class_that_the_run_does_not_know_is_a_warning_at_the_caller(
     dataset = shutil.copytree(tiny_dataset, tmp_path / "dataset")
     path = dataset / "dataset.yaml"
     path.write_text(path.read_text().replace("- HighJump", "- HighJump\n- Chess"))
-    with pytest.warns(duetal.DuetalWarning, match="nothing of the class 'Chess'") as told:
+    with pytest.warns(duetal.DuetalWarning, match="not trained on the class 'Chess'") as told:
         run.localize(dataset)
     assert told[0].filename == __file__
 
@@ -197,7 +197,7 @@ def test_raw_videos_are_found_as_by_the_command(
     assert found.videos == expected.videos
     np.testing.assert_array_equal(found.score, expected.score)
     assert (tmp_path / "kept" / "records" / "HighJump.json").is_file()
-    with pytest.raises(api.DuetalError, match=r"no video could be looked into; .*bad\.mp4"):
+    with pytest.raises(api.DuetalError, match=r"no video could be processed; .*bad\.mp4"):
         run.localize(bad)
     # Kept features are used again: no network is loaded.
     for source in tiny_backbones.values():

@@ -222,7 +222,7 @@ def test_nothing_but_broken_videos(trained: Path, tmp_path: Path, duetal: Duetal
     code, printed, err = duetal("localize", trained, tmp_path / "a.mp4", "--out", tmp_path / "out")
     assert code == 1
     assert "a.mp4: no such file" in printed
-    assert "none of the videos could be looked into" in err
+    assert "none of the videos could be processed" in err
     assert not (tmp_path / "out" / "detections.json").exists()
 
 

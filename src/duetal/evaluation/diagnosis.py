@@ -1,7 +1,7 @@
 """What lowers mAP: errors by kind, missed segments, and scores that are not probabilities."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -94,7 +94,7 @@ def diagnose(
     evaluation = score(considered, ranking)
     if found.characteristics[0].name != "coverage":
         note = "no coverage: the annotations lack the duration of some videos"
-        evaluation = replace(evaluation, notes=(*evaluation.notes, note))
+        evaluation = evaluation.model_copy(update={"notes": (*evaluation.notes, note)})
     scores = np.asarray(considered.detections.score[ranking.rows], dtype=np.float64)
     return Diagnosis(
         evaluation,
