@@ -56,30 +56,8 @@ def open_source(source: str | Path) -> VideoFile:
         DuetalError: missing, unreadable, empty, or no regular file (a folder, a pipe, a device).
         UsageError: the URL's storage needs a package that is not installed.
     """
-    opened = VideoFile(source, _open(source))
-    if opened.seek(0, os.SEEK_END) == 0:
-        opened.close()
-        raise DuetalError("empty file: 0 bytes", file=source)
-    opened.seek(0)
-    return opened
-
-
-def is_url(source: str | Path) -> bool:
-    """Whether a source is an fsspec URL instead of a local path."""
-    return isinstance(source, str) and "://" in source
-
-
-def _open(source: str | Path) -> Any:
     try:
-        if is_url(source):
-            return fsspec.open(str(source), "rb").open()
-        mode = Path(source).stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise DuetalError("is a folder, not a video", file=source)
-        # Opening a pipe or a terminal would wait for somebody to write into it.
-        if not stat.S_ISREG(mode):
-            raise DuetalError("not a regular file", file=source)
-        return Path(source).open("rb")
+        file = VideoFile(source, _open(source))
     except DuetalError:
         raise
     except FileNotFoundError as error:
@@ -90,6 +68,28 @@ def _open(source: str | Path) -> Any:
     except Exception as error:  # A storage library's own types: there is no common one.
         verb = "open" if is_url(source) else "read"
         raise DuetalError(f"cannot {verb}: {_reason(error)}", file=source) from error
+    if file.seek(0, os.SEEK_END) == 0:
+        file.close()
+        raise DuetalError("empty file: 0 bytes", file=source)
+    file.seek(0)
+    return file
+
+
+def _open(source: str | Path) -> Any:
+    if is_url(source):
+        return fsspec.open(str(source), "rb").open()
+    mode = Path(source).stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise DuetalError("is a folder, not a video", file=source)
+    # Opening a pipe or a terminal would wait for somebody to write into it.
+    if not stat.S_ISREG(mode):
+        raise DuetalError("not a regular file", file=source)
+    return Path(source).open("rb")
+
+
+def is_url(source: str | Path) -> bool:
+    """Whether a source is an fsspec URL instead of a local path."""
+    return isinstance(source, str) and "://" in source
 
 
 def _reason(error: Exception) -> str:

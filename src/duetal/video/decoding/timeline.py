@@ -104,7 +104,8 @@ class StreamTimes:
         self._container, self._stream = container, stream
         #: Pictures a second; None where nothing plausible is declared.
         self.rate = _plausible_rate(stream.average_rate) or _plausible_rate(stream.guessed_rate)
-        self.leaps = self._has(TS_DISCONT)
+        flags = int(container.format.flags)
+        self._has_times, self.leaps = not flags & NO_TIMESTAMPS, bool(flags & TS_DISCONT)
         #: Timestamp of the stream's first packet, and of the last end of any packet, in seconds.
         self.first_packet: Fraction | None = None
         self.reached = Fraction(0)
@@ -112,7 +113,7 @@ class StreamTimes:
     def duration(self) -> tuple[Fraction, Fraction] | None:
         """Declared begin and length in seconds, of the stream or else the whole container."""
         stream, container = self._stream, self._container
-        if self._has(NO_TIMESTAMPS):
+        if not self._has_times:
             return None
         if stream.duration and stream.duration > 0 and stream.time_base:
             begin = (stream.start_time or 0) * stream.time_base
@@ -147,9 +148,6 @@ class StreamTimes:
     def _unit(self, frame: VideoFrame) -> Fraction:
         """Seconds of a picture's unit of time."""
         return frame.time_base or self._stream.time_base or Fraction(1, TICKS)
-
-    def _has(self, flag: int) -> bool:
-        return bool(int(self._container.format.flags) & flag)
 
 
 def _plausible_rate(rate: Fraction | None) -> Fraction | None:

@@ -145,26 +145,25 @@ class VideoReader(Closing):
             raise ValueError("the frames of a video can be read once")
         timed, self._timed = self._timed, None
         try:
-            size, geometry = (self.info.width, self.info.height), self.info.geometry
-            small = RGBConverter(resized(size, short_side), geometry)
-            full = RGBConverter(size, geometry)
-            sources = ((t, _SourcePicture(frame, small, full)) for t, frame in deinterlaced(timed))
-            yield from self._resample(sources, fps)
+            yield from self._resample(deinterlaced(timed), fps, short_side)
         except DuetalError as error:
             if error.file is not None:
                 raise
             raise DuetalError(error.cause, file=self._file.source) from error
 
     def _resample(
-        self, pictures: Iterable[tuple[Fraction, _SourcePicture]], fps: float
+        self, pictures: Iterable[TimedPicture], fps: float, short_side: int
     ) -> Iterator[Frame]:
+        size, geometry = (self.info.width, self.info.height), self.info.geometry
+        small = RGBConverter(resized(size, short_side), geometry)
+        full = RGBConverter(size, geometry)
         # Fractions, because a middle can fall on the very begin of a picture.
         rate, index, held, given = Fraction(fps), 0, None, None
         for begin, picture in pictures:
             while held is not None and (index + Fraction(1, 2)) / rate < begin:
                 yield Frame(index, held.image, held is given, held)
                 index, given = index + 1, held
-            held = picture
+            held = _SourcePicture(picture, small, full)
         assert held is not None
         duration = float(self._pictures.end)
         for k in range(index, TimeGrid(fps=fps).frames(duration)):
