@@ -22,12 +22,10 @@ REFUSED_FORMATS = frozenset({
     "avisynth", "concat", "concatf", "dash", "ffmetadata", "hls", "image2", "imf", "lavfi", "rtp",
     "rtsp", "sap", "sdp", "smoothstreaming", "tty", "vapoursynth", "vobsub", "webm_dash_manifest",
 })  # fmt: skip
-#: Bytes that FFmpeg reads at once; every request crosses Python.
-BUFFER_SIZE = 1 << 18
+BUFFER_SIZE = 1 << 18  #: Bytes that FFmpeg reads at once; every request crosses Python.
 #: The largest coded picture: 8192 x 8192, which 8K fits in; a header can claim anything.
 MOST_PIXELS = 1 << 26
-#: Decoder threads that are of use beside the flow and the networks.
-MOST_THREADS = 4
+MOST_THREADS = 4  #: Decoder threads that are of use beside the flow and the networks.
 
 
 class VideoFile:
@@ -101,7 +99,7 @@ def open_container(
 ) -> tuple[InputContainer, VideoStream]:
     """Open a video's container and set up the decoder of the stream that is read.
 
-    The decoder has so many threads; None takes the machine's cores, but 4 at most.
+    `threads` are the decoder's; None takes the machine's cores, but 4 at most.
 
     Raises:
         DuetalError: nothing that FFmpeg can read, no video in it, or one too large.

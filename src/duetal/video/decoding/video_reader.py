@@ -1,25 +1,19 @@
 """A video as frames at a fixed rate: any container and codec of FFmpeg's, streamed.
 
-    with open_video("match.mp4") as video:
-        for frame in video.frames(fps=25, short_side=256):
-            ...
-        video.decoded.frames
-
 Frame k is the picture that a player shows at the middle of its interval, `(k + 0.5) / fps` seconds
 after the first picture; a video whose last picture ends after `duration` seconds has
 `TimeGrid.frames(duration)` of them. Memory does not grow with the length of the video.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cache, partial
 from pathlib import Path
 
 from av.container import InputContainer
-from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from duetal.core.closing import Closing
@@ -65,43 +59,29 @@ class Decoded:
     notes: tuple[str, ...]
 
 
-class _SourcePicture:
-    """One picture of the video, converted on demand and at most once to the small size."""
-
-    def __init__(self, frame: VideoFrame, small: RGBConverter, full: RGBConverter) -> None:
-        self._frame, self._small, self._full = frame, small, full
-
-    @cached_property
-    def image(self) -> Image:
-        return self._small.convert(self._frame)
-
-    def full(self) -> Image:
-        return self._full.convert(self._frame)
-
-
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One frame at the fixed rate. It keeps its decoded picture in memory.
 
     Args:
         index: k, from 0.
-        image: (h, w, 3) RGB in display geometry, its short side as asked. Frames that repeat a
-            picture share it.
+        image: (h, w, 3) RGB as displayed, resized. Frames that repeat a picture share it.
         repeated: shows the same source picture as the frame before it.
+        full: converts it to (height, width, 3) RGB as displayed, at the video's own resolution.
     """
 
     index: int
     image: Image
     repeated: bool
-    _source: _SourcePicture
-
-    def full(self) -> Image:
-        """(height, width, 3) RGB in display geometry at the video's own resolution."""
-        return self._source.full()
+    full: Callable[[], Image]
 
 
 class VideoReader(Closing):
-    """An opened video, whose frames can be read once. Made by `open_video`; a context manager."""
+    """An opened video, whose frames can be read once. Made by `open_video`; a context manager.
+
+    with open_video("match.mp4") as video:
+        for frame in video.frames(fps=25, short_side=256): ...
+    """
 
     def __init__(self, file: VideoFile, container: InputContainer, stream: VideoStream) -> None:
         self._file, self._container = file, container
@@ -161,13 +141,14 @@ class VideoReader(Closing):
         rate, index, held, given = Fraction(fps), 0, None, None
         for begin, picture in pictures:
             while held is not None and (index + Fraction(1, 2)) / rate < begin:
-                yield Frame(index, held.image, held is given, held)
+                yield Frame(index, held[0](), held is given, held[1])
                 index, given = index + 1, held
-            held = _SourcePicture(picture, small, full)
+            # A picture is converted when a frame shows it, and once for all frames that do.
+            held = cache(partial(small.convert, picture)), partial(full.convert, picture)
         assert held is not None
         duration = float(self._pictures.end)
         for k in range(index, TimeGrid(fps=fps).frames(duration)):
-            yield Frame(k, held.image, held is given, held)
+            yield Frame(k, held[0](), held is given, held[1])
             index, given = k + 1, held
         self._decoded = Decoded(index, self._pictures.count, duration, self._pictures.notes())
 

@@ -20,10 +20,8 @@ from torch import Tensor
 
 from duetal.video.flow.interface import TVL1Settings
 
-#: Below it a squared gradient counts as none.
-FLAT = 2.0**-23
-#: The parameter of Keys' cubic kernel (1981), as OpenCV chooses it.
-CUBIC = -0.75
+FLAT = 2.0**-23  #: Below it a squared gradient counts as none.
+CUBIC = -0.75  #: The parameter of Keys' cubic kernel (1981), as OpenCV chooses it.
 #: Iterations between two checks of whether all pairs have ended: each check makes a GPU wait.
 _CHECK_EVERY = 5
 

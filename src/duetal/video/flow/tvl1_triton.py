@@ -49,10 +49,7 @@ def solve_level(frames: Tensor, flow: Tensor, settings: TVL1Settings) -> Tensor:
 
 
 class _Level:
-    """The buffers of one level, and the launches on them.
-
-    It begins with a `stack` (N + 1, 3, H, W) from `with_gradient` and a `flow` (N, 2, H, W).
-    """
+    """The buffers of one level, and the launches on them."""
 
     def __init__(self, stack: Tensor, flow: Tensor, settings: TVL1Settings):
         self.stack, self.settings = stack, settings
@@ -137,8 +134,8 @@ def _iterate(linear, flows, duals, records, changes, height, width, reach, theta
     old_dual = duals + (pair * 2 + dual_buffer) * 4 * plane + x
     new_dual = duals + (pair * 2 + 1 - dual_buffer) * 4 * plane + x
 
-    # What each iteration keeps of the row above its own: its coefficients, and its state half
-    # done, the flow new and the dual variables old. Above the image all of it is zero.
+    # What each iteration keeps of the row above: coefficients, new flow, and old dual variables.
+    # Above the image all of it is zero.
     zero = tl.zeros((LANES,), tl.float32)
     lines, halves, totals = (), (), ()
     for _ in tl.static_range(STAGES):
@@ -193,10 +190,7 @@ def _store(row, plane, kept, values):
 
 @triton.jit
 def _renew_flow(state, above, line, reach, theta):
-    """A row's state with its new flow, and the square of the flow's change.
-
-    A state is the flow (u, v), u's dual variables across and down, and v's.
-    """
+    """A row's state (flow u and v, u's duals, v's) with its new flow, and the squared change."""
     u, v, ux, uy, vx, vy = state
     a, b, c, inverse = line
     fit = (a * u + b * v + c) * inverse
