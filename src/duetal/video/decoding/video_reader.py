@@ -1,5 +1,8 @@
 """A video as frames at a fixed rate: any container and codec of FFmpeg's, streamed.
 
+    with open_video("match.mp4") as video:
+        for frame in video.frames(fps=25, short_side=256): ...
+
 Frame k is the picture that a player shows at the middle of its interval, `(k + 0.5) / fps` seconds
 after the first picture; a video whose last picture ends after `duration` seconds has
 `TimeGrid.frames(duration)` of them. Memory does not grow with the length of the video.
@@ -138,18 +141,18 @@ class VideoReader(Closing):
         small = RGBConverter(resized(size, short_side), geometry)
         full = RGBConverter(size, geometry)
         # Fractions, because a middle can fall on the very begin of a picture.
-        rate, index, held, given = Fraction(fps), 0, None, None
+        rate, index, current, shown = Fraction(fps), 0, None, None
         for begin, picture in pictures:
-            while held is not None and (index + Fraction(1, 2)) / rate < begin:
-                yield Frame(index, held[0](), held is given, held[1])
-                index, given = index + 1, held
+            while current is not None and (index + Fraction(1, 2)) / rate < begin:
+                yield Frame(index, current[0](), current is shown, current[1])
+                index, shown = index + 1, current
             # A picture is converted when a frame shows it, and once for all frames that do.
-            held = cache(partial(small.convert, picture)), partial(full.convert, picture)
-        assert held is not None
+            current = cache(partial(small.convert, picture)), partial(full.convert, picture)
+        assert current is not None
         duration = float(self._pictures.end)
         for k in range(index, TimeGrid(fps=fps).frames(duration)):
-            yield Frame(k, held[0](), held is given, held[1])
-            index, given = k + 1, held
+            yield Frame(k, current[0](), current is shown, current[1])
+            index, shown = k + 1, current
         self._decoded = Decoded(index, self._pictures.count, duration, self._pictures.notes())
 
 
