@@ -80,11 +80,7 @@ class Frame:
 
 
 class VideoReader(Closing):
-    """An opened video, whose frames can be read once. Made by `open_video`; a context manager.
-
-    with open_video("match.mp4") as video:
-        for frame in video.frames(fps=25, short_side=256): ...
-    """
+    """An opened video, whose frames can be read once. Made by `open_video`; a context manager."""
 
     def __init__(self, file: VideoFile, container: InputContainer, stream: VideoStream) -> None:
         self._file, self._container = file, container
