@@ -62,9 +62,9 @@ def loop(clip: Path, video: Path, times: int) -> None:
                 outside.mux(packet)
 
 
-def measure(*words: str) -> tuple[int, float, float]:
+def measure(*arguments: str) -> tuple[int, float, float]:
     """Frames, seconds and peak memory in MiB of decoding in a fresh process."""
-    command = [sys.executable, "-c", DECODE, *words]
+    command = [sys.executable, "-c", DECODE, *arguments]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     frames, seconds, peak = json.loads(output)
     return frames, seconds, peak / 1024

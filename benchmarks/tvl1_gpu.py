@@ -5,7 +5,7 @@
 Prints, for batches of pairs of 340 x 256, the milliseconds per pair of Triton's kernels and of
 plain PyTorch, and how many times those of one core they are: ours, and OpenCV's where it is
 installed; after checking that all agree. The frames are those of a moving texture with a patch
-that moves against it. Where there is no GPU it says so and measures nothing.
+that moves against it. Without a GPU nothing is measured.
 """
 
 import sys

@@ -26,8 +26,7 @@ PIXELS = {"yuv420p", "yuvj420p"}
 #: Seconds: players disagree on the time where a file's clock does not begin at 0. Sound that
 #: begins a little before or after the pictures is usual, and does no harm.
 MOST_LATE = 0.1
-#: Pixels of a copy's shorter side, at most.
-COPY_SHORT_SIDE = 720
+COPY_SHORT_SIDE = 720  #: Pixels of a copy's shorter side, at most.
 #: Encoders of copies in order of preference, with container and settings.
 ENCODERS = (
     ("libx264", "mp4", {"preset": "veryfast", "crf": "23", "bf": "0", "g": "50"}),
@@ -37,15 +36,10 @@ ENCODERS = (
 
 @dataclass(frozen=True)
 class Playback:
-    """Whether browsers play a video as it is.
+    """Whether browsers play a video as it is."""
 
-    Args:
-        hindrance: why they do not; empty where they do.
-        offset: seconds that a browser's clock shows at the first picture.
-    """
-
-    hindrance: str
-    offset: float = 0.0
+    hindrance: str  #: Why they do not; empty where they do.
+    offset: float = 0.0  #: Seconds that a browser's clock shows at the first picture.
 
 
 def playback(source: str | Path) -> Playback:

@@ -173,7 +173,7 @@ def work(pipe: Connection) -> None:
 
 
 def resident() -> int:
-    """Memory of this process in bytes, without what it would give back if asked."""
+    """Memory of this process in bytes, without what it can return to the system."""
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
@@ -206,7 +206,7 @@ class Worker:
         return str(outcome)
 
     def growth(self) -> float:
-        """Bytes a run by which the memory grew after warming up; 0 while it is too early to say."""
+        """Bytes a run by which the memory grew after warming up; 0 while too early to know."""
         later = self.memory[WARM_UP:]
         if len(later) < LEAK_RUNS:
             return 0.0
@@ -224,7 +224,7 @@ class Worker:
 
 @dataclass
 class Findings:
-    """What a fuzzing session found."""
+    """What the fuzzer found."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)

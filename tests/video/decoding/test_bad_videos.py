@@ -217,7 +217,7 @@ def test_still_and_moving_images_are_short_videos(tmp_path, name, frames):
 
 
 @pytest.mark.parametrize("part", [0.01, 0.5, 0.95])
-def test_an_mp4_without_its_index_says_so(tmp_path, part):
+def test_an_mp4_without_its_index_is_named_as_such(tmp_path, part):
     path = cut(render_clip(tmp_path / "clip.mp4", duration=2), part)
     assert refusal(path).startswith("an MP4 without its index (moov)")
 
@@ -306,7 +306,7 @@ def test_frames_after_small_damage_are_in_their_place(tmp_path, capfd, name, enc
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.ts"])
-def test_much_damage_is_an_error_that_says_what_could_be_decoded(tmp_path, name):
+def test_much_damage_is_an_error_with_what_could_be_decoded(tmp_path, name):
     path = render_clip(tmp_path / name, duration=10, velocity=(2, 1), keyframes=10)
     cause = refusal(spoiled(path, 0.3, path.stat().st_size // 2))
     assert cause.startswith("damaged: ")

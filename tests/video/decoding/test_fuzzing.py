@@ -1,4 +1,4 @@
-"""A short session of the fuzzer, and that it finds what it is for."""
+"""A short run of the fuzzer, and the faults that it must find."""
 
 import importlib.util
 import os

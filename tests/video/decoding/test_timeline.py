@@ -38,7 +38,7 @@ def place(milliseconds, **settings):
         ([0, 0, 0, 0, 0], [0, 0, 0, 40, 80]),
     ],
 )
-def test_pictures_are_put_where_their_timestamps_can_be_believed(stamps, placed):
+def test_pictures_are_put_at_their_plausible_timestamps(stamps, placed):
     assert place(stamps)[0] == placed
 
 

@@ -22,12 +22,10 @@ REFUSED_FORMATS = frozenset({
     "avisynth", "concat", "concatf", "dash", "ffmetadata", "hls", "image2", "imf", "lavfi", "rtp",
     "rtsp", "sap", "sdp", "smoothstreaming", "tty", "vapoursynth", "vobsub", "webm_dash_manifest",
 })  # fmt: skip
-#: Bytes that FFmpeg reads at once; every request crosses Python.
-BUFFER_SIZE = 1 << 18
+BUFFER_SIZE = 1 << 18  #: Bytes that FFmpeg reads at once; every request crosses Python.
 #: The largest coded picture: 8192 x 8192, which 8K fits in; a header can claim anything.
 MOST_PIXELS = 1 << 26
-#: Decoder threads that are of use beside the flow and the networks.
-MOST_THREADS = 4
+MOST_THREADS = 4  #: Decoder threads that are of use beside the flow and the networks.
 
 
 class VideoFile:
@@ -56,30 +54,8 @@ def open_source(source: str | Path) -> VideoFile:
         DuetalError: missing, unreadable, empty, or no regular file (a folder, a pipe, a device).
         UsageError: the URL's storage needs a package that is not installed.
     """
-    opened = VideoFile(source, _open(source))
-    if opened.seek(0, os.SEEK_END) == 0:
-        opened.close()
-        raise DuetalError("empty file: 0 bytes", file=source)
-    opened.seek(0)
-    return opened
-
-
-def is_url(source: str | Path) -> bool:
-    """Whether a source is an fsspec URL instead of a local path."""
-    return isinstance(source, str) and "://" in source
-
-
-def _open(source: str | Path) -> Any:
     try:
-        if is_url(source):
-            return fsspec.open(str(source), "rb").open()
-        mode = Path(source).stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise DuetalError("is a folder, not a video", file=source)
-        # Opening a pipe or a terminal would wait for somebody to write into it.
-        if not stat.S_ISREG(mode):
-            raise DuetalError("not a regular file", file=source)
-        return Path(source).open("rb")
+        file = VideoFile(source, _open(source))
     except DuetalError:
         raise
     except FileNotFoundError as error:
@@ -90,6 +66,28 @@ def _open(source: str | Path) -> Any:
     except Exception as error:  # A storage library's own types: there is no common one.
         verb = "open" if is_url(source) else "read"
         raise DuetalError(f"cannot {verb}: {_reason(error)}", file=source) from error
+    if file.seek(0, os.SEEK_END) == 0:
+        file.close()
+        raise DuetalError("empty file: 0 bytes", file=source)
+    file.seek(0)
+    return file
+
+
+def _open(source: str | Path) -> Any:
+    if is_url(source):
+        return fsspec.open(str(source), "rb").open()
+    mode = Path(source).stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise DuetalError("is a folder, not a video", file=source)
+    # Opening a pipe or a terminal would wait for somebody to write into it.
+    if not stat.S_ISREG(mode):
+        raise DuetalError("not a regular file", file=source)
+    return Path(source).open("rb")
+
+
+def is_url(source: str | Path) -> bool:
+    """Whether a source is an fsspec URL instead of a local path."""
+    return isinstance(source, str) and "://" in source
 
 
 def _reason(error: Exception) -> str:
@@ -101,7 +99,7 @@ def open_container(
 ) -> tuple[InputContainer, VideoStream]:
     """Open a video's container and set up the decoder of the stream that is read.
 
-    The decoder has so many threads; None takes the machine's cores, but 4 at most.
+    `threads` are the decoder's; None takes the machine's cores, but 4 at most.
 
     Raises:
         DuetalError: nothing that FFmpeg can read, no video in it, or one too large.

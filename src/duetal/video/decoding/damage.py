@@ -6,8 +6,7 @@ from fractions import Fraction
 from av.packet import Packet
 from av.stream import Stream
 
-#: Seconds of a video that may be lost in total; more is an error.
-MOST_LOST = Fraction(2)
+MOST_LOST = Fraction(2)  #: Seconds of a video that may be lost in total; more is an error.
 #: A gap this many pictures after a decoding error belongs to it: decoders work ahead.
 ERROR_REACH = 100
 #: Bytes between two blocks of a sound Matroska file: the heads of blocks and clusters.

@@ -51,7 +51,6 @@ class _Deinterlacer:
         self._pushed = 0
 
     def push(self, begin: Fraction, frame: VideoFrame) -> Iterator[TimedPicture]:
-        """Give the next picture; take those that are ready."""
         self._waiting.append((begin, frame))
         # The filter's own count of time: the true one may stand still.
         frame.pts, frame.time_base = self._pushed, Fraction(1, 25)
@@ -60,7 +59,6 @@ class _Deinterlacer:
         yield from self._ready()
 
     def finish(self) -> Iterator[TimedPicture]:
-        """Take the last picture."""
         self._graph.vpush(None)
         yield from self._ready()
         # A picture that the filter does not return is better combed than missing.

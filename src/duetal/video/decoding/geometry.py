@@ -27,12 +27,9 @@ MOST_PIXEL_ASPECT = 10
 class Geometry:
     """How a player shows coded pictures: stretched, then mirrored, then turned."""
 
-    #: Width of a coded pixel over its height.
-    pixel_aspect: Fraction = Fraction(1)
-    #: Degrees counterclockwise: 0, 90, 180 or 270.
-    rotation: int = 0
-    #: Left and right are exchanged before the turn.
-    mirrored: bool = False
+    pixel_aspect: Fraction = Fraction(1)  #: Width of a coded pixel over its height.
+    rotation: int = 0  #: Degrees counterclockwise: 0, 90, 180 or 270.
+    mirrored: bool = False  #: Left and right are exchanged before the turn.
 
     def display_size(self, width: int, height: int) -> tuple[int, int]:
         """Width and height of the shown picture, at the coded picture's height."""

@@ -16,10 +16,8 @@ from duetal.core.errors import DuetalError
 from duetal.video.decoding.damage import MOST_LOST, Damage
 from duetal.video.decoding.timeline import LONGEST_HOLD, USUAL_RATE, StreamTimes, Timeline
 
-#: Unreadable places of a container after which the rest of it is given up.
-MOST_UNREADABLE = 1000
-#: Pictures that a decoder may keep back to bring them in order.
-LONGEST_DELAY = 16
+MOST_UNREADABLE = 1000  #: Unreadable places of a container after which the rest of it is given up.
+LONGEST_DELAY = 16  #: Pictures that a decoder may keep back to bring them in order.
 
 
 class Pictures:
@@ -47,7 +45,7 @@ class Pictures:
 
         Raises:
             DuetalError: the file can't be read, no picture can be decoded or, at the end, more
-                than 2 seconds were lost; the message says how much could be decoded.
+                than 2 seconds were lost.
         """
         usual: Fraction | None = None
         for frame in self._frames():

@@ -14,12 +14,9 @@ LONGEST_HOLD = Fraction(3600)
 LONGEST_HOLD_WITH_LEAPS = Fraction(10)
 #: Differences up to this, seconds, are jitter of one clock; beyond it the clock was reset.
 TOLERANCE = Fraction(2)
-#: This many timestamps in a row that do not advance are a clock that stands still.
-STANDSTILL = 3
-#: Pictures a second where nothing is declared.
-USUAL_RATE = Fraction(25)
-#: A second in the unit of FFmpeg's containers.
-TICKS = 1_000_000
+STANDSTILL = 3  #: This many timestamps in a row that do not advance are a clock that stands still.
+USUAL_RATE = Fraction(25)  #: Pictures a second where nothing is declared.
+TICKS = 1_000_000  #: A second in the unit of FFmpeg's containers.
 #: Demuxers' flags of `libavformat/avformat.h`: no timestamps; a clock that may be reset.
 NO_TIMESTAMPS, TS_DISCONT = 0x0080, 0x0200
 
@@ -37,16 +34,13 @@ class Timeline:
 
     #: Seconds from one picture to the next where nothing better is known.
     step: Fraction
-    #: Seconds from the first picture to the declared end.
-    declared: Fraction | None = None
-    #: Whether the container's clock may be reset (MPEG transport streams).
-    leaps: bool = False
+    declared: Fraction | None = None  #: Seconds from the first picture to the declared end.
+    leaps: bool = False  #: Whether the container's clock may be reset (MPEG transport streams).
     #: Pictures without a timestamp, and those whose timestamp was not plausible.
     missing: int = 0
     broken: int = 0
     first_broken: Fraction | None = None
-    #: Whether the clock was reset: the declared duration means nothing then.
-    reset: bool = False
+    reset: bool = False  #: Whether the clock was reset: the declared duration means nothing then.
     last: Fraction | None = None
     _offset: Fraction = Fraction(0)
     _suspected_offset: Fraction | None = field(default=None, repr=False)
@@ -103,8 +97,10 @@ class StreamTimes:
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
         self._container, self._stream = container, stream
         #: Pictures a second; None where nothing plausible is declared.
-        self.rate = _plausible_rate(stream.average_rate) or _plausible_rate(stream.guessed_rate)
-        self.leaps = self._has(TS_DISCONT)
+        rates = filter(None, (stream.average_rate, stream.guessed_rate))
+        self.rate = next((rate for rate in rates if 1 / LONGEST_HOLD <= rate <= 1000), None)
+        flags = int(container.format.flags)
+        self._has_times, self.leaps = not flags & NO_TIMESTAMPS, bool(flags & TS_DISCONT)
         #: Timestamp of the stream's first packet, and of the last end of any packet, in seconds.
         self.first_packet: Fraction | None = None
         self.reached = Fraction(0)
@@ -112,7 +108,7 @@ class StreamTimes:
     def duration(self) -> tuple[Fraction, Fraction] | None:
         """Declared begin and length in seconds, of the stream or else the whole container."""
         stream, container = self._stream, self._container
-        if self._has(NO_TIMESTAMPS):
+        if not self._has_times:
             return None
         if stream.duration and stream.duration > 0 and stream.time_base:
             begin = (stream.start_time or 0) * stream.time_base
@@ -147,10 +143,3 @@ class StreamTimes:
     def _unit(self, frame: VideoFrame) -> Fraction:
         """Seconds of a picture's unit of time."""
         return frame.time_base or self._stream.time_base or Fraction(1, TICKS)
-
-    def _has(self, flag: int) -> bool:
-        return bool(int(self._container.format.flags) & flag)
-
-
-def _plausible_rate(rate: Fraction | None) -> Fraction | None:
-    return rate if rate is not None and 1 / LONGEST_HOLD <= rate <= 1000 else None

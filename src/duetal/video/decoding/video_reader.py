@@ -1,9 +1,7 @@
 """A video as frames at a fixed rate: any container and codec of FFmpeg's, streamed.
 
     with open_video("match.mp4") as video:
-        for frame in video.frames(fps=25, short_side=256):
-            ...
-        video.decoded.frames
+        for frame in video.frames(fps=25, short_side=256): ...
 
 Frame k is the picture that a player shows at the middle of its interval, `(k + 0.5) / fps` seconds
 after the first picture; a video whose last picture ends after `duration` seconds has
@@ -11,15 +9,14 @@ after the first picture; a video whose last picture ends after `duration` second
 """
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cache, partial
 from pathlib import Path
 
 from av.container import InputContainer
-from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from duetal.core.errors import DuetalError
@@ -65,39 +62,21 @@ class Decoded:
     notes: tuple[str, ...]
 
 
-class _SourcePicture:
-    """One picture of the video, converted on demand and at most once to the small size."""
-
-    def __init__(self, frame: VideoFrame, small: RGBConverter, full: RGBConverter) -> None:
-        self._frame, self._small, self._full = frame, small, full
-
-    @cached_property
-    def image(self) -> Image:
-        return self._small.convert(self._frame)
-
-    def full(self) -> Image:
-        return self._full.convert(self._frame)
-
-
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One frame at the fixed rate. It keeps its decoded picture in memory.
 
     Args:
         index: k, from 0.
-        image: (h, w, 3) RGB in display geometry, its short side as asked. Frames that repeat a
-            picture share it.
+        image: (h, w, 3) RGB as displayed, resized. Frames that repeat a picture share it.
         repeated: shows the same source picture as the frame before it.
+        full: converts it to (height, width, 3) RGB as displayed, at the video's own resolution.
     """
 
     index: int
     image: Image
     repeated: bool
-    _source: _SourcePicture
-
-    def full(self) -> Image:
-        """(height, width, 3) RGB in display geometry at the video's own resolution."""
-        return self._source.full()
+    full: Callable[[], Image]
 
 
 class VideoReader(Closing):
@@ -145,31 +124,31 @@ class VideoReader(Closing):
             raise ValueError("the frames of a video can be read once")
         timed, self._timed = self._timed, None
         try:
-            size, geometry = (self.info.width, self.info.height), self.info.geometry
-            small = RGBConverter(resized(size, short_side), geometry)
-            full = RGBConverter(size, geometry)
-            sources = ((t, _SourcePicture(frame, small, full)) for t, frame in deinterlaced(timed))
-            yield from self._resample(sources, fps)
+            yield from self._resample(deinterlaced(timed), fps, short_side)
         except DuetalError as error:
             if error.file is not None:
                 raise
             raise DuetalError(error.cause, file=self._file.source) from error
 
     def _resample(
-        self, pictures: Iterable[tuple[Fraction, _SourcePicture]], fps: float
+        self, pictures: Iterable[TimedPicture], fps: float, short_side: int
     ) -> Iterator[Frame]:
+        size, geometry = (self.info.width, self.info.height), self.info.geometry
+        small = RGBConverter(resized(size, short_side), geometry)
+        full = RGBConverter(size, geometry)
         # Fractions, because a middle can fall on the very begin of a picture.
-        rate, index, held, given = Fraction(fps), 0, None, None
+        rate, index, current, shown = Fraction(fps), 0, None, None
         for begin, picture in pictures:
-            while held is not None and (index + Fraction(1, 2)) / rate < begin:
-                yield Frame(index, held.image, held is given, held)
-                index, given = index + 1, held
-            held = picture
-        assert held is not None
+            while current is not None and (index + Fraction(1, 2)) / rate < begin:
+                yield Frame(index, current[0](), current is shown, current[1])
+                index, shown = index + 1, current
+            # A picture is converted when a frame shows it, and once for all frames that do.
+            current = cache(partial(small.convert, picture)), partial(full.convert, picture)
+        assert current is not None
         duration = float(self._pictures.end)
         for k in range(index, TimeGrid(fps=fps).frames(duration)):
-            yield Frame(k, held.image, held is given, held)
-            index, given = k + 1, held
+            yield Frame(k, current[0](), current is shown, current[1])
+            index, shown = k + 1, current
         self._decoded = Decoded(index, self._pictures.count, duration, self._pictures.notes())
 
 

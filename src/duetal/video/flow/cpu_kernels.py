@@ -14,8 +14,7 @@ from duetal.core.compiled import compiled
 Floats = NDArray[np.float32]
 
 _F0, _F1, _HALF = np.float32(0), np.float32(1), np.float32(0.5)
-#: Where |gradient|² is below, its inverse would be infinite or nearly.
-_FLAT = np.float32(1e-30)
+_FLAT = np.float32(1e-30)  #: Where |gradient|² is below, its inverse would be infinite or nearly.
 #: Rings of zeros around a stack: beyond them all the 4 × 4 pixels of an interpolation are zeros.
 _RING = 4
 #: Values of a pixel of a stack: three, and a zero that makes four pixels a register of 16 floats.

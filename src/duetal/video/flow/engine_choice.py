@@ -11,7 +11,7 @@ def open_flow(
     device: str = "cpu",
     threads: int = 1,
 ) -> FlowEngine:
-    """The engine of a name. OpenCV, PyTorch and Triton are imported only where they are needed.
+    """The engine of a name. OpenCV, PyTorch and Triton are imported where they are needed.
 
     Args:
         name: "tvl1" or "opencv".

@@ -20,14 +20,11 @@ from duetal.core.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Pixels: I3D's flow network was trained on flow clipped to this.
-MAX_FLOW = 20.0
+MAX_FLOW = 20.0  #: Pixels: I3D's flow network was trained on flow clipped to this.
 #: Red, green and blue of BT.601's luma in 1/2¹⁵, OpenCV's rounding of them.
 _LUMA = (9798, 19235, 3735)
-#: Pixels: OpenCV makes no level of the pyramid with a shorter side.
-_MIN_SIDE = 16
-#: Settings that may be zero; all others are above.
-_MAY_BE_ZERO = ("epsilon", "gamma")
+_MIN_SIDE = 16  #: Pixels: OpenCV makes no level of the pyramid with a shorter side.
+_MAY_BE_ZERO = ("epsilon", "gamma")  #: Settings that may be zero; all others are above.
 
 
 class FlowName(StrEnum):
@@ -118,9 +115,8 @@ class FlowEngine(Protocol):
 def check_frames(grey: "NDArray[np.uint8] | Tensor") -> None:
     """Refuse, with a ValueError, what is no uint8 array or tensor (N + 1, H, W) with a pixel."""
     if str(grey.dtype) not in ("uint8", "torch.uint8") or grey.ndim != 3 or 0 in grey.shape:
-        raise ValueError(
-            f"frames must be uint8 (N + 1, H, W), not {grey.dtype} {tuple(grey.shape)}"
-        )
+        found = f"{grey.dtype} {tuple(grey.shape)}"
+        raise ValueError(f"frames must be uint8 (N + 1, H, W), not {found}")
 
 
 def flow_by_pair(

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from duetal.core.errors import UsageError
 from duetal.video.flow.interface import FlowName, TVL1Settings, flow_by_pair, pyramid_sizes
 
-#: Below it OpenCV's gradients read beside the image.
-_MIN_SIDE = 3
+_MIN_SIDE = 3  #: Below it OpenCV's gradients read beside the image.
 
 
 class OpenCVFlow:

@@ -1,8 +1,7 @@
 """Our TV-L1 flow in batches, for GPUs: the pyramid, and how much of a video fits at once.
 
-One level of the pyramid is solved in plain PyTorch by `tvl1_torch.py`, and by kernels for NVIDIA's
-and AMD's GPUs in `tvl1_triton.py`. Both iterate each pair of frames as often as that pair needs, so
-a flow does not depend on the batch.
+`tvl1_torch.py` solves one level of the pyramid in plain PyTorch, `tvl1_triton.py` by kernels for
+NVIDIA's and AMD's GPUs. A pair's iterations, and so its flow, do not depend on the batch.
 """
 
 import importlib
@@ -24,14 +23,11 @@ Backend = Literal["torch", "triton"]
 #: Flow (N, 2, H, W) on one level of frames (N + 1, H, W), beginning from a rough flow.
 LevelSolver = Callable[[Tensor, Tensor, TVL1Settings], Tensor]
 
-#: Older ones have no tuples of tensors.
-_LEAST_TRITON = (3, 4)
-#: More pairs at once than this do not make a large GPU faster.
-_MOST_PAIRS = 256
+_LEAST_TRITON = (3, 4)  #: Older ones have no tuples of tensors.
+_MOST_PAIRS = 256  #: More pairs at once than this do not make a large GPU faster.
 #: Bytes that a pair needs for each of its pixels; plain PyTorch has more intermediate results.
 _BYTES_PER_PIXEL = {"torch": 256, "triton": 160}
-#: Part of the free memory that is taken.
-_SHARE_OF_MEMORY = 0.7
+_SHARE_OF_MEMORY = 0.7  #: Part of the free memory that is taken.
 
 
 class TorchTVL1Flow:

@@ -20,10 +20,8 @@ from torch import Tensor
 
 from duetal.video.flow.interface import TVL1Settings
 
-#: Below it a squared gradient counts as none.
-FLAT = 2.0**-23
-#: The parameter of Keys' cubic kernel (1981), as OpenCV chooses it.
-CUBIC = -0.75
+FLAT = 2.0**-23  #: Below it a squared gradient counts as none.
+CUBIC = -0.75  #: The parameter of Keys' cubic kernel (1981), as OpenCV chooses it.
 #: Iterations between two checks of whether all pairs have ended: each check makes a GPU wait.
 _CHECK_EVERY = 5
 
@@ -74,11 +72,14 @@ def _iterate(
     least = settings.epsilon**2 * flow[0, 0].numel()
     inverse = 1 / linear[:, :2].square().sum(1).clamp(min=FLAT)
     moving = torch.ones(len(flow), 1, 1, 1, dtype=torch.bool, device=flow.device)
+    # Double precision hides the order of summation, which depends on the number of pairs. Apple's
+    # GPUs have none.
+    precision = torch.float32 if flow.device.type == "mps" else torch.float64
     for _ in range(settings.outer_iterations):
         flow = torch.where(moving, median(flow, settings.median_filtering), flow)
         for inner in range(settings.inner_iterations):
             new_flow, new_dual = _step(linear, inverse, flow, dual, settings)
-            change = _total((new_flow - flow).square())
+            change = (new_flow - flow).square().sum((1, 2, 3), keepdim=True, dtype=precision)
             flow = torch.where(moving, new_flow, flow)
             dual = torch.where(moving[..., None], new_dual, dual)
             moving = moving & (change > least)
@@ -95,8 +96,12 @@ def _step(
     rho = gradient[:, 0] * flow[:, 0] + gradient[:, 1] * flow[:, 1] + offset
     reach = settings.lambda_ * settings.theta
     fitting = flow - (rho * inverse).clamp(-reach, reach)[:, None] * gradient
-    flow = fitting + settings.theta * _divergence(dual)
-    slope = _forward_gradient(flow) * (settings.tau / settings.theta)
+    across, down = dual.unbind(2)
+    divergence = across - F.pad(across, (1, -1)) + (down - F.pad(down, (0, 0, 1, -1)))
+    flow = fitting + settings.theta * divergence
+    # Forward differences, zero at the last column and row respectively.
+    across, down = F.pad(flow.diff(dim=-1), (0, 1)), F.pad(flow.diff(dim=-2), (0, 0, 0, 1))
+    slope = torch.stack([across, down], dim=2) * (settings.tau / settings.theta)
     # Not `hypot`, whose last digit depends on where in memory a value lies.
     steepness = slope.square().sum(2, keepdim=True).sqrt()
     return flow, (dual + slope) / (1 + steepness)
@@ -190,24 +195,3 @@ def _sorted(values: Sequence[Tensor]) -> list[Tensor]:
         low, high = torch.minimum(result[i], result[j]), torch.maximum(result[i], result[j])
         result[i], result[j] = low, high
     return result
-
-
-def _divergence(dual: Tensor) -> Tensor:
-    """Divergence (N, 2, H, W) of dual variables (N, 2, 2, H, W), by backward differences."""
-    across, down = dual.unbind(2)
-    return across - F.pad(across, (1, -1)) + (down - F.pad(down, (0, 0, 1, -1)))
-
-
-def _forward_gradient(flow: Tensor) -> Tensor:
-    """Forward differences (N, 2, 2, H, W), zero at the last column and row respectively."""
-    across = F.pad(flow.diff(dim=-1), (0, 1))
-    down = F.pad(flow.diff(dim=-2), (0, 0, 0, 1))
-    return torch.stack([across, down], dim=2)
-
-
-def _total(values: Tensor) -> Tensor:
-    """Sum over each pair, (N, 1, 1, 1)."""
-    # In double precision, so that the order of summation, which depends on the number of pairs,
-    # does not show. Apple's GPUs have none.
-    precision = torch.float32 if values.device.type == "mps" else torch.float64
-    return values.sum((1, 2, 3), keepdim=True, dtype=precision)

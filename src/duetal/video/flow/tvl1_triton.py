@@ -3,13 +3,12 @@
 The inner iterations are nearly all of the work, and memory would limit them. So one launch makes
 several: a warp walks down a strip of columns, one for each of its lanes, and each row that it reads
 goes through one iteration after the other, each a row behind the one before. What they need of the
-rows above stays in registers. Neighbours across are in the lane beside; with each iteration one
+rows above stays in registers, and neighbours across are in the lane beside. With each iteration one
 more of the strip's outermost lanes becomes wrong, so strips overlap.
 
 A pair ends at the very iteration at which its flow stands still, as in OpenCV. A launch that went
-beyond it is discarded: the next one starts from the same state and stops there. Each pair has
-therefore two buffers, and a record of its next launch in the device's memory, which the kernels
-read; the host reads it once in `inner_iterations`.
+beyond it is discarded, and the next one stops there. So each pair has two buffers, and a record of
+its next launch on the device, which the host reads once in `inner_iterations`.
 """
 
 import torch
@@ -18,19 +17,13 @@ import triton.language as tl
 from torch import Tensor
 
 from duetal.video.flow.interface import TVL1Settings
-from duetal.video.flow.triton_median import median_3, median_5
 from duetal.video.flow.tvl1_torch import CUBIC, FLAT, with_gradient
 
-#: Iterations of one launch, and so the lanes at either side of a strip that are not kept.
-STAGES = tl.constexpr(4)
-#: Columns of a strip: the lanes of one warp, so that a neighbour is one exchange away.
-LANES = tl.constexpr(32)
-#: Rows of a strip, so that one pair keeps many warps busy.
-ROWS = tl.constexpr(64)
-#: Pixels of a program where each pixel stands for itself.
-PIXELS = tl.constexpr(512)
-#: Strips whose changes are added up at once.
-STRIPS = tl.constexpr(64)
+STAGES = tl.constexpr(4)  #: Iterations of one launch, and lanes at a strip's sides that are wrong.
+LANES = tl.constexpr(32)  #: Columns of a strip: one warp, so that a neighbour is one exchange away.
+ROWS = tl.constexpr(64)  #: Rows of a strip, so that one pair keeps many warps busy.
+PIXELS = tl.constexpr(512)  #: Pixels of a program where each pixel is computed by itself.
+STRIPS = tl.constexpr(64)  #: Strips whose changes are added up at once.
 
 #: Columns of a pair's record: which of the two buffers holds its flow, and its dual variables; the
 #: iterations of the next launch; those left until the next median; 1 until the flow stands still.
@@ -56,10 +49,7 @@ def solve_level(frames: Tensor, flow: Tensor, settings: TVL1Settings) -> Tensor:
 
 
 class _Level:
-    """The buffers of one level, and the launches on them.
-
-    It begins with a `stack` (N + 1, 3, H, W) from `with_gradient` and a `flow` (N, 2, H, W).
-    """
+    """The buffers of one level, and the launches on them."""
 
     def __init__(self, stack: Tensor, flow: Tensor, settings: TVL1Settings):
         self.stack, self.settings = stack, settings
@@ -144,8 +134,8 @@ def _iterate(linear, flows, duals, records, changes, height, width, reach, theta
     old_dual = duals + (pair * 2 + dual_buffer) * 4 * plane + x
     new_dual = duals + (pair * 2 + 1 - dual_buffer) * 4 * plane + x
 
-    # What each iteration keeps of the row above its own: its coefficients, and its state half
-    # done, the flow new and the dual variables old. Above the image all of it is zero.
+    # What each iteration keeps of the row above: coefficients, new flow, and old dual variables.
+    # Above the image all of it is zero.
     zero = tl.zeros((LANES,), tl.float32)
     lines, halves, totals = (), (), ()
     for _ in tl.static_range(STAGES):
@@ -200,10 +190,7 @@ def _store(row, plane, kept, values):
 
 @triton.jit
 def _renew_flow(state, above, line, reach, theta):
-    """A row's state with its new flow, and the square of the flow's change.
-
-    A state is the flow (u, v), u's dual variables across and down, and v's.
-    """
+    """A row's state (flow u and v, u's duals, v's) with its new flow, and the squared change."""
     u, v, ux, uy, vx, vy = state
     a, b, c, inverse = line
     fit = (a * u + b * v + c) * inverse
@@ -325,5 +312,84 @@ def _median(flows, records, height, width, side: tl.constexpr):
     # Pixels beyond the image are read at its border and not written.
     y, x = pixel // width, pixel % width
     size = (height, width)
-    result = median_3(old, y, x, *size) if side == 3 else median_5(old, y, x, *size)
+    result = _median_3(old, y, x, *size) if side == 3 else _median_5(old, y, x, *size)
     tl.store(new + pixel, result, pixel < plane)
+
+
+@triton.jit
+def _at(image, y, x, height, width):
+    """Pixels of an image whose border is repeated beyond it."""
+    y = tl.minimum(tl.maximum(y, 0), height - 1)
+    x = tl.minimum(tl.maximum(x, 0), width - 1)
+    return tl.load(image + y * width + x)
+
+
+@triton.jit
+def _column(image, y, x, height, width, side):
+    """The pixels around a place in its column, three or five."""
+    values = ()
+    for k in tl.static_range(side):
+        values += (_at(image, y + k - side // 2, x, height, width),)
+    return values
+
+
+@triton.jit
+def _median_3(image, y, x, height, width):
+    """Median of 3 x 3 pixels."""
+    a0, a1, a2 = _sorted_3(*_column(image, y, x - 1, height, width, 3))
+    b0, b1, b2 = _sorted_3(*_column(image, y, x, height, width, 3))
+    c0, c1, c2 = _sorted_3(*_column(image, y, x + 1, height, width, 3))
+    a0, b0, c0 = _sorted_3(a0, b0, c0)
+    a1, b1, c1 = _sorted_3(a1, b1, c1)
+    a2, b2, c2 = _sorted_3(a2, b2, c2)
+    middle = _middle_3(c0, b1, a2)
+    return _middle_3(tl.maximum(b0, a1), middle, tl.minimum(c1, b2))
+
+
+@triton.jit
+def _median_5(image, y, x, height, width):
+    """Median of 5 x 5 pixels."""
+    a0, a1, a2, a3, a4 = _sorted_5(*_column(image, y, x - 2, height, width, 5))
+    b0, b1, b2, b3, b4 = _sorted_5(*_column(image, y, x - 1, height, width, 5))
+    c0, c1, c2, c3, c4 = _sorted_5(*_column(image, y, x, height, width, 5))
+    d0, d1, d2, d3, d4 = _sorted_5(*_column(image, y, x + 1, height, width, 5))
+    e0, e1, e2, e3, e4 = _sorted_5(*_column(image, y, x + 2, height, width, 5))
+    a0, b0, c0, d0, e0 = _sorted_5(a0, b0, c0, d0, e0)
+    a1, b1, c1, d1, e1 = _sorted_5(a1, b1, c1, d1, e1)
+    a2, b2, c2, d2, e2 = _sorted_5(a2, b2, c2, d2, e2)
+    a3, b3, c3, d3, e3 = _sorted_5(a3, b3, c3, d3, e3)
+    a4, b4, c4, d4, e4 = _sorted_5(a4, b4, c4, d4, e4)
+    greatest = tl.maximum(tl.maximum(d0, c1), tl.maximum(b2, a3))
+    _, _, middle, _, _ = _sorted_5(e0, d1, c2, b3, a4)
+    least = tl.minimum(tl.minimum(e1, d2), tl.minimum(c3, b4))
+    return _middle_3(greatest, middle, least)
+
+
+@triton.jit
+def _middle_3(a, b, c):
+    """The middle one of three values."""
+    return tl.maximum(tl.minimum(a, b), tl.minimum(tl.maximum(a, b), c))
+
+
+@triton.jit
+def _sorted_3(a, b, c):
+    """Three values in order."""
+    a, c = tl.minimum(a, c), tl.maximum(a, c)
+    a, b = tl.minimum(a, b), tl.maximum(a, b)
+    b, c = tl.minimum(b, c), tl.maximum(b, c)
+    return a, b, c
+
+
+@triton.jit
+def _sorted_5(a, b, c, d, e):
+    """Five values in order, by nine exchanges."""
+    a, d = tl.minimum(a, d), tl.maximum(a, d)
+    b, e = tl.minimum(b, e), tl.maximum(b, e)
+    a, c = tl.minimum(a, c), tl.maximum(a, c)
+    b, d = tl.minimum(b, d), tl.maximum(b, d)
+    a, b = tl.minimum(a, b), tl.maximum(a, b)
+    c, e = tl.minimum(c, e), tl.maximum(c, e)
+    b, c = tl.minimum(b, c), tl.maximum(b, c)
+    d, e = tl.minimum(d, e), tl.maximum(d, e)
+    c, d = tl.minimum(c, d), tl.maximum(c, d)
+    return a, b, c, d, e
