@@ -25,7 +25,7 @@ def test_it_finds_in_new_videos_where_a_separable_class_is(make_toy):
     assert right / total > 0.97
 
 
-def test_it_tells_which_classes_a_video_has(toy):
+def test_it_predicts_which_classes_a_video_has(toy):
     classifier = train_linear(toy.videos, QUICK)
     found = [classifier.score(toy.stream.read(name))[1] > 0.5 for name in toy.videos.names]
     assert (np.array(found) == toy.videos.labels).mean() > 0.97

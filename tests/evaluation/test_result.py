@@ -44,7 +44,7 @@ def test_no_evaluation_at_all(value: object) -> None:
         Evaluation.from_json(value)
 
 
-def test_summary_is_mean_and_sample_deviation() -> None:
+def test_summary_is_mean_and_sample_std() -> None:
     runs = [replace(RESULT, mean_ap=(x, 0.25), averages={"0.1:0.5": x}) for x in (0.2, 0.4, 0.9)]
     summary = summarize(runs)
     assert summary.runs == 3
@@ -56,7 +56,7 @@ def test_summary_is_mean_and_sample_deviation() -> None:
     assert value["averages"]["0.1:0.5"]["std"] == pytest.approx(value["mAP_std"][0])
 
 
-def test_one_run_has_no_deviation() -> None:
+def test_one_run_has_no_std() -> None:
     assert summarize([RESULT]).to_json()["mAP_std"] == [None, None]
 
 

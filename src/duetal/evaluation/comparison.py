@@ -45,7 +45,7 @@ class Difference(PlainRecord):
     json_keys: ClassVar = {"value": "difference"}
 
     @property
-    def is_sure(self) -> bool:
+    def is_significant(self) -> bool:
         """Whether the interval excludes zero."""
         return self.low > 0.0 or self.high < 0.0
 
