@@ -1,4 +1,4 @@
-"""Kinds of error against the definition word by word; what is missed; what scores are worth."""
+"""Kinds of error against their definition; missed segments; calibration."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ ONE_OF_EACH = annotations_of(
     ("row", "kind"),
     [
         (("v", "jump", 10.0, 20.0, 0.9), PredictionKind.TRUE_POSITIVE),
-        # A surer prediction (see below) has the segment already.
+        # The other prediction (see below) scores higher and has matched the segment.
         (("v", "jump", 10.5, 20.0, 0.1), PredictionKind.DOUBLE_DETECTION),
         (("v", "jump", 50.0, 60.0, 0.9), PredictionKind.WRONG_LABEL),
         (("v", "jump", 16.0, 26.0, 0.9), PredictionKind.LOCALIZATION),
@@ -58,10 +58,10 @@ ONE_OF_EACH = annotations_of(
     ],
 )
 def test_the_kind_of_a_prediction(row: Row, kind: PredictionKind) -> None:
-    surer = ("v", "jump", 10.0, 20.0, 0.5)
-    found = Detections.from_rows([row, surer])
+    higher = ("v", "jump", 10.0, 20.0, 0.5)
+    found = Detections.from_rows([row, higher])
     counts = dict(diagnose(found, ONE_OF_EACH, PROTOCOL).profile.whole)
-    # What the surer prediction is, without the row or (a true positive) behind it.
+    # What the other prediction is, without the row or (a true positive) behind it.
     beside = (
         PredictionKind.DOUBLE_DETECTION
         if kind is PredictionKind.TRUE_POSITIVE
@@ -162,7 +162,7 @@ def test_a_fixed_kind_is_the_map_without_its_predictions(seed: int) -> None:
         assert diagnosis.fixed[kind] >= diagnosis.evaluation.averages["all"] - 1e-12
 
 
-def test_the_surest_are_counted_class_by_class() -> None:
+def test_the_top_predictions_are_counted_class_by_class() -> None:
     rows = [
         ("v", "jump", 10.0, 20.0, 0.2),  # 1G of jump, though its score is low
         ("v", "jump", 80.0, 90.0, 0.1),
@@ -238,7 +238,7 @@ def test_no_predictions_is_all_missed() -> None:
     assert sum(diagnosis.profile.whole.values()) == 0
 
 
-def test_calibration_of_honest_and_of_boasting_scores() -> None:
+def test_calibration_of_calibrated_and_of_overconfident_scores() -> None:
     generator = np.random.default_rng(0)
     score = generator.random(20_000)
     is_true = generator.random(20_000) < score

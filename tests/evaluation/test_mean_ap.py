@@ -1,4 +1,4 @@
-"""AP against a slow reference that follows the definition word by word."""
+"""AP against a slow reference that follows the definition literally."""
 
 import random
 

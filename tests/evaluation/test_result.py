@@ -49,7 +49,7 @@ def changed(**fields: Any) -> Evaluation:
     return RESULT.model_copy(update=fields)
 
 
-def test_summary_is_mean_and_sample_deviation() -> None:
+def test_summary_is_mean_and_sample_std() -> None:
     runs = [changed(mean_ap=(x, 0.25), averages={"0.1:0.5": x}) for x in (0.2, 0.4, 0.9)]
     summary = summarize(runs)
     assert summary.runs == 3
@@ -61,7 +61,7 @@ def test_summary_is_mean_and_sample_deviation() -> None:
     assert value["averages"]["0.1:0.5"]["std"] == pytest.approx(value["mAP_std"][0])
 
 
-def test_one_run_has_no_deviation() -> None:
+def test_one_run_has_no_std() -> None:
     assert summarize([RESULT]).to_json()["mAP_std"] == [None, None]
 
 

@@ -13,21 +13,13 @@ BINS = 10
 
 @dataclass(frozen=True)
 class ScoreBin(PlainRecord):
-    """Predictions of similar score.
-
-    Args:
-        predictions: how many.
-        low: the lowest score among them.
-        high: the highest.
-        score: their mean score.
-        precision: the share of them that are true positives.
-    """
+    """Predictions of similar score."""
 
     predictions: int
-    low: float
-    high: float
-    score: float
-    precision: float
+    low: float  # The lowest score among them.
+    high: float  # The highest.
+    score: float  # Their mean score.
+    precision: float  # The share of them that are true positives.
 
 
 @dataclass(frozen=True)

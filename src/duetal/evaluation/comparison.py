@@ -28,37 +28,26 @@ FEW_VIDEOS = 100
 
 @dataclass(frozen=True)
 class Contender:
-    """One method of a comparison.
-
-    Args:
-        name: what tables call it.
-        runs: the detections of each of its seeds, in seconds; its score is their mean.
-    """
+    """One method of a comparison."""
 
     name: str
-    runs: tuple[Detections, ...]
+    runs: tuple[Detections, ...]  # Of each of its seeds, in seconds; its score is their mean.
 
 
 @dataclass(frozen=True)
 class Difference(PlainRecord):
-    """How far a score lies above the first contender's.
+    """How far a score lies above the first contender's."""
 
-    Args:
-        value: on the videos themselves.
-        low: 2.5th percentile over the resamples.
-        high: 97.5th percentile.
-    """
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def is_sure(self) -> bool:
-        """Whether the interval excludes zero."""
-        return self.low > 0.0 or self.high < 0.0
+    value: float  # On the videos themselves.
+    low: float  # 2.5th percentile over the resamples.
+    high: float  # 97.5th percentile.
 
     json_keys: ClassVar = {"value": "difference"}
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether the interval excludes zero."""
+        return self.low > 0.0 or self.high < 0.0
 
 
 @dataclass(frozen=True)
@@ -71,21 +60,13 @@ class VideoInfluence(PlainRecord):
 
 @dataclass(frozen=True)
 class Versus(PlainRecord):
-    """One contender against the first.
-
-    Args:
-        name: of the contender.
-        averages: the difference of each average of the protocol, by the average's name.
-        better: the share of resamples in which the contender has the higher headline average.
-        per_class: the difference of AP, over the headline's thresholds, by class.
-        videos: by falling influence on the headline's difference.
-    """
+    """One contender against the first."""
 
     name: str
-    averages: Mapping[str, Difference]
-    better: float
-    per_class: Mapping[str, Difference]
-    videos: tuple[VideoInfluence, ...]
+    averages: Mapping[str, Difference]  # By the average's name.
+    better: float  # The share of resamples in which its headline average is the higher one.
+    per_class: Mapping[str, Difference]  # Of AP, over the headline's thresholds, by class.
+    videos: tuple[VideoInfluence, ...]  # By falling influence on the headline's difference.
 
 
 @dataclass(frozen=True)

@@ -21,23 +21,14 @@ AMBIGUOUS = "overlaps an ambiguous segment"
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """The segments to find, one row each, as columns; in the order of the annotation.
+    """The segments to find as columns, in the order of the annotation and the protocol's unit."""
 
-    Args:
-        videos: names of the videos evaluated on.
-        classes: the classes that occur.
-        video: (M,) indices into `videos`.
-        label: (M,) indices into `classes`.
-        start: (M,) in the protocol's unit.
-        end: (M,) in the protocol's unit.
-    """
-
-    videos: tuple[str, ...]
-    classes: tuple[str, ...]
-    video: NDArray[np.int64]
-    label: NDArray[np.int64]
-    start: NDArray[np.float64]
-    end: NDArray[np.float64]
+    videos: tuple[str, ...]  # Names of the videos evaluated on.
+    classes: tuple[str, ...]  # Those that occur, sorted.
+    video: NDArray[np.int64]  # (M,) indices into `videos`.
+    label: NDArray[np.int64]  # (M,) indices into `classes`.
+    start: NDArray[np.float64]  # (M,)
+    end: NDArray[np.float64]  # (M,)
 
     def __len__(self) -> int:
         return len(self.start)
@@ -45,25 +36,15 @@ class GroundTruth:
 
 @dataclass(frozen=True)
 class Considered:
-    """The ground truth and the predictions that a protocol compares, in the protocol's unit.
-
-    Args:
-        protocol: whose rules were followed.
-        subset: its name, as the annotation spells it.
-        truth: the segments to find.
-        detections: the predictions that count, in their given order; finite.
-        rows: (N,) their rows in the detections that were given.
-        dropped: number of predictions left out, by reason.
-        notes: what a reader of the numbers must know, one line each.
-    """
+    """The ground truth and the predictions that a protocol compares, in the protocol's unit."""
 
     protocol: Protocol
-    subset: str
+    subset: str  # As the annotation spells it.
     truth: GroundTruth
-    detections: Detections
-    rows: NDArray[np.int64]
-    dropped: Mapping[str, int]
-    notes: tuple[str, ...]
+    detections: Detections  # The predictions that count, in their given order; finite.
+    rows: NDArray[np.int64]  # (N,) their rows in the detections that were given.
+    dropped: Mapping[str, int]  # Number of predictions left out, by reason.
+    notes: tuple[str, ...]  # What a reader of the numbers must know, one line each.
 
 
 def consider(
@@ -164,13 +145,12 @@ def _ground_truth(annotations: Annotations, names: tuple[str, ...], subset: str)
     if not rows:
         where = f"subset {subset!r}" if subset else None
         raise DuetalError("no segment to evaluate against", file=annotations.source, place=where)
-    classes = tuple(sorted({segment.label for _, segment in rows}))
-    class_index = {label: index for index, label in enumerate(classes)}
+    classes = {label: i for i, label in enumerate(sorted({segment.label for _, segment in rows}))}
     truth = GroundTruth(
         names,
-        classes,
+        tuple(classes),
         np.array([index for index, _ in rows], dtype=np.int64),
-        np.array([class_index[segment.label] for _, segment in rows], dtype=np.int64),
+        np.array([classes[segment.label] for _, segment in rows], dtype=np.int64),
         np.array([segment.start for _, segment in rows], dtype=np.float64),
         np.array([segment.end for _, segment in rows], dtype=np.float64),
     )

@@ -28,25 +28,15 @@ from duetal.evaluation.sensitivity import Sensitivity, sensitivity
 
 @dataclass(frozen=True)
 class Diagnosis(PlainRecord):
-    """The result of a diagnosis.
+    """The result of a diagnosis."""
 
-    Args:
-        evaluation: mAP of the same predictions.
-        headline: the average that `fixed` is of.
-        profile: predictions by kind, at one threshold.
-        fixed: the headline's mAP without each kind of error, in [0, 1].
-        fixed_by_threshold: (K,) the same at every threshold.
-        sensitivity: what is missed, at the profile's threshold.
-        calibration: of the scores, likewise.
-    """
-
-    evaluation: Evaluation
-    headline: str
-    profile: ErrorProfile
-    fixed: Mapping[PredictionKind, float]
-    fixed_by_threshold: Mapping[PredictionKind, tuple[float, ...]]
-    sensitivity: Sensitivity
-    calibration: Calibration
+    evaluation: Evaluation  # mAP of the same predictions.
+    headline: str  # The average that `fixed` is of.
+    profile: ErrorProfile  # Predictions by kind, at one threshold.
+    fixed: Mapping[PredictionKind, float]  # The headline's mAP without each kind of error.
+    fixed_by_threshold: Mapping[PredictionKind, tuple[float, ...]]  # (K,) the same, by threshold.
+    sensitivity: Sensitivity  # What is missed, at the profile's threshold.
+    calibration: Calibration  # Of the scores, likewise.
 
     json_keys: ClassVar = {"profile": "predictions", "fixed": "fixed_mAP"}
 

@@ -49,17 +49,12 @@ ERRORS = KINDS[1:]
 
 @dataclass(frozen=True)
 class ErrorProfile(PlainRecord):
-    """How many predictions are of each kind at one threshold.
-
-    Args:
-        tiou: the threshold.
-        ranks: by n: of the top n * G predictions of each class of G segments.
-        whole: of all predictions.
-    """
+    """How many predictions are of each kind at one threshold."""
 
     tiou: float
+    #: By n: of the top n * G predictions of each class of G segments.
     ranks: Mapping[int, Mapping[PredictionKind, int]]
-    whole: Mapping[PredictionKind, int]
+    whole: Mapping[PredictionKind, int]  # Of all predictions.
 
     json_keys: ClassVar = {"ranks": "top", "whole": "all"}
 

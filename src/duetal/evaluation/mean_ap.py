@@ -39,19 +39,13 @@ def evaluate(
 
 @dataclass(frozen=True)
 class Ranking:
-    """Predictions of the ground truth's classes, class by class, by falling score, and matched.
+    """Predictions of the ground truth's classes, class by class, by falling score, and matched."""
 
-    Args:
-        rows: (N,) rows of the detections, in this order.
-        video: (N,) indices into the ground truth's videos; -1 for a video that it does not have.
-        bounds: (C + 1,) class `c` is the rows `[bounds[c], bounds[c + 1])`.
-        matched: (N, K) the segment that each prediction matches, a row of the ground truth, at
-            each threshold independently; -1 for none: a false positive.
-    """
-
-    rows: NDArray[np.int64]
-    video: NDArray[np.int64]
-    bounds: NDArray[np.int64]
+    rows: NDArray[np.int64]  # (N,) rows of the detections, in this order.
+    video: NDArray[np.int64]  # (N,) indices into the ground truth's videos; -1 for any other.
+    bounds: NDArray[np.int64]  # (C + 1,) class `c` is the rows `[bounds[c], bounds[c + 1])`.
+    #: (N, K) the row of the ground truth that each prediction matches at each threshold,
+    #: independently; -1 for none: a false positive.
     matched: NDArray[np.int64]
 
 

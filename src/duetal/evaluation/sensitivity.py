@@ -24,23 +24,14 @@ _SIZES = ("XS", "S", "M", "L", "XL")
 
 @dataclass(frozen=True)
 class Bucket(PlainRecord):
-    """The segments whose characteristic lies in `(low, high]`, in the first bucket `[0, high]`.
+    """The segments whose characteristic lies in `(low, high]`, in the first bucket `[0, high]`."""
 
-    Args:
-        name: "XS" to "XL".
-        low: the lower border.
-        high: the upper border.
-        segments: how many.
-        missed: the share of them that no prediction matches; None where there are none.
-        mean_ap: normalised mAP of finding them; None where there are none.
-    """
-
-    name: str
+    name: str  # "XS" to "XL".
     low: float
     high: float
     segments: int
-    missed: float | None
-    mean_ap: float | None
+    missed: float | None  # The share that no prediction matches; None without segments.
+    mean_ap: float | None  # Normalised mAP of finding them; None without segments.
 
     json_keys: ClassVar = {"mean_ap": "normalized_mAP"}
 
@@ -51,34 +42,21 @@ class Bucket(PlainRecord):
 
 @dataclass(frozen=True)
 class Characteristic(PlainRecord):
-    """One property of segments, and how well segments are found by its value.
+    """One property of segments, and how well segments are found by its value."""
 
-    Args:
-        name: "coverage", "length" or "instances".
-        unit: of the values.
-        buckets: by rising value.
-    """
-
-    name: str
+    name: str  # "coverage", "length" or "instances".
     unit: str
-    buckets: tuple[Bucket, ...]
+    buckets: tuple[Bucket, ...]  # By rising value.
 
 
 @dataclass(frozen=True)
 class Sensitivity(PlainRecord):
-    """Missed segments and normalised mAP at one threshold.
-
-    Args:
-        tiou: the threshold.
-        missed: the share of all segments that no prediction matches.
-        mean_ap: normalised mAP over all segments.
-        characteristics: coverage (where durations are known), length, instances.
-    """
+    """Missed segments and normalised mAP at one threshold."""
 
     tiou: float
-    missed: float
-    mean_ap: float | None
-    characteristics: tuple[Characteristic, ...]
+    missed: float  # The share of all segments that no prediction matches.
+    mean_ap: float | None  # Normalised mAP over all segments.
+    characteristics: tuple[Characteristic, ...]  # Coverage (if known), length, instances.
 
     json_keys: ClassVar = {"mean_ap": "normalized_mAP"}
 

@@ -9,8 +9,9 @@ import itertools
 import math
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -74,31 +75,22 @@ class Waves:
         return image
 
 
+@dataclass(frozen=True)
 class Scene:
-    """The content of a rendered video.
+    """The content of a rendered video."""
 
-    Args:
-        size: width and height in pixels.
-        velocity: of the whole texture, (x, y) pixels a frame; the true flow outside of actions.
-        fps: the frames per second of `velocity`.
-        actions: when the patch is shown, and as which class.
-        seed: of the texture.
-    """
+    size: tuple[int, int]  # Width and height in pixels.
+    _: KW_ONLY
+    #: Of the whole texture, (x, y) pixels a frame: the true flow outside of actions.
+    velocity: tuple[float, float] = (0.0, 0.0)
+    fps: float = 25.0  # The frames per second of `velocity`.
+    actions: Sequence[Segment] = ()  # When the patch is shown, and as which class.
+    seed: int = 0  # Of the texture.
 
-    def __init__(
-        self,
-        size: tuple[int, int],
-        *,
-        velocity: tuple[float, float] = (0.0, 0.0),
-        fps: float = 25.0,
-        actions: Sequence[Segment] = (),
-        seed: int = 0,
-    ) -> None:
-        self.size = size
-        self.actions = tuple(actions)
-        self._drift = np.array(velocity, dtype=np.float64) * fps
-        rng = np.random.default_rng(seed)
-        self._background = Waves.random(rng, count=16, shortest=10.0, longest=60.0)
+    @cached_property
+    def _background(self) -> Waves:
+        rng = np.random.default_rng(self.seed)
+        return Waves.random(rng, count=16, shortest=10.0, longest=60.0)
 
     def picture(self, time: float, columns: int | None = None, rows: int | None = None) -> Picture:
         """(rows, columns, 3) RGB of the scene at a time in seconds.
@@ -108,7 +100,7 @@ class Scene:
         (width, height), columns, rows = self.size, columns or self.size[0], rows or self.size[1]
         x = (np.arange(columns) + 0.5) * width / columns - 0.5
         y = (np.arange(rows) + 0.5) * height / rows - 0.5
-        dx, dy = self._drift * time
+        dx, dy = np.array(self.velocity, dtype=np.float64) * self.fps * time
         image = self._background.draw(x - dx, y - dy)
         for action in self.actions:
             if action.start <= time < action.end:
@@ -127,8 +119,8 @@ class Scene:
         at_x = width / 2 + reach * math.cos(angle)
         at_y = height / 2 + reach * math.sin(angle)
         radius = max(1.0, min(width, height) / 4)
-        near = np.exp(-0.5 * ((y - at_y) / radius)[:, None] ** 2)
-        near = near * np.exp(-0.5 * ((x - at_x) / radius)[None, :] ** 2)
+        down, across = (np.exp(-0.5 * (d / radius) ** 2) for d in (y - at_y, x - at_x))
+        near = down[:, None] * across
         cover = np.clip(2 * near, 0, 1, dtype=np.float32)[:, :, None]
         patch = waves.draw(x - at_x, y - at_y) + tint.astype(np.float32)
         return np.asarray((1 - cover) * image + cover * patch)
@@ -138,7 +130,7 @@ class Scene:
 class Encoding:
     """How a clip is encoded."""
 
-    codec: str = "libx264"  # An encoder of FFmpeg.
+    codec: str = "libx264"  # Or "mpeg4", "libvpx-vp9", "mjpeg", "ffv1" and others of FFmpeg.
     pixel_format: str | None = None  # None: one that suits the codec and size.
     #: Degrees (a multiple of 90) counterclockwise by which players turn the pictures.
     rotation: int = 0
@@ -158,7 +150,6 @@ def render_clip(
     duration: float,
     fps: float | Fraction = 25,
     size: tuple[int, int] = (160, 120),
-    codec: str = "libx264",
     actions: Sequence[Segment] = (),
     velocity: tuple[float, float] = (0.0, 0.0),
     seed: int = 0,
@@ -172,20 +163,19 @@ def render_clip(
         duration: seconds; the pictures are those that begin before it.
         fps: pictures a second.
         size: width and height as displayed, after `rotation` and `pixel_aspect`.
-        codec: such as "libx264", "mpeg4", "libvpx-vp9", "mjpeg", "ffv1".
         actions: see `Scene`.
         velocity: see `Scene`.
         seed: of the texture.
         timestamps: seconds at which each picture begins, for a variable rate; the last one lasts
             until `duration`.
-        encoding: the other fields of `Encoding`.
+        encoding: the fields of `Encoding`.
 
     Raises:
         UsageError: the encoder or container refuses the settings.
         DuetalError: the file can't be written.
     """
     path = Path(path)
-    how, rate = Encoding(codec=codec, **encoding), Fraction(fps).limit_denominator(1001)
+    how, rate = Encoding(**encoding), Fraction(fps).limit_denominator(1001)
     scene = Scene(size, velocity=velocity, fps=float(fps), actions=actions, seed=seed)
     muxer = MUXERS.get(path.suffix.lower(), path.suffix.lower().removeprefix("."))
     with replacing(path) as temporary:
@@ -193,7 +183,7 @@ def render_clip(
             with av.open(str(temporary), "w", format=muxer) as container:
                 _encode(container, scene, duration, rate, timestamps, how)
         except (av.error.FFmpegError, ValueError) as error:
-            raise UsageError(f"cannot encode {codec}: {error}", file=path) from error
+            raise UsageError(f"cannot encode {how.codec}: {error}", file=path) from error
     return path
 
 
@@ -280,11 +270,10 @@ def _coded_picture(scene: Scene, time: float, stream: Any, how: Encoding) -> av.
     coded = (stream.width, stream.height)
     image = scene.picture(time, *(coded[::-1] if turned else coded))
     image = np.ascontiguousarray(np.rot90(image, -how.rotation // 90))
-    full = how.full_range or how.codec == "mjpeg"
     return av.VideoFrame.from_ndarray(image, format="rgb24").reformat(
         format=stream.pix_fmt,
         dst_colorspace=how.matrix or "ITU601",
-        dst_color_range="JPEG" if full else "MPEG",
+        dst_color_range="JPEG" if how.full_range or how.codec == "mjpeg" else "MPEG",
     )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from duetal.simulation.made_up import CLASSES, made_up_annotations
+from duetal.simulation.world import CLASSES, made_up_annotations
 
 
 def test_it_depends_on_the_seed_alone() -> None:
