@@ -21,7 +21,7 @@ OPTIONS = FormatOptions()
 SIZE = 60_000
 BASE = 50_000
 #: Rows of a few bytes with a new name in each take so many times the file's size.
-WORST = 100
+WORST = 150
 
 
 def annotations(form: Format) -> Callable[[Path], object]:

@@ -307,7 +307,7 @@ class _Follower:
         return PickledString(offset, size, None, is_text)
 
     def _step(self, name: str, argument: Any) -> None:
-        """Do to the stack what one opcode says."""
+        """Apply one opcode to the stack."""
         stack = self._stack
         if name in _CONSTANTS:
             stack.append(_CONSTANTS[name])

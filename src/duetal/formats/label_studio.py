@@ -54,8 +54,8 @@ def read_annotations(
     was not cancelled.
 
     Args:
-        path: a JSON export (not JSON-MIN, which does not say who marked what).
-        options: `fps` where the tasks don't tell it.
+        path: a JSON export (not JSON-MIN, which does not hold who marked what).
+        options: `fps` where the tasks don't hold it.
         report: takes the error of each task that is malformed, or of a video that was there before.
 
     Raises:
