@@ -64,7 +64,7 @@ def read_lines(path: Path) -> Iterator[str]:
             io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text,
         ):
             try:
-                while line := text.readline(_LONGEST_LINE + 1):
+                for line in text:
                     if len(line) > _LONGEST_LINE:
                         cause = f"has a line of more than {_LONGEST_LINE:,} characters"
                         raise DuetalError(cause, file=path)
