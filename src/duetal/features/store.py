@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from duetal.core.closing import Closing
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import remove_unfinished
-from duetal.core.pickled_arrays import DAMAGED, read_npy_header
+from duetal.core.npy import DAMAGED, read_npy_header
 from duetal.features.lock import FolderLock
 from duetal.features.places import Place
 from duetal.features.records import (
