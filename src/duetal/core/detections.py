@@ -1,7 +1,7 @@
 """What a model found: which action, from when to when, how sure."""
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,7 @@ class Detections:
         videos: Iterable[str] = (),
         classes: Iterable[str] = (),
         source: Path | None = None,
+        on_name: Callable[[str], object] = lambda _: None,
     ) -> "Detections":
         """Build from `(video, label, start, end, score)` rows; unseen names are appended.
 
@@ -88,6 +89,7 @@ class Detections:
             videos: those to begin with.
             classes: those to begin with.
             source: the file they are from.
+            on_name: called with each unseen name of a video or class before it is kept.
         """
         video_index = {name: i for i, name in enumerate(dict.fromkeys(videos))}
         class_index = {name: i for i, name in enumerate(dict.fromkeys(classes))}
@@ -95,6 +97,7 @@ class Detections:
         def index(indices: dict[str, int], name: str) -> int:
             known = indices.get(name)
             if known is None:
+                on_name(name)
                 known = indices[name] = len(indices)
             return known
 
