@@ -15,13 +15,14 @@ from duetal.evaluation import evaluate
 from duetal.evaluation.protocols import SECONDS
 from duetal.report import Entry, write_contenders
 from duetal.report.videos import read_videos
+from duetal.results.folder import RunFolder
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 
 
 @pytest.fixture
 def found(explored):
-    return read_videos(explored.folder)
+    return read_videos(RunFolder(explored.folder))
 
 
 def entries(found, *stages):

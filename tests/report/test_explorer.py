@@ -15,6 +15,7 @@ from duetal.report import explorer
 from duetal.report.explorer import Lane, explore, surest_of_each
 from duetal.report.judgement import NOT_JUDGED, judge
 from duetal.report.videos import read_videos
+from duetal.results.folder import RunFolder
 
 
 def annotations(**videos):
@@ -74,7 +75,7 @@ def test_missed_segments_are_told_by_threshold_in_the_order_of_the_annotation():
 
 
 def test_kinds_are_those_of_the_diagnosis(fake_run):
-    found = read_videos(fake_run(videos=6))
+    found = read_videos(RunFolder(fake_run(videos=6)))
     detections = found.found["cbp-f1"]
     judgement = judge(detections, found.truth, SECONDS)
     for threshold in (0.3, 0.5):

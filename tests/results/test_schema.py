@@ -88,6 +88,7 @@ def test_a_model_of_version_0_1_is_read(tmp_path: Path) -> None:
     ]
     assert [(p.name, p.student, p.teacher) for p in model.phases] == [
         ("warmup", "cbp", None),
+        ("zeroshot", "vlp", None),
         ("B1", "vlp", "cbp"),
         ("F1", "cbp", "vlp"),
     ]

@@ -73,8 +73,7 @@ def render_report(run: Path, annotations: Annotations | None = None) -> str:
             "journey": _journey(table, branches, stages),
             "precisionRecall": _precision_recall(diagnostics, branches, stages),
             "training": [
-                phase | {"mark": branches.mark(str(phase["branch"]))}
-                for phase in curves(opened)
+                phase | {"mark": branches.mark(str(phase["branch"]))} for phase in curves(opened)
             ],
             "explorer": exploration.data,
         },

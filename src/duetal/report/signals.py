@@ -15,6 +15,7 @@ from duetal.core.records import read_if_there
 from duetal.results.folder import RunFolder
 from duetal.results.schema import GridRecord, ModelRecord, ScoreIndex
 from duetal.results.training_log import read_training_log
+from duetal.results.version_0_1 import order_phases
 
 
 class SnippetFile:
@@ -124,11 +125,13 @@ def open_signals(folder: RunFolder, title: str, stack: ExitStack) -> Signals:
     known = index or model
     if known is None:
         return Signals(title)
-    branches = index.branches if index else []
+    branches = index.branches if index else [b.name for b in model.branches] if model else []
     scores = {branch: folder.scores(branch) for branch in branches}
     log = read_training_log(folder.metrics_file)
     phases = [phase.name for phase in model.phases] if model else list(log.records)
-    labels = {phase: folder.pseudo_labels(phase) for phase in phases}
+    files = {path.stem: path for path in folder.pseudo_labels("any").parent.glob("*.safetensors")}
+    order = dict.fromkeys([*phases, *order_phases(files)])
+    labels = {phase: files[phase] for phase in order if phase in files}
 
     def opened(paths: Mapping[str, Path]) -> dict[str, SnippetFile]:
         return {

@@ -24,7 +24,14 @@ from duetal.results.schema import (
 from duetal.results.training_log import TrainingLog, read_training_log
 
 #: Any of these makes a folder a run.
-MARKS = ("config.yaml", "metrics.jsonl", "model.json", "evaluation.json", "summary.json")
+MARKS = (
+    "config.yaml",
+    "metrics.jsonl",
+    "model.json",
+    "evaluation.json",
+    "label_evaluation.json",
+    "summary.json",
+)
 
 #: A configuration has tens of settings; more than this is a YAML alias multiplying itself.
 MAX_SETTINGS = 500

@@ -50,8 +50,13 @@ def phase(name: str, branch: str = "") -> dict[str, Any]:
 
 
 def order_phases(names: Iterable[str]) -> list[str]:
-    """Names in the order of training: B1, F1, B2, F2, …."""
-    return sorted(names, key=lambda name: (name != "warmup", name[1:], name[:1]))
+    """Names in the order of training: warmup, B1, F1, B2, F2, …; others follow."""
+
+    def rank(name: str) -> tuple[float, str]:
+        step = re.fullmatch(r"[BF](\d{1,9})", name)
+        return (int(step[1]) if step else 0 if name == "warmup" else float("inf"), name)
+
+    return sorted(names, key=rank)
 
 
 def upgrade_model(value: Mapping[str, Any]) -> dict[str, Any]:
