@@ -12,7 +12,7 @@ from duetal.evaluation.false_positives import KINDS
 from duetal.evaluation.protocols import protocol_named
 from duetal.localization.proposals import find_intervals, stretch
 from duetal.report import write_report
-from duetal.report.videos import read_videos
+from duetal.report.run_files import read_videos
 from duetal.results.folder import RunFolder
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from duetal.core.errors import DuetalError
-from duetal.report.videos import read_videos
+from duetal.report.run_files import read_videos
 from duetal.results.folder import RunFolder
 
 

@@ -8,7 +8,7 @@ from safetensors.numpy import save_file
 from duetal.core.errors import DuetalError
 from duetal.report import curves
 from duetal.report.curves import MAX_CLASSES, SignalWriter
-from duetal.report.signals import open_signals
+from duetal.report.run_files import open_signals
 from duetal.results.folder import RunFolder
 from duetal.results.schema import ScoreIndex
 

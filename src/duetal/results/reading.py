@@ -1,4 +1,4 @@
-"""Everything that a run's folder tells: one seed or several, finished or still training."""
+"""A run's folder as a whole: one seed or several, finished or still training."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ Settings = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class SeedResults:
-    """One training so far; `labels` in place of an evaluation where no segments are known."""
+    """One training so far; `labels` instead of an evaluation where no segments are known."""
 
     folder: RunFolder
     evaluation: RunEvaluation | None
@@ -57,14 +57,14 @@ class RunResults:
 
     Args:
         folder: the run folder.
-        seeds: the trainings in it; a run of one seed is its own and only entry.
-        summary: mean and deviation over seeds, of a run of several.
+        seeds: the trainings in it.
+        summary: mean and standard deviation over several seeds.
         protocol: name of the evaluation protocol, "" where not evaluated.
-        selection: text of the rule that chose the checkpoint, "" where not written yet.
+        selection: the rule that chose the checkpoint, "" before it is written.
         simulated: whether the scores are of simulated features.
         config: dotted key and value of every setting.
         environment: dotted key and value.
-        notices: what is missing or was left out, one sentence each.
+        notices: missing or skipped parts, one sentence each.
     """
 
     folder: Path

@@ -113,10 +113,10 @@ class Heldout(Record):
 
 
 class ModelRecord(Record):
-    """What a trained run holds, and which of its checkpoints are to be used.
+    """The contents of a trained run, and which of its checkpoints localization uses.
 
-    `stages` and `phases` are in order of training, `branches` in that of tables. `features` says
-    how the features were made, where a store does.
+    `stages` and `phases` are in order of training, `branches` in that of tables. `features`
+    holds the settings of extraction, where the store records them.
     """
 
     format: Literal[2] = 2
@@ -187,7 +187,7 @@ class ModelRecord(Record):
         return "Ensemble" if stage == ENSEMBLE else self.stage(stage).title
 
     def stages_named(self, name: str | None) -> list[str]:
-        """The checkpoints that a user's argument means.
+        """The checkpoints that a user's argument selects.
 
         Args:
             name: a branch, "both" or "ensemble", or a stage; None: the first branch.
@@ -211,10 +211,10 @@ class ModelRecord(Record):
         raise UsageError(unknown("stage", name, [*stages, *branches, ENSEMBLE]))
 
     def rule(self, stages: Sequence[str]) -> str:
-        """How these checkpoints were chosen, to stand beside every score of theirs."""
+        """How these checkpoints were chosen; shown beside each of their scores."""
         if set(stages) <= set(self.finals()):
             return self.selection
-        return f"{', '.join(stages)}, asked for by name; of the run's own choice: {self.selection}"
+        return f"{', '.join(stages)}, chosen by name; the run's own choice: {self.selection}"
 
 
 # --- evaluation.json, label_evaluation.json, summary.json ---------------------------------------
@@ -296,7 +296,7 @@ class LabelScores(Record):
 
 
 class LabelEvaluation(Record):
-    """What is measured of a run whose held-out videos have labels and no segments.
+    """The evaluation of a run whose held-out videos have labels and no segments.
 
     `chance` is the mean average precision that a random ranking has, on average.
     """

@@ -30,7 +30,7 @@ class TrainingLog:
         records: every phase that has begun, by name, in order of appearance.
         phases: those that have epochs.
         pseudo_labels: by phase.
-        notices: what was left out, one sentence each.
+        notices: lines left out, one sentence each.
     """
 
     records: dict[str, PhaseRecord] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """Files of version 0.1.0, brought to the present schema.
 
 That version had two branches and named stages and phases so that everything else could be derived
-from the names; now the files hold records. Nothing else in the package knows these names.
+from the names; now the files hold records. Only this module depends on these names.
 """
 
 import re
