@@ -67,7 +67,7 @@ def test_its_folder_is_read_and_reported(folder: RunFolder) -> None:
         ("cbp-f1", "CBP after F1"),
         ("ensemble", "Ensemble"),
     ]
-    assert [list(log.epochs) for log in seed.log.phases.values()] == [[1, 2]] * 3
+    assert [list(epochs) for epochs in seed.log.epochs.values()] == [[1, 2]] * 3
     page = render_report(folder.path)
     assert "VLP learns background from CBP" in page
     assert "Ensemble reaches" in page

@@ -194,7 +194,7 @@ def open_signals(folder: RunFolder, title: str, stack: ExitStack) -> Signals:
     branches = index.branches if index else [b.name for b in model.branches] if model else []
     scores = {branch: folder.scores(branch) for branch in branches}
     log = read_training_log(folder.metrics_file)
-    phases = [phase.name for phase in model.phases] if model else list(log.records)
+    phases = [phase.name for phase in model.phases] if model else list(log.phases)
     files = {path.stem: path for path in folder.pseudo_labels("any").parent.glob("*.safetensors")}
     order = dict.fromkeys([*phases, *order_phases(files)])
     labels = {phase: files[phase] for phase in order if phase in files}

@@ -14,12 +14,11 @@ from duetal.results.folder import RunFolder
 from duetal.results.schema import (
     ENSEMBLE,
     LabelEvaluation,
-    LabelScores,
     ModelRecord,
+    NamedStage,
     PhaseRecord,
     RunEvaluation,
     SeedSummary,
-    StageScores,
 )
 from duetal.results.training_log import TrainingLog, read_training_log
 
@@ -86,10 +85,8 @@ class RunResults:
         """Every phase so far, by name, in order of training."""
         known: dict[str, PhaseRecord] = {}
         for seed in self.seeds:
-            for phase in seed.model.phases if seed.model else ():
-                known.setdefault(phase.name, phase)
-        for seed in self.seeds:
-            for phase in seed.log.records.values():
+            of_model = seed.model.phases if seed.model else []
+            for phase in (*of_model, *seed.log.phases.values()):
                 known.setdefault(phase.name, phase)
         return known
 
@@ -99,7 +96,7 @@ class RunResults:
         for seed in self.seeds:
             known |= {b.name: b.title for b in (seed.model.branches if seed.model else ())}
             evaluation = seed.evaluation or seed.labels
-            stages: Sequence[StageScores | LabelScores] = evaluation.stages if evaluation else ()
+            stages: Sequence[NamedStage] = evaluation.stages if evaluation else ()
             for stage in stages:
                 known.setdefault(stage.branch, stage.branch.upper())
         for phase in self.phases().values():
@@ -192,11 +189,11 @@ def _load(path: Path) -> Any:
         return yaml.safe_load(path.read_bytes())
     except OSError as error:
         raise DuetalError(f"cannot read: {error.strerror}", file=path) from error
-    except yaml.MarkedYAMLError as error:
-        place = None if error.problem_mark is None else f"line {error.problem_mark.line + 1}"
-        raise DuetalError(f"not YAML: {error.problem}", file=path, place=place) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise DuetalError(f"not YAML: {error}", file=path) from error
+        mark = getattr(error, "problem_mark", None)
+        cause = f"not YAML: {getattr(error, 'problem', None) or error}"
+        place = f"line {mark.line + 1}" if mark else None
+        raise DuetalError(cause, file=path, place=place) from error
 
 
 def _flatten(value: Any, key: str, depth: int) -> Iterator[tuple[str, str]]:

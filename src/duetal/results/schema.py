@@ -220,23 +220,26 @@ class ModelRecord(Record):
 # --- evaluation.json, label_evaluation.json, summary.json ---------------------------------------
 
 
-def _with_title_and_branch(value: Any) -> Any:
-    """Fill in what files of version 0.1.0 leave to the stage's name."""
-    if isinstance(value, dict) and isinstance(stage := value.get("stage"), str):
-        known = {k: v for k, v in value.items() if v is not None}
-        derived = {"title": version_0_1.title_of(stage), "branch": version_0_1.branch_of(stage)}
-        return derived | known
-    return value
-
-
-class StageScores(Evaluation):
-    """The scores of one stage."""
+class NamedStage(Record):
+    """A row of a table of scores: a stage, or the ensemble."""
 
     stage: str
     title: str
     branch: str
 
-    _fill = model_validator(mode="before")(staticmethod(_with_title_and_branch))
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, value: Any) -> Any:
+        """Derive the title and the branch that files of version 0.1.0 leave out."""
+        if isinstance(value, dict) and isinstance(stage := value.get("stage"), str):
+            known = {k: v for k, v in value.items() if v is not None}
+            derived = {"title": version_0_1.title_of(stage), "branch": version_0_1.branch_of(stage)}
+            return derived | known
+        return value
+
+
+class StageScores(Evaluation, NamedStage):
+    """The scores of one stage."""
 
 
 class SnippetScores(Record):
@@ -273,20 +276,15 @@ class RunEvaluation(Record):
     diagnostics: Diagnostics | None = None
 
 
-class LabelScores(Record):
+class LabelScores(NamedStage):
     """How well a stage ranks held-out videos by their labels.
 
     `per_class` is the average precision of each class that occurs, `first_right` the share of
     labelled videos whose highest-scoring class is one of their labels.
     """
 
-    stage: str
-    title: str
-    branch: str
     first_right: FiniteFloat
     per_class: dict[str, FiniteFloat] = {}
-
-    _fill = model_validator(mode="before")(staticmethod(_with_title_and_branch))
 
     @computed_field(alias="mAP")  # type: ignore[prop-decorator]
     @property
@@ -307,14 +305,8 @@ class LabelEvaluation(Record):
     stages: list[LabelScores]
 
 
-class StageSummary(Summary):
+class StageSummary(Summary, NamedStage):
     """One stage over several seeds."""
-
-    stage: str
-    title: str
-    branch: str
-
-    _fill = model_validator(mode="before")(staticmethod(_with_title_and_branch))
 
 
 class SeedSummary(Record):
