@@ -3,8 +3,9 @@
 import pytest
 
 from duetal.evaluation.protocols import SECONDS
-from duetal.report import Entry, write_contenders
-from duetal.report.videos import read_videos
+from duetal.report import PageEntry, write_contenders
+from duetal.report.run_files import read_videos
+from duetal.results.folder import RunFolder
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -13,10 +14,10 @@ STAGES = ("cbp-f2", "cbp-warmup", "vlp-zeroshot")
 
 @pytest.fixture
 def page(explored, look, tmp_path):
-    found = read_videos(explored.folder)
-    made = [Entry(stage, (found.found[stage],)) for stage in STAGES]
-    made[0] = Entry("the run", made[0].runs, explored.folder)
-    made[1] = Entry("another run", made[1].runs, explored.folder)
+    found = read_videos(RunFolder(explored.folder))
+    made = [PageEntry(stage, (found.found[stage],)) for stage in STAGES]
+    made[0] = PageEntry("the run", made[0].runs, explored.folder)
+    made[1] = PageEntry("another run", made[1].runs, explored.folder)
     return look(write_contenders(made, found.truth, SECONDS, tmp_path / "page.html"))
 
 

@@ -12,7 +12,8 @@ from duetal.evaluation.false_positives import KINDS
 from duetal.evaluation.protocols import protocol_named
 from duetal.localization.proposals import find_intervals, stretch
 from duetal.report import write_report
-from duetal.report.videos import read_videos
+from duetal.report.run_files import read_videos
+from duetal.results.folder import RunFolder
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -65,7 +66,7 @@ def plot(page) -> tuple[float, float, float]:
 
 
 def test_counts_are_those_of_the_diagnosis_at_every_threshold(explored, page):
-    videos = read_videos(explored.folder)
+    videos = read_videos(RunFolder(explored.folder))
     for stage, title in (("ensemble", "Ensemble"), ("cbp-warmup", "CBP after warm-up")):
         for tiou in ("0.5", "0.2"):
             page.select_option("#tiou", label=tiou)
@@ -80,7 +81,7 @@ def test_counts_are_those_of_the_diagnosis_at_every_threshold(explored, page):
 
 
 def test_choosing_a_class_leaves_its_predictions_and_videos(explored, page):
-    found = read_videos(explored.folder).found["ensemble"]
+    found = read_videos(RunFolder(explored.folder)).found["ensemble"]
     page.select_option("#class-filter", label="Diving")
     mine = found.label == found.classes.index("Diving")
     assert counts(page, "Ensemble")["all"] == mine.sum()
@@ -138,7 +139,7 @@ def test_missed_segments_alone_list_the_videos_that_have_them(page):
 
 
 def test_the_score_slider_hides_the_weak(explored, page):
-    found = read_videos(explored.folder).found["ensemble"]
+    found = read_videos(RunFolder(explored.folder)).found["ensemble"]
     page.fill("#floor", "0.6")
     best = np.float32(found.score.max())
     expected = (found.score.astype(np.float32) >= 0.6 * best).sum()

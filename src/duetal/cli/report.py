@@ -39,7 +39,7 @@ def command(
     """
     from duetal.core.errors import UsageError
     from duetal.formats import read_annotations
-    from duetal.report import Entry, write_contenders, write_report
+    from duetal.report import PageEntry, write_contenders, write_report
     from duetal.runs.comparing import common_ground, open_contenders
 
     if len(sources) == 1 and not sources[0].is_file():
@@ -55,7 +55,7 @@ def command(
     opened = open_contenders(sources, stage)
     annotations, protocol = common_ground(opened, annotations_path, protocol_name)
     entries = [
-        Entry(
+        PageEntry(
             each.contender.name,
             each.contender.runs,
             each.folder,

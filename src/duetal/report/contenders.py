@@ -17,11 +17,11 @@ from duetal.report.explorer import Exploration, Lane, explore
 from duetal.report.html import Assets, render, versions
 from duetal.report.marks import mark_of_run
 from duetal.report.page import STYLES
+from duetal.report.run_files import open_signals
 from duetal.report.scores import Score
-from duetal.report.signals import Signals, open_signals
 from duetal.results.folder import RunFolder
 
-#: More lanes than there are colours and shapes to tell them apart.
+#: As many as there are distinct marks.
 MAX_ENTRIES = 6
 LETTERS = "ABCDEF"
 #: Classes and videos of a comparison that the page lists.
@@ -29,14 +29,14 @@ MAX_LISTED = 12
 
 
 @dataclass(frozen=True)
-class Entry:
+class PageEntry:
     """A run or a file of detections on a page.
 
     Args:
-        name: what the page calls it.
+        name: its title on the page.
         runs: the detections of each seed; the first one's are drawn, scores are their mean.
         folder: of the first seed's run, for its curves and pseudo-labels; None for a file.
-        rule: what chose the checkpoint, where it is known.
+        rule: how the checkpoint was chosen, if known.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Entry:
 class ScoreRow:
     """The scores of one entry: in percent, by threshold and by average."""
 
-    entry: Entry
+    entry: PageEntry
     mark: str
     letter: str
     tiou: list[Score]
@@ -57,7 +57,7 @@ class ScoreRow:
 
 
 def write_contenders(
-    entries: Sequence[Entry],
+    entries: Sequence[PageEntry],
     annotations: Annotations,
     protocol: Protocol,
     out: Path,
@@ -68,7 +68,7 @@ def write_contenders(
     Args:
         entries: one, or several to be compared with the first.
         annotations: with segments.
-        protocol: by which all are judged.
+        protocol: of the evaluation.
         out: the HTML file.
         subset: see `duetal.evaluation.evaluate`.
 
@@ -76,11 +76,11 @@ def write_contenders(
         The file written.
 
     Raises:
-        UsageError: more entries than a page can tell apart, or an unknown subset.
+        UsageError: more than `MAX_ENTRIES`, or an unknown subset.
         DuetalError: nothing to evaluate on, a damaged file, or `out` can't be written.
     """
     if len(entries) > MAX_ENTRIES:
-        cause = f"{len(entries)} runs: a page tells {MAX_ENTRIES} apart, and no more"
+        cause = f"{len(entries)} runs: a page can show at most {MAX_ENTRIES}"
         raise UsageError(cause)
     exploration = _explore(entries, annotations, protocol, subset)
     rows = [
@@ -112,7 +112,7 @@ def write_contenders(
 
 
 def _explore(
-    entries: Sequence[Entry], annotations: Annotations, protocol: Protocol, subset: str | None
+    entries: Sequence[PageEntry], annotations: Annotations, protocol: Protocol, subset: str | None
 ) -> Exploration:
     lanes = [
         Lane(entry.name, LETTERS[number], mark_of_run(number), entry.runs[0])
@@ -129,17 +129,13 @@ def _explore(
             annotations,
             protocol,
             subset=subset,
-            signals=[each for each in signals if _says(each)],
+            signals=[each for each in signals if each.scores or each.labels],
             further=annotations,
         )
 
 
-def _says(signals: Signals) -> bool:
-    return bool(signals.scores or signals.labels)
-
-
 def _score_row(
-    number: int, entry: Entry, annotations: Annotations, protocol: Protocol, subset: str | None
+    number: int, entry: PageEntry, annotations: Annotations, protocol: Protocol, subset: str | None
 ) -> ScoreRow:
     found = [evaluate(run, annotations, protocol, subset) for run in entry.runs]
     columns = zip(*(evaluation.mean_ap for evaluation in found), strict=True)

@@ -12,9 +12,8 @@ from duetal.report.explorer import Exploration, Lane, explore
 from duetal.report.html import Assets, render, versions
 from duetal.report.judgement import judging_protocol
 from duetal.report.marks import BranchMarks
-from duetal.report.signals import open_signals
+from duetal.report.run_files import open_signals, read_videos
 from duetal.report.training_curves import curves
-from duetal.report.videos import read_videos
 from duetal.results.folder import RunFolder
 from duetal.results.reading import RunResults, read_run
 from duetal.results.schema import PhaseRecord

@@ -36,9 +36,9 @@ class ScoreTable:
     Args:
         tiou: names of the columns of single thresholds, like "0.5".
         averages: names of the columns of averages, like "0.1:0.7".
-        headline: the column that stands for all: the average over the widest range.
+        headline: the main column: the average over the widest range.
         rows: one per stage, in the order of training.
-        counts: what was evaluated, in words.
+        counts: what was evaluated, as text.
     """
 
     tiou: list[str]

@@ -1,6 +1,6 @@
 """Checkpoints: one safetensors file each, with its record as JSON in the file's metadata.
 
-One file, because two that belong together can be torn apart by a kill between their renames.
+One file, because a kill between the renames of two would leave them out of step.
 """
 
 import json
@@ -21,7 +21,7 @@ from duetal.results.version_0_1 import upgrade_tensors
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Tensors by name, and a record of what they are."""
+    """Tensors by name, and their record."""
 
     tensors: dict[str, Tensor]
     record: dict[str, Any]

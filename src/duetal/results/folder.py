@@ -1,4 +1,4 @@
-"""A run's folder: what lies where."""
+"""The paths of the files in a run's folder."""
 
 import re
 import time

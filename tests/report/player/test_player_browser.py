@@ -177,8 +177,8 @@ def test_a_zoomed_view_follows_the_playing_video(player):
     assert not page.is_disabled("#zoom-all")
 
 
-def test_the_label_over_the_picture_is_the_surest_of_each_class(player):
-    page = player(spoken=[0, 2, 3, 4])
+def test_the_label_over_the_picture_is_the_top_of_each_class(player):
+    page = player(overlaid=[0, 2, 3, 4])
     for seconds, words in [(0.5, []), (1.3, ["HighJump"]), (3.5, ["HighJump", "GolfSwing"]),
                            (4.5, ["GolfSwing"]), (6.4, []), (12.79, ["HighJump"])]:  # fmt: skip
         page.evaluate("s => document.getElementById('video').currentTime = s", seconds)
