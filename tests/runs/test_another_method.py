@@ -121,8 +121,8 @@ def test_it_trains_and_logs_its_loss(run_folder: Path) -> None:
     assert [branch.name for branch in model.branches] == ["cbp", "vlp", "audio"]
     assert model.stages[-1].title == "Audio after A1"
     log = read_run(run_folder).seeds[0].log
-    assert list(log.phases) == ["warmup", "B1", "F1", "A1"]
-    assert log.phases["A1"].term_names() == ["classification", "distillation", "smoothness"]
+    assert list(log.epochs) == ["warmup", "B1", "F1", "A1"]
+    assert list(log.epochs["A1"][1].terms) == ["classification", "distillation", "smoothness"]
     assert log.pseudo_labels["A1"].teacher == "vlp"
 
 
