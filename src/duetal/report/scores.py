@@ -75,7 +75,7 @@ class LabelTable:
 
 
 def label_table(run: RunResults) -> LabelTable | None:
-    """The table of labels over all seeds; None of a run that has another evaluation."""
+    """The table of labels over all seeds; None if the run has segments or no evaluation."""
     files = [seed.labels for seed in run.seeds if seed.labels is not None]
     if not files or not files[0].stages or any(seed.evaluation for seed in run.seeds):
         return None
@@ -96,7 +96,7 @@ def label_table(run: RunResults) -> LabelTable | None:
 
 
 def score_table(run: RunResults) -> ScoreTable | None:
-    """The mAP table of a run; None where nothing was evaluated yet."""
+    """The mAP table of a run; None before any evaluation."""
     evaluation = next((seed.evaluation for seed in run.seeds if seed.evaluation), None)
     stages: Sequence[StageScores | StageSummary] = []
     if run.summary is not None:
