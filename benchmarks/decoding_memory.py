@@ -26,7 +26,7 @@ SIZE = (96, 64)
 #: Decodes its argument, if there is one, and prints frames, seconds and peak memory in KiB.
 DECODE = """
 import json, pathlib, re, resource, sys, time
-from duetal.video.decode import open_video
+from duetal.video.decoding.video_reader import open_video
 begin, frames = time.perf_counter(), 0
 if len(sys.argv) > 1:
     with open_video(sys.argv[1]) as video:
@@ -62,9 +62,9 @@ def loop(clip: Path, video: Path, times: int) -> None:
                 outside.mux(packet)
 
 
-def measure(*words: str) -> tuple[int, float, float]:
+def measure(*arguments: str) -> tuple[int, float, float]:
     """Frames, seconds and peak memory in MiB of decoding in a fresh process."""
-    command = [sys.executable, "-c", DECODE, *words]
+    command = [sys.executable, "-c", DECODE, *arguments]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     frames, seconds, peak = json.loads(output)
     return frames, seconds, peak / 1024

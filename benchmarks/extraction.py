@@ -27,18 +27,18 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from duetal.backbones.i3d import FEATURES
-from duetal.backbones.i3d_weights import random_weights
+from duetal.backbones.i3d import random_weights
+from duetal.backbones.protocol import Backbone
 from duetal.backbones.tiny_clip import make_tiny_clip
 from duetal.core.annotations import Segment
-from duetal.features.extraction import ExtractionSettings, Extractor
-from duetal.features.items import End
-from duetal.features.networks import encode
-from duetal.features.records import VideoRecord
-from duetal.features.sources import Video, find_videos
-from duetal.features.store import open_store
+from duetal.extraction.items import End
+from duetal.extraction.networks import encode
+from duetal.extraction.pipeline import ExtractionSettings, Extractor
+from duetal.extraction.sources import Video, find_videos
+from duetal.extraction.store import open_store
+from duetal.features.metadata import VideoRecord
 from duetal.simulation.clips import render_clip
 
 Result = TypeVar("Result")
@@ -85,11 +85,13 @@ def make_backbones(folder: Path) -> None:
 def make_settings(folder: Path, short_side: int, crop: int, clip: str | None) -> ExtractionSettings:
     """The settings that are measured."""
     return ExtractionSettings(
+        weights={
+            "rgb": str(folder / "rgb.pt"),
+            "flow": str(folder / "flow.pt"),
+            "clip": clip or str(folder / "clip"),
+        },
         short_side=short_side,
         crop=crop,
-        i3d_rgb=str(folder / "rgb.pt"),
-        i3d_flow=str(folder / "flow.pt"),
-        clip=clip or str(folder / "clip"),
     )
 
 
@@ -133,7 +135,7 @@ def one_round(extractor: Extractor, videos: Iterable[Video], store: Path) -> dic
     seconds["decode"], frames = timed(lambda: list(extractor.decoding(videos)))
     seconds["flow"], snippets = timed(lambda: list(extractor.cutting(frames)))
     assert sum(isinstance(item, End) for item in snippets) == VIDEOS
-    networks = {network.modality: network for network in extractor.networks}
+    networks = {network.name: network for network in extractor.networks}
     for stage, modalities in {"I3D (RGB and flow)": ("rgb", "flow"), "CLIP": ("clip",)}.items():
         seconds[stage] = 0.0
         for modality in modalities:
@@ -172,12 +174,16 @@ def measure_memory(folder: Path) -> None:
         )
 
 
-class Average(nn.Module):
-    """Stands in for I3D: as wide, and costs nothing."""
+class Average(Backbone):
+    """Stands in for I3D: of the same dim, and costs nothing."""
 
-    def forward(self, clips: Tensor) -> Tensor:
-        """(B, C, window, h, w) becomes (B, 1024)."""
-        return clips.float().mean(dim=(1, 2, 3, 4))[:, None].expand(-1, FEATURES)
+    def __init__(self, replaced: Backbone):
+        self.dim = replaced.dim
+        self.identity = replaced.identity
+
+    def encode(self, batch: Tensor) -> Tensor:
+        """(B, window, h, w, C) becomes (B, 1024)."""
+        return batch.float().mean(dim=(1, 2, 3, 4))[:, None].expand(-1, self.dim)
 
 
 def peak_memory(folder: Path, length: float) -> float:
@@ -185,12 +191,12 @@ def peak_memory(folder: Path, length: float) -> float:
     settings = make_settings(folder, 36, 32, None)
     extractor = Extractor(settings, device="cpu", threads=1)
     for network in extractor.networks:
-        if network.modality != "clip":
-            network.module = Average()
+        if network.record.input.crop is not None:
+            network.backbone = Average(network.backbone)
     forget_peak()
     (video,) = find_videos([str(folder / f"{length:g}.mp4")]).videos
     with open_store(folder / f"store-{length:g}-s", extractor.store_settings) as store:
-        outcome = extractor.extract(video, store)
+        (outcome,) = extractor.extract_all([video], store)
     assert isinstance(outcome, VideoRecord)
     assert outcome.frames == 25 * length
     status = Path("/proc/self/status").read_text()

@@ -22,6 +22,7 @@ from duetal.core.grid import TimeGrid
 from duetal.features.streams import FeatureStream, open_part
 from duetal.localization.proposals import localize_video
 from duetal.localization.settings import LocalizationSettings
+from duetal.method.branches import BRANCHES
 from duetal.method.scoring import probabilities, score_video, video_probabilities
 from soft_nms import score_curves
 
@@ -68,11 +69,7 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=210)
     options = parser.parse_args()
     sizes = lengths(TEST_QUANTILES, options.videos)
-    text = StoredText(torch.randn(CLASSES, CHANNELS["vlp"]))
-    branches = {
-        "cbp": cbp_branch(CONFIG, CHANNELS["cbp"], CLASSES),
-        "vlp": vlp_branch(CONFIG, text, CHANNELS["vlp"]),
-    }
+    branches = {b.name: b.for_inference(CONFIG, CHANNELS[b.name], CLASSES) for b in BRANCHES}
     seconds = {}
     with tempfile.TemporaryDirectory() as folder:
         for kind, branch in branches.items():

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.simulation.clips import render_clip
-from duetal.video.decode import open_video
-from duetal.video.flow import FlowEngine, TVL1Settings, grey, open_flow
+from duetal.video.decoding.video_reader import open_video
+from duetal.video.flow.engine_choice import open_flow
+from duetal.video.flow.interface import FlowEngine, TVL1Settings, grey
 
 Frames = NDArray[np.uint8]
 

@@ -5,7 +5,7 @@
 Prints, for batches of pairs of 340 x 256, the milliseconds per pair of Triton's kernels and of
 plain PyTorch, and how many times those of one core they are: ours, and OpenCV's where it is
 installed; after checking that all agree. The frames are those of a moving texture with a patch
-that moves against it. Where there is no GPU it says so and measures nothing.
+that moves against it. Without a GPU nothing is measured.
 """
 
 import sys
@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from duetal.core.annotations import Segment
 from duetal.core.errors import UsageError
 from duetal.simulation.clips import Scene
-from duetal.video.flow import FlowEngine, TVL1Settings, grey, open_flow
-from duetal.video.tvl1_gpu import Backend, TorchTVL1Flow, has_triton
+from duetal.video.flow.engine_choice import open_flow
+from duetal.video.flow.interface import FlowEngine, TVL1Settings, grey
+from duetal.video.flow.tvl1_gpu import Backend, TorchTVL1Flow, has_triton
 
 SIZE = (340, 256)
 BATCHES = (16, 64, 256)

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from duetal.formats.activitynet import write_annotations
-from duetal.simulation.made_up import made_up_annotations
+from duetal.simulation.world import made_up_annotations
 
 DEMO = Path("demo")
 #: What an earlier demo leaves; nothing else in the folder is touched.

@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 
 import duetal
 from duetal.formats.activitynet import write_annotations
-from duetal.simulation.made_up import made_up_annotations
+from duetal.simulation.world import made_up_annotations
 
 HERE = Path("notebook")
 TRUTH = HERE / "annotations.json"

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from duetal.backbones.i3d_weights import random_weights
+from duetal.backbones.i3d import random_weights
 from duetal.backbones.tiny_clip import make_tiny_clip
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.files import write_text

@@ -22,8 +22,8 @@ from duetal.cli.main import cli
 from duetal.core.annotations import Annotations
 from duetal.core.files import write_text
 from duetal.datasets import open_dataset
-from duetal.evaluation import Spread
-from duetal.formats.tsv import write_annotations
+from duetal.evaluation import MeanStd
+from duetal.formats.desed import write_weak
 from duetal.results.folder import RunFolder
 from duetal.results.schema import RunEvaluation
 
@@ -85,7 +85,7 @@ def measure(
     data: Path, chosen: Annotations, folder: Path, seed: int, overrides: Sequence[str]
 ) -> Result:
     """`duetal train hapt` on the labels of some videos; a second call finds it done."""
-    write_annotations(folder / "dataset" / "weak_train.tsv", chosen)
+    write_weak(folder / "dataset" / "weak_train.tsv", chosen)
     place = data.resolve()
     described = f"cbp: {place / 'features'}\nannotations: {place / 'annotations.json'}\n"
     write_text(folder / "dataset" / "dataset.yaml", described)
@@ -100,14 +100,14 @@ def measure(
 
 def print_table(rows: Mapping[str, Sequence[Result]], seeds: Sequence[int]) -> None:
     """One row for each number of videos: mAP (%), and its share of what all videos give."""
-    whole = Spread.of([result.mean_ap for result in list(rows.values())[-1]]).mean
+    whole = MeanStd.of([result.mean_ap for result in list(rows.values())[-1]]).mean
     print(
         f"\n{'training videos':<18}{'in all':>8}{'of the rarest class':>21}{'mAP':>13}{'share':>8}"
     )
     for title, results in rows.items():
-        videos = Spread.of([result.videos for result in results]).mean
+        videos = MeanStd.of([result.videos for result in results]).mean
         rarest = min(result.rarest for result in results)
-        mean_ap = Spread.of([result.mean_ap for result in results])
+        mean_ap = MeanStd.of([result.mean_ap for result in results])
         spread = "" if mean_ap.std is None else f" ± {100 * mean_ap.std:.1f}"
         cell = f"{100 * mean_ap.mean:.1f}{spread}"
         share = mean_ap.mean / whole

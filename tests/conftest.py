@@ -112,8 +112,8 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_dataset: Path) -> Pa
 
 @pytest.fixture(scope="session")
 def tiny_backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Backbones of random weights, named as by `ExtractionSettings`; CLIP is tiny."""
-    from duetal.backbones.i3d_weights import random_weights
+    """Weights of random content by backbone, as `ExtractionSettings.weights`; CLIP is tiny."""
+    from duetal.backbones.i3d import random_weights
     from duetal.backbones.tiny_clip import make_tiny_clip
 
     folder = tmp_path_factory.mktemp("backbones")
@@ -121,8 +121,8 @@ def tiny_backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     random_weights(folder / "flow.pt", "flow")
     make_tiny_clip(folder / "clip")
     return {
-        "i3d_rgb": str(folder / "rgb.pt"),
-        "i3d_flow": str(folder / "flow.pt"),
+        "rgb": str(folder / "rgb.pt"),
+        "flow": str(folder / "flow.pt"),
         "clip": str(folder / "clip"),
     }
 
@@ -130,7 +130,9 @@ def tiny_backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def tiny_extraction(tiny_backbones: dict[str, str]) -> tuple[str, ...]:
     """Options that make `duetal extract` take a fraction of a second a snippet."""
-    words = [f"--{name.replace('_', '-')}={path}" for name, path in tiny_backbones.items()]
+    from duetal.backbones import BACKBONES
+
+    words = [f"{record.option}={tiny_backbones[record.name]}" for record in BACKBONES]
     return (*words, "--short-side=32", "--crop=32", "--device=cpu", "--threads=1")
 
 

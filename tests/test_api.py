@@ -39,6 +39,25 @@ def test_importing_it_brings_nothing_heavy_and_says_that_it_is_typed() -> None:
     assert (Path(duetal.__file__).parent / "py.typed").is_file()
 
 
+def test_evaluating_imports_no_pytorch_and_reading_no_numba(tmp_path: Path) -> None:
+    video = {"subset": "test", "annotations": [{"label": "jump", "segment": [0, 10]}]}
+    found = {"results": {"v": [{"label": "jump", "score": 0.5, "segment": [0, 9]}]}}
+    (tmp_path / "gt.json").write_text(json.dumps({"database": {"v": video}}))
+    (tmp_path / "found.json").write_text(json.dumps(found))
+    probe = """
+import sys, duetal
+duetal.read_annotations("gt.json")
+assert "numba" not in sys.modules
+print(duetal.evaluate("found.json", "gt.json", "seconds").mean_ap[0])
+duetal.diagnose("found.json", "gt.json", "seconds")
+duetal.compare({"a": "found.json", "b": "found.json"}, "gt.json", "seconds", draws=100)
+assert "torch" not in sys.modules
+"""
+    command = [sys.executable, "-c", probe]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("1.0\n", 0), done.stderr
+
+
 @pytest.fixture(scope="module")
 def run(tiny_run: Path) -> duetal.TrainedRun:
     return duetal.load(tiny_run)
@@ -84,7 +103,7 @@ def test_files_and_objects_are_the_same_to_it(
     ]
     assert all(result == results[0] for result in results)
     assert run.evaluation is not None
-    assert results[0].mean_ap == run.evaluation.stages[-1].evaluation.mean_ap
+    assert results[0].mean_ap == run.evaluation.stages[-1].mean_ap
     assert duetal.diagnose(file, truth, "seconds").evaluation.mean_ap == results[0].mean_ap
     cbp = run.localize(tiny_dataset)
     contenders = {"one": cbp, "two": [found, file]}
@@ -110,7 +129,7 @@ def test_a_class_that_the_run_does_not_know_is_a_warning_at_the_caller(
     dataset = shutil.copytree(tiny_dataset, tmp_path / "dataset")
     path = dataset / "dataset.yaml"
     path.write_text(path.read_text().replace("- HighJump", "- HighJump\n- Chess"))
-    with pytest.warns(duetal.DuetalWarning, match="nothing of the class 'Chess'") as told:
+    with pytest.warns(duetal.DuetalWarning, match="not trained on the class 'Chess'") as told:
         run.localize(dataset)
     assert told[0].filename == __file__
 
@@ -178,7 +197,7 @@ def test_raw_videos_are_found_as_by_the_command(
     assert found.videos == expected.videos
     np.testing.assert_array_equal(found.score, expected.score)
     assert (tmp_path / "kept" / "records" / "HighJump.json").is_file()
-    with pytest.raises(api.DuetalError, match=r"no video could be looked into; .*bad\.mp4"):
+    with pytest.raises(api.DuetalError, match=r"no video could be processed; .*bad\.mp4"):
         run.localize(bad)
     # Kept features are used again: no network is loaded.
     for source in tiny_backbones.values():

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> object:
-        """A name of the API, imported when it is first used: it brings PyTorch along."""
+        """A name of the API, imported when it is first used."""
         if name in __all__:
             return getattr(importlib.import_module("duetal.api"), name)
         raise AttributeError(f"module 'duetal' has no attribute {name!r}")

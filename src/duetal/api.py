@@ -16,26 +16,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from duetal import formats
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError, unknown
 from duetal.core.grid import TimeGrid
-from duetal.datasets import open_dataset
 from duetal.evaluation import Evaluation, Protocol, comparison, diagnosis, protocol_named
 from duetal.evaluation import evaluate as evaluate_detections
 from duetal.evaluation.comparison import Comparison, Contender
 from duetal.evaluation.diagnosis import Diagnosis
 from duetal.formats.activitynet import write_detections as write_results
-from duetal.results.schema import RunEvaluation
-from duetal.runs.inputs import is_dataset
-from duetal.runs.localizing import Progress, choose_videos, localize, unknown_classes
-from duetal.runs.processes import device_of
-from duetal.runs.raw_videos import UNVERIFIABLE, localize_prepared, prepare_videos
-from duetal.runs.run import Run, open_run
-from duetal.runs.video_features import OPTIONS, local_store
+
+# Whatever needs PyTorch is imported by the functions that use it.
+if TYPE_CHECKING:
+    from duetal.results.schema import RunEvaluation
+    from duetal.runs.localizing import Progress
+    from duetal.runs.run import Run
 
 __all__ = [
     "Annotations",
@@ -75,7 +73,7 @@ class TrainedRun:
         run: its folder, its settings, and which of its checkpoints to use.
     """
 
-    run: Run
+    run: "Run"
 
     @property
     def path(self) -> Path:
@@ -90,7 +88,7 @@ class TrainedRun:
     @property
     def stages(self) -> tuple[str, ...]:
         """Its checkpoints, in order of training."""
-        return tuple(self.run.model.stages)
+        return tuple(stage.name for stage in self.run.model.stages)
 
     @property
     def selection(self) -> str:
@@ -103,12 +101,14 @@ class TrainedRun:
         return self.run.model.grid.grid()
 
     @property
-    def evaluation(self) -> RunEvaluation | None:
+    def evaluation(self) -> "RunEvaluation | None":
         """The scores of every stage on the dataset's test videos; None where there are none.
 
         Raises:
             DuetalError: they are damaged.
         """
+        from duetal.results.schema import RunEvaluation
+
         file = self.run.folder.evaluation_file
         return RunEvaluation.read(file) if file.is_file() else None
 
@@ -116,32 +116,35 @@ class TrainedRun:
         self,
         inputs: PathLike | Sequence[PathLike],
         *,
-        branch: Literal["cbp", "vlp", "both"] | None = None,
+        branch: str | None = None,
         stage: str | None = None,
         literal: bool = False,
+        settings: Mapping[str, Any] | None = None,
         subset: Literal["train", "test", "all"] | None = None,
         features: PathLike | None = None,
         weights: Mapping[str, PathLike] | None = None,
         accelerator: str = "auto",
-        progress: Progress = lambda what, done, total: None,
+        progress: "Progress" = lambda what, done, total: None,
     ) -> Detections:
         """Find the actions in a dataset, or in raw videos.
 
-        Videos that can't be looked into are a `DuetalWarning` each, and are not among the result's
+        Videos that can't be processed are a `DuetalWarning` each, and are not among the result's
         `videos`.
 
         Args:
             inputs: a dataset (a folder or a YAML file of features), or videos: a file, a folder,
                 a list (.txt), a pattern, a URL, or several of these.
-            branch: "cbp" (the default), "vlp", or "both" for their ensemble.
+            branch: "cbp" or "vlp" (the first unless given), or "both" for their ensemble.
             stage: another checkpoint than the run's final one, such as "cbp-warmup".
             literal: the paper to the letter: one threshold, maximum scoring.
+            settings: of localization, where they are not the run's own, such as
+                `{"min_score": 0.01, "nms_sigma": 0.5}`; docs/settings.md lists them.
             subset: of a dataset: which videos; "test", the default, is all of them where there are
                 no annotations.
             features: of videos: the folder in which their features are kept and found again; left
                 out, they are made for this call alone.
-            weights: of videos: where the weights of "rgb" and "flow" (I3D) and of "clip" lie, if
-                they moved since the run was trained.
+            weights: of videos: by the name of the features (`rgb`, `flow`, `clip`), where the
+                weights lie that they are made with, if they moved since the run was trained.
             accelerator: where to compute: "auto", "cpu", "cuda" or "mps".
             progress: called with what is being done, the videos done, and the videos in all.
 
@@ -154,23 +157,27 @@ class TrainedRun:
                 with.
             DuetalError: nothing there, or something unreadable or damaged.
         """
+        from duetal.own_videos.inputs import is_dataset
+        from duetal.runs.run import with_localization
+
         if branch is not None and stage is not None:
             raise UsageError("branch and stage: a stage is of one branch, give one of the two")
-        stages = self.run.model.stages_named(stage or branch or "cbp")
+        stages = self.run.model.stages_named(stage or branch)
+        trained = TrainedRun(with_localization(self.run, settings or {}))
         several = [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs
-        words = [os.fspath(word) for word in several]
-        if is_dataset(words):
+        paths = [os.fspath(path) for path in several]
+        if is_dataset(paths):
             if features is not None or weights is not None:
                 raise UsageError("features and weights: are for videos, and inputs are a dataset")
-            return self._localize_dataset(
-                Path(words[0]), stages, literal, subset or "test", accelerator, progress
+            return trained._localize_dataset(
+                Path(paths[0]), stages, literal, subset or "test", accelerator, progress
             )
         if subset is not None:
             raise UsageError("subset: is for a dataset, and inputs are videos")
         known = _known_weights(weights or {})
         with _store(features) as store:
-            return self._localize_videos(
-                words, stages, literal, store, known, accelerator, progress
+            return trained._localize_videos(
+                paths, stages, literal, store, known, accelerator, progress
             )
 
     def _localize_dataset(
@@ -180,12 +187,16 @@ class TrainedRun:
         literal: bool,
         subset: str,
         accelerator: str,
-        progress: Progress,
+        progress: "Progress",
     ) -> Detections:
+        from duetal.datasets import open_dataset
+        from duetal.runs.localizing import choose_videos, localize, unknown_classes
+        from duetal.runs.processes import device_of
+
         dataset = open_dataset(path)
         names = choose_videos(dataset, subset)
         for label in unknown_classes(self.run, dataset):
-            _warn(f"the run knows nothing of the class {label!r}")
+            _warn(f"the run was not trained on the class {label!r}")
         device = device_of(accelerator)
         return localize(
             self.run,
@@ -199,19 +210,21 @@ class TrainedRun:
 
     def _localize_videos(
         self,
-        words: Sequence[str],
+        paths: Sequence[str],
         stages: list[str],
         literal: bool,
         store: Path,
         weights: Mapping[str, str],
         accelerator: str,
-        progress: Progress,
+        progress: "Progress",
     ) -> Detections:
+        from duetal.own_videos.raw_videos import UNVERIFIABLE, localize_prepared, prepare_videos
+
         if self.run.model.features is None:
             _warn(UNVERIFIABLE)
-        prepared = prepare_videos(self.run, words, store, weights, accelerator=accelerator)
+        prepared = prepare_videos(self.run, paths, store, weights, accelerator=accelerator)
         if not prepared.videos:
-            raise DuetalError(f"no video could be looked into; {prepared.failures[0].reason}")
+            raise DuetalError(f"no video could be processed; {prepared.failures[0].reason}")
         for failure in prepared.failures:
             _warn(f"left out: {failure.reason}")
         return localize_prepared(
@@ -234,6 +247,8 @@ def load(path: PathLike) -> TrainedRun:
     Raises:
         DuetalError: no run, one that is not trained to its end, or damaged.
     """
+    from duetal.runs.run import open_run
+
     return TrainedRun(open_run(Path(path)))
 
 
@@ -359,6 +374,8 @@ def _several(given: DetectionsLike | Sequence[DetectionsLike]) -> Sequence[Detec
 
 
 def _known_weights(weights: Mapping[str, PathLike]) -> dict[str, str]:
+    from duetal.own_videos.video_features import OPTIONS
+
     for modality in weights:
         if modality not in OPTIONS:
             raise UsageError(unknown("modality", modality, OPTIONS), place="weights")
@@ -369,6 +386,8 @@ def _known_weights(weights: Mapping[str, PathLike]) -> dict[str, str]:
 def _store(features: PathLike | None) -> Iterator[Path]:
     """The folder of the features; without a name, one for as long as it is needed."""
     if features is not None:
+        from duetal.own_videos.video_features import local_store
+
         yield local_store(os.fspath(features))
         return
     with tempfile.TemporaryDirectory(prefix="duetal-") as folder:

@@ -1,201 +1,246 @@
-"""The I3D network: TensorFlow's padding, published shapes, a slow reference of the whole."""
+"""Weights of I3D: both public layouts, every way to nest them, and everything wrong with them."""
 
-import itertools
+from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
-from torch.nn import functional as F
 
-from duetal.backbones.i3d import I3D, ConvUnit, MaxPool, same_padding
+from duetal.backbones.i3d import load_i3d, random_weights
+from duetal.backbones.i3d_network import I3D, i3d_from
+from duetal.backbones.weights import file_sha256
+from duetal.core.errors import DuetalError
 
-KERNELS_AND_STRIDES = [(1, 1), (3, 1), (3, 2), (7, 2), (2, 2)]
+Weights = dict[str, Tensor]
 
-
-def documented_padding(size, kernel, stride):
-    """The padding as TensorFlow's documentation writes it down, case by case."""
-    total = max(kernel - stride, 0) if size % stride == 0 else max(kernel - size % stride, 0)
-    return total // 2, total - total // 2
-
-
-@pytest.mark.parametrize(("kernel", "stride"), KERNELS_AND_STRIDES)
-@pytest.mark.parametrize("size", [*range(1, 20), 56, 57, 112, 224])
-def test_padding_is_what_tensorflow_documents(size, kernel, stride):
-    assert same_padding(size, kernel, stride) == documented_padding(size, kernel, stride)
-
-
-def test_padding_of_the_first_layer_is_asymmetric_for_even_sizes():
-    assert same_padding(224, 7, 2) == (2, 3)
-    assert same_padding(225, 7, 2) == (3, 3)
-
-
-def slow_windows(clip, kernel, stride, fill):
-    """Every window of a padded (C, T, H, W) array: yields its place in the output and itself."""
-    paddings = [documented_padding(size, kernel, stride) for size in clip.shape[1:]]
-    padded = np.pad(clip, [(0, 0), *paddings], constant_values=fill)
-    outputs = [-(-size // stride) for size in clip.shape[1:]]
-    for place in itertools.product(*map(range, outputs)):
-        t, h, w = (index * stride for index in place)
-        yield place, padded[:, t : t + kernel, h : h + kernel, w : w + kernel]
-
-
-def slow_convolution(clip, weight, stride):
-    outputs = [-(-size // stride) for size in clip.shape[1:]]
-    result = np.empty((len(weight), *outputs))
-    for place, window in slow_windows(clip, weight.shape[2], stride, fill=0.0):
-        result[(slice(None), *place)] = (weight * window).sum(axis=(1, 2, 3, 4))
-    return result
-
-
-SIZES = [(4, 5, 6), (5, 4, 7), (1, 2, 3), (8, 8, 8)]
-
-
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (3, 2), (7, 2)])
-def test_convolution_is_that_of_a_slow_reference(size, kernel, stride):
-    torch.manual_seed(0)
-    unit = ConvUnit(2, 3, kernel=kernel, stride=stride).eval()
-    for name, tensor in unit.norm.state_dict().items():
-        if name != "num_batches_tracked":
-            tensor.uniform_(0.5, 1.5)
-    clip = torch.randn(2, *size)
-    with torch.inference_mode():
-        fast = unit(clip[None])[0].numpy()
-    convolved = slow_convolution(clip.numpy(), unit.conv.weight.detach().numpy(), stride)
-    scale, shift, mean, variance = (
-        unit.norm.state_dict()[name].numpy()[:, None, None, None]
-        for name in ("weight", "bias", "running_mean", "running_var")
-    )
-    normalised = (convolved - mean) / np.sqrt(variance + 1e-3) * scale + shift
-    np.testing.assert_allclose(fast, np.maximum(normalised, 0), rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (2, 2)])
-def test_pooling_is_that_of_a_slow_reference(size, kernel, stride):
-    # All negative: padding with zeros, as for a convolution, would win every window at the edge.
-    clip = -1 - torch.rand(2, *size, generator=torch.Generator().manual_seed(0))
-    fast = MaxPool((kernel,) * 3, (stride,) * 3)(clip[None])[0].numpy()
-    assert fast.shape[1:] == tuple(-(-length // stride) for length in size)
-    for place, window in slow_windows(clip.numpy(), kernel, stride, fill=-np.inf):
-        np.testing.assert_array_equal(fast[(slice(None), *place)], window.max(axis=(1, 2, 3)))
-
-
-#: Channels and (T, H, W) after each layer: of the published network, and for odd sizes.
-SHAPES = {
-    "Conv3d_1a_7x7": (64, (8, 112, 112), (5, 29, 22)),
-    "MaxPool3d_2a_3x3": (64, (8, 56, 56), (5, 15, 11)),
-    "Conv3d_2b_1x1": (64, (8, 56, 56), (5, 15, 11)),
-    "Conv3d_2c_3x3": (192, (8, 56, 56), (5, 15, 11)),
-    "MaxPool3d_3a_3x3": (192, (8, 28, 28), (5, 8, 6)),
-    "Mixed_3b": (256, (8, 28, 28), (5, 8, 6)),
-    "Mixed_3c": (480, (8, 28, 28), (5, 8, 6)),
-    "MaxPool3d_4a_3x3": (480, (4, 14, 14), (3, 4, 3)),
-    "Mixed_4b": (512, (4, 14, 14), (3, 4, 3)),
-    "Mixed_4c": (512, (4, 14, 14), (3, 4, 3)),
-    "Mixed_4d": (512, (4, 14, 14), (3, 4, 3)),
-    "Mixed_4e": (528, (4, 14, 14), (3, 4, 3)),
-    "Mixed_4f": (832, (4, 14, 14), (3, 4, 3)),
-    "MaxPool3d_5a_2x2": (832, (2, 7, 7), (2, 2, 2)),
-    "Mixed_5b": (832, (2, 7, 7), (2, 2, 2)),
-    "Mixed_5c": (1024, (2, 7, 7), (2, 2, 2)),
+#: Output channels of the branches of each block: 0, 1a, 1b, 2a, 2b, 3b; and its input's.
+BLOCKS = {
+    "3b": (192, 64, 96, 128, 16, 32, 32),
+    "3c": (256, 128, 128, 192, 32, 96, 64),
+    "4b": (480, 192, 96, 208, 16, 48, 64),
+    "4c": (512, 160, 112, 224, 24, 64, 64),
+    "4d": (512, 128, 128, 256, 24, 64, 64),
+    "4e": (512, 112, 144, 288, 32, 64, 64),
+    "4f": (528, 256, 160, 320, 32, 128, 128),
+    "5b": (832, 256, 160, 320, 32, 128, 128),
+    "5c": (832, 384, 192, 384, 48, 128, 128),
 }
+PIERGIAJ_BRANCHES = ("b0", "b1a", "b1b", "b2a", "b2b", "b3b")
+HASSONY2_BRANCHES = (
+    "branch_0",
+    "branch_1.0",
+    "branch_1.1",
+    "branch_2.0",
+    "branch_2.1",
+    "branch_3.1",
+)
+
+
+def public_shapes(channels: int, layout: str) -> dict[str, tuple[int, ...]]:
+    """The keys of a public file and their shapes, put together without duetal's own names."""
+    hassony2 = layout == "hassony2"
+    branches = HASSONY2_BRANCHES if hassony2 else PIERGIAJ_BRANCHES
+    layers = {
+        "Conv3d_1a_7x7": (64, channels, 7),
+        "Conv3d_2b_1x1": (64, 64, 1),
+        "Conv3d_2c_3x3": (192, 64, 3),
+    }
+    for block, (inputs, point, first_1, second_1, first_2, second_2, pooled) in BLOCKS.items():
+        sizes = (
+            (point, inputs, 1),
+            (first_1, inputs, 1),
+            (second_1, first_1, 3),
+            (first_2, inputs, 1),
+            (second_2, first_2, 3),
+            (pooled, inputs, 1),
+        )
+        for branch, size in zip(branches, sizes, strict=True):
+            layers[f"Mixed_{block}.{branch}"] = size
+    norm = "batch3d" if hassony2 else "bn"
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer, (outputs, inputs, kernel) in layers.items():
+        name = layer[0].lower() + layer[1:] if hassony2 else layer
+        shapes[f"{name}.conv3d.weight"] = (outputs, inputs, kernel, kernel, kernel)
+        for part in ("weight", "bias", "running_mean", "running_var"):
+            shapes[f"{name}.{norm}.{part}"] = (outputs,)
+    head = "conv3d_0c_1x1" if hassony2 else "logits"
+    return shapes | {
+        f"{head}.conv3d.weight": (400, 1024, 1, 1, 1),
+        f"{head}.conv3d.bias": (400,),
+    }
+
+
+def public_weights(channels: int, layout: str) -> Weights:
+    """Random content; the same, key by key, in both layouts."""
+    generator = torch.Generator().manual_seed(0)
+    weights = {}
+    for key, shape in public_shapes(channels, layout).items():
+        scale = torch.tensor(shape[1:]).prod().item() ** -0.5
+        weights[key] = torch.rand(shape, generator=generator) * scale + 0.01
+    return weights
+
+
+def clips(channels: int) -> Tensor:
+    return torch.rand((2, channels, 16, 32, 32), generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+@pytest.mark.parametrize(("modality", "channels"), [("rgb", 3), ("flow", 2)])
+def test_both_public_layouts_give_the_identical_network(tmp_path, modality, channels):
+    networks = []
+    for layout in ("piergiaj", "hassony2"):
+        # Neither public file has the counters that newer versions of PyTorch keep.
+        path = tmp_path / f"{layout}.pt"
+        torch.save(public_weights(channels, layout), path)
+        backbone = load_i3d(modality, str(path))
+        assert backbone.identity.architecture == f"i3d-{modality}"
+        assert backbone.identity.sha256 == file_sha256(path)
+        networks.append(backbone.network)
+    one, other = (network.state_dict() for network in networks)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[key], other[key]) for key in one)
+    with torch.inference_mode():
+        features = [network(clips(channels)) for network in networks]
+    assert torch.equal(*features)
+    assert features[0].std() > 0
+
+
+def test_a_loaded_network_is_frozen(i3d_weights_file):
+    network = load_i3d("rgb", str(i3d_weights_file)).network
+    assert not network.training
+    assert not any(weight.requires_grad for weight in network.parameters())
 
 
 @pytest.fixture(scope="module")
-def network():
-    torch.manual_seed(0)
-    return I3D(3).eval()
+def rgb() -> Weights:
+    return public_weights(3, "piergiaj")
 
 
-@pytest.mark.parametrize(("column", "size"), [(1, (16, 224, 224)), (2, (9, 57, 43))])
-def test_every_layer_has_the_published_shape(network, column, size):
-    layer_input = torch.rand((1, 3, *size), generator=torch.Generator().manual_seed(0)) * 2 - 1
+def save_nested(weights, path):
+    torch.save({"epoch": 3, "state_dict": weights, "optimizer": {"lr": 0.1}}, path)
+
+
+def save_model(weights, path):
+    torch.save({"model": weights}, path)
+
+
+def save_parallel(weights, path):
+    torch.save({"state_dict": {f"module.{key}": value for key, value in weights.items()}}, path)
+
+
+def save_as_before_2020(weights, path):
+    torch.save(weights, path, _use_new_zipfile_serialization=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "save"),
+    [
+        ("nested.pth.tar", save_nested),
+        ("model.pth", save_model),
+        ("parallel.pt", save_parallel),
+        ("old.pt", save_as_before_2020),
+        ("rgb.safetensors", save_file),
+    ],
+)
+def test_every_way_to_save_them_loads(tmp_path, rgb, name, save: Callable[..., None]):
+    save(rgb, tmp_path / name)
+    network = load_i3d("rgb", str(tmp_path / name)).network
+    loaded = network.trunk.Mixed_4e.branch_2[1].conv.weight
+    assert torch.equal(loaded, rgb["Mixed_4e.b2b.conv3d.weight"])
+
+
+def test_half_precision_and_other_classes_load(tmp_path, rgb):
+    weights = {key: value.half() for key, value in rgb.items()}
+    weights["logits.conv3d.weight"] = torch.zeros(157, 1024, 1, 1, 1)
+    weights["logits.conv3d.bias"] = torch.zeros(157)
+    network = i3d_from(weights, 3, tmp_path / "charades.pt")
+    assert network(clips(3)).dtype == torch.float32
+    assert network.logits(torch.zeros(2, 1024)).shape == (2, 157)
+
+
+KEY = "Mixed_3b.b1a.conv3d.weight"
+
+
+def without(key):
+    return lambda weights: {name: value for name, value in weights.items() if name != key}
+
+
+def replacing(key, change):
+    return lambda weights: weights | {key: change(weights.get(key))}
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "cause"),
+    [
+        (
+            lambda w: public_weights(2, "piergiaj"),
+            "Conv3d_1a_7x7.conv3d.weight",
+            "these are optical flow",
+        ),
+        (
+            lambda w: public_weights(2, "hassony2"),
+            "conv3d_1a_7x7.conv3d.weight",
+            "these are optical flow",
+        ),
+        (lambda w: {"fc.weight": torch.zeros(1)}, None, "not the weights of an I3D"),
+        (without("Conv3d_1a_7x7.conv3d.weight"), None, "not the weights of an I3D"),
+        (without(KEY), KEY, "missing"),
+        (without("logits.conv3d.bias"), "logits.conv3d.bias", "missing"),
+        (without("Mixed_5c.b0.bn.running_var"), "Mixed_5c.b0.bn.running_var", "missing"),
+        (lambda w: dict(list(w.items())[:10]), "Conv3d_2c_3x3.conv3d.weight", "more"),
+        (lambda w: w | {"extra.weight": w[KEY]}, "extra.weight", "not of an I3D"),
+        (lambda w: w | public_weights(3, "hassony2"), "conv3d_1a_7x7.conv3d.weight", "more"),
+        (replacing(KEY, lambda t: t[:, :, 0]), KEY, r"shape \(96, 192, 1, 1\) instead of"),
+        (replacing(KEY, lambda t: t[:5]), KEY, "shape"),
+        (replacing(KEY, lambda t: t.int()), KEY, "int32 instead of floating"),
+        (replacing(KEY, lambda t: t * float("nan")), KEY, "not a number"),
+        (
+            replacing("Conv3d_1a_7x7.conv3d.weight", lambda t: t[:, :1]),
+            "Conv3d_1a_7x7.conv3d.weight",
+            "shape",
+        ),
+        (replacing("Conv3d_1a_7x7.conv3d.weight", torch.sum), "Conv3d_1a_7x7.conv3d.weight", "sha"),
+        (replacing("logits.conv3d.weight", torch.sum), "logits.conv3d.weight", "shape"),
+    ],
+)
+def test_wrong_weights_are_named(tmp_path, rgb, change, place, cause):
+    file = tmp_path / "rgb.pt"
+    with pytest.raises(DuetalError, match=cause) as caught:
+        i3d_from(change(rgb), 3, file)
+    assert caught.value.file == file
+    assert caught.value.place == place
+    assert "\n" not in str(caught.value)
+
+
+def test_rgb_weights_are_refused_for_flow(i3d_weights_file):
+    with pytest.raises(DuetalError, match="these are RGB weights"):
+        load_i3d("flow", str(i3d_weights_file))
+
+
+def test_random_weights_depend_on_their_seed(tmp_path, i3d_weights_file):
+    random_weights(tmp_path / "same.pt", "rgb", seed=1)
+    random_weights(tmp_path / "other.pt", "rgb", seed=2)
+    original = torch.load(i3d_weights_file, weights_only=True)
+    key = "Conv3d_2b_1x1.conv3d.weight"
+    assert torch.equal(torch.load(tmp_path / "same.pt", weights_only=True)[key], original[key])
+    assert not torch.equal(torch.load(tmp_path / "other.pt", weights_only=True)[key], original[key])
+    assert public_shapes(3, "piergiaj").keys() <= original.keys()
+
+
+def test_random_weights_give_useful_features(tmp_path):
+    """No layer's activations vanish or explode, and different clips have different features."""
+    random_weights(tmp_path / "flow.pt", "flow")
+    network = load_i3d("flow", str(tmp_path / "flow.pt")).network
+    assert isinstance(network, I3D)
+    right = torch.zeros(2, 16, 56, 56)
+    right[0] = 0.1  # two pixels a frame
+    up = torch.zeros(2, 16, 56, 56)
+    up[1] = -0.1
     with torch.inference_mode():
-        features = network(layer_input)
-        output = layer_input
-        shapes = {}
-        for name, layer in network.trunk.named_children():
+        output = torch.stack([right, up, torch.zeros_like(up)])
+        for layer in network.trunk.children():
             output = layer(output)
-            shapes[name] = (output.shape[1], tuple(output.shape[2:]))
-        assert shapes == {name: (row[0], row[column]) for name, row in SHAPES.items()}
-        # At 16x224x224 the window of the original's average pooling is all there is.
-        pooled = F.avg_pool3d(output, (2, 7, 7) if column == 1 else output.shape[2:])
-        torch.testing.assert_close(features, pooled.flatten(1))
-
-
-# 12,697,264: the count that projects using the public RGB weights print; the flow network has one
-# input channel of 64 filters of 7x7x7 less.
-@pytest.mark.parametrize(("channels", "count"), [(3, 12_697_264), (2, 12_697_264 - 64 * 7**3)])
-def test_it_has_as_many_parameters_as_the_published_network(channels, count):
-    with torch.device("meta"):
-        assert sum(weight.numel() for weight in I3D(channels).parameters()) == count
-
-
-def test_logits_are_the_head_applied_to_the_features(network):
-    features = torch.randn(2, 1024, generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode():
-        convolved = network.head(features[:, :, None, None, None])[:, :, 0, 0, 0]
-        torch.testing.assert_close(network.logits(features), convolved)
-
-
-def test_a_clip_has_the_same_features_in_any_batch(network):
-    clips = torch.rand((3, 3, 16, 32, 32), generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode():
-        together = network(clips)
-        alone = torch.cat([network(clip[None]) for clip in clips])
-    torch.testing.assert_close(together, alone)
-    assert not torch.allclose(together[0], together[1])
-
-
-def reference_features(clip, weights):
-    """The whole network, written again from the paper's figure over keys of `rgb_imagenet.pt`.
-
-    Every padding is an explicit copy by the documented formula.
-    """
-
-    def pad(x, kernel, stride, fill):
-        sizes = zip(x.shape[2:], kernel, stride, strict=True)
-        before_after = [documented_padding(*size) for size in sizes]
-        return F.pad(x, [n for pair in reversed(before_after) for n in pair], value=fill)
-
-    def unit(x, name, stride=1):
-        kernel = weights[f"{name}.conv3d.weight"]
-        x = pad(x, kernel.shape[2:], (stride,) * 3, 0.0)
-        norm = [weights[f"{name}.bn.{part}"] for part in ("running_mean", "running_var")]
-        affine = [weights[f"{name}.bn.{part}"] for part in ("weight", "bias")]
-        return F.batch_norm(F.conv3d(x, kernel, stride=stride), *norm, *affine, eps=1e-3).relu()
-
-    def pool(x, kernel, stride):
-        return F.max_pool3d(pad(x, kernel, stride, -torch.inf), kernel, stride)
-
-    def mixed(x, name):
-        branches = [
-            unit(x, f"{name}.b0"),
-            unit(unit(x, f"{name}.b1a"), f"{name}.b1b"),
-            unit(unit(x, f"{name}.b2a"), f"{name}.b2b"),
-            unit(pool(x, (3, 3, 3), (1, 1, 1)), f"{name}.b3b"),
-        ]
-        return torch.cat(branches, dim=1)
-
-    x = pool(unit(clip, "Conv3d_1a_7x7", stride=2), (1, 3, 3), (1, 2, 2))
-    x = pool(unit(unit(x, "Conv3d_2b_1x1"), "Conv3d_2c_3x3"), (1, 3, 3), (1, 2, 2))
-    x = pool(mixed(mixed(x, "Mixed_3b"), "Mixed_3c"), (3, 3, 3), (2, 2, 2))
-    for letter in "bcdef":
-        x = mixed(x, f"Mixed_4{letter}")
-    x = mixed(mixed(pool(x, (2, 2, 2), (2, 2, 2)), "Mixed_5b"), "Mixed_5c")
-    return x.mean(dim=(2, 3, 4))
-
-
-@pytest.mark.parametrize("size", [(16, 56, 56), (16, 32, 49), (11, 45, 31)])
-def test_features_are_those_of_a_slow_reference(i3d_weights_file, size):
-    from duetal.backbones.i3d_weights import load_i3d
-
-    weights: dict[str, Tensor] = torch.load(i3d_weights_file, weights_only=True)
-    network, _ = load_i3d("rgb", str(i3d_weights_file))
-    clip = torch.rand((1, 3, *size), generator=torch.Generator().manual_seed(0)) * 2 - 1
-    with torch.inference_mode():
-        expected = reference_features(clip, weights)
-        torch.testing.assert_close(network(clip), expected, rtol=1e-4, atol=1e-4)
-        assert expected.std() > 0.05
+            assert 0.05 < output.std() < 5
+        features = output.mean(dim=(2, 3, 4))
+    likeness = torch.nn.functional.cosine_similarity(features[0], features[1:])
+    assert (likeness < 0.95).all()

@@ -55,7 +55,7 @@ def test_weights_in_several_files(clip: Path) -> None:
     hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in shards]
     assert parts.identity.sha256 == hashlib.sha256("".join(hashes).encode()).hexdigest()
     assert parts.identity.sha256 != whole.identity.sha256
-    for (name, x), y in zip(whole.named_parameters(), parts.parameters(), strict=True):
+    for (name, x), y in zip(whole.model.named_parameters(), parts.model.parameters(), strict=True):
         assert x.equal(y), name
     shards[1].unlink()
     with pytest.raises(DuetalError, match="image encoder: "):

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from duetal.backbones import download as download_module
 from duetal.backbones import weights
-from duetal.backbones.records import records
-from duetal.backbones.weights import cache_folder, locate
+from duetal.backbones.i3d import PUBLISHED
+from duetal.backbones.protocol import WeightsIdentity
+from duetal.backbones.weights import cache_folder
 from duetal.core.errors import DuetalError, UsageError
 
 CONTENT = b"weights"
@@ -29,8 +29,8 @@ def downloads(monkeypatch, tmp_path):
     """Downloads that need no network: what is asked for arrives, and is noted."""
     asked = []
 
-    def arrive(remote, target, *, progress=None):
-        asked.append(remote)
+    def arrive(address, sha256, target, on_download=None):
+        asked.append((address, sha256))
         target.parent.mkdir(parents=True)
         target.write_bytes(CONTENT)
 
@@ -39,25 +39,24 @@ def downloads(monkeypatch, tmp_path):
     return asked
 
 
-@pytest.mark.parametrize("record", records().values(), ids=records())
+def locate(source: str) -> tuple[Path, WeightsIdentity]:
+    return weights.locate(source, PUBLISHED, "i3d")
+
+
+@pytest.mark.parametrize("record", PUBLISHED.values(), ids=PUBLISHED)
 def test_a_record_says_what_one_needs_to_know(record):
     assert record.address.startswith("https://")
-    assert record.architecture in ("i3d-rgb", "i3d-flow")
-    assert record.architecture.removeprefix("i3d-") in record.name
     assert record.sha256 is None or re.fullmatch("[0-9a-f]{64}", record.sha256)
-    assert (record.preprocessing.flow_clip is None) == (record.architecture == "i3d-rgb")
     assert record.licence in ("Apache-2.0", "MIT")
     assert all(getattr(record, field) for field in ("citation", "origin"))
 
 
 def test_a_local_path_is_hashed(file):
-    found = locate(str(file))
-    assert (found.path, found.name, found.sha256) == (file, str(file), SHA256)
-    assert found.record is None
+    assert locate(str(file)) == (file, WeightsIdentity(str(file), SHA256, "i3d"))
 
 
 def test_a_local_path_may_come_with_its_hash(file):
-    assert locate(f"{file}@sha256:{SHA256.upper()}").path == file
+    assert locate(f"{file}@sha256:{SHA256.upper()}")[0] == file
     with pytest.raises(DuetalError, match=f"its sha256 is {SHA256}, and should be 0000") as caught:
         locate(f"{file}@sha256:{'0' * 64}")
     assert caught.value.file == file
@@ -76,14 +75,11 @@ def test_an_unknown_name_is_answered_with_the_known_ones(name):
 
 
 def test_a_record_with_a_hash_is_downloaded_by_name(downloads, tmp_path):
-    found = locate("i3d-rgb-kinetics")
-    record = records()["i3d-rgb-kinetics"]
-    assert found.record == record
-    assert found.sha256 == record.sha256
-    assert found.path == tmp_path / "cache" / "weights" / "rgb_imagenet-2609088c2e8c.pt"
-    assert [(remote.address, remote.sha256, remote.size) for remote in downloads] == [
-        (record.address, record.sha256, 50_883_138)
-    ]
+    path, identity = locate("i3d-rgb-kinetics")
+    record = PUBLISHED["i3d-rgb-kinetics"]
+    assert identity == WeightsIdentity(record.name, record.sha256, "i3d", "Apache-2.0")
+    assert path == tmp_path / "cache" / "weights" / "rgb_imagenet-2609088c2e8c.pt"
+    assert downloads == [(record.address, record.sha256)]
 
 
 def test_a_record_without_a_hash_is_not_downloaded_unchecked(downloads):
@@ -95,10 +91,9 @@ def test_a_record_without_a_hash_is_not_downloaded_unchecked(downloads):
 
 
 def test_the_user_may_bring_the_hash_that_a_record_lacks(downloads):
-    found = locate(f"i3d-flow-kinetics@sha256:{SHA256}")
-    assert found.sha256 == SHA256
-    assert found.name == "i3d-flow-kinetics"
-    assert [remote.sha256 for remote in downloads] == [SHA256]
+    _, identity = locate(f"i3d-flow-kinetics@sha256:{SHA256}")
+    assert (identity.name, identity.sha256) == ("i3d-flow-kinetics", SHA256)
+    assert [sha256 for _, sha256 in downloads] == [SHA256]
 
 
 def test_another_hash_than_the_recorded_one_is_a_contradiction(downloads):
@@ -110,12 +105,11 @@ def test_another_hash_than_the_recorded_one_is_a_contradiction(downloads):
 def test_without_a_network_the_error_says_how_to_do_it_by_hand(monkeypatch, tmp_path):
     monkeypatch.setenv("DUETAL_CACHE", str(tmp_path))
     nowhere = "http://127.0.0.1:9/rgb_imagenet.pt"
-    record = dataclasses.replace(records()["i3d-rgb-kinetics"], address=nowhere)
-    monkeypatch.setattr(weights, "records", lambda: {record.name: record})
-    monkeypatch.setattr(download_module.time, "sleep", lambda seconds: None)
+    record = dataclasses.replace(PUBLISHED["i3d-rgb-kinetics"], address=nowhere)
+    monkeypatch.setattr(weights.time, "sleep", lambda seconds: None)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with pytest.raises(DuetalError, match="by hand, and its path given") as caught:
-        locate("i3d-rgb-kinetics")
+        weights.locate(record.name, {record.name: record}, "i3d")
     assert nowhere in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -131,8 +125,8 @@ def test_the_cache_is_in_the_home_folder_unless_named(monkeypatch, tmp_path):
 def test_the_documentation_has_every_record():
     page = (Path(__file__).parents[2] / "docs" / "weights.md").read_text(encoding="utf-8")
     rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `i3d-")}
-    assert rows.keys() == records().keys()
-    for name, record in records().items():
+    assert rows.keys() == PUBLISHED.keys()
+    for name, record in PUBLISHED.items():
         assert f"({record.address})" in rows[name]
         assert (record.sha256 or "not known") in rows[name]
         assert f"| {record.licence} |" in rows[name]

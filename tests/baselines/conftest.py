@@ -11,13 +11,13 @@ from duetal.core.weak_videos import WeakVideos
 
 @dataclass
 class Memory:
-    """As much of a feature stream as a classifier asks for."""
+    """The part of a feature stream that a classifier uses."""
 
     arrays: dict[str, np.ndarray]
-    asked: int = 0
+    reads: int = 0
 
     def read(self, name):
-        self.asked += 1
+        self.reads += 1
         return self.arrays[name]
 
 

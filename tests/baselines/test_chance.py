@@ -42,7 +42,7 @@ def test_the_more_frequent_class_scores_higher(toy):
 
 def test_no_feature_is_read(toy):
     guess_by_labels(toy.videos, {"a": 10.0})
-    assert toy.stream.asked == 0
+    assert toy.stream.reads == 0
 
 
 def test_no_video_no_guess(toy):

@@ -8,7 +8,7 @@ from duetal.baselines import LinearSettings, guess_by_labels, train_linear
 from duetal.baselines.linear import top_mean
 from duetal.core.errors import DuetalError
 
-QUICK = LinearSettings(epochs=40, learning_rate=0.03, topk_divisor=8)
+QUICK = LinearSettings(epochs=40, learning_rate=0.03, topk_ratio=8)
 
 
 def test_it_finds_in_new_videos_where_a_separable_class_is(make_toy):
@@ -25,7 +25,7 @@ def test_it_finds_in_new_videos_where_a_separable_class_is(make_toy):
     assert right / total > 0.97
 
 
-def test_it_tells_which_classes_a_video_has(toy):
+def test_it_predicts_which_classes_a_video_has(toy):
     classifier = train_linear(toy.videos, QUICK)
     found = [classifier.score(toy.stream.read(name))[1] > 0.5 for name in toy.videos.names]
     assert (np.array(found) == toy.videos.labels).mean() > 0.97
@@ -69,11 +69,11 @@ def test_a_video_without_a_snippet_is_named(toy):
 
 
 @pytest.mark.parametrize(
-    ("divisor", "expected"), [(1, [2.0, 3.0]), (2, [3.5, 5.0]), (4, [4.0, 9.0]), (9, [4.0, 9.0])]
+    ("ratio", "expected"), [(1, [2.0, 3.0]), (2, [3.5, 5.0]), (4, [4.0, 9.0]), (9, [4.0, 9.0])]
 )
-def test_pooling_takes_the_mean_of_the_highest(divisor, expected):
+def test_pooling_takes_the_mean_of_the_highest(ratio, expected):
     logits = torch.tensor([[1.0, 9.0], [4.0, 1.0], [0.0, 1.0], [3.0, 1.0]])
-    assert top_mean(logits, divisor).tolist() == expected
+    assert top_mean(logits, ratio).tolist() == expected
 
 
 @pytest.mark.real

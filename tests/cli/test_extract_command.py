@@ -15,11 +15,12 @@ import av
 import numpy as np
 import pytest
 
-from duetal.backbones.i3d_weights import random_weights
+from duetal.backbones import BACKBONES
+from duetal.backbones.i3d import random_weights
 from duetal.cli.main import main
 from duetal.datasets.examination import check
-from duetal.features.extraction import ExtractionSettings
-from duetal.features.store import open_store
+from duetal.extraction.pipeline import ExtractionSettings
+from duetal.extraction.store import open_store
 from duetal.simulation.clips import render_clip
 
 Duetal = Callable[..., tuple[int, str, str]]
@@ -414,6 +415,9 @@ def test_the_defaults_in_the_help_are_those_of_the_settings(duetal: Duetal) -> N
     _, text, _ = duetal("extract", "--help")
     text = " ".join(text.split())
     settings = ExtractionSettings()
-    for name in ("i3d_rgb", "i3d_flow", "clip", "flow", "short_side", "crop", "dtype"):
-        option = text.partition(f"--{name.replace('_', '-')} ")[2]
-        assert f"[default: {getattr(settings, name)}" in option.partition(" --")[0]
+    defaults = {record.option: record.weights for record in BACKBONES}
+    for name in ("flow", "short_side", "crop", "dtype"):
+        defaults[f"--{name.replace('_', '-')}"] = getattr(settings, name)
+    for option, default in defaults.items():
+        described = text.partition(f"{option} ")[2].partition(" --")[0]
+        assert f"[default: {default}" in described

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from duetal.cli import progress as progress_module
-from duetal.cli.cluster_progress import ClusterProgress
+from duetal.cli.progress import ClusterProgress
 
 Duetal = Callable[..., tuple[int, str, str]]
 

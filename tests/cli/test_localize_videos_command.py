@@ -13,7 +13,7 @@ import pytest
 from duetal.core.annotations import Segment
 from duetal.core.files import read_json, write_json
 from duetal.formats.activitynet import read_results
-from duetal.formats.detection_table import read_detections
+from duetal.formats.csv_table import read_detections
 from duetal.formats.webvtt import parse_cue_text
 from duetal.simulation.clips import render_clip
 
@@ -163,7 +163,7 @@ def test_a_second_time_nothing_is_extracted_or_copied_again(
     def loaded(*_: object, **__: object) -> None:
         raise AssertionError("the networks are not needed")
 
-    monkeypatch.setattr("duetal.features.extraction.Extractor.__init__", loaded)
+    monkeypatch.setattr("duetal.extraction.pipeline.Extractor.__init__", loaded)
     out = shutil.copytree(localized, tmp_path / "out")
     (copy,) = (out / "media").iterdir()
     before = copy.stat().st_mtime_ns
@@ -222,14 +222,14 @@ def test_nothing_but_broken_videos(trained: Path, tmp_path: Path, duetal: Duetal
     code, printed, err = duetal("localize", trained, tmp_path / "a.mp4", "--out", tmp_path / "out")
     assert code == 1
     assert "a.mp4: no such file" in printed
-    assert "none of the videos could be looked into" in err
+    assert "none of the videos could be processed" in err
     assert not (tmp_path / "out" / "detections.json").exists()
 
 
 def test_other_weights_are_refused_by_name(
     trained: Path, videos: Path, tmp_path: Path, duetal: Duetal
 ) -> None:
-    from duetal.backbones.i3d_weights import random_weights
+    from duetal.backbones.i3d import random_weights
 
     random_weights(tmp_path / "other.pt", "flow", seed=3)
     out = tmp_path / "out"
@@ -252,7 +252,7 @@ def test_the_same_weights_elsewhere_are_taken(
     code, _, err = duetal("localize", run, video, "--out", out)
     assert code == 2
     assert "--i3d-flow has to say where they lie now" in err
-    moved = shutil.copy(tiny_backbones["i3d_flow"], tmp_path / "moved.pt")
+    moved = shutil.copy(tiny_backbones["flow"], tmp_path / "moved.pt")
     code, _, err = duetal("localize", run, video, "--out", out, "--i3d-flow", moved)
     assert (code, err) == (0, "")
 

@@ -8,7 +8,7 @@ import pytest
 
 from duetal.datasets import open_dataset
 from duetal.formats.activitynet import write_annotations
-from duetal.simulation.made_up import made_up_annotations
+from duetal.simulation.world import made_up_annotations
 
 Duetal = Callable[..., tuple[int, str, str]]
 SMALL = ("--cbp-channels", 12, "--vlp-channels", 8)

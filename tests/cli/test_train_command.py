@@ -69,7 +69,7 @@ def test_the_run_holds_what_is_promised(tiny_run: Path) -> None:
         *(f"detections/{stage}.json" for stage in (*STAGES, "ensemble")),
     }
     assert {file for file in files if not (tiny_run / file).is_file()} == set()
-    assert yaml.safe_load((tiny_run / "config.yaml").read_text())["crop"] == 32
+    assert yaml.safe_load((tiny_run / "config.yaml").read_text())["data.crop"] == 32
 
 
 def test_it_ends_with_a_table_and_a_report(
@@ -106,7 +106,7 @@ def test_a_run_is_never_overwritten(words: list[str], tiny_run: Path, duetal: Du
     )
     code, _, err = duetal(*words, "crop=64", "--out", tiny_run, "--resume")
     assert code == 2
-    assert "the run was begun with other settings: crop: 64, not 32" in err
+    assert "the run was begun with other settings: data.crop: 64, not 32" in err
     assert {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*")} == before
 
 
@@ -201,8 +201,8 @@ def test_one_modality_trains_cbp_alone(
     assert "CBP on labels alone" in printed
     assert "VLP" not in printed
     model = json.loads((out / "model.json").read_text())
-    assert model["final"] == {"cbp": "cbp-warmup", "vlp": None}
-    assert model["channels"] == {"cbp": 12, "vlp": None}
+    assert [branch["final"] for branch in model["branches"]] == ["cbp-warmup"]
+    assert [branch["dim"] for branch in model["branches"]] == [12]
     code, _, err = duetal("localize", out, one_modality, "--out", "x.json", "--branch", "both")
     assert (code, err.count("\n")) == (2, 1)
     assert "trained on one modality" in err
@@ -274,5 +274,5 @@ def test_every_shipped_recipe_trains(
     code, printed, err = duetal("train", name, f"dataset={dataset}", *small, "--out", out)
     assert (code, err) == (0, "")
     evaluation = json.loads((out / "evaluation.json").read_text())
-    assert evaluation["protocol"] == content.get("protocol", "seconds")
+    assert evaluation["protocol"] == content.get("data.protocol", "seconds")
     assert "report: " in printed

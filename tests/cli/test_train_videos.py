@@ -123,7 +123,7 @@ def test_it_says_what_is_odd_and_goes_on_with_the_rest(
         "if they are one class, spell them alike"
     )
     assert "5 training videos of 3 classes; the rarest, 'Rowin', is in 1 of them." in lines
-    assert "it can be told whether the run knows what is in them, not whether it knows when" in (
+    assert "it is measured whether the run finds what is in them, not whether it finds when" in (
         printed
     )
     *_, head, missing, twins, broken = lines
@@ -166,7 +166,7 @@ def test_marked_segments_give_map_and_may_come_after_training(
     code, printed, err = duetal(*words(folder, settings), *annotations, *resumed)
     assert (code, err) == (0, "")
     assert f"{out}: was trained already" in printed
-    assert "2 videos are held out, and judged by their marked segments." in printed
+    assert "2 videos are held out, and evaluated on their marked segments." in printed
     assert "protocol:   seconds" in printed
     assert "mAP (%) at tIoU" in printed
     assert read_json(out / "evaluation.json")["stages"][0]["videos"] == 2

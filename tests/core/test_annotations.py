@@ -32,7 +32,7 @@ def _annotations(*videos):
         ),
         ([("train", True), ("test", True)], ["v0"], ["v1"]),
         ([("train", True), ("val", True), ("test", True)], ["v0"], ["v2"]),
-        # Nothing is marked: what is called test is still what a model is asked about.
+        # No segments: the subset called test is still the one to predict.
         ([("train", True), ("test", False)], ["v0"], ["v1"]),
         ([("validation", True), ("test", False)], ["v0"], ["v1"]),
         ([(None, True)], [], []),
@@ -60,7 +60,7 @@ def test_a_label_outside_the_class_list_names_file_and_video():
         Annotations({"v": video}, ("Run",), source="a.json")
 
 
-def test_select_keeps_the_order_asked_for_and_passes_over_the_unknown():
+def test_select_keeps_the_given_order_and_skips_unknown_names():
     annotations = _annotations(("train", True), ("test", True))
     chosen = annotations.select(["v1", "absent", "v0"])
     assert [video.name for video in chosen] == ["v1", "v0"]

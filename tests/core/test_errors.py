@@ -32,5 +32,5 @@ def test_exit_codes():
         ("zzz", [], ""),
     ],
 )
-def test_an_unknown_name_is_told_the_nearest_valid_one(name, valid, cause):
+def test_an_unknown_name_gives_the_nearest_valid_one(name, valid, cause):
     assert unknown("setting", name, valid) == f"unknown setting {name!r}{cause}"

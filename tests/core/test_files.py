@@ -63,9 +63,9 @@ def test_a_kill_half_way_keeps_the_old_content(tmp_path):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_json_has_no_word_for_nan(tmp_path, value):
+def test_json_has_no_nan(tmp_path, value):
     path = tmp_path / "a.json"
-    with pytest.raises(DuetalError, match=r"a\.json: cannot write: JSON has no word"):
+    with pytest.raises(DuetalError, match=r"a\.json: cannot write: JSON has no NaN"):
         write_json(path, [value])
     assert not path.exists()
 

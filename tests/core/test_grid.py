@@ -61,6 +61,6 @@ def test_starts_are_evenly_spaced_and_centres_half_a_window_later(grid):
         ([(2.0, 2.0), (3.0, 1.0)], []),
     ],
 )
-def test_cover_asks_whether_the_centre_is_inside(segments, covered):
+def test_cover_is_whether_the_centre_is_inside(segments, covered):
     starts, ends = (np.array([s[i] for s in segments], dtype=float) for i in (0, 1))
     assert np.flatnonzero(TimeGrid().cover(starts, ends, 10)).tolist() == list(covered)

@@ -1,4 +1,4 @@
-"""The bootstrap's weighted AP against datasets that really hold a video twice; and what it says."""
+"""The bootstrap's weighted AP against datasets that contain a video twice; and its intervals."""
 
 import math
 from dataclasses import replace
@@ -63,7 +63,7 @@ def test_a_weight_is_as_many_copies_of_the_video(seed: int) -> None:
 
 def test_every_weight_one_is_the_evaluation() -> None:
     annotations, rows = made_up(3)
-    # A video that the annotation does not know: false positives in every resample.
+    # A video that the annotation does not list: false positives in every resample.
     rows = [*rows, ("elsewhere", "dive", 0.0, 5.0, 2.0)]
     found = Detections.from_rows(rows)
     resampler = Resampler(consider(found, annotations, PROTOCOL))
@@ -89,11 +89,11 @@ def test_a_method_is_not_better_than_itself() -> None:
     (versus,) = result.versus
     assert all(d.value == d.low == d.high == 0.0 for d in versus.averages.values())
     assert versus.better == 0.0
-    assert not versus.averages["all"].is_sure
+    assert not versus.averages["all"].is_significant
     assert result.scores["a"] == pytest.approx(evaluate(found, annotations, PROTOCOL).averages)
 
 
-def test_a_clearly_better_method_is_sure_and_a_lucky_one_is_not() -> None:
+def test_a_clearly_better_method_is_significant_and_a_lucky_one_is_not() -> None:
     annotations, weak = made_up(5, videos=40, hits=0.3)
     _, strong = made_up(5, videos=40, hits=0.9)
     lucky = [*weak[1:], (*weak[0][:4], weak[0][4] + 0.01)]
@@ -103,13 +103,13 @@ def test_a_clearly_better_method_is_sure_and_a_lucky_one_is_not() -> None:
     ]
     result = compare(contenders, annotations, PROTOCOL, draws=300)
     by_name = {versus.name: versus for versus in result.versus}
-    assert by_name["strong"].averages["all"].is_sure
+    assert by_name["strong"].averages["all"].is_significant
     assert by_name["strong"].averages["all"].low > 0.1
     assert by_name["strong"].better == 1.0
-    assert not by_name["lucky"].averages["all"].is_sure
+    assert not by_name["lucky"].averages["all"].is_significant
 
 
-def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+def test_the_interval_covers_the_truth_about_as_often_as_its_confidence() -> None:
     """Two methods that are equally good: 0 lies in a 95 % interval 19 times of 20."""
     covered = 0
     for seed in range(60):
@@ -127,7 +127,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
             Contender("second", (Detections.from_rows(second),)),
         ]
         result = compare(contenders, annotations, PROTOCOL, draws=200, seed=seed)
-        covered += not result.versus[0].averages["all"].is_sure
+        covered += not result.versus[0].averages["all"].is_significant
     assert covered >= 52  # binomial(60, 0.95): fewer in 1 of 100 trials
 
 
@@ -211,6 +211,6 @@ def test_real_detections_worsened_by_hand_lose(real_data: Path) -> None:
     result = compare(contenders, annotations, protocol, draws=100)
     average = result.versus[0].averages[result.headline]
     assert average.value < 0
-    assert average.is_sure
+    assert average.is_significant
     assert len(result.versus[0].videos) == 200
     assert math.isclose(result.scores["real"]["0.1:0.7"], 0.0981, abs_tol=5e-4)

@@ -1,4 +1,4 @@
-"""Kinds of error against the definition word by word; what is missed; what scores are worth."""
+"""Kinds of error against their definition; missed segments; calibration."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from duetal.core.errors import UsageError
 from duetal.evaluation import Protocol, evaluate, protocol_named
 from duetal.evaluation.calibration import calibration
 from duetal.evaluation.diagnosis import diagnose
-from duetal.evaluation.false_positives import ERRORS, Kind
+from duetal.evaluation.false_positives import ERRORS, PredictionKind
 
 TIOU = (0.3, 0.5, 0.7)
 PROTOCOL = Protocol("test", "", TIOU, {"all": (0.3, 0.7)}, TIOU)
@@ -40,41 +40,47 @@ ONE_OF_EACH = annotations_of(
 @pytest.mark.parametrize(
     ("row", "kind"),
     [
-        (("v", "jump", 10.0, 20.0, 0.9), Kind.TRUE_POSITIVE),
-        # A surer prediction (see below) has the segment already.
-        (("v", "jump", 10.5, 20.0, 0.1), Kind.DOUBLE_DETECTION),
-        (("v", "jump", 50.0, 60.0, 0.9), Kind.WRONG_LABEL),
-        (("v", "jump", 16.0, 26.0, 0.9), Kind.LOCALIZATION),
-        (("v", "jump", 56.0, 66.0, 0.9), Kind.CONFUSION),
-        (("v", "jump", 80.0, 90.0, 0.9), Kind.BACKGROUND),
+        (("v", "jump", 10.0, 20.0, 0.9), PredictionKind.TRUE_POSITIVE),
+        # The other prediction (see below) scores higher and has matched the segment.
+        (("v", "jump", 10.5, 20.0, 0.1), PredictionKind.DOUBLE_DETECTION),
+        (("v", "jump", 50.0, 60.0, 0.9), PredictionKind.WRONG_LABEL),
+        (("v", "jump", 16.0, 26.0, 0.9), PredictionKind.LOCALIZATION),
+        (("v", "jump", 56.0, 66.0, 0.9), PredictionKind.CONFUSION),
+        (("v", "jump", 80.0, 90.0, 0.9), PredictionKind.BACKGROUND),
         # tIoU 0.053: below the least overlap.
-        (("v", "jump", 19.0, 29.0, 0.9), Kind.BACKGROUND),
+        (("v", "jump", 19.0, 29.0, 0.9), PredictionKind.BACKGROUND),
         # Its own class comes first, at the same level of overlap.
-        (("v", "jump", 19.0, 52.0, 0.9), Kind.BACKGROUND),
+        (("v", "jump", 19.0, 52.0, 0.9), PredictionKind.BACKGROUND),
         # In another video than the segment.
-        (("w", "jump", 10.0, 20.0, 0.9), Kind.BACKGROUND),
+        (("w", "jump", 10.0, 20.0, 0.9), PredictionKind.BACKGROUND),
         # In a video that is not annotated.
-        (("x", "jump", 10.0, 20.0, 0.9), Kind.BACKGROUND),
+        (("x", "jump", 10.0, 20.0, 0.9), PredictionKind.BACKGROUND),
     ],
 )
-def test_the_kind_of_a_prediction(row: Row, kind: Kind) -> None:
-    surer = ("v", "jump", 10.0, 20.0, 0.5)
-    found = Detections.from_rows([row, surer])
+def test_the_kind_of_a_prediction(row: Row, kind: PredictionKind) -> None:
+    higher = ("v", "jump", 10.0, 20.0, 0.5)
+    found = Detections.from_rows([row, higher])
     counts = dict(diagnose(found, ONE_OF_EACH, PROTOCOL).profile.whole)
-    # What the surer prediction is, without the row or (a true positive) behind it.
-    beside = Kind.DOUBLE_DETECTION if kind is Kind.TRUE_POSITIVE else Kind.TRUE_POSITIVE
+    # What the other prediction is, without the row or (a true positive) behind it.
+    beside = (
+        PredictionKind.DOUBLE_DETECTION
+        if kind is PredictionKind.TRUE_POSITIVE
+        else PredictionKind.TRUE_POSITIVE
+    )
     counts[beside] -= 1
     assert {k: n for k, n in counts.items() if n} == {kind: 1}
 
 
 def test_its_own_class_comes_first_at_the_same_level() -> None:
     annotations = annotations_of(("v", 10.0, 20.0, "jump"), ("v", 10.0, 20.0, "dive"))
-    for start, kind in ((10.0, Kind.TRUE_POSITIVE), (16.0, Kind.LOCALIZATION)):
+    for start, kind in ((10.0, PredictionKind.TRUE_POSITIVE), (16.0, PredictionKind.LOCALIZATION)):
         found = Detections.from_rows([("v", "jump", start, start + 10.0, 0.5)])
         assert diagnose(found, annotations, PROTOCOL).profile.whole[kind] == 1
 
 
-def reference_kind(row: Row, rows: list[Row], annotations: Annotations, tiou: float) -> Kind:
+def reference_kind(
+    row: Row, rows: list[Row], annotations: Annotations, tiou: float
+) -> PredictionKind:
     """The kind of a row, from the definitions, with matching by its own slow loop."""
 
     def overlap(a: Row, b: Segment) -> float:
@@ -102,14 +108,14 @@ def reference_kind(row: Row, rows: list[Row], annotations: Annotations, tiou: fl
     own = max((overlap(row, s) for s in truth if s.label == row[1]), default=0.0)
     else_ = max((overlap(row, s) for s in truth if s.label != row[1]), default=0.0)
     if is_true:
-        return Kind.TRUE_POSITIVE
+        return PredictionKind.TRUE_POSITIVE
     if own >= tiou:
-        return Kind.DOUBLE_DETECTION
+        return PredictionKind.DOUBLE_DETECTION
     if else_ >= tiou:
-        return Kind.WRONG_LABEL
+        return PredictionKind.WRONG_LABEL
     if own >= 0.1:
-        return Kind.LOCALIZATION
-    return Kind.CONFUSION if else_ >= 0.1 else Kind.BACKGROUND
+        return PredictionKind.LOCALIZATION
+    return PredictionKind.CONFUSION if else_ >= 0.1 else PredictionKind.BACKGROUND
 
 
 def made_up(seed: int) -> tuple[Annotations, list[Row]]:
@@ -134,7 +140,7 @@ def made_up(seed: int) -> tuple[Annotations, list[Row]]:
 def test_kinds_are_as_defined(seed: int, tiou: float) -> None:
     annotations, rows = made_up(seed)
     profile = diagnose(Detections.from_rows(rows), annotations, PROTOCOL, tiou=tiou).profile
-    expected = dict.fromkeys(Kind, 0)
+    expected = dict.fromkeys(PredictionKind, 0)
     for row in rows:
         expected[reference_kind(row, rows, annotations, tiou)] += 1
     assert profile.whole == expected
@@ -156,7 +162,7 @@ def test_a_fixed_kind_is_the_map_without_its_predictions(seed: int) -> None:
         assert diagnosis.fixed[kind] >= diagnosis.evaluation.averages["all"] - 1e-12
 
 
-def test_the_surest_are_counted_class_by_class() -> None:
+def test_the_top_predictions_are_counted_class_by_class() -> None:
     rows = [
         ("v", "jump", 10.0, 20.0, 0.2),  # 1G of jump, though its score is low
         ("v", "jump", 80.0, 90.0, 0.1),
@@ -165,8 +171,8 @@ def test_the_surest_are_counted_class_by_class() -> None:
         ("v", "dive", 82.0, 90.0, 0.7),
     ]
     profile = diagnose(Detections.from_rows(rows), ONE_OF_EACH, PROTOCOL).profile
-    assert profile.ranks[1][Kind.TRUE_POSITIVE] == 2
-    assert profile.ranks[1][Kind.BACKGROUND] == 1
+    assert profile.ranks[1][PredictionKind.TRUE_POSITIVE] == 2
+    assert profile.ranks[1][PredictionKind.BACKGROUND] == 1
     assert profile.ranks[2] == profile.ranks[10] == profile.whole
 
 
@@ -232,7 +238,7 @@ def test_no_predictions_is_all_missed() -> None:
     assert sum(diagnosis.profile.whole.values()) == 0
 
 
-def test_calibration_of_honest_and_of_boasting_scores() -> None:
+def test_calibration_of_calibrated_and_of_overconfident_scores() -> None:
     generator = np.random.default_rng(0)
     score = generator.random(20_000)
     is_true = generator.random(20_000) < score
@@ -272,4 +278,7 @@ def test_real_counts_add_up(real_data: Path, protocol: str) -> None:
     assert sum(diagnosis.profile.whole.values()) == diagnosis.evaluation.predictions == 33_895
     for characteristic in diagnosis.sensitivity.characteristics:
         assert sum(b.segments for b in characteristic.buckets) == diagnosis.evaluation.segments
-    assert diagnosis.fixed[Kind.DOUBLE_DETECTION] > 2 * diagnosis.evaluation.averages["0.1:0.7"]
+    assert (
+        diagnosis.fixed[PredictionKind.DOUBLE_DETECTION]
+        > 2 * diagnosis.evaluation.averages["0.1:0.7"]
+    )

@@ -183,7 +183,7 @@ def test_training_detections_are_evaluated_on_training_videos() -> None:
     assert (forced.subset, forced.mean_ap[0], forced.dropped) == ("test", 0.0, {OTHER_SUBSET: 1})
 
 
-def test_no_detections_is_zero_and_said() -> None:
+def test_no_detections_is_zero_and_noted() -> None:
     result = evaluate(found(), THUMOS_LIKE, "thumos14/tad-212")
     assert result.mean_ap == (0,) * 7
     assert "there are no detections" in result.notes

@@ -10,7 +10,7 @@ import pytest
 
 from duetal.config import load_config
 from duetal.formats.activitynet import write_annotations
-from duetal.simulation.made_up import made_up_annotations
+from duetal.simulation.world import made_up_annotations
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "simulated_thumos14.py"
 TINY = [

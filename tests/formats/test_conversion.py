@@ -13,7 +13,7 @@ from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError
 from duetal.formats import activitynet, read_annotations, via
 from duetal.formats.conversion import Conversion, convert
-from duetal.formats.forms import FORMS, Format, Kind
+from duetal.formats.forms import FORMS, ContentKind, Format
 from duetal.formats.options import FormatOptions
 
 OPTIONS = FormatOptions(fps=100)
@@ -61,7 +61,7 @@ def test_annotations_to_each_form_and_back(
     activitynet.write_annotations(source, annotations)
     done = convert(source, tmp_path / "out", target_format=form, options=OPTIONS)
     assert (done.source_format, done.target_format) == (Format.ACTIVITYNET, form)
-    assert (done.kind, done.videos, done.rows) == (Kind.ANNOTATIONS, 3, 4)
+    assert (done.kind, done.videos, done.rows) == (ContentKind.ANNOTATIONS, 3, 4)
     assert list(done.lines) == LOSSES[form]
     if form is not Format.WEAK:
         back = convert(tmp_path / "out", tmp_path / "back.json", options=OPTIONS)
@@ -81,7 +81,7 @@ def test_a_form_that_does_not_know_the_order_of_classes(
     form: Format, tmp_path: Path, annotations: Annotations
 ) -> None:
     source = tmp_path / "source.json"
-    via.write_annotations(source, annotations)
+    via.write(source, annotations)
     done = convert(source, tmp_path / "out", target_format=form)
     assert done.lines == ("order of the classes: not kept",)
 
@@ -103,7 +103,7 @@ def test_detections_to_each_form(
     form: Format, expected: list[str], found: Path, tmp_path: Path
 ) -> None:
     done = convert(found, tmp_path / "out", target_format=form, options=OPTIONS)
-    assert (done.kind, done.videos, done.rows) == (Kind.DETECTIONS, 3, 5)
+    assert (done.kind, done.videos, done.rows) == (ContentKind.DETECTIONS, 3, 5)
     lines = [line for line in done.lines if line != "order of the classes: not kept"]
     assert lines == expected
 
@@ -175,8 +175,10 @@ def test_the_form_of_a_target_is_told_by_its_suffix(
     }
     for name, form in forms.items():
         assert convert(source, tmp_path / name).target_format is form
-    assert convert(found, tmp_path / "d.csv").kind is Kind.DETECTIONS
-    with pytest.raises(UsageError, match=r"a\.what: which form shall it have\? \(--to activitynet"):
+    assert convert(found, tmp_path / "d.csv").kind is ContentKind.DETECTIONS
+    with pytest.raises(
+        UsageError, match=r"a\.what: the name does not show the form .* \(--to activi"
+    ):
         convert(source, tmp_path / "a.what")
     with pytest.raises(UsageError, match=r"a\.txt: THUMOS'14's annotations are a folder"):
         convert(source, tmp_path / "a.txt")
@@ -207,7 +209,9 @@ def test_a_form_that_is_read_alone(source: Path, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="is read, not written"):
             convert(source, tmp_path / "out", target_format=form)
     with pytest.raises(UsageError, match="has annotations, not detections"):
-        convert(source, tmp_path / "out.json", source_format=Format.VIA, kind=Kind.DETECTIONS)
+        convert(
+            source, tmp_path / "out.json", source_format=Format.VIA, kind=ContentKind.DETECTIONS
+        )
 
 
 def test_what_is_not_read_is_named(tmp_path: Path) -> None:

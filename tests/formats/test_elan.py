@@ -38,7 +38,7 @@ def test_a_file_of_the_tool(samples: Path) -> None:
 def test_annotations_there_and_back(tmp_path: Path, annotations: Annotations) -> None:
     for root in ("", "file:///clips", "/clips/"):
         folder = tmp_path / f"with{len(root)}"
-        elan.write_annotations(folder, annotations, options=FormatOptions(media_root=root))
+        elan.write(folder, annotations, options=FormatOptions(media_root=root))
         again = elan.read_annotations(folder)
         assert again.classes == annotations.classes
         for video in annotations:
@@ -46,7 +46,7 @@ def test_annotations_there_and_back(tmp_path: Path, annotations: Annotations) ->
 
 
 def test_another_library_reads_what_is_written(tmp_path: Path, detections: Detections) -> None:
-    elan.write_detections(tmp_path / "out", detections)
+    elan.write(tmp_path / "out", detections)
     document = Elan.Eaf(str(tmp_path / "out" / "v_1.eaf"))
     assert document.get_annotation_data_for_tier("HighJump") == [(4000, 4500, "HighJump")]
     # ELAN allows no overlap within a tier.
@@ -68,10 +68,10 @@ def test_what_another_library_writes_is_read(tmp_path: Path) -> None:
 
 def test_one_video_can_be_one_file(tmp_path: Path, annotations: Annotations) -> None:
     path = tmp_path / "one.eaf"
-    elan.write_annotations(path, annotations.select(["v 2"]))
+    elan.write(path, annotations.select(["v 2"]))
     assert list(elan.read_annotations(path).videos) == ["v 2"]
     with pytest.raises(DuetalError, match="one file is one video, and here are 3"):
-        elan.write_annotations(path, annotations)
+        elan.write(path, annotations)
 
 
 @pytest.mark.parametrize("content", [BOMB, OTHER_FILE])
@@ -86,7 +86,7 @@ def test_entities_and_other_files_are_refused(tmp_path: Path, content: str) -> N
 def test_a_name_that_would_leave_its_folder_is_refused(tmp_path: Path, name: str) -> None:
     videos = {name: VideoAnnotation(name, segments=())}
     with pytest.raises(DuetalError, match="can't be that of a media file"):
-        elan.write_annotations(tmp_path / "out", Annotations(videos, ()))
+        elan.write(tmp_path / "out", Annotations(videos, ()))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -126,4 +126,4 @@ def test_what_xml_cannot_say_is_refused(tmp_path: Path) -> None:
     label = "a\x00b"
     videos = {"v": VideoAnnotation("v", None, None, (label,), (Segment(0, 1, label),))}
     with pytest.raises(DuetalError, match="a character that XML can't hold"):
-        elan.write_annotations(tmp_path / "v.eaf", Annotations(videos, (label,)))
+        elan.write(tmp_path / "v.eaf", Annotations(videos, (label,)))

@@ -35,7 +35,7 @@ def test_labels_of_the_tool(samples: Path) -> None:
 def test_annotations_there_and_back(tmp_path: Path, annotations: Annotations) -> None:
     (tmp_path / "dataset").mkdir()
     for place in (tmp_path / "labels.json", tmp_path / "dataset"):
-        fiftyone.write_annotations(place, annotations)
+        fiftyone.write(place, annotations)
         again = fiftyone.read_annotations(place)
         assert again.classes == annotations.classes
         assert [v.segments for v in again] == [v.segments for v in annotations]
@@ -44,7 +44,7 @@ def test_annotations_there_and_back(tmp_path: Path, annotations: Annotations) ->
 
 def test_detections_there_and_back(tmp_path: Path, detections: Detections) -> None:
     path = tmp_path / "labels.json"
-    fiftyone.write_detections(path, detections)
+    fiftyone.write(path, detections)
     again = fiftyone.read_detections(path)
     assert (again.videos, again.classes) == (detections.videos, detections.classes)
     assert again.score.tolist() == [0.875, 0.5, 0.125, 0.25, 1.0]

@@ -6,8 +6,8 @@ import pytest
 
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError
-from duetal.formats import detection_table, read_annotations, read_detections
-from duetal.formats.forms import Format, Kind
+from duetal.formats import csv_table, read_annotations, read_detections
+from duetal.formats.forms import ContentKind, Format
 from duetal.formats.guess import Guess, guess
 
 
@@ -25,7 +25,7 @@ def test_by_content_whatever_the_suffix(tmp_path: Path) -> None:
 
 def test_detections_by_content(tmp_path: Path) -> None:
     path = tmp_path / "found"
-    detection_table.write_detections(path, Detections.from_rows([("v", "A", 0, 1, 0.5)]))
+    csv_table.write_detections(path, Detections.from_rows([("v", "A", 0, 1, 0.5)]))
     assert read_detections(path).score.tolist() == [0.5]
     path.write_text("<ANNOTATION_DOCUMENT/>")
     with pytest.raises(DuetalError, match="found: elan has annotations, not detections"):
@@ -38,17 +38,20 @@ LONG = {"about": "x" * 100_000}
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ({**LONG, "database": {}}, Guess(Format.ACTIVITYNET, Kind.ANNOTATIONS)),
-        ({**LONG, "results": {}}, Guess(Format.ACTIVITYNET, Kind.DETECTIONS)),
-        ({"results": {"database": {}}}, Guess(Format.ACTIVITYNET, Kind.DETECTIONS)),
-        ({"about": {"results": {}}, "labels": {}}, Guess(Format.FIFTYONE, Kind.ANNOTATIONS)),
+        ({**LONG, "database": {}}, Guess(Format.ACTIVITYNET, ContentKind.ANNOTATIONS)),
+        ({**LONG, "results": {}}, Guess(Format.ACTIVITYNET, ContentKind.DETECTIONS)),
+        ({"results": {"database": {}}}, Guess(Format.ACTIVITYNET, ContentKind.DETECTIONS)),
+        ({"about": {"results": {}}, "labels": {}}, Guess(Format.FIFTYONE, ContentKind.ANNOTATIONS)),
         (
             {**LONG, "project": {}, "attribute": {}, "file": {}, "view": {}},
-            Guess(Format.VIA, Kind.ANNOTATIONS),
+            Guess(Format.VIA, ContentKind.ANNOTATIONS),
         ),
-        ({**LONG, "observations": {}, "behaviors_conf": {}}, Guess(Format.BORIS, Kind.ANNOTATIONS)),
-        ([{"data": {}, "annotations": [{}]}], Guess(Format.LABEL_STUDIO, Kind.ANNOTATIONS)),
-        ([{"data": {}, "predictions": [{}]}], Guess(Format.LABEL_STUDIO, Kind.DETECTIONS)),
+        (
+            {**LONG, "observations": {}, "behaviors_conf": {}},
+            Guess(Format.BORIS, ContentKind.ANNOTATIONS),
+        ),
+        ([{"data": {}, "annotations": [{}]}], Guess(Format.LABEL_STUDIO, ContentKind.ANNOTATIONS)),
+        ([{"data": {}, "predictions": [{}]}], Guess(Format.LABEL_STUDIO, ContentKind.DETECTIONS)),
     ],
 )
 def test_json(tmp_path: Path, value: object, expected: Guess) -> None:
@@ -60,14 +63,14 @@ def test_json(tmp_path: Path, value: object, expected: Guess) -> None:
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
-        ({"labels.json": '{"labels": {}}'}, Guess(Format.FIFTYONE, Kind.ANNOTATIONS)),
-        ({"v.eaf": "", "notes.txt": ""}, Guess(Format.ELAN, Kind.ANNOTATIONS)),
-        ({"v.vtt": "WEBVTT\n"}, Guess(Format.WEBVTT, Kind.ANNOTATIONS)),
+        ({"labels.json": '{"labels": {}}'}, Guess(Format.FIFTYONE, ContentKind.ANNOTATIONS)),
+        ({"v.eaf": "", "notes.txt": ""}, Guess(Format.ELAN, ContentKind.ANNOTATIONS)),
+        ({"v.vtt": "WEBVTT\n"}, Guess(Format.WEBVTT, ContentKind.ANNOTATIONS)),
         (
             {"v.vtt": "WEBVTT\n\n00:01.000 --> 00:02.000\nA 0.5\n"},
-            Guess(Format.WEBVTT, Kind.DETECTIONS),
+            Guess(Format.WEBVTT, ContentKind.DETECTIONS),
         ),
-        ({"A_val.txt": "v 0 1"}, Guess(Format.THUMOS14, Kind.ANNOTATIONS)),
+        ({"A_val.txt": "v 0 1"}, Guess(Format.THUMOS14, ContentKind.ANNOTATIONS)),
     ],
 )
 def test_folders(tmp_path: Path, files: dict[str, str], expected: Guess) -> None:
@@ -79,7 +82,7 @@ def test_folders(tmp_path: Path, files: dict[str, str], expected: Guess) -> None
 def test_the_pack_is_a_folder(tmp_path: Path) -> None:
     for name in ("videoname", "segments"):
         np.save(tmp_path / f"{name}.npy", np.array([b"v"]))
-    assert guess(tmp_path) == Guess(Format.WTALC, Kind.ANNOTATIONS)
+    assert guess(tmp_path) == Guess(Format.WTALC, ContentKind.ANNOTATIONS)
 
 
 def test_what_is_of_no_known_form(tmp_path: Path) -> None:

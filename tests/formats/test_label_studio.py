@@ -50,7 +50,7 @@ def test_frames_need_a_rate(samples: Path) -> None:
 def test_annotations_there_and_back(tmp_path: Path, annotations: Annotations) -> None:
     path = tmp_path / "tasks.json"
     options = FormatOptions(fps=100, media_root="https://example.org/a b", media_suffix=".webm")
-    label_studio.write_annotations(path, annotations, options=options)
+    label_studio.write(path, annotations, options=options)
     again = label_studio.read_annotations(path)
     assert again.videos == annotations.videos
     tasks = json.loads(path.read_text())
@@ -59,7 +59,7 @@ def test_annotations_there_and_back(tmp_path: Path, annotations: Annotations) ->
 
 def test_detections_become_predictions_to_correct(tmp_path: Path, detections: Detections) -> None:
     path = tmp_path / "tasks.json"
-    label_studio.write_detections(path, detections, options=AT_25)
+    label_studio.write(path, detections, options=AT_25)
     tasks = json.loads(path.read_text())
     assert [len(task["predictions"][0]["result"]) for task in tasks] == [3, 2, 0]
     assert "annotations" not in tasks[0]
@@ -73,7 +73,7 @@ def test_detections_become_predictions_to_correct(tmp_path: Path, detections: De
 
 def test_the_interface_offers_every_class(tmp_path: Path, annotations: Annotations) -> None:
     path = tmp_path / "tasks.json"
-    label_studio.write_annotations(path, annotations, options=AT_25)
+    label_studio.write(path, annotations, options=AT_25)
     view = ElementTree.parse(tmp_path / "tasks.interface.xml").getroot()
     assert [label.get("value") for label in view.iter("Label")] == list(annotations.classes)
     assert view.find("Video").get("frameRate") == "25"

@@ -36,7 +36,7 @@ def test_a_project_of_the_tool(samples: Path) -> None:
 def test_annotations_there_and_back(tmp_path: Path, annotations: Annotations) -> None:
     for root, location in (("", 1), ("https://example.org/", 2), ("/clips", 3)):
         path = tmp_path / f"{location}.json"
-        via.write_annotations(path, annotations, options=FormatOptions(media_root=root))
+        via.write(path, annotations, options=FormatOptions(media_root=root))
         again = via.read_annotations(path)
         assert again.classes == annotations.classes
         for video in annotations:
@@ -46,7 +46,7 @@ def test_annotations_there_and_back(tmp_path: Path, annotations: Annotations) ->
 
 def test_detections_to_correct(tmp_path: Path, detections: Detections) -> None:
     path = tmp_path / "project.json"
-    via.write_detections(path, detections)
+    via.write(path, detections)
     again = via.read_annotations(path)
     assert again.videos["v 2"].segments == (
         Segment(0.0, 3.0, "HighJump"),

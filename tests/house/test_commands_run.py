@@ -126,7 +126,7 @@ def world(
             table.append(f"{name}.mp4,{label},{subset}")
     shutil.copy(folder / "new-videos" / "v_8.mp4", folder / "holiday.mp4")
     (folder / "labels.csv").write_text("\n".join(table) + "\n")
-    shutil.copytree(Path(tiny_backbones["i3d_rgb"]).parent, folder / "weights")
+    shutil.copytree(Path(tiny_backbones["rgb"]).parent, folder / "weights")
     truth = folder / "annotations.json"
     write_annotations(truth, Annotations(known, classes))
     world = World(folder, tiny_extraction, tiny_settings)

@@ -1,8 +1,10 @@
-"""`--help` answers at once because it imports nothing heavy."""
+"""Commands answer at once because they import no more than they need."""
 
+import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from duetal.cli.main import COMMANDS
@@ -17,11 +19,10 @@ finally:
 """
 
 
-def _modules_after(*arguments):
-    done = subprocess.run(
-        [sys.executable, "-c", PROBE, *arguments], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.startswith("Usage:")
+def _modules_after(*arguments, folder=None):
+    command = [sys.executable, "-c", PROBE, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
+    assert done.stdout.startswith("Usage:") == ("--help" in arguments)
     return set(done.stderr.split())
 
 
@@ -42,3 +43,38 @@ def test_help_imports_the_standard_library_and_click_alone():
 def test_help_of_a_command_imports_no_framework(command):
     heavy = {"torch", "numpy", "numba", "transformers", "lightning_fabric", "h5py", "jinja2"}
     assert not _modules_after(command, "--help") & heavy
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A dataset of two videos, and a detection in one."""
+    folder = tmp_path_factory.mktemp("dataset")
+    action = {"label": "jump", "segment": [0, 1]}
+    videos = {
+        name: {"subset": subset, "duration": 1.28, "annotations": [action]}
+        for name, subset in (("v", "test"), ("w", "training"))
+    }
+    found = {"results": {"v": [action | {"score": 0.5}]}}
+    (folder / "annotations.json").write_text(json.dumps({"database": videos}))
+    (folder / "found.json").write_text(json.dumps(found))
+    (folder / "dataset.yaml").write_text("cbp: cbp\nannotations: annotations.json\n")
+    (folder / "cbp").mkdir()
+    for name in videos:
+        np.save(folder / "cbp" / f"{name}.npy", np.ones((2, 4), dtype=np.float32))
+    return folder
+
+
+TRUTH = ("--annotations", "annotations.json", "--protocol", "seconds")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needed"),
+    [
+        (("evaluate", "found.json", *TRUTH), {"numba"}),
+        (("diagnose", "found.json", *TRUTH), {"numba"}),
+        (("convert", "annotations.json", "converted/out.csv"), set()),
+        (("check", "."), set()),
+    ],
+)
+def test_a_command_imports_pytorch_and_numba_where_it_needs_them(folder, arguments, needed):
+    assert _modules_after(*arguments, folder=folder) & {"torch", "numba"} == needed

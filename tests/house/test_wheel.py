@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from duetal.formats.activitynet import write_annotations
-from duetal.simulation.made_up import made_up_annotations
+from duetal.simulation.world import made_up_annotations
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "duetal"

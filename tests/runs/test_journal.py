@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from duetal.runs import journal as module
 from rich.console import Console
 
 from duetal.core.errors import DuetalError
+from duetal.runs import journal as module
 from duetal.runs.journal import Journal
 
 

@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from duetal.config import Config
+from duetal.config import MachineSettings
 from duetal.core.errors import UsageError
 from duetal.runs.processes import device_of, is_first, processes
 
 PROGRAM = """
 import sys
-from duetal.config import Config
+from duetal.config import MachineSettings
 from duetal.core.errors import DuetalError
 from duetal.runs.processes import is_first, processes
 
 failing = sys.argv[1].split(",")
 try:
-    with processes(Config(devices=2, accelerator="cpu")) as fabric:
+    with processes(MachineSettings(devices=2, accelerator="cpu")) as fabric:
         assert is_first() == (fabric.global_rank == 0)
         if str(fabric.global_rank) in failing:
             raise DuetalError(f"rank {fabric.global_rank} fails")
@@ -51,7 +51,7 @@ def test_one_of_them_says_why(tmp_path: Path, failing: str, said: set[str]) -> N
 def test_threads_are_set() -> None:
     before = torch.get_num_threads()
     try:
-        with processes(Config(threads=before + 1, accelerator="cpu")) as fabric:
+        with processes(MachineSettings(threads=before + 1, accelerator="cpu")) as fabric:
             assert torch.get_num_threads() == before + 1
             assert fabric.device == torch.device("cpu")
             assert is_first()
@@ -60,7 +60,7 @@ def test_threads_are_set() -> None:
 
 
 def test_an_error_of_one_process_is_its_own() -> None:
-    with pytest.raises(ZeroDivisionError), processes(Config(accelerator="cpu")):
+    with pytest.raises(ZeroDivisionError), processes(MachineSettings(accelerator="cpu")):
         raise ZeroDivisionError
 
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from duetal.backbones.text_towers import load_text_tower
 from duetal.core.annotations import Annotations
 from duetal.datasets import Dataset, open_dataset
 from duetal.formats import read_annotations
-from duetal.backbones.text_towers import load_text_tower
 from duetal.simulation.generate import simulate
 from duetal.simulation.world import Simulation, directions
 
@@ -57,18 +57,18 @@ def supervised_ap(dataset: Dataset, network: Callable[[int, int], nn.Module], ra
     """Mean AP on test snippets of a classifier trained on the training videos' true segments."""
     torch.manual_seed(0)
     x, y = snippets(dataset, dataset.training)
-    mean, deviation = x.mean(0), x.std(0)
+    mean, std = x.mean(0), x.std(0)
     net = network(x.shape[1], y.shape[1])
     adam = torch.optim.Adam(net.parameters(), lr=rate, weight_decay=1e-4)
     for _ in range(200):
         rows = torch.randint(len(x), (2048,))
-        logits = net((x[rows] - mean) / deviation)
+        logits = net((x[rows] - mean) / std)
         adam.zero_grad()
         F.binary_cross_entropy_with_logits(logits, y[rows].float()).backward()
         adam.step()
     x, y = snippets(dataset, dataset.evaluation)
     with torch.no_grad():
-        scores = net((x - mean) / deviation).numpy()
+        scores = net((x - mean) / std).numpy()
     shown = [k for k in range(y.shape[1]) if y[:, k].any()]
     return float(np.mean([average_precision(scores[:, k], y[:, k].numpy()) for k in shown]))
 
@@ -113,7 +113,7 @@ def precision_and_recall(
     dataset: Dataset, score: Callable[[str], NDArray[np.float32]]
 ) -> tuple[float, float]:
     """Of the snippets whose score, scaled to [0, 1] per video and present class, is above 0.5."""
-    hits = told = there = 0
+    hits = found = there = 0
     for video in dataset.annotations:
         positive, scores = truth(dataset, video.name), score(video.name)
         for label in video.labels:
@@ -121,9 +121,9 @@ def precision_and_recall(
             curve = scores[:, k]
             above = (curve - curve.min()) / (curve.max() - curve.min()) > 0.5
             hits += int((above & positive[:, k]).sum())
-            told += int(above.sum())
+            found += int(above.sum())
             there += int(positive[:, k].sum())
-    return hits / told, hits / there
+    return hits / found, hits / there
 
 
 def smooth(scores: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -143,9 +143,7 @@ def test_cbp_is_incomplete_and_vlp_over_complete(
     dataset = open_dataset(tmp_path / "data")
     assert dataset.text_encoder is not None
     vlp = dataset.streams["vlp"]
-    text = load_text_tower(
-        dataset.text_encoder, dataset.classes, prompts_before=0, prompts_after=0
-    )
+    text = load_text_tower(dataset.text_encoder, dataset.classes, prompts_before=0, prompts_after=0)
     plain = text.plain_features().double().numpy()
     world = directions(settings, dataset.classes, plain)
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from duetal.backbones.text_towers import load_text_tower
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.datasets import open_dataset
 from duetal.datasets.examination import check
-from duetal.backbones.text_towers import load_text_tower
 from duetal.simulation.generate import simulate
 from duetal.simulation.world import Simulation
 
@@ -77,10 +77,10 @@ def test_it_is_a_dataset_without_a_problem(
         assert video.duration is not None
         assert dataset.length(video.name) == grid.length(video.duration)
         assert dataset.annotations.videos[video.name].segments == video.segments
-    # It says of itself what it is, so that no score of it can pass for a real one.
-    told = json.loads((tmp_path / "data" / "simulation.json").read_text())
-    assert told["simulated"] is True
-    assert told["cbp_channels"] == 20
+    # The file marks the data as simulated, so that no score passes for a real one.
+    facts = json.loads((tmp_path / "data" / "simulation.json").read_text())
+    assert facts["simulated"] is True
+    assert facts["cbp_channels"] == 20
 
 
 def test_durations_and_bounds_are_made_up_where_unknown(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_durations_and_bounds_are_made_up_where_unknown(tmp_path: Path) -> None:
     simulate(Annotations(videos, labels), tmp_path / "data", Simulation())
     dataset = open_dataset(tmp_path / "data")
     found = dataset.annotations.videos
-    assert "weak" not in found  # nobody knows what happens in it
+    assert "weak" not in found  # no label
     duration = found["unknown"].duration
     assert duration is not None
     assert duration > 12.0
@@ -120,15 +120,15 @@ def test_without_segments_there_is_nothing_to_simulate(
     assert not (tmp_path / "data").exists()
 
 
-def test_progress_is_told(tmp_path: Path, make_annotations: MakeAnnotations) -> None:
-    told: list[tuple[int, int]] = []
+def test_progress_is_reported(tmp_path: Path, make_annotations: MakeAnnotations) -> None:
+    calls: list[tuple[int, int]] = []
     simulate(
         make_annotations(3),
         tmp_path / "data",
         Simulation(),
-        progress=lambda done, count: told.append((done, count)),
+        progress=lambda done, count: calls.append((done, count)),
     )
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert calls == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_the_vlp_stream_is_aligned_with_its_text_encoder(
@@ -138,9 +138,7 @@ def test_the_vlp_stream_is_aligned_with_its_text_encoder(
     simulate(make_annotations(20), tmp_path / "data", Simulation())
     dataset = open_dataset(tmp_path / "data")
     assert dataset.text_encoder is not None
-    text = load_text_tower(
-        dataset.text_encoder, dataset.classes, prompts_before=0, prompts_after=0
-    )
+    text = load_text_tower(dataset.text_encoder, dataset.classes, prompts_before=0, prompts_after=0)
     directions = F.normalize(text.plain_features(), dim=-1)
     own, other = [], []
     for video in dataset.annotations:

@@ -11,7 +11,7 @@ from duetal.core.annotations import Segment
 from duetal.core.errors import DuetalError
 from duetal.simulation.clips import render_clip
 from duetal.video.browser import copy_suffix, is_copy_of, playback, write_browser_copy
-from duetal.video.decode import open_video
+from duetal.video.decoding.video_reader import open_video
 
 SIZE = (64, 48)
 
@@ -39,7 +39,7 @@ def test_what_browsers_play(tmp_path: Path, name: str, encoding: dict, hindrance
     assert bool(found.hindrance) == bool(hindrance)
 
 
-def test_a_suffix_that_lies_is_found_out(tmp_path: Path) -> None:
+def test_a_wrong_suffix_is_detected(tmp_path: Path) -> None:
     path = render_clip(tmp_path / "a.avi", duration=1, size=SIZE, codec="mpeg4")
     assert "avi" in playback(path.rename(tmp_path / "a.mp4")).hindrance
 
@@ -54,7 +54,7 @@ def test_pictures_that_begin_after_the_sound_keep_their_distance(tmp_path: Path)
     assert found.offset == pytest.approx(1.5, abs=0.001)
 
 
-def test_what_lies_elsewhere_is_not_played_from_there() -> None:
+def test_a_video_on_another_machine_is_not_played_from_there() -> None:
     assert playback("s3://bucket/a.mp4").hindrance == "it is not on this machine"
 
 
@@ -103,7 +103,7 @@ def test_a_copy_shows_the_frames_when_they_were_seen(
     assert near < far / 2
 
 
-def test_a_copy_knows_what_it_was_made_of(tmp_path: Path) -> None:
+def test_a_copy_records_its_source(tmp_path: Path) -> None:
     source = render_clip(tmp_path / "a.mkv", duration=0.4, size=SIZE)
     copy = tmp_path / f"a{copy_suffix()}"
     assert not is_copy_of(copy, "1234")

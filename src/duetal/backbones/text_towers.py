@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from duetal.backbones.pretrained import Pretrained, find_pretrained
+from duetal.core.annotations import display_name
 from duetal.core.errors import DuetalError, UsageError
-from duetal.core.names import display_name
 
 #: The text models that prompts can be inserted into, by the `model_type` of their configuration.
 #: MetaCLIP's is "clip".
@@ -79,7 +79,7 @@ def load_text_tower(
     names = {label: display_name(label) for label in classes} | dict(display_names or {})
     count = prompts_before + prompts_after
     # A wrong configuration shows when it is used.
-    with found.telling("cannot be used"):
+    with found.explaining("cannot be used"):
         limit = int(model.config.max_position_embeddings)
         frame = _siglip_frame(tokenizer, limit) if _is_siglip(model) else _clip_frame(tokenizer)
         if None in (*frame.start, *frame.end, frame.pad):

@@ -1,32 +1,58 @@
 """From what the user names to a file of weights that has been checked."""
 
+import hashlib
+import itertools
 import os
 import re
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from duetal.backbones.download import Progress, RemoteFile, download, file_sha256
-from duetal.backbones.records import WeightsRecord, records
+from duetal.backbones.protocol import OnDownload, WeightsIdentity
 from duetal.core.errors import DuetalError, UsageError
+from duetal.core.files import replacing
 
 _HASH_MARK = "@sha256:"
+#: Answers after which another attempt may help; so may it when no answer came.
+_PASSING = frozenset({408, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
-class WeightsFile:
-    """A file of weights on this machine.
+class WeightsRecord:
+    """One file of public weights.
 
     Args:
-        path: where it is.
-        name: what the user named, without the expected hash.
-        sha256: of its content, in hexadecimal.
-        record: what is known of it, when it was named by its record.
+        name: what the user calls it.
+        address: its last part is the file's name.
+        sha256: in hexadecimal. `None` where no trustworthy source states it: such a file is only
+            downloaded for a user who brings the hash, `NAME@sha256:HEX`.
+        licence: SPDX.
+        citation: of the paper.
+        origin: who trained and who converted them, and from what.
     """
 
-    path: Path
     name: str
-    sha256: str
-    record: WeightsRecord | None = None
+    address: str
+    sha256: str | None
+    licence: str
+    citation: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long a download is tried.
+
+    Args:
+        timeout: seconds without a byte after which a connection counts as dead.
+        attempts: before giving up.
+        pause: seconds before the second attempt; doubled before each further one.
+    """
+
+    timeout: float = 30.0
+    attempts: int = 4
+    pause: float = 0.5
 
 
 def cache_folder() -> Path:
@@ -35,34 +61,43 @@ def cache_folder() -> Path:
     return Path(named).expanduser() if named else Path.home() / ".cache" / "duetal"
 
 
-def locate(source: str, *, progress: Progress | None = None) -> WeightsFile:
-    """Find the weights that the user names, downloading them when needed.
+def locate(
+    source: str,
+    published: Mapping[str, WeightsRecord],
+    architecture: str,
+    on_download: OnDownload | None = None,
+) -> tuple[Path, WeightsIdentity]:
+    """Find the file of weights that the user names, downloading it when needed.
 
     Args:
         source: a record's name or a local path; either may end in "@sha256:" and the hash that the
             file must have. A file that is called like a record is named "./NAME".
-        progress: takes the bytes downloaded and the bytes in all.
+        published: the records, by name.
+        architecture: of the weights, for their identity.
+        on_download: called with the bytes downloaded and the bytes in all.
 
     Raises:
         UsageError: neither a file nor a record, or not a hash.
         DuetalError: the file has another hash; a record without a hash, and none given; or the
             download failed, with its address and the way to do it by hand.
     """
-    name, expected = _split_hash(source)
-    record = records().get(name)
+    name, expected = split_hash(source)
+    record = published.get(name)
     if record is not None:
-        return _downloaded(record, expected, progress)
+        path, digest = _downloaded(record, expected, on_download)
+        return path, WeightsIdentity(name, digest, architecture, record.licence)
     path = Path(name).expanduser()
     if not path.is_file():
-        known = ", ".join(records())
+        known = ", ".join(published)
         raise UsageError(f"no such file, and no weights of that name; there are {known}", file=name)
     digest = file_sha256(path)
     if expected not in (None, digest):
         raise DuetalError(f"its sha256 is {digest}, and should be {expected}", file=path)
-    return WeightsFile(path, name, digest)
+    return path, WeightsIdentity(name, digest, architecture)
 
 
-def _split_hash(source: str) -> tuple[str, str | None]:
+def split_hash(source: str) -> tuple[str, str | None]:
+    """A name of weights, and the hash that follows "@sha256:"; UsageError if it is no hash."""
     name, mark, digits = source.rpartition(_HASH_MARK)
     if not mark:
         return source, None
@@ -72,27 +107,121 @@ def _split_hash(source: str) -> tuple[str, str | None]:
 
 
 def _downloaded(
-    record: WeightsRecord, expected: str | None, progress: Progress | None
-) -> WeightsFile:
+    record: WeightsRecord, expected: str | None, on_download: OnDownload | None
+) -> tuple[Path, str]:
     if record.sha256 is not None and expected not in (None, record.sha256):
         raise UsageError(f"its sha256 is recorded as {record.sha256}", file=record.name)
     digest = record.sha256 or expected
     if digest is None:
-        raise DuetalError(
-            f"no trustworthy sha256 of this file is known, so it is not downloaded unchecked; "
-            f"get {record.address} yourself and give its path, or name the hash: "
-            f"{record.name}{_HASH_MARK}HEX",
-            file=record.name,
+        cause = (
+            f"no trustworthy sha256 of this file is known, so it is not downloaded unchecked; get "
+            f"{record.address} yourself and give its path, or name the hash: "
+            f"{record.name}{_HASH_MARK}HEX"
         )
-    remote = RemoteFile(record.address, digest, record.size)
+        raise DuetalError(cause, file=record.name)
     file_name = PurePosixPath(record.address)
     # With the hash in the name, a file that changes at its address does not take another's place.
     path = cache_folder() / "weights" / f"{file_name.stem}-{digest[:12]}{file_name.suffix}"
     try:
-        download(remote, path, progress=progress)
+        download(record.address, digest, path, on_download)
     except DuetalError as error:
-        raise DuetalError(
-            f"{error}; it can also be downloaded by hand, and its path given instead of the name",
-            file=record.name,
-        ) from error
-    return WeightsFile(path, record.name, digest, record)
+        cause = (
+            f"{error}; it can also be downloaded by hand, and its path given instead of the name"
+        )
+        raise DuetalError(cause, file=record.name) from error
+    return path, digest
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal; DuetalError if it can't be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        raise DuetalError("no such file", file=path) from error
+    except OSError as error:
+        raise DuetalError(f"cannot read: {error.strerror}", file=path) from error
+
+
+def download(
+    address: str,
+    sha256: str,
+    target: Path,
+    on_download: OnDownload | None = None,
+    policy: RetryPolicy | None = None,
+) -> None:
+    """Make `target` the file at an address, unless it already is.
+
+    Of several processes that want the same file, one downloads it and the others wait. Proxies are
+    those of the environment (`https_proxy`, ...).
+
+    Raises:
+        DuetalError: no connection, no such address, another content than the hash names, or the
+            folder can't be written. `target` is then as it was.
+    """
+    from filelock import FileLock
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(target.with_name(f"{target.name}.lock")):
+            if target.exists() and file_sha256(target) == sha256:
+                return
+            with replacing(target) as temporary:
+                _fetch(address, temporary, on_download, policy or RetryPolicy())
+                digest = file_sha256(temporary)
+                if digest != sha256:
+                    cause = f"its sha256 is {digest}, and should be {sha256}"
+                    raise DuetalError(f"{cause}; the download was thrown away", file=address)
+    except OSError as error:
+        raise DuetalError(f"cannot write: {error.strerror or error}", file=target) from error
+
+
+def _fetch(address: str, target: Path, on_download: OnDownload | None, policy: RetryPolicy) -> None:
+    """Download once, or more often while that may help."""
+    import pooch
+    from requests import RequestException
+
+    bar = None if on_download is None else _ProgressBar(on_download)
+    downloader = pooch.HTTPDownloader(progressbar=bar, timeout=policy.timeout)
+    for attempt in itertools.count(1):
+        try:
+            downloader(address, str(target), None)
+            return
+        except RequestException as error:
+            passing = error.response is None or error.response.status_code in _PASSING
+            if not passing or attempt == policy.attempts:
+                cause = f"cannot download: {_reason(error)}"
+                raise DuetalError(cause, file=address) from error
+            time.sleep(policy.pause * 2 ** (attempt - 1))
+
+
+class _ProgressBar:
+    """Passes on what `pooch` reports: it sets `total`, and updates by the bytes of each block."""
+
+    total: int | None = None
+
+    def __init__(self, on_download: OnDownload):
+        self._on_download = on_download
+        self._done = 0
+
+    def update(self, count: int) -> None:
+        self._done = min(self._done + count, self.total or self._done + count)
+        self._on_download(self._done, self.total or None)
+
+    def reset(self) -> None:
+        self._done = 0
+
+    close = reset
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost reason of a failed request, which `requests` wraps several times."""
+    from requests import RequestException, Timeout
+
+    if isinstance(error, RequestException) and error.response is not None:
+        return f"the server answers {error.response.status_code} {error.response.reason}"
+    if isinstance(error, Timeout):
+        return "no answer in time"
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return str(getattr(error, "strerror", None) or error) or type(error).__name__

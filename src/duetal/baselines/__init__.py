@@ -1,4 +1,4 @@
-"""Simple methods to stand beside: label-only chance, and a linear per-snippet MIL classifier."""
+"""Simple methods to compare with: label-only chance, and a linear per-snippet MIL classifier."""
 
 from duetal.baselines.chance import guess_by_labels
 from duetal.baselines.linear import LinearClassifier, LinearSettings, train_linear

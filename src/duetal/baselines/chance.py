@@ -1,4 +1,4 @@
-"""What labels alone can do: guess every class everywhere, as often as it occurs in training."""
+"""Chance level: every class everywhere, as often as it occurs in training."""
 
 from collections.abc import Mapping
 
@@ -7,21 +7,19 @@ import numpy as np
 from duetal.core.detections import Detections
 from duetal.core.weak_videos import WeakVideos
 
-#: Into how many equal parts a video is cut; of several choices, the best one on HAPT's training
-#: persons.
+#: Numbers of equal parts of a video; of several choices, the best one on HAPT's training persons.
 PARTS = (2, 3, 4, 6, 12)
 
 
 def guess_by_labels(
     videos: WeakVideos, durations: Mapping[str, float], parts: tuple[int, ...] = PARTS
 ) -> Detections:
-    """Detections that rest on the training videos' labels alone; no feature is read.
+    """Detections from the training videos' labels alone; no feature is read.
 
-    How long the segments of a class are, labels do not say. So each class is guessed at every
-    length at once: a video is cut into m equal parts for several m, and each part is a guess of
-    every class. Its score is the class's share of the training videos, divided by m: when a class
-    occurs once, each of m parts has an m-th of the odds. Nothing is random. Random segments of the
-    best single length reach about half the mAP of this.
+    Labels do not give the length of segments, so each class is guessed at every length at once: a
+    video is cut into m equal parts for several m, and each part is a guess of every class. Its
+    score is the class's share of the training videos, divided by m. Nothing is random; random
+    segments of the best single length have about half the mAP.
 
     Args:
         videos: the training videos' labels.

@@ -79,7 +79,7 @@ def _print(result: "Comparison") -> None:
     for versus in result.versus:
         name = printable(versus.name)
         headline = versus.averages[result.headline]
-        verdict = f"the interval {'excludes' if headline.is_sure else 'includes'} 0"
+        verdict = f"the interval {'excludes' if headline.is_significant else 'includes'} 0"
         console.print(f"{name} against {baseline}, mAP {result.headline} in points:")
         console.print(
             f"  {_points(headline)}: {verdict}; better in {100 * versus.better:.0f} % of resamples"

@@ -72,7 +72,7 @@ def command(
     """
     from duetal.cli.terminal import printable
     from duetal.formats.conversion import convert
-    from duetal.formats.forms import Format, Kind
+    from duetal.formats.forms import ContentKind, Format
     from duetal.formats.options import FormatOptions
 
     done = convert(
@@ -80,13 +80,13 @@ def command(
         target,
         source_format=None if source_format is None else Format(source_format),
         target_format=None if target_format is None else Format(target_format),
-        kind=None if kind is None else Kind(kind),
+        kind=None if kind is None else ContentKind(kind),
         options=FormatOptions(fps, media_root, media_suffix, tier),
         subset=subset,
         min_score=min_score,
         force=force,
     )
-    what = "segments" if done.kind is Kind.ANNOTATIONS else "detections"
+    what = "segments" if done.kind is ContentKind.ANNOTATIONS else "detections"
     counts = f"{done.videos:,} videos, {done.rows:,} {what}"
     click.echo(f"{done.source_format} → {done.target_format}: {counts}: {target}")
     for path in done.files:

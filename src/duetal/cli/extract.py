@@ -1,16 +1,15 @@
-"""`duetal extract`: I3D and CLIP features of videos, into a store that the other commands read."""
+"""`duetal extract`: features of videos, into a store that the other commands read."""
 
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from duetal.cli.cluster_extraction import CLUSTER_OPTIONS, cluster_options
 from duetal.cli.extraction_options import extraction_options
+from duetal.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from duetal.features.missing import Plan
-    from duetal.features.records import Failure
-    from duetal.features.sources import Found
+    from duetal.extraction.missing import Plan
+    from duetal.extraction.sources import Failure, Found
 
 
 @click.command("extract")
@@ -22,28 +21,50 @@ if TYPE_CHECKING:
     help="The feature store: a folder, or a URL such as s3://bucket/store; made if missing.",
 )
 @extraction_options
-@cluster_options
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Extract on a Ray cluster: auto (the one this machine is part of), HOST:PORT, "
+    "ray://HOST:PORT, or local (a new one, of this machine alone).",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="With --cluster: workers to start.  [default: one for each GPU, or what fits]",
+)
+@click.option(
+    "--cpus-per-worker",
+    type=click.IntRange(min=1),
+    help="With --cluster: CPU cores of a worker.  [default: 4; a GPU's share]",
+)
 @click.option("--retry-failed", is_flag=True, help="Try those videos again that failed before.")
-def command(videos: tuple[str, ...], out: str, retry_failed: bool, **options: Any) -> int:
+def command(
+    videos: tuple[str, ...],
+    out: str,
+    retry_failed: bool,
+    cluster: str | None,
+    workers: int | None,
+    cpus_per_worker: int | None,
+    **options: Any,
+) -> int:
     """Extract I3D and CLIP features of VIDEOS into a store.
 
     VIDEOS are files, folders (searched through), lists (.txt, one a line), patterns and URLs. What
-    the store has is kept, so an interrupted extraction is gone on with by the same command. A video
-    that can't be extracted is listed at the end, with the reason, and the exit code is 1.
+    the store has is kept, so the same command continues an interrupted extraction. A video that
+    can't be extracted is listed at the end, with the reason, and the exit code is 1.
     """
-    from duetal.cli.cluster_extraction import extract_on_cluster, require_no_cluster
     from duetal.cli.extraction_options import print_failures
-    from duetal.features.sources import find_videos
+    from duetal.extraction.sources import find_videos
 
-    cluster = {name: options.pop(name) for name in CLUSTER_OPTIONS}
     found = find_videos(videos)
-    if cluster["cluster"] is not None:
-        planned, failures = extract_on_cluster(
-            found, out, options, cluster, retry_failed=retry_failed
-        )
+    crew = {"workers": workers, "cpus_per_worker": cpus_per_worker}
+    if cluster is not None:
+        planned, failures = _extract_on_cluster(found, out, options, cluster, crew, retry_failed)
     else:
-        require_no_cluster(cluster)
-        planned, failures = _extract_here(found, out, options, retry_failed=retry_failed)
+        for name, value in crew.items():
+            if value is not None:
+                raise UsageError(f"--{name.replace('_', '-')}: only goes with --cluster")
+        planned, failures = _extract_here(found, out, options, retry_failed)
     known_before = len(planned.unusable) + len(planned.failures)
     counts = {
         "extracted": len(planned.todo) - (len(failures) - known_before),
@@ -51,22 +72,57 @@ def command(videos: tuple[str, ...], out: str, retry_failed: bool, **options: An
         "failed": len(failures),
         "failed before": len(planned.failed_before),
     }
-    told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-    click.echo(f"{told}: {out}")
+    summary = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+    click.echo(f"{summary}: {out}")
     print_failures("failed", failures)
     print_failures("failed before (--retry-failed tries again)", planned.failed_before)
     return 1 if failures or planned.failed_before else 0
 
 
 def _extract_here(
-    found: "Found", out: str, options: dict[str, Any], *, retry_failed: bool
+    found: "Found", out: str, options: dict[str, Any], retry_failed: bool
 ) -> "tuple[Plan, tuple[Failure, ...]]":
     """Bring a store up to the videos that were found, on this machine."""
     from duetal.cli.extraction_options import extract_with_progress, make_extractor
-    from duetal.features.missing import plan
-    from duetal.features.store import open_store
+    from duetal.extraction.missing import plan
+    from duetal.extraction.store import open_store
 
     extractor = make_extractor(options)
     with open_store(out, extractor.store_settings) as store:
         planned = plan(found, store, retry_failed=retry_failed)
         return planned, extract_with_progress(planned, store, extractor)
+
+
+def _extract_on_cluster(
+    found: "Found",
+    out: str,
+    options: dict[str, Any],
+    address: str,
+    crew: dict[str, Any],
+    retry_failed: bool,
+) -> "tuple[Plan, tuple[Failure, ...]]":
+    """Bring a store up to the videos that were found, on a Ray cluster."""
+    from duetal.cli.extraction_options import extract_with_progress, read_options
+    from duetal.cli.progress import ClusterProgress
+    from duetal.cli.terminal import printable
+    from duetal.extraction.cluster import Cluster
+    from duetal.extraction.missing import plan
+    from duetal.extraction.store import open_store
+
+    settings, computing = read_options(options)
+
+    def notify(line: str) -> None:
+        click.echo(f"note: {printable(line)}", err=True)
+
+    with (
+        Cluster(address, settings, **crew, **computing, notify=notify) as cluster,
+        open_store(out, cluster.store_settings) as store,
+    ):
+        planned = plan(found, store, retry_failed=retry_failed).longest_first()
+        failures = extract_with_progress(
+            planned,
+            store,
+            cluster,
+            lambda sizes: ClusterProgress(sizes, lambda: len(cluster.processes)),
+        )
+        return planned, failures

@@ -5,29 +5,36 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from duetal.backbones import BACKBONES
+from duetal.backbones.protocol import BackboneRecord
+
 if TYPE_CHECKING:
-    from duetal.features.extraction import ExtractionSettings, Extractor
-    from duetal.features.missing import Plan
-    from duetal.features.records import Failure, VideoRecord
-    from duetal.features.store import Store
+    from duetal.cli.progress import WeighedProgress
+    from duetal.extraction.missing import Extracts, Plan
+    from duetal.extraction.pipeline import ExtractionSettings, Extractor
+    from duetal.extraction.sources import Failure
+    from duetal.extraction.store import Store
+    from duetal.features.metadata import VideoRecord
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+
+def _parameter(record: BackboneRecord) -> str:
+    """What click calls the option of a backbone: "--i3d-rgb" is "i3d_rgb"."""
+    return record.option.removeprefix("--").replace("-", "_")
+
+
+#: The options of the backbones' weights, as click's parameters, by the backbone's name.
+WEIGHTS = {record.name: _parameter(record) for record in BACKBONES}
+
 _OPTIONS = (
-    click.option(
-        "--i3d-rgb",
-        metavar="WEIGHTS",
-        help="I3D weights for RGB: a record's name or a file.  [default: i3d-rgb-kinetics]",
-    ),
-    click.option(
-        "--i3d-flow",
-        metavar="WEIGHTS",
-        help="I3D weights for flow: a record's name or a file.  [default: i3d-flow-kinetics]",
-    ),
-    click.option(
-        "--clip",
-        metavar="MODEL",
-        help="Image-text model: a hub name or a folder.  [default: openai/clip-vit-base-patch16]",
+    *(
+        click.option(
+            record.option,
+            metavar="WEIGHTS",
+            help=f"{record.subject}: {record.accepts}.  [default: {record.weights}]",
+        )
+        for record in BACKBONES
     ),
     click.option(
         "--flow",
@@ -36,7 +43,7 @@ _OPTIONS = (
     ),
     click.option(
         "--without",
-        type=click.Choice(["rgb", "flow", "clip"]),
+        type=click.Choice([record.name for record in BACKBONES]),
         multiple=True,
         help="Leave these features out; may be given twice.",
     ),
@@ -48,7 +55,7 @@ _OPTIONS = (
     click.option(
         "--crop",
         type=click.IntRange(32, 4096),
-        help="Pixels of the central square that I3D sees.  [default: 224]",
+        help="Pixels of the central square that backbones read.  [default: 224]",
     ),
     click.option(
         "--dtype",
@@ -64,7 +71,7 @@ _OPTIONS = (
     click.option(
         "--batch",
         type=click.IntRange(min=1),
-        help="Snippets that a network sees at once.  [default: what fits]",
+        help="Snippets that a network encodes at once.  [default: what fits]",
     ),
     click.option(
         "--threads",
@@ -83,61 +90,74 @@ def extraction_options(command: Command) -> Command:
     return command
 
 
+def weights_options(command: Command) -> Command:
+    """Give a command the options of weights that have moved; `take_weights` takes their values."""
+    for record in reversed(BACKBONES):
+        moved = f"Of videos: where the weights of the {record.name} features are, if they moved."
+        command = click.option(record.option, metavar="WEIGHTS", help=moved)(command)
+    return command
+
+
 def make_extractor(options: dict[str, Any]) -> "Extractor":
-    """The extractor that the values of `extraction_options` ask for.
+    """The extractor for the values of `extraction_options`.
 
     Raises:
         UsageError: values that do not go together, no such device.
         DuetalError: weights that can't be had or have another hash.
     """
     from duetal.cli.progress import DownloadProgress
-    from duetal.features.extraction import Extractor
+    from duetal.extraction.pipeline import Extractor
 
     settings, computing = read_options(options)
-    return Extractor(settings, **computing, told=DownloadProgress("downloading weights"))
+    return Extractor(settings, **computing, on_download=DownloadProgress("downloading weights"))
 
 
 def read_options(options: dict[str, Any]) -> "tuple[ExtractionSettings, dict[str, Any]]":
-    """What the values of `extraction_options` say: the settings, and how to compute.
+    """The settings that the values of `extraction_options` name, and how to compute.
 
     Raises:
         UsageError: values that do not go together.
     """
-    from duetal.features.extraction import MODALITIES, ExtractionSettings
-    from duetal.video.flow import FlowName
+    from duetal.extraction.pipeline import ExtractionSettings
 
     values = {name: value for name, value in options.items() if value is not None}
     computing = {name: values.pop(name) for name in COMPUTING if name in values}
     left_out = values.pop("without", ())
-    if "flow" in values:
-        values["flow"] = FlowName(values["flow"])
-    modalities = tuple(m for m in MODALITIES if m not in left_out)
-    return ExtractionSettings(modalities=modalities, **values), computing
+    weights = take_weights(values)
+    backbones = [record for record in BACKBONES if record.name not in left_out]
+    return ExtractionSettings.usual(backbones, weights=weights, **values), computing
+
+
+def take_weights(values: dict[str, Any]) -> dict[str, str]:
+    """Take the options of weights out of a command's options; those given, by backbone."""
+    given = {name: values.pop(parameter, None) for name, parameter in WEIGHTS.items()}
+    return {name: source for name, source in given.items() if source is not None}
 
 
 def extract_with_progress(
-    planned: "Plan", store: "Store", extractor: "Extractor"
+    planned: "Plan",
+    store: "Store",
+    extractor: "Extracts",
+    make_progress: "Callable[[dict[str, int | None]], WeighedProgress] | None" = None,
 ) -> "tuple[Failure, ...]":
-    """Extract what a store lacks, and show how it goes on; see `extract_missing`."""
+    """Extract what a store lacks, and show the progress; see `extract_missing`."""
     from duetal.cli.progress import LongVideoProgress
-    from duetal.features.missing import Watcher, extract_missing
+    from duetal.extraction.missing import extract_missing
 
     sizes = {video.name: size for video, size in planned.todo.items()}
-    with LongVideoProgress(sizes) as progress:
-
-        class Shown(Watcher):
-            def working(self, video: Any, done: int, expected: int) -> None:
-                progress.working(video.name, done / max(done, expected))
-
-            def ended(self, outcome: Any) -> None:
-                progress.ended(outcome.name, outcome_line(outcome))
-
-        return extract_missing(planned, store, extractor, Shown())
+    with (make_progress or LongVideoProgress)(sizes) as progress:
+        return extract_missing(
+            planned,
+            store,
+            extractor,
+            lambda video, done, expected: progress.working(video.name, done / max(done, expected)),
+            lambda outcome: progress.ended(outcome.name, outcome_line(outcome)),
+        )
 
 
 def outcome_line(outcome: "VideoRecord | Failure") -> str:
-    """What to say of a video that has been extracted, or has failed."""
-    from duetal.features.records import Failure
+    """The line about a video that has been extracted, or has failed."""
+    from duetal.extraction.sources import Failure
 
     if isinstance(outcome, Failure):
         return f"failed: {outcome.reason}"

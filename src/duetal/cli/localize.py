@@ -1,14 +1,12 @@
 """`duetal localize`: the actions in videos, or in a dataset's, found by a trained run."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from duetal.cli.extraction_options import WEIGHTS, weights_options
 from duetal.cli.numbers import finite
-
-if TYPE_CHECKING:
-    from duetal.runs.run import Run
 
 
 @click.command("localize")
@@ -22,12 +20,19 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--branch",
-    type=click.Choice(["cbp", "vlp", "both"]),
-    help="Which branch; both is their ensemble.  [default: cbp]",
+    help="Which branch, such as cbp or vlp, or both for their ensemble.  [default: the first]",
 )
 @click.option("--stage", help="Another checkpoint than the run's final one, such as cbp-warmup.")
 @click.option(
     "--literal", is_flag=True, help="The paper to the letter: one threshold, maximum scoring."
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting of localization that is not the run's own, such as min_score=0.01. "
+    "May be given more than once.",
 )
 @click.option(
     "--accelerator",
@@ -46,19 +51,13 @@ if TYPE_CHECKING:
     metavar="STORE",
     help="Of videos: where their features are kept; used again if there.  [default: OUT/features]",
 )
-@click.option(
-    "--i3d-rgb", metavar="WEIGHTS", help="Of videos: where I3D's RGB weights lie, if they moved."
-)
-@click.option(
-    "--i3d-flow", metavar="WEIGHTS", help="Of videos: where I3D's flow weights lie, if they moved."
-)
-@click.option("--clip", metavar="MODEL", help="Of videos: where CLIP lies, if it moved.")
+@weights_options
 @click.option(
     "--min-score",
     type=click.FloatRange(min=0),
     callback=finite,
-    help="Of videos: what scores below is no subtitle, and hidden on the page until asked for.  "
-    "[default: half the score of the least sure video's surest detection]",
+    help="Of videos: detections below are no subtitles, and hidden on the page at first.  "
+    "[default: half the lowest of the videos' top scores]",
 )
 @click.option(
     "--no-copies",
@@ -72,6 +71,7 @@ def command(
     branch: str | None,
     stage: str | None,
     literal: bool,
+    settings: tuple[str, ...],
     accelerator: str,
     **options: Any,
 ) -> int:
@@ -80,15 +80,15 @@ def command(
     INPUTS are videos: files, folders, lists (.txt, one a line), patterns and URLs. Their features
     are extracted as those were that the run was trained on, and --out becomes a folder with the
     detections as JSON, CSV and WebVTT, and with index.html, where the videos play over their
-    timelines. A video that can't be looked into is listed, and the exit code is 1.
+    timelines. A video that can't be processed is listed, and the exit code is 1.
 
     Or INPUTS is one dataset, a folder or a YAML file of features; annotations are not needed.
     """
     from duetal.cli.localize_dataset import localize_dataset
     from duetal.cli.localize_videos import localize_raw
     from duetal.core.errors import UsageError
-    from duetal.runs.inputs import is_dataset
-    from duetal.runs.run import open_run
+    from duetal.own_videos.inputs import is_dataset
+    from duetal.runs.run import open_run, with_localization
 
     if branch is not None and stage is not None:
         raise UsageError("--branch and --stage: a stage is of one branch, give one of the two")
@@ -99,13 +99,25 @@ def command(
         if value is not None and value is not False:
             kind = "videos" if is_dataset(inputs) else "a dataset"
             raise UsageError(f"--{name.replace('_', '-')}: is for {kind}, and INPUTS is not that")
-    opened: Run = open_run(run)
-    stages = opened.model.stages_named(stage or branch or "cbp")
+    opened = with_localization(open_run(run), _read_settings(settings))
+    stages = opened.model.stages_named(stage or branch)
     how: dict[str, Any] = {"stages": stages, "literal": literal, "accelerator": accelerator}
     if is_dataset(inputs):
         return localize_dataset(opened, Path(inputs[0]), out, **how, **options)
     return localize_raw(opened, inputs, out, **how, **options)
 
 
+def _read_settings(arguments: tuple[str, ...]) -> dict[str, Any]:
+    """Settings of localization by name."""
+    from duetal.config import parse_overrides
+    from duetal.core.errors import UsageError
+
+    given = parse_overrides(arguments)
+    for setting in given:
+        if setting.section != "localization":
+            raise UsageError(f"--set: {setting.key} is no setting of localization")
+    return {setting.name: value for setting, value in given.items()}
+
+
 #: Options that mean nothing for a dataset.
-_VIDEO_OPTIONS = ("features", "i3d_rgb", "i3d_flow", "clip", "min_score", "no_copies")
+_VIDEO_OPTIONS = ("features", *WEIGHTS.values(), "min_score", "no_copies")

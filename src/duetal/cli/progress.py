@@ -1,8 +1,7 @@
 """How far a long job has come: bars on a terminal, otherwise a plain line now and then."""
 
 import time
-from collections.abc import Mapping
-from types import TracebackType
+from collections.abc import Callable, Mapping
 from typing import Self
 
 import click
@@ -17,17 +16,18 @@ from rich.progress import (
 )
 
 from duetal.cli.terminal import plain_console, printable
+from duetal.core.files import Closing
 
 #: Seconds between two lines of progress where there is no terminal.
 PAUSE = 10.0
 
 
-class LiveProgress:
+class LiveProgress(Closing):
     """What all kinds of progress share: bars that come and go, or lines at their time.
 
     Args:
         console: where bars are drawn, if it is a terminal.
-        share: the column that says how much is done.
+        share: the column that shows how much is done.
     """
 
     def __init__(self, console: Console, share: ProgressColumn) -> None:
@@ -42,19 +42,15 @@ class LiveProgress:
                 console=console,
                 transient=True,
             )
-        self.began = self._told = time.monotonic()
+        self.began = self._shown_at = time.monotonic()
 
     def __enter__(self) -> Self:
         if self.bars is not None:
             self.bars.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Take the bars away."""
         if self.bars is not None:
             self.bars.stop()
 
@@ -67,9 +63,9 @@ class LiveProgress:
 
     def is_due(self) -> bool:
         """Whether it is time for another plain line; counts as written when it is."""
-        if time.monotonic() - self._told <= PAUSE:
+        if time.monotonic() - self._shown_at <= PAUSE:
             return False
-        self._told = time.monotonic()
+        self._shown_at = time.monotonic()
         return True
 
     def elapsed(self) -> float:
@@ -87,7 +83,7 @@ class VideoProgress(LiveProgress):
         super().__init__(Console(stderr=True), MofNCompleteColumn())
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """Tell of one more video."""
+        """Show one more video."""
         if self.bars is not None:
             if not self.bars.tasks:
                 self.bars.add_task(what)
@@ -100,66 +96,102 @@ class WeighedProgress(LiveProgress):
     """Progress over videos of which some take longer than others.
 
     Args:
-        weights: by video name, how long it may take, in any unit (bytes will do).
+        weights: by video name, how long it may take, in any unit (bytes will do), None if not
+            known.
     """
 
-    def __init__(self, weights: Mapping[str, int]) -> None:
+    def __init__(self, weights: Mapping[str, int | None]) -> None:
         super().__init__(plain_console(), TextColumn("{task.percentage:>3.0f} %"))
-        known = min(weights.values(), default=0) > 0
         # Where one size is not known, all videos count alike.
-        self.weights = weights if known else dict.fromkeys(weights, 1)
+        known = all(weights.values())
+        self.weights = {name: size if known and size else 1 for name, size in weights.items()}
         self.count = 0
         self._total = max(1, sum(self.weights.values()))
         self._finished = 0
+        #: Of the videos that are worked on, how much is done.
+        self._begun: dict[str, float] = {}
 
-    def finish(self, name: str) -> None:
-        """Count a video as done with."""
+    @property
+    def done(self) -> float:
+        """How much of all videos is done, from 0 to 1."""
+        part = sum(share * self.weights.get(name, 0) for name, share in self._begun.items())
+        return (self._finished + part) / self._total
+
+    def working(self, name: str, share: float) -> None:
+        """Show how much of a video is done, from 0 to 1."""
+        self._begun[name] = share
+        self._show(name)
+
+    def ended(self, name: str, line: str) -> None:
+        """Leave a line about a video that is done."""
+        self._begun.pop(name, None)
         self._finished += self.weights.get(name, 0)
         self.count += 1
+        self.leave(line)
+        self._show(None)
 
-    def share(self, begun: Mapping[str, float]) -> float:
-        """How much of all is done, when of some videos a share is, from 0 to 1."""
-        part = sum(share * self.weights.get(name, 0) for name, share in begun.items())
-        return (self._finished + part) / self._total
+    def _show(self, name: str | None) -> None:
+        """Show the state, after progress of a video or the end of one."""
+        raise NotImplementedError
 
 
 class LongVideoProgress(WeighedProgress):
     """How far videos are that take long each, one after the other: the one at hand, and in all."""
 
-    def __init__(self, weights: Mapping[str, int]) -> None:
+    def __init__(self, weights: Mapping[str, int | None]) -> None:
         super().__init__(weights)
         self._name: str | None = None
         self._video_began = self.began
-
-    def __enter__(self) -> Self:
         if self.bars is not None:
             self.bars.add_task("in all", total=1.0)
             self.bars.add_task("", total=1.0)
-        return super().__enter__()
 
-    def working(self, name: str, share: float) -> None:
-        """Tell how much of a video is done, from 0 to 1."""
+    def _show(self, name: str | None) -> None:
+        if self.bars is not None:
+            self.bars.update(self.bars.task_ids[0], completed=self.done)
+        if name is None:
+            return
         if name != self._name:
             self._name, self._video_began = name, time.monotonic()
             if self.bars is not None:
                 self.bars.reset(self.bars.task_ids[1], description=printable(name))
-        in_all = self.share({name: share})
+        share = self._begun[name]
         if self.bars is not None:
-            self.bars.update(self.bars.task_ids[0], completed=in_all)
             self.bars.update(self.bars.task_ids[1], completed=share)
         elif self.is_due():
             video_left = remaining(time.monotonic() - self._video_began, share)
             click.echo(
                 f"{printable(name)}: {share:.0%}, {video_left} left; {self.count} of "
-                f"{len(self.weights)} videos done, {remaining(self.elapsed(), in_all)} left"
+                f"{len(self.weights)} videos done, {remaining(self.elapsed(), self.done)} left"
             )
 
-    def ended(self, name: str, line: str) -> None:
-        """A video is done with: leave a line about it."""
-        self.finish(name)
-        self.leave(line)
+
+class ClusterProgress(WeighedProgress):
+    """How far videos are that many machines work on, in one bar.
+
+    Args:
+        weights: see `WeighedProgress`.
+        workers: gives how many workers are alive.
+    """
+
+    def __init__(self, weights: Mapping[str, int | None], workers: Callable[[], int]) -> None:
+        super().__init__(weights)
+        self._workers = workers
         if self.bars is not None:
-            self.bars.update(self.bars.task_ids[0], completed=self.share({}))
+            self.bars.add_task(self._state(), total=1.0)
+
+    def _state(self) -> str:
+        workers = self._workers()
+        return (
+            f"{self.count:,} of {len(self.weights):,} videos done, "
+            f"{workers:,} {'worker' if workers == 1 else 'workers'}"
+        )
+
+    def _show(self, name: str | None) -> None:
+        if self.bars is not None:
+            self.bars.update(self.bars.task_ids[0], description=self._state(), completed=self.done)
+        elif self.is_due():
+            click.echo(f"{self._state()}, {remaining(self.elapsed(), self.done)} left")
 
 
 class DownloadProgress:
@@ -167,12 +199,12 @@ class DownloadProgress:
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self._told = time.monotonic()
+        self._shown_at = time.monotonic()
 
     def __call__(self, done: int, total: int | None) -> None:
-        """Tell of more bytes."""
-        if time.monotonic() - self._told > PAUSE:
-            self._told = time.monotonic()
+        """Show more bytes."""
+        if time.monotonic() - self._shown_at > PAUSE:
+            self._shown_at = time.monotonic()
             of = "" if total is None else f" of {total / 1e6:,.0f}"
             click.echo(f"{self._what}: {done / 1e6:,.0f}{of} MB", err=True)
 

@@ -10,7 +10,7 @@ from duetal.cli.extraction_options import extraction_options
 
 if TYPE_CHECKING:
     from duetal.config import Config
-    from duetal.features.records import Failure
+    from duetal.extraction.sources import Failure
     from duetal.results.folder import RunFolder
     from duetal.runs.seeds import Plan
 

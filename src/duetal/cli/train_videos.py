@@ -1,4 +1,4 @@
-"""`duetal train --videos`: from videos and a table of their labels to a dataset, told in words."""
+"""`duetal train --videos`: from videos and a table of their labels to a dataset, with a summary."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,12 @@ import click
 
 if TYPE_CHECKING:
     from duetal.core.annotations import Annotations
-    from duetal.features.records import Failure
-    from duetal.features.sources import Found
-    from duetal.features.store import Store
+    from duetal.extraction.sources import Failure, Found
+    from duetal.extraction.store import Store
+    from duetal.own_videos.labelled_videos import OwnVideos
     from duetal.results.folder import RunFolder
-    from duetal.runs.own_videos import OwnVideos
 
-#: Names of videos that are told where many have the same fault.
+#: Names of videos that are listed where many have the same fault.
 _NAMED = 10
 
 
@@ -70,7 +69,7 @@ def read_options(given: dict[str, Any], typed: Collection[str]) -> VideoOptions 
 def make_dataset(
     options: VideoOptions, folder: "RunFolder", *, begun: bool
 ) -> "tuple[Failure, ...]":
-    """Extract what is missing and write the dataset, saying what was found and left out.
+    """Extract what is missing and write the dataset, printing what was found and left out.
 
     Args:
         options: of the videos.
@@ -86,16 +85,16 @@ def make_dataset(
     """
     from duetal.cli.extraction_options import print_failures
     from duetal.core.errors import DuetalError
-    from duetal.features.sources import find_videos
+    from duetal.extraction.sources import find_videos
     from duetal.formats import read_annotations
     from duetal.formats.video_table import read_video_table
-    from duetal.runs.own_videos import annotate, match, require_plan, write_dataset
+    from duetal.own_videos.labelled_videos import annotate, match, require_plan, write_dataset
 
     strong = None if options.annotations is None else read_annotations(options.annotations)
     found = find_videos(options.videos)
     own = match(read_video_table(options.labels), found, options.labels)
     require_plan(own)
-    _tell_beforehand(own, found)
+    _report_doubts(own, found)
     place = Path(options.store) if options.store else folder.dataset
     store, failures = _extract(own, place, options)
     failures = (*own.missing, *failures)
@@ -105,7 +104,7 @@ def make_dataset(
         print_failures("failed", failures)
         raise
     write_dataset(folder.dataset, annotations, store, begun=begun)
-    _tell_split(own, annotations, failures)
+    _report_split(own, annotations, failures)
     click.echo(f"dataset: {folder.dataset}; its features can be used again with --store {place}")
     return failures
 
@@ -118,9 +117,10 @@ def _extract(
     A store that has all of them needs no networks, unless the command line asks for certain ones.
     """
     from duetal.cli.extraction_options import extract_with_progress, make_extractor
-    from duetal.features.missing import plan
-    from duetal.features.sources import Found
-    from duetal.features.store import SETTINGS_FILE, open_store
+    from duetal.extraction.missing import plan
+    from duetal.extraction.sources import Found
+    from duetal.extraction.store import open_store
+    from duetal.features.metadata import SETTINGS_FILE
 
     found = Found(tuple(own.rows), ())
     if (place / SETTINGS_FILE).is_file() and not options.chosen:
@@ -134,10 +134,10 @@ def _extract(
         return store, extract_with_progress(planned, store, extractor)
 
 
-def _tell_beforehand(own: "OwnVideos", found: "Found") -> None:
-    """Say what is odd about table and videos, before hours of extraction rather than after."""
+def _report_doubts(own: "OwnVideos", found: "Found") -> None:
+    """Print what is odd about table and videos, before hours of extraction rather than after."""
     from duetal.cli.terminal import printable
-    from duetal.runs.own_videos import doubtful_labels
+    from duetal.own_videos.labelled_videos import doubtful_labels
 
     not_there = [missing.name for missing in own.missing if missing not in found.failures]
     if not_there:
@@ -159,12 +159,12 @@ def _listed(names: Sequence[str]) -> str:
     return shown + more
 
 
-def _tell_split(
+def _report_split(
     own: "OwnVideos", annotations: "Annotations", failures: "Sequence[Failure]"
 ) -> None:
-    """Say what is trained on, what is held out, and what so many videos promise."""
+    """Print what is trained on, what is held out, and the accuracy to expect."""
     from duetal.cli.terminal import printable
-    from duetal.runs.expectation import expectation
+    from duetal.own_videos.expectation import expectation
 
     wanted = {label for row in own.rows.values() for label in row.labels}
     for label in sorted(wanted.difference(annotations.classes)):
@@ -177,14 +177,14 @@ def _tell_split(
     if not held_out:
         click.echo(
             "No video is held out: there are too few to spare. All are trained on, and how good "
-            "the run is can't be told; look at what it finds (duetal localize)."
+            "the run is cannot be measured; look at what it finds (duetal localize)."
         )
     elif marked:
-        click.echo(f"{held_out:,} videos are held out, and judged by their marked segments.")
+        click.echo(f"{held_out:,} videos are held out, and evaluated on their marked segments.")
     else:
         click.echo(
-            f"{held_out:,} videos are held out. They have labels and no marked segments, so it can "
-            "be told whether the run knows what is in them, not whether it knows when."
+            f"{held_out:,} videos are held out. They have labels and no marked segments, so it is "
+            "measured whether the run finds what is in them, not whether it finds when."
         )
     left_out = len(own.rows) - len(annotations) - sum(f.name in _names(own) for f in failures)
     if left_out:

@@ -1,19 +1,18 @@
-"""Bringing what was found in raw videos onto the page: the report knows neither runs nor stores."""
+"""The page of localized raw videos; the report itself knows neither runs nor stores."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from duetal.features.records import Failure
-from duetal.features.sources import Video
-from duetal.features.store import open_store
-from duetal.localization.apart import surest_apart
+from duetal.extraction.sources import Failure, Video
+from duetal.extraction.store import open_store
+from duetal.localization.non_overlapping import keep_non_overlapping
 from duetal.localization.proposals import assemble
+from duetal.own_videos.result_folder import ResultFolder, show
 from duetal.report.player import PlayedVideo, PlayerPage, embed
+from duetal.results.schema import ENSEMBLE
 from duetal.runs.localizing import Localized
 from duetal.runs.run import Run
-from duetal.runs.stages import ENSEMBLE, branch_of
-from duetal.runs.video_results import ResultFolder, show
 
 
 class VideoPage:
@@ -53,21 +52,21 @@ class VideoPage:
             shown.note,
             localized.scores.branches,
         )
-        self._videos.append(embed(played, found, surest_apart(found)))
+        self._videos.append(embed(played, found, keep_non_overlapping(found)))
 
     def write(self, stages: list[str], failures: Sequence[Failure], floor: float) -> None:
         """Write the page.
 
         Args:
             stages: the checkpoints used.
-            failures: videos that could not be looked into.
+            failures: videos that could not be processed.
             floor: the score below which detections are hidden at first.
 
         Raises:
             DuetalError: it can't be written.
         """
         run, model = self._run, self._run.model
-        branch = branch_of(stages[0]) if len(stages) == 1 else ENSEMBLE
+        branch = model.branch_of(stages[0]).name if len(stages) == 1 else ENSEMBLE
         PlayerPage(
             title=f"{' and '.join(stages)} of {run.folder.path.absolute().name}",
             branch=branch,
@@ -79,6 +78,7 @@ class VideoPage:
             failures=[(failure.name, failure.reason) for failure in failures],
             floor=floor,
             grid=model.grid.grid(),
+            branches={branch.name: branch.title for branch in model.branches},
         ).write(self._folder.page, model.classes, self._videos)
 
     def _features(self) -> str:

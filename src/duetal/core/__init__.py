@@ -1,1 +1,1 @@
-"""The value types that every other part of duetal speaks."""
+"""The value types that all other folders use, errors and files."""

@@ -1,7 +1,8 @@
-"""What is known of videos: labels, and segments where somebody marked them."""
+"""Annotations of videos: labels, and segments where they are marked; names of classes."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from duetal.core.errors import DuetalError
@@ -18,17 +19,17 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class VideoAnnotation:
-    """What is known of one video.
+    """The annotation of one video.
 
     Args:
-        name: the video's name, its file name without folder and suffix.
+        name: the video's file name without folder and suffix.
         subset: the split as the source spells it ("training", "validation", "test", …).
-        duration: seconds, where the source says so.
+        duration: seconds, where the source has it.
         labels: the classes that occur, sorted, each once.
         segments: the marked instances; None where only labels are known (weak annotation).
-        ambiguous: intervals that the source excludes from judgement (THUMOS14).
-        facts: what else the source says of the video (its address, its frame rate, …): a JSON
-            object as text, or nothing. No code of ours acts on it; forms that can hold it do.
+        ambiguous: intervals that the source excludes from evaluation (THUMOS14).
+        facts: other fields of the source (address, frame rate, …): a JSON object as text, or empty.
+            Used only to write formats that can hold them.
     """
 
     name: str
@@ -53,23 +54,20 @@ class Annotations:
     videos: Mapping[str, VideoAnnotation]
     classes: tuple[str, ...]
     source: Path | None = None
-    #: What the reader had to repair or leave out, one line each; shown by `duetal check`.
-    notes: tuple[str, ...] = field(default=())
-    #: What the source says beside this, one line each with a count; shown by `duetal convert`.
-    left_out: tuple[str, ...] = field(default=())
-    #: As of a video: what else the source says of all of them, such as ActivityNet's taxonomy.
+    #: What the reader repaired or skipped, one line each; shown by `duetal check`.
+    notes: tuple[str, ...] = ()
+    #: Content of the source that has no place here, one line each with a count; for `convert`.
+    left_out: tuple[str, ...] = ()
+    #: Fields of the source about all videos, such as ActivityNet's taxonomy; as of a video.
     facts: str = ""
 
     def __post_init__(self) -> None:
         known = set(self.classes)
         for video in self.videos.values():
-            for label in video.labels:
-                if label not in known:
-                    raise DuetalError(
-                        f"label {label!r} is not in the class list",
-                        file=self.source,
-                        place=f"video {video.name!r}",
-                    )
+            missing = [label for label in video.labels if label not in known]
+            if missing:
+                cause = f"label {missing[0]!r} is not in the class list"
+                raise DuetalError(cause, file=self.source, place=f"video {video.name!r}")
 
     def __iter__(self) -> Iterator[VideoAnnotation]:
         return iter(self.videos.values())
@@ -82,22 +80,32 @@ class Annotations:
         chosen = {name: self.videos[name] for name in names if name in self.videos}
         return replace(self, videos=chosen)
 
-    def _by_subset(self, prefix: str) -> tuple[str, ...]:
+    def by_subset(self, prefix: str) -> tuple[str, ...]:
+        """Names of the videos whose subset begins with a prefix in lower case."""
         return tuple(v.name for v in self if (v.subset or "").strip().lower().startswith(prefix))
 
     def training_names(self) -> tuple[str, ...]:
         """Videos to train on: the subset "train…" or, where there is none, "val…" (THUMOS14)."""
-        return self._by_subset("train") or self._by_subset("val")
+        return self.by_subset("train") or self.by_subset("val")
 
     def evaluation_names(self) -> tuple[str, ...]:
         """Videos to evaluate on: "test…" where any of it has segments, else "val…".
 
-        ActivityNet keeps the segments of its testing subset to itself, so validation serves;
+        ActivityNet does not publish the segments of its testing subset, so validation is used;
         THUMOS14 trains on validation and evaluates on test.
         """
-        test = self._by_subset("test")
+        test = self.by_subset("test")
         if any(self.videos[name].segments for name in test):
             return test
-        if self._by_subset("train"):
-            return self._by_subset("val") or test
+        if self.by_subset("train"):
+            return self.by_subset("val") or test
         return test
+
+
+def display_name(label: str) -> str:
+    """A class name as plain text: "HighJump" → "high jump", "STAND_TO_SIT" → "stand to sit".
+
+    Words are split at underscores, hyphens and where a small letter or digit meets a capital.
+    """
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", label)
+    return re.sub(r"[\s_\-]+", " ", spaced).strip().lower()

@@ -1,4 +1,4 @@
-"""What a model found: which action, from when to when, how sure."""
+"""Detections: which action, from when to when, with what score."""
 
 from array import array
 from collections.abc import Callable, Iterable, Mapping
@@ -17,17 +17,17 @@ class Detections:
     """Detections of many videos, one row each, as columns.
 
     Args:
-        videos: names of the videos that were looked at, with or without detections.
+        videos: names of the videos searched, with or without detections.
         classes: class names.
         video: (N,) indices into `videos`.
         label: (N,) indices into `classes`.
         start: (N,) seconds.
         end: (N,) seconds.
-        score: (N,) confidence, higher is surer.
+        score: (N,) confidence.
         source: the file it was read from, for error messages.
-        external_data: facts about how the detections came to be, as a results file states them;
-            `selection` is the rule that chose the checkpoint.
-        left_out: what the source says beside this, one line each with a count.
+        external_data: how the detections were made, as in a results file; `selection` is the rule
+            that chose the checkpoint.
+        left_out: content of the source that has no place here, one line each with a count.
     """
 
     videos: tuple[str, ...]
@@ -50,7 +50,7 @@ class Detections:
         return len(self.score)
 
     def require_finite(self) -> None:
-        """Check that every segment and score is a number: NaN has no order to sort by.
+        """Check that every segment and score is finite.
 
         Raises:
             DuetalError: one is NaN or infinite; names its video.
@@ -64,14 +64,8 @@ class Detections:
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "Detections":
         """The chosen rows, in the given order; videos and classes unchanged."""
-        return replace(
-            self,
-            video=self.video[rows],
-            label=self.label[rows],
-            start=self.start[rows],
-            end=self.end[rows],
-            score=self.score[rows],
-        )
+        columns = ("video", "label", "start", "end", "score")
+        return replace(self, **{name: getattr(self, name)[rows] for name in columns})
 
     @staticmethod
     def from_rows(
@@ -82,26 +76,25 @@ class Detections:
         source: Path | None = None,
         on_name: Callable[[str], object] = lambda _: None,
     ) -> "Detections":
-        """Build from `(video, label, start, end, score)` rows; unseen names are appended.
+        """Build from `(video, label, start, end, score)` rows, in seconds.
 
         Args:
-            rows: in seconds.
-            videos: those to begin with.
-            classes: those to begin with.
+            rows: names that are in neither list are appended to it.
+            videos: the first videos.
+            classes: the first classes.
             source: the file they are from.
-            on_name: called with each unseen name of a video or class before it is kept.
+            on_name: called with each name before it is appended.
         """
         video_index = {name: i for i, name in enumerate(dict.fromkeys(videos))}
         class_index = {name: i for i, name in enumerate(dict.fromkeys(classes))}
 
         def index(indices: dict[str, int], name: str) -> int:
-            known = indices.get(name)
-            if known is None:
+            if name not in indices:
                 on_name(name)
-                known = indices[name] = len(indices)
-            return known
+                indices[name] = len(indices)
+            return indices[name]
 
-        # Arrays of machine numbers: a list of Python's would take four times the memory.
+        # Arrays of machine numbers: a list of Python numbers takes four times the memory.
         columns = (array("q"), array("q"), array("d"), array("d"), array("d"))
         for video, label, start, end, score in rows:
             columns[0].append(index(video_index, video))
@@ -109,14 +102,8 @@ class Detections:
             columns[2].append(start)
             columns[3].append(end)
             columns[4].append(score)
-        return Detections(
-            tuple(video_index),
-            tuple(class_index),
-            # They share the arrays' memory.
-            np.frombuffer(columns[0], dtype=np.int64),
-            np.frombuffer(columns[1], dtype=np.int64),
-            np.frombuffer(columns[2], dtype=np.float64),
-            np.frombuffer(columns[3], dtype=np.float64),
-            np.frombuffer(columns[4], dtype=np.float64),
-            source,
-        )
+        # They share the arrays' memory.
+        videos_of, labels = (np.frombuffer(column, dtype=np.int64) for column in columns[:2])
+        starts, ends, scores = (np.frombuffer(column, dtype=np.float64) for column in columns[2:])
+        names = tuple(video_index), tuple(class_index)
+        return Detections(*names, videos_of, labels, starts, ends, scores, source)

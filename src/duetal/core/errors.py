@@ -1,4 +1,4 @@
-"""The errors a user is meant to read: one line that names the file, the place and the cause."""
+"""Errors for users: one line with the file, the place in it and the cause."""
 
 import difflib
 from collections.abc import Callable, Iterable
@@ -7,7 +7,7 @@ from typing import NoReturn
 
 
 class DuetalError(Exception):
-    """Something outside the program is wrong: a file, its content, a value inside it.
+    """A fault outside the program: a file, its content, a value in it.
 
     The command line prints it as one line and exits with `exit_code`.
 
@@ -29,26 +29,22 @@ class DuetalError(Exception):
 
 
 class UsageError(DuetalError):
-    """The command or the configuration was called wrongly: an unknown key, an impossible value."""
+    """A wrong call or setting: an unknown key, an impossible value."""
 
     exit_code = 2
 
 
-#: Takes an error after which reading can go on, without the thing at fault.
+#: Called with an error after which reading goes on without the faulty item.
 Report = Callable[[DuetalError], object]
 
 
 def raise_error(error: DuetalError) -> NoReturn:
-    """The report of those who want no more than the first error."""
+    """The default report: stop at the first error."""
     raise error
 
 
 def unknown(what: str, name: str, valid: Iterable[str]) -> str:
-    """The cause for a name that is not among the valid ones, with the nearest of them.
-
-    `unknown("setting", "batchsize", fields)` gives
-    "unknown setting 'batchsize'; the nearest is 'batch_size'".
-    """
+    """Such as "unknown setting 'batchsize'; the nearest is 'batch_size'"."""
     nearest = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.0)
     hint = f"; the nearest is {nearest[0]!r}" if nearest else ""
     return f"unknown {what} {name!r}{hint}"

@@ -1,18 +1,35 @@
-"""Writing files so that a killed program leaves the old content or the new, never half of it."""
+"""Text and JSON files, written so that a killed program leaves the old content or the new."""
 
 import json
 import os
 import re
-import tempfile
+import secrets
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from duetal.core.errors import DuetalError, Report, raise_error
 
+#: The largest file of annotations or detections that is read; all of it may be held in memory.
+MOST_BYTES = 2**30
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Closing(ABC):
+    """A resource that `with` closes at the end of its block."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what is held."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
 
 @contextmanager
@@ -22,21 +39,17 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         DuetalError: the folder can't be written or the disk is full; `path` is as it was.
     """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        os.close(handle)
+        # Not by `tempfile`, which makes private files: this one becomes the result.
+        temporary.touch(exist_ok=False)
     except OSError as error:
         raise DuetalError(f"cannot write: {error.strerror}", file=path) from error
-    temporary = Path(name)
     try:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        # mkstemp makes files private; a result is as readable as any other file of the user.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
@@ -46,20 +59,36 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Delete what `replacing` had begun in a folder, or below, when its program was killed."""
+    """Delete the temporary files of killed programs in a folder and below."""
     for temporary in folder.rglob(".*.part"):
         temporary.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
     """Make a rename in `folder` survive a power cut, where the system can."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def refuse_large(path: Path) -> None:
+    """Check a file's size before it is read whole.
+
+    Raises:
+        DuetalError: missing, unreadable or larger than `MOST_BYTES`.
+    """
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        size = path.stat().st_size
+    except FileNotFoundError as error:
+        raise DuetalError("no such file", file=path) from error
+    except OSError as error:
+        raise DuetalError(f"cannot read: {error.strerror}", file=path) from error
+    if size > MOST_BYTES:
+        cause = f"is too large: {size:,} bytes, at most {MOST_BYTES:,} are read"
+        raise DuetalError(cause, file=path)
 
 
 def read_text(path: Path) -> str:
@@ -70,10 +99,10 @@ def read_text(path: Path) -> str:
     """
     try:
         return path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise DuetalError("no such file", file=path) from error
     except OSError as error:
-        raise DuetalError(f"cannot read: {error.strerror}", file=path) from error
+        missing = isinstance(error, FileNotFoundError)
+        cause = "no such file" if missing else f"cannot read: {error.strerror}"
+        raise DuetalError(cause, file=path) from error
     except UnicodeDecodeError as error:
         raise DuetalError("not UTF-8 text", file=path, place=f"byte {error.start}") from error
 
@@ -82,8 +111,7 @@ def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file atomically, its line ends as they are.
 
     Raises:
-        DuetalError: it can't be written, or the text holds half a surrogate pair, as a name that
-            was read from JSON can.
+        DuetalError: it can't be written, or holds half a surrogate pair, as a name from JSON may.
     """
     try:
         data = text.encode("utf-8")
@@ -98,14 +126,12 @@ def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:
     """Write JSON atomically.
 
     Raises:
-        DuetalError: it can't be written, or a number is NaN or infinite: JSON has no word for them.
+        DuetalError: it can't be written, or a number is NaN or infinite, which JSON does not have.
     """
     try:
         text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
     except ValueError as error:
-        raise DuetalError(
-            "cannot write: JSON has no word for NaN or infinity", file=path
-        ) from error
+        raise DuetalError("cannot write: JSON has no NaN or infinity", file=path) from error
     if _SURROGATE.search(text):
         # Half a surrogate pair has no bytes in UTF-8, but an escape in JSON.
         text = json.dumps(value, indent=indent) + "\n"
@@ -118,7 +144,7 @@ def read_json(path: Path, *, unique_keys: bool = False, report: Report = raise_e
     Args:
         path: the file.
         unique_keys: refuse an object that has a key twice, of which JSON readers keep the last.
-        report: takes each key that is there twice.
+        report: called with an error for each such key.
 
     Raises:
         DuetalError: missing, unreadable, not UTF-8 or not JSON, with line and column.

@@ -51,16 +51,7 @@ class TimeGrid:
     def cover(
         self, starts: NDArray[np.float64], ends: NDArray[np.float64], length: int
     ) -> NDArray[np.bool_]:
-        """Which of `length` snippets have their centre inside any segment.
-
-        Args:
-            starts: (N,) seconds.
-            ends: (N,) seconds.
-            length: T, the number of snippets.
-
-        Returns:
-            (T,) booleans.
-        """
+        """(T,) which of T = `length` snippets have their centre in a segment (seconds)."""
         centres = self.centre(np.arange(length))[:, None]
         inside = (centres >= starts) & (centres < ends)
         return np.asarray(inside.any(axis=1), dtype=np.bool_)

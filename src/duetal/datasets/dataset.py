@@ -10,7 +10,7 @@ from duetal.core.annotations import Annotations
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.core.weak_videos import WeakVideos
-from duetal.features.store import recorded_duration
+from duetal.features.metadata import recorded_duration
 from duetal.features.streams import FeatureStream, common_length
 
 

@@ -7,7 +7,7 @@ Our own layout::
     features/<id>.npy         one stream; or features/cbp/ and features/vlp/;
                               or features/rgb/ and features/flow/ (joined), and features/clip/ (VLP)
 
-The feature store of `duetal extract` is of the last kind; see `duetal.features.store`.
+The feature store of `duetal extract` is of the last kind; see `duetal.extraction.store`.
 
 The BaS-Net layout has `features/{train,test}/{rgb,flow}/<id>.npy`, `gt.json` and perhaps
 `split_train.txt` and `split_test.txt`; the W-TALC pack `*-JOINTFeatures.npy` and
@@ -24,7 +24,7 @@ from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.datasets.description import Description, read_description
 from duetal.features.containers import CONTAINER_SUFFIXES
-from duetal.features.store import SETTINGS_FILE
+from duetal.features.metadata import SETTINGS_FILE
 from duetal.formats.wtalc import is_wtalc
 
 _YAML_SUFFIXES = (".yaml", ".yml")

@@ -8,16 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from duetal.core.annotations import Annotations, VideoAnnotation
+from duetal.core.annotations import Annotations, VideoAnnotation, display_name
 from duetal.core.errors import DuetalError, unknown
-from duetal.core.names import display_name
+from duetal.core.pickled_arrays import as_text, load_object_array
 from duetal.datasets.dataset import Dataset
 from duetal.datasets.layouts import PartPlaces, Pieces, find_pieces
 from duetal.datasets.problems import Problem, Report, going_on, raise_fatal
 from duetal.features.streams import FeaturePart, FeatureStream, check_name, open_part
 from duetal.formats import read_annotations
-from duetal.formats.pickled_arrays import as_text, load_object_array
-from duetal.formats.thumos14 import read_lines
+from duetal.formats.delimited import read_lines
 
 
 def open_dataset(path: Path) -> Dataset:
@@ -156,7 +155,7 @@ def _listed(path: Path, annotations: Annotations, report: Report) -> tuple[str, 
     names: dict[str, None] = {}
     lines: list[str] = []
     with going_on(report):
-        lines = read_lines(path)
+        lines = [line.rstrip("\r\n") for line in read_lines(path)]
     for number, line in enumerate(lines, start=1):
         name = line.strip()
         cause = None

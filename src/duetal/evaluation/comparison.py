@@ -1,8 +1,8 @@
-"""Is one method better than another, or were these videos kind to it? A paired bootstrap."""
+"""Whether one method is better than another: a paired bootstrap over videos."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,94 +10,78 @@ from numpy.typing import NDArray
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError
-from duetal.evaluation.considered import Considered, consider
-from duetal.evaluation.evaluate import averaged
+from duetal.evaluation.considered import Considered, GroundTruth, consider
+from duetal.evaluation.mean_ap import averaged
 from duetal.evaluation.protocols import Protocol
-from duetal.evaluation.resampling import Resampler
+from duetal.evaluation.result import PlainRecord
 
-#: The share of resamples that an interval holds.
+if TYPE_CHECKING:
+    from duetal.evaluation.resampling import Resampler
+
+#: The share of resamples inside an interval.
 CONFIDENCE = 0.95
 
-#: With 40 made-up videos the interval held the truth in 88 % of 200 trials, with 100 in 94 %.
+#: The interval contained the true value in 88 % of 200 trials with 40 made-up videos, in 94 %
+#: with 100.
 FEW_VIDEOS = 100
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One method of a comparison.
-
-    Args:
-        name: what tables call it.
-        runs: the detections of each of its seeds, in seconds; its score is their mean.
-    """
+    """One method of a comparison."""
 
     name: str
-    runs: tuple[Detections, ...]
+    runs: tuple[Detections, ...]  # Of each of its seeds, in seconds; its score is their mean.
 
 
 @dataclass(frozen=True)
-class Difference:
-    """How far a score lies above the first contender's.
+class Difference(PlainRecord):
+    """How far a score lies above the first contender's."""
 
-    Args:
-        value: on the videos themselves.
-        low: 2.5th percentile over the resamples.
-        high: 97.5th percentile.
-    """
+    value: float  # On the videos themselves.
+    low: float  # 2.5th percentile over the resamples.
+    high: float  # 97.5th percentile.
 
-    value: float
-    low: float
-    high: float
+    json_keys: ClassVar = {"value": "difference"}
 
     @property
-    def is_sure(self) -> bool:
-        """Whether the interval leaves out zero."""
+    def is_significant(self) -> bool:
+        """Whether the interval excludes zero."""
         return self.low > 0.0 or self.high < 0.0
-
-    def to_json(self) -> dict[str, float]:
-        """As plain values."""
-        return {"difference": self.value, "low": self.low, "high": self.high}
 
 
 @dataclass(frozen=True)
-class VideoInfluence:
-    """How much of a difference is due to one video: what is lost of it without the video."""
+class VideoInfluence(PlainRecord):
+    """A video, and how much the difference shrinks without it."""
 
     video: str
     influence: float
 
 
 @dataclass(frozen=True)
-class Versus:
-    """One contender against the first.
-
-    Args:
-        name: of the contender.
-        averages: the difference of each average of the protocol, by the average's name.
-        better: the share of resamples in which the contender has the higher headline average.
-        per_class: the difference of AP, over the headline's thresholds, by class.
-        videos: those that make the headline's difference what it is, the strongest first.
-    """
+class Versus(PlainRecord):
+    """One contender against the first."""
 
     name: str
-    averages: Mapping[str, Difference]
-    better: float
-    per_class: Mapping[str, Difference]
-    videos: tuple[VideoInfluence, ...]
+    averages: Mapping[str, Difference]  # By the average's name.
+    better: float  # The share of resamples in which its headline average is the higher one.
+    per_class: Mapping[str, Difference]  # Of AP, over the headline's thresholds, by class.
+    videos: tuple[VideoInfluence, ...]  # By falling influence on the headline's difference.
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(PlainRecord):
     """Contenders on the same ground truth.
 
     Args:
         protocol: its name.
-        subset: which part of the annotation, as the annotation calls it.
+        subset: its name, as the annotation spells it.
         headline: the average that classes and videos are compared by.
         videos: how many.
         segments: to find in them.
-        draws: resamples.
+        draws: number of resamples.
         seed: of the resamples.
+        confidence: the share of resamples inside an interval.
         scores: each contender's averages, by contender and by the average's name.
         versus: every other contender against the first.
         notes: what a reader must know, one line each.
@@ -110,34 +94,10 @@ class Comparison:
     segments: int
     draws: int
     seed: int
+    confidence: float
     scores: Mapping[str, Mapping[str, float]]
     versus: tuple[Versus, ...]
     notes: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain values; scores and differences are fractions."""
-        return {
-            "protocol": self.protocol,
-            "subset": self.subset,
-            "headline": self.headline,
-            "videos": self.videos,
-            "segments": self.segments,
-            "draws": self.draws,
-            "seed": self.seed,
-            "confidence": CONFIDENCE,
-            "scores": {name: dict(averages) for name, averages in self.scores.items()},
-            "versus": [
-                {
-                    "name": other.name,
-                    "averages": {k: d.to_json() for k, d in other.averages.items()},
-                    "better": other.better,
-                    "per_class": {k: d.to_json() for k, d in other.per_class.items()},
-                    "videos": [{"video": v.video, "influence": v.influence} for v in other.videos],
-                }
-                for other in self.versus
-            ],
-            "notes": list(self.notes),
-        }
 
 
 def compare(
@@ -151,10 +111,9 @@ def compare(
 ) -> Comparison:
     """Compare contenders with the first of them, by a paired bootstrap over videos.
 
-    Each resample draws as many videos as there are, with replacement, the same for all
-    contenders (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, percentile
-    intervals). It answers how the difference would vary with other videos of the same kind; how it
-    varies with the seed of training, only several seeds can say.
+    Each resample draws as many videos as there are, with replacement, the same for all contenders
+    (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, percentile intervals). The
+    interval shows how the difference varies with the videos, not with the seed of training.
 
     Args:
         contenders: two or more.
@@ -169,6 +128,57 @@ def compare(
             seed.
         DuetalError: contenders would be compared on different videos; or as `consider`.
     """
+    from duetal.evaluation.resampling import Resampler  # Imports numba.
+
+    _check_arguments(contenders, draws, seed)
+    considered = [
+        [consider(run, annotations, protocol, subset) for run in contender.runs]
+        for contender in contenders
+    ]
+    _check_videos(contenders, considered)
+    first, averages = considered[0][0], averaged(protocol)
+    resamplers = [[Resampler(run) for run in runs] for runs in considered]
+    count = len(first.truth.videos)
+    # Scores on all videos, on the resamples, and without each video; each by contender.
+    whole, drawn, without = (
+        [_scores(each, list(averages.values()), weightings) for each in resamplers]
+        for weightings in (
+            np.ones((1, count), dtype=np.int64),
+            _draw(count, draws, seed),
+            1 - np.eye(count, dtype=np.int64),
+        )
+    )
+    notes = [note for runs in considered for run in runs for note in run.notes]
+    if count < FEW_VIDEOS:
+        notes.append(f"with fewer than {FEW_VIDEOS} videos the intervals are too narrow")
+    return Comparison(
+        protocol=protocol.name,
+        subset=first.subset,
+        headline=list(averages)[-1],
+        videos=count,
+        segments=len(first.truth),
+        draws=draws,
+        seed=seed,
+        confidence=CONFIDENCE,
+        scores={
+            # The columns of the classes come after those of the averages.
+            contender.name: dict(zip(averages, scores[0].tolist(), strict=False))
+            for contender, scores in zip(contenders, whole, strict=True)
+        },
+        versus=tuple(
+            _versus(
+                contenders[i].name,
+                first.truth,
+                list(averages),
+                *(scores[i] - scores[0] for scores in (whole, drawn, without)),
+            )
+            for i in range(1, len(contenders))
+        ),
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _check_arguments(contenders: Sequence[Contender], draws: int, seed: int) -> None:
     names = [contender.name for contender in contenders]
     if len(names) < 2:
         raise UsageError("a comparison needs two contenders or more")
@@ -180,100 +190,38 @@ def compare(
     if seed < 0:
         raise UsageError(f"seed {seed} is negative")
 
-    considered = [
-        [consider(run, annotations, protocol, subset) for run in contender.runs]
-        for contender in contenders
-    ]
+
+def _check_videos(
+    contenders: Sequence[Contender], considered: Sequence[Sequence[Considered]]
+) -> None:
     first = considered[0][0]
     for contender, runs in zip(contenders, considered, strict=True):
         if any(run.truth.videos != first.truth.videos for run in runs):
             cause = (
                 f"{contender.name!r} would be judged on other videos (subset {runs[0].subset!r}) "
-                f"than {names[0]!r} ({first.subset!r}); --subset says which to take"
+                f"than {contenders[0].name!r} ({first.subset!r}); choose one with --subset"
             )
             raise DuetalError(cause, file=contender.runs[0].source)
-    scorers = [_Scorer([Resampler(run) for run in runs], protocol) for runs in considered]
-
-    weights = _draw(len(first.truth.videos), draws, seed)
-    whole = [scorer.of(np.ones((1, weights.shape[1]), dtype=np.int64)) for scorer in scorers]
-    drawn = [scorer.of(weights) for scorer in scorers]
-    without = [scorer.of(1 - np.eye(weights.shape[1], dtype=np.int64)) for scorer in scorers]
-    headline = list(protocol.averages)[-1]
-    others = range(1, len(contenders))
-    return Comparison(
-        protocol=protocol.name,
-        subset=first.subset,
-        headline=headline,
-        videos=len(first.truth.videos),
-        segments=len(first.truth),
-        draws=draws,
-        seed=seed,
-        scores={
-            name: {key: float(scores.averages[key][0]) for key in protocol.averages}
-            for name, scores in zip(names, whole, strict=True)
-        },
-        versus=tuple(
-            _versus(
-                names[i],
-                first.truth.videos,
-                first.truth.classes,
-                headline,
-                whole[i].minus(whole[0]),
-                drawn[i].minus(drawn[0]),
-                without[i].minus(without[0]),
-            )
-            for i in others
-        ),
-        notes=_notes(considered),
-    )
 
 
-def _notes(considered: Sequence[Sequence[Considered]]) -> tuple[str, ...]:
-    notes = [note for runs in considered for run in runs for note in run.notes]
-    if len(considered[0][0].truth.videos) < FEW_VIDEOS:
-        notes.append(f"with fewer than {FEW_VIDEOS} videos the intervals are too narrow")
-    return tuple(dict.fromkeys(notes))
+def _scores(
+    resamplers: Sequence["Resampler"],
+    averages: Sequence[NDArray[np.bool_]],
+    weightings: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """(D, A + C) scores under each of (D, V) weightings of the videos: the mean over the seeds.
 
-
-@dataclass(frozen=True)
-class _Scores:
-    """Scores of D weightings of the videos; NaN where a class has no segment in them.
-
-    Args:
-        averages: (D,) by the average's name.
-        per_class: (D, C) over the headline's thresholds.
+    First the averages, then AP of each class over the thresholds of the last of them; NaN where a
+    class has no segment.
     """
-
-    averages: Mapping[str, NDArray[np.float64]]
-    per_class: NDArray[np.float64]
-
-    def minus(self, other: "_Scores") -> "_Scores":
-        averages = {key: self.averages[key] - other.averages[key] for key in self.averages}
-        return _Scores(averages, self.per_class - other.per_class)
-
-
-class _Scorer:
-    """Scores of a contender: the mean over its seeds."""
-
-    def __init__(self, resamplers: Sequence[Resampler], protocol: Protocol):
-        self._resamplers = resamplers
-        self._averaged = averaged(protocol)
-        self._headline = list(self._averaged.values())[-1]
-
-    def of(self, weightings: NDArray[np.int64]) -> _Scores:
-        """Scores under each of (D, V) weightings."""
-        averages: dict[str, list[float]] = {key: [] for key in self._averaged}
-        per_class = []
-        for weights in weightings:
-            ap = np.mean([r.average_precision(weights) for r in self._resamplers], axis=0)
-            # A resample may miss all segments of a class; the mean is over those it has.
-            present = ap[~np.isnan(ap).any(axis=1)]
-            for key, rows in self._averaged.items():
-                averages[key].append(float(present[:, rows].mean()) if len(present) else 0.0)
-            per_class.append(ap[:, self._headline].mean(axis=1))
-        return _Scores(
-            {key: np.array(values) for key, values in averages.items()}, np.array(per_class)
-        )
+    rows = []
+    for weights in weightings:
+        ap = np.mean([each.average_precision(weights) for each in resamplers], axis=0)
+        # A resample may miss all segments of a class; the mean is over those it has.
+        present = ap[~np.isnan(ap).any(axis=1)]
+        means = [present[:, over].mean() if len(present) else 0.0 for over in averages]
+        rows.append([*means, *ap[:, averages[-1]].mean(axis=1)])
+    return np.array(rows)
 
 
 def _draw(videos: int, draws: int, seed: int) -> NDArray[np.int64]:
@@ -287,30 +235,25 @@ def _draw(videos: int, draws: int, seed: int) -> NDArray[np.int64]:
 
 def _versus(
     name: str,
-    videos: Sequence[str],
-    classes: Sequence[str],
-    headline: str,
-    whole: _Scores,
-    drawn: _Scores,
-    without: _Scores,
+    truth: GroundTruth,
+    averages: Sequence[str],
+    whole: NDArray[np.float64],
+    drawn: NDArray[np.float64],
+    without: NDArray[np.float64],
 ) -> Versus:
-    """A contender's differences from the first: on all videos, on resamples, leaving one out."""
-    influence = whole.averages[headline][0] - without.averages[headline]
+    """A contender's differences from the first, in columns as those of `_scores`."""
+    tail = 50.0 * (1.0 - CONFIDENCE)
+    lows, highs = np.nanpercentile(drawn, [tail, 100.0 - tail], axis=0)
+    columns = zip(whole[0].tolist(), lows.tolist(), highs.tolist(), strict=True)
+    differences = [Difference(*column) for column in columns]
+    headline = len(averages) - 1
+    per_class = zip(truth.classes, differences[len(averages) :], strict=True)
+    influence = whole[0, headline] - without[:, headline]
     order = np.argsort(-np.abs(influence), kind="stable")
-    per_class = {
-        label: _difference(whole.per_class[0, c], drawn.per_class[:, c])
-        for c, label in enumerate(classes)
-    }
     return Versus(
         name,
-        {key: _difference(whole.averages[key][0], drawn.averages[key]) for key in whole.averages},
-        float((drawn.averages[headline] > 0).mean()),
-        dict(sorted(per_class.items(), key=lambda item: -abs(item[1].value))),
-        tuple(VideoInfluence(videos[row], float(influence[row])) for row in order),
+        dict(zip(averages, differences, strict=False)),
+        float((drawn[:, headline] > 0).mean()),
+        dict(sorted(per_class, key=lambda item: -abs(item[1].value))),
+        tuple(VideoInfluence(truth.videos[row], float(influence[row])) for row in order),
     )
-
-
-def _difference(value: float, drawn: NDArray[np.float64]) -> Difference:
-    tail = 50.0 * (1.0 - CONFIDENCE)
-    low, high = np.nanpercentile(drawn, [tail, 100.0 - tail])
-    return Difference(float(value), float(low), float(high))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,6 @@ from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
-from duetal.evaluation.ap import GroundTruth
 from duetal.evaluation.protocols import Protocol, protocol_named
 
 EXCLUDED = "video excluded by the protocol"
@@ -20,26 +20,31 @@ AMBIGUOUS = "overlaps an ambiguous segment"
 
 
 @dataclass(frozen=True)
-class Considered:
-    """The ground truth and the predictions that a protocol compares, in the protocol's unit.
+class GroundTruth:
+    """The segments to find as columns, in the order of the annotation and the protocol's unit."""
 
-    Args:
-        protocol: whose rules were followed.
-        subset: which part of the annotation it is, as the annotation calls it.
-        truth: the segments to find.
-        detections: the predictions that count, in their given order; finite.
-        rows: (N,) their rows in the detections that were given.
-        dropped: how many predictions were left out, by reason.
-        notes: what a reader of the numbers must know, one line each.
-    """
+    videos: tuple[str, ...]  # Names of the videos evaluated on.
+    classes: tuple[str, ...]  # Those that occur, sorted.
+    video: NDArray[np.int64]  # (M,) indices into `videos`.
+    label: NDArray[np.int64]  # (M,) indices into `classes`.
+    start: NDArray[np.float64]  # (M,)
+    end: NDArray[np.float64]  # (M,)
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+
+@dataclass(frozen=True)
+class Considered:
+    """The ground truth and the predictions that a protocol compares, in the protocol's unit."""
 
     protocol: Protocol
-    subset: str
+    subset: str  # As the annotation spells it.
     truth: GroundTruth
-    detections: Detections
-    rows: NDArray[np.int64]
-    dropped: Mapping[str, int]
-    notes: tuple[str, ...]
+    detections: Detections  # The predictions that count, in their given order; finite.
+    rows: NDArray[np.int64]  # (N,) their rows in the detections that were given.
+    dropped: Mapping[str, int]  # Number of predictions left out, by reason.
+    notes: tuple[str, ...]  # What a reader of the numbers must know, one line each.
 
 
 def consider(
@@ -50,19 +55,18 @@ def consider(
 ) -> Considered:
     """Apply a protocol's rules to detections and annotations.
 
-    Predictions in videos that the annotations list elsewhere (another subset, or excluded by the
-    protocol) are dropped and counted, and so are those of a class without a segment in the ground
-    truth. Predictions in videos that the annotations do not list at all are false positives, as
-    in ActivityNet's evaluator; a note says how many.
+    Dropped and counted are predictions in videos of another subset or excluded by the protocol, and
+    those of a class without a segment in the ground truth. Predictions in videos that the
+    annotations do not list at all are false positives, as in ActivityNet's evaluator; a note counts
+    them.
 
     Args:
         detections: in seconds.
         annotations: with segments.
         protocol: or its name.
         subset: "train", "validation" or "test", or a name as the annotations spell it. Default:
-            the evaluation videos of the annotations, unless all detections lie in training
-            videos: then those, with a note. Where no video has a subset, as after correction in
-            a tool, all of them, with a note.
+            the evaluation videos; with a note, the training videos where all detections lie in
+            those, and all videos where none has a subset (as after correction in a tool).
 
     Raises:
         UsageError: an unknown protocol or subset.
@@ -80,7 +84,8 @@ def consider(
     rows = np.flatnonzero(~outside)
     kept = detections.take(rows)
     if protocol.grid is not None:
-        truth, kept = _snap_truth(truth, protocol.grid), _snap(kept, protocol.grid)
+        truth = replace(truth, **_snapped(truth, protocol.grid))
+        kept = replace(kept, **_snapped(kept, protocol.grid))
         ambiguous = _ambiguous(kept, annotations, protocol.grid)
         rows, kept = rows[~ambiguous], kept.take(~ambiguous)
         dropped[AMBIGUOUS] = int(ambiguous.sum())
@@ -116,19 +121,15 @@ def _choose_videos(
 
 def _subset_names(annotations: Annotations, subset: str) -> tuple[str, ...]:
     wanted = subset.strip().lower()
-    exact = tuple(v.name for v in annotations if (v.subset or "").strip().lower() == wanted)
-    if exact:
-        return exact
+    names = tuple(v.name for v in annotations if (v.subset or "").strip().lower() == wanted)
     # Sources differ in spelling: train/training, val/validation, test/testing.
     for prefix in ("train", "val", "test"):
         if wanted.startswith(prefix):
-            names = tuple(
-                v.name for v in annotations if (v.subset or "").strip().lower().startswith(prefix)
-            )
+            names = names or annotations.by_subset(prefix)
             # THUMOS14 trains on its validation videos.
             names = names or (annotations.training_names() if prefix == "train" else ())
-            if names:
-                return names
+    if names:
+        return names
     present = sorted({repr(video.subset) for video in annotations if video.subset})
     raise UsageError(
         f"no subset {subset!r}; there are: {', '.join(present) or 'none'}", file=annotations.source
@@ -144,13 +145,12 @@ def _ground_truth(annotations: Annotations, names: tuple[str, ...], subset: str)
     if not rows:
         where = f"subset {subset!r}" if subset else None
         raise DuetalError("no segment to evaluate against", file=annotations.source, place=where)
-    classes = tuple(sorted({segment.label for _, segment in rows}))
-    class_index = {label: index for index, label in enumerate(classes)}
+    classes = {label: i for i, label in enumerate(sorted({segment.label for _, segment in rows}))}
     truth = GroundTruth(
         names,
-        classes,
+        tuple(classes),
         np.array([index for index, _ in rows], dtype=np.int64),
-        np.array([class_index[segment.label] for _, segment in rows], dtype=np.int64),
+        np.array([classes[segment.label] for _, segment in rows], dtype=np.int64),
         np.array([segment.start for _, segment in rows], dtype=np.float64),
         np.array([segment.end for _, segment in rows], dtype=np.float64),
     )
@@ -165,23 +165,22 @@ def _outside(
     detections: Detections, annotations: Annotations, truth: GroundTruth, protocol: Protocol
 ) -> tuple[NDArray[np.bool_], dict[str, int]]:
     """Which predictions the protocol does not judge, and how many for each reason."""
-    evaluated = set(truth.videos)
-    excluded = np.array([name in protocol.excluded for name in detections.videos], dtype=bool)
-    elsewhere = np.array(
-        [name in annotations.videos and name not in evaluated for name in detections.videos],
-        dtype=bool,
-    )
-    classes = set(truth.classes)
-    known = np.array([label in classes for label in detections.classes], dtype=bool)
-    is_excluded = excluded[detections.video]
-    is_elsewhere = elsewhere[detections.video] & ~is_excluded
-    is_unknown = ~known[detections.label] & ~is_excluded & ~is_elsewhere
-    dropped = {
-        EXCLUDED: int(is_excluded.sum()),
-        OTHER_SUBSET: int(is_elsewhere.sum()),
-        UNKNOWN_CLASS: int(is_unknown.sum()),
-    }
-    return is_excluded | is_elsewhere | is_unknown, dropped
+    evaluated, classes = set(truth.videos), set(truth.classes)
+    excluded = [name in protocol.excluded for name in detections.videos]
+    other = [name in annotations.videos and name not in evaluated for name in detections.videos]
+    unknown = [label not in classes for label in detections.classes]
+    outside = np.zeros(len(detections), dtype=bool)
+    dropped = {}
+    for reason, flags, index in (
+        (EXCLUDED, excluded, detections.video),
+        (OTHER_SUBSET, other, detections.video),
+        (UNKNOWN_CLASS, unknown, detections.label),
+    ):
+        # A prediction is counted under the first reason that applies.
+        rows = np.array(flags, dtype=bool)[index] & ~outside
+        dropped[reason] = int(rows.sum())
+        outside |= rows
+    return outside, dropped
 
 
 def _ambiguous(
@@ -196,10 +195,8 @@ def _ambiguous(
         rows = np.flatnonzero(detections.video == index)
         for segment in video.ambiguous:
             start, end = to_snippets(np.array([segment.start, segment.end]), grid)
-            shared = np.minimum(detections.end[rows], end) - np.maximum(
-                detections.start[rows], start
-            )
-            overlaps[rows[shared > 0]] = True
+            first = np.maximum(detections.start[rows], start)
+            overlaps[rows[np.minimum(detections.end[rows], end) > first]] = True
     return overlaps
 
 
@@ -208,14 +205,8 @@ def to_snippets(seconds: NDArray[np.float64], grid: TimeGrid) -> NDArray[np.floa
     return np.asarray(np.rint(seconds * grid.fps / grid.stride), dtype=np.float64)
 
 
-def _snap(detections: Detections, grid: TimeGrid) -> Detections:
-    start, end = to_snippets(detections.start, grid), to_snippets(detections.end, grid)
-    return replace(detections, start=start, end=end)
-
-
-def _snap_truth(truth: GroundTruth, grid: TimeGrid) -> GroundTruth:
-    start, end = to_snippets(truth.start, grid), to_snippets(truth.end, grid)
-    return replace(truth, start=start, end=end)
+def _snapped(rows: Detections | GroundTruth, grid: TimeGrid) -> dict[str, Any]:
+    return {"start": to_snippets(rows.start, grid), "end": to_snippets(rows.end, grid)}
 
 
 def _unlisted_note(detections: Detections, annotations: Annotations) -> list[str]:

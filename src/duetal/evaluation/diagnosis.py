@@ -1,67 +1,53 @@
-"""Why a score is what it is: errors by kind, what is missed, and what scores are worth."""
+"""What lowers mAP: errors by kind, missed segments, and scores that are not probabilities."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import UsageError
-from duetal.evaluation.ap import rank
 from duetal.evaluation.calibration import Calibration, calibration
 from duetal.evaluation.considered import consider
-from duetal.evaluation.evaluate import averaged, score
 from duetal.evaluation.false_positives import (
     ERRORS,
     ErrorProfile,
-    Kind,
+    PredictionKind,
     best_overlaps,
     classify,
     error_profile,
     fixed_mean_ap,
 )
+from duetal.evaluation.mean_ap import averaged, rank, score
 from duetal.evaluation.protocols import Protocol
-from duetal.evaluation.result import Evaluation
+from duetal.evaluation.result import Evaluation, PlainRecord
 from duetal.evaluation.sensitivity import Sensitivity, sensitivity
 
 
 @dataclass(frozen=True)
-class Diagnosis:
-    """What a diagnosis found.
+class Diagnosis(PlainRecord):
+    """The result of a diagnosis."""
 
-    Args:
-        evaluation: mAP of the same predictions.
-        headline: the average that `fixed` is of.
-        profile: predictions by kind, at one threshold.
-        fixed: the headline's mAP without each kind of error, in [0, 1].
-        fixed_by_threshold: the same at every threshold.
-        sensitivity: what is missed, at the same threshold as the profile.
-        calibration: of the scores, likewise.
-    """
+    evaluation: Evaluation  # mAP of the same predictions.
+    headline: str  # The average that `fixed` is of.
+    profile: ErrorProfile  # Predictions by kind, at one threshold.
+    fixed: Mapping[PredictionKind, float]  # The headline's mAP without each kind of error.
+    fixed_by_threshold: Mapping[PredictionKind, tuple[float, ...]]  # (K,) the same, by threshold.
+    sensitivity: Sensitivity  # What is missed, at the profile's threshold.
+    calibration: Calibration  # Of the scores, likewise.
 
-    evaluation: Evaluation
-    headline: str
-    profile: ErrorProfile
-    fixed: Mapping[Kind, float]
-    fixed_by_threshold: Mapping[Kind, tuple[float, ...]]
-    sensitivity: Sensitivity
-    calibration: Calibration
+    json_keys: ClassVar = {"profile": "predictions", "fixed": "fixed_mAP"}
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
-        return {
-            "evaluation": self.evaluation.to_json(),
-            "headline": self.headline,
-            "predictions": self.profile.to_json(),
-            "fixed_mAP": {
-                kind: {"average": self.fixed[kind], "tiou": list(self.fixed_by_threshold[kind])}
-                for kind in ERRORS
-            },
-            "sensitivity": self.sensitivity.to_json(),
-            "calibration": self.calibration.to_json(),
+        value = super().to_json()
+        by_threshold = value.pop("fixed_by_threshold")
+        value["fixed_mAP"] = {
+            kind: {"average": self.fixed[kind], "tiou": by_threshold[kind]} for kind in ERRORS
         }
+        return value
 
 
 def diagnose(
@@ -79,8 +65,7 @@ def diagnose(
         annotations: with segments.
         protocol: see `consider`.
         subset: see `consider`.
-        tiou: at which kinds are counted, segments are missed and scores are judged; one of the
-            protocol's thresholds.
+        tiou: the threshold of kinds, missed segments and calibration; one of the protocol's.
 
     Raises:
         UsageError: not a threshold of the protocol; or as `consider`.
@@ -99,17 +84,14 @@ def diagnose(
     evaluation = score(considered, ranking)
     if found.characteristics[0].name != "coverage":
         note = "no coverage: the annotations lack the duration of some videos"
-        evaluation = replace(evaluation, notes=(*evaluation.notes, note))
+        evaluation = evaluation.model_copy(update={"notes": (*evaluation.notes, note)})
+    scores = np.asarray(considered.detections.score[ranking.rows], dtype=np.float64)
     return Diagnosis(
-        evaluation=evaluation,
-        headline=headline,
-        profile=error_profile(considered, ranking, kinds, column),
-        fixed={kind: float(values[rows].mean()) for kind, values in fixed.items()},
-        fixed_by_threshold={kind: tuple(values.tolist()) for kind, values in fixed.items()},
-        sensitivity=found,
-        calibration=calibration(
-            np.asarray(considered.detections.score[ranking.rows], dtype=np.float64),
-            ranking.matched[:, column] >= 0,
-            tiou,
-        ),
+        evaluation,
+        headline,
+        error_profile(considered, ranking, kinds, column),
+        {kind: float(values[rows].mean()) for kind, values in fixed.items()},
+        {kind: tuple(values.tolist()) for kind, values in fixed.items()},
+        found,
+        calibration(scores, ranking.matched[:, column] >= 0, tiou),
     )

@@ -1,37 +1,37 @@
-"""What is wrong with each prediction, and what mAP would be without each kind of error.
+"""The kind of each prediction, and mAP without each kind of error.
 
-The five kinds are DETAD's (Alwassel et al., Diagnosing Error in Temporal Action Detectors, ECCV
-2018). A kind is fixed as there: its predictions are taken away. Two things differ from the program
-that came with the paper: a prediction that overlaps segments of several classes at one level is
-judged by its own class, not by the segment of the highest overlap, as one class of THUMOS14 is part
-of another; and mAP is that of the evaluation, of all predictions, not normalised mAP of the top
-10G.
+The kinds are DETAD's (Alwassel et al., Diagnosing Error in Temporal Action Detectors, ECCV 2018),
+and a kind is fixed as there: its predictions are removed. Two things differ from that paper's
+program. A prediction that overlaps segments of several classes at one level is judged by its own
+class, not by the segment of the highest overlap, as one class of THUMOS14 is part of another. And
+mAP is that of the evaluation, of all predictions, not normalised mAP of the top 10G.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from duetal.evaluation.ap import Ranking, interpolated_area
 from duetal.evaluation.considered import Considered
+from duetal.evaluation.mean_ap import Ranking, interpolated_area
+from duetal.evaluation.result import PlainRecord
 
 #: An overlap below this tIoU is no overlap (DETAD).
 LEAST_OVERLAP = 0.1
 
-#: Rows of the profile: the surest 1G to 10G predictions of each class of G segments (DETAD).
+#: Rows of the profile: the top 1G to 10G predictions of each class of G segments (DETAD).
 RANKS = tuple(range(1, 11))
 
 
-class Kind(StrEnum):
-    """What a prediction is, at one tIoU threshold; the first that holds, in this order."""
+class PredictionKind(StrEnum):
+    """What a prediction is at one tIoU threshold: the first kind that applies."""
 
     TRUE_POSITIVE = "true positive"
-    #: Reaches the threshold with a segment of its class that a surer prediction has.
+    #: Reaches the threshold with a segment of its class that a higher-scoring one has matched.
     DOUBLE_DETECTION = "double detection"
     #: Reaches the threshold with a segment of another class.
     WRONG_LABEL = "wrong label"
@@ -43,56 +43,42 @@ class Kind(StrEnum):
     BACKGROUND = "background"
 
 
-KINDS = tuple(Kind)
+KINDS = tuple(PredictionKind)
 ERRORS = KINDS[1:]
 
 
 @dataclass(frozen=True)
-class ErrorProfile:
-    """How many predictions are of each kind.
-
-    Args:
-        tiou: the threshold.
-        ranks: by how many times G predictions of each class are looked at, the surest first.
-        whole: of all predictions.
-    """
+class ErrorProfile(PlainRecord):
+    """How many predictions are of each kind at one threshold."""
 
     tiou: float
-    ranks: Mapping[int, Mapping[Kind, int]]
-    whole: Mapping[Kind, int]
+    #: By n: of the top n * G predictions of each class of G segments.
+    ranks: Mapping[int, Mapping[PredictionKind, int]]
+    whole: Mapping[PredictionKind, int]  # Of all predictions.
+
+    json_keys: ClassVar = {"ranks": "top", "whole": "all"}
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
-        return {
-            "tiou": self.tiou,
-            "top": {f"{rank}G": dict(counts) for rank, counts in self.ranks.items()},
-            "all": dict(self.whole),
-        }
+        top = {f"{rank}G": dict(counts) for rank, counts in self.ranks.items()}
+        return super().to_json() | {"top": top}
 
 
 def classify(
     considered: Considered, ranking: Ranking, overlaps: tuple[NDArray[np.float64], ...]
 ) -> NDArray[np.int64]:
-    """The kind of every prediction at every threshold of the protocol.
-
-    Args:
-        considered: what the protocol compares.
-        ranking: of its predictions.
-        overlaps: see `best_overlaps`.
-
-    Returns:
-        (N, K) indices into `KINDS`, in the order of the ranking.
-    """
+    """(N, K) indices into `KINDS` at every threshold, in the ranking's order."""
     own, other = (each[:, None] for each in overlaps)
     tiou = np.asarray(considered.protocol.tiou)
     # Thresholds may lie below DETAD's least overlap; what misses them then overlaps nothing.
     least = np.minimum(LEAST_OVERLAP, tiou)
+    shape = ranking.matched.shape
     conditions = [
         ranking.matched >= 0,
         own >= tiou,
         other >= tiou,
-        np.broadcast_to(own >= least, ranking.matched.shape),
-        np.broadcast_to(other >= least, ranking.matched.shape),
+        np.broadcast_to(own >= least, shape),
+        np.broadcast_to(other >= least, shape),
     ]
     return np.select(conditions, range(len(conditions)), default=len(conditions)).astype(np.int64)
 
@@ -100,11 +86,9 @@ def classify(
 def best_overlaps(
     considered: Considered, ranking: Ranking
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The highest tIoU of every prediction with a segment of its video, matched or not.
+    """(N,) highest tIoU with segments of the own class, and (N,) of other classes, matched or not.
 
-    Returns:
-        (N,) with the segments of its own class, and (N,) with those of the others, in the order
-        of the ranking; 0 where there is none.
+    In the ranking's order; 0 where the video has no such segment.
     """
     truth, found = considered.truth, considered.detections
     start, end = found.start[ranking.rows], found.end[ranking.rows]
@@ -115,7 +99,13 @@ def best_overlaps(
     for rows, segments in zip(rows_of, truth_of, strict=True):
         if not len(rows) or not len(segments):
             continue
-        tiou = _tiou(start[rows], end[rows], truth.start[segments], truth.end[segments])
+        # (rows, segments) tIoU, as the matching computes it.
+        begin, stop = start[rows][:, None], end[rows][:, None]
+        truth_begin, truth_stop = truth.start[segments], truth.end[segments]
+        shared = np.minimum(stop, truth_stop) - np.maximum(begin, truth_begin)
+        united = (truth_stop - truth_begin) + (stop - begin) - shared
+        with np.errstate(divide="ignore", invalid="ignore"):
+            tiou = np.where(shared > 0, shared / united, 0.0)
         same = label[rows][:, None] == truth.label[segments]
         own[rows] = np.where(same, tiou, 0.0).max(axis=1)
         other[rows] = np.where(same, 0.0, tiou).max(axis=1)
@@ -129,56 +119,33 @@ def _groups(values: NDArray[np.int64], count: int) -> list[NDArray[np.int64]]:
     return [order[first:last] for first, last in pairwise(borders)]
 
 
-def _tiou(
-    start: NDArray[np.float64],
-    end: NDArray[np.float64],
-    truth_start: NDArray[np.float64],
-    truth_end: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """(N, M) temporal intersection over union, as the matching computes it."""
-    shared = np.minimum(end[:, None], truth_end) - np.maximum(start[:, None], truth_start)
-    united = (truth_end - truth_start) + (end - start)[:, None] - shared
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(shared > 0, shared / united, 0.0)
-
-
 def error_profile(
     considered: Considered, ranking: Ranking, kinds: NDArray[np.int64], column: int
 ) -> ErrorProfile:
-    """Count the kinds at one threshold, by how sure the predictions are.
-
-    Args:
-        considered: what the protocol compares.
-        ranking: of its predictions.
-        kinds: (N, K), see `classify`.
-        column: of the threshold.
-    """
+    """Count the (N, K) kinds in one of the thresholds' columns, by rank and in all."""
     truth = considered.truth
     positives = np.bincount(truth.label, minlength=len(truth.classes))
     sizes = np.diff(ranking.bounds)
-    place = np.arange(len(kinds)) - np.repeat(ranking.bounds[:-1], sizes)
+    position = np.arange(len(kinds)) - np.repeat(ranking.bounds[:-1], sizes)
     allowed = np.repeat(positives, sizes)
 
-    def counts(rows: NDArray[np.bool_]) -> dict[Kind, int]:
+    def counts(rows: NDArray[np.bool_]) -> dict[PredictionKind, int]:
         found = np.bincount(kinds[rows, column], minlength=len(KINDS))
         return dict(zip(KINDS, found.tolist(), strict=True))
 
     return ErrorProfile(
         considered.protocol.tiou[column],
-        {rank: counts(place < rank * allowed) for rank in RANKS},
+        {rank: counts(position < rank * allowed) for rank in RANKS},
         counts(np.ones(len(kinds), dtype=np.bool_)),
     )
 
 
 def fixed_mean_ap(
     considered: Considered, ranking: Ranking, kinds: NDArray[np.int64]
-) -> dict[Kind, NDArray[np.float64]]:
-    """MAP at each threshold without the predictions that are there of one kind of error.
+) -> dict[PredictionKind, NDArray[np.float64]]:
+    """(K,) mAP at each threshold without the predictions of one kind of error, by kind.
 
-    A false positive holds no segment, so that the others' matches stay as they are.
-
-    Returns:
-        (K,) by kind of error.
+    A false positive takes no segment, so that the others' matches stay.
     """
     truth = considered.truth
     positives = np.bincount(truth.label, minlength=len(truth.classes))

@@ -1,4 +1,4 @@
-"""Greedy matching of predictions to ground truth: the one loop of the evaluation that is hot."""
+"""Greedy matching of predictions to ground truth, compiled."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ def match(
     segments that share no time (also: two instants) have a tIoU of 0.
 
     Args:
-        start: (N,) of the predictions, surest first.
+        start: (N,) of the predictions, by falling score.
         end: (N,) of the predictions.
         group: (N,) the group (one class in one video) that each belongs to; -1 for none.
         truth_start: (M,) of the ground truth, sorted by group.

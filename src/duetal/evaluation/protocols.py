@@ -2,7 +2,7 @@
 
 On identical predictions they differ by up to 3 points of mAP, so every number names its own.
 THUMOS14 gives 213 test videos with temporal annotation; which of them are evaluated, and in what
-unit, is what the protocols differ in:
+unit, is where the protocols differ:
 
 - `video_test_0001292` has ambiguous segments only, and no protocol evaluates on it;
 - `video_test_0000270` is annotated up to 714 s but lasts 176 s;
@@ -22,10 +22,10 @@ class Protocol:
     """How detections are compared with the ground truth.
 
     Args:
-        name: what the user calls it.
+        name: as users spell it.
         summary: one line on where it comes from.
         tiou: thresholds, ascending.
-        averages: what each average is called, and the lowest and highest threshold in it.
+        averages: lowest and highest threshold of each average, by its name.
         shown: thresholds to print; all of them are evaluated.
         excluded: videos that it does not evaluate on, wherever they are annotated.
         videos: on how many videos published numbers under it rest, where that is fixed.
@@ -43,84 +43,65 @@ class Protocol:
     grid: TimeGrid | None = None
 
 
-_THUMOS_TIOU = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
-_THUMOS_AVERAGES = {"0.1:0.5": (0.1, 0.5), "0.3:0.7": (0.3, 0.7), "0.1:0.7": (0.1, 0.7)}
-_ACTIVITYNET_TIOU = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 _NO_SEGMENTS = "video_test_0001292"
 _TOO_LONG = "video_test_0000270"
 _WRONG_CLASS = "video_test_0001496"
 
 
-def _thumos14(
-    name: str, summary: str, videos: int, *excluded: str, grid: TimeGrid | None = None
+def _tenths(
+    name: str, summary: str, *excluded: str, videos: int | None = None, grid: TimeGrid | None = None
 ) -> Protocol:
-    return Protocol(
-        f"thumos14/{name}",
-        summary,
-        _THUMOS_TIOU,
-        _THUMOS_AVERAGES,
-        _THUMOS_TIOU,
-        frozenset(excluded),
-        videos,
-        grid,
-    )
+    """A protocol with THUMOS14's thresholds."""
+    tiou = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+    averages = {"0.1:0.5": (0.1, 0.5), "0.3:0.7": (0.3, 0.7), "0.1:0.7": (0.1, 0.7)}
+    return Protocol(name, summary, tiou, averages, tiou, frozenset(excluded), videos, grid)
 
 
 def _activitynet(version: str, videos: int) -> Protocol:
     return Protocol(
         f"activitynet/{version}",
         "the official evaluator, on the validation subset",
-        _ACTIVITYNET_TIOU,
+        (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
         {"0.5:0.95": (0.5, 0.95)},
         (0.5, 0.75, 0.95),
         videos=videos,
     )
 
 
-#: As BaS-Net's `gt.json` and the projects that took it over; SSN, P-GCN and AFSD agree.
-THUMOS14_SECONDS_210 = _thumos14(
-    "seconds-210", "BaS-Net family, seconds", 210, _NO_SEGMENTS, _TOO_LONG, _WRONG_CLASS
-)
-
-#: OpenTAD's README: following G-TAD and VSGN it leaves out 0000270 (wrong annotation) and 0001292
-#: (no annotation). Its removal of repeated segments has nothing to remove in THUMOS14.
-THUMOS14_TAD_211 = _thumos14("tad-211", "OpenTAD, seconds", 211, _NO_SEGMENTS, _TOO_LONG)
-
-#: ActionFormer's `thumos14.json` has 212 test videos with 3,358 segments: all that have any.
-THUMOS14_TAD_212 = _thumos14("tad-212", "ActionFormer, seconds", 212, _NO_SEGMENTS)
-
 #: CO2-Net's evaluator: segments at `round(seconds * 25 / 16)`, half to even. 17 of the 3,358
 #: become empty: nothing can match them, and they count for recall all the same. A prediction
 #: that shares a snippet with an ambiguous segment is deleted, whatever its class. Predictions
 #: are rounded too, since that evaluator's own are whole snippets.
-THUMOS14_GRID_212 = _thumos14(
-    "grid-212",
+THUMOS14_GRID_212 = _tenths(
+    "thumos14/grid-212",
     "CO2-Net family, snippets of 16 frames at 25 fps, without ambiguous",
-    212,
     _NO_SEGMENTS,
+    videos=212,
     grid=TimeGrid(fps=25.0, stride=16, window=16),
 )
 
-ACTIVITYNET_12 = _activitynet("1.2", 2383)
-ACTIVITYNET_13 = _activitynet("1.3", 4926)
-
-SECONDS = Protocol(
-    "seconds",
-    "any other data: all evaluation videos, seconds",
-    _THUMOS_TIOU,
-    _THUMOS_AVERAGES,
-    _THUMOS_TIOU,
-)
+SECONDS = _tenths("seconds", "any other data: all evaluation videos, seconds")
 
 PROTOCOLS: Mapping[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
-        THUMOS14_SECONDS_210,
-        THUMOS14_TAD_211,
-        THUMOS14_TAD_212,
+        # As BaS-Net's `gt.json` and the projects that took it over; SSN, P-GCN and AFSD agree.
+        _tenths(
+            "thumos14/seconds-210",
+            "BaS-Net family, seconds",
+            _NO_SEGMENTS,
+            _TOO_LONG,
+            _WRONG_CLASS,
+            videos=210,
+        ),
+        # OpenTAD's README: following G-TAD and VSGN it leaves out 0000270 (wrong annotation) and
+        # 0001292 (none). Its removal of repeated segments has nothing to remove in THUMOS14.
+        _tenths("thumos14/tad-211", "OpenTAD, seconds", _NO_SEGMENTS, _TOO_LONG, videos=211),
+        # ActionFormer's `thumos14.json`: 212 test videos with 3,358 segments, all that have any.
+        _tenths("thumos14/tad-212", "ActionFormer, seconds", _NO_SEGMENTS, videos=212),
         THUMOS14_GRID_212,
-        ACTIVITYNET_12,
-        ACTIVITYNET_13,
+        _activitynet("1.2", 2383),
+        _activitynet("1.3", 4926),
         SECONDS,
     )
 }

@@ -1,30 +1,26 @@
 """mAP of reweighted videos: every resample of a bootstrap from one matching of the predictions.
 
-A prediction's match depends on the predictions of its own video alone, so drawing videos anew
-changes no match, only how often each counts. A resample is a weight per video; mAP under weights
-is the mAP of the dataset in which every video stands as many times as its weight says.
+The match of a prediction depends on its own video alone, so that resampling videos changes no
+match, only how often each counts. mAP under weights is the mAP of the dataset in which every video
+occurs as many times as its weight.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.compiled import compiled
-from duetal.evaluation.ap import rank
 from duetal.evaluation.considered import Considered
+from duetal.evaluation.mean_ap import rank
 
 
 class Resampler:
-    """AP of one set of predictions, as a function of the videos' weights.
-
-    Args:
-        considered: what the protocol compares.
-    """
+    """AP of what a protocol compares, as a function of the videos' weights."""
 
     def __init__(self, considered: Considered):
         truth = considered.truth
         ranking = rank(truth, considered.detections, considered.protocol.tiou)
-        # A prediction in a video that the ground truth lacks is false in every resample: it
-        # belongs to the video behind the last one, whose weight is always 1.
+        # A prediction in a video that the ground truth lacks is false in every resample: its video
+        # is one past the last, whose weight is always 1.
         self._video = np.where(ranking.video < 0, len(truth.videos), ranking.video)
         self._bounds = ranking.bounds
         self._matched = np.ascontiguousarray((ranking.matched >= 0).T)
@@ -32,13 +28,9 @@ class Resampler:
         np.add.at(self._positives, (truth.label, truth.video), 1)
 
     def average_precision(self, weights: NDArray[np.int64]) -> NDArray[np.float64]:
-        """AP of each class at each threshold of the protocol.
+        """(C, K) AP in [0, 1] of each class at each threshold, under (V,) weights of the videos.
 
-        Args:
-            weights: (V,) how often each video of the ground truth counts.
-
-        Returns:
-            (C, K) AP in [0, 1]; NaN for a class without a segment in the videos that count.
+        NaN for a class without a segment in the videos that count.
         """
         counts = np.append(weights, 1).astype(np.int64)
         positives = self._positives @ counts
@@ -54,20 +46,17 @@ def _weighted(
     positives: NDArray[np.int64],
     weights: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """Interpolated AP of weighted predictions.
+    """(C, K) interpolated AP of weighted predictions.
 
-    A true positive of weight w is w true positives in a row. The precision behind the last of
-    them is the highest of theirs, so that one alone decides the interpolation.
+    A true positive of weight w is w true positives in a row. The precision after the last of them
+    is the highest of theirs, so that one alone decides the interpolation.
 
     Args:
-        video: (N,) of the predictions, class by class, the surest first.
+        video: (N,) of the predictions, class by class, by falling score.
         bounds: (C + 1,) where each class begins and ends.
         matched: (K, N) whether each is a true positive.
         positives: (C,) weighted segments to find.
         weights: (V,) of the videos.
-
-    Returns:
-        (C, K)
     """
     classes, thresholds = len(bounds) - 1, len(matched)
     ap = np.full((classes, thresholds), np.nan)

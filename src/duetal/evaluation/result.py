@@ -2,8 +2,9 @@
 
 import math
 import statistics
-from collections.abc import Sequence
-from typing import Annotated, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, FiniteFloat
 
@@ -11,6 +12,27 @@ from duetal.core.errors import DuetalError
 from duetal.core.records import Record
 
 Fractions = tuple[FiniteFloat, ...]
+
+
+class PlainRecord:
+    """Base of the dataclasses of results that are written as JSON and not read back."""
+
+    #: Keys of JSON that are not the field's name.
+    json_keys: ClassVar[Mapping[str, str]] = {}
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields in their order as plain values: dicts, lists, numbers, text and None."""
+        names = [each.name for each in fields(self)]  # type: ignore[arg-type]
+        return {self.json_keys.get(name, name): plain(getattr(self, name)) for name in names}
+
+
+def plain(value: Any) -> Any:
+    """Records and mappings as dicts, tuples as lists, anything else as it is."""
+    if isinstance(value, PlainRecord | Record):
+        return value.to_json()
+    if isinstance(value, Mapping):
+        return {key: plain(each) for key, each in value.items()}
+    return [plain(each) for each in value] if isinstance(value, tuple) else value
 
 
 class Evaluation(Record):
@@ -43,7 +65,7 @@ class Evaluation(Record):
     notes: tuple[str, ...] = ()
 
 
-class Spread(Record):
+class MeanStd(Record):
     """Mean over several runs and the sample standard deviation (None for a single run)."""
 
     mean: FiniteFloat
@@ -73,13 +95,13 @@ class Summary(Record):
     tiou: Fractions
     mean_ap: Annotated[Fractions, Field(alias="mAP_mean")]
     std: Annotated[tuple[FiniteFloat | None, ...], Field(alias="mAP_std")]
-    averages: dict[str, Spread] = {}
+    averages: dict[str, MeanStd] = {}
 
     @property
-    def spreads(self) -> tuple[Spread, ...]:
+    def spreads(self) -> tuple[MeanStd, ...]:
         """(K,) mean and standard deviation of the mAP."""
         pairs = zip(self.mean_ap, self.std, strict=True)
-        return tuple(Spread(mean=mean, std=std) for mean, std in pairs)
+        return tuple(MeanStd(mean=mean, std=std) for mean, std in pairs)
 
 
 def summarize(evaluations: Sequence[Evaluation]) -> Summary:
@@ -97,7 +119,7 @@ def summarize(evaluations: Sequence[Evaluation]) -> Summary:
             raise DuetalError(cause)
         if other.averages.keys() != first.averages.keys():
             raise DuetalError("cannot summarize evaluations with different averages")
-    columns = [Spread.of(values) for values in zip(*(e.mean_ap for e in evaluations), strict=True)]
+    columns = [MeanStd.of(values) for values in zip(*(e.mean_ap for e in evaluations), strict=True)]
     return Summary(
         protocol=first.protocol,
         runs=len(evaluations),
@@ -105,6 +127,6 @@ def summarize(evaluations: Sequence[Evaluation]) -> Summary:
         mean_ap=tuple(column.mean for column in columns),
         std=tuple(column.std for column in columns),
         averages={
-            name: Spread.of([e.averages[name] for e in evaluations]) for name in first.averages
+            name: MeanStd.of([e.averages[name] for e in evaluations]) for name in first.averages
         },
     )

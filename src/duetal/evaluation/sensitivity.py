@@ -1,151 +1,114 @@
-"""Which actions are missed and which are found badly: by coverage, length and number.
+"""Which actions are missed or found badly, by coverage, length and number.
 
 DETAD's three characteristics (Alwassel et al., ECCV 2018): how much of the video an action fills,
 how long it is, and how many of its class are in the video. A segment is missed when no prediction
-matches it; the program that came with the paper also calls those missed that are matched only where
-normalised precision is 5 % or less.
+matches it; that paper's program also counts those as missed that are matched only where normalised
+precision is 5 % or less.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.annotations import Annotations
-from duetal.evaluation.ap import Ranking
 from duetal.evaluation.considered import Considered
+from duetal.evaluation.mean_ap import Ranking
+from duetal.evaluation.result import PlainRecord
 
 _SIZES = ("XS", "S", "M", "L", "XL")
 
 
 @dataclass(frozen=True)
-class Bucket:
-    """The segments whose characteristic lies in an interval.
+class Bucket(PlainRecord):
+    """The segments whose characteristic lies in `(low, high]`, in the first bucket `[0, high]`."""
 
-    Args:
-        name: "XS" to "XL".
-        low: the values are above this; in the first bucket, which holds 0, no less.
-        high: and up to this.
-        segments: how many.
-        missed: the share of them that no prediction matches; None where there are none.
-        mean_ap: normalised mAP of finding them; None where there are none.
-    """
-
-    name: str
+    name: str  # "XS" to "XL".
     low: float
     high: float
     segments: int
-    missed: float | None
-    mean_ap: float | None
+    missed: float | None  # The share that no prediction matches; None without segments.
+    mean_ap: float | None  # Normalised mAP of finding them; None without segments.
+
+    json_keys: ClassVar = {"mean_ap": "normalized_mAP"}
 
     def to_json(self) -> dict[str, Any]:
         """As plain values; an open upper end is None."""
-        return {
-            "name": self.name,
-            "low": self.low,
-            "high": self.high if np.isfinite(self.high) else None,
-            "segments": self.segments,
-            "missed": self.missed,
-            "normalized_mAP": self.mean_ap,
-        }
+        return super().to_json() | {"high": self.high if np.isfinite(self.high) else None}
 
 
 @dataclass(frozen=True)
-class Characteristic:
-    """One property of segments, and how well those with more or less of it are found.
+class Characteristic(PlainRecord):
+    """One property of segments, and how well segments are found by its value."""
 
-    Args:
-        name: "coverage", "length" or "instances".
-        unit: of the values.
-        buckets: from the least to the most.
-    """
-
-    name: str
+    name: str  # "coverage", "length" or "instances".
     unit: str
-    buckets: tuple[Bucket, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain values."""
-        buckets = [bucket.to_json() for bucket in self.buckets]
-        return {"name": self.name, "unit": self.unit, "buckets": buckets}
+    buckets: tuple[Bucket, ...]  # By rising value.
 
 
 @dataclass(frozen=True)
-class Sensitivity:
-    """Missed segments and normalised mAP at one threshold.
-
-    Args:
-        tiou: the threshold.
-        missed: the share of all segments that no prediction matches.
-        mean_ap: normalised mAP over all segments, which the buckets' compare with.
-        characteristics: coverage (where durations are known), length, instances.
-    """
+class Sensitivity(PlainRecord):
+    """Missed segments and normalised mAP at one threshold."""
 
     tiou: float
-    missed: float
-    mean_ap: float
-    characteristics: tuple[Characteristic, ...]
+    missed: float  # The share of all segments that no prediction matches.
+    mean_ap: float | None  # Normalised mAP over all segments.
+    characteristics: tuple[Characteristic, ...]  # Coverage (if known), length, instances.
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain values."""
-        return {
-            "tiou": self.tiou,
-            "missed": self.missed,
-            "normalized_mAP": self.mean_ap,
-            "characteristics": [each.to_json() for each in self.characteristics],
-        }
+    json_keys: ClassVar = {"mean_ap": "normalized_mAP"}
 
 
 def sensitivity(
     considered: Considered, ranking: Ranking, annotations: Annotations, column: int
 ) -> Sensitivity:
-    """Measure how well segments of each kind are found.
+    """Measure how well segments of each characteristic are found, at one threshold's column.
 
-    Args:
-        considered: what the protocol compares.
-        ranking: of its predictions.
-        annotations: for the videos' durations; without them there is no coverage.
-        column: of the threshold.
+    Without the durations of all videos there is no coverage.
     """
-    truth = considered.truth
+    truth, matched = considered.truth, ranking.matched[:, column]
+    found = np.zeros(len(truth), dtype=np.bool_)
+    found[matched[matched >= 0]] = True
+    characteristics = []
+    for name, (unit, values) in _characteristics(considered, annotations).items():
+        top = 1.0 if name == "coverage" else np.inf
+        borders = (0.0, *_borders(considered.protocol.name, name, values), top)
+        buckets = []
+        for size, (low, high) in zip(_SIZES, pairwise(borders), strict=False):
+            # A segment that rounding left empty has length 0 and belongs to the shortest.
+            inside = (values > low) & (values <= high) if low > 0 else values <= high
+            missed = 1.0 - float(found[inside].mean()) if inside.any() else None
+            mean_ap = normalized_mean_ap(considered, ranking, matched, inside)
+            count = int(inside.sum())
+            buckets.append(Bucket(size, low, float(high), count, missed, mean_ap))
+        characteristics.append(Characteristic(name, unit, tuple(buckets)))
+    return Sensitivity(
+        considered.protocol.tiou[column],
+        1.0 - float(found.mean()),
+        normalized_mean_ap(considered, ranking, matched, np.ones(len(truth), dtype=np.bool_)),
+        tuple(characteristics),
+    )
+
+
+def _characteristics(
+    considered: Considered, annotations: Annotations
+) -> dict[str, tuple[str, NDArray[np.float64]]]:
+    """Unit and (M,) values of each characteristic, by name."""
+    truth, grid = considered.truth, considered.protocol.grid
     seconds = np.maximum(truth.end - truth.start, 0.0)
-    if considered.protocol.grid is not None:
-        seconds = considered.protocol.grid.start(seconds)
+    if grid is not None:
+        seconds = grid.start(seconds)
     same = truth.video * len(truth.classes) + truth.label
     _, group, sizes = np.unique(same, return_inverse=True, return_counts=True)
     values = {"length": ("s", seconds), "instances": ("in the video", sizes[group].astype(float))}
     durations = [annotations.videos[name].duration for name in truth.videos]
-    if all(duration is not None and duration > 0 for duration in durations):
-        of_video = np.array(durations, dtype=np.float64)
-        coverage = np.minimum(seconds / of_video[truth.video], 1.0)
-        values = {"coverage": ("of the video", coverage)} | values
-
-    matched = ranking.matched[:, column]
-    found = np.zeros(len(truth), dtype=np.bool_)
-    found[matched[matched >= 0]] = True
-    everything = np.ones(len(truth), dtype=np.bool_)
-    normal = len(truth) / len(truth.classes)
-
-    def bucket(name: str, low: float, high: float, inside: NDArray[np.bool_]) -> Bucket:
-        count = int(inside.sum())
-        if not count:
-            return Bucket(name, low, high, 0, None, None)
-        missed = 1.0 - float(found[inside].mean())
-        mean_ap = normalized_mean_ap(considered, ranking, matched, inside, normal)
-        return Bucket(name, low, high, count, missed, mean_ap)
-
-    return Sensitivity(
-        considered.protocol.tiou[column],
-        1.0 - float(found.mean()),
-        normalized_mean_ap(considered, ranking, matched, everything, normal),
-        tuple(
-            Characteristic(name, unit, _buckets(considered.protocol.name, name, of, bucket))
-            for name, (unit, of) in values.items()
-        ),
-    )
+    if not all(duration is not None and duration > 0 for duration in durations):
+        return values
+    of_video = np.array(durations, dtype=np.float64)
+    coverage = np.minimum(seconds / of_video[truth.video], 1.0)
+    return {"coverage": ("of the video", coverage)} | values
 
 
 #: Upper borders of the buckets but the last: DETAD's, which it chose for each dataset.
@@ -170,48 +133,30 @@ def _borders(protocol: str, name: str, values: NDArray[np.float64]) -> Sequence[
     return tuple(borders[borders < values.max()].tolist())
 
 
-def _buckets(
-    protocol: str,
-    name: str,
-    values: NDArray[np.float64],
-    bucket: Callable[[str, float, float, NDArray[np.bool_]], Bucket],
-) -> tuple[Bucket, ...]:
-    top = 1.0 if name == "coverage" else np.inf
-    borders = (0.0, *_borders(protocol, name, values), top)
-    found = []
-    for size, (low, high) in zip(_SIZES, pairwise(borders), strict=False):
-        # A segment that rounding left empty has length 0 and belongs to the shortest.
-        inside = (values > low) & (values <= high) if low > 0 else values <= high
-        found.append(bucket(size, low, float(high), inside))
-    return tuple(found)
-
-
 def normalized_mean_ap(
     considered: Considered,
     ranking: Ranking,
     matched: NDArray[np.int64],
     inside: NDArray[np.bool_],
-    normal: float,
-) -> float:
+) -> float | None:
     """Mean over classes of normalised AP of finding some of the segments.
 
-    AP depends on how many segments there are: the fewer, the lower the precision of the same
-    detector. Normalised AP computes precision as if every class had the same number N of them
-    (Hoiem et al., Diagnosing Error in Object Detectors, ECCV 2012):
-    P = R N / (R N + F), with recall R and false positives F. Predictions that match a segment
-    outside are neither.
+    The fewer segments there are, the lower the precision of the same detector. Normalised AP
+    computes precision as if every class had the mean number N of them (Hoiem et al., Diagnosing
+    Error in Object Detectors, ECCV 2012): P = R N / (R N + F), with recall R and false positives F.
+    Predictions that match a segment outside are neither.
 
     Args:
         considered: what the protocol compares.
         ranking: of its predictions.
         matched: (N,) the segments that they match at one threshold; -1 for none.
-        inside: (M,) the segments to find.
-        normal: N.
+        inside: (M,) which segments are to be found.
 
     Returns:
-        In [0, 1], over the classes that have any of the segments.
+        In [0, 1], over the classes that have any of the segments; None where none has.
     """
     truth = considered.truth
+    normal = len(truth) / len(truth.classes)
     positives = np.bincount(truth.label[inside], minlength=len(truth.classes))
     scores = []
     for c in np.flatnonzero(positives):
@@ -223,4 +168,4 @@ def normalized_mean_ap(
         precision = recalled / np.maximum(recalled + false, np.finfo(float).tiny)
         interpolated = np.maximum.accumulate(precision[::-1])[::-1]
         scores.append(float(interpolated[is_true].sum() / positives[c]))
-    return float(np.mean(scores))
+    return float(np.mean(scores)) if scores else None

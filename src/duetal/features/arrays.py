@@ -1,29 +1,17 @@
 """One feature array on disk: its header, and its rows on demand."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tokenize import TokenError
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
-
-#: What `numpy.lib.format` and the reading around it raise on a damaged or hostile header.
-DAMAGED = (
-    ValueError,
-    TypeError,
-    KeyError,
-    OverflowError,
-    SyntaxError,
-    TokenError,
-    RecursionError,
-    MemoryError,
-    EOFError,
-)
+from duetal.core.npy import DAMAGED, read_npy_header
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +85,7 @@ class MappedArray:
 
     def rows(self, start: int, stop: int) -> NDArray[np.floating]:
         """Rows `[start, stop)`, as a view of the map."""
-        try:
+        with reading(self.path, self.place, damage="has become shorter"):
             values: NDArray[np.floating] = np.memmap(
                 self.path,
                 mode="r",
@@ -106,10 +94,6 @@ class MappedArray:
                 shape=(self.header.length, self.header.width),
                 order="F" if self.fortran else "C",
             )
-        except OSError as error:
-            raise cannot_read(error, self.path, self.place) from error
-        except ValueError as error:
-            raise DuetalError("has become shorter", file=self.path, place=self.place) from error
         return values[start:stop]
 
 
@@ -119,33 +103,14 @@ def open_npy(path: Path) -> MappedArray:
     Raises:
         DuetalError: unreadable, truncated, not .npy, or no feature array (see `Header.of`).
     """
-    try:
-        with path.open("rb") as file:
-            shape, fortran, dtype = read_npy_header(file)
-            offset = file.tell()
+    damage = "not a .npy file, or its header is damaged"
+    with reading(path, damage=damage), path.open("rb") as file:
+        shape, fortran, dtype = read_npy_header(file)
+        offset = file.tell()
         size = path.stat().st_size
-    except OSError as error:
-        raise cannot_read(error, path) from error
-    except DAMAGED as error:
-        raise DuetalError("not a .npy file, or its header is damaged", file=path) from error
     header = Header.of(shape, dtype, path, None)
     refuse_truncated(header, size - offset, path)
     return MappedArray(path, None, header, offset, fortran)
-
-
-def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, Fortran order and type from the start of a .npy stream; leaves it at the first value.
-
-    Raises:
-        ValueError: or another of `DAMAGED`, when it is no .npy stream.
-    """
-    version = npy_format.read_magic(file)
-    if version == (1, 0):
-        return npy_format.read_array_header_1_0(file)
-    if version == (2, 0):
-        return npy_format.read_array_header_2_0(file)
-    # Version 3 differs only in the names of structured types, which no feature array has.
-    raise ValueError(f"version {version}")
 
 
 def refuse_truncated(header: Header, available: int, path: Path, place: str | None = None) -> None:
@@ -161,3 +126,27 @@ def cannot_read(error: OSError, path: Path, place: str | None = None) -> DuetalE
     if isinstance(error, FileNotFoundError):
         return DuetalError("no such file", file=path, place=place)
     return DuetalError(f"cannot read: {error.strerror or error}", file=path, place=place)
+
+
+@contextmanager
+def reading(
+    path: Path,
+    place: str | None = None,
+    *,
+    damage: str,
+    errors: tuple[type[Exception], ...] = DAMAGED,
+) -> Iterator[None]:
+    """Give what goes wrong in the block its file and place.
+
+    Raises:
+        DuetalError: the system's refusal, or `damage` for one of the `errors`.
+    """
+    try:
+        yield
+    except OSError as error:
+        # HDF5 raises OSError for everything; only the system's own carry an error number.
+        if error.errno is None:
+            raise DuetalError(damage, file=path, place=place) from error
+        raise cannot_read(error, path, place) from error
+    except errors as error:
+        raise DuetalError(damage, file=path, place=place) from error

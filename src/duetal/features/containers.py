@@ -17,15 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
-from duetal.features.arrays import (
-    DAMAGED,
-    FeatureArray,
-    Header,
-    MappedArray,
-    cannot_read,
-    read_npy_header,
-    refuse_truncated,
-)
+from duetal.core.npy import DAMAGED, read_npy_header
+from duetal.features.arrays import FeatureArray, Header, MappedArray, reading, refuse_truncated
 
 #: The array taken from a per-video file that holds several.
 DEFAULT_KEY = "features"
@@ -38,7 +31,7 @@ def list_arrays(path: Path) -> Mapping[str, Opener]:
     """The arrays of a container file by name, none of them opened yet.
 
     Raises:
-        DuetalError: the file can't be read or is not what its suffix says.
+        DuetalError: the file can't be read or is of another type than its suffix.
     """
     return _LISTERS[path.suffix](path)
 
@@ -82,29 +75,24 @@ class ZippedArray:
         """Rows `[start, stop)`, as a copy."""
         width, dtype = self.header.width, self.header.dtype
         row = width * dtype.itemsize
-        try:
-            with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as file:
-                _, fortran, _ = read_npy_header(file)
-                if fortran:
-                    # A row's values lie apart: the whole array has to be read.
-                    whole = np.frombuffer(file.read(row * self.header.length), dtype)
-                    return whole.reshape((self.header.length, width), order="F")[start:stop]
-                file.seek(start * row, 1)
-                return np.frombuffer(file.read((stop - start) * row), dtype).reshape(-1, width)
-        except OSError as error:
-            raise cannot_read(error, self.path, self.place) from error
-        except _ZIP_ERRORS as error:
-            raise DuetalError("damaged .npz member", file=self.path, place=self.place) from error
+        with (
+            reading(self.path, self.place, damage="damaged .npz member", errors=_ZIP_ERRORS),
+            zipfile.ZipFile(self.path) as archive,
+            archive.open(self.member) as file,
+        ):
+            _, fortran, _ = read_npy_header(file)
+            if fortran:
+                # A row's values lie apart: the whole array has to be read.
+                whole = np.frombuffer(file.read(row * self.header.length), dtype)
+                return whole.reshape((self.header.length, width), order="F")[start:stop]
+            file.seek(start * row, 1)
+            return np.frombuffer(file.read((stop - start) * row), dtype).reshape(-1, width)
 
 
 def _list_npz(path: Path) -> dict[str, Opener]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = [info.filename for info in archive.infolist()]
-    except OSError as error:
-        raise cannot_read(error, path) from error
-    except _ZIP_ERRORS as error:
-        raise DuetalError("not an .npz file, or truncated", file=path) from error
+    damage = "not an .npz file, or truncated"
+    with reading(path, damage=damage, errors=_ZIP_ERRORS), zipfile.ZipFile(path) as archive:
+        members = archive.namelist()
     return {
         member.removesuffix(".npy"): partial(_open_member, path, member)
         for member in members
@@ -114,14 +102,13 @@ def _list_npz(path: Path) -> dict[str, Opener]:
 
 def _open_member(path: Path, member: str) -> ZippedArray:
     place = _place(member.removesuffix(".npy"))
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open(member) as file:
-            shape, _, dtype = read_npy_header(file)
-            available = archive.getinfo(member).file_size - file.tell()
-    except OSError as error:
-        raise cannot_read(error, path, place) from error
-    except _ZIP_ERRORS as error:
-        raise DuetalError("damaged .npz member", file=path, place=place) from error
+    with (
+        reading(path, place, damage="damaged .npz member", errors=_ZIP_ERRORS),
+        zipfile.ZipFile(path) as archive,
+        archive.open(member) as file,
+    ):
+        shape, _, dtype = read_npy_header(file)
+        available = archive.getinfo(member).file_size - file.tell()
     header = Header.of(shape, dtype, path, place)
     refuse_truncated(header, available, path, place)
     return ZippedArray(path, place, header, member)
@@ -138,34 +125,26 @@ def _list_safetensors(path: Path) -> dict[str, Opener]:
 
     The format: 8 bytes little-endian header size N, N bytes of JSON, then the values in C order.
     """
-    try:
-        with path.open("rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            if not 2 <= size <= _SAFETENSORS_HEADER_LIMIT:
-                raise ValueError("header size")
-            entries = json.loads(file.read(size).decode("utf-8"))
-            entries.pop("__metadata__", None)
-            names = [str(name) for name in entries]
-    except OSError as error:
-        raise cannot_read(error, path) from error
-    except (*DAMAGED, AttributeError) as error:
-        raise DuetalError("not a .safetensors file, or truncated", file=path) from error
+    damage, errors = "not a .safetensors file, or truncated", (*DAMAGED, AttributeError)
+    with reading(path, damage=damage, errors=errors), path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        if not 2 <= size <= _SAFETENSORS_HEADER_LIMIT:
+            raise ValueError("header size")
+        entries = json.loads(file.read(size).decode("utf-8"))
+        entries.pop("__metadata__", None)
+        names = [str(name) for name in entries]
     return {name: partial(_open_tensor, path, name, entries[name], 8 + size) for name in names}
 
 
 def _open_tensor(path: Path, name: str, entry: Any, values: int) -> MappedArray:
     place = _place(name)
-    try:
+    with reading(path, place, damage="damaged entry in the header"):
         begin, end = (int(offset) for offset in entry["data_offsets"])
         shape = tuple(int(size) for size in entry["shape"])
         stored = str(entry["dtype"])
         available = min(end, path.stat().st_size - values) - begin
         if begin < 0:
             raise ValueError("negative offset")
-    except OSError as error:
-        raise cannot_read(error, path, place) from error
-    except DAMAGED as error:
-        raise DuetalError("damaged entry in the header", file=path, place=place) from error
     if stored not in _SAFETENSORS_TYPES:
         cause = f"holds {stored}; features are F16 or F32"
         raise DuetalError(cause, file=path, place=place)
@@ -192,25 +171,20 @@ class Hdf5Array:
         """Rows `[start, stop)`, as a copy."""
         import h5py
 
-        try:
-            with h5py.File(self.path, "r") as file:
-                return np.asarray(file[self.key][start:stop])
-        except OSError as error:
-            raise _hdf5_error(error, self.path, self.place) from error
-        except _HDF5_ERRORS as error:
-            raise DuetalError("damaged HDF5 dataset", file=self.path, place=self.place) from error
+        damage = "damaged HDF5 dataset"
+        with (
+            reading(self.path, self.place, damage=damage, errors=_HDF5_ERRORS),
+            h5py.File(self.path, "r") as file,
+        ):
+            return np.asarray(file[self.key][start:stop])
 
 
 def _list_hdf5(path: Path) -> dict[str, Opener]:
     import h5py
 
-    try:
-        with h5py.File(path, "r") as file:
-            keys = list(file)
-    except OSError as error:
-        raise _hdf5_error(error, path) from error
-    except _HDF5_ERRORS as error:
-        raise DuetalError("not an HDF5 file, or truncated", file=path) from error
+    damage = "not an HDF5 file, truncated or damaged"
+    with reading(path, damage=damage, errors=_HDF5_ERRORS), h5py.File(path, "r") as file:
+        keys = list(file)
     return {key: partial(_open_dataset, path, key) for key in keys}
 
 
@@ -219,26 +193,15 @@ def _open_dataset(path: Path, key: str) -> Hdf5Array:
     import h5py
 
     place = _place(key)
-    try:
-        with h5py.File(path, "r") as file:
-            node = file[key]
-            if isinstance(node, h5py.Group) and len(node) == 1:
-                node = next(iter(node.values()))
-            if not isinstance(node, h5py.Dataset):
-                raise DuetalError("not an HDF5 dataset", file=path, place=place)
-            shape, dtype, key = node.shape or (), node.dtype, node.name
-    except OSError as error:
-        raise _hdf5_error(error, path, place) from error
-    except _HDF5_ERRORS as error:
-        raise DuetalError("damaged HDF5 dataset", file=path, place=place) from error
+    damage = "damaged HDF5 dataset"
+    with reading(path, place, damage=damage, errors=_HDF5_ERRORS), h5py.File(path, "r") as file:
+        node = file[key]
+        if isinstance(node, h5py.Group) and len(node) == 1:
+            node = next(iter(node.values()))
+        if not isinstance(node, h5py.Dataset):
+            raise DuetalError("not an HDF5 dataset", file=path, place=place)
+        shape, dtype, key = node.shape or (), node.dtype, node.name
     return Hdf5Array(path, place, Header.of(shape, dtype, path, place), key)
-
-
-def _hdf5_error(error: OSError, path: Path, place: str | None = None) -> DuetalError:
-    """HDF5 raises OSError for everything; only the system's own carry an error number."""
-    if error.errno is not None:
-        return cannot_read(error, path, place)
-    return DuetalError("not an HDF5 file, truncated or damaged", file=path, place=place)
 
 
 _LISTERS: Mapping[str, Callable[[Path], dict[str, Opener]]] = {

@@ -1,11 +1,8 @@
 """The W-TALC pack: one .npy file that holds the feature arrays of all videos as a pickle.
 
-`Thumos14reduced-I3D-JOINTFeatures.npy` and its kin are object arrays of N arrays (T, C): about a
-gigabyte in one pickle, to be loaded whole by whoever unpickles it. Here nothing is unpickled. We
-follow the few opcodes with which numpy writes such an array, skip over the values, and note where
-in the file each array's values lie; they are then read through a memory map like any other
-feature file. An index of the whole pack takes milliseconds and no memory, and since no object that
-the file names is ever made or called, a pickle that wants to execute code is simply refused.
+`Thumos14reduced-I3D-JOINTFeatures.npy` and its kin are object arrays of N arrays (T, C), about a
+gigabyte each. Nothing is unpickled: `core.pickled_arrays` finds where each array's values lie, and
+they are read through a memory map like any other feature file.
 """
 
 import math
@@ -20,17 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
-from duetal.features.arrays import (
-    DAMAGED,
-    FeatureArray,
-    Header,
-    MappedArray,
-    cannot_read,
-    read_npy_header,
-    refuse_truncated,
-)
+from duetal.core.npy import read_npy_header
+from duetal.core.pickled_arrays import PickledArray, PickledString, index_arrays
+from duetal.features.arrays import FeatureArray, Header, MappedArray, reading, refuse_truncated
 from duetal.features.containers import Opener
-from duetal.features.pickle_index import PickledArray, PickledBytes, follow_pickle
 
 
 def list_pack(path: Path) -> Sequence[Opener]:
@@ -41,20 +31,14 @@ def list_pack(path: Path) -> Sequence[Opener]:
     Raises:
         DuetalError: unreadable, truncated, not a pack, or a pickle with anything else in it.
     """
-    try:
-        with path.open("rb") as file:
-            try:
-                shape, fortran, dtype = read_npy_header(file)
-            except DAMAGED as error:
-                cause = "not a .npy file, or its header is damaged"
-                raise DuetalError(cause, file=path) from error
-            if dtype.hasobject:
-                arrays = follow_pickle(file, path)
-                return [partial(_open, path, f"array {i}", array) for i, array in enumerate(arrays)]
-            offset = file.tell()
-            size = os.fstat(file.fileno()).st_size
-    except OSError as error:
-        raise cannot_read(error, path) from error
+    damage = "not a .npy file, or its header is damaged"
+    with reading(path, damage=damage), path.open("rb") as file:
+        shape, fortran, dtype = read_npy_header(file)
+        if dtype.hasobject:
+            arrays = index_arrays(file, path)
+            return [partial(_open, path, f"array {i}", array) for i, array in enumerate(arrays)]
+        offset = file.tell()
+        size = os.fstat(file.fileno()).st_size
     if len(shape) != 3 or fortran:
         raise DuetalError(f"not a pack of arrays (T, C): one array of shape {shape}", file=path)
     step = math.prod(shape[1:]) * dtype.itemsize
@@ -76,38 +60,35 @@ def _open(path: Path, place: str, array: PickledArray) -> FeatureArray:
     if array.dtype is None:
         raise DuetalError("an array without values", file=path, place=place)
     header = Header.of(array.shape, array.dtype, path, place)
-    if not isinstance(array.content, PickledBytes):
+    if not isinstance(array.content, PickledString):
         raise DuetalError("an array without values", file=path, place=place)
     refuse_truncated(header, array.content.size, path, place)
-    if array.content.as_text:
-        return _TextArray(path, place, header, array.content, array.fortran)
+    if array.content.encoded:
+        return _EncodedArray(path, place, header, array.content, array.fortran)
     return MappedArray(path, place, header, array.content.offset, array.fortran)
 
 
 @dataclass(frozen=True, slots=True)
-class _TextArray:
+class _EncodedArray:
     """An array whose bytes were pickled as text: decoded whole at every reading."""
 
     path: Path
     place: str | None
     header: Header
-    text: PickledBytes
+    content: PickledString
     fortran: bool
 
     def rows(self, start: int, stop: int) -> NDArray[np.floating]:
         """Rows `[start, stop)`, as a copy."""
-        try:
-            with self.path.open("rb") as file:
-                file.seek(self.text.offset)
-                data = file.read(self.text.size).decode("utf-8").encode("latin-1")
-        except OSError as error:
-            raise cannot_read(error, self.path, self.place) from error
-        except UnicodeError as error:
-            cause = "the values are damaged"
-            raise DuetalError(cause, file=self.path, place=self.place) from error
+        damage = "the values are damaged"
+        with reading(self.path, self.place, damage=damage), self.path.open("rb") as file:
+            data = self.content.read(file)
         refuse_truncated(self.header, len(data), self.path, self.place)
         shape = (self.header.length, self.header.width)
         values: NDArray[np.floating] = np.ndarray(
-            shape, self.header.dtype, data, order="F" if self.fortran else "C"
+            shape,
+            self.header.dtype,
+            data,  # type: ignore[arg-type]
+            order="F" if self.fortran else "C",
         )
         return values[start:stop]

@@ -1,6 +1,7 @@
-"""A folder that is local or at any URL that fsspec knows, written so that no half file is seen."""
+"""A folder that is local or at any URL that fsspec knows; no file in it appears in part."""
 
 import contextlib
+import io
 import json
 import shutil
 import tempfile
@@ -22,11 +23,7 @@ def is_url(place: str | Path) -> bool:
 
 @contextlib.contextmanager
 def explained(what: str, place: str | Path) -> Iterator[None]:
-    """Say in one line what a file system refused.
-
-    Raises:
-        DuetalError: "cannot read" (or another `what`) with the system's own reason.
-    """
+    """Turn what a file system raises into a DuetalError of one line: "cannot read: ..."."""
     try:
         yield
     except DuetalError:
@@ -42,8 +39,7 @@ def explained(what: str, place: str | Path) -> Iterator[None]:
 def open_filesystem(url: str | Path) -> tuple[Any, str]:
     """The fsspec file system of a path or URL, and the path within it.
 
-    Raises:
-        DuetalError: a protocol that fsspec does not know or whose package is not installed.
+    DuetalError for a protocol that fsspec does not know or whose package is not installed.
     """
     if not is_url(url):
         return LocalFileSystem(), str(Path(url).absolute())
@@ -56,14 +52,9 @@ def open_filesystem(url: str | Path) -> tuple[Any, str]:
 class Place:
     """A folder, local or at a URL; what is in it is named by paths relative to it, with slashes.
 
-    A file appears whole or not at all: locally through `duetal.core.files`, in an object store
-    because an upload counts when it is complete.
-
-    Args:
-        place: the folder. It need not exist; an object store has no folders anyway.
-
-    Raises:
-        DuetalError: no file system is known for the URL.
+    It need not exist. A file appears whole or not at all: locally through `duetal.core.files`, in
+    an object store because an upload counts when it is complete. All methods raise DuetalError
+    where the folder can't be read or written to.
     """
 
     def __init__(self, place: str | Path):
@@ -99,11 +90,7 @@ class Place:
         return None
 
     def read_json(self, name: str) -> Any:
-        """The value of a JSON file; None where there is none.
-
-        Raises:
-            DuetalError: unreadable, or not JSON.
-        """
+        """The value of a JSON file; None where there is none."""
         content = self.read(name)
         if content is None:
             return None
@@ -122,18 +109,11 @@ class Place:
                 return []
             raise
         names = (str(path).rpartition("/")[2] for path in paths)
-        return sorted(
-            name.removesuffix(suffix)
-            for name in names
-            if name.endswith(suffix) and not name.startswith(".")
-        )
+        ours = (name for name in names if name.endswith(suffix) and not name.startswith("."))
+        return sorted(name.removesuffix(suffix) for name in ours)
 
     def write(self, name: str, *pieces: IO[bytes]) -> None:
-        """Write a file: the content of `pieces`, one after the other, from their beginnings.
-
-        Raises:
-            DuetalError: the place can't be written to, or is full; an old file is as it was.
-        """
+        """Write a file: the content of `pieces`, one after the other, from their beginnings."""
         if self.local is not None:
             with replacing(self.local / name) as temporary:
                 _join(pieces, temporary)
@@ -144,21 +124,15 @@ class Place:
             self._filesystem.put_file(str(whole), self._inside(name))
 
     def write_text(self, name: str, text: str) -> None:
-        """Write a UTF-8 text file; raises as `write` does."""
-        with tempfile.SpooledTemporaryFile(max_size=2**24) as piece:
-            piece.write(text.encode())
-            self.write(name, piece)
+        """Write a UTF-8 text file."""
+        self.write(name, io.BytesIO(text.encode()))
 
     def write_json(self, name: str, value: Any) -> None:
-        """Write a JSON file; raises as `write` does."""
+        """Write a JSON file."""
         self.write_text(name, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
     def remove(self, name: str) -> None:
-        """Remove a file, if it is there.
-
-        Raises:
-            DuetalError: it can't be removed.
-        """
+        """Remove a file, if it is there."""
         with explained("remove", self.path(name)), contextlib.suppress(FileNotFoundError):
             self._filesystem.rm_file(self._inside(name))
 

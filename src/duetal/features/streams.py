@@ -1,10 +1,11 @@
 """Feature streams: the arrays of one modality, by video name."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,7 @@ from duetal.features.pack import list_pack
 SUFFIXES = CONTAINER_SUFFIXES | {".npy"}
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class ArrayFile(NamedTuple):
     """Where a video's array lies, not yet opened."""
 
     path: Path
@@ -28,26 +28,22 @@ class Entry:
 
 @dataclass(frozen=True)
 class FeaturePart:
-    """One set of feature files: a whole stream, or the RGB or the flow half of one.
+    """One set of feature files: a whole stream, or one of those that are joined to it.
 
     Args:
-        title: what messages call it: "cbp", "vlp", "rgb", "flow".
+        title: what messages call it: the branch, or the part's folder.
         place: the folder or file it was found in.
         entries: by video name.
     """
 
     title: str
     place: Path
-    entries: Mapping[str, Entry]
-    # Headers are small and asked for often; the arrays themselves are never kept.
+    entries: Mapping[str, ArrayFile]
+    # Headers are small and needed often; the arrays themselves are never kept.
     _opened: dict[str, FeatureArray] = field(default_factory=dict, repr=False, compare=False)
 
     def open(self, name: str) -> FeatureArray:
-        """The array of a video, with its header read.
-
-        Raises:
-            DuetalError: no such video, or its file holds no feature array.
-        """
+        """The array of a video, with its header read; DuetalError if there is none."""
         if name not in self._opened:
             if name not in self.entries:
                 raise DuetalError(f"no {self.title} features of video {name!r}", file=self.place)
@@ -63,11 +59,11 @@ class FeaturePart:
 class FeatureStream:
     """The features of one modality, from one part or from several joined along the channels.
 
-    Nothing is read before it is asked for, and no file is kept open.
+    Nothing is read before it is needed, and no file is kept open.
 
     Args:
         title: what messages call the stream: "cbp" or "vlp".
-        parts: in the order of their channels (RGB first, then flow).
+        parts: in the order of their channels (RGB, then flow).
     """
 
     def __init__(self, title: str, parts: Sequence[FeaturePart]):
@@ -84,11 +80,7 @@ class FeatureStream:
 
     @property
     def dim(self) -> int:
-        """C, the number of channels.
-
-        Raises:
-            DuetalError: the stream is empty, or its first file can't be read.
-        """
+        """C, the number of channels; DuetalError if the stream is empty."""
         if not self._names:
             raise DuetalError(f"no {self.title} features", file=self.parts[0].place)
         return sum(part.dim for part in self.parts)
@@ -99,11 +91,7 @@ class FeatureStream:
         return part.entries[name].path if name in part.entries else part.open(name).path
 
     def length(self, name: str) -> int:
-        """T, the number of snippets of a video, from the header alone.
-
-        Raises:
-            DuetalError: no features of this video, unreadable, parts of different T.
-        """
+        """T, the number of snippets of a video, from the header alone; errors as `read`."""
         return self._arrays(name)[0].header.length
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
@@ -113,7 +101,8 @@ class FeatureStream:
             (T, C) float32, a copy of the caller's own.
 
         Raises:
-            DuetalError: as `length`, another C than the stream's, or NaN or infinity in a value.
+            DuetalError: no features of this video, unreadable, parts of different T, another C than
+                the stream's, or NaN or infinity in a value.
         """
         arrays = self._arrays(name)
         length = arrays[0].header.length
@@ -137,20 +126,14 @@ class FeatureStream:
                 cause = f"C = {array.header.width}, but {first.path.name} has C = {part.dim}"
                 raise DuetalError(cause, file=array.path, place=array.place or f"video {name!r}")
             if array.header.length != arrays[0].header.length:
-                cause = (
-                    f"T = {array.header.length}, but {arrays[0].path} "
-                    f"has T = {arrays[0].header.length}"
-                )
+                first_length = arrays[0].header.length
+                cause = f"T = {array.header.length}, but {arrays[0].path} has T = {first_length}"
                 raise DuetalError(cause, file=array.path, place=array.place)
         return arrays
 
 
 def common_length(name: str, *streams: FeatureStream | None) -> int:
-    """T of a video, which all streams that there are have to agree on.
-
-    Raises:
-        DuetalError: unreadable, or streams of different T; names both files.
-    """
+    """T of a video; DuetalError if streams have different T, or can't be read."""
     first, *others = (stream for stream in streams if stream is not None)
     length = first.length(name)
     for other in others:
@@ -179,9 +162,8 @@ def copy_finite(array: FeatureArray, start: int, values: NDArray[np.float32]) ->
     if np.isfinite(rows[row, channel]):
         cause += ", beyond float32"
     place = f"snippet {start + row}"
-    raise DuetalError(
-        cause, file=array.path, place=f"{array.place}, {place}" if array.place else place
-    )
+    whole = f"{array.place}, {place}" if array.place else place
+    raise DuetalError(cause, file=array.path, place=whole)
 
 
 def open_part(
@@ -202,7 +184,7 @@ def open_part(
     Raises:
         DuetalError: a place can't be read, or there is no feature in it.
     """
-    entries: dict[str, Entry] = {}
+    entries: dict[str, ArrayFile] = {}
     for place in places:
         for name, entry in _find(place, pack_names):
             try:
@@ -220,45 +202,37 @@ def open_part(
 
 
 def check_name(name: str, file: Path | None) -> None:
-    """Refuse a video name that could lead out of the folder it is looked for in.
-
-    Raises:
-        DuetalError: empty, "." or "..", or with a slash, a backslash or a control character.
-    """
+    """Refuse a name that could lead out of a folder: "..", or with slashes, control characters."""
     if name in ("", ".", "..") or any(c in "/\\" or not c.isprintable() for c in name):
         raise DuetalError(f"not a usable video name: {name!r}", file=file)
 
 
-def _find(place: Path, pack_names: Sequence[str] | None) -> list[tuple[str, Entry]]:
+def _find(place: Path, pack_names: Sequence[str] | None) -> Iterable[tuple[str, ArrayFile]]:
+    """The arrays at a place, by video."""
     if place.is_dir():
-        return _find_in_folder(place)
-    if place.suffix == ".npy":
-        return _find_in_pack(place, pack_names)
-    if not place.exists():
-        raise DuetalError("no such file or folder", file=place)
-    if place.suffix not in CONTAINER_SUFFIXES:
-        raise DuetalError(f"not a feature file: the suffix {place.suffix!r} is unknown", file=place)
-    return [(name, Entry(place, opener)) for name, opener in sorted(list_arrays(place).items())]
-
-
-def _find_in_folder(folder: Path) -> list[tuple[str, Entry]]:
-    try:
-        with os.scandir(folder) as items:
-            names = sorted(item.name for item in items if not item.name.startswith("."))
-    except OSError as error:
-        raise cannot_read(error, folder) from error
-    files = [folder / name for name in names if Path(name).suffix in SUFFIXES]
-    return [
-        (file.stem, Entry(file, partial(open_npy if file.suffix == ".npy" else open_only, file)))
-        for file in files
-    ]
-
-
-def _find_in_pack(path: Path, names: Sequence[str] | None) -> list[tuple[str, Entry]]:
-    if names is None:
+        try:
+            with os.scandir(place) as items:
+                names = sorted(item.name for item in items if not item.name.startswith("."))
+        except OSError as error:
+            raise cannot_read(error, place) from error
+        files = [place / name for name in names if Path(name).suffix in SUFFIXES]
+        kinds = [open_npy if file.suffix == ".npy" else open_only for file in files]
+        return [
+            (file.stem, ArrayFile(file, partial(kind, file)))
+            for file, kind in zip(files, kinds, strict=True)
+        ]
+    if place.suffix != ".npy":
+        if not place.exists():
+            raise DuetalError("no such file or folder", file=place)
+        if place.suffix not in CONTAINER_SUFFIXES:
+            cause = f"not a feature file: the suffix {place.suffix!r} is unknown"
+            raise DuetalError(cause, file=place)
+        arrays = sorted(list_arrays(place).items())
+        return [(name, ArrayFile(place, opener)) for name, opener in arrays]
+    if pack_names is None:
         cause = "a .npy for all videos needs their names: the videoname.npy of its annotations"
-        raise DuetalError(cause, file=path)
-    arrays = list_pack(path)
-    if len(arrays) != len(names):
-        raise DuetalError(f"{len(arrays)} arrays for {len(names)} video names", file=path)
-    return [(name, Entry(path, opener)) for name, opener in zip(names, arrays, strict=True)]
+        raise DuetalError(cause, file=place)
+    pack = list_pack(place)
+    if len(pack) != len(pack_names):
+        raise DuetalError(f"{len(pack)} arrays for {len(pack_names)} video names", file=place)
+    return zip(pack_names, [ArrayFile(place, opener) for opener in pack], strict=True)

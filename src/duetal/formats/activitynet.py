@@ -1,7 +1,8 @@
 """ActivityNet JSON: annotations (`database`) and detections (`results`).
 
 ActivityNet 1.2 and 1.3 come in it, and most other datasets of the field were converted to it.
-Segments are `[start, end]` in seconds; some files hold them as strings.
+Segments are `[start, end]` in seconds. BaS-Net's `gt.json`, which many weakly supervised methods
+read, has them as strings, and no durations.
 
     {"version": "VERSION 1.3", "taxonomy": [], "database": {
       "v1": {"duration": 14.07, "subset": "training", "url": "…",
@@ -11,7 +12,7 @@ Segments are `[start, end]` in seconds; some files hold them as strings.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from sys import intern
@@ -21,8 +22,6 @@ from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error
 from duetal.core.files import write_json
-from duetal.formats.facts import as_object, as_text
-from duetal.formats.json_stream import members
 from duetal.formats.json_values import (
     FAULTS,
     a_list,
@@ -32,19 +31,28 @@ from duetal.formats.json_values import (
     consumed,
     faults_at,
     located,
+    read_document,
 )
-from duetal.formats.marked import Marked, MarkedVideo, as_detections, counted
+from duetal.formats.marked import (
+    Marked,
+    MarkedVideo,
+    as_detections,
+    counted,
+    detection_rows,
+    facts_object,
+    facts_text,
+)
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
-#: What is read of a video, an annotation and a detection. What else is said of a video is kept as a
-#: fact; of an annotation and a detection it is counted as left out.
+#: What is read of a video, an annotation and a detection. Other members of a video are kept as
+#: facts; those of an annotation and a detection are counted as left out.
 _VIDEO_KEYS = frozenset({"subset", "duration", "annotations"})
 _ANNOTATION_KEYS = frozenset({"label", "segment"})
 _DETECTION_KEYS = frozenset({"label", "segment", "score"})
 
 
 class Results(NamedTuple):
-    """A results file: the detections, and what else the file says of them."""
+    """A results file: the detections, and what else the file holds about them."""
 
     detections: Detections
     external_data: Mapping[str, Any]
@@ -59,25 +67,20 @@ def read_annotations(
     values: whether they lie inside the video, or have a length at all, is for the caller to judge.
     Classes are sorted by name.
 
-    Args:
-        path: the file.
-        options: not used.
-        report: takes the error of each video that is malformed or listed twice.
-
     Raises:
         DuetalError: not JSON or not of this form, or a video listed twice; names the video and
             the annotation at fault.
     """
     videos: dict[str, VideoAnnotation] = {}
     left_out: Counter[str] = Counter()
-    beside: dict[str, Any] = {}
-    for name, entry in _entries(path, "database", report, beside):
+    document, database = _document(path, "database", report)
+    for name in list(database):
         try:
-            videos[name] = _read_video(name, entry, path, left_out)
+            videos[name] = _read_video(name, database.pop(name), path, left_out)
         except DuetalError as error:
             report(error)
     classes = sorted({label for video in videos.values() for label in video.labels})
-    facts = as_text(beside)
+    facts = facts_text(document)
     return Annotations(videos, tuple(classes), path, left_out=counted(left_out), facts=facts)
 
 
@@ -92,8 +95,27 @@ def write_annotations(
         DuetalError: a number that is not finite, or the file can't be written.
     """
     database = {video.name: _video_entry(video) for video in annotations}
-    document = {"version": "duetal", "taxonomy": []} | as_object(annotations.facts)
+    document = {"version": "duetal", "taxonomy": []} | facts_object(annotations.facts)
     write_json(path, document | {"database": database}, indent=None)
+
+
+def write_string_annotations(
+    path: Path, annotations: Annotations, *, options: FormatOptions = DEFAULT_OPTIONS
+) -> None:
+    """Write BaS-Net's ground truth, atomically: times as strings, no durations.
+
+    Raises:
+        DuetalError: a video whose segments are unknown, which the form can't state, or the file
+            can't be written.
+    """
+    database = {}
+    for video in annotations:
+        if video.segments is None:
+            cause = "cannot write: its segments are unknown, and the form has segments alone"
+            raise DuetalError(cause, file=path, place=f"video {video.name!r}")
+        listed = [{"segment": [str(s.start), str(s.end)], "label": s.label} for s in video.segments]
+        database[video.name] = {"subset": video.subset or "", "annotations": listed}
+    write_json(path, {"database": database}, indent=None)
 
 
 def read_results(path: Path) -> Results:
@@ -110,14 +132,14 @@ def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> 
             number; names the video and the detection at fault.
     """
     left_out: Counter[str] = Counter()
-    beside: dict[str, Any] = {}
+    document, results = _document(path, "results", raise_error)
     videos = [
-        MarkedVideo(name, _read_detections(name, entries, path, left_out))
-        for name, entries in _entries(path, "results", raise_error, beside)
+        MarkedVideo(name, _read_detections(name, results.pop(name), path, left_out))
+        for name in list(results)
     ]
-    found = beside.pop("external_data", None)
+    found = document.pop("external_data", None)
     external = found if isinstance(found, dict) else {}
-    left_out.update(key for key, value in beside.items() if key != "version" and value)
+    left_out.update(key for key, value in document.items() if key != "version" and value)
     return replace(as_detections(videos, path, left_out=left_out), external_data=external)
 
 
@@ -142,34 +164,21 @@ def write_detections(
     Raises:
         DuetalError: a value that is not finite, or the file can't be written.
     """
-    detections.require_finite()
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in detections.videos}
-    columns = (detections.video, detections.label, detections.start, detections.end)
-    rows = zip(*(column.tolist() for column in (*columns, detections.score)), strict=True)
-    for video, label, start, end, score in rows:
-        entry = {"label": detections.classes[label], "score": score, "segment": [start, end]}
-        results[detections.videos[video]].append(entry)
+    for video, label, start, end, score in detection_rows(detections):
+        results[video].append({"label": label, "score": score, "segment": [start, end]})
     external = detections.external_data if external_data is None else external_data
     document = {"version": version, "external_data": dict(external), "results": results}
     write_json(path, document, indent=None)
 
 
-def _entries(
-    path: Path, key: str, report: Report, beside: MutableMapping[str, Any]
-) -> Iterator[tuple[str, Any]]:
-    """The members of the file's object `key`; what stands beside it is put into `beside`."""
-    found = False
-    for place, value in members(path, {key}, report=report):
-        if len(place) == 2:
-            yield str(place[1]), value
-        elif place == (key,):
-            found = isinstance(value, dict)
-        elif not place or isinstance(place[0], int):
-            break
-        else:
-            beside[place[0]] = value
-    if not found:
+def _document(path: Path, key: str, report: Report) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the file holds beside its object `key`, and that object."""
+    document = read_document(path, report)
+    entries = document.pop(key, None) if isinstance(document, dict) else None
+    if not isinstance(entries, dict):
         raise DuetalError(f"not of ActivityNet's form: no object {key!r}", file=path)
+    return document, entries
 
 
 def _read_video(name: str, entry: Any, path: Path, left_out: Counter[str]) -> VideoAnnotation:
@@ -196,7 +205,7 @@ def _read_video(name: str, entry: Any, path: Path, left_out: Counter[str]) -> Vi
         left_out.update(annotation.keys() - _ANNOTATION_KEYS)
     if segments and len(segments) != count:
         raise DuetalError("some annotations have a segment, others none", file=path, place=place)
-    facts = as_text({key: entry[key] for key in entry if key not in _VIDEO_KEYS})
+    facts = facts_text({key: entry[key] for key in entry if key not in _VIDEO_KEYS})
     known = tuple(segments) if segments or not count else None
     return VideoAnnotation(name, subset, duration, tuple(sorted(labels)), known, facts=facts)
 
@@ -223,7 +232,7 @@ def _video_entry(video: VideoAnnotation) -> dict[str, Any]:
         annotations = [{"segment": [s.start, s.end], "label": s.label} for s in video.segments]
     entry = {"duration": video.duration, "subset": video.subset, "annotations": annotations}
     known = {key: value for key, value in entry.items() if value is not None}
-    return as_object(video.facts) | known
+    return facts_object(video.facts) | known
 
 
 def _segment(value: Any) -> tuple[float, float]:

@@ -19,7 +19,7 @@ with an ethogram. https://www.boris.unito.it/user_guide/export_events/
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from sys import intern
@@ -27,8 +27,7 @@ from typing import Any
 
 from duetal.core.annotations import Annotations
 from duetal.core.errors import DuetalError, Report, raise_error
-from duetal.formats.boris_tables import read_table
-from duetal.formats.json_stream import members
+from duetal.formats.delimited import head, read_cells
 from duetal.formats.json_values import (
     FAULTS,
     a_finite_number,
@@ -38,11 +37,18 @@ from duetal.formats.json_values import (
     consumed,
     faults_at,
     located,
+    read_document,
 )
 from duetal.formats.marked import Marked, MarkedVideo, as_annotations
 from duetal.formats.media import video_name
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
-from duetal.formats.sniffing import head
+
+#: The header of older exports stands below some lines about the observation.
+_HEADER_WITHIN = 100
+_FILE_COLUMNS = ("media file name", "media file path", "media file")
+_LENGTH_COLUMNS = ("media duration (s)", "total length")
+#: What stands in the column of a media file where there is none.
+_NO_FILE = frozenset({"", "NA", "Not found"})
 
 
 def read_annotations(
@@ -53,73 +59,70 @@ def read_annotations(
     Left out, and counted, are point events, states without an end, modifiers, subjects and
     comments, observations without a media file, and players beyond the first.
 
-    Args:
-        path: a `.boris` project, or a table separated by tabs or commas.
-        options: not used.
-        report: takes the error of each observation that is malformed.
-
     Raises:
         DuetalError: not of these forms; or in a project a time in a second media file while the
             first one's length is unknown; names the observation or line.
     """
-    if not head(path).startswith("{"):
-        return read_table(path, report)
-    project = _Project()
-    for keys, value in members(path, {"observations", "behaviors_conf"}, report=report):
-        if len(keys) == 1:
-            project.parts.add(str(keys[0]))
-        elif len(keys) == 2:
-            try:
-                project.add(str(keys[0]), str(keys[1]), an_object(value))
-            except FAULTS as error:
-                report(located(error, path, f"{keys[0]} {keys[1]!r}"))
-    if not project.parts >= {"observations", "behaviors_conf"}:
+    return (_read_project if head(path).startswith("{") else _read_table)(path, report)
+
+
+def _read_project(path: Path, report: Report) -> Annotations:
+    document = read_document(path, report)
+    behaviors, observations = (
+        document.get(key) if isinstance(document, dict) else None
+        for key in ("behaviors_conf", "observations")
+    )
+    if not isinstance(behaviors, dict) or not isinstance(observations, dict):
         raise DuetalError("not a BORIS project: no 'observations' or 'behaviors_conf'", file=path)
-    return project.annotations(path)
+    states: dict[str, bool] = {}
+    for key, behavior in behaviors.items():
+        try:
+            kind = a_string(an_object(behavior)["type"], "'type'").upper()
+            states[a_string(behavior["code"], "'code'")] = "STATE" in kind
+        except FAULTS as error:
+            report(located(error, path, f"behaviors_conf {key!r}"))
+    found = _Found()
+    for key in list(observations):
+        value = observations.pop(key)
+        try:
+            if an_object(value).get("type") != "MEDIA":
+                found.left_out["observations without media files"] += 1
+                continue
+            observation = _observation(value, found.left_out)
+        except FAULTS as error:
+            report(located(error, path, f"observations {key!r}"))
+            continue
+        for name, length in observation.media:
+            found.videos.setdefault(name, [])
+            if length is not None:
+                found.durations[name] = length
+        with faults_at(path, f"observation {key!r}"):
+            for name, one in observation.states(states, found.left_out):
+                found.videos[name].append(one)
+    return found.annotations(path, [code for code, is_state in states.items() if is_state])
 
 
 @dataclass
-class _Project:
-    parts: set[str] = field(default_factory=set)
-    states: dict[str, bool] = field(default_factory=dict)
-    observations: list["_Observation"] = field(default_factory=list)
+class _Found:
+    """What the observations or rows add up to; those of one video are joined."""
+
+    videos: dict[str, list[Marked]] = field(default_factory=dict)
+    durations: dict[str, float] = field(default_factory=dict)
     left_out: Counter[str] = field(default_factory=Counter)
 
-    def add(self, part: str, key: str, value: dict[str, Any]) -> None:
-        """Take one behavior of the ethogram, or one observation."""
-        if part == "behaviors_conf":
-            kind = a_string(value["type"], "'type'").upper()
-            self.states[a_string(value["code"], "'code'")] = "STATE" in kind
-        elif value.get("type") != "MEDIA":
-            self.left_out["observations without media files"] += 1
-        else:
-            self.observations.append(_observation(key, value, self.left_out))
-
-    def annotations(self, path: Path) -> Annotations:
-        """Bring the observations together, those of one video as one."""
-        videos: dict[str, list[Marked]] = {}
-        durations: dict[str, float] = {}
-        for observation in self.observations:
-            for name, length in observation.media:
-                videos.setdefault(name, [])
-                if length is not None:
-                    durations[name] = length
-            with faults_at(path, f"observation {observation.name!r}"):
-                for name, marked in observation.states(self.states, self.left_out):
-                    videos[name].append(marked)
-        states = [code for code, is_state in self.states.items() if is_state]
+    def annotations(self, path: Path, classes: Iterable[str] = ()) -> Annotations:
+        """The videos as an annotation."""
         listed = (
-            MarkedVideo(name, sorted(videos.pop(name)), durations.get(name))
-            for name in list(videos)
+            MarkedVideo(name, sorted(self.videos.pop(name)), self.durations.get(name))
+            for name in list(self.videos)
         )
-        return as_annotations(listed, path, classes=states, left_out=self.left_out)
+        return as_annotations(listed, path, classes=classes, left_out=self.left_out)
 
 
 @dataclass
 class _Observation:
     """An observation: its first player's files with their lengths, and its events."""
 
-    name: str
     media: list[tuple[str, float | None]]
     events: list[tuple[float, str, str, str]]
 
@@ -158,7 +161,7 @@ class _Observation:
         return self.media[-1][0], begin
 
 
-def _observation(key: str, value: dict[str, Any], left_out: Counter[str]) -> _Observation:
+def _observation(value: dict[str, Any], left_out: Counter[str]) -> _Observation:
     players = an_object(value["file"], "'file'")
     files = [a_string(file, "a file") for file in a_list(players["1"], "player 1")]
     if not files:
@@ -179,4 +182,103 @@ def _observation(key: str, value: dict[str, Any], left_out: Counter[str]) -> _Ob
         (video_name(file), a_finite_number(lengths[file]) if file in lengths else None)
         for file in files
     ]
-    return _Observation(key, media, sorted(events, key=lambda event: event[0]))
+    return _Observation(media, sorted(events, key=lambda event: event[0]))
+
+
+def _read_table(path: Path, report: Report) -> Annotations:
+    """Read an export of aggregated or of tabular events.
+
+    Raises:
+        DuetalError: a row that is not of the form; named by line.
+    """
+    delimiter = "\t" if "\t" in head(path)[:10_000] else ","
+    rows = read_cells(path, delimiter)
+    columns = _header(rows)
+    if columns is None:
+        raise DuetalError("not a table of BORIS's: no column 'Behavior'", file=path)
+    table = _EventTable()
+    for line, fields in rows:
+        cells = dict(zip(columns, map(str.strip, fields), strict=False))
+        try:
+            if any(cells.values()):
+                table.add(cells)
+        except FAULTS as error:
+            report(located(error, path, f"line {line}"))
+    table.left_out["states without an end"] += len(table.begun)
+    return table.annotations(path)
+
+
+def _header(rows: Iterator[tuple[int, list[str]]]) -> list[str] | None:
+    """The names of the columns in small letters, once `rows` have come to them."""
+    for line, fields in rows:
+        names = [field.strip().lower() for field in fields]
+        if "behavior" in names and ({"time", "start (s)"} & set(names)):
+            return names
+        if line > _HEADER_WITHIN:
+            break
+    return None
+
+
+@dataclass
+class _EventTable(_Found):
+    """A table, row by row."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    begun: dict[tuple[str, ...], float] = field(default_factory=dict)
+
+    def add(self, cells: Mapping[str, str]) -> None:
+        """Take one row."""
+        place = next((cells[column] for column in _FILE_COLUMNS if cells.get(column)), "")
+        if place in _NO_FILE:
+            self.left_out["events without a media file"] += 1
+            return
+        name = video_name(place)
+        observation = intern(cells.get("observation id", ""))
+        if self.files.setdefault(observation, name) != name:
+            # The times go on from file to file, and the table does not hold how long each is.
+            cause = f"observation {observation!r} has several media files: convert the project"
+            raise ValueError(cause)
+        marked = self.videos.setdefault(name, [])
+        length = next((cells[column] for column in _LENGTH_COLUMNS if cells.get(column)), "NA")
+        if length != "NA" and not length.startswith("player"):
+            self.durations[name] = a_finite_number(length)
+        offset = a_finite_number(cells.get("time offset (s)") or "0")
+        behavior = intern(cells["behavior"])
+        if not behavior:
+            raise ValueError("an event without a behavior")
+        subject = intern(cells.get("subject", ""))
+        modifiers = tuple(intern(cells[key]) for key in cells if key.startswith("modifier"))
+        self.left_out["comments"] += any(cells[key] != "" for key in cells if "comment" in key)
+        self.left_out["subjects of events"] += subject not in ("", "No focal subject")
+        self.left_out["modifiers of events"] += any(modifiers)
+        if "start (s)" in cells:
+            times = self._aggregated(cells)
+        else:
+            times = self._tabular(cells, (observation, subject, behavior, *modifiers))
+        if times is not None:
+            marked.append(Marked(times[0] - offset, times[1] - offset, behavior))
+
+    def _aggregated(self, cells: Mapping[str, str]) -> tuple[float, float] | None:
+        if cells.get("behavior type", "STATE") != "STATE":
+            self.left_out["point events"] += 1
+        elif "NA" in (cells["start (s)"], cells["stop (s)"]):
+            self.left_out["states without an end"] += 1
+        else:
+            return a_finite_number(cells["start (s)"]), a_finite_number(cells["stop (s)"])
+        return None
+
+    def _tabular(
+        self, cells: Mapping[str, str], key: tuple[str, ...]
+    ) -> tuple[float, float] | None:
+        status = cells.get("status") or cells.get("behavior type", "")
+        time = a_finite_number(cells["time"])
+        if status == "START":
+            self.left_out["states without an end"] += key in self.begun
+            self.begun[key] = time
+        elif status == "STOP":
+            if key not in self.begun:
+                raise ValueError(f"{key[2]!r} stops, and has not begun")
+            return self.begun.pop(key), time
+        else:
+            self.left_out["point events"] += 1
+        return None

@@ -1,22 +1,21 @@
 """From one form to another, with an account of what the other could not hold."""
 
 import math
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from uuid import uuid4
 
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError, raise_error
-from duetal.formats.forms import FORMS, Form, Format, Kind
+from duetal.formats.conversion_losses import annotation_losses, as_losses, detection_losses
+from duetal.formats.forms import FORMS, ContentKind, Form, Format
 from duetal.formats.guess import guess, kind_of
 from duetal.formats.label_studio import interface_place
-from duetal.formats.losses import annotation_losses, as_losses, detection_losses
-from duetal.formats.marked import as_annotations, marked_detections
+from duetal.formats.marked import Content, as_annotations, marked
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 #: The form of a file that is to be written, by its suffix; `.tsv` depends on what there is.
@@ -46,7 +45,7 @@ class Conversion:
 
     source_format: Format
     target_format: Format
-    kind: Kind
+    kind: ContentKind
     videos: int
     rows: int
     lines: tuple[str, ...]
@@ -60,7 +59,7 @@ def convert(
     *,
     source_format: Format | None = None,
     target_format: Format | None = None,
-    kind: Kind | None = None,
+    kind: ContentKind | None = None,
     options: FormatOptions = DEFAULT_OPTIONS,
     subset: str | None = None,
     min_score: float | None = None,
@@ -101,7 +100,7 @@ def convert(
     form = FORMS[to]
     if isinstance(content, Detections) and form.write_detections is None:
         lines += as_losses(content)
-        content = as_annotations(marked_detections(content), source, classes=content.classes)
+        content = as_annotations(marked(content), source, classes=content.classes)
     files = _check_target(target, to, source, force=force)
     lines += _write(target, content, form, to, options)
     rows = len(content)
@@ -113,11 +112,8 @@ def convert(
 
 
 def _chosen(
-    content: Annotations | Detections,
-    subset: str | None,
-    min_score: float | None,
-    lines: list[str],
-) -> Annotations | Detections:
+    content: Content, subset: str | None, min_score: float | None, lines: list[str]
+) -> Content:
     """The content with the options applied that are about one kind of it."""
     if isinstance(content, Annotations):
         if min_score is not None:
@@ -133,9 +129,9 @@ def _chosen(
     return kept
 
 
-def _read(path: Path, name: Format, kind: Kind, options: FormatOptions) -> Annotations | Detections:
+def _read(path: Path, name: Format, kind: ContentKind, options: FormatOptions) -> Content:
     form = FORMS[name]
-    if kind is Kind.ANNOTATIONS:
+    if kind is ContentKind.ANNOTATIONS:
         return form.read_annotations(path, options=options, report=raise_error)
     if form.read_detections is None:
         raise UsageError(f"{name} has annotations, not detections", file=path)
@@ -143,7 +139,7 @@ def _read(path: Path, name: Format, kind: Kind, options: FormatOptions) -> Annot
 
 
 def _require_finite(annotations: Annotations) -> None:
-    """Check that every time is a number: of NaN, no form can say when it is.
+    """Check that every time is a number, as no form can hold NaN.
 
     Raises:
         DuetalError: one is NaN or infinite; names its video.
@@ -166,8 +162,8 @@ def _with_subset(annotations: Annotations, subset: str | None) -> Annotations:
     return replace(annotations, videos=videos)
 
 
-def _format_for(target: Path, content: Annotations | Detections) -> Format:
-    """The form to write, where only the target's name tells."""
+def _format_for(target: Path, content: Content) -> Format:
+    """The form to write, by the target's name."""
     suffix = target.suffix.lower()
     if suffix == ".txt" and isinstance(content, Annotations):
         raise UsageError("THUMOS'14's annotations are a folder of files", file=target)
@@ -176,12 +172,12 @@ def _format_for(target: Path, content: Annotations | Detections) -> Format:
         return Format.WEAK if weak else Format.STRONG
     if suffix not in _BY_SUFFIX:
         forms = ", ".join(name for name, form in FORMS.items() if form.write_annotations)
-        raise UsageError(f"which form shall it have? (--to {forms})", file=target)
+        raise UsageError(f"the name does not show the form to write (--to {forms})", file=target)
     return _BY_SUFFIX[suffix]
 
 
 def _check_target(target: Path, name: Format, source: Path, *, force: bool) -> tuple[Path, ...]:
-    """See that nothing is overwritten unasked; give what is written beside the target."""
+    """Check that nothing is overwritten unasked; gives what is written beside the target."""
     beside = (interface_place(target),) if name is Format.LABEL_STUDIO else ()
     for path in (target, *beside):
         if path.is_dir() and any(path.iterdir()):
@@ -194,20 +190,16 @@ def _check_target(target: Path, name: Format, source: Path, *, force: bool) -> t
 
 
 def _write(
-    target: Path,
-    content: Annotations | Detections,
-    form: Form,
-    name: Format,
-    options: FormatOptions,
+    target: Path, content: Content, form: Form, name: Format, options: FormatOptions
 ) -> list[str]:
-    """Write, read back, and say what is lost."""
+    """Write, read back, and compare; gives what is lost."""
     if isinstance(content, Detections):
         assert form.write_detections is not None
         with _in_place(target, folder=form.folder not in ("", "/")) as place:
             form.write_detections(place, content, options=options)
         if form.read_detections is None:
             again = form.read_annotations(target, options=options, report=raise_error)
-            shown = as_annotations(marked_detections(content), target, classes=content.classes)
+            shown = as_annotations(marked(content), target, classes=content.classes)
             return [*as_losses(content), *annotation_losses(shown, again)]
         return detection_losses(content, form.read_detections(target, options=options))
     if form.write_annotations is None:
@@ -227,18 +219,12 @@ def _in_place(target: Path, *, folder: bool) -> Iterator[Path]:
         return
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+        unfinished = target.parent / f".{target.name}.{uuid4().hex}"
+        unfinished.mkdir()
         try:
-            unfinished.chmod(0o777 & ~_umask())
             yield unfinished
             unfinished.replace(target)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
     except OSError as error:
         raise DuetalError(f"cannot write: {error.strerror}", file=target) from error
-
-
-def _umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask

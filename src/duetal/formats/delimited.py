@@ -2,21 +2,17 @@
 
 import csv
 import io
-import re
-import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from duetal.core.errors import DuetalError, Report, raise_error
-from duetal.core.files import replacing
-from duetal.formats.memory import CELL, PLACE, Memory
+from duetal.core.files import refuse_large, replacing
 
-#: A column: its name, twice, its place in a few lists and sets, and its cell in each row.
-COLUMN = 2 * CELL + 3 * PLACE + CELL
-
-_NO_TEXT = sys.getsizeof("")
-_LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
+#: Characters that a line may have; a row's cells are all held at once.
+_LONGEST_LINE = 2**20
+_HEAD = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,67 +20,75 @@ class Row:
     """A row of a table.
 
     Args:
-        place: its line, for error messages.
+        line: the line that it ends in.
         cells: by the name of the column, stripped.
     """
 
-    place: str
+    line: int
     cells: Mapping[str, str]
 
+    @property
+    def place(self) -> str:
+        """Its line, for error messages."""
+        return f"line {self.line}"
 
-def lines(text: str) -> Iterator[str]:
-    """The lines of a text with their ends, one at a time."""
-    return (found[0] for found in _LINE.finditer(text))
+
+def head(path: Path) -> str:
+    """The first 64 KiB of a file as text, without a byte order mark and leading space.
+
+    Raises:
+        DuetalError: missing, unreadable, or binary.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_HEAD)
+    except FileNotFoundError as error:
+        raise DuetalError("no such file or folder", file=path) from error
+    except OSError as error:
+        raise DuetalError(f"cannot read: {error.strerror}", file=path) from error
+    if b"\0" in data:
+        raise DuetalError("a binary file, not text", file=path)
+    return data.decode("utf-8-sig", errors="replace").lstrip()
 
 
 def read_lines(path: Path) -> Iterator[str]:
     """The lines of a UTF-8 text file with their ends as they are; the file is never held whole.
 
     Raises:
-        DuetalError: missing, unreadable, or not UTF-8.
+        DuetalError: missing, unreadable, not UTF-8, too large, or with a line that is too long.
     """
+    refuse_large(path)
     try:
         with (
             path.open("rb") as file,
             io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text,
         ):
             try:
-                yield from text
+                for line in text:
+                    if len(line) > _LONGEST_LINE:
+                        cause = f"has a line of more than {_LONGEST_LINE:,} characters"
+                        raise DuetalError(cause, file=path)
+                    yield line
             except UnicodeDecodeError as error:
                 # What was decoded last ends where the file was read up to.
                 byte = file.tell() - len(error.object) + error.start
                 raise DuetalError("not UTF-8 text", file=path, place=f"byte {byte}") from error
-    except FileNotFoundError as error:
-        raise DuetalError("no such file", file=path) from error
     except OSError as error:
         raise DuetalError(f"cannot read: {error.strerror}", file=path) from error
 
 
-def read_cells(path: Path, delimiter: str, memory: Memory) -> Iterator[list[str]]:
-    """The cells of each row of a table; `memory.line` is the line that the row ends in.
+def read_cells(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each row of a table, and the number of the line that the row ends in.
 
     Raises:
-        DuetalError: unreadable, not UTF-8, or quotes that don't match or enclose too much; or a
-            row of so many cells that it takes more memory than is allowed; named by line.
+        DuetalError: as `read_lines`, or quotes that don't match or enclose too much; named by line.
     """
-    row = 0
-
-    def counted() -> Iterator[str]:
-        nonlocal row
-        for line in read_lines(path):
-            memory.line += 1
-            # The line and its cells are there together; in quotes, a row goes on in further lines.
-            row += CELL * line.count(delimiter) + 2 * (sys.getsizeof(line) - _NO_TEXT)
-            memory.hold(row)
-            yield line
-
-    reader = csv.reader(counted(), delimiter=delimiter, strict=True)
+    reader = csv.reader(read_lines(path), delimiter=delimiter, strict=True)
     try:
         for fields in reader:
-            row = 0
-            yield fields
+            yield reader.line_num, fields
     except csv.Error as error:
-        raise DuetalError(str(error), file=path, place=f"line {memory.line}") from error
+        raise DuetalError(str(error), file=path, place=f"line {reader.line_num}") from error
 
 
 def delimiter_of(path: Path) -> str:
@@ -96,8 +100,9 @@ def read_rows(
     path: Path,
     delimiter: str,
     required: Sequence[str],
-    memory: Memory,
     *,
+    known: Sequence[str] = (),
+    left_out: Counter[str] | None = None,
     on_header: Callable[[Sequence[str]], object] = lambda _: None,
     report: Report = raise_error,
 ) -> Iterator[Row]:
@@ -107,43 +112,55 @@ def read_rows(
         path: the file.
         delimiter: between cells.
         required: columns that have to be there, in any order and among others, in small letters.
-        memory: what reading may take, and the line that is being read.
+        known: columns that are read besides.
+        left_out: counts the cells of other columns that hold something.
         on_header: takes the names of all columns, in small letters.
         report: takes the error of each row of another number of cells.
 
     Raises:
-        DuetalError: unreadable, not UTF-8, a required column missing or a column named twice, or a
-            row of another number of cells; or more memory than is allowed; named by line.
+        DuetalError: as `read_cells`, a required column missing or a column named twice, or a row of
+            another number of cells; named by line.
     """
-    rows = read_cells(path, delimiter, memory)
-    header = next(rows, [])
-    memory.keep(COLUMN * len(header))
-    columns = [name.strip().lower() for name in header]
-    missing = [name for name in required if name not in columns]
-    if missing or len(set(columns)) != len(columns):
+    rows = read_cells(path, delimiter)
+    columns = [name.strip().lower() for name in next(rows, (1, []))[1]]
+    if not set(required) <= set(columns) or len(set(columns)) != len(columns):
         separator = " with commas between" if delimiter == "," else " with tabs between"
         wanted = ", ".join(repr(name) for name in required) + separator
         cause = f"expected a header with the columns {wanted}"
         raise DuetalError(cause, file=path, place="line 1")
     on_header(columns)
-    for fields in rows:
-        if not fields:
+    others = [name for name in columns if name not in (*required, *known)]
+    for line, fields in rows:
+        stripped = [field.strip() for field in fields]
+        if not any(stripped):
             continue
-        place = f"line {memory.line}"
-        if len(fields) == len(columns):
-            cells = dict(zip(columns, map(str.strip, fields), strict=True))
-            if any(cells.values()):
-                yield Row(place, cells)
-        elif any(map(str.strip, fields)):
+        if len(fields) != len(columns):
             names = ", ".join(columns)
             cause = f"expected {len(columns)} columns ({names}), found {len(fields)}"
-            report(DuetalError(cause, file=path, place=place))
+            report(DuetalError(cause, file=path, place=f"line {line}"))
+            continue
+        cells = dict(zip(columns, stripped, strict=True))
+        if left_out is not None:
+            left_out.update(name for name in others if cells[name])
+        yield Row(line, cells)
 
 
 def write_rows(
-    path: Path, delimiter: str, header: Sequence[str], rows: Iterable[Sequence[object]]
+    path: Path,
+    delimiter: str,
+    header: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    errors: str = "strict",
 ) -> None:
     """Write a table, atomically; numbers are read back as they were.
+
+    Args:
+        path: the file.
+        delimiter: between cells.
+        header: the names of the columns.
+        rows: the cells of each row.
+        errors: "replace" writes "?" for half a surrogate pair, which JSON can name a video by.
 
     Raises:
         DuetalError: it can't be written, or a cell holds half a surrogate pair.
@@ -151,7 +168,7 @@ def write_rows(
     end = "\r\n" if delimiter == "," else "\n"
     with replacing(path) as temporary:
         try:
-            with temporary.open("w", encoding="utf-8", newline="") as file:
+            with temporary.open("w", encoding="utf-8", errors=errors, newline="") as file:
                 writer = csv.writer(file, delimiter=delimiter, lineterminator=end)
                 writer.writerow(header)
                 writer.writerows(rows)

@@ -13,40 +13,61 @@ intervals do. A video is a file; an annotation of several, a folder.
 https://www.mpi.nl/tools/elan/EAF_Annotation_Format_3.0_and_ELAN.pdf
 """
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from sys import intern
+from typing import Any
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+from xml.sax import SAXException
+from xml.sax.handler import ContentHandler
+from xml.sax.xmlreader import AttributesImpl
+
+from defusedxml import DefusedXmlException
+from defusedxml import sax as defused_sax
 
 from duetal.core.annotations import Annotations
-from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error
-from duetal.core.files import write_text
-from duetal.formats.elan_document import document
-from duetal.formats.marked import (
-    Marked,
-    MarkedVideo,
-    as_annotations,
-    marked_annotations,
-    marked_detections,
-)
-from duetal.formats.media import named_by_file, safe_file_name, video_name
-from duetal.formats.memory import (
-    LIST,
-    MARKED,
-    MARKED_CLASS,
-    NUMBER,
-    PLACE,
-    TUPLE,
-    VIDEO,
-    Memory,
-    string_size,
+from duetal.core.files import refuse_large, write_text
+from duetal.formats.json_values import FAULTS
+from duetal.formats.marked import Content, Marked, MarkedVideo, as_annotations, marked
+from duetal.formats.media import (
+    file_per_video,
+    files_per_video,
+    media_place,
+    named_by_file,
+    video_name,
 )
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
-from duetal.formats.xml_events import read_elements
 
 SUFFIX = ".eaf"
 _VALUES = frozenset({"CVE_VALUE", "CV_ENTRY"})
+#: ELAN's form has eight levels, and a label is a few words.
+_DEEPEST = 200
+_LONGEST_TEXT = 2**16
+_ROOT = {
+    "AUTHOR": "duetal",
+    "DATE": "1970-01-01T00:00:00+00:00",
+    "FORMAT": "3.0",
+    "VERSION": "3.0",
+    "xmlns:xsi": "http://www.w3.org/2001/XMLSchema-instance",
+    "xsi:noNamespaceSchemaLocation": "http://www.mpi.nl/tools/elan/EAFv3.0.xsd",
+}
+_TYPE = {
+    "CONTROLLED_VOCABULARY_REF": "actions",
+    "GRAPHIC_REFERENCES": "false",
+    "LINGUISTIC_TYPE_ID": "action",
+    "TIME_ALIGNABLE": "true",
+}
+_LANGUAGE = {
+    "LANG_DEF": "http://cdb.iso.org/lg/CDB-00130975-001",
+    "LANG_ID": "und",
+    "LANG_LABEL": "undetermined (und)",
+}
+_MIME_TYPES = {".mp4": "video/mp4", ".wav": "audio/x-wav", ".mpg": "video/mpeg"}
+#: The characters that XML 1.0 can't hold.
+_IMPOSSIBLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def read_annotations(
@@ -61,156 +82,235 @@ def read_annotations(
     Args:
         path: the file or folder.
         options: `tier` is the only tier to read; default all that have times.
-        report: takes the error of each file that is malformed, or of a video that was there before.
+        report: takes the error of each file.
 
     Raises:
-        DuetalError: no such file; not well-formed, with a document type, or not of this form; named
-            by file and line; or more memory than is allowed.
+        DuetalError: no such file; not well-formed, with a document type, nested too deeply, or not
+            of this form; named by file and line.
     """
-    files = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
-    if not files:
-        raise DuetalError(f"no *{SUFFIX} in the folder", file=path)
-    memory = Memory(*files)
-    report = memory.reporting(report)
     videos: dict[str, MarkedVideo] = {}
     classes: dict[str, None] = {}
     left_out: Counter[str] = Counter()
-    for file in files:
+    for file in files_per_video(path, SUFFIX):
         try:
-            content = _read_file(file, options, memory)
+            content = _read_file(file, options.tier)
             name = content.media or named_by_file(file.stem)
-            memory.keep(string_size(name) + VIDEO + PLACE + LIST + 2 * TUPLE)
             if name in videos:
                 raise DuetalError(f"{name!r} is annotated in a file before", file=file)
             videos[name] = MarkedVideo(name, content.intervals)
         except DuetalError as error:
             report(error)
             continue
-        classes.update(dict.fromkeys(content.vocabulary))
+        classes.update(content.vocabulary)
         left_out.update(content.left_out)
     return as_annotations(videos.values(), path, classes=classes, left_out=left_out)
 
 
-def write_annotations(
-    path: Path, annotations: Annotations, *, options: FormatOptions = DEFAULT_OPTIONS
-) -> None:
+def write(path: Path, content: Content, *, options: FormatOptions = DEFAULT_OPTIONS) -> None:
     """Write a folder of `.eaf` files or, where the path ends in `.eaf`, the only video.
 
     The classes become the vocabulary that ELAN offers for an interval's text. Times are rounded to
-    milliseconds.
+    milliseconds; scores have no place.
 
     Args:
         path: the folder or file.
-        annotations: in seconds.
-        options: `media_root` and `media_suffix` say where ELAN finds the videos.
+        content: annotations, or detections to correct, in seconds.
+        options: `media_root` and `media_suffix` give where ELAN finds the videos.
 
     Raises:
         DuetalError: several videos for one file, a name or class with a character that XML can't
             hold, or a file can't be written.
     """
-    _write(path, marked_annotations(annotations), annotations.classes, options)
+    for place, video in file_per_video(path, SUFFIX, list(marked(content))):
+        write_text(place, _document(video, content.classes, options, place))
 
 
-def write_detections(
-    path: Path, detections: Detections, *, options: FormatOptions = DEFAULT_OPTIONS
-) -> None:
-    """Write detections to correct, as `write_annotations`; there is no place for their scores.
-
-    Raises:
-        DuetalError: as `write_annotations`.
-    """
-    _write(path, marked_detections(detections), detections.classes, options)
-
-
-def _write(
-    path: Path, videos: Iterable[MarkedVideo], classes: tuple[str, ...], options: FormatOptions
-) -> None:
-    listed = list(videos)
-    if path.suffix.lower() == SUFFIX and len(listed) != 1:
-        cause = f"cannot write: one file is one video, and here are {len(listed)}; name a folder"
-        raise DuetalError(cause, file=path)
-    for video in listed:
-        alone = path.suffix.lower() == SUFFIX
-        place = path if alone else path / safe_file_name(video.name, SUFFIX)
-        write_text(place, document(video, classes, options, place))
-
-
-@dataclass
-class _Content:
-    """What is read of a file, element by element."""
-
-    memory: Memory
-    chosen: str | None
-    media: str | None = None
-    offset: float = 0.0
-    slots: dict[str, float | None] = field(default_factory=dict)
-    vocabulary: dict[str, None] = field(default_factory=dict)
-    intervals: list[Marked] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)
-    tier: str = ""
-    has_chosen: bool = False
-    ends: tuple[str, str] | None = None
+def _read_file(path: Path, tier: str | None) -> "_ElanHandler":
+    handler = _ElanHandler(tier)
+    refuse_large(path)
+    try:
+        with path.open("rb") as file:
+            defused_sax.parse(file, handler, forbid_dtd=True)
+    except OSError as error:
+        raise DuetalError(f"cannot read: {error.strerror}", file=path) from error
+    except DefusedXmlException as error:
+        cause = "a document type is refused, as it can name other files and entities without end"
+        raise DuetalError(cause, file=path, place=handler.located()) from error
+    except FAULTS as error:
+        cause = f"no attribute {error}" if isinstance(error, KeyError) else str(error)
+        raise DuetalError(cause, file=path, place=handler.place) from error
+    except (SAXException, LookupError) as error:
+        # The encoding that an XML declaration names may be unknown.
+        cause = error.getMessage() if isinstance(error, SAXException) else str(error)
+        raise DuetalError(f"not XML: {cause}", file=path, place=handler.located()) from error
+    if tier is not None and not handler.has_tier:
+        handler.left_out[f"files without the tier {tier!r}"] += 1
+    return handler
 
 
-def _read_file(path: Path, options: FormatOptions, memory: Memory) -> _Content:
-    memory.file = path
-    content = _Content(memory, options.tier)
-    root = False
+class _ElanHandler(ContentHandler):
+    """Takes what is read of a file element by element, so that no tree is built."""
 
-    def start(name: str, attributes: Mapping[str, str]) -> None:
-        nonlocal root
-        if not root and name != "ANNOTATION_DOCUMENT":
+    def __init__(self, chosen: str | None):
+        super().__init__()
+        self.media: str | None = None
+        self.vocabulary: dict[str, None] = {}
+        self.intervals: list[Marked] = []
+        self.left_out: Counter[str] = Counter()
+        self.has_tier = False
+        self._chosen = chosen
+        self._offset = 0.0
+        self._slots: dict[str, float | None] = {}
+        self._tier = ""
+        self._ends: tuple[str, str] | None = None
+        self._text: list[str] = []
+        self._length = 0
+        self._depth = 0
+        self._locator: Any = None
+        #: Of the element that was read last.
+        self.place = ""
+
+    def setDocumentLocator(self, locator: Any) -> None:  # noqa: N802
+        """Keep what knows the place that has been read up to."""
+        self._locator = locator
+
+    def located(self) -> str:
+        """Line and column that have been read up to."""
+        locator = self._locator
+        return f"line {locator.getLineNumber()} column {locator.getColumnNumber() + 1}"
+
+    def startElement(self, name: str, attrs: AttributesImpl) -> None:  # noqa: N802
+        """Take an element's attributes."""
+        self.place = self.located()
+        self._clear_text()
+        if self._depth == 0 and name != "ANNOTATION_DOCUMENT":
             raise ValueError(f"not of ELAN's form: it begins with {name[:40]!r}")
-        root = True
-        _start(content, name, attributes)
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise ValueError("nested too deeply")
+        if name == "HEADER" and attrs.get("TIME_UNITS", "milliseconds") != "milliseconds":
+            raise ValueError(f"times in {attrs['TIME_UNITS'][:40]!r} instead of milliseconds")
+        if name == "MEDIA_DESCRIPTOR" and self.media is None:
+            place = attrs.get("MEDIA_URL") or attrs.get("RELATIVE_MEDIA_URL")
+            self.media = video_name(place) if place else None
+            # The media begins so many milliseconds before the time line does.
+            self._offset = float(int(attrs.get("TIME_ORIGIN", "0")))
+        elif name == "MEDIA_DESCRIPTOR":
+            self.left_out["further media files"] += 1
+        elif name == "TIME_SLOT":
+            value = attrs.get("TIME_VALUE")
+            self._slots[attrs["TIME_SLOT_ID"]] = None if value is None else float(int(value))
+        elif name == "TIER":
+            self._tier = attrs["TIER_ID"]
+            self.has_tier |= self._tier == self._chosen
+        elif name == "ALIGNABLE_ANNOTATION":
+            self._ends = (attrs["TIME_SLOT_REF1"], attrs["TIME_SLOT_REF2"])
+        elif name == "REF_ANNOTATION":
+            self.left_out["annotations that hang on others"] += 1
 
-    def end(name: str, text: str) -> None:
-        _end(content, name, text)
+    def characters(self, content: str) -> None:
+        """Take a part of an element's text."""
+        self._text.append(content)
+        self._length += len(content)
+        if self._length > _LONGEST_TEXT:
+            raise ValueError("a text is too long")
 
-    read_elements(path, start, end, memory)
-    if options.tier is not None and not content.has_chosen:
-        content.left_out[f"files without the tier {options.tier!r}"] += 1
-    return content
+    def _clear_text(self) -> None:
+        self._text.clear()
+        self._length = 0
 
-
-def _start(content: _Content, name: str, attributes: Mapping[str, str]) -> None:
-    if name == "HEADER" and attributes.get("TIME_UNITS", "milliseconds") != "milliseconds":
-        raise ValueError(f"times in {attributes['TIME_UNITS'][:40]!r} instead of milliseconds")
-    if name == "MEDIA_DESCRIPTOR" and content.media is None:
-        place = attributes.get("MEDIA_URL") or attributes.get("RELATIVE_MEDIA_URL")
-        content.media = video_name(place) if place else None
-        # The media begins so many milliseconds before the time line does.
-        content.offset = float(int(attributes.get("TIME_ORIGIN", "0")))
-    elif name == "MEDIA_DESCRIPTOR":
-        content.left_out["further media files"] += 1
-    elif name == "TIME_SLOT":
-        value = attributes.get("TIME_VALUE")
-        slot = attributes["TIME_SLOT_ID"]
-        content.memory.keep(string_size(slot) + PLACE + NUMBER)
-        content.slots[slot] = None if value is None else float(int(value))
-    elif name == "TIER":
-        content.tier = attributes["TIER_ID"]
-        content.has_chosen |= content.tier == content.chosen
-    elif name == "ALIGNABLE_ANNOTATION":
-        content.ends = (attributes["TIME_SLOT_REF1"], attributes["TIME_SLOT_REF2"])
-    elif name == "REF_ANNOTATION":
-        content.left_out["annotations that hang on others"] += 1
+    def endElement(self, name: str) -> None:  # noqa: N802
+        """Take an element's text: that after its last child began."""
+        self.place = self.located()
+        text = "".join(self._text).strip()
+        self._clear_text()
+        self._depth -= 1
+        if name in _VALUES and text:
+            self.vocabulary[text] = None
+        elif name == "ANNOTATION_VALUE" and self._ends is not None:
+            first, last = (self._slots[slot] for slot in self._ends)
+            self._ends = None
+            if self._chosen not in (None, self._tier):
+                self.left_out["annotations of other tiers"] += 1
+            elif first is None or last is None:
+                self.left_out["annotations that are not aligned"] += 1
+            else:
+                start, end = (first + self._offset) / 1000, (last + self._offset) / 1000
+                self.intervals.append(Marked(start, end, intern(text or self._tier)))
 
 
-def _end(content: _Content, name: str, text: str) -> None:
-    if name in _VALUES and text.strip():
-        # In the vocabularies of this file and of all.
-        label = content.memory.keep_label(text.strip(), MARKED_CLASS + 2 * PLACE)
-        content.vocabulary[label] = None
-    elif name == "ANNOTATION_VALUE" and content.ends is not None:
-        first, last = (content.slots[slot] for slot in content.ends)
-        content.ends = None
-        if content.chosen not in (None, content.tier):
-            content.left_out["annotations of other tiers"] += 1
-        elif first is None or last is None:
-            content.left_out["annotations that are not aligned"] += 1
-        else:
-            start, end = (first + content.offset) / 1000, (last + content.offset) / 1000
-            label = content.memory.keep_label(text.strip() or content.tier, MARKED_CLASS)
-            content.memory.keep(MARKED)
-            content.intervals.append(Marked(start, end, label))
+def _document(
+    video: MarkedVideo, classes: Sequence[str], options: FormatOptions, path: Path
+) -> str:
+    """The text of a video's `.eaf`; `path` is where it goes, for the error message."""
+    for text in (video.name, *classes):
+        if _IMPOSSIBLE.search(text):
+            cause = f"cannot write: {text!r} has a character that XML can't hold"
+            raise DuetalError(cause, file=path)
+    root = Element("ANNOTATION_DOCUMENT", _ROOT)
+    header = SubElement(root, "HEADER", MEDIA_FILE="", TIME_UNITS="milliseconds")
+    place = media_place(video.name, options, path)
+    mime_type = _MIME_TYPES.get(options.media_suffix.lower(), "unknown")
+    media = SubElement(header, "MEDIA_DESCRIPTOR", MEDIA_URL=place, MIME_TYPE=mime_type)
+    if not options.media_root:
+        media.set("RELATIVE_MEDIA_URL", f"./{place}")
+    time_order = SubElement(root, "TIME_ORDER")
+    slots = _add_tiers(root, video.intervals or ())
+    for time, number in sorted((time, number) for number, time in enumerate(slots, start=1)):
+        slot = {"TIME_SLOT_ID": f"ts{number}", "TIME_VALUE": str(time)}
+        SubElement(time_order, "TIME_SLOT", slot)
+    SubElement(root, "LINGUISTIC_TYPE", _TYPE)
+    SubElement(root, "LANGUAGE", _LANGUAGE)
+    vocabulary = SubElement(root, "CONTROLLED_VOCABULARY", CV_ID="actions")
+    SubElement(vocabulary, "DESCRIPTION", LANG_REF="und")
+    for number, label in enumerate(classes):
+        entry = SubElement(vocabulary, "CV_ENTRY_ML", CVE_ID=f"c{number}")
+        SubElement(entry, "CVE_VALUE", LANG_REF="und").text = label
+    indent(root)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{tostring(root, encoding="unicode")}\n'
+
+
+def _add_tiers(root: Element, intervals: Iterable[Marked]) -> list[int]:
+    """Add a tier per class, more where its intervals overlap; gives the times of the slots."""
+    by_label: dict[str, list[Marked]] = {}
+    for one in intervals:
+        by_label.setdefault(one.label, []).append(one)
+    slots: list[int] = []
+    names: set[str] = set()
+    for label, intervals_of_label in by_label.items():
+        for index, lane in enumerate(_lanes(intervals_of_label), start=1):
+            name = label if index == 1 else f"{label} ({index})"
+            while name in names:
+                name += "'"
+            names.add(name)
+            tier = SubElement(root, "TIER", LINGUISTIC_TYPE_REF="action", TIER_ID=name)
+            for start, end in lane:
+                slots += (start, end)
+                number = len(slots)
+                about = {
+                    "ANNOTATION_ID": f"a{number // 2}",
+                    "TIME_SLOT_REF1": f"ts{number - 1}",
+                    "TIME_SLOT_REF2": f"ts{number}",
+                }
+                annotation = SubElement(tier, "ANNOTATION")
+                aligned = SubElement(annotation, "ALIGNABLE_ANNOTATION", about)
+                SubElement(aligned, "ANNOTATION_VALUE").text = label
+    return slots
+
+
+def _lanes(intervals: Iterable[Marked]) -> list[list[tuple[int, int]]]:
+    """Milliseconds of intervals, by start, on as few tiers as hold them without overlap."""
+    lanes: list[list[tuple[int, int]]] = []
+    for start, end in sorted(
+        (_milliseconds(one.start), _milliseconds(one.end)) for one in intervals
+    ):
+        lane = next((lane for lane in lanes if lane[-1][1] <= start), None)
+        if lane is None:
+            lane = []
+            lanes.append(lane)
+        lane.append((start, max(end, start + 1)))
+    return lanes
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(0, round(1000 * seconds))

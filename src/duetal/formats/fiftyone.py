@@ -19,8 +19,6 @@ from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error
 from duetal.core.files import write_json
-from duetal.formats.frames import seconds_of
-from duetal.formats.json_stream import members
 from duetal.formats.json_values import (
     FAULTS,
     a_finite_number,
@@ -29,18 +27,19 @@ from duetal.formats.json_values import (
     an_object,
     consumed,
     located,
+    read_document,
     shortened,
 )
 from duetal.formats.marked import (
+    Content,
     Marked,
     MarkedVideo,
     as_annotations,
     as_detections,
-    marked_annotations,
-    marked_detections,
+    marked,
 )
 from duetal.formats.media import video_name
-from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
+from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions, seconds_of
 
 FILE_NAME = "labels.json"
 _KEYS = frozenset({"label", "timestamps", "support", "confidence"})
@@ -68,45 +67,18 @@ def read_annotations(
 
 
 def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> Detections:
-    """Read labels as detections, whose scores are their confidences.
-
-    Raises:
-        DuetalError: as `read_annotations`.
-        UsageError: likewise.
-    """
+    """Read labels as detections with their confidences; raises what `read_annotations` does."""
     videos, classes, left_out = _read(path, options, raise_error)
     return as_detections(videos, path, classes=classes, left_out=left_out)
 
 
-def write_annotations(
-    path: Path, annotations: Annotations, *, options: FormatOptions = DEFAULT_OPTIONS
-) -> None:
-    """Write labels with timestamps, atomically.
+def write(path: Path, content: Content, *, options: FormatOptions = DEFAULT_OPTIONS) -> None:
+    """Write labels with timestamps and the confidences of detections, atomically.
 
     Raises:
         DuetalError: a number that is not finite, or the file can't be written.
     """
-    _write(path, list(marked_annotations(annotations)), annotations.classes)
-
-
-def write_detections(
-    path: Path, detections: Detections, *, options: FormatOptions = DEFAULT_OPTIONS
-) -> None:
-    """Write labels with timestamps and confidences, atomically.
-
-    Raises:
-        DuetalError: a number that is not finite, or the file can't be written.
-    """
-    _write(path, list(marked_detections(detections)), detections.classes)
-
-
-def labels_place(path: Path) -> Path:
-    """Where the labels lie: in the file itself, or in the folder of the dataset."""
-    return path / FILE_NAME if path.is_dir() else path
-
-
-def _write(path: Path, videos: list[MarkedVideo], classes: tuple[str, ...]) -> None:
-    numbers = {label: number for number, label in enumerate(classes)}
+    numbers = {label: number for number, label in enumerate(content.classes)}
 
     def entry(one: Marked) -> dict[str, Any]:
         value = {"label": numbers[one.label], "timestamps": [one.start, one.end]}
@@ -114,47 +86,41 @@ def _write(path: Path, videos: list[MarkedVideo], classes: tuple[str, ...]) -> N
 
     labels = {
         video.name: None if video.intervals is None else [entry(one) for one in video.intervals]
-        for video in videos
+        for video in marked(content)
     }
-    place = labels_place(path)
-    write_json(place, {"classes": list(classes), "labels": labels}, indent=None)
+    document = {"classes": list(content.classes), "labels": labels}
+    write_json(labels_place(path), document, indent=None)
+
+
+def labels_place(path: Path) -> Path:
+    """Where the labels lie: in the file itself, or in the folder of the dataset."""
+    return path / FILE_NAME if path.is_dir() else path
 
 
 def _read(
     path: Path, options: FormatOptions, report: Report
 ) -> tuple[list[MarkedVideo], list[str], Counter[str]]:
     place = labels_place(path)
-    # The classes come first or last: labels are numbers until the file has been read.
-    classes: list[str] | None = None
-    videos: dict[str, list[tuple[Any, ...]]] = {}
-    left_out: Counter[str] = Counter()
-    found = False
-    for keys, value in members(place, {"labels"}, report=report):
-        if keys == ("labels",):
-            found = isinstance(value, dict)
-        elif keys == ("classes",):
-            classes = _classes(value, place)
-        elif len(keys) == 2 and value is None:
-            left_out["videos without labels"] += 1
-        elif len(keys) == 2:
-            try:
-                name, intervals = _video(str(keys[1]), value, place, options, left_out)
-                if name in videos:
-                    raise DuetalError(f"{name!r} is listed twice", file=place)
-                videos[name] = intervals
-            except DuetalError as error:
-                report(error)
-        elif keys and isinstance(keys[0], str):
-            left_out[keys[0]] += 1
-    if not found:
+    document = read_document(place, report)
+    labels = document.pop("labels", None) if isinstance(document, dict) else None
+    if not isinstance(labels, dict):
         raise DuetalError("not of FiftyOne's form: no object 'labels'", file=place)
-    marked = []
-    for name in list(videos):
+    classes = _classes(document.pop("classes"), place) if "classes" in document else None
+    left_out = Counter(document.keys())
+    videos: dict[str, MarkedVideo] = {}
+    for key in list(labels):
+        entries = labels.pop(key)
+        if entries is None:
+            left_out["videos without labels"] += 1
+            continue
         try:
-            marked.append(_named(name, videos.pop(name), classes, place))
+            video = _video(key, entries, classes, place, options, left_out)
+            if video.name in videos:
+                raise DuetalError(f"{video.name!r} is listed twice", file=place)
+            videos[video.name] = video
         except DuetalError as error:
             report(error)
-    return marked, classes or [], left_out
+    return list(videos.values()), classes or [], left_out
 
 
 def _classes(value: Any, path: Path) -> list[str]:
@@ -165,9 +131,13 @@ def _classes(value: Any, path: Path) -> list[str]:
 
 
 def _video(
-    key: str, entries: Any, path: Path, options: FormatOptions, left_out: Counter[str]
-) -> tuple[str, list[tuple[Any, ...]]]:
-    """A video's name and its intervals as (start, end, label as it stands, confidence)."""
+    key: str,
+    entries: Any,
+    classes: list[str] | None,
+    path: Path,
+    options: FormatOptions,
+    left_out: Counter[str],
+) -> MarkedVideo:
     place = f"video {key!r}"
     intervals = []
     try:
@@ -177,15 +147,14 @@ def _video(
         raise located(error, path, place) from error
     for index, entry in consumed(listed):
         try:
-            label = an_object(entry)["label"]
+            label = _label(an_object(entry)["label"], classes)
             confidence = entry.get("confidence")
             score = None if confidence is None else a_finite_number(confidence)
-            intervals.append((*_times(entry, path, options), label, score))
+            intervals.append(Marked(*_times(entry, path, options), label, score))
         except FAULTS as error:
             raise located(error, path, f"{place}, detection {index}") from error
-        if len(entry) > 2:
-            left_out.update(key for key in entry.keys() - _KEYS if entry[key])
-    return name, intervals
+        left_out.update(key for key in entry.keys() - _KEYS if entry[key])
+    return MarkedVideo(name, intervals)
 
 
 def _times(entry: dict[str, Any], path: Path, options: FormatOptions) -> tuple[float, float]:
@@ -197,20 +166,12 @@ def _times(entry: dict[str, Any], path: Path, options: FormatOptions) -> tuple[f
     return seconds_of(a_finite_number(first), a_finite_number(last), fps)
 
 
-def _named(
-    name: str, intervals: list[tuple[Any, ...]], classes: list[str] | None, path: Path
-) -> MarkedVideo:
-    marked = []
-    for index, (start, end, label, score) in enumerate(intervals):
-        if classes is None:
-            known = label if isinstance(label, str) else None
-        else:
-            in_range = type(label) is int and 0 <= label < len(classes)
-            known = classes[label] if in_range else None
-        if known is None:
-            what = "name" if classes is None else "number"
-            cause = f"{shortened(label)} is the {what} of no class"
-            place = f"video {name!r}, detection {index}"
-            raise DuetalError(cause, file=path, place=place)
-        marked.append(Marked(start, end, intern(known), score))
-    return MarkedVideo(name, marked)
+def _label(label: Any, classes: list[str] | None) -> str:
+    """The class of a label: its number in the classes or, without them, the class itself."""
+    if classes is None and isinstance(label, str):
+        return intern(label)
+    if classes is not None and type(label) is int and 0 <= label < len(classes):
+        return intern(classes[label])
+    raise ValueError(
+        f"{shortened(label)} is the {'name' if classes is None else 'number'} of no class"
+    )

@@ -11,19 +11,15 @@ from duetal.core.detections import Detections
 from duetal.core.errors import Report
 from duetal.formats import (
     activitynet,
-    basnet,
     boris,
-    detection_table,
+    csv_table,
+    desed,
     elan,
     fiftyone,
     label_studio,
-    segment_table,
-    strong,
     thumos14,
-    thumos14_detections,
-    tsv,
     via,
-    webvtt_files,
+    webvtt,
     wtalc,
 )
 from duetal.formats.options import FormatOptions
@@ -47,7 +43,7 @@ class Format(StrEnum):
     WTALC = "w-talc"
 
 
-class Kind(StrEnum):
+class ContentKind(StrEnum):
     """What a file holds: what is known of videos, or what a model found in them."""
 
     ANNOTATIONS = "annotations"
@@ -58,7 +54,17 @@ class ReadAnnotations(Protocol):
     """Reads annotations, raising nothing but a DuetalError."""
 
     def __call__(self, path: Path, /, *, options: FormatOptions, report: Report) -> Annotations:
-        """Read the file or folder."""
+        """Read the file or folder.
+
+        Args:
+            path: the file or folder.
+            options: what the form may need to know that is not in its files.
+            report: takes the error of each video, row or line that can't be used; reading goes on
+                without it where the report returns.
+
+        Raises:
+            DuetalError: missing, unreadable, too large or not of the form; names file and place.
+        """
 
 
 class ReadDetections(Protocol):
@@ -71,14 +77,14 @@ class ReadDetections(Protocol):
 class WriteAnnotations(Protocol):
     """Writes annotations, each file atomically."""
 
-    def __call__(self, path: Path, annotations: Annotations, /, *, options: FormatOptions) -> None:
+    def __call__(self, path: Path, content: Annotations, /, *, options: FormatOptions) -> None:
         """Write the file or folder."""
 
 
 class WriteDetections(Protocol):
     """Writes detections, each file atomically."""
 
-    def __call__(self, path: Path, detections: Detections, /, *, options: FormatOptions) -> None:
+    def __call__(self, path: Path, content: Detections, /, *, options: FormatOptions) -> None:
         """Write the file or folder."""
 
 
@@ -110,51 +116,43 @@ FORMS: Mapping[Format, Form] = {
         activitynet.read_detections,
         activitynet.write_detections,
     ),
-    Format.BASNET: Form(basnet.read_annotations, basnet.write_annotations),
+    Format.BASNET: Form(activitynet.read_annotations, activitynet.write_string_annotations),
     Format.BORIS: Form(boris.read_annotations),
     Format.CSV: Form(
-        segment_table.read_annotations,
-        segment_table.write_annotations,
-        detection_table.read_detections,
-        detection_table.write_detections,
+        csv_table.read_annotations,
+        csv_table.write_annotations,
+        csv_table.read_detections,
+        csv_table.write_detections,
     ),
     Format.ELAN: Form(
-        elan.read_annotations,
-        elan.write_annotations,
-        write_detections=elan.write_detections,
-        folder=elan.SUFFIX,
+        elan.read_annotations, elan.write, write_detections=elan.write, folder=elan.SUFFIX
     ),
     Format.FIFTYONE: Form(
-        fiftyone.read_annotations,
-        fiftyone.write_annotations,
-        fiftyone.read_detections,
-        fiftyone.write_detections,
+        fiftyone.read_annotations, fiftyone.write, fiftyone.read_detections, fiftyone.write
     ),
     Format.LABEL_STUDIO: Form(
         label_studio.read_annotations,
-        label_studio.write_annotations,
+        label_studio.write,
         label_studio.read_detections,
-        label_studio.write_detections,
+        label_studio.write,
     ),
-    Format.STRONG: Form(strong.read_annotations, strong.write_annotations),
+    Format.STRONG: Form(desed.read_strong, desed.write_strong),
     Format.THUMOS14: Form(
         thumos14.read_annotations,
         thumos14.write_annotations,
-        thumos14_detections.read_detections,
-        thumos14_detections.write_detections,
+        thumos14.read_detections,
+        thumos14.write_detections,
         folder="/",
     ),
-    Format.VIA: Form(
-        via.read_annotations, via.write_annotations, write_detections=via.write_detections
-    ),
-    Format.WEAK: Form(tsv.read_annotations, tsv.write_annotations),
+    Format.VIA: Form(via.read_annotations, via.write, write_detections=via.write),
+    Format.WEAK: Form(desed.read_weak, desed.write_weak),
     Format.WEBVTT: Form(
-        webvtt_files.read_annotations,
-        webvtt_files.write_annotations,
-        webvtt_files.read_detections,
-        webvtt_files.write_detections,
-        folder=webvtt_files.SUFFIX,
+        webvtt.read_annotations,
+        webvtt.write,
+        webvtt.read_detections,
+        webvtt.write,
+        folder=webvtt.SUFFIX,
     ),
-    # Its arrays are pickled objects: who reads them has to trust them, so none are made here.
+    # Its arrays are pickled objects: whoever reads them has to trust them, so none are made here.
     Format.WTALC: Form(wtalc.read_annotations, folder="/"),
 }

@@ -1,27 +1,22 @@
-"""Telling from its content what form a file or folder is of, and reading it."""
+"""Recognising the form of a file or folder by its content, and reading it."""
 
+import csv
+import io
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error
-from duetal.formats import (
-    detection_table,
-    elan,
-    fiftyone,
-    segment_table,
-    strong,
-    thumos14,
-    tsv,
-    webvtt_files,
-    wtalc,
-)
-from duetal.formats.forms import FORMS, Format, Kind
-from duetal.formats.json_stream import members
+from duetal.formats import csv_table, desed, elan, fiftyone, thumos14, webvtt, wtalc
+from duetal.formats.delimited import head
+from duetal.formats.forms import FORMS, ContentKind, Format
+from duetal.formats.json_values import read_document
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
-from duetal.formats.sniffing import head, json_keys, table_lines
 
+_JSON_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{}:,]', re.DOTALL)
 _VIA_KEYS = frozenset({"project", "attribute", "file", "view"})
 _BORIS_KEYS = frozenset({"observations", "behaviors_conf", "project_format_version"})
 
@@ -30,7 +25,7 @@ class Guess(NamedTuple):
     """What a file or folder seems to be."""
 
     format: Format
-    kind: Kind
+    kind: ContentKind
 
 
 def read_annotations(
@@ -66,7 +61,7 @@ def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> 
 
 
 def guess(path: Path) -> Guess:
-    """Tell what form a file or folder is of, from what is in it.
+    """Recognise the form of a file or folder by what is in it.
 
     Raises:
         DuetalError: nothing there, or of no known form.
@@ -80,50 +75,52 @@ def guess(path: Path) -> Guess:
         return Guess(Format.WEBVTT, kind_of(path, Format.WEBVTT))
     if text.startswith("<"):
         if "<ANNOTATION_DOCUMENT" in text:
-            return Guess(Format.ELAN, Kind.ANNOTATIONS)
+            return Guess(Format.ELAN, ContentKind.ANNOTATIONS)
         raise DuetalError("XML, but not ELAN's", file=path)
     if text.startswith(("{", "[")):
         return _guess_json(path, text)
     return _guess_text(path, text)
 
 
-def kind_of(path: Path, form: Format) -> Kind:
-    """Tell whether a file of a known form holds annotations or detections.
+def kind_of(path: Path, form: Format) -> ContentKind:
+    """Recognise whether a file of a known form holds annotations or detections.
 
-    A form that holds both tells by its content: a person's annotation in any Label Studio task, no
+    Of a form that holds both, annotations are a person's annotation in any Label Studio task, no
     confidence in FiftyOne's labels, a cue without a number in WebVTT.
 
     Raises:
         DuetalError: the file can't be read.
     """
     if FORMS[form].read_detections is None:
-        return Kind.ANNOTATIONS
+        return ContentKind.ANNOTATIONS
     if form is Format.THUMOS14:
         is_detections = not path.is_dir()
     elif form is Format.ACTIVITYNET:
         is_detections = "results" in _all_keys(path, head(path))
     elif form is Format.CSV:
-        is_detections = "score" in next(table_lines(head(path), ","), [])
+        is_detections = "score" in next(_table_lines(head(path), ","), [])
     elif form is Format.LABEL_STUDIO:
-        tasks = (task for _, task in members(path) if isinstance(task, dict))
-        is_detections = not any(task.get("annotations") for task in tasks)
+        tasks = read_document(path)
+        is_detections = isinstance(tasks, list) and not any(
+            task.get("annotations") for task in tasks if isinstance(task, dict)
+        )
     elif form is Format.FIFTYONE:
         is_detections = '"confidence"' in head(fiftyone.labels_place(path))
     else:
-        is_detections = webvtt_files.has_scores(path)
-    return Kind.DETECTIONS if is_detections else Kind.ANNOTATIONS
+        is_detections = webvtt.has_scores(path)
+    return ContentKind.DETECTIONS if is_detections else ContentKind.ANNOTATIONS
 
 
 def _guess_folder(path: Path) -> Guess:
     if wtalc.is_wtalc(path):
-        return Guess(Format.WTALC, Kind.ANNOTATIONS)
+        return Guess(Format.WTALC, ContentKind.ANNOTATIONS)
     if thumos14.is_thumos14(path):
-        return Guess(Format.THUMOS14, Kind.ANNOTATIONS)
+        return Guess(Format.THUMOS14, ContentKind.ANNOTATIONS)
     if (path / fiftyone.FILE_NAME).is_file():
         return Guess(Format.FIFTYONE, kind_of(path, Format.FIFTYONE))
     if any(path.glob(f"*{elan.SUFFIX}")):
-        return Guess(Format.ELAN, Kind.ANNOTATIONS)
-    if any(path.glob(f"*{webvtt_files.SUFFIX}")):
+        return Guess(Format.ELAN, ContentKind.ANNOTATIONS)
+    if any(path.glob(f"*{webvtt.SUFFIX}")):
         return Guess(Format.WEBVTT, kind_of(path, Format.WEBVTT))
     cause = "holds neither the W-TALC pack's annotation (videoname.npy, segments.npy, …) nor "
     cause += "THUMOS text (<Class>_test.txt, …) nor labels.json, *.eaf or *.vtt"
@@ -132,20 +129,20 @@ def _guess_folder(path: Path) -> Guess:
 
 def _guess_json(path: Path, text: str) -> Guess:
     if text.startswith("["):
-        keys = json_keys(text)
+        keys = _json_keys(text)
         if "data" in keys:
             return Guess(Format.LABEL_STUDIO, kind_of(path, Format.LABEL_STUDIO))
         raise DuetalError("a JSON list, but not of Label Studio's tasks", file=path)
     keys = _all_keys(path, text)
     if "database" in keys:
         in_strings = '"segment": ["' in text or '"segment":["' in text
-        return Guess(Format.BASNET if in_strings else Format.ACTIVITYNET, Kind.ANNOTATIONS)
+        return Guess(Format.BASNET if in_strings else Format.ACTIVITYNET, ContentKind.ANNOTATIONS)
     if "results" in keys:
-        return Guess(Format.ACTIVITYNET, Kind.DETECTIONS)
+        return Guess(Format.ACTIVITYNET, ContentKind.DETECTIONS)
     if keys >= _VIA_KEYS:
-        return Guess(Format.VIA, Kind.ANNOTATIONS)
+        return Guess(Format.VIA, ContentKind.ANNOTATIONS)
     if "observations" in keys and keys & (_BORIS_KEYS - {"observations"}):
-        return Guess(Format.BORIS, Kind.ANNOTATIONS)
+        return Guess(Format.BORIS, ContentKind.ANNOTATIONS)
     if "labels" in keys:
         return Guess(Format.FIFTYONE, kind_of(path, Format.FIFTYONE))
     cause = "JSON of no known form: no 'database', 'results', 'labels', 'observations' or 'project'"
@@ -153,33 +150,32 @@ def _guess_json(path: Path, text: str) -> Guess:
 
 
 def _all_keys(path: Path, text: str) -> frozenset[str]:
-    """The keys of a JSON object: those at its beginning, where they tell enough, or all."""
-    keys = json_keys(text)
+    """The keys of a JSON object: those at its beginning, where they are enough, or all."""
+    keys = _json_keys(text)
     if keys & {"database", "results"} or keys >= _VIA_KEYS:
         return keys
-    parts = {"database", "results", "labels", "observations", "metadata", "file", "view"}
-    return frozenset(str(place[0]) for place, _ in members(path, parts) if place)
+    return frozenset(read_document(path, report=lambda _: None))
 
 
 def _guess_text(path: Path, text: str) -> Guess:
     for delimiter in ("\t", ","):
-        header = set(next(table_lines(text, delimiter), []))
-        if header >= set(strong.HEADER):
-            return Guess(Format.STRONG, Kind.ANNOTATIONS)
-        if header >= set(tsv.HEADER):
-            return Guess(Format.WEAK, Kind.ANNOTATIONS)
-        if header >= set(detection_table.HEADER):
-            return Guess(Format.CSV, Kind.DETECTIONS)
-        if header >= set(segment_table.REQUIRED):
-            return Guess(Format.CSV, Kind.ANNOTATIONS)
-        for names in table_lines(text, delimiter):
+        header = set(next(_table_lines(text, delimiter), []))
+        if header >= set(desed.STRONG_HEADER):
+            return Guess(Format.STRONG, ContentKind.ANNOTATIONS)
+        if header >= set(desed.WEAK_HEADER):
+            return Guess(Format.WEAK, ContentKind.ANNOTATIONS)
+        if header >= set(csv_table.DETECTIONS_HEADER):
+            return Guess(Format.CSV, ContentKind.DETECTIONS)
+        if header >= set(csv_table.REQUIRED):
+            return Guess(Format.CSV, ContentKind.ANNOTATIONS)
+        for names in _table_lines(text, delimiter):
             if "behavior" in names and {"time", "start (s)"} & set(names):
-                return Guess(Format.BORIS, Kind.ANNOTATIONS)
+                return Guess(Format.BORIS, ContentKind.ANNOTATIONS)
     if _is_thumos14_detection(text.partition("\n")[0]):
-        return Guess(Format.THUMOS14, Kind.DETECTIONS)
+        return Guess(Format.THUMOS14, ContentKind.DETECTIONS)
     if path.suffix.lower() in (".tsv", ".csv"):
-        # Most likely a table whose header is wrong, about which its reader has more to say.
-        return Guess(Format.WEAK, Kind.ANNOTATIONS)
+        # Most likely a table whose header is wrong, which its reader describes.
+        return Guess(Format.WEAK, ContentKind.ANNOTATIONS)
     raise DuetalError(
         "of no known form; annotations are .json, .tsv, .csv, … or a folder", file=path
     )
@@ -192,3 +188,33 @@ def _is_thumos14_detection(line: str) -> bool:
     except (IndexError, ValueError):
         return False
     return number.is_integer()
+
+
+def _json_keys(text: str) -> frozenset[str]:
+    """The keys of the object that a JSON text begins with, or of the first one in its list."""
+    level = 2 if text.startswith("[") else 1
+    depth = 0
+    keys = set()
+    last = ""
+    for token in _JSON_TOKEN.finditer(text):
+        sign = token[0]
+        if sign in "[{":
+            depth += 1
+        elif sign in "]}":
+            depth -= 1
+            if level == 2 and depth == 1:
+                break
+        elif sign == ":" and depth == level:
+            keys.add(last)
+        last = sign.strip('"')
+    return frozenset(keys)
+
+
+def _table_lines(text: str, delimiter: str) -> Iterator[list[str]]:
+    """The cells of each line of a table, stripped and in small letters."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        for fields in reader:
+            yield [field.strip().lower() for field in fields]
+    except csv.Error:
+        return

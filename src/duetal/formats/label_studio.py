@@ -23,8 +23,6 @@ from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error
 from duetal.core.files import write_json, write_text
-from duetal.formats.frames import frames_of, seconds_of
-from duetal.formats.json_stream import members
 from duetal.formats.json_values import (
     FAULTS,
     a_finite_number,
@@ -33,17 +31,18 @@ from duetal.formats.json_values import (
     an_object,
     consumed,
     located,
+    read_document,
 )
 from duetal.formats.marked import (
+    Content,
     Marked,
     MarkedVideo,
     as_annotations,
     as_detections,
-    marked_annotations,
-    marked_detections,
+    marked,
 )
 from duetal.formats.media import is_media, media_place, video_name
-from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
+from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions, frames_of, seconds_of
 
 
 def read_annotations(
@@ -55,8 +54,8 @@ def read_annotations(
     was not cancelled.
 
     Args:
-        path: a JSON export (not JSON-MIN, which does not say who marked what).
-        options: `fps` where the tasks don't tell it.
+        path: a JSON export (not JSON-MIN, which does not hold who marked what).
+        options: `fps` where the tasks don't hold it.
         report: takes the error of each task that is malformed, or of a video that was there before.
 
     Raises:
@@ -69,52 +68,32 @@ def read_annotations(
 
 
 def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> Detections:
-    """Read the last prediction of each task.
-
-    Raises:
-        DuetalError: as `read_annotations`.
-        UsageError: likewise.
-    """
+    """Read the last prediction of each task; raises what `read_annotations` does."""
     left_out: Counter[str] = Counter()
     videos = list(_read(path, "predictions", options, left_out, raise_error))
     return as_detections(videos, path, left_out=left_out)
 
 
-def write_annotations(
-    path: Path, annotations: Annotations, *, options: FormatOptions = DEFAULT_OPTIONS
-) -> None:
-    """Write tasks with what is annotated, and the labelling interface beside them.
+def write(path: Path, content: Content, *, options: FormatOptions = DEFAULT_OPTIONS) -> None:
+    """Write tasks with what is annotated or detected, and the labelling interface beside them.
 
     The interface is a file of the same name ending in `.interface.xml`. A video whose segments are
-    unknown is a task without annotation.
+    unknown is a task without annotation. Detections become predictions, to accept or to correct.
 
     Args:
         path: the file.
-        annotations: in seconds; Label Studio has whole frames.
-        options: `fps`; `media_root` and `media_suffix` say where Label Studio finds the videos.
+        content: in seconds; Label Studio has whole frames.
+        options: `fps`; `media_root` and `media_suffix` give where Label Studio finds the videos.
 
     Raises:
         DuetalError: a number that is not finite, or a file can't be written.
         UsageError: `fps` was not given.
     """
-    _write(path, "annotations", marked_annotations(annotations), annotations.classes, options)
-
-
-def write_detections(
-    path: Path, detections: Detections, *, options: FormatOptions = DEFAULT_OPTIONS
-) -> None:
-    """Write tasks with detections as predictions, which a person accepts or corrects.
-
-    Args:
-        path: the file.
-        detections: in seconds; Label Studio has whole frames.
-        options: as in `write_annotations`.
-
-    Raises:
-        DuetalError: a number that is not finite, or a file can't be written.
-        UsageError: `fps` was not given.
-    """
-    _write(path, "predictions", marked_detections(detections), detections.classes, options)
+    fps = options.required_fps(path)
+    key = "predictions" if isinstance(content, Detections) else "annotations"
+    tasks = [_task(video, key, fps, options, path) for video in marked(content)]
+    write_json(path, tasks, indent=None)
+    write_text(interface_place(path), interface(content.classes, fps))
 
 
 def interface_place(path: Path) -> Path:
@@ -133,19 +112,6 @@ def interface(classes: Iterable[str], fps: float) -> str:
         "  </TimelineLabels>\n"
         "</View>\n"
     )
-
-
-def _write(
-    path: Path,
-    key: str,
-    videos: Iterable[MarkedVideo],
-    classes: tuple[str, ...],
-    options: FormatOptions,
-) -> None:
-    fps = options.required_fps(path)
-    tasks = [_task(video, key, fps, options, path) for video in videos]
-    write_json(path, tasks, indent=None)
-    write_text(interface_place(path), interface(classes, fps))
 
 
 def _task(
@@ -176,11 +142,12 @@ def _task(
 def _read(
     path: Path, key: str, options: FormatOptions, left_out: Counter[str], report: Report
 ) -> Iterator[MarkedVideo]:
+    tasks = read_document(path, report)
+    if not isinstance(tasks, list):
+        raise DuetalError("not of Label Studio's form: no list of tasks", file=path)
     seen: set[str] = set()
-    for keys, task in members(path, report=report):
-        if not keys or not isinstance(keys[0], int):
-            raise DuetalError("not of Label Studio's form: no list of tasks", file=path)
-        place = f"task {keys[0]}"
+    for index, task in consumed(tasks):
+        place = f"task {index}"
         try:
             video = _read_task(task, key, path, place, options, left_out)
             if video is not None and video.name in seen:

@@ -1,18 +1,23 @@
-"""Marked intervals, one video after another: what annotation tools know of both kinds of file.
+"""Marked intervals, one video after another: what annotations and detections have in common.
 
 To a tool a detection is an annotation that somebody may want to correct, so one writer serves both.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from sys import intern
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError
+
+#: What a writer for annotation tools takes.
+Content = Annotations | Detections
 
 
 class Marked(NamedTuple):
@@ -25,67 +30,66 @@ class Marked(NamedTuple):
 
 
 class MarkedVideo(NamedTuple):
-    """A video and its intervals, None where they are unknown."""
+    """A video, its intervals, None where they are unknown, and labels that have no interval."""
 
     name: str
     intervals: Sequence[Marked] | None
     duration: float | None = None
     subset: str | None = None
+    labels: Iterable[str] = ()
 
 
 #: Thirty years in seconds; a time beyond is a mistake, and has no milliseconds or frames.
 _LATEST = 1e9
 
 
-def marked_annotations(annotations: Annotations) -> Iterator[MarkedVideo]:
-    """The videos of an annotation, in its order.
-
-    Raises:
-        DuetalError: a time that is not finite, or beyond all videos; names its video.
-    """
-    for video in annotations:
-        intervals = None
-        if video.segments is not None:
-            intervals = [Marked(s.start, s.end, s.label) for s in video.segments]
-            _require_times(video.name, intervals, annotations.source)
-        yield MarkedVideo(video.name, intervals, video.duration, video.subset)
-
-
-def marked_detections(detections: Detections) -> Iterator[MarkedVideo]:
-    """The videos that were looked at, in order; of each the detections in row order.
+def marked(content: Content) -> Iterator[MarkedVideo]:
+    """The videos of annotations or detections in order, with the intervals of each in order.
 
     Raises:
         DuetalError: a time or score that is not finite, or a time beyond all videos.
     """
+    videos = _of_annotations(content) if isinstance(content, Annotations) else _found_in(content)
+    for video in videos:
+        for start, end, *_ in video.intervals or ():
+            if not (abs(start) < _LATEST and abs(end) < _LATEST):
+                cause = f"[{start}, {end}] are no times of a video"
+                raise DuetalError(cause, file=content.source, place=f"video {video.name!r}")
+        yield video
+
+
+def _of_annotations(annotations: Annotations) -> Iterator[MarkedVideo]:
+    for video in annotations:
+        intervals = None
+        if video.segments is not None:
+            intervals = [Marked(s.start, s.end, s.label) for s in video.segments]
+        yield MarkedVideo(video.name, intervals, video.duration, video.subset)
+
+
+def _found_in(detections: Detections) -> Iterator[MarkedVideo]:
     detections.require_finite()
     order = np.argsort(detections.video, kind="stable")
     ends = np.searchsorted(detections.video[order], np.arange(len(detections.videos)), "right")
     begin = 0
     for name, end in zip(detections.videos, ends.tolist(), strict=True):
-        rows = order[begin:end]
+        rows = detection_rows(detections.take(order[begin:end]))
         begin = end
-        columns = (detections.start, detections.end, detections.label, detections.score)
-        values = zip(*(column[rows].tolist() for column in columns), strict=True)
-        intervals = [
-            Marked(first, last, detections.classes[label], score)
-            for first, last, label, score in values
-        ]
-        _require_times(name, intervals, detections.source)
-        yield MarkedVideo(name, intervals)
+        found = [Marked(first, last, label, score) for _, label, first, last, score in rows]
+        yield MarkedVideo(name, found)
 
 
-def _require_times(name: str, intervals: Iterable[Marked], source: Path | None) -> None:
-    for start, end, *_ in intervals:
-        if not (abs(start) < _LATEST and abs(end) < _LATEST):
-            cause = f"[{start}, {end}] are no times of a video"
-            raise DuetalError(cause, file=source, place=f"video {name!r}")
+def detection_rows(detections: Detections) -> Iterator[tuple[str, str, float, float, float]]:
+    """The detections as `(video, label, start, end, score)`, in row order.
 
-
-def ordered_classes(known: Iterable[str], found: Iterable[str]) -> tuple[str, ...]:
-    """The classes in the order that is known; those found besides follow by name."""
-    classes = dict.fromkeys(known)
-    classes.update(dict.fromkeys(sorted({name for name in found if name not in classes})))
-    return tuple(classes)
+    Raises:
+        DuetalError: a segment or score that is not a finite number.
+    """
+    detections.require_finite()
+    columns = (detections.video, detections.label, detections.start, detections.end)
+    for video, label, start, end, score in zip(
+        *(column.tolist() for column in (*columns, detections.score)), strict=True
+    ):
+        yield detections.videos[video], detections.classes[label], start, end, score
 
 
 def as_annotations(
@@ -93,7 +97,6 @@ def as_annotations(
     source: Path,
     *,
     classes: Iterable[str] = (),
-    notes: Iterable[str] = (),
     left_out: Mapping[str, int] | None = None,
 ) -> Annotations:
     """Bring videos together as an annotation.
@@ -101,28 +104,29 @@ def as_annotations(
     Args:
         videos: each once.
         source: where they were read.
-        classes: the classes in their order, as far as the source knows it.
-        notes: what had to be repaired.
-        left_out: what else the source says, with how often it does; nothing where that is 0.
+        classes: the classes in their order, as far as the source knows it; others follow by name.
+        left_out: what else the source holds, with its count; 0 is not listed.
     """
     annotated: dict[str, VideoAnnotation] = {}
-    labels: set[str] = set()
+    # Many videos have the same labels: one tuple serves them all.
+    label_sets: dict[tuple[str, ...], tuple[str, ...]] = {}
     for video in videos:
         segments = None
         if video.intervals is not None:
-            segments = tuple(Segment(start, end, label) for start, end, label, _ in video.intervals)
-        found = {segment.label for segment in segments or ()}
-        labels |= found
+            segments = tuple(
+                Segment(start, end, intern(label)) for start, end, label, _ in video.intervals
+            )
+        found = {*map(intern, video.labels), *(segment.label for segment in segments or ())}
+        labels = tuple(sorted(found))
+        labels = label_sets.setdefault(labels, labels)
         annotated[video.name] = VideoAnnotation(
-            video.name, video.subset, video.duration, tuple(sorted(found)), segments
+            video.name, video.subset, video.duration, labels, segments
         )
-    return Annotations(
-        annotated,
-        ordered_classes(classes, labels),
-        source,
-        tuple(notes),
-        counted(left_out or {}),
+    ordered = dict.fromkeys(classes)
+    ordered |= dict.fromkeys(
+        sorted({label for labels in label_sets for label in labels} - {*ordered})
     )
+    return Annotations(annotated, tuple(ordered), source, left_out=counted(left_out or {}))
 
 
 def as_detections(
@@ -155,3 +159,14 @@ def as_detections(
 def counted(things: Mapping[str, int]) -> tuple[str, ...]:
     """A line for each thing of which there is any: "comments: 12"."""
     return tuple(f"{thing}: {count:,}" for thing, count in sorted(things.items()) if count)
+
+
+def facts_text(facts: Mapping[str, Any]) -> str:
+    """Facts beside labels and segments as the text that annotations carry; none is no text."""
+    return json.dumps(facts, ensure_ascii=False, separators=(",", ":")) if facts else ""
+
+
+def facts_object(text: str) -> dict[str, Any]:
+    """The facts that annotations carry."""
+    facts: dict[str, Any] = json.loads(text) if text else {}
+    return facts

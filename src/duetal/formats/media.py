@@ -1,10 +1,12 @@
 """The names of videos, and of the media files that annotation tools know them by."""
 
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from duetal.core.errors import DuetalError
+from duetal.formats.marked import MarkedVideo
 from duetal.formats.options import FormatOptions
 
 #: Suffixes of media and of feature files; another dot may well belong to the name.
@@ -95,6 +97,34 @@ def named_by_file(stem: str) -> str:
     """The name of the video that a file is called after; undoes `safe_file_name`."""
     name = "" if stem == "%" else unquote(stem, errors="surrogatepass")
     return name if safe_file_name(name, "") == stem else stem
+
+
+def files_per_video(path: Path, suffix: str) -> list[Path]:
+    """The file itself, or those with the suffix in a folder, sorted.
+
+    Raises:
+        DuetalError: there are none.
+    """
+    files = sorted(path.glob(f"*{suffix}")) if path.is_dir() else [path]
+    if not files:
+        raise DuetalError(f"no *{suffix} in the folder", file=path)
+    return files
+
+
+def file_per_video(
+    path: Path, suffix: str, videos: Sequence[MarkedVideo]
+) -> Iterator[tuple[Path, MarkedVideo]]:
+    """The file of each video: in a folder or, where the path has the suffix, of the only one.
+
+    Raises:
+        DuetalError: several videos for one file.
+    """
+    alone = path.suffix.lower() == suffix
+    if alone and len(videos) != 1:
+        cause = f"cannot write: one file is one video, and here are {len(videos)}; name a folder"
+        raise DuetalError(cause, file=path)
+    for video in videos:
+        yield path if alone else path / safe_file_name(video.name, suffix), video
 
 
 def _is_address(place: str) -> bool:

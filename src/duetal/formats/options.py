@@ -1,4 +1,4 @@
-"""What some forms need to know that is not in their files."""
+"""What some forms need to know that is not in their files, and frames by their rate."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,3 +35,18 @@ class FormatOptions:
 
 
 DEFAULT_OPTIONS = FormatOptions()
+
+
+def seconds_of(first: float, last: float, fps: float) -> tuple[float, float]:
+    """Start and end in seconds of the interval from the first to the last frame, counted from 1.
+
+    The interval contains both: it begins when the first appears and ends when the last disappears.
+    (The time grid of the features is another matter: `core.grid`.)
+    """
+    return (first - 1) / fps, last / fps
+
+
+def frames_of(start: float, end: float, fps: float) -> tuple[int, int]:
+    """The first and last frame of the interval nearest to the given one; one frame at least."""
+    first = max(1, round(start * fps) + 1)
+    return first, max(first, round(end * fps))

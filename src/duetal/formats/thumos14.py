@@ -1,9 +1,14 @@
-"""The text form in which the THUMOS'14 challenge gave its temporal annotation.
+"""The text forms of the THUMOS'14 challenge: its temporal annotation, and detections.
 
-A folder of one file per class, `<Class>_val.txt` and `<Class>_test.txt`, each line
-`video  start end` (one or two spaces, seconds), beside `Ambiguous_val.txt` and
+The annotation is a folder of one file per class, `<Class>_val.txt` and `<Class>_test.txt`, each
+line `video  start end` (one or two spaces, seconds), beside `Ambiguous_val.txt` and
 `Ambiguous_test.txt` (intervals in which a detection is neither right nor wrong) and
-`detclasslist.txt` (`<number> <Class>`). It says nothing of durations.
+`detclasslist.txt` (`<number> <Class>`). It holds no durations. Detections are a line each:
+
+    video_test_0000004 0.2 1.1 24 0.97
+
+with video, start and end in seconds, the class's number (7 to 97, those of `detclasslist.txt`; not
+1 to 20), score. Classes with other numbers need a `detclasslist.txt` beside the file.
 """
 
 import re
@@ -11,27 +16,20 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from sys import intern
 
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
+from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, UsageError, raise_error
-from duetal.core.files import write_text
-from duetal.formats import delimited
+from duetal.core.files import replacing, write_text
+from duetal.formats.delimited import read_lines
 from duetal.formats.json_values import shortened
+from duetal.formats.marked import detection_rows
 from duetal.formats.media import safe_file_name
-from duetal.formats.memory import (
-    CLASS,
-    ITEM,
-    LIST,
-    NUMBER,
-    PLACE,
-    SEGMENT,
-    VIDEO,
-    Memory,
-    string_size,
-)
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 AMBIGUOUS = "Ambiguous"
+CLASS_LIST = "detclasslist.txt"
 _SUBSETS = {"val": "validation", "test": "test"}
 _FILE_NAME = re.compile(r"(?P<label>.+)_(?P<subset>val|test)\.txt")
 #: The numbers of the detection task's classes, which are those of their videos in UCF101.
@@ -60,7 +58,7 @@ CLASS_NUMBERS = {
 
 
 @dataclass(slots=True)
-class _Video:
+class _MarkedLines:
     subset: str
     segments: list[Segment] = field(default_factory=list)
     ambiguous: list[Segment] = field(default_factory=list)
@@ -79,45 +77,30 @@ def read_annotations(
     Classes are in the order of `detclasslist.txt` or, without one, sorted. A video that only the
     ambiguous list names (`video_test_0001292`) is there, with no segment.
 
-    Args:
-        folder: the folder.
-        options: not used.
-        report: takes the error of each malformed line.
-
     Raises:
-        DuetalError: no such file in the folder, or a malformed line, named by file and number; or
-            more memory than is allowed.
+        DuetalError: no such file in the folder, or a malformed line, named by file and number.
     """
     files = {
         path: match
         for path in sorted(folder.glob("*.txt"))
         if (match := _FILE_NAME.fullmatch(path.name))
     }
-    memory = Memory(*files)
-    report = memory.reporting(report)
-    videos: dict[str, _Video] = {}
+    videos: dict[str, _MarkedLines] = {}
     for path, match in files.items():
-        label = match["label"]
-        for name, segment in read_segments(path, label, memory, report):
+        label = intern(match["label"])
+        for name, segment in read_segments(path, label, report):
             if name not in videos:
-                memory.keep(string_size(name) + VIDEO + PLACE + ITEM + LIST)
-                videos[name] = _Video(_SUBSETS[match["subset"]])
+                videos[name] = _MarkedLines(_SUBSETS[match["subset"]])
             video = videos[name]
             (video.ambiguous if label == AMBIGUOUS else video.segments).append(segment)
-    found = {match["label"] for match in files.values()} - {AMBIGUOUS}
-    classes = _read_classes(folder, found)
-    known = {name: _annotation(name, videos.pop(name), memory) for name in sorted(videos)}
+    classes = _read_classes(folder, {match["label"] for match in files.values()} - {AMBIGUOUS})
+    known = {}
+    for name in sorted(videos):
+        video = videos.pop(name)
+        labels = tuple(sorted({segment.label for segment in video.segments}))
+        segments, ambiguous = tuple(video.segments), tuple(video.ambiguous)
+        known[name] = VideoAnnotation(name, video.subset, None, labels, segments, ambiguous)
     return Annotations(known, classes, folder)
-
-
-def _annotation(name: str, video: _Video, memory: Memory) -> VideoAnnotation:
-    return VideoAnnotation(
-        name,
-        video.subset,
-        labels=memory.keep_labels(segment.label for segment in video.segments),
-        segments=tuple(video.segments),
-        ambiguous=tuple(video.ambiguous),
-    )
 
 
 def write_annotations(
@@ -139,7 +122,7 @@ def write_annotations(
         if not marked:
             continue
         half = _half(video, folder)
-        require_word(video.name, folder)
+        _require_one_token(video.name, folder)
         for label, segment in marked:
             line = f"{video.name}  {segment.start!r} {segment.end!r}\n"
             files[f"{label}_{half}.txt"].append(line)
@@ -150,20 +133,9 @@ def write_annotations(
         if safe_file_name(label, "") != label or label.strip() != label or label == AMBIGUOUS:
             cause = f"cannot write: the class {label!r} can't be part of a file's name"
             raise DuetalError(cause, file=folder)
-        files["detclasslist.txt"].append(f"{numbers[label]} {label}\n")
+        files[CLASS_LIST].append(f"{numbers[label]} {label}\n")
     for name, text in files.items():
         write_text(folder / name, "".join(text))
-
-
-def require_word(name: str, path: Path) -> None:
-    """Check that a video's name is one printable word, which the lines of this form need.
-
-    Raises:
-        DuetalError: it is not.
-    """
-    if name.split() != [name] or not name.isprintable():
-        cause = f"cannot write: the form has no room for the video name {name!r}"
-        raise DuetalError(cause, file=path)
 
 
 def _half(video: VideoAnnotation, folder: Path) -> str:
@@ -176,23 +148,14 @@ def _half(video: VideoAnnotation, folder: Path) -> str:
 
 
 def read_segments(
-    path: Path, label: str, memory: Memory, report: Report = raise_error
+    path: Path, label: str, report: Report = raise_error
 ) -> Iterator[tuple[str, Segment]]:
     """Read one file of `video start end` lines as segments of the given class.
 
-    Args:
-        path: the file.
-        label: the class.
-        memory: what reading may take; each segment is counted, not its video.
-        report: takes the error of each malformed line.
-
     Raises:
-        DuetalError: unreadable, or a line that is not a name and two numbers; or more memory than
-            is allowed.
+        DuetalError: unreadable, or a line that is not a name and two numbers.
     """
-    memory.file = path
-    for number, line in enumerate(delimited.read_lines(path), start=1):
-        memory.line = number
+    for number, line in enumerate(read_lines(path), start=1):
         # No more fields than show that there are too many.
         fields = line.split(maxsplit=3)
         if not fields:
@@ -204,54 +167,103 @@ def read_segments(
             cause = f"expected 'video start end', found {shortened(line.strip())}"
             report(DuetalError(cause, file=path, place=f"line {number}"))
         else:
-            memory.keep(SEGMENT)
             yield name, segment
-
-
-def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 text file, without their ends.
-
-    Raises:
-        DuetalError: missing, unreadable, or not UTF-8; or more memory than is allowed.
-    """
-    memory = Memory(path)
-    found = []
-    for line in delimited.read_lines(path):
-        memory.line += 1
-        content = line.rstrip("\r\n")
-        memory.keep(ITEM + (string_size(content) + PLACE if content else 0))
-        found.append(content)
-    return found
 
 
 def read_class_list(path: Path) -> dict[str, int]:
     """Read a `detclasslist.txt`: the classes in its order, with their numbers.
 
     Raises:
-        DuetalError: unreadable, or a line that is not a number and a class; or more memory than is
-            allowed.
+        DuetalError: unreadable, or a line that is not a number and a class.
     """
-    memory = Memory(path)
     classes: dict[str, int] = {}
-    for number, line in enumerate(delimited.read_lines(path), start=1):
-        memory.line = number
+    for number, line in enumerate(read_lines(path), start=1):
         fields = line.strip().split(maxsplit=1)
         if fields and (len(fields) != 2 or not re.fullmatch("[0-9]{1,9}", fields[0])):
             cause = f"expected 'number class', found {shortened(line.strip())}"
             raise DuetalError(cause, file=path, place=f"line {number}")
         if fields:
-            memory.keep(string_size(fields[1]) + 2 * PLACE + CLASS + NUMBER)
             classes[fields[1]] = int(fields[0])
     return classes
+
+
+def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> Detections:
+    """Read detections; videos and classes are in the order in which they come.
+
+    Raises:
+        DuetalError: unreadable, or a line that is not of this form, has an unknown class number,
+            or a number that is not finite; named by line.
+    """
+    beside = path.parent / CLASS_LIST
+    numbers = read_class_list(beside) if beside.exists() else CLASS_NUMBERS
+    labels = {number: label for label, number in numbers.items()}
+    detections = Detections.from_rows(_detections(path, labels), source=path)
+    detections.require_finite()
+    return detections
+
+
+def write_detections(
+    path: Path, detections: Detections, *, options: FormatOptions = DEFAULT_OPTIONS
+) -> None:
+    """Write detections of THUMOS'14's classes, atomically, in row order.
+
+    Raises:
+        DuetalError: a value that is not finite, a class that is none of THUMOS'14's twenty, a
+            video whose name has spaces, or the file can't be written.
+    """
+    detections.require_finite()
+    for name in detections.videos:
+        _require_one_token(name, path)
+    for label in detections.classes:
+        if label not in CLASS_NUMBERS:
+            cause = f"cannot write: {label!r} is none of THUMOS'14's twenty classes"
+            raise DuetalError(cause, file=path)
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        for video, label, start, end, score in detection_rows(detections):
+            file.write(f"{video} {start} {end} {CLASS_NUMBERS[label]} {score}\n")
+
+
+def _require_one_token(name: str, path: Path) -> None:
+    """Check that a video's name has no spaces and is printable, as the lines of this form need.
+
+    Raises:
+        DuetalError: it is not.
+    """
+    if name.split() != [name] or not name.isprintable():
+        cause = f"cannot write: the form has no room for the video name {name!r}"
+        raise DuetalError(cause, file=path)
 
 
 def _read_classes(folder: Path, found: set[str]) -> tuple[str, ...]:
     if not found:
         raise DuetalError("no <Class>_val.txt or <Class>_test.txt in the folder", file=folder)
-    path = folder / "detclasslist.txt"
+    path = folder / CLASS_LIST
     if not path.exists():
         return tuple(sorted(found))
     classes = read_class_list(path)
     if found - classes.keys():
         raise DuetalError(f"lacks the class {min(found - classes.keys())!r}", file=path)
     return tuple(classes)
+
+
+def _detections(
+    path: Path, labels: dict[int, str]
+) -> Iterator[tuple[str, str, float, float, float]]:
+    for number, line in enumerate(read_lines(path), start=1):
+        # No more fields than show that there are too many.
+        fields = line.split(maxsplit=5)
+        if not fields:
+            continue
+        place = f"line {number}"
+        try:
+            video, start, end, label, score = fields
+            times = float(start), float(end)
+            known = labels.get(int(label))
+            confidence = float(score)
+        except ValueError as error:
+            cause = f"expected 'video start end class score', found {shortened(line.strip())}"
+            raise DuetalError(cause, file=path, place=place) from error
+        if known is None:
+            cause = f"{label} is the number of no class in detclasslist.txt"
+            raise DuetalError(cause, file=path, place=place)
+        yield video, known, *times, confidence

@@ -14,17 +14,14 @@ options, or text. https://gitlab.com/vgg/via/-/blob/master/via-3.x.y/CodeDoc.md
 """
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from sys import intern
 from typing import Any
 
 from duetal.core.annotations import Annotations
-from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, UsageError, raise_error, unknown
 from duetal.core.files import write_json
-from duetal.formats.json_stream import members
 from duetal.formats.json_values import (
     FAULTS,
     a_finite_number,
@@ -32,14 +29,9 @@ from duetal.formats.json_values import (
     a_string,
     an_object,
     located,
+    read_document,
 )
-from duetal.formats.marked import (
-    Marked,
-    MarkedVideo,
-    as_annotations,
-    marked_annotations,
-    marked_detections,
-)
+from duetal.formats.marked import Content, Marked, MarkedVideo, as_annotations, marked
 from duetal.formats.media import media_place, video_name
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
@@ -48,7 +40,7 @@ _CHECKBOX, _SELECT = 2, 4
 _VIDEO = 4
 _LOCAL, _HTTP, _FILE = 1, 2, 3
 _DELETED = 1
-_PARTS = frozenset({"attribute", "file", "view", "metadata"})
+_PARTS = ("attribute", "file", "view", "metadata")
 
 
 @dataclass
@@ -59,7 +51,7 @@ class _Attribute:
 
 
 @dataclass
-class _Project:
+class _ViaProject:
     """What was read of a project: names of files, files of views, segments of views."""
 
     attributes: dict[str, _Attribute] = field(default_factory=dict)
@@ -101,42 +93,23 @@ def read_annotations(
     return as_annotations(videos.values(), path, classes=classes, left_out=project.left_out)
 
 
-def write_annotations(
-    path: Path, annotations: Annotations, *, options: FormatOptions = DEFAULT_OPTIONS
-) -> None:
+def write(path: Path, content: Content, *, options: FormatOptions = DEFAULT_OPTIONS) -> None:
     """Write a project, atomically: a view per video, and a list of the classes to choose from.
 
     Args:
         path: the file.
-        annotations: in seconds.
-        options: `media_root` and `media_suffix` say where VIA finds the videos; without a root it
+        content: annotations, or detections to correct, without their scores; in seconds.
+        options: `media_root` and `media_suffix` give where VIA finds the videos; without a root it
             asks for each file, by name.
 
     Raises:
         DuetalError: a number that is not finite, or the file can't be written.
     """
-    _write(path, marked_annotations(annotations), annotations.classes, options)
-
-
-def write_detections(
-    path: Path, detections: Detections, *, options: FormatOptions = DEFAULT_OPTIONS
-) -> None:
-    """Write a project with detections to correct, atomically; VIA has no place for their scores.
-
-    Raises:
-        DuetalError: a number that is not finite, or the file can't be written.
-    """
-    _write(path, marked_detections(detections), detections.classes, options)
-
-
-def _write(
-    path: Path, videos: Iterable[MarkedVideo], classes: tuple[str, ...], options: FormatOptions
-) -> None:
     files: dict[str, Any] = {}
     metadata: dict[str, Any] = {}
     root = options.media_root
     location = _LOCAL if not root else _HTTP if root.startswith("http") else _FILE
-    for number, video in enumerate(videos, start=1):
+    for number, video in enumerate(marked(content), start=1):
         place = media_place(video.name, options, path)
         name = f"{video.name}{options.media_suffix}"
         files[str(number)] = {
@@ -159,7 +132,7 @@ def _write(
         "anchor_id": _SEGMENT_ANCHOR,
         "type": _SELECT,
         "desc": "",
-        "options": {label: label for label in classes},
+        "options": {label: label for label in content.classes},
         "default_option_id": "",
     }
     document = {
@@ -174,7 +147,7 @@ def _write(
 
 
 def _project_entry(name: str, views: list[str]) -> dict[str, Any]:
-    """The project's head; the words between underscores say that no server knows it."""
+    """The project's head; the identifiers in underscores mark it as unknown to any server."""
     return {
         "pid": "__VIA_PROJECT_ID__",
         "rev": "__VIA_PROJECT_REV_ID__",
@@ -200,26 +173,22 @@ _CONFIG = {
 }
 
 
-def _read_project(path: Path, report: Report) -> _Project:
-    project = _Project()
-    found = set()
-    for keys, value in members(path, _PARTS, report=report):
-        if keys and isinstance(keys[0], str):
-            found.add(keys[0])
-        if len(keys) != 2:
-            continue
-        part, key = str(keys[0]), str(keys[1])
-        try:
-            _add(project, part, key, an_object(value))
-        except FAULTS as error:
-            report(located(error, path, f"{part} {key!r}"))
-    if not found >= _PARTS:
-        missing = min(_PARTS - found)
-        raise DuetalError(f"not a VIA 3 project: no object {missing!r}", file=path)
+def _read_project(path: Path, report: Report) -> _ViaProject:
+    document = read_document(path, report)
+    project = _ViaProject()
+    for part in _PARTS:
+        members = document.get(part) if isinstance(document, dict) else None
+        if not isinstance(members, dict):
+            raise DuetalError(f"not a VIA 3 project: no object {part!r}", file=path)
+        for key in list(members):
+            try:
+                _add(project, part, key, an_object(members.pop(key)))
+            except FAULTS as error:
+                report(located(error, path, f"{part} {key!r}"))
     return project
 
 
-def _add(project: _Project, part: str, key: str, value: dict[str, Any]) -> None:
+def _add(project: _ViaProject, part: str, key: str, value: dict[str, Any]) -> None:
     """Take what is needed of one member of a project's part."""
     if part == "file":
         place = value.get("fname") or value.get("src")
@@ -239,12 +208,12 @@ def _add(project: _Project, part: str, key: str, value: dict[str, Any]) -> None:
         if len(times) != 2 or a_list(value.get("xy", []), "'xy'"):
             project.left_out["regions, points in time and remarks on files"] += 1
             return
-        marked = project.segments.setdefault(str(value["vid"]), [])
+        segments = project.segments.setdefault(str(value["vid"]), [])
         start, end = a_finite_number(times[0]), a_finite_number(times[1])
-        marked.append((start, end, an_object(value.get("av", {}), "'av'")))
+        segments.append((start, end, an_object(value.get("av", {}), "'av'")))
 
 
-def _label_attribute(project: _Project, path: Path, options: FormatOptions) -> str | None:
+def _label_attribute(project: _ViaProject, path: Path, options: FormatOptions) -> str | None:
     """The key of the attribute that holds the labels; None where no segment has any."""
     names = {key: attribute.name for key, attribute in project.attributes.items()}
     if options.tier is not None:
@@ -254,8 +223,8 @@ def _label_attribute(project: _Project, path: Path, options: FormatOptions) -> s
         raise UsageError(unknown("attribute", options.tier, names.values()), file=path)
     used = {
         key
-        for marked in project.segments.values()
-        for _, _, values in marked
+        for segments in project.segments.values()
+        for _, _, values in segments
         for key in values
         if key in names
     }
@@ -268,11 +237,13 @@ def _label_attribute(project: _Project, path: Path, options: FormatOptions) -> s
 
 
 def _video(
-    view: str, files: list[str], project: _Project, chosen: str | None, path: Path
+    view: str, files: list[str], project: _ViaProject, chosen: str | None, path: Path
 ) -> MarkedVideo:
     place = f"view {view!r}"
     try:
-        name = project.files[files[0]] if files else _no_file()
+        if not files:
+            raise ValueError("has no file")
+        name = project.files[files[0]]
         project.left_out["further files of a view"] += len(files) - 1
         intervals: list[Marked] = []
         for start, end, values in project.segments.pop(view, []):
@@ -285,11 +256,7 @@ def _video(
     return MarkedVideo(name, intervals)
 
 
-def _no_file() -> str:
-    raise ValueError("has no file")
-
-
-def _labels(values: dict[str, Any], chosen: str | None, project: _Project) -> list[str]:
+def _labels(values: dict[str, Any], chosen: str | None, project: _ViaProject) -> list[str]:
     value = values.get(chosen) if chosen is not None else None
     if chosen is None or value is None or value == "":
         return []

@@ -8,7 +8,7 @@
 Between columns are commas, tabs or semicolons, whichever the header has; between labels a comma (in
 quotes, where commas are between columns too) or a semicolon. The columns may stand in any order and
 may be called otherwise, as DESED's `filename` and `event_labels` are. It differs from
-`duetal.formats.tsv` in that it speaks of files, and may say how they are split.
+`duetal.formats.desed` in that it names files, and may give their split.
 """
 
 import re
@@ -16,21 +16,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from sys import intern
 from typing import NoReturn
 
-from duetal.core.errors import DuetalError, unknown
+from duetal.core.errors import DuetalError, raise_error, unknown
 from duetal.formats.delimited import Row, read_lines, read_rows
-from duetal.formats.memory import CELL, ITEM, Memory, string_size
 
-#: What each column may be called; it is spoken of by the first name.
+#: What each column may be called; messages use the first name.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "video": ("video", "videos", "filename", "file_name", "file", "name"),
     "labels": ("labels", "label", "event_labels", "classes", "class"),
     "split": ("split", "subset", "set"),
 }
 _REQUIRED = ("video", "labels")
-#: Bytes of a `LabelledVideo` beside its strings, in a tuple that grows.
-_VIDEO = 64 + 2 * ITEM
 
 
 class Split(StrEnum):
@@ -40,7 +38,7 @@ class Split(StrEnum):
     TEST = "test"
 
 
-#: How the words of a split begin: training; test, validation, evaluation.
+#: How the names of a split begin: training; test, validation, evaluation.
 _BEGINNINGS = {"train": Split.TRAIN, "test": Split.TEST, "val": Split.TEST, "eval": Split.TEST}
 
 
@@ -66,10 +64,8 @@ def read_video_table(path: Path) -> tuple[LabelledVideo, ...]:
 
     Raises:
         DuetalError: unreadable, other columns, a row of another number of them, no video in a row,
-            an unknown split, or a split for some rows alone, or more memory than is allowed; names
-            the line.
+            an unknown split, or a split for some rows alone; names the line.
     """
-    memory = Memory(path)
     names: dict[str, str] = {}
     delimiter = _delimiter(path)
 
@@ -81,11 +77,10 @@ def read_video_table(path: Path) -> tuple[LabelledVideo, ...]:
         path,
         delimiter,
         (),
-        memory,
         on_header=lambda columns: names.update(_column_names(columns, path)),
-        report=report if delimiter == "," else _raise,
+        report=report if delimiter == "," else raise_error,
     )
-    videos = tuple(_labelled_video(row, names, path, memory) for row in rows)
+    videos = tuple(_labelled_video(row, names, path) for row in rows)
     if not videos:
         raise DuetalError("names no video", file=path)
     if any(video.split for video in videos):
@@ -95,10 +90,6 @@ def read_video_table(path: Path) -> tuple[LabelledVideo, ...]:
     return videos
 
 
-def _raise(error: DuetalError) -> NoReturn:
-    raise error
-
-
 def _delimiter(path: Path) -> str:
     """What is between the columns: of the three, what the header has."""
     header = next(read_lines(path), "")
@@ -106,14 +97,14 @@ def _delimiter(path: Path) -> str:
 
 
 def _column_names(columns: Sequence[str], path: Path) -> dict[str, str]:
-    """By the name it is spoken of by, what each column is called here."""
+    """What each column is called here, by the name that messages use."""
     meanings = {name: meaning for meaning, names in COLUMNS.items() for name in names}
     found: dict[str, str] = {}
     for column in columns:
         meaning = meanings.get(column)
         if meaning is None or meaning in found:
-            said = "expected a header with the columns 'video', 'labels' and, if wanted, 'split'"
-            cause = f"{said}; found {column!r}" if meaning is None else f"{said}; two are {meaning}"
+            cause = "expected a header with the columns 'video', 'labels' and, if wanted, 'split'"
+            cause += f"; found {column!r}" if meaning is None else f"; two are {meaning}"
             raise DuetalError(cause, file=path, place="line 1")
         found[meaning] = column
     for meaning in _REQUIRED:
@@ -123,25 +114,21 @@ def _column_names(columns: Sequence[str], path: Path) -> dict[str, str]:
     return found
 
 
-def _labelled_video(
-    row: Row, names: Mapping[str, str], path: Path, memory: Memory
-) -> LabelledVideo:
+def _labelled_video(row: Row, names: Mapping[str, str], path: Path) -> LabelledVideo:
     video = row.cells[names["video"]]
     if not video:
         raise DuetalError("no video", file=path, place=row.place)
     cell = row.cells[names["labels"]]
-    memory.keep(string_size(video) + string_size(row.place) + _VIDEO)
-    memory.hold(3 * CELL * (cell.count(",") + cell.count(";")))
     labels = {" ".join(label.split()) for label in re.split("[,;]", cell)} - {""}
     split = _split(row.cells[names["split"]], path, row.place) if "split" in names else None
-    return LabelledVideo(video, memory.keep_labels(labels), split, row.place)
+    return LabelledVideo(video, tuple(sorted(map(intern, labels))), split, row.place)
 
 
-def _split(word: str, path: Path, place: str) -> Split | None:
-    if not word:
+def _split(name: str, path: Path, place: str) -> Split | None:
+    if not name:
         return None
     for beginning, split in _BEGINNINGS.items():
-        if word.lower().startswith(beginning):
+        if name.lower().startswith(beginning):
             return split
     known = [split.value for split in Split]
-    raise DuetalError(unknown("split", word, known), file=path, place=place)
+    raise DuetalError(unknown("split", name, known), file=path, place=place)

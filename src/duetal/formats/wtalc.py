@@ -2,7 +2,7 @@
 
 One `.npy` per field, a row per video: `videoname`, `subset`, `segments` (seconds) with a class
 each in `labels`, the video-level classes in `labels_all`, `duration`; and `classlist`,
-`Ambiguous_test.txt`. Its `extracted_fps` says 10 where the features were made at 25 frames per
+`Ambiguous_test.txt`. Its `extracted_fps` is 10 where the features were made at 25 frames per
 second, and is not read.
 
 The form is read and not written: its rows are of different lengths, so that the arrays are pickled,
@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.errors import DuetalError, Report, raise_error
-from duetal.formats.memory import PLACE, Memory, string_size
+from duetal.core.pickled_arrays import as_text, load_object_array
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
-from duetal.formats.pickled_arrays import as_text, load_object_array
 from duetal.formats.thumos14 import AMBIGUOUS, read_segments
 
 
@@ -37,13 +36,8 @@ def read_annotations(
 
     A video's `labels` are those of `labels_all.npy`, which the field trains on, and not always
     those of its segments (27 of THUMOS14's 412 videos differ, 8 of them training videos; a note
-    says so). Where `labels_all.npy` is missing or has none for a video, its segments' classes
+    names them). Where `labels_all.npy` is missing or has none for a video, its segments' classes
     serve. Classes are in the order of `classlist.npy`.
-
-    Args:
-        folder: the folder.
-        options: not used.
-        report: takes the error of each video that is malformed or listed twice.
 
     Raises:
         DuetalError: a missing, damaged or malicious array; arrays of different lengths; a row
@@ -111,15 +105,12 @@ def _add_ambiguous(videos: dict[str, VideoAnnotation], folder: Path) -> list[str
     path = folder / "Ambiguous_test.txt"
     if not path.exists():
         return []
-    memory = Memory(path)
     unknown = set()
     ambiguous: defaultdict[str, list[Segment]] = defaultdict(list)
-    for name, segment in read_segments(path, AMBIGUOUS, memory):
+    for name, segment in read_segments(path, AMBIGUOUS):
         if name in videos:
             ambiguous[name].append(segment)
-        elif name not in unknown:
-            # In the set, in the list of notes, and in the note.
-            memory.keep(3 * (string_size(name) + PLACE))
+        else:
             unknown.add(name)
     for name, segments in ambiguous.items():
         videos[name] = replace(videos[name], ambiguous=tuple(segments))
@@ -145,7 +136,7 @@ def _load(folder: Path, field: str, *, optional: bool = False) -> NDArray[Any] |
 
 
 def _check_rows(path: Path, rows: Iterable[Any]) -> None:
-    """Refuse rows that are one long list many times: a few bytes of pickle can say so."""
+    """Refuse rows that are one long list many times, which takes a few bytes of pickle."""
     values = sum(len(row) for row in rows if isinstance(row, list))
     if values > path.stat().st_size:
         raise DuetalError("its rows hold more values than the file has bytes", file=path)

@@ -28,9 +28,6 @@ def combine_branches(
             averaged as they are.
         name: the video, for the error message.
 
-    Returns:
-        Of the shape of the inputs.
-
     Raises:
         DuetalError: the shapes differ; names the video.
     """

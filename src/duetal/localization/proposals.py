@@ -1,8 +1,8 @@
 """From the probabilities of one video's snippets to its detections (the paper's inference).
 
-Classes are chosen by their video-level probability; a class's score curve is cut at several
-thresholds, consecutive snippets above one make a proposal, proposals are scored, and soft-NMS
-removes what is redundant.
+Classes are chosen by their video-level probability. A class's score curve is thresholded at several
+levels; consecutive snippets above one are a proposal. Proposals are scored, and soft-NMS removes
+redundant ones.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,24 +14,19 @@ from numpy.typing import NDArray
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
-from duetal.localization.probabilities import check_probabilities
 from duetal.localization.settings import LocalizationSettings
 from duetal.localization.soft_nms import soft_nms
 
 #: A curve that varies less is flat: stretching it to 0..1 would make proposals of rounding errors.
 FLAT = 1e-6
 
+#: How far rounding in single or half precision may take a probability out of 0..1.
+ROUNDING = 1e-3
+
 
 @dataclass(frozen=True, slots=True)
 class VideoDetections:
-    """Detections of one video, by falling score.
-
-    Args:
-        label: (N,) class indices.
-        start: (N,) seconds.
-        end: (N,) seconds.
-        score: (N,) confidence.
-    """
+    """Detections of one video, by falling score: (N,) class indices, seconds and scores."""
 
     label: NDArray[np.int64]
     start: NDArray[np.float64]
@@ -56,18 +51,18 @@ def localize_video(
     Args:
         probabilities: (T, K) probability of each class at each snippet; T may be 0.
         video_probabilities: (K,) probability that the class occurs in the video.
-        grid: when the snippets are.
+        grid: of the snippets.
         settings: thresholds, scoring and soft-NMS.
-        duration: seconds, where known; nothing found lasts longer.
+        duration: seconds, where known; detections end there.
         name: the video, for error messages.
 
     Raises:
         DuetalError: shapes that don't fit, a value that is no probability, a duration not above 0;
             names the video.
     """
-    check_probabilities(probabilities, video_probabilities, name)
+    place = None if name is None else f"video {name!r}"
+    _check_probabilities(probabilities, video_probabilities, place)
     if duration is not None and not duration > 0:
-        place = None if name is None else f"video {name!r}"
         raise DuetalError(f"a duration of {duration} seconds", place=place)
     found = []
     for label in select_classes(video_probabilities, settings.class_threshold):
@@ -85,13 +80,7 @@ def localize_video(
 def assemble(
     results: Iterable[VideoDetections], videos: Sequence[str], classes: Sequence[str]
 ) -> Detections:
-    """Put the detections of many videos into one table, video after video.
-
-    Args:
-        results: one per video, in the order of `videos`.
-        videos: names.
-        classes: names, by class index.
-    """
+    """Put the detections of many videos, given in the order of their names, into one table."""
     parts = list(results)
     sizes = [len(part) for part, _ in zip(parts, videos, strict=True)]
     return Detections(
@@ -116,10 +105,7 @@ def select_classes(
 
 
 def stretch(curve: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Min-max normalise a (T,) curve to 0..1; a flat one becomes 1 everywhere.
-
-    The class of a flat curve is in the video and nothing says where: the whole video is the answer.
-    """
+    """Min-max normalise a (T,) curve to 0..1; a flat one becomes 1, the whole video."""
     low, high = curve.min(), curve.max()
     if high - low < FLAT:
         return np.ones_like(curve)
@@ -129,24 +115,19 @@ def stretch(curve: NDArray[np.float64]) -> NDArray[np.float64]:
 def find_intervals(
     curve: NDArray[np.float64], thresholds: Sequence[float]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Runs of consecutive snippets above each threshold, each distinct run once.
-
-    Args:
-        curve: (T,) scores.
-        thresholds: (L,)
+    """Runs of consecutive snippets of a (T,) curve above each threshold, each distinct run once.
 
     Returns:
         (N,) first snippets and (N,) one past the last ones, sorted.
     """
-    # One row per threshold, with a snippet below it on both sides: each row's changes come in
-    # pairs, and the changes of all rows can be read off in one go.
-    width = len(curve) + 2
-    above = np.zeros((len(thresholds), width), dtype=np.bool_)
+    # One row per threshold, with a snippet below it on both sides: the changes come in pairs.
+    size = len(curve) + 2
+    above = np.zeros((len(thresholds), size), dtype=np.bool_)
     above[:, 1:-1] = curve > np.asarray(thresholds)[:, None]
     flat = above.ravel()
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) % width
-    runs = np.unique(changes[0::2] * width + changes[1::2])
-    return runs // width, runs % width
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) % size
+    runs = np.unique(changes[0::2] * size + changes[1::2])
+    return runs // size, runs % size
 
 
 def highest_inside(
@@ -154,7 +135,7 @@ def highest_inside(
 ) -> NDArray[np.float64]:
     """Maximum of a (T,) curve over each of (N,) non-empty intervals `[first, stop)`."""
     bounds = np.column_stack([first, stop]).ravel()
-    # reduceat takes no bound past the end, and where there is none returns a maximum of nothing.
+    # reduceat accepts no bound past the end.
     padded = np.append(curve, -np.inf)
     return np.asarray(np.maximum.reduceat(padded, bounds)[0::2]) if len(bounds) else np.empty(0)
 
@@ -171,17 +152,17 @@ def outer_inner_contrast(
         curve: (T,) scores.
         first: (N,) first snippets.
         stop: (N,) one past the last ones, each above its first.
-        margin: width of each of the two margins as a part of the interval's length, rounded up to
-            whole snippets. Margins end at the video's ends; the mean of no snippet counts as 0.
+        margin: size of each of the two margins as a part of the interval's length, rounded up to
+            whole snippets. Margins end at the video's ends; the mean of no snippet is 0.
 
     Returns:
         (N,) in -1..1 for a curve in 0..1.
     """
     total = np.concatenate([[0.0], np.cumsum(curve)])
     length = stop - first
-    width = np.ceil(margin * length).astype(np.int64)
-    outer_first = np.maximum(first - width, 0)
-    outer_stop = np.minimum(stop + width, len(curve))
+    size = np.ceil(margin * length).astype(np.int64)
+    outer_first = np.maximum(first - size, 0)
+    outer_stop = np.minimum(stop + size, len(curve))
     inner = total[stop] - total[first]
     outer = total[outer_stop] - total[outer_first] - inner
     outer_length = (outer_stop - outer_first) - length
@@ -195,25 +176,23 @@ def _localize_class(
     settings: LocalizationSettings,
     duration: float | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Start, end and score of what is found of one class."""
+    """Start, end and score of the detections of one class."""
     if not len(curve):
         return np.empty(0), np.empty(0), np.empty(0)
     shape = stretch(curve) if settings.min_max else curve
     first, stop = find_intervals(shape, settings.thresholds)
-    if settings.scoring == "max":
+    if settings.scoring != "max":
+        score = outer_inner_contrast(curve, first, stop, settings.margin)
+    if settings.scoring == "max_then_contrast":
+        # soft-NMS keeps the earlier of equal scores first.
+        order = np.argsort(-score, kind="stable")
+        first, stop = first[order], stop[order]
+    if settings.scoring != "contrast":
         score = highest_inside(curve, first, stop)
-    else:
-        contrast = outer_inner_contrast(curve, first, stop, settings.margin)
-        score = contrast
-        if settings.scoring == "max_then_contrast":
-            # soft-NMS keeps the earlier of equal scores first.
-            order = np.argsort(-contrast, kind="stable")
-            first, stop = first[order], stop[order]
-            score = highest_inside(curve, first, stop)
     start, end = grid.start(first), grid.start(stop)
     if duration is not None:
-        begun = start < duration
-        start, end, score = start[begun], np.minimum(end[begun], duration), score[begun]
+        inside = start < duration
+        start, end, score = start[inside], np.minimum(end[inside], duration), score[inside]
     kept, score = soft_nms(
         start,
         end,
@@ -225,3 +204,20 @@ def _localize_class(
         max_kept=settings.max_per_class,
     )
     return start[kept], end[kept], score
+
+
+def _check_probabilities(
+    probabilities: NDArray[np.floating],
+    video_probabilities: NDArray[np.floating],
+    place: str | None,
+) -> None:
+    shape, video_shape = probabilities.shape, video_probabilities.shape
+    if len(shape) != 2 or shape[1:] != video_shape:
+        cause = f"probabilities {shape} of snippets and {video_shape} of the video: must be "
+        raise DuetalError(cause + "(T, K) and (K,)", place=place)
+    for values, axes in ((probabilities, ("snippet", "class")), (video_probabilities, ("class",))):
+        inside = (values >= -ROUNDING) & (values <= 1 + ROUNDING)  # NaN is outside
+        if not inside.all():
+            position = np.unravel_index(np.argmin(inside), values.shape)
+            at = ", ".join(f"{axis} {i}" for axis, i in zip(axes, position, strict=True))
+            raise DuetalError(f"{values[position]} at {at} is no probability", place=place)

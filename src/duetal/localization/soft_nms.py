@@ -24,9 +24,9 @@ def soft_nms(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Keep the best interval, decay the scores of those that overlap it, repeat.
 
-    Result, order and ties are those of the textbook loop: of equal scores the lower index is kept
-    first, and the arithmetic is the loop's own, step for step. It is fast because a kept interval
-    is compared only with groups of intervals that lie where it lies.
+    Result, order and ties are those of the textbook loop, with the same arithmetic: of equal scores
+    the lower index is kept first. It is fast because a kept interval is compared only with groups
+    of intervals near it.
 
     Args:
         start: (N,) starts, in any unit.
@@ -35,10 +35,10 @@ def soft_nms(
         method: what a kept interval does to the score of one that overlaps it by `iou`:
             "gaussian" multiplies by exp(-iou²/sigma); "linear" multiplies by (1 - iou) where iou is
             above the threshold; "hard" removes it there.
-        sigma: width of the Gaussian decay.
+        sigma: of the Gaussian decay.
         iou_threshold: in [0, 1]; of "linear" and "hard".
         min_score: an interval is dropped as soon as its score is below, at the outset too.
-        max_kept: stop after so many; None keeps all.
+        max_kept: the number to keep; None keeps all.
 
     Returns:
         (M,) indices of the kept intervals by falling score, and (M,) their decayed scores.
@@ -48,9 +48,7 @@ def soft_nms(
         DuetalError: a value not finite, an end before its start, columns of different lengths.
     """
     _check_settings(method, sigma, iou_threshold, min_score, max_kept)
-    starts = np.asarray(start, dtype=np.float64)
-    ends = np.asarray(end, dtype=np.float64)
-    scores = np.asarray(score, dtype=np.float64)
+    starts, ends, scores = (np.asarray(each, dtype=np.float64) for each in (start, end, score))
     _check_intervals(starts, ends, scores)
     index = np.flatnonzero(scores >= min_score)
     if not len(index):
@@ -58,19 +56,16 @@ def soft_nms(
     order, first = _groups(starts[index], ends[index])
     index = index[order]
 
-    # Compiling, or loading what was compiled, takes a moment: only those who suppress pay for it.
-    from duetal.localization import soft_nms_kernel as kernel
+    from duetal.localization.soft_nms_kernel import suppress  # Imports numba.
 
-    kept: tuple[NDArray[np.int64], NDArray[np.float64]] = kernel.suppress(
+    kept: tuple[NDArray[np.int64], NDArray[np.float64]] = suppress(
         starts[index],
         ends[index],
         scores[index],
         index,
         first,
         get_args(NmsMethod).index(method),
-        float(sigma),
-        float(iou_threshold),
-        float(min_score),
+        *map(float, (sigma, iou_threshold, min_score)),
         len(index) if max_kept is None else min(max_kept, len(index)),
     )
     return kept
@@ -79,11 +74,6 @@ def soft_nms(
 def _check_settings(
     method: str, sigma: float, iou_threshold: float, min_score: float, max_kept: int | None
 ) -> None:
-    """Check the settings of `soft_nms`.
-
-    Raises:
-        UsageError: naming the setting.
-    """
     if method not in get_args(NmsMethod):
         raise UsageError(f"method: {method!r} is none of {', '.join(get_args(NmsMethod))}")
     if not (0 < sigma < math.inf):
@@ -115,19 +105,16 @@ def _check_intervals(
 def _groups(
     start: NDArray[np.float64], end: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sort intervals into groups of similar length and place.
+    """(N,) order by groups of similar length and place, and (G + 1,) where each begins, and N.
 
-    Within a group the longest is less than twice as long as the shortest, so that the group as a
-    whole spans little more than its members. About sqrt(N) groups of sqrt(N) balance the work on
-    the groups against the work in them.
-
-    Returns:
-        (N,) the order group after group, and (G + 1,) where each group begins, and N.
+    Within a group the longest is less than twice as long as the shortest, so that the group spans
+    little more than its members. About sqrt(N) groups of sqrt(N) balance the work on groups and in
+    them.
     """
     count = len(start)
     length = end - start
     octave = np.frexp(length)[1]
-    octave[length == 0] = -10_000  # below any float: empty intervals keep to themselves
+    octave[length == 0] = -10_000  # below any float: a group of empty intervals only
     order = np.lexsort((start, octave))
     octave_first = np.flatnonzero(np.diff(octave[order], prepend=octave[order[0]] - 1))
     within = np.arange(count) - np.repeat(octave_first, np.diff(octave_first, append=count))

@@ -1,4 +1,4 @@
-"""The compiled inner loop of `soft_nms`: alone in its file, which keeps numba's cache key small."""
+"""The compiled inner loop of `soft_nms`, in a file of its own because numba caches by file."""
 
 import math
 
@@ -132,26 +132,23 @@ def suppress(
     min_score: float,
     max_kept: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The soft-NMS loop over intervals that lie sorted into groups.
+    """The indices kept by soft-NMS, best first, and their scores; over intervals in groups.
 
-    A kept interval visits only the groups that it can reach, and each group remembers its best row,
-    so the loop looks at few of the N² pairs; those it looks at it treats as the textbook loop does,
-    with the same operations in the same order.
+    A kept interval is compared only with the groups that it can overlap, and each group keeps its
+    best row, so that few of the N² pairs are computed, with the textbook loop's operations in its
+    order.
 
     Args:
-        start: (N,) group after group; this and the next three are used up.
+        start: (N,) group after group; this and the next three are overwritten.
         end: (N,)
         score: (N,) none below `min_score`.
-        index: (N,) what to return of a kept row; decides between equal scores, lowest first.
+        index: (N,) returned for a kept row; of equal scores the lowest is first.
         first: (G + 1,) where each group begins, and N. No group mixes empty and other intervals.
         method: GAUSSIAN, LINEAR or HARD.
         sigma: of the Gaussian decay.
         iou_threshold: up to it linear and hard leave a score alone.
         min_score: at least 0.
         max_kept: at most N.
-
-    Returns:
-        The indices kept, best first, and their decayed scores.
     """
     groups = len(first) - 1
     extents = _extents(start, end, first)

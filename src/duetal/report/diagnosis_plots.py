@@ -9,16 +9,16 @@ from matplotlib.figure import Figure
 
 from duetal.core.files import replacing
 from duetal.evaluation.diagnosis import Diagnosis
-from duetal.evaluation.false_positives import ERRORS, KINDS, Kind
+from duetal.evaluation.false_positives import ERRORS, KINDS, PredictionKind
 
 #: Distinct without colour vision (Okabe and Ito); true positives in a muted one.
 COLOURS = {
-    Kind.TRUE_POSITIVE: "#9fb4c7",
-    Kind.DOUBLE_DETECTION: "#56b4e9",
-    Kind.WRONG_LABEL: "#cc79a7",
-    Kind.LOCALIZATION: "#e69f00",
-    Kind.CONFUSION: "#d55e00",
-    Kind.BACKGROUND: "#5b5b5b",
+    PredictionKind.TRUE_POSITIVE: "#9fb4c7",
+    PredictionKind.DOUBLE_DETECTION: "#56b4e9",
+    PredictionKind.WRONG_LABEL: "#cc79a7",
+    PredictionKind.LOCALIZATION: "#e69f00",
+    PredictionKind.CONFUSION: "#d55e00",
+    PredictionKind.BACKGROUND: "#5b5b5b",
 }
 
 

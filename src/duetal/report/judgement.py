@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.evaluation import PROTOCOLS, Evaluation, Protocol
-from duetal.evaluation.ap import rank
 from duetal.evaluation.considered import consider
-from duetal.evaluation.evaluate import score
 from duetal.evaluation.false_positives import KINDS, best_overlaps, classify
+from duetal.evaluation.mean_ap import rank, score
 from duetal.evaluation.protocols import SECONDS
 
 #: The kind of a prediction that the protocol leaves out, after the six of `KINDS`.

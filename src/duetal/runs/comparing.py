@@ -10,7 +10,7 @@ from duetal.core.errors import DuetalError, UsageError, unknown
 from duetal.evaluation.comparison import Contender
 from duetal.evaluation.protocols import Protocol, protocol_named
 from duetal.formats import read_annotations, read_detections
-from duetal.formats.forms import Kind
+from duetal.formats.forms import ContentKind
 from duetal.formats.guess import guess
 from duetal.results.folder import RunFolder
 from duetal.results.schema import RunEvaluation
@@ -104,7 +104,7 @@ def shared_ground_truth(contenders: Sequence[Opened]) -> tuple[Annotations, str 
 def _is_run(path: Path) -> bool:
     """Whether it is a folder, and not one of detections, such as WebVTT's."""
     try:
-        return path.is_dir() and guess(path).kind is not Kind.DETECTIONS
+        return path.is_dir() and guess(path).kind is not ContentKind.DETECTIONS
     except DuetalError:
         return True
 

@@ -15,7 +15,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from duetal.config import Config, make_config
 from duetal.core.files import write_text
-from duetal.evaluation import PROTOCOLS, Evaluation, Spread, Summary
+from duetal.evaluation import PROTOCOLS, Evaluation, Summary
+from duetal.own_videos.video_features import OPTIONS
 from duetal.results.folder import DATASET
 from duetal.runs.handover import (
     Handover,
@@ -27,7 +28,6 @@ from duetal.runs.handover import (
     public_name,
 )
 from duetal.runs.stages import title_of
-from duetal.runs.video_features import OPTIONS
 
 NOT_RECORDED = "not recorded"
 #: What Markdown would take for markup, wherever it stands in a line.
@@ -193,7 +193,7 @@ def _scores(evaluation: Evaluation) -> list[str]:
 
 
 def _spreads(summary: Summary) -> list[str]:
-    spreads: list[Spread] = [summary.mean_ap[row] for row in _shown(summary)]
+    spreads: list[MeanStd] = [summary.mean_ap[row] for row in _shown(summary)]
     return [
         f"{100 * spread.mean:.1f} ± {100 * (spread.std or 0.0):.1f}"
         for spread in (*spreads, *summary.averages.values())
@@ -325,8 +325,8 @@ def _metrics(handover: Handover) -> list[dict[str, Any]]:
             continue
         scores = found[title]
         average = list(scores.averages)[-1]
-        value: float | Spread = scores.averages[average]
-        mean = value.mean if isinstance(value, Spread) else value
+        value: float | MeanStd = scores.averages[average]
+        mean = value.mean if isinstance(value, MeanStd) else value
         what = f"mAP {average}, {scores.protocol}, {title}"
         metrics.append({"type": "mAP", "name": what, "value": round(100 * mean, 2)})
     return metrics

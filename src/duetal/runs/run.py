@@ -1,7 +1,9 @@
 """A run: how it begins in its folder, and how a trained one is opened."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from duetal.config import Config, load_config
 from duetal.core.errors import DuetalError, UsageError
@@ -55,6 +57,20 @@ def open_run(path: Path, method: Method | None = None) -> Run:
         cause = "training is not finished; duetal train … --resume goes on with it"
         raise DuetalError(cause, file=path)
     return Run(folder, read_config(folder), ModelRecord.read(folder.model_file), method or Method())
+
+
+def with_localization(run: Run, settings: Mapping[str, Any]) -> Run:
+    """The same run, which localizes with other settings.
+
+    Args:
+        run: a trained run.
+        settings: of `LocalizationSettings`, by name.
+
+    Raises:
+        UsageError: an unknown setting or a value out of its range, naming the setting.
+    """
+    localization = run.config.localization.replace(**settings)
+    return replace(run, config=run.config.model_copy(update={"localization": localization}))
 
 
 def check_begin(folder: RunFolder, config: Config, *, resume: bool) -> None:

@@ -13,6 +13,7 @@ from duetal.config import Config
 from duetal.core.files import read_json, remove_unfinished
 from duetal.core.weak_videos import WeakVideos
 from duetal.datasets import Dataset, open_dataset
+from duetal.extraction.store import recorded_settings
 from duetal.method.loop import Method, alternate
 from duetal.method.sampling import steps_per_epoch
 from duetal.method.schedule import Selection
@@ -40,7 +41,6 @@ from duetal.runs.selection import (
     last_stages,
     video_mean_ap,
 )
-from duetal.runs.video_features import recorded_settings
 
 
 def open_for_training(config: Config, method: Method | None = None) -> Dataset:

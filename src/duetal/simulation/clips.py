@@ -1,17 +1,17 @@
 """Rendered videos of known motion and known action times, in any codec that PyAV can write.
 
-A `Scene` is a function of time: a smooth texture that drifts with a constant velocity and, during
-an action, a patch before it whose look and movement depend on the action's label. Being analytic
-it can be drawn for any instant, size and sub-pixel displacement, so a test knows the true picture
-and the true flow. `render_clip` encodes one.
+A `Scene` is an analytic function of time, drawn at any instant, size and sub-pixel displacement, so
+that a test knows the true picture and flow: a smooth texture with constant velocity and, during an
+action, a patch before it whose texture and motion depend on the label. `render_clip` encodes one.
 """
 
 import itertools
 import math
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 Image = NDArray[np.float32]
 Picture = NDArray[np.uint8]
 
-#: Muxers by suffix, where FFmpeg's name is another.
+#: Muxers by suffix, where FFmpeg has another name.
 MUXERS = {
     ".mkv": "matroska", ".ts": "mpegts", ".mpg": "mpeg", ".wmv": "asf", ".ogv": "ogg",
     ".h264": "h264", ".m2v": "mpeg2video",
@@ -37,38 +37,32 @@ PIXEL_FORMATS = {
     "ffv1": "bgr0", "mjpeg": "yuvj420p", "gif": "rgb8", "png": "rgb24", "apng": "rgb24",
     "prores_ks": "yuv422p10le", "qtrle": "rgb24", "rawvideo": "bgr24", "huffyuv": "rgb24",
 }  # fmt: skip
-#: Fine enough for any instant, and within the 16 bits that MPEG-4 has for it.
+#: Fine enough for any time, and within the 16 bits of MPEG-4.
 VARIABLE_RATE_TIME_BASE = Fraction(1, 60000)
 AUDIO_RATE = 48000
 
 
 @dataclass(frozen=True)
 class Waves:
-    """A texture: a sum of plane waves, three colours each.
+    """A texture: a sum of K plane waves, three colours each."""
 
-    Args:
-        along: (K, 2) angular frequencies (x, y) in radians per pixel.
-        phase: (K, 3) radians, per colour.
-        amplitude: (K, 3) grey values, per colour.
-    """
-
-    along: Floats
-    phase: Floats
-    amplitude: Floats
+    along: Floats  # (K, 2) angular frequencies (x, y) in radians per pixel.
+    phase: Floats  # (K, 3) radians, per colour.
+    amplitude: Floats  # (K, 3) grey values, per colour.
 
     @staticmethod
     def random(rng: np.random.Generator, *, count: int, shortest: float, longest: float) -> "Waves":
-        """Waves of random direction, whose lengths lie between two numbers of pixels."""
+        """Waves of random direction and of lengths between two numbers of pixels."""
         length = np.exp(rng.uniform(np.log(shortest), np.log(longest), count))
         angle = rng.uniform(0, 2 * np.pi, count)
         along = (2 * np.pi / length)[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-        # All colours rise and fall much alike, so that grey keeps the texture.
+        # The colours have similar phases, so that grey keeps the texture.
         phase = rng.uniform(0, 2 * np.pi, (count, 1)) + rng.uniform(-0.8, 0.8, (count, 3))
         amplitude = rng.uniform(0.5, 1.0, (count, 3)) * 90 / math.sqrt(count)
         return Waves(along, phase, amplitude)
 
     def draw(self, x: Floats, y: Floats) -> Image:
-        """(H, W, 3) values around 0 at the places (W,) and (H,), in pixels."""
+        """(H, W, 3) values around 0 at the positions (W,) and (H,), in pixels."""
         # cos(a + b) = cos a cos b - sin a sin b makes the sum over K waves one matrix product.
         across, down = self.along[:, :1] * x, self.along[:, 1:] * y
         right = np.concatenate([np.cos(across), -np.sin(across)]).astype(np.float32)
@@ -81,47 +75,32 @@ class Waves:
         return image
 
 
+@dataclass(frozen=True)
 class Scene:
-    """What a rendered video shows.
+    """The content of a rendered video."""
 
-    Args:
-        size: width and height in pixels.
-        velocity: of the whole texture, (x, y) pixels a frame; the true flow outside of actions.
-        fps: the frames per second that `velocity` counts.
-        actions: when the patch is there, and as which class.
-        seed: gives the texture.
-    """
+    size: tuple[int, int]  # Width and height in pixels.
+    _: KW_ONLY
+    #: Of the whole texture, (x, y) pixels a frame: the true flow outside of actions.
+    velocity: tuple[float, float] = (0.0, 0.0)
+    fps: float = 25.0  # The frames per second of `velocity`.
+    actions: Sequence[Segment] = ()  # When the patch is shown, and as which class.
+    seed: int = 0  # Of the texture.
 
-    def __init__(
-        self,
-        size: tuple[int, int],
-        *,
-        velocity: tuple[float, float] = (0.0, 0.0),
-        fps: float = 25.0,
-        actions: Sequence[Segment] = (),
-        seed: int = 0,
-    ) -> None:
-        self.size = size
-        self.actions = tuple(actions)
-        self._drift = np.array(velocity, dtype=np.float64) * fps
-        rng = np.random.default_rng(seed)
-        self._background = Waves.random(rng, count=16, shortest=10.0, longest=60.0)
+    @cached_property
+    def _background(self) -> Waves:
+        rng = np.random.default_rng(self.seed)
+        return Waves.random(rng, count=16, shortest=10.0, longest=60.0)
 
     def picture(self, time: float, columns: int | None = None, rows: int | None = None) -> Picture:
-        """The scene at an instant.
+        """(rows, columns, 3) RGB of the scene at a time in seconds.
 
-        Args:
-            time: seconds.
-            columns: pixels across, when not the scene's width: the same view, sampled otherwise.
-            rows: pixels down, likewise.
-
-        Returns:
-            (rows, columns, 3) RGB.
+        Other `columns` and `rows` than the scene's size sample the same view otherwise.
         """
         (width, height), columns, rows = self.size, columns or self.size[0], rows or self.size[1]
         x = (np.arange(columns) + 0.5) * width / columns - 0.5
         y = (np.arange(rows) + 0.5) * height / rows - 0.5
-        dx, dy = self._drift * time
+        dx, dy = np.array(self.velocity, dtype=np.float64) * self.fps * time
         image = self._background.draw(x - dx, y - dy)
         for action in self.actions:
             if action.start <= time < action.end:
@@ -129,19 +108,19 @@ class Scene:
         return np.asarray((image + 128).round().clip(0, 255), dtype=np.uint8)
 
     def _with_patch(self, image: Image, x: Floats, y: Floats, label: str, time: float) -> Image:
-        """The patch of a class: its own waves and tint, swinging its own way behind a soft edge."""
+        """Add the patch of a class: its own waves and tint, oscillating, with a soft edge."""
         rng = np.random.default_rng(zlib.crc32(label.encode()))
-        angle, swings = rng.uniform(0, np.pi), rng.uniform(0.4, 1.2)
+        angle, frequency = rng.uniform(0, np.pi), rng.uniform(0.4, 1.2)
         tint = rng.uniform(-60, 60, 3)
         shortest = rng.uniform(6, 16)
         waves = Waves.random(rng, count=6, shortest=shortest, longest=1.5 * shortest)
         width, height = self.size
-        reach = min(width, height) / 4 * math.sin(2 * math.pi * swings * time)
+        reach = min(width, height) / 4 * math.sin(2 * math.pi * frequency * time)
         at_x = width / 2 + reach * math.cos(angle)
         at_y = height / 2 + reach * math.sin(angle)
         radius = max(1.0, min(width, height) / 4)
-        near = np.exp(-0.5 * ((y - at_y) / radius)[:, None] ** 2)
-        near = near * np.exp(-0.5 * ((x - at_x) / radius)[None, :] ** 2)
+        down, across = (np.exp(-0.5 * (d / radius) ** 2) for d in (y - at_y, x - at_x))
+        near = down[:, None] * across
         cover = np.clip(2 * near, 0, 1, dtype=np.float32)[:, :, None]
         patch = waves.draw(x - at_x, y - at_y) + tint.astype(np.float32)
         return np.asarray((1 - cover) * image + cover * patch)
@@ -149,34 +128,20 @@ class Scene:
 
 @dataclass(frozen=True)
 class Encoding:
-    """How a clip is encoded.
+    """How a clip is encoded."""
 
-    Args:
-        codec: an encoder of FFmpeg's.
-        pixel_format: None takes what suits the codec and size.
-        rotation: degrees (a multiple of 90) counterclockwise by which a player turns the coded
-            pictures, from the container's metadata.
-        pixel_aspect: width of a coded pixel over its height.
-        full_range: luma from 0 to 255 instead of 16 to 235, and said so.
-        matrix: how RGB becomes YUV, and said so: "ITU601" or "ITU709".
-        b_frames: pictures in a row that the codec may predict from the future.
-        keyframes: pictures from one keyframe to the next.
-        options: more options of the encoder.
-        audio: a tone beside the pictures.
-        video: False leaves the tone alone.
-    """
-
-    codec: str = "libx264"
-    pixel_format: str | None = None
+    codec: str = "libx264"  # Or "mpeg4", "libvpx-vp9", "mjpeg", "ffv1" and others of FFmpeg.
+    pixel_format: str | None = None  # None: one that suits the codec and size.
+    #: Degrees (a multiple of 90) counterclockwise by which players turn the pictures.
     rotation: int = 0
-    pixel_aspect: Fraction = Fraction(1)
-    full_range: bool = False
-    matrix: str | None = None
-    b_frames: int = 0
-    keyframes: int = 25
-    options: tuple[tuple[str, str], ...] = ()
-    audio: bool = False
-    video: bool = True
+    pixel_aspect: Fraction = Fraction(1)  # Width of a coded pixel over its height.
+    full_range: bool = False  # Luma from 0 to 255 instead of 16 to 235, flagged in the stream.
+    matrix: str | None = None  # From RGB to YUV, flagged in the stream: "ITU601" or "ITU709".
+    b_frames: int = 0  # Pictures in a row that the codec may predict from later ones.
+    keyframes: int = 25  # Pictures from one keyframe to the next.
+    options: tuple[tuple[str, str], ...] = ()  # More options of the encoder.
+    audio: bool = False  # Whether there is a tone.
+    video: bool = True  # False writes the tone alone.
 
 
 def render_clip(
@@ -185,7 +150,6 @@ def render_clip(
     duration: float,
     fps: float | Fraction = 25,
     size: tuple[int, int] = (160, 120),
-    codec: str = "libx264",
     actions: Sequence[Segment] = (),
     velocity: tuple[float, float] = (0.0, 0.0),
     seed: int = 0,
@@ -195,28 +159,23 @@ def render_clip(
     """Write a video of a `Scene`; its suffix gives the container.
 
     Args:
-        path: the video to write.
+        path: the video to write, which is returned.
         duration: seconds; the pictures are those that begin before it.
         fps: pictures a second.
-        size: width and height as displayed: the coded pictures are turned and squeezed as
-            `rotation` and `pixel_aspect` say.
-        codec: an encoder of FFmpeg's, such as "libx264", "mpeg4", "libvpx-vp9", "mjpeg", "ffv1".
-        actions: when which class is to be seen.
-        velocity: of the texture, (x, y) pixels a frame of `fps`.
-        seed: gives the texture.
+        size: width and height as displayed, after `rotation` and `pixel_aspect`.
+        actions: see `Scene`.
+        velocity: see `Scene`.
+        seed: of the texture.
         timestamps: seconds at which each picture begins, for a variable rate; the last one lasts
             until `duration`.
-        encoding: the other fields of `Encoding`.
-
-    Returns:
-        The path.
+        encoding: the fields of `Encoding`.
 
     Raises:
-        UsageError: the encoder or container refuses what is asked.
+        UsageError: the encoder or container refuses the settings.
         DuetalError: the file can't be written.
     """
     path = Path(path)
-    how, rate = Encoding(codec=codec, **encoding), Fraction(fps).limit_denominator(1001)
+    how, rate = Encoding(**encoding), Fraction(fps).limit_denominator(1001)
     scene = Scene(size, velocity=velocity, fps=float(fps), actions=actions, seed=seed)
     muxer = MUXERS.get(path.suffix.lower(), path.suffix.lower().removeprefix("."))
     with replacing(path) as temporary:
@@ -224,7 +183,7 @@ def render_clip(
             with av.open(str(temporary), "w", format=muxer) as container:
                 _encode(container, scene, duration, rate, timestamps, how)
         except (av.error.FFmpegError, ValueError) as error:
-            raise UsageError(f"cannot encode {codec}: {error}", file=path) from error
+            raise UsageError(f"cannot encode {how.codec}: {error}", file=path) from error
     return path
 
 
@@ -236,7 +195,7 @@ def _encode(
     timestamps: Sequence[float] | None,
     how: Encoding,
 ) -> None:
-    # All streams have to be there before the first packet.
+    # All streams must exist before the first packet.
     stream = _video_stream(container, scene.size, fps, timestamps is not None, how)
     if how.audio or not how.video:
         tone = container.add_stream("aac", rate=AUDIO_RATE, layout="mono")
@@ -251,7 +210,7 @@ def _encode(
         times, end = [Fraction(time) for time in timestamps], Fraction(duration)
     base = stream.codec_context.time_base
     ticks = [round(time / base) for time in (*times, end)]
-    # Encoders forget how long a picture lasts, which containers have to know of the last one.
+    # Encoders drop the duration of pictures, which containers need for the last one.
     lasting = {begin: next_ - begin for begin, next_ in itertools.pairwise(ticks)}
 
     def mux(packets: Sequence[Any]) -> None:
@@ -284,19 +243,16 @@ def _video_stream(
     if how.codec.startswith("libvpx"):
         options |= {"deadline": "realtime", "cpu-used": "8"}
     options |= dict(how.options)
-    # Typed as any stream, since the encoder is known by its name alone.
     stream: Any = container.add_stream(how.codec, rate=fps, options=options)
     stream.width, stream.height = width, height
     odd = "yuv444p" if width % 2 or height % 2 else "yuv420p"
     stream.pix_fmt = how.pixel_format or PIXEL_FORMATS.get(how.codec, odd)
     context = stream.codec_context
     context.time_base = VARIABLE_RATE_TIME_BASE if variable_rate else 1 / fps
-    context.gop_size = how.keyframes
-    context.max_b_frames = how.b_frames
+    context.gop_size, context.max_b_frames = how.keyframes, how.b_frames
     context.thread_count = 1
     if "crf" not in options:
         context.bit_rate = round(2 * width * height * fps) + 10_000
-    # 1: each pixel is square. A container that says nothing is read the same way.
     if how.pixel_aspect != 1:
         context.sample_aspect_ratio = how.pixel_aspect
     if how.full_range or how.codec == "mjpeg":
@@ -309,21 +265,20 @@ def _video_stream(
 
 
 def _coded_picture(scene: Scene, time: float, stream: Any, how: Encoding) -> av.VideoFrame:
-    """The scene, squeezed and turned so that a player undoes both."""
+    """The scene, scaled and rotated so that a player undoes both."""
     turned = how.rotation % 180 != 0
     coded = (stream.width, stream.height)
     image = scene.picture(time, *(coded[::-1] if turned else coded))
     image = np.ascontiguousarray(np.rot90(image, -how.rotation // 90))
-    full = how.full_range or how.codec == "mjpeg"
     return av.VideoFrame.from_ndarray(image, format="rgb24").reformat(
         format=stream.pix_fmt,
         dst_colorspace=how.matrix or "ITU601",
-        dst_color_range="JPEG" if full else "MPEG",
+        dst_color_range="JPEG" if how.full_range or how.codec == "mjpeg" else "MPEG",
     )
 
 
 def _tone(duration: float) -> Iterator[av.AudioFrame]:
-    """A tone of 440 Hz in frames as the encoder wants them."""
+    """A tone of 440 Hz in frames of the encoder's size."""
     samples, step = round(duration * AUDIO_RATE), 1024
     for begin in range(0, samples, step):
         time = np.arange(begin, min(begin + step, samples)) / AUDIO_RATE

@@ -1,4 +1,4 @@
-"""Writing a simulated dataset that every other command reads like a real one."""
+"""Writing a simulated dataset, which every other command reads like a real one."""
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -14,8 +14,14 @@ from duetal.core.errors import DuetalError
 from duetal.core.files import replacing, write_json, write_text
 from duetal.core.grid import TimeGrid
 from duetal.formats.activitynet import write_annotations
-from duetal.simulation.video import cbp_features, vlp_features, write_script
-from duetal.simulation.world import Simulation, directions, stream_of
+from duetal.simulation.world import (
+    Simulation,
+    cbp_features,
+    directions,
+    stream_of,
+    vlp_features,
+    write_script,
+)
 
 
 def simulate(
@@ -30,11 +36,11 @@ def simulate(
 
     The folder then holds `features/cbp` and `features/vlp` (float16 .npy), the annotation with
     durations, a tiny CLIP text encoder of random weights that the VLP stream is aligned with, and
-    `simulation.json`, which says how it was made.
+    the settings in `simulation.json`.
 
     Args:
-        annotations: videos with segments; a duration that is unknown is made up.
-        folder: where to write; refused when it is there already and not empty.
+        annotations: videos with segments; an unknown duration is drawn at random.
+        folder: where to write; must not exist or be empty.
         settings: difficulty, seed and sizes.
         grid: the time grid of the features.
         progress: called with (videos written, videos in all).
@@ -57,10 +63,11 @@ def simulate(
         assert video.duration is not None
         length = max(1, grid.length(video.duration))
         script = write_script(video, annotations.classes, length, grid, settings)
-        streams = {"cbp": cbp_features, "vlp": vlp_features}
-        for stream, make in streams.items():
+        for stream, make in (("cbp", cbp_features), ("vlp", vlp_features)):
             features = make(script, world, settings, video.name).astype(np.float16)
-            _write_npy(folder / "features" / stream / f"{video.name}.npy", features)
+            path = folder / "features" / stream / f"{video.name}.npy"
+            with replacing(path) as temporary, temporary.open("wb") as file:
+                np.save(file, features)
         if progress is not None:
             progress(number + 1, len(videos))
     write_annotations(
@@ -76,12 +83,12 @@ def simulate(
         "classes": list(annotations.classes),
         "grid": {"fps": grid.fps, "stride": grid.stride, "window": grid.window},
     }
-    # Last: a folder without it is visibly unfinished.
+    # Last, so that an unfinished folder has none.
     write_text(folder / "dataset.yaml", yaml.safe_dump(layout, sort_keys=False))
 
 
 def _with_duration(video: VideoAnnotation, settings: Simulation, grid: TimeGrid) -> VideoAnnotation:
-    """Know how long the video lasts, make it up where the source is silent, and cut it there."""
+    """The video with a duration, drawn where it is unknown, and its segments cut there."""
     segments = video.segments or ()
     duration = video.duration
     if duration is None:
@@ -94,8 +101,3 @@ def _with_duration(video: VideoAnnotation, settings: Simulation, grid: TimeGrid)
         if segment.start < duration
     )
     return replace(video, duration=round(duration, 3), segments=kept)
-
-
-def _write_npy(path: Path, array: np.ndarray) -> None:
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.save(file, array)

@@ -1,44 +1,51 @@
-"""The simulated world: which directions in feature space mean what.
+"""The simulated world: what happens in a video, and the features that two streams have of it.
 
-Two streams look at the same videos and err in opposite ways, as I3D and CLIP do:
+The two streams show the same videos and fail in opposite ways, as I3D and CLIP do:
 
-- **CBP** hears an action mainly at its discriminative *core*: there a loud direction speaks. The
-  rest of the action speaks softly, in a direction of its own that video labels never need.
-- **VLP** sees the *scene* of an action, aligned with the class's text feature, over the action and
-  the context around it. What tells action from context is there too, but the text knows nothing
-  of it.
+- **CBP** responds strongly to the discriminative *core* of an action, and weakly, in another
+  direction that video labels never need, to the rest of it.
+- **VLP** responds to the *scene* of an action, aligned with the class's text feature, over the
+  action and the context around it. A difference between action and context exists as well, but the
+  text feature has none of it.
 
-Around both lies clutter: topics that come and go, some of which resemble a class's core.
+Both contain clutter: topics that come and go, some of them similar to a class's core.
 """
 
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from duetal.core.annotations import Annotations, Segment, VideoAnnotation
+from duetal.core.grid import TimeGrid
+
 Array = NDArray[np.float64]
+
+#: Of made-up annotations.
+CLASSES = ("Diving", "GolfSwing", "HighJump", "JavelinThrow", "TennisSwing")
+#: Median seconds of an action of each class.
+_MEDIAN_SECONDS = (6.0, 4.0, 9.0, 7.0, 3.0)
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """What a simulated dataset is made with; `difficulty` is the number to turn.
-
-    Amplitudes are lengths of vectors; the noise of a stream is a random vector whose direction
-    changes from snippet to snippet but not wholly (`persistence`).
-    """
+    """Settings of a simulated dataset; amplitudes are lengths of vectors."""
 
     difficulty: float = 0.5
     """0: easy, 1: hard. Scales noise, shrinks the core, widens the context."""
     seed: int = 0
     """Seed of everything random; equal settings give equal bytes."""
     cbp_channels: int = 128
-    """Channels of the CBP stream, of which the first half stands for RGB, the second for flow."""
+    """Channels of the CBP stream; the first half stands for RGB, the second for flow."""
     vlp_channels: int = 64
-    """Channels of the VLP stream: the width of the text encoder."""
+    """Channels of the VLP stream: the text encoder's embed_dim."""
     topics: int = 40
     """Kinds of background clutter."""
+    persistence: ClassVar[float] = 0.5
+    """Correlation of the noise of neighbouring snippets."""
 
     @property
     def cbp_noise(self) -> float:
@@ -52,10 +59,7 @@ class Simulation:
 
     @property
     def jitter(self) -> float:
-        """Standard deviation, as a share of an action's length, of where its bounds are visible.
-
-        Annotated bounds are what annotators took them for, and they do not agree either.
-        """
+        """Std of where bounds are visible, as a share of an action's length: annotators differ."""
         return 0.12 + 0.1 * self.difficulty
 
     @property
@@ -73,75 +77,193 @@ class Simulation:
         """Mean seconds of scene before and after an action."""
         return 2.0 + 3.0 * self.difficulty
 
-    @property
-    def persistence(self) -> float:
-        """Correlation of the noise of neighbouring snippets."""
-        return 0.5
-
 
 @dataclass(frozen=True)
 class Directions:
-    """Unit vectors, one row a class (or topic).
+    """Unit vectors, one row a class (or topic)."""
 
-    Args:
-        core: (K, C) CBP: the discriminative core.
-        rest: (K, C) CBP: the action outside its core.
-        around: (K, C) CBP: class-correlated context, a mixture of its class's and its own.
-        topics: (M, C) CBP: clutter.
-        scene: (K, D) VLP: what sets the class's text feature apart from the others'.
-        action: (K, D) VLP: what an action looks like, beyond its scene.
-        context: (K, D) VLP: what its context looks like.
-        places: (M, D) VLP: clutter.
-        common: (D,) VLP: what all images share (the gap between modalities).
-    """
-
-    core: Array
-    rest: Array
-    around: Array
-    topics: Array
-    scene: Array
-    action: Array
-    context: Array
-    places: Array
-    common: Array
+    core: Array  # (K, C) CBP: the discriminative core.
+    rest: Array  # (K, C) CBP: the action outside its core.
+    around: Array  # (K, C) CBP: class-correlated context.
+    topics: Array  # (M, C) CBP: clutter.
+    scene: Array  # (K, D) VLP: the class's text feature less the mean of all.
+    action: Array  # (K, D) VLP: an action beyond its scene.
+    context: Array  # (K, D) VLP: its context.
+    places: Array  # (M, D) VLP: clutter.
+    common: Array  # (D,) VLP: shared by all images (the gap between modalities).
 
 
 def unit(x: Array) -> Array:
     """Scale rows to length 1."""
-    scaled: Array = x / np.linalg.norm(x, axis=-1, keepdims=True)
-    return scaled
+    return np.asarray(x / np.linalg.norm(x, axis=-1, keepdims=True))
 
 
-def stream_of(seed: int, *words: str) -> np.random.Generator:
-    """A random stream that belongs to the seed and the words, and to nothing else."""
-    return np.random.default_rng([seed, *(zlib.crc32(word.encode()) for word in words)])
+def stream_of(seed: int, *names: str) -> np.random.Generator:
+    """A random stream that depends on the seed and the names alone."""
+    return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
 
 
 def directions(settings: Simulation, classes: Sequence[str], text: Array) -> Directions:
-    """Draw the world. Each class's directions depend on the seed and its name alone.
+    """Draw the directions of K classes, which depend on the seed and the class's name alone.
 
     Args:
         settings: seed and sizes.
         classes: K names.
         text: (K, D) text features of the classes.
     """
-    c, d, m = settings.cbp_channels, settings.vlp_channels, settings.topics
+    c, d = settings.cbp_channels, settings.vlp_channels
 
     def draw(kind: str, names: Sequence[str], size: int) -> Array:
         rows = [stream_of(settings.seed, kind, name).standard_normal(size) for name in names]
         return unit(np.stack(rows))
 
-    topics = [str(i) for i in range(m)]
-    core = draw("core", classes, c)
+    topics = [str(i) for i in range(settings.topics)]
     return Directions(
-        core=core,
+        core=draw("core", classes, c),
         rest=draw("rest", classes, c),
         around=draw("around", classes, c),
         topics=draw("topic", topics, c),
-        # As in CLIP, what all texts share says nothing of an image.
+        # As in CLIP, the part common to all texts does not describe an image.
         scene=unit(text - text.mean(axis=0)) if len(text) > 1 else unit(text),
         action=draw("action", classes, d),
         context=draw("context", classes, d),
         places=draw("place", topics, d),
         common=draw("common", ["all"], d)[0],
     )
+
+
+@dataclass(frozen=True)
+class Script:
+    """What happens in each snippet, as shares in [0, 1] of the snippet's window."""
+
+    action: Array  # (T, K) inside an action.
+    core: Array  # (T, K) inside an action's discriminative core.
+    scene: Array  # (T, K) in the scene of an action, the action included.
+    topic: Array  # (T, M) clutter.
+    lookalike: Array  # (T, K) clutter that resembles a class's core.
+
+
+def overlap(grid: TimeGrid, length: int, start: float, end: float) -> Array:
+    """(T,) share of each snippet's window that lies in `[start, end]` seconds."""
+    begin = grid.start(np.arange(length))
+    window = grid.window / grid.fps
+    shared = np.minimum(begin + window, end) - np.maximum(begin, start)
+    return np.clip(shared / window, 0.0, 1.0)
+
+
+def write_script(
+    video: VideoAnnotation, classes: tuple[str, ...], length: int, grid: TimeGrid, s: Simulation
+) -> Script:
+    """Decide what happens in a video of `length` snippets, from its annotated segments."""
+    random = stream_of(s.seed, "script", video.name)
+    index = {name: k for k, name in enumerate(classes)}
+    action, core, scene, lookalike = np.zeros((4, length, len(classes)))
+    duration = float(grid.start(np.array(length)))
+    for segment in video.segments or ():
+        k = index[segment.label]
+        size = segment.end - segment.start
+        if size <= 0:
+            continue
+        begin, end = np.array([segment.start, segment.end]) + random.normal(0, s.jitter * size, 2)
+        size = max(end - begin, 0.2 * size)
+        share = float(np.clip(random.normal(s.core, 0.1), 0.1, 0.9))
+        offset = begin + random.uniform(0, 1 - share) * size
+        before, after = random.exponential(s.context_seconds, size=2)
+        action[:, k] += overlap(grid, length, begin, begin + size)
+        core[:, k] += overlap(grid, length, offset, offset + share * size)
+        scene[:, k] += overlap(grid, length, begin - before, begin + size + after)
+    for label in video.labels:
+        # The scene without the action: a stadium, a pool, the start of a replay.
+        for _ in range(random.poisson(duration / 90)):
+            start = random.uniform(0, duration)
+            end = start + random.exponential(2 * s.context_seconds)
+            scene[:, index[label]] += overlap(grid, length, start, end)
+    topic = np.zeros((length, s.topics))
+    start = 0.0
+    while start < duration:
+        end = start + random.exponential(6.0)
+        topic[:, random.integers(s.topics)] += overlap(grid, length, start, end)
+        start = end
+    for _ in range(random.poisson(duration / 40)):
+        # Motion similar to a class's core.
+        start = random.uniform(0, duration)
+        end = start + random.exponential(1.5)
+        lookalike[:, random.integers(len(classes))] += overlap(grid, length, start, end)
+    outside = 1 - action.max(axis=1, keepdims=True).clip(0, 1)
+    action, core, scene, topic, lookalike = (
+        each.clip(0, 1) for each in (action, core, scene, topic, lookalike)
+    )
+    return Script(action, core, scene, topic, lookalike * outside)
+
+
+def cbp_features(script: Script, world: Directions, s: Simulation, name: str) -> Array:
+    """(T, C): strong in an action's core, weak in its rest, context and clutter around."""
+    random = stream_of(s.seed, "cbp", name)
+    rest = script.action - script.core
+    context = (script.scene - script.action).clip(0, 1)
+    inside = script.action.max(axis=1, keepdims=True)
+    x = script.core @ world.core + s.rest * rest @ world.rest
+    x += 0.15 * context @ world.around + 0.05 * script.scene @ world.core
+    x += (1 - 0.5 * inside) * (0.6 * script.topic @ world.topics)
+    x += 0.6 * script.lookalike @ world.core
+    return np.asarray(x + noise(random, len(x), s.cbp_channels, s.cbp_noise, s.persistence))
+
+
+def vlp_features(script: Script, world: Directions, s: Simulation, name: str) -> Array:
+    """(T, D): the scene's text feature over action and context alike, clutter elsewhere."""
+    random = stream_of(s.seed, "vlp", name)
+    context = (script.scene - script.action).clip(0, 1)
+    visible = script.scene.max(axis=1, keepdims=True)
+    x = world.common + script.scene @ world.scene
+    x += 0.5 * script.action @ world.action + 0.5 * context @ world.context
+    x += (1 - 0.6 * visible) * (0.8 * script.topic @ world.places)
+    return np.asarray(x + noise(random, len(x), s.vlp_channels, s.vlp_noise, s.persistence))
+
+
+def noise(
+    random: np.random.Generator, length: int, channels: int, size: float, persistence: float
+) -> Array:
+    """(T, C) noise of expected length `size`, correlated by `persistence` from row to row."""
+    fresh = random.standard_normal((length, channels)) * size / channels**0.5
+    renew = (1 - persistence**2) ** 0.5
+    for t in range(1, length):
+        fresh[t] = persistence * fresh[t - 1] + renew * fresh[t]
+    return np.asarray(fresh)
+
+
+def made_up_annotations(seed: int = 0, *, training: int = 60, test: int = 30) -> Annotations:
+    """Make up annotations of some videos, similar to THUMOS14's; equal seeds give equal ones.
+
+    Videos last 60 to 180 seconds. Each is of one class, in turn, and about every fourth of a second
+    one too; actions follow each other at random, about a third of a video is action.
+
+    Args:
+        seed: of everything random.
+        training: number of videos of the subset "train".
+        test: number of videos of the subset "test".
+    """
+    videos = {}
+    for subset, count in (("train", training), ("test", test)):
+        for number in range(count):
+            name = f"{subset}_{number:04}"
+            videos[name] = _made_up_video(name, subset, number, stream_of(seed, "made up", name))
+    return Annotations(videos, CLASSES)
+
+
+def _made_up_video(
+    name: str, subset: str, number: int, random: np.random.Generator
+) -> VideoAnnotation:
+    duration = round(float(random.uniform(60, 180)), 1)
+    classes = [number % len(CLASSES)]
+    if random.random() < 0.25:
+        classes.append(int(random.integers(len(CLASSES))))
+    segments: list[Segment] = []
+    time = float(random.exponential(8.0))
+    while time < duration - 5 or not segments:
+        which = int(random.choice(classes))
+        length = _MEDIAN_SECONDS[which] * float(random.lognormal(0.0, 0.4))
+        start, end = min(time, duration - 5), min(time + length, duration)
+        segments.append(Segment(round(start, 1), round(end, 1), CLASSES[which]))
+        time = end + 2 + float(random.exponential(10.0))
+    labels = tuple(sorted({segment.label for segment in segments}))
+    return VideoAnnotation(name, subset, duration, labels, tuple(segments))

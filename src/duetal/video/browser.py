@@ -8,13 +8,11 @@ from typing import Any
 
 import av
 import numpy as np
-from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
 from duetal.core.files import replacing
-from duetal.video.container import open_container
-from duetal.video.decode import open_video
-from duetal.video.source import is_url, open_source
+from duetal.video.decoding.container import is_url, open_container, open_source
+from duetal.video.decoding.video_reader import open_video
 
 #: Suffixes that browsers take a local file's type from, and FFmpeg's name of the container.
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mp4", ".webm": "webm"}
@@ -25,13 +23,11 @@ CODECS = {
 }
 #: 4:2:0 with 8 bits; other pixels are decoded by some browsers only.
 PIXELS = {"yuv420p", "yuvj420p"}
-#: Players disagree on what time it is when a file's clock does not begin at 0. Sound that begins a
-#: little before or after the pictures is usual, and does no harm.
+#: Seconds: players disagree on the time where a file's clock does not begin at 0. Sound that
+#: begins a little before or after the pictures is usual, and does no harm.
 MOST_LATE = 0.1
-
-#: Pixels of a copy's shorter side, at most.
-COPY_SHORT_SIDE = 720
-#: Encoders of copies, the first that is there: with its container and settings.
+COPY_SHORT_SIDE = 720  #: Pixels of a copy's shorter side, at most.
+#: Encoders of copies in order of preference, with container and settings.
 ENCODERS = (
     ("libx264", "mp4", {"preset": "veryfast", "crf": "23", "bf": "0", "g": "50"}),
     ("libvpx-vp9", "webm", {"deadline": "realtime", "cpu-used": "8", "crf": "34", "g": "50"}),
@@ -40,19 +36,14 @@ ENCODERS = (
 
 @dataclass(frozen=True)
 class Playback:
-    """How a browser gets along with a video.
+    """Whether browsers play a video as it is."""
 
-    Args:
-        hindrance: why it can't be played as it is; empty where it can.
-        offset: seconds that a browser's clock shows at the first picture.
-    """
-
-    hindrance: str
-    offset: float = 0.0
+    hindrance: str  #: Why they do not; empty where they do.
+    offset: float = 0.0  #: Seconds that a browser's clock shows at the first picture.
 
 
 def playback(source: str | Path) -> Playback:
-    """Find out whether every current browser plays a video as it is, in its place.
+    """Whether every current browser plays a video as it is, from its place.
 
     Raises:
         DuetalError: it can't be read, or no picture in it can be decoded.
@@ -67,16 +58,17 @@ def playback(source: str | Path) -> Playback:
             begins = (container.start_time or 0) / av.time_base
             codec, formats = stream.codec_context.name, container.format.name.split(",")
             pixels = first.format.name
+    hindrance = ""
     kind = CONTAINERS.get(Path(source).suffix.lower())
     if kind is None or kind not in formats:
-        return Playback(f"browsers do not play {formats[0]} files", offset)
-    if codec not in CODECS[kind]:
-        return Playback(f"browsers do not play {codec} video", offset)
-    if pixels not in PIXELS:
-        return Playback(f"browsers do not play {codec} video of {pixels} pixels", offset)
-    if not -MOST_LATE <= begins <= MOST_LATE:
-        return Playback(f"its clock begins at {begins:.2f} s, which players disagree on", offset)
-    return Playback("", offset)
+        hindrance = f"browsers do not play {formats[0]} files"
+    elif codec not in CODECS[kind]:
+        hindrance = f"browsers do not play {codec} video"
+    elif pixels not in PIXELS:
+        hindrance = f"browsers do not play {codec} video of {pixels} pixels"
+    elif not -MOST_LATE <= begins <= MOST_LATE:
+        hindrance = f"its clock begins at {begins:.2f} s, which players disagree on"
+    return Playback(hindrance, offset)
 
 
 def _first_picture(container: Any, stream: Any, source: str | Path) -> av.VideoFrame:
@@ -93,7 +85,7 @@ def copy_suffix() -> str:
     """The suffix of the copies that this machine can write.
 
     Raises:
-        DuetalError: its FFmpeg has no encoder that browsers have a decoder for.
+        DuetalError: its FFmpeg has no encoder for a codec that browsers play.
     """
     return f".{_encoder()[1]}"
 
@@ -103,8 +95,8 @@ def write_browser_copy(
 ) -> None:
     """Write the pictures of a video, without its sound, so that every browser plays them.
 
-    The copy shows the frames that the networks saw, each when they saw it: turned upright, with
-    square pixels, beginning at 0, at a fixed rate. Frames are decoded and encoded one by one.
+    The copy shows the networks' input frames at their times: upright, with square pixels, beginning
+    at 0, at a fixed rate. Frames are decoded and encoded one by one.
 
     Args:
         source: path or URL.
@@ -116,16 +108,25 @@ def write_browser_copy(
         DuetalError: the video is broken, or the copy can't be written.
     """
     codec, muxer, options = _encoder()
+    # The index before the pictures, so that a page on a server plays at once.
+    front = {"movflags": "+faststart"} if muxer == "mp4" else {}
+    rate = Fraction(fps).limit_denominator(100_000)
     with open_video(source) as video, replacing(path) as temporary:
         short_side = min(COPY_SHORT_SIDE, video.info.width, video.info.height)
         try:
-            with av.open(str(temporary), "w", format=muxer, container_options=_front(muxer)) as out:
+            with av.open(str(temporary), "w", format=muxer, container_options=front) as out:
                 out.metadata["comment"] = fingerprint
                 stream: Any = None
                 for frame in video.frames(fps, short_side):
-                    image = _even(frame.image)
+                    # The last row and column twice where 4:2:0 needs an even number of them.
+                    height, width = frame.image.shape[:2]
+                    padding = ((0, height % 2), (0, width % 2), (0, 0))
+                    image = np.pad(frame.image, padding, mode="edge")
                     if stream is None:
-                        stream = _add_stream(out, codec, options, image.shape, fps)
+                        stream = out.add_stream(codec, rate=rate, options=options)
+                        stream.height, stream.width = image.shape[:2]
+                        stream.pix_fmt = "yuv420p"
+                        stream.codec_context.time_base = 1 / rate
                     picture = av.VideoFrame.from_ndarray(image, format="rgb24")
                     picture.pts, picture.time_base = frame.index, stream.codec_context.time_base
                     out.mux(stream.encode(picture))
@@ -134,20 +135,16 @@ def write_browser_copy(
                 out.mux(stream.encode(None))
         except (av.error.FFmpegError, ValueError) as error:
             if isinstance(error, OSError) and error.errno:
-                raise  # a full disk, which `replacing` tells of
+                raise  # a full disk, which `replacing` reports
             raise DuetalError(f"cannot be copied for browsers: {error}", file=source) from error
 
 
 def is_copy_of(path: Path, fingerprint: str) -> bool:
-    """Whether there is a whole copy of the video of that fingerprint already."""
-    if not path.is_file():
-        return False
-    try:
-        with av.open(str(path)) as container:
-            tags = {key.lower(): value for key, value in container.metadata.items()}
-    except (av.error.FFmpegError, ValueError):
-        return False
-    return bool(fingerprint) and tags.get("comment") == fingerprint
+    """Whether a complete copy of the video of that fingerprint exists."""
+    with suppress(av.error.FFmpegError, ValueError), av.open(str(path)) as container:
+        tags = {key.lower(): value for key, value in container.metadata.items()}
+        return bool(fingerprint) and tags.get("comment") == fingerprint
+    return False
 
 
 def _encoder() -> tuple[str, str, dict[str, str]]:
@@ -156,25 +153,3 @@ def _encoder() -> tuple[str, str, dict[str, str]]:
             return codec, muxer, options
     names = " nor ".join(codec for codec, _, _ in ENCODERS)
     raise DuetalError(f"this FFmpeg can write no copies for browsers: it has neither {names}")
-
-
-def _front(muxer: str) -> dict[str, str]:
-    """The index before the pictures, so that a page on a server plays at once."""
-    return {"movflags": "+faststart"} if muxer == "mp4" else {}
-
-
-def _add_stream(
-    out: Any, codec: str, options: dict[str, str], shape: tuple[int, ...], fps: float
-) -> Any:
-    rate = Fraction(fps).limit_denominator(100_000)
-    stream = out.add_stream(codec, rate=rate, options=options)
-    stream.height, stream.width = shape[:2]
-    stream.pix_fmt = "yuv420p"
-    stream.codec_context.time_base = 1 / rate
-    return stream
-
-
-def _even(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The image with its last row and column twice where 4:2:0 wants an even number of them."""
-    height, width = image.shape[:2]
-    return np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")

@@ -12,9 +12,9 @@ from PIL import Image
 
 from duetal.core.annotations import Segment
 from duetal.core.detections import Detections
-from duetal.features.sources import Video
+from duetal.extraction.sources import Video
+from duetal.own_videos.result_folder import ResultFolder, show
 from duetal.report.player import MAX_SHOWN, PlayedVideo, PlayerPage, embed
-from duetal.runs.video_results import ResultFolder, show
 from duetal.simulation.clips import render_clip
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -1,0 +1,137 @@
+"""What a backbone is: a frozen network that makes one feature of each snippet.
+
+A family of backbones is one file of this folder. It has a `BackboneRecord` for each stream of
+features that it makes, which `duetal.backbones.BACKBONES` lists, and the `Backbone` that the
+record loads. Nothing here imports PyTorch or NumPy: the command line reads the records.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum, auto
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+#: Called during a download with the bytes done and the bytes in all, `None` if not known.
+OnDownload = Callable[[int, int | None], object]
+
+
+class Reads(StrEnum):
+    """What a backbone reads of each frame."""
+
+    FRAMES = auto()
+    """(h, w, 3) uint8 RGB."""
+
+    FLOW = auto()
+    """(h, w, 2) float32, the TV-L1 flow to the next frame, clipped and scaled to [-1, 1]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What a backbone reads of each snippet, as its weights were trained.
+
+    Args:
+        reads: the frames themselves, or the flow between them.
+        fps: of the video.
+        stride: frames from one snippet to the next.
+        window: frames of a snippet.
+        frames: of the window's middle that are read; `None` for all.
+        short_side: pixels.
+        crop: pixels of the central square; `None` for whole pictures of any size, which
+            `Backbone.prepare` makes smaller.
+        mean: of the values, where they are cropped; they are normalized by it and by `std`.
+        std: of the values.
+    """
+
+    reads: Reads = Reads.FRAMES
+    fps: float = 25.0
+    stride: int = 16
+    window: int = 16
+    frames: int | None = None
+    short_side: int = 256
+    crop: int | None = 224
+    mean: float = 0.0
+    std: float = 1.0
+
+    @property
+    def offsets(self) -> range:
+        """The frames that the backbone reads, counted from the snippet's first."""
+        count = self.window if self.frames is None else self.frames
+        first = (self.window - count + 1) // 2
+        return range(first, first + count)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsIdentity:
+    """The weights of a backbone, as a store's settings name them.
+
+    Args:
+        name: what the user named: a record, a hub name or a local path.
+        sha256: of the weights' file; of several, of their hashes in order of name.
+        architecture: "i3d-rgb", or the class of the `transformers` model.
+        licence: where it is known.
+    """
+
+    name: str
+    sha256: str
+    architecture: str
+    licence: str | None = None
+
+
+class Backbone(Protocol):
+    """A loaded backbone.
+
+    Attributes:
+        dim: C of its features.
+        identity: of its weights.
+    """
+
+    dim: int
+    identity: WeightsIdentity
+
+    def to(self, device: "torch.device") -> object:
+        """Move the weights to a device."""
+        return self
+
+    def prepare(self, picture: "NDArray[np.uint8]") -> Any:
+        """Make a picture (H, W, 3) of any size an array of one shape, if `Input.crop` is `None`.
+
+        Called from several threads at once.
+        """
+        return picture
+
+    def encode(self, batch: "Tensor") -> "Tensor":
+        """Features (B, C) of B snippets: (B, frames, h, w, channels), or of what `prepare` gave."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneRecord:
+    """A stream of features that can be extracted.
+
+    Args:
+        name: of the stream and of its folder in a store.
+        branch: that reads it. The streams of a branch are joined in the order of `BACKBONES`.
+        option: of the command line, which names the weights.
+        subject: what the option names, for its help.
+        accepts: in which forms it can be named, for the help.
+        weights: that are taken unless others are named.
+        input: what the backbone reads.
+        load: loads it, given what the user named and a callback for the download; raises
+            `DuetalError` where the weights can't be had, are damaged or have another hash.
+        is_published: whether a name is one under which anybody can get the weights.
+    """
+
+    name: str
+    branch: str
+    option: str
+    subject: str
+    accepts: str
+    weights: str
+    input: Input
+    load: Callable[[str, OnDownload | None], Backbone]
+    is_published: Callable[[str], bool]

@@ -1,0 +1,97 @@
+"""What passes through the extraction pipeline, from stage to stage, in the order of the videos."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duetal.core.errors import DuetalError
+from duetal.extraction.sources import Video
+
+#: Called while a video is worked on, with its snippets done and about how many it has.
+OnSnippet = Callable[[Video, int, int], object]
+
+
+@dataclass(eq=False)
+class Job:
+    """A video on its way through the pipeline."""
+
+    video: Video
+    #: Of the file, in hexadecimal, and its bytes, once it has been read.
+    sha256: str = ""
+    size: int = 0
+    #: Snippets that the file promises to have; None where it promises nothing.
+    expected: int | None = None
+    #: That each stage has worked on the video.
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time of a block to a stage."""
+        began = time.perf_counter()
+        yield
+        self.count(stage, time.perf_counter() - began)
+
+    def count(self, stage: str, seconds: float) -> None:
+        """Add to the time of a stage."""
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+
+@dataclass(slots=True)
+class FrameBlock:
+    """Consecutive frames of a video."""
+
+    job: Job
+    #: (n, h, w, 3) RGB, short side as in the settings.
+    images: NDArray[np.uint8]
+    #: (n,) whether a frame is the same picture as the one before.
+    repeated: NDArray[np.bool_]
+    #: By backbone and frame index, what the backbone has prepared of whole pictures.
+    pictures: Mapping[str, Mapping[int, Any]]
+
+
+@dataclass(slots=True)
+class Snippet:
+    """Snippet `index` of a video."""
+
+    job: Job
+    index: int
+    #: By backbone, what it reads: (frames, ...); removed when it has.
+    inputs: dict[str, NDArray[Any]]
+    #: By backbone, (C,).
+    features: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """All of a video has passed; the fields are those of `VideoRecord`."""
+
+    job: Job
+    frames: int
+    source_frames: int
+    duration: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A video can't be continued; what has passed of it is to be thrown away."""
+
+    job: Job
+    error: DuetalError
+
+    @staticmethod
+    def by(error: Exception, job: Job) -> "Broken":
+        """By an error of the video, or an unforeseen one, which must not stop the others."""
+        if not isinstance(error, DuetalError):
+            cause = f"internal error: {type(error).__name__}: {error}"
+            error = DuetalError(cause, file=job.video.source)
+        return Broken(job, error)
+
+
+#: What the stages behind the decoder pass on.
+Passing = Snippet | End | Broken

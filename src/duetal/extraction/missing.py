@@ -1,0 +1,149 @@
+"""Bringing a store up to a list of videos: what it has is kept, what is missing is extracted."""
+
+from collections.abc import Callable, Generator, Iterable, Set
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol
+
+from duetal.core.errors import DuetalError
+from duetal.extraction.items import OnSnippet
+from duetal.extraction.sources import Failure, Found, Video, fetched, readable, source_size
+from duetal.extraction.store import Store
+from duetal.features.metadata import VideoRecord, record_file
+
+#: Videos that are looked up in a store at the same time.
+_AT_ONCE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done for a list of videos."""
+
+    #: Videos to extract, with the bytes of their files, None if not known.
+    todo: dict[Video, int | None]
+    #: Videos whose features are in the store.
+    complete: tuple[Video, ...]
+    #: Videos that can't be extracted under the names they have.
+    unusable: tuple[Failure, ...]
+    #: Videos whose files are not there, or not those that the store's features are of. That may be
+    #: put right at any time, so it is not recorded.
+    failures: tuple[Failure, ...]
+    #: Videos that failed before, and are not tried again.
+    failed_before: tuple[Failure, ...]
+
+    def longest_first(self) -> "Plan":
+        """The same, with the largest videos first, so that none of them is all that is left."""
+        largest = sorted(self.todo.items(), key=lambda item: item[1] or 0, reverse=True)
+        return replace(self, todo=dict(largest))
+
+
+class Extracts(Protocol):
+    """Whatever extracts as `Extractor` does."""
+
+    def extract_all(
+        self, videos: Iterable[Video], store: Store, on_snippet: OnSnippet
+    ) -> Generator[VideoRecord | Failure, None, None]:
+        """Extract videos into a store, one outcome each."""
+
+
+def plan(found: Found, store: Store, *, retry_failed: bool = False) -> Plan:
+    """Find out what a store lacks.
+
+    A video counts as complete only if its features were made of the very same file; one that failed
+    is tried again with `retry_failed`, or when it lies elsewhere than it did then.
+
+    Raises:
+        DuetalError: the store can't be read.
+    """
+    todo: dict[Video, int | None] = {}
+    complete: list[Video] = []
+    failures: list[Failure] = []
+    failed_before: list[Failure] = []
+    # Listed once; one request a video is slow in an object store.
+    recorded = set(store.names())
+    failed = {failure.name: failure for failure in store.failures()}
+    # Many requests at once: an object store answers each of them late.
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        checked = pool.map(partial(_check, store=store, recorded=recorded), found.videos)
+        known = list(zip(found.videos, checked, strict=True))
+    for video, (kept, size) in known:
+        if isinstance(size, DuetalError):
+            failures.append(Failure.of(video, size))
+            continue
+        failure = failed.get(readable(video.name))
+        if kept:
+            complete.append(video)
+        elif failure is None or retry_failed or failure.source != readable(video.source):
+            todo[video] = size
+        else:
+            failed_before.append(failure)
+    return Plan(todo, tuple(complete), found.failures, tuple(failures), tuple(failed_before))
+
+
+def _check(video: Video, store: Store, recorded: Set[str]) -> tuple[bool, int | DuetalError | None]:
+    """Whether a store has a video's features, and the size of its file or what is wrong with it."""
+    record = store.record(video.name) if video.name in recorded else None
+    if record is not None and not store.agrees(record):
+        record = None
+    try:
+        size = source_size(video.source)
+        if record is not None:
+            _check_same(video, size, record)
+    except DuetalError as error:
+        return record is not None, error
+    return record is not None, size
+
+
+def _check_same(video: Video, size: int | None, record: VideoRecord) -> None:
+    """Raise DuetalError unless features that are there were made of this very file."""
+    same = size in (None, record.size)
+    if same and record.source != readable(video.source):
+        with fetched(video.source) as file:
+            same = file.sha256 == record.sha256
+    if not same:
+        cause = (
+            f"the store has features of another video of this name, or of another version of it, "
+            f"made from {record.source} with {record.size:,} bytes; take another store, or delete "
+            f"{record_file(record.name)} there"
+        )
+        raise DuetalError(cause, file=readable(video.source))
+
+
+def extract_missing(
+    planned: Plan,
+    store: Store,
+    extractor: Extracts,
+    on_snippet: OnSnippet = lambda video, done, expected: None,
+    on_outcome: Callable[[VideoRecord | Failure], object] = lambda outcome: None,
+) -> tuple[Failure, ...]:
+    """Extract what a store lacks, and record what fails.
+
+    Args:
+        planned: what it lacks.
+        store: where features are put.
+        extractor: makes them.
+        on_snippet: called while a video is worked on.
+        on_outcome: called when a video is in the store, or could not be extracted.
+
+    Returns:
+        What failed now, in the order of the plan's, then of the videos; not what failed before.
+
+    Raises:
+        DuetalError: the store can't be written to or is full, or a network does not fit into
+            memory. What was finished before is in the store.
+    """
+    for failure in planned.unusable:
+        if store.record(failure.name) is None:
+            store.fail(failure)
+    failures = [*planned.unusable, *planned.failures]
+    # Another process may have been at work on the same store in the meantime.
+    missing = (video for video in planned.todo if not store.is_complete(video.name))
+    with closing(extractor.extract_all(missing, store, on_snippet)) as outcomes:
+        for outcome in outcomes:
+            if isinstance(outcome, Failure):
+                store.fail(outcome)
+                failures.append(outcome)
+            on_outcome(outcome)
+    return tuple(failures)

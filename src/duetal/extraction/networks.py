@@ -1,0 +1,165 @@
+"""The last stages of the pipeline: backbones encode snippets, in batches that fit into memory."""
+
+import time
+from collections.abc import Generator, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from duetal.backbones.protocol import Backbone, BackboneRecord
+from duetal.core.errors import DuetalError, UsageError
+from duetal.extraction.items import Passing, Snippet
+
+#: Snippets of a first batch on a GPU; where they do not fit, it is halved until they do.
+GPU_BATCH = 32
+#: Snippets of a batch on a CPU: more of them would save nothing there.
+CPU_BATCH = 2
+#: Bytes that a 3D network takes for a snippet of 224 x 224 pixels, roughly.
+CPU_SNIPPET_BYTES = 2**30
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that "auto", "cpu", "cuda" or "cuda:1" means here.
+
+    Raises:
+        UsageError: this machine has no such device.
+    """
+    there = torch.cuda.is_available()
+    if name == "auto":
+        return torch.device("cuda" if there else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"no such device: {name!r}; auto, cpu and cuda are known") from error
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"features are extracted on cpu or cuda, not on {name!r}")
+    if device.type == "cuda" and (not there or (device.index or 0) >= torch.cuda.device_count()):
+        raise UsageError(f"no such device here: {name!r}")
+    return device
+
+
+def usual_batch(device: torch.device) -> int:
+    """Snippets of a batch that is worth trying first."""
+    if device.type == "cuda":
+        return GPU_BATCH
+    return int(min(CPU_BATCH, max(1, available_memory() // (2 * CPU_SNIPPET_BYTES))))
+
+
+def available_memory() -> int:
+    """Bytes of memory that are free; a guess where the system does not report them."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        found = next(line for line in lines if line.startswith("MemAvailable:"))
+        return int(found.split()[1]) * 1024
+    except (OSError, StopIteration, ValueError):
+        return 4 * CPU_SNIPPET_BYTES
+
+
+class Network:
+    """A loaded backbone that encodes batches.
+
+    A batch that does not fit into memory is halved, here and from then on.
+    """
+
+    def __init__(
+        self,
+        record: BackboneRecord,
+        backbone: Backbone,
+        *,
+        device: torch.device,
+        batch: int,
+        threads: int,
+    ):
+        self.record = record
+        self.name = record.name
+        self.backbone = backbone
+        self.batch = batch
+        self._device = device
+        self._threads = threads
+        backbone.to(device)
+
+    def __call__(self, inputs: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+        """Features (B, C) of the inputs of B snippets; DuetalError if not even one fits."""
+        rows: list[NDArray[np.float32]] = []
+        done = 0
+        while done < len(inputs):
+            part = inputs[done : done + self.batch]
+            found = self._try(part)
+            if found is not None:
+                rows.append(found)
+                done += len(part)
+                continue
+            if len(part) == 1:
+                cause = f"out of memory on {self._device}: not one snippet fits ({self.name})"
+                raise DuetalError(cause)
+            self.batch = len(part) // 2
+            if self._device.type == "cuda":
+                torch.cuda.empty_cache()
+        return np.concatenate(rows)
+
+    def _try(self, inputs: Sequence[NDArray[Any]]) -> NDArray[np.float32] | None:
+        """Features of one batch; None where it does not fit into memory."""
+        # Of this thread: each stage has one of its own.
+        torch.set_num_threads(self._threads)
+        try:
+            with torch.inference_mode():
+                batch = torch.stack([torch.as_tensor(one) for one in inputs])
+                features = self.backbone.encode(self._normalized(batch.to(self._device)))
+                return np.asarray(features.float().cpu().numpy())
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            return None
+
+    def _normalized(self, batch: Tensor) -> Tensor:
+        wanted = self.record.input
+        if wanted.crop is None or (wanted.mean, wanted.std) == (0.0, 1.0):
+            return batch
+        return batch.float().div_(wanted.std).sub_(wanted.mean / wanted.std)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # On a CPU, PyTorch raises a plain RuntimeError.
+    return (
+        isinstance(error, (MemoryError, torch.OutOfMemoryError))
+        or "DefaultCPUAllocator" in str(error)
+        or "CUDA out of memory" in str(error)
+    )
+
+
+def encode(items: Iterable[Passing], network: Network) -> Generator[Passing, None, None]:
+    """Encode snippets, of the same video or not, in batches; the other items pass between them."""
+    waiting: list[Passing] = []
+    snippets: list[Snippet] = []
+    for item in items:
+        waiting.append(item)
+        if isinstance(item, Snippet):
+            snippets.append(item)
+        # A video that ends after all of its snippets were encoded need not wait for the next.
+        if not snippets or len(snippets) >= network.batch:
+            _encode_batch(snippets, network)
+            yield from waiting
+            waiting, snippets = [], []
+    _encode_batch(snippets, network)
+    yield from waiting
+
+
+def _encode_batch(snippets: Sequence[Snippet], network: Network) -> None:
+    if not snippets:
+        return
+    jobs = {id(snippet.job): snippet.job for snippet in snippets}
+    began = time.perf_counter()
+    try:
+        rows = network([snippet.inputs.pop(network.name) for snippet in snippets])
+    except Exception as error:
+        names = ", ".join(repr(job.video.name) for job in jobs.values())
+        error.add_note(f"while the {network.name} backbone encoded snippets of {names}")
+        raise
+    seconds = (time.perf_counter() - began) / len(snippets)
+    for snippet, row in zip(snippets, rows, strict=True):
+        snippet.features[network.name] = row
+        snippet.job.count(f"{network.name} network", seconds)

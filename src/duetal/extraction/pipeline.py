@@ -1,0 +1,328 @@
+"""From videos to features: the settings, and the pipeline that makes them.
+
+Decoding, flow and the backbones each run in a thread of their own (`duetal.extraction.threads`), so
+that each works on another part of a video, or on the next video, at the same time.
+"""
+
+import importlib.metadata
+import itertools
+import os
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import duetal
+from duetal.backbones import BACKBONES
+from duetal.backbones.protocol import BackboneRecord, OnDownload, Reads, WeightsIdentity
+from duetal.core.errors import DuetalError, UsageError
+from duetal.core.grid import TimeGrid
+from duetal.extraction.items import Broken, End, Job, OnSnippet, Passing, Snippet
+from duetal.extraction.networks import Network, choose_device, encode, usual_batch
+from duetal.extraction.snippets import Cutting, Decoding
+from duetal.extraction.sources import Failure, Video, readable
+from duetal.extraction.store import Store, VideoWriter
+from duetal.extraction.threads import Stages
+from duetal.features.metadata import Settings, VideoRecord
+from duetal.video.flow.engine_choice import open_flow
+from duetal.video.flow.interface import FlowName, TVL1Settings
+
+#: Of the layout and meaning of what a store holds; another one makes features incomparable.
+FORMAT = 1
+DTYPES = ("float16", "float32")
+#: Pixels of the central square, where a store without cropped frames does not name them.
+_CROP = 224
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractionSettings:
+    """All that the features of a store depend on.
+
+    The defaults are how the field's features are made. Impossible values raise UsageError.
+    """
+
+    #: Which features are made, in the order in which they are joined.
+    backbones: tuple[BackboneRecord, ...] = BACKBONES
+    #: By backbone, where they are not those that `BackboneRecord.weights` names.
+    weights: Mapping[str, str] = field(default_factory=dict)
+    grid: TimeGrid = field(default_factory=TimeGrid)
+    #: Pixels that frames are resized to.
+    short_side: int = 256
+    #: Pixels of the central square that backbones read.
+    crop: int = _CROP
+    #: The engine that computes the flow, and its parameters.
+    flow: FlowName = FlowName.TVL1
+    flow_settings: TVL1Settings = field(default_factory=TVL1Settings)
+    #: "float16" or "float32", as which features are stored.
+    dtype: str = "float16"
+
+    def __post_init__(self) -> None:
+        if not self.backbones:
+            raise UsageError("backbones: at least one is needed")
+        for record in self.backbones:
+            window = record.input.window
+            if self.grid.window != window or not 1 <= self.grid.stride <= window:
+                cause = f"{record.name} reads windows of {window} frames, at a stride of no more"
+                raise UsageError(f"grid: {cause}")
+        # Backbones halve their input five times.
+        if not 32 <= self.crop <= self.short_side:
+            cause = f"crop: must be from 32 to the short side of {self.short_side}"
+            raise UsageError(f"{cause} pixels, not {self.crop}")
+        if self.dtype not in DTYPES:
+            raise UsageError(f"dtype: must be one of {', '.join(DTYPES)}, not {self.dtype!r}")
+
+    @classmethod
+    def usual(
+        cls, backbones: Sequence[BackboneRecord] = BACKBONES, **chosen: Any
+    ) -> "ExtractionSettings":
+        """The settings that the weights of backbones were trained for, but for those chosen.
+
+        Raises:
+            UsageError: an impossible value, or backbones that were trained for different settings.
+        """
+        inputs = [record.input for record in backbones]
+        grids = {TimeGrid(one.fps, one.stride, one.window) for one in inputs}
+        sizes = {(one.short_side, one.crop) for one in inputs if one.crop is not None}
+        if "grid" not in chosen and len(grids) > 1:
+            raise UsageError("backbones of different time grids need stores of their own")
+        if not chosen.keys() >= {"short_side", "crop"} and len(sizes) > 1:
+            raise UsageError("backbones of different sizes: name short_side and crop")
+        usual: dict[str, Any] = {"grid": next(iter(grids), TimeGrid())}
+        for short_side, crop in sizes:
+            usual |= {"short_side": short_side, "crop": crop}
+        return cls(tuple(backbones), **usual | chosen)
+
+    @classmethod
+    def recorded(
+        cls,
+        stored: Settings,
+        weights: Mapping[str, str],
+        backbones: Sequence[BackboneRecord] = BACKBONES,
+    ) -> "ExtractionSettings":
+        """The settings with which a store's features were made.
+
+        Args:
+            stored: the settings of the store.
+            weights: by backbone, where they are no longer where they were.
+            backbones: that are known.
+
+        Raises:
+            UsageError: an impossible value.
+            AttributeError, KeyError, TypeError, ValueError: not settings that this version knows.
+        """
+        known = {record.name: record for record in backbones}
+        names = stored["modalities"]
+        engine = dict(stored.get("flow_engine", {}))
+        short_side = stored["short_side"]
+        return cls(
+            tuple(known[name] for name in names),
+            {name: weights.get(name) or str(stored[name]["name"]) for name in names},
+            grid=TimeGrid(**stored["grid"]),
+            short_side=short_side,
+            crop=stored.get("crop", min(_CROP, short_side)),
+            flow=FlowName(engine.pop("engine", FlowName.TVL1)),
+            flow_settings=TVL1Settings(**engine),
+            dtype=stored["dtype"],
+        )
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The weights of each backbone, as the user names them."""
+        return {one.name: self.weights.get(one.name, one.weights) for one in self.backbones}
+
+
+class Extractor:
+    """Makes the features of videos; holds the networks, so it is made once and used for many.
+
+    Args:
+        settings: what the features depend on.
+        device: "auto", "cpu", "cuda" or "cuda:1".
+        batch: snippets that a network encodes at once; None finds what fits.
+        threads: that each stage may use on the CPU; None takes all cores.
+        on_download: called with the bytes of weights downloaded, and in all.
+
+    Raises:
+        UsageError: no such device, engine or weights.
+        DuetalError: weights that can't be had, that are damaged, or that have another hash.
+    """
+
+    def __init__(
+        self,
+        settings: ExtractionSettings,
+        *,
+        device: str = "auto",
+        batch: int | None = None,
+        threads: int | None = None,
+        on_download: OnDownload | None = None,
+    ):
+        self.settings = settings
+        self.device = choose_device(device)
+        self._threads = threads or usable_cpus()
+        self._batch = batch or usual_batch(self.device)
+        #: The later stages, in the order of the backbones.
+        self.networks = [
+            Network(
+                record,
+                record.load(settings.sources[record.name], on_download),
+                device=self.device,
+                batch=self._batch,
+                threads=self._threads,
+            )
+            for record in settings.backbones
+        ]
+        self._flow = None
+        if self._reads_flow:
+            how: dict[str, Any] = {"device": str(self.device), "threads": self._threads}
+            self._flow = open_flow(settings.flow, settings.flow_settings, **how)
+
+    @property
+    def _reads_flow(self) -> bool:
+        return any(record.input.reads is Reads.FLOW for record in self.settings.backbones)
+
+    @property
+    def store_settings(self) -> dict[str, Any]:
+        """The settings as a store keeps them; weights are known by their hashes."""
+        settings = self.settings
+        described: dict[str, Any] = {
+            "format": FORMAT,
+            "grid": asdict(settings.grid),
+            "short_side": settings.short_side,
+            "modalities": [record.name for record in settings.backbones],
+            "dtype": settings.dtype,
+        }
+        if any(record.input.crop is not None for record in settings.backbones):
+            described["crop"] = settings.crop
+        if self._reads_flow:
+            parameters = asdict(settings.flow_settings)
+            described["flow_engine"] = {"engine": str(settings.flow), **parameters}
+        for network in self.networks:
+            identity = asdict(_absolute(network.backbone.identity))
+            described[network.name] = identity | {"branch": network.record.branch}
+        return described
+
+    def extract_all(
+        self,
+        videos: Iterable[Video],
+        store: Store,
+        on_snippet: OnSnippet = lambda video, done, expected: None,
+    ) -> Generator[VideoRecord | Failure, None, None]:
+        """Extract videos into a store, one outcome each, in their order.
+
+        Videos are taken from the iterable a little before they are worked on. Failures are
+        returned, not recorded. A generator that is not used up should be closed.
+
+        Raises:
+            DuetalError: the store can't be written to or is full, or a network does not fit into
+                memory. Videos that were finished before are complete.
+        """
+        with Stages() as stages:
+            # The stages keep the order, so the items of a video come one after the other.
+            for job, items in itertools.groupby(self._items(videos, stages), lambda item: item.job):
+                yield self._collect(job, items, store, on_snippet)
+
+    def _collect(
+        self, job: Job, items: Iterable[Passing], store: Store, on_snippet: OnSnippet
+    ) -> VideoRecord | Failure:
+        """Write down one video as it comes out of the last stage."""
+        with store.writer() as writer:
+            for item in items:
+                if isinstance(item, Broken):
+                    return Failure.of(job.video, item.error)
+                if isinstance(item, End):
+                    return self._finish(store, writer, item)
+                try:
+                    rows = self._rows(item)
+                except DuetalError as error:
+                    return Failure.of(job.video, error)
+                for modality, row in rows.items():
+                    writer.write(modality, row[None])
+                on_snippet(job.video, item.index + 1, max(job.expected or 0, item.index + 1))
+        raise AssertionError("every video ends, or breaks")
+
+    @property
+    def decoding(self) -> Decoding:
+        """The first stage."""
+        return Decoding(
+            self.settings.grid,
+            self.settings.short_side,
+            self.networks,
+            self._threads,
+            # A GPU works best on many pairs of frames at once.
+            together=64 if self.device.type == "cuda" else 16,
+        )
+
+    @property
+    def cutting(self) -> Cutting:
+        """The second stage, with the flow."""
+        settings = self.settings
+        return Cutting(settings.grid, settings.crop, self._flow, settings.backbones)
+
+    def _items(self, videos: Iterable[Video], stages: Stages) -> Iterator[Passing]:
+        """The stages, each a little ahead of the next."""
+        frames = stages.ahead(self.decoding(videos), 4)
+        items: Iterator[Passing] = stages.ahead(self.cutting(frames), 2 * self._batch)
+        for network in self.networks:
+            items = stages.ahead(encode(items, network), 2 * self._batch)
+        return items
+
+    def _rows(self, snippet: Snippet) -> dict[str, NDArray[np.floating]]:
+        """The features of a snippet as they are stored; DuetalError if a value is not finite."""
+        rows = {}
+        for modality, features in snippet.features.items():
+            with np.errstate(over="ignore"):
+                rows[modality] = features.astype(self.settings.dtype)
+            if not np.isfinite(rows[modality]).all():
+                cause = f"the {modality} features are not finite in {self.settings.dtype}"
+                source, place = snippet.job.video.source, f"snippet {snippet.index}"
+                raise DuetalError(cause, file=source, place=place)
+        return rows
+
+    def _finish(self, store: Store, writer: VideoWriter, end: End) -> VideoRecord:
+        job = end.job
+        record = VideoRecord(
+            name=job.video.name,
+            source=readable(job.video.source),
+            sha256=job.sha256,
+            size=job.size,
+            frames=end.frames,
+            source_frames=end.source_frames,
+            duration=end.duration,
+            snippets=self.settings.grid.snippets(end.frames),
+            widths={network.name: network.backbone.dim for network in self.networks},
+            notes=end.notes,
+            settings=dict(store.settings),
+            versions=dict(versions()),
+            seconds={stage: round(seconds, 3) for stage, seconds in job.seconds.items()},
+        )
+        store.finish(writer, record)
+        return record
+
+
+def _absolute(identity: WeightsIdentity) -> WeightsIdentity:
+    """A local path means nothing to whoever opens the store from another folder."""
+    path = Path(identity.name).expanduser()
+    return replace(identity, name=str(path.absolute())) if path.exists() else identity
+
+
+def usable_cpus() -> int:
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@cache
+def versions() -> Mapping[str, str]:
+    """The versions of the programs that features depend on."""
+    import av
+
+    found = {"duetal": duetal.__version__}
+    for package in ("av", "numpy", "torch", "transformers"):
+        found[package] = importlib.metadata.version(package)
+    for library in ("libavcodec", "libavformat", "libswscale"):
+        found[library] = ".".join(map(str, av.library_versions[library]))
+    return found

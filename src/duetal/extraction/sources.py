@@ -1,0 +1,252 @@
+"""Which videos are meant: files, folders, lists, patterns and URLs become names and sources."""
+
+import glob
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from fsspec.implementations.local import LocalFileSystem
+from pydantic import BaseModel, ConfigDict
+
+from duetal.core.errors import DuetalError
+from duetal.features.places import explained, is_url, open_filesystem
+from duetal.features.streams import check_name
+
+#: What counts as a video in a folder; a file that is named itself may have any suffix.
+VIDEO_SUFFIXES = {
+    ".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".m2ts", ".m2v", ".m4v",
+    ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm",
+    ".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".y4m",
+}  # fmt: skip
+LIST_SUFFIX = ".txt"
+#: A file's name may have 255 bytes on most systems; the rest is for suffix and temporary names.
+NAME_BYTES = 220
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """A video to extract."""
+
+    #: What the features are called: the file's name without folder and suffix.
+    name: str
+    #: The file's absolute path, or its URL.
+    source: str
+
+
+class Failure(BaseModel):
+    """Why the features of one video could not be made."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    #: The path or URL of the video file, or several where they claim the same name.
+    source: str
+    #: One line.
+    reason: str
+
+    @staticmethod
+    def of(video: Video, error: DuetalError) -> "Failure":
+        """The failure of a video."""
+        return Failure(
+            name=readable(video.name), source=readable(video.source), reason=readable(str(error))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found where the user pointed."""
+
+    #: In the order in which they were named; within a folder, sorted.
+    videos: tuple[Video, ...]
+    #: What can't be extracted under the name it has, one for each name.
+    failures: tuple[Failure, ...]
+
+
+class FetchedFile(NamedTuple):
+    """A video file, or a copy of what lies at a URL."""
+
+    path: Path
+    sha256: str
+    size: int
+
+
+def find_videos(inputs: Iterable[str], *, without: Path | None = None) -> Found:
+    """Find the videos that are meant.
+
+    Args:
+        inputs: files; folders, searched through and through for `VIDEO_SUFFIXES`, without what is
+            hidden; lists (.txt), one file, folder or URL a line, relative to the list's folder;
+            patterns such as "videos/*.mp4"; and URLs of all these.
+        without: a folder whose files count only where they are named themselves: copies of our own
+            that lie within a folder of videos.
+
+    Raises:
+        DuetalError: nothing there, a folder or list that can't be read, or no video in it.
+    """
+    sources: dict[str, None] = {}
+    for named in inputs:
+        found = dict.fromkeys(
+            source
+            for source in _expand(named)
+            if without is None or source == _absolute(named) or not _is_inside(source, without)
+        )
+        if not found:
+            raise DuetalError("no video there", file=readable(named))
+        sources |= found
+    by_name: dict[str, list[str]] = {}
+    for source in sources:
+        namesakes = by_name.setdefault(video_name(source), [])
+        if not any(_is_same(source, other) for other in namesakes):
+            namesakes.append(source)
+    videos, failures = [], []
+    for name, files in by_name.items():
+        where = " and ".join(readable(file) for file in files)
+        try:
+            check_storable(name, readable(files[0]))
+            if len(files) > 1:
+                raise DuetalError(f"several videos would be called {name!r}: {where}")
+        except DuetalError as error:
+            failures.append(Failure.of(Video(name, where), error))
+        else:
+            videos.append(Video(name, files[0]))
+    return Found(tuple(videos), tuple(failures))
+
+
+def video_name(source: str) -> str:
+    """The name of a video: its file's name without folder and suffix."""
+    path = urlsplit(source).path if source.startswith(("http://", "https://")) else source
+    return Path(path.rstrip("/").rpartition("/")[2] if is_url(source) else path).stem
+
+
+def readable(text: str) -> str:
+    """A text that may come from a file's name, with bytes that are no UTF-8 written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def check_storable(name: str, source: str) -> None:
+    """Refuse a name that is empty, hidden, too long, or would lead out of a folder of the store."""
+    check_name(name, Path(source))
+    if name.startswith("."):
+        raise DuetalError(f"not a usable video name: {name!r} begins with a dot", file=source)
+    if len(name.encode()) > NAME_BYTES:
+        raise DuetalError(f"not a usable video name: longer than {NAME_BYTES} bytes", file=source)
+
+
+def _expand(named: str) -> Iterator[str]:
+    path = Path(named)
+    if is_url(named):
+        yield from _expand_url(named)
+    elif path.is_dir():
+        yield from _walk(path)
+    elif not os.path.lexists(named) and glob.has_magic(named):
+        for match in sorted(glob.glob(named, recursive=True)):  # noqa: PTH207
+            yield from _walk(Path(match)) if Path(match).is_dir() else [_absolute(match)]
+    elif path.suffix == LIST_SUFFIX:
+        with explained("read", readable(named)):
+            lines = os.fsdecode(path.read_bytes()).splitlines()
+        folder = path.absolute().parent
+        yield from _expand_list(lines, lambda line: str(folder / line))
+    else:
+        yield _absolute(named)
+
+
+def _expand_list(lines: Sequence[str], place: Callable[[str], str]) -> Iterator[str]:
+    for line in lines:
+        if not line.strip():
+            continue
+        source = line if is_url(line) else place(line)
+        # A list within a list could name itself; it is taken for a video, and found to be none.
+        yield from [source] if source.endswith(LIST_SUFFIX) else _expand(source)
+
+
+def _is_inside(source: str, folder: Path) -> bool:
+    return not is_url(source) and Path(source).is_relative_to(folder.absolute())
+
+
+def _absolute(path: str | Path) -> str:
+    # Links are not resolved: what a link is called is what the user calls the video.
+    return str(Path(path).absolute())
+
+
+def _is_same(source: str, other: str) -> bool:
+    """Whether two ways of writing it lead to one file: `x/../a.mp4` and `a.mp4`, or a link."""
+    local = not (is_url(source) or is_url(other))
+    return local and os.path.realpath(source) == os.path.realpath(other)
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    """The videos in a folder and below, through links too, but never twice through a folder."""
+    seen: set[Path] = set()
+    for root, folders, files in os.walk(folder, followlinks=True):
+        real = Path(root).resolve()
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (_absolute(Path(root, name)) for name in sorted(files) if _is_video(name))
+
+
+def _is_video(name: str) -> bool:
+    return not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES
+
+
+def _expand_url(url: str) -> Iterator[str]:
+    filesystem, path = open_filesystem(url)
+    with explained("read", url):
+        if isinstance(filesystem, LocalFileSystem):
+            yield from _expand(path)
+        elif url.endswith(LIST_SUFFIX):
+            lines = filesystem.cat_file(path).decode("utf-8", "surrogateescape").splitlines()
+            folder = url.rpartition("/")[0]
+            yield from _expand_list(lines, lambda line: f"{folder}/{line}")
+        elif url.startswith(("http://", "https://")):
+            yield url
+        elif glob.has_magic(path):
+            yield from (filesystem.unstrip_protocol(p) for p in sorted(filesystem.glob(path)))
+        elif filesystem.isdir(path):
+            for found in sorted(filesystem.find(path)):
+                below = found[len(path) :].strip("/").split("/")
+                if _is_video(below[-1]) and not any(part.startswith(".") for part in below):
+                    yield filesystem.unstrip_protocol(found)
+        else:
+            yield url
+
+
+@contextmanager
+def fetched(source: str) -> Iterator[FetchedFile]:
+    """A video file with its hash; what lies at a URL is copied for as long as it is needed."""
+    if not is_url(source):
+        # Reading a pipe or a terminal would wait for somebody to write into it.
+        if Path(source).exists() and not Path(source).is_file():
+            raise DuetalError("not a regular file", file=readable(source))
+        yield _hashed(source, Path(source))
+        return
+    with tempfile.TemporaryDirectory(prefix="duetal-") as folder:
+        # The suffix decides how some containers are read.
+        path = Path(folder) / f"video{Path(urlsplit(source).path).suffix}"
+        filesystem, inside = open_filesystem(source)
+        # Not read piece by piece while it is decoded: many containers keep their index at the end,
+        # and every jump through a network takes long.
+        with explained("read", source):
+            filesystem.get_file(inside, str(path))
+        yield _hashed(source, path)
+
+
+def _hashed(source: str, path: Path) -> FetchedFile:
+    with explained("read", readable(source)), path.open("rb") as file:
+        return FetchedFile(path, hashlib.file_digest(file, "sha256").hexdigest(), file.tell())
+
+
+def source_size(source: str) -> int | None:
+    """Bytes of a video file; None where only reading it would show them."""
+    filesystem, path = open_filesystem(source)
+    with explained("read", readable(source)):
+        size = filesystem.info(path).get("size")
+        return None if size is None else int(size)

@@ -1,0 +1,331 @@
+"""Writing a feature store: what `duetal extract` fills, and a dataset that `open_dataset` reads.
+
+A store is a local folder or a URL such as `s3://bucket/store`; `duetal.features.metadata` shows
+what is in it. A video is complete when its record is there and its arrays fit the
+record. Whatever is interrupted before that counts for nothing and is done again.
+"""
+
+import contextlib
+import hashlib
+import io
+import tempfile
+import urllib.parse
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import yaml
+from numpy.lib import format as npy_format
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from duetal.backbones import BACKBONES
+from duetal.backbones.protocol import Reads
+from duetal.core.errors import DuetalError, UsageError
+from duetal.core.files import Closing, remove_unfinished
+from duetal.extraction.lock import FolderLock
+from duetal.extraction.sources import NAME_BYTES, Failure
+from duetal.features.arrays import DAMAGED, read_npy_header
+from duetal.features.metadata import (
+    DATASET_FILE,
+    RECORDS,
+    SETTINGS_FILE,
+    Settings,
+    VideoRecord,
+    array_file,
+    differing,
+    read_record,
+    read_settings,
+    record_file,
+    settings_hash,
+)
+from duetal.features.places import Place
+from duetal.features.streams import FeatureStream
+
+FAILURES = "failures"
+#: The branch that every dataset has features for.
+FIRST_BRANCH = "cbp"
+#: More than the header of a feature array takes.
+_HEADER_BYTES = 4096
+
+
+class VideoWriter(Closing):
+    """Takes the rows of a video and, when all are there, puts the arrays into their place.
+
+    Until then the rows lie in files without a name, which vanish with the process, so the memory
+    taken does not grow with the video and a killed program leaves nothing behind. All methods raise
+    DuetalError where the disk is full or can't be written to.
+    """
+
+    def __init__(self, place: Place, modalities: Sequence[str], dtype: str):
+        self._place = place
+        self._dtype = np.dtype(dtype)
+        self._files: dict[str, IO[bytes]] = {}
+        #: T, the rows of each array so far.
+        self.lengths = dict.fromkeys(modalities, 0)
+        #: C of each array, known from its first row on.
+        self.widths: dict[str, int] = {}
+        try:
+            # Beside the arrays, because that disk is the one known to have the room.
+            if place.local is not None:
+                place.local.mkdir(parents=True, exist_ok=True)
+            for modality in modalities:
+                self._files[modality] = tempfile.TemporaryFile(dir=place.local)  # noqa: SIM115
+        except OSError as error:
+            self.close()
+            raise self._refusal(error) from error
+
+    def close(self) -> None:
+        """Throw away the rows; what has been published stays."""
+        for file in self._files.values():
+            # What a full disk did not take is flushed once more on closing.
+            with contextlib.suppress(OSError):
+                file.close()
+
+    def write(self, modality: str, rows: NDArray[Any]) -> None:
+        """Append rows (n, C) to the array of a modality; ValueError if C differs from before."""
+        rows = np.ascontiguousarray(rows, dtype=self._dtype)
+        if self.widths.setdefault(modality, rows.shape[1]) != rows.shape[1]:
+            raise ValueError(f"{modality}: rows of {rows.shape[1]} after {self.widths[modality]}")
+        try:
+            self._files[modality].write(rows.data)
+        except OSError as error:
+            raise self._refusal(error) from error
+        self.lengths[modality] += len(rows)
+
+    def publish(self, modality: str, name: str) -> None:
+        """Put the array of a modality, whole, into the place under a name."""
+        header = io.BytesIO()
+        shape = (self.lengths[modality], self.widths[modality])
+        type_ = npy_format.dtype_to_descr(self._dtype)
+        described = {"descr": type_, "fortran_order": False, "shape": shape}
+        npy_format.write_array_header_1_0(header, described)
+        try:
+            self._files[modality].flush()
+        except OSError as error:
+            raise self._refusal(error) from error
+        self._place.write(name, header, self._files[modality])
+
+    def _refusal(self, error: OSError) -> DuetalError:
+        cause = f"cannot write features: {error.strerror or error}"
+        return DuetalError(cause, file=self._place.name)
+
+
+class Store(Closing):
+    """The features of many videos, made with the same settings; see `open_store`.
+
+    Methods that read raise DuetalError where the store can't be read, those that write where it
+    can't be written to or is full. A reader has no lock.
+    """
+
+    def __init__(self, place: Place, settings: Settings, lock: FolderLock | None = None):
+        self.place = place
+        self.settings = settings
+        self._hash = settings_hash(settings)
+        self._lock = lock
+
+    def __reduce__(self) -> tuple[type["Store"], tuple[Place, Settings]]:
+        # Another process does not inherit the lock; whoever opened the store holds it.
+        return Store, (self.place, self.settings)
+
+    def close(self) -> None:
+        """Give up the store's lock; what has been written stays."""
+        if self._lock is not None:
+            self._lock.release()
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the arrays that every video has."""
+        return tuple(self.settings["modalities"])
+
+    def names(self) -> list[str]:
+        """Names of the videos that have a record."""
+        return self.place.names(RECORDS, ".json")
+
+    def record(self, name: str) -> VideoRecord | None:
+        """The record of a video; None when there is none, or a damaged one."""
+        return read_record(self.place, name)
+
+    def is_complete(self, name: str) -> bool:
+        """Whether a video's record is there, of this store's settings, and its arrays are whole."""
+        record = self.record(name)
+        return record is not None and self.agrees(record)
+
+    def agrees(self, record: VideoRecord) -> bool:
+        """Whether a record is of this store's settings, and the video's arrays fit it."""
+        return (
+            settings_hash(record.settings) == self._hash
+            and set(record.widths) == set(self.modalities)
+            and all(
+                self._is_whole(array_file(modality, record.name), (record.snippets, width))
+                for modality, width in record.widths.items()
+            )
+        )
+
+    def _is_whole(self, file: str, shape: tuple[int, int]) -> bool:
+        beginning = io.BytesIO(self.place.read(file, _HEADER_BYTES) or b"")
+        try:
+            found, fortran, dtype = read_npy_header(beginning)
+        except DAMAGED:
+            return False
+        values = shape[0] * shape[1] * dtype.itemsize
+        expected = (shape, False, self.settings["dtype"], beginning.tell() + values)
+        return (found, fortran, dtype.name, self.place.size(file)) == expected
+
+    def writer(self) -> VideoWriter:
+        """A writer of one video's rows, to be used in a `with` statement."""
+        return VideoWriter(self.place, self.modalities, self.settings["dtype"])
+
+    def finish(self, writer: VideoWriter, record: VideoRecord) -> None:
+        """Put a video's arrays into the store, then its record.
+
+        What another process has made of the same file meanwhile is kept: it must not be incomplete
+        for a moment, when this process may be killed.
+        """
+        file = record_file(record.name)
+        old = self.record(record.name)
+        if old is not None:
+            if old.sha256 == record.sha256 and self.agrees(old):
+                return
+            # An old record must not stand beside new arrays.
+            self.place.remove(file)
+        for modality in self.modalities:
+            writer.publish(modality, array_file(modality, record.name))
+        self.place.write_json(file, record.model_dump())
+        self.place.remove(failure_file(record.name))
+
+    def failures(self) -> Iterator[Failure]:
+        """Every recorded failure, in order of name."""
+        for quoted in self.place.names(FAILURES, ".json"):
+            try:
+                yield Failure.model_validate(self.place.read_json(f"{FAILURES}/{quoted}.json"))
+            except (ValidationError, DuetalError):
+                continue
+
+    def fail(self, failure: Failure) -> None:
+        """Record why a video has no features."""
+        self.place.write_json(failure_file(failure.name), failure.model_dump())
+
+
+def failure_file(name: str) -> str:
+    """Path of a failure in a store: safe, whatever the video's name is."""
+    quoted = urllib.parse.quote(name, safe=" ", errors="surrogatepass")
+    if len(quoted) > NAME_BYTES:
+        digest = hashlib.sha256(quoted.encode()).hexdigest()[:16]
+        quoted = f"{quoted[: NAME_BYTES - len(digest) - 1]}-{digest}"
+    if quoted.startswith("."):  # a hidden file, or a way out of the folder
+        quoted = f"%2E{quoted[1:]}"
+    return f"{FAILURES}/{quoted or '%'}.json"
+
+
+def open_store(place: str | Path, settings: Settings | None = None) -> Store:
+    """Open a store, to read it or to add videos to it.
+
+    Args:
+        place: a folder or a URL.
+        settings: of the features to be added; a store that is not there is made with them. None
+            opens a store for reading.
+
+    Raises:
+        UsageError: the store's features were made with other settings; names each of them.
+        DuetalError: no store there, unreadable, or not to be written to.
+    """
+    opened = Place(place)
+    if settings is None:
+        return Store(opened, read_settings(opened))
+    if opened.local is None:
+        _agree(opened, settings)
+        return Store(opened, settings)
+    lock = FolderLock(opened.local)
+    try:
+        if lock.alone:
+            remove_unfinished(opened.local)
+        _agree(opened, settings)
+        lock.share()
+    except BaseException:
+        lock.release()
+        raise
+    return Store(opened, settings, lock)
+
+
+def _agree(place: Place, settings: Settings) -> None:
+    """Give a new store its settings; refuse those that an old one was not made with."""
+    if not place.exists(SETTINGS_FILE):
+        place.write_json(SETTINGS_FILE, settings)
+    stored = read_settings(place)
+    if different := differing(stored, settings):
+        values = (
+            (key, *("absent" if value is None else value for value in pair))
+            for key, pair in different.items()
+        )
+        listed = "; ".join(f"{key} is {old} there and {new} here" for key, old, new in values)
+        cause = f"the store's features were made with other settings: {listed}"
+        raise UsageError(cause, file=place.name)
+    if not place.exists(DATASET_FILE):
+        place.write_text(DATASET_FILE, yaml.safe_dump(_description(settings), sort_keys=False))
+
+
+def _description(settings: Settings) -> dict[str, object]:
+    """`dataset.yaml` of a store: what its reader would not find or guess by itself."""
+    description: dict[str, object] = {"grid": dict(settings["grid"])}
+    for branch, names in branch_streams(settings).items():
+        folders = [f"features/{name}" for name in names]
+        description[branch] = folders if len(folders) > 1 else folders[0]
+    encoder = text_encoder(settings)
+    return description if encoder is None else description | {"text_encoder": encoder}
+
+
+def branch_streams(settings: Settings) -> dict[str, list[str]]:
+    """By branch, the modalities of a store that it reads, in the order of their channels.
+
+    Every dataset has features for the first branch; where none are meant for it, it gets all.
+    """
+    known = {record.name: record.branch for record in BACKBONES}
+    streams: dict[str, list[str]] = {FIRST_BRANCH: []}
+    for name in settings["modalities"]:
+        weights = settings.get(name)
+        # Version 0.1.0 did not record the branch.
+        default = known.get(name, FIRST_BRANCH)
+        branch = weights.get("branch", default) if isinstance(weights, Mapping) else default
+        streams.setdefault(branch, []).append(name)
+    if not streams[FIRST_BRANCH]:
+        streams[FIRST_BRANCH] = list(settings["modalities"])
+    return streams
+
+
+def text_encoder(settings: Settings) -> str | None:
+    """The model whose text encoder goes with a store's features; None where there is none."""
+    for branch, names in branch_streams(settings).items():
+        weights = settings.get(names[0])
+        if branch != FIRST_BRANCH and isinstance(weights, Mapping):
+            return str(weights["name"])
+    return None
+
+
+def recorded_settings(streams: Sequence[FeatureStream]) -> dict[str, Any] | None:
+    """How the features of a dataset were made, from the settings of their store.
+
+    Returns:
+        The store's settings, of the modalities that are read; None where the features are in no
+        store, or are put together otherwise than a store's are.
+
+    Raises:
+        DuetalError: the store's settings are damaged.
+    """
+    read = [[part.place.name for part in stream.parts] for stream in streams]
+    places = {part.place.parent.parent for stream in streams for part in stream.parts}
+    folder = places.pop()
+    if places or not (folder / SETTINGS_FILE).is_file():
+        return None
+    settings = dict(open_store(folder).settings)
+    stored = settings["modalities"]
+    used = [name for name in stored if any(name in names for names in read)]
+    settings["modalities"] = used
+    if not used or read != list(branch_streams(settings).values()):
+        return None
+    known = {record.name: record for record in BACKBONES}
+    unused = set(stored).difference(used)
+    if all(name in known and known[name].input.reads is not Reads.FLOW for name in used):
+        unused.add("flow_engine")
+    return {key: value for key, value in settings.items() if key not in unused}

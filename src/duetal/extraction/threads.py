@@ -1,0 +1,89 @@
+"""A chain of generators, each of which runs in a thread of its own and a little ahead of the next.
+
+A pipeline is written as generators that take each other's items:
+
+    with Stages() as stages:
+        frames = stages.ahead(decode(videos), 4)
+        features = stages.ahead(compute(frames), 4)
+        for feature in features: ...
+
+An exception in a stage comes out of the generator that consumes it, and so, stage by stage, out of
+the loop at the end. Leaving the `with` block, for whatever reason, ends all threads.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from duetal.core.files import Closing
+
+Item = TypeVar("Item")
+
+#: Seconds after which a waiting thread checks whether it is still wanted.
+_POLL = 0.1
+
+
+@dataclass(frozen=True)
+class _Over:
+    """The last thing in a queue: the generator ended, by itself or with an error."""
+
+    error: BaseException | None = None
+
+
+class Stages(Closing):
+    """The threads of a pipeline; see the module."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def close(self) -> None:
+        """End all threads."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def ahead(self, items: Generator[Item, None, None], size: int) -> Iterator[Item]:
+        """Run a generator in a thread of its own, up to `size` items ahead of the consumer."""
+        waiting: queue.Queue[Item | _Over] = queue.Queue(size)
+        thread = threading.Thread(target=self._run, args=(items, waiting.put), daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        return self._take(waiting)
+
+    def _run(self, items: Generator[Item, None, None], put: Callable[..., None]) -> None:
+        over = _Over()
+        try:
+            for item in items:
+                if not self._put(put, item):
+                    break
+        except BaseException as error:
+            over = _Over(error)
+        finally:
+            items.close()
+        self._put(put, over)
+
+    def _put(self, put: Callable[..., None], item: object) -> bool:
+        """Put an item as soon as there is room; False when nobody wants it any more."""
+        while not self._stop.is_set():
+            try:
+                put(item, timeout=_POLL)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def _take(self, waiting: "queue.Queue[Item | _Over]") -> Generator[Item, None, None]:
+        while not self._stop.is_set():
+            try:
+                item = waiting.get(timeout=_POLL)
+            except queue.Empty:
+                continue
+            if not isinstance(item, _Over):
+                yield item
+            elif item.error is not None:
+                raise item.error
+            else:
+                return

@@ -1,0 +1,135 @@
+"""What a feature store records of its features: the settings they share, and a record per video.
+
+STORE/dataset.yaml                       the text encoder and the grid, for `open_dataset`
+STORE/store.json                         the settings that all features of the store share
+STORE/features/<modality>/<video>.npy    (T, C)
+STORE/records/<video>.json               how they were made; written last
+STORE/failures/<quoted video>.json       why a video has none
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from duetal.core.errors import DuetalError
+from duetal.features.places import Place
+
+SETTINGS_FILE = "store.json"
+DATASET_FILE = "dataset.yaml"
+RECORDS = "records"
+
+#: What a store's settings hold for readers alone: the hash tells whether two weights differ.
+_NOT_COMPARED = frozenset({"name", "licence", "branch"})
+
+#: The settings of a store: JSON values, nested.
+Settings = Mapping[str, Any]
+
+
+class VideoRecord(BaseModel):
+    """How the features of one video were made. Where it is, they are complete.
+
+    Args:
+        name: of the video.
+        source: the path or URL of the video file.
+        sha256: of the video file.
+        size: bytes of the video file.
+        frames: N, frames of the time grid that were decoded.
+        source_frames: pictures in the file.
+        duration: seconds of the video.
+        snippets: T, rows of each feature array.
+        widths: C of each modality.
+        notes: what was wrong with the video and was mended, one line each.
+        settings: of the store.
+        versions: of the programs that made the features.
+        seconds: that each stage of the pipeline worked on the video.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    source: str
+    sha256: str
+    size: Annotated[int, Field(ge=0)]
+    frames: Annotated[int, Field(gt=0)]
+    source_frames: Annotated[int, Field(gt=0)]
+    duration: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    snippets: Annotated[int, Field(gt=0)]
+    widths: dict[str, int]
+    notes: tuple[str, ...] = ()
+    settings: dict[str, Any]
+    versions: dict[str, str]
+    seconds: dict[str, float]
+
+
+def array_file(modality: str, name: str) -> str:
+    """Path of a video's array in a store."""
+    return f"features/{modality}/{name}.npy"
+
+
+def record_file(name: str) -> str:
+    """Path of a video's record in a store."""
+    return f"{RECORDS}/{name}.json"
+
+
+def read_settings(place: Place) -> Settings:
+    """The settings of a store; DuetalError if there is none, or a damaged one."""
+    if not place.exists(SETTINGS_FILE):
+        raise DuetalError(f"not a feature store: it has no {SETTINGS_FILE}", file=place.name)
+    stored = place.read_json(SETTINGS_FILE)
+    expected = {"modalities": list, "dtype": str, "grid": dict}
+    if not isinstance(stored, dict) or not all(
+        isinstance(stored.get(key), kind) for key, kind in expected.items()
+    ):
+        raise DuetalError("not the settings of a feature store", file=place.path(SETTINGS_FILE))
+    return stored
+
+
+def read_record(place: Place, name: str) -> VideoRecord | None:
+    """The record of a video; None when there is none, or a damaged one."""
+    try:
+        return VideoRecord.model_validate(place.read_json(record_file(name)))
+    except ValidationError:
+        return None
+    except DuetalError as error:
+        if isinstance(error.__cause__, (ValueError, RecursionError)):
+            return None
+        raise
+
+
+def recorded_duration(folder: Path, name: str) -> float | None:
+    """Seconds of a video, as the store in a local folder recorded them; None where it did not."""
+    try:
+        record = read_record(Place(folder), name)
+    except DuetalError:
+        return None
+    return None if record is None else record.duration
+
+
+def differing(stored: Settings, wanted: Settings) -> dict[str, tuple[Any, Any]]:
+    """The settings that differ, by dotted name: the stored value and the wanted one.
+
+    What only informs the reader, such as the name that weights were given, is not compared.
+    """
+    old, new = _flat(stored), _flat(wanted)
+    keys = dict.fromkeys((*old, *new))
+    return {key: (old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)}
+
+
+def settings_hash(settings: Settings) -> str:
+    """A hash of all settings that `differing` compares."""
+    text = json.dumps(_flat(settings), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _flat(settings: Settings, prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif not (prefix and key in _NOT_COMPARED):
+            flat[prefix + key] = list(value) if isinstance(value, tuple) else value
+    return flat

@@ -1,0 +1,273 @@
+"""From a folder of videos and a table of their labels to a dataset that can be trained on.
+
+RUN/video-dataset/annotations.json   the labels, the split, and how long each video is
+RUN/video-dataset/dataset.yaml       where the features are
+RUN/video-dataset/...                the features themselves, unless a store elsewhere has them
+"""
+
+import difflib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from duetal.core.annotations import Annotations, VideoAnnotation
+from duetal.core.errors import DuetalError, UsageError, unknown
+from duetal.core.files import write_text
+from duetal.datasets.dataset import classes_without_video
+from duetal.datasets.splitting import hold_back
+from duetal.extraction.sources import Failure
+from duetal.extraction.store import Store, branch_streams, text_encoder
+from duetal.features.metadata import DATASET_FILE, array_file
+from duetal.formats.activitynet import read_annotations, write_annotations
+from duetal.formats.media import without_suffix
+from duetal.formats.video_table import LabelledVideo, Split
+
+if TYPE_CHECKING:
+    # It brings fsspec's file systems, which other commands have no use for.
+    from duetal.extraction.sources import Found, Video
+
+ANNOTATIONS_FILE = "annotations.json"
+#: How alike two labels are of which one may be a slip of the pen, from 0 to 1.
+_ALIKE = 0.8
+
+
+@dataclass(frozen=True)
+class OwnVideos:
+    """Videos and their rows of the table.
+
+    Args:
+        table: the table.
+        rows: of each video that is there and has labels, its row.
+        missing: videos that have labels and are not there, or cannot be used as they are named.
+        unlabelled: names of videos that are there and have none.
+    """
+
+    table: Path
+    rows: "Mapping[Video, LabelledVideo]"
+    missing: tuple[Failure, ...]
+    unlabelled: tuple[str, ...]
+
+
+def match(rows: Iterable[LabelledVideo], found: "Found", table: Path) -> OwnVideos:
+    """Find the video of each row of a table.
+
+    A row names it by its file's name, with or without folders and suffix.
+
+    Raises:
+        DuetalError: two rows name one video, or no row names any.
+    """
+    by_name = {video.name: video for video in found.videos}
+    by_name |= {_file_name(video.source): video for video in found.videos}
+    unusable = {failure.name: failure for failure in found.failures}
+    matched: dict[Video, LabelledVideo] = {}
+    missing: list[Failure] = []
+    seen: dict[str, LabelledVideo] = {}
+    for row in rows:
+        word = _file_name(row.video)
+        video = by_name.get(word) or by_name.get(without_suffix(word))
+        name = without_suffix(word) if video is None else video.name
+        if name in seen:
+            cause = f"{row.video!r} is listed twice, first in {seen[name].place}"
+            raise DuetalError(cause, file=table, place=row.place)
+        seen[name] = row
+        if video is not None:
+            matched[video] = row
+        elif name in unusable:
+            missing.append(unusable[name])
+        else:
+            missing.append(_not_there(row, name, by_name, table))
+    if not matched:
+        reason = f"; {missing[0].reason}" if missing else ""
+        raise DuetalError(f"none of its videos is there{reason}", file=table)
+    labelled = {video: row for video, row in matched.items() if row.labels}
+    unlabelled = tuple(video.name for video in found.videos if video not in labelled)
+    return OwnVideos(table, labelled, tuple(missing), unlabelled)
+
+
+def _file_name(place: str) -> str:
+    return re.split(r"[/\\]", place)[-1]
+
+
+def _not_there(row: LabelledVideo, name: str, known: Iterable[str], table: Path) -> Failure:
+    error = DuetalError(unknown("video", row.video, known), file=table, place=row.place)
+    return Failure(name=name, source=row.video, reason=str(error))
+
+
+def doubtful_labels(rows: Iterable[LabelledVideo]) -> list[str]:
+    """Labels that look like a slip of the pen, one line each.
+
+    Such a label is spelled like another one but for capitals or spaces, or it occurs in a single
+    video and is much like one that occurs in more.
+    """
+    places: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        for label in row.labels:
+            places[label].append(row.place)
+    by_number = sorted(places, key=lambda label: (-len(places[label]), label))
+    doubts = []
+    for rank, label in enumerate(by_number):
+        others = {_folded(other): other for other in reversed(by_number[:rank])}
+        once = len(places[label]) == 1
+        more = {key: o for key, o in others.items() if len(places[o]) > 1 and once}
+        near = difflib.get_close_matches(_folded(label), more, n=1, cutoff=_ALIKE)
+        meant = others.get(_folded(label)) or (more[near[0]] if near else None)
+        if meant is not None:
+            where = f"once, in {places[label][0]}" if once else f"{len(places[label])} times"
+            doubts.append(
+                f"label {label!r} occurs {where}, and {meant!r} {len(places[meant])} times; "
+                "if they are one class, spell them alike"
+            )
+    return doubts
+
+
+def _folded(label: str) -> str:
+    return re.sub(r"[\s_\-]", "", label).casefold()
+
+
+def require_learnable(
+    training: Iterable[Collection[str]], classes: Sequence[str], at: Path
+) -> None:
+    """Check that there is something to learn.
+
+    Args:
+        training: the labels of each training video.
+        classes: that are to be learned.
+        at: what to name in an error.
+
+    Raises:
+        DuetalError: a single class, a class without a training video, or too few videos.
+    """
+    known = [tuple(sorted(labels)) for labels in training]
+    if len(classes) < 2:
+        cause = f"all videos have the one label {''.join(classes)!r}; training needs two"
+        raise DuetalError(cause, file=at)
+    for label in classes_without_video(classes, known):
+        raise DuetalError(f"class {label!r} has no training video", file=at)
+    if len(set(known)) < 2:
+        cause = f"too few videos: {len(known)} to train on, and none of them has other labels"
+        raise DuetalError(cause, file=at)
+
+
+def require_plan(own: OwnVideos) -> None:
+    """Check before anything is extracted that there would be something to learn.
+
+    Raises:
+        DuetalError: see `require_learnable`.
+    """
+    rows = own.rows.values()
+    classes = sorted({label for row in rows for label in row.labels})
+    training = (row.labels for row in rows if row.split is not Split.TEST)
+    require_learnable(training, classes, own.table)
+
+
+def annotate(
+    own: OwnVideos, store: Store, failures: Iterable[Failure], strong: Annotations | None
+) -> Annotations:
+    """What is known of the videos whose features are there, split for training and evaluation.
+
+    Args:
+        own: the videos and their rows.
+        store: where the features are, and how long each video is.
+        failures: which videos have none.
+        strong: segments of some of the videos, where they are annotated. The run is evaluated on
+            those then: a held-out video without segments is left out.
+
+    Raises:
+        DuetalError: too little is left to learn from; no segment is of a held-out video.
+    """
+    failed = {failure.name for failure in failures}
+    rows = {video.name: row for video, row in own.rows.items() if video.name not in failed}
+    held_out = _held_out(rows, strong)
+    videos: dict[str, VideoAnnotation] = {}
+    for name, row in rows.items():
+        record = store.record(name)
+        duration = None if record is None else record.duration
+        video = VideoAnnotation(name, str(Split.TRAIN), duration, row.labels)
+        if name in held_out:
+            marked = None if strong is None else strong.videos.get(name)
+            if strong is not None and (marked is None or marked.segments is None):
+                continue
+            source = video if marked is None else replace(marked, duration=duration)
+            video = replace(source, subset=str(Split.TEST))
+        videos[name] = video
+    classes = sorted({label for video in videos.values() for label in video.labels})
+    training = [video.labels for video in videos.values() if video.subset == Split.TRAIN]
+    require_learnable(training, classes, own.table)
+    if strong is not None and not any(video.segments for video in videos.values()):
+        cause = (
+            "marks no action in a video that could be held out; the table can say which ones are, "
+            "in a third column, split (train, test)"
+        )
+        raise DuetalError(cause, file=strong.source)
+    return Annotations(videos, tuple(classes), own.table)
+
+
+def _held_out(rows: Mapping[str, LabelledVideo], strong: Annotations | None) -> frozenset[str]:
+    if any(row.split for row in rows.values()):
+        return frozenset(name for name, row in rows.items() if row.split is Split.TEST)
+    labels = {name: row.labels for name, row in rows.items()}
+    if strong is None:
+        return hold_back(labels)
+    # One annotated video is a better test than many without segments.
+    marked = [name for name in rows if name in strong.videos and strong.videos[name].segments]
+    return hold_back(labels, marked, least=1)
+
+
+def write_dataset(folder: Path, annotations: Annotations, store: Store, *, begun: bool) -> None:
+    """Write a dataset of a store's features; where the store is the folder itself, beside them.
+
+    Args:
+        folder: where the dataset will lie.
+        annotations: of its videos.
+        store: their features; it must be local.
+        begun: whether a run has begun on what lies there. Its evaluation videos may change,
+            its training videos may not.
+
+    Raises:
+        UsageError: the run would go on with other labels than it began with.
+        DuetalError: it can't be written.
+    """
+    file = folder / ANNOTATIONS_FILE
+    if begun and file.is_file():
+        _require_same_training(read_annotations(file), annotations, file)
+    place = store.place.local
+    assert place is not None, "features are read from a local folder alone"
+    if place.resolve() != folder.resolve():
+        text = yaml.safe_dump(_description(folder, place, store), sort_keys=False)
+        write_text(folder / DATASET_FILE, text)
+    write_annotations(file, annotations)
+
+
+def _require_same_training(old: Annotations, new: Annotations, file: Path) -> None:
+    before, now = (
+        {video.name: video.labels for video in known if video.subset == Split.TRAIN}
+        for known in (old, new)
+    )
+    changed = Counter(name for name, _ in before.items() ^ now.items())
+    if changed:
+        first = min(changed)
+        cause = (
+            f"the run began with other training videos or labels ({len(changed):,} differ, "
+            f"{first!r} for one); train in another --out, with --store {file.parent}"
+        )
+        raise UsageError(cause, file=file)
+
+
+def _description(folder: Path, place: Path, store: Store) -> dict[str, object]:
+    """`dataset.yaml`, where the features lie elsewhere; absolute, as the store may be anywhere."""
+
+    def part(modality: str) -> str:
+        return str((place / array_file(modality, "_")).parent.resolve())
+
+    description: dict[str, object] = {
+        branch: [part(name) for name in names]
+        for branch, names in branch_streams(store.settings).items()
+    }
+    description |= {"annotations": ANNOTATIONS_FILE, "grid": dict(store.settings["grid"])}
+    encoder = text_encoder(store.settings)
+    return description if encoder is None else description | {"text_encoder": encoder}

@@ -1,0 +1,172 @@
+"""The folder that localizing raw videos fills, and which of the videos browsers can play.
+
+OUT/index.html               the videos over their timelines
+OUT/detections.json          ActivityNet results form
+OUT/detections.csv           the same as a table
+OUT/subtitles/<video>.vtt    the best of them, one at a time, for any player
+OUT/media/<video>.mp4        copies of the videos that browsers do not play
+OUT/features/                the features, unless they are kept elsewhere
+"""
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+
+from duetal.core.detections import Detections
+from duetal.core.errors import DuetalError, UsageError
+from duetal.extraction.sources import Video
+from duetal.formats import activitynet, csv_table, webvtt
+from duetal.localization.non_overlapping import keep_non_overlapping
+from duetal.video.browser import copy_suffix, is_copy_of, playback, write_browser_copy
+
+#: What some file system refuses in a name, and the sign that it is written with here.
+_UNSAFE = re.compile(r'[\x00-\x1f"%*/:<>?\\|]')
+#: Bytes of a file's name, less those of suffixes and temporary names.
+_NAME_BYTES = 200
+
+
+@dataclass(frozen=True)
+class ResultFolder:
+    """The folder of results.
+
+    Args:
+        path: the folder; made when something is written.
+    """
+
+    path: Path
+
+    @property
+    def page(self) -> Path:
+        """The page to open."""
+        return self.path / "index.html"
+
+    @property
+    def detections(self) -> Path:
+        """Every detection."""
+        return self.path / "detections.json"
+
+    @property
+    def table(self) -> Path:
+        """Every detection, a row each."""
+        return self.path / "detections.csv"
+
+    @property
+    def features(self) -> Path:
+        """Where the features go, if nowhere else."""
+        return self.path / "features"
+
+    def subtitles(self, name: str) -> Path:
+        """The subtitles of a video."""
+        return self.path / "subtitles" / f"{safe_name(name)}.vtt"
+
+    @property
+    def media(self) -> Path:
+        """The copies of videos that browsers do not play."""
+        return self.path / "media"
+
+    def copy(self, name: str, suffix: str) -> Path:
+        """What is played instead of a video that browsers do not play."""
+        return self.media / f"{safe_name(name)}{suffix}"
+
+
+def safe_name(name: str) -> str:
+    """A video's name as every file system takes it; names that differ stay different.
+
+    What is unsafe is percent-encoded, and a name that becomes too long ends in a hash instead.
+    """
+    safe = _UNSAFE.sub(lambda sign: quote(sign[0], safe=""), name)
+    content = safe.encode("utf-8", "surrogateescape")
+    if len(content) <= _NAME_BYTES:
+        return safe
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    return f"{content[: _NAME_BYTES - 17].decode('utf-8', 'ignore')}-{digest}"
+
+
+def open_results(path: Path) -> ResultFolder:
+    """The folder of results at a path.
+
+    Raises:
+        UsageError: something else than a folder is there.
+    """
+    if path.exists() and not path.is_dir():
+        raise UsageError("--out: is a file; the results of videos are a folder", file=path)
+    return ResultFolder(path)
+
+
+def write_results(folder: ResultFolder, detections: Detections, *, floor: float) -> None:
+    """Write detections as JSON, as a table, and as subtitles of every video.
+
+    Args:
+        folder: where to.
+        detections: of the localized videos.
+        floor: the score below which a detection is no subtitle.
+
+    Raises:
+        DuetalError: something can't be written.
+    """
+    activitynet.write_detections(folder.detections, detections)
+    csv_table.write_detections(folder.table, detections)
+    captions = detections.take(
+        keep_non_overlapping(detections) & np.asarray(detections.score >= floor)
+    )
+    for name in detections.videos:
+        webvtt.write_video(folder.subtitles(name), captions, name)
+
+
+@dataclass(frozen=True)
+class Showing:
+    """How a video is shown on the page.
+
+    Args:
+        url: relative to the page; None where the video is not shown.
+        offset: seconds that a browser's clock shows at its first picture.
+        note: what the viewer should know of it.
+        failure: why there is no copy of it, where there should be one.
+    """
+
+    url: str | None
+    offset: float = 0.0
+    note: str = ""
+    failure: str = ""
+
+
+def show(
+    folder: ResultFolder, video: Video, *, fingerprint: str, fps: float, copies: bool = True
+) -> Showing:
+    """Find out how a video can be shown; where browsers do not play it, copy it.
+
+    Args:
+        folder: where the page and the copies lie.
+        video: the video.
+        fingerprint: the sha256 of its file; a copy of that is not made anew.
+        fps: frames a second of a copy.
+        copies: whether to make copies at all.
+    """
+    try:
+        found = playback(video.source)
+        if not found.hindrance:
+            return Showing(relative_url(video.source, folder.path), found.offset)
+        if not copies:
+            return Showing(None, note=f"The video is not shown: {found.hindrance}.")
+        path = folder.copy(video.name, copy_suffix())
+        if not is_copy_of(path, fingerprint):
+            write_browser_copy(video.source, path, fps=fps, fingerprint=fingerprint)
+    except DuetalError as error:
+        return Showing(None, note="The video is not shown.", failure=str(error))
+    url = relative_url(path, folder.path)
+    return Showing(url, note=f"A copy without sound is shown: {found.hindrance}.")
+
+
+def relative_url(file: str | Path, folder: Path) -> str:
+    """A file's URL as seen from a page in a folder, percent-encoded whatever bytes its name has."""
+    try:
+        path = Path(os.path.relpath(file, folder))
+    except ValueError:  # another drive of Windows
+        return Path(file).absolute().as_uri()
+    # The dot keeps a name with a colon from being taken for a protocol; ":" is quoted besides.
+    return "./" + "/".join(quote(os.fsencode(part), safe="") for part in path.parts)

@@ -1,0 +1,165 @@
+"""Features of raw videos, made as those were that a run was trained on, or not at all."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from duetal.backbones import BACKBONES
+from duetal.core.errors import DuetalError, UsageError
+from duetal.extraction.sources import Failure
+from duetal.extraction.store import Store, open_store
+from duetal.features.metadata import SETTINGS_FILE, Settings, differing
+from duetal.features.places import is_url
+from duetal.runs.run import Run
+
+if TYPE_CHECKING:
+    # They bring PyAV and the backbones, which training has no use for.
+    from duetal.extraction.missing import Plan
+    from duetal.extraction.pipeline import ExtractionSettings, Extractor
+    from duetal.extraction.sources import Found
+
+_KNOWN = {record.name: record for record in BACKBONES}
+#: The option that names the weights of a backbone.
+OPTIONS = {record.name: record.option for record in BACKBONES}
+
+#: Extracts what a store lacks: `extract_missing`, or one that shows its progress.
+Extract = Callable[["Plan", Store, "Extractor"], tuple[Failure, ...]]
+
+
+def local_store(place: str) -> Path:
+    """The folder of a store that features are read from, and not only written to.
+
+    Raises:
+        UsageError: a URL.
+    """
+    if is_url(place):
+        raise UsageError("--features: must be a local folder", file=place)
+    return Path(place)
+
+
+def extract_for(
+    run: Run,
+    found: "Found",
+    place: Path,
+    weights: Mapping[str, str],
+    *,
+    device: str = "auto",
+    extract: Extract | None = None,
+) -> tuple[Failure, ...]:
+    """Make a store have the features that a run needs of some videos.
+
+    A store that has all of them is left as it is, and no network is loaded.
+
+    Args:
+        run: a trained run.
+        found: the videos.
+        place: the store; made where it is not there.
+        weights: where the backbones' weights lie now, by modality; those left out lie where they
+            did when the features were made that the run was trained on.
+        device: where to compute.
+        extract: how to extract what is missing.
+
+    Returns:
+        Which videos have no features, and why.
+
+    Raises:
+        UsageError: weights, or a store, other than those that the run was trained on; weights that
+            are not named and not recorded.
+        DuetalError: weights that can't be read, or a store that can't be written.
+    """
+    from duetal.extraction.missing import extract_missing, plan
+    from duetal.extraction.pipeline import Extractor
+
+    if (place / SETTINGS_FILE).is_file():
+        with open_store(place) as store:
+            require_same(run, store.settings, place)
+            planned = plan(found, store, retry_failed=True)
+            if not planned.todo:
+                return (*planned.unusable, *planned.failures)
+    extractor = Extractor(extraction_settings(run, weights), device=device)
+    require_same(run, extractor.store_settings)
+    with open_store(place, extractor.store_settings) as store:
+        planned = plan(found, store, retry_failed=True)
+        return (extract or extract_missing)(planned, store, extractor)
+
+
+def extraction_settings(run: Run, weights: Mapping[str, str]) -> "ExtractionSettings":
+    """The settings that make the features a run was trained on.
+
+    Args:
+        run: a trained run.
+        weights: as for `extract_for`.
+
+    Raises:
+        UsageError: weights of a modality that the run does not read; none where they are not
+            recorded, or where they are gone.
+        DuetalError: a record of another version of duetal, or damaged.
+    """
+    from duetal.extraction.pipeline import ExtractionSettings
+
+    known = run.model.features or _assumed(run, weights)
+    for name in set(weights).difference(known.get("modalities", ())):
+        raise UsageError(f"{_KNOWN[name].option}: the run reads no {name} features")
+    try:
+        settings = ExtractionSettings.recorded(known, weights)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        cause = f"features made in a way that this duetal does not know: {error}"
+        raise DuetalError(cause, file=run.folder.model_file, place="features") from error
+    for record in settings.backbones:
+        source = settings.sources[record.name]
+        # A run that was published holds of local weights only what their file was called.
+        if not (record.name in weights or Path(source).exists() or record.is_published(source)):
+            cause = f"the weights of the run's {record.name} features are no longer at {source}"
+            raise UsageError(f"{record.option} has to say where they lie now: {cause}")
+    return settings
+
+
+def _assumed(run: Run, weights: Mapping[str, str]) -> dict[str, Any]:
+    """Settings assumed of features that came from elsewhere: the field's usual ones."""
+    from duetal.extraction.pipeline import ExtractionSettings
+
+    read = {branch.name for branch in run.model.branches}
+    needed = [record for record in BACKBONES if record.branch in read]
+    missing = [record.option for record in needed if record.name not in weights]
+    if missing:
+        raise UsageError(
+            f"the run was trained on features that do not say how they were made, so "
+            f"{', '.join(missing)} must name the weights to make them with"
+        )
+    usual = ExtractionSettings.usual(needed)
+    grid = run.model.grid
+    return {
+        "grid": {"fps": grid.fps, "stride": grid.stride, "window": grid.window},
+        "short_side": usual.short_side,
+        "crop": usual.crop,
+        "modalities": [record.name for record in needed],
+        "dtype": usual.dtype,
+    }
+
+
+def require_same(run: Run, settings: Settings, place: Path | None = None) -> None:
+    """Check that features are made as those were that a run was trained on.
+
+    Args:
+        run: a trained run; one that knows nothing of its features agrees with all.
+        settings: how the features are made.
+        place: the store that they are in; None where they are yet to be made.
+
+    Raises:
+        UsageError: they differ; names the weights, or the other settings.
+    """
+    if run.model.features is None:
+        return
+    differences = differing(run.model.features, settings)
+    for modality, record in _KNOWN.items():
+        if f"{modality}.sha256" in differences and place is None:
+            old, new = differences[f"{modality}.sha256"]
+            name = run.model.features.get(modality, {}).get("name")
+            raise UsageError(
+                f"{record.option}: other weights than those that the run was trained with: "
+                f"{settings[modality]['name']} has the sha256 {new}, {name} had {old}"
+            )
+    if differences:
+        words = (f"{key} was {old}, is {new}" for key, (old, new) in differences.items())
+        cause = f"not the features that the run was trained on: {'; '.join(words)}"
+        raise UsageError(cause, file=place)

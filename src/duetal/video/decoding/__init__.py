@@ -1,0 +1,1 @@
+"""Videos as upright frames at a fixed rate, streamed."""

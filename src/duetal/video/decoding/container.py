@@ -1,0 +1,174 @@
+"""Opening a video: its bytes, its container, and which of its streams is read.
+
+The bytes come from a regular local file or an fsspec URL, and FFmpeg reads nothing else.
+"""
+
+import os
+import stat
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import av
+import fsspec
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from duetal.core.errors import DuetalError, UsageError
+
+#: Demuxers that open what a file names: other files, addresses; and text shown as pictures.
+REFUSED_FORMATS = frozenset({
+    "avisynth", "concat", "concatf", "dash", "ffmetadata", "hls", "image2", "imf", "lavfi", "rtp",
+    "rtsp", "sap", "sdp", "smoothstreaming", "tty", "vapoursynth", "vobsub", "webm_dash_manifest",
+})  # fmt: skip
+BUFFER_SIZE = 1 << 18  #: Bytes that FFmpeg reads at once; every request crosses Python.
+#: The largest coded picture: 8192 x 8192, which 8K fits in; a header can claim anything.
+MOST_PIXELS = 1 << 26
+MOST_THREADS = 4  #: Decoder threads that are of use beside the flow and the networks.
+
+
+class VideoFile:
+    """A readable, seekable file, whose every failure is a `DuetalError` naming the video."""
+
+    def __init__(self, source: str | Path, file: Any) -> None:
+        self.source = source
+        self._file = file
+        # FFmpeg takes the suffix as a hint; the rest of a name could only mislead it.
+        self.name = "video" + PurePosixPath(str(source)).suffix
+        self.read, self.seek, self.tell, self.close = (
+            partial(self._call, method) for method in ("read", "seek", "tell", "close")
+        )
+
+    def _call(self, method: str, *arguments: int) -> Any:
+        try:
+            return getattr(self._file, method)(*arguments)
+        except Exception as error:  # A storage library's own types: there is no common one.
+            raise DuetalError(f"cannot read: {_reason(error)}", file=self.source) from error
+
+
+def open_source(source: str | Path) -> VideoFile:
+    """Open a local path or a URL such as `s3://bucket/video.mp4` for reading.
+
+    Raises:
+        DuetalError: missing, unreadable, empty, or no regular file (a folder, a pipe, a device).
+        UsageError: the URL's storage needs a package that is not installed.
+    """
+    try:
+        file = VideoFile(source, _open(source))
+    except DuetalError:
+        raise
+    except FileNotFoundError as error:
+        raise DuetalError("no such file", file=source) from error
+    except ImportError as error:
+        hint = 'pip install "duetal[cluster]" brings s3'
+        raise UsageError(f"{_reason(error)} ({hint})", file=source) from error
+    except Exception as error:  # A storage library's own types: there is no common one.
+        verb = "open" if is_url(source) else "read"
+        raise DuetalError(f"cannot {verb}: {_reason(error)}", file=source) from error
+    if file.seek(0, os.SEEK_END) == 0:
+        file.close()
+        raise DuetalError("empty file: 0 bytes", file=source)
+    file.seek(0)
+    return file
+
+
+def _open(source: str | Path) -> Any:
+    if is_url(source):
+        return fsspec.open(str(source), "rb").open()
+    mode = Path(source).stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise DuetalError("is a folder, not a video", file=source)
+    # Opening a pipe or a terminal would wait for somebody to write into it.
+    if not stat.S_ISREG(mode):
+        raise DuetalError("not a regular file", file=source)
+    return Path(source).open("rb")
+
+
+def is_url(source: str | Path) -> bool:
+    """Whether a source is an fsspec URL instead of a local path."""
+    return isinstance(source, str) and "://" in source
+
+
+def _reason(error: Exception) -> str:
+    return f"{getattr(error, 'strerror', None) or error or type(error).__name__}"
+
+
+def open_container(
+    file: VideoFile, threads: int | None = None
+) -> tuple[InputContainer, VideoStream]:
+    """Open a video's container and set up the decoder of the stream that is read.
+
+    `threads` are the decoder's; None takes the machine's cores, but 4 at most.
+
+    Raises:
+        DuetalError: nothing that FFmpeg can read, no video in it, or one too large.
+    """
+    options = {
+        "format_whitelist": ",".join(sorted(av.formats_available - REFUSED_FORMATS)),
+        # No protocol at all: the bytes come from the file object.
+        "protocol_whitelist": "none",
+        "max_pixels": str(MOST_PIXELS),
+    }
+    try:
+        container = av.open(
+            file, "r", options=options, buffer_size=BUFFER_SIZE,
+            metadata_errors="replace", io_open=_refuse_to_open,
+        )  # fmt: skip
+    except (av.error.ArgumentError, DuetalError) as error:
+        if isinstance(error, DuetalError) and error.file is not None:
+            raise
+        cause = "a playlist, script or text; only videos that hold their own pictures are read"
+        raise DuetalError(cause, file=file.source) from error
+    except (av.error.FFmpegError, ValueError, MemoryError) as error:
+        raise DuetalError(_why_unreadable(file, error), file=file.source) from error
+    try:
+        stream = choose_stream(container, file.source)
+        _set_up_decoder(stream, threads, file.source)
+    except BaseException:
+        container.close()
+        raise
+    return container, stream
+
+
+def _refuse_to_open(url: str, flags: int, options: dict[str, str]) -> object:
+    raise DuetalError(f"wants to open {url!r}")
+
+
+def _why_unreadable(file: VideoFile, error: Exception) -> str:
+    if not isinstance(error, av.error.InvalidDataError):
+        return f"cannot be opened as a video: {_reason(error)}"
+    file.seek(0)
+    if file.read(8)[4:] == b"ftyp":
+        return "an MP4 without its index (moov): cut off, or its recording never finished"
+    return "not a video: no container that is known, or its header is damaged"
+
+
+def choose_stream(container: InputContainer, source: str | Path) -> VideoStream:
+    """The stream that is read: the first video that is not a cover picture.
+
+    Raises:
+        DuetalError: there is none.
+    """
+    cover = Disposition.attached_pic | Disposition.timed_thumbnails
+    for stream in container.streams.video:
+        if not stream.disposition & cover:
+            return stream
+    kinds = {"audio": "sound", "subtitle": "subtitles"}
+    found = sorted({kinds.get(other.type, other.type) for other in container.streams})
+    if container.streams.video:
+        found = [*(kind for kind in found if kind != "video"), "a cover picture"]
+    only = f", only {' and '.join(found)}" if found else ""
+    raise DuetalError(f"no video in it{only}", file=source)
+
+
+def _set_up_decoder(stream: VideoStream, threads: int | None, source: str | Path) -> None:
+    context = stream.codec_context
+    if context is None:
+        raise DuetalError("its video is in a codec that this FFmpeg cannot decode", file=source)
+    if context.width * context.height > MOST_PIXELS:
+        size = f"{context.width}x{context.height}"
+        raise DuetalError(f"pictures of {size} pixels are too large to decode", file=source)
+    context.thread_type = "AUTO"
+    context.thread_count = threads or min(MOST_THREADS, os.cpu_count() or 1)
+    context.options = {"max_pixels": str(MOST_PIXELS)}

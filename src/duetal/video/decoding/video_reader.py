@@ -1,0 +1,185 @@
+"""A video as frames at a fixed rate: any container and codec of FFmpeg's, streamed.
+
+    with open_video("match.mp4") as video:
+        for frame in video.frames(fps=25, short_side=256): ...
+
+Frame k is the picture that a player shows at the middle of its interval, `(k + 0.5) / fps` seconds
+after the first picture; a video whose last picture ends after `duration` seconds has
+`TimeGrid.frames(duration)` of them. Memory does not grow with the length of the video.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache, partial
+from pathlib import Path
+
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from duetal.core.errors import DuetalError
+from duetal.core.files import Closing
+from duetal.core.grid import TimeGrid
+from duetal.video.decoding.container import VideoFile, open_container, open_source
+from duetal.video.decoding.deinterlacing import TimedPicture, deinterlaced
+from duetal.video.decoding.geometry import Geometry, Image, RGBConverter, read_geometry, resized
+from duetal.video.decoding.pictures import Pictures
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What is known of a video before it is decoded.
+
+    Args:
+        width: pixels as displayed.
+        height: likewise.
+        duration: declared seconds, or None. The true duration is known at the end.
+        geometry: how the coded pictures are displayed.
+    """
+
+    width: int
+    height: int
+    duration: float | None
+    geometry: Geometry
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What is known of a video after it was decoded.
+
+    Args:
+        frames: N, frames at the fixed rate.
+        source_frames: pictures of the video itself.
+        duration: seconds from the begin of the first picture to the end of the last.
+        notes: what was wrong and could be tolerated, one line each.
+    """
+
+    frames: int
+    source_frames: int
+    duration: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame at the fixed rate. It keeps its decoded picture in memory.
+
+    Args:
+        index: k, from 0.
+        image: (h, w, 3) RGB as displayed, resized. Frames that repeat a picture share it.
+        repeated: shows the same source picture as the frame before it.
+        full: converts it to (height, width, 3) RGB as displayed, at the video's own resolution.
+    """
+
+    index: int
+    image: Image
+    repeated: bool
+    full: Callable[[], Image]
+
+
+class VideoReader(Closing):
+    """An opened video, whose frames can be read once. Made by `open_video`; a context manager."""
+
+    def __init__(self, file: VideoFile, container: InputContainer, stream: VideoStream) -> None:
+        self._file, self._container = file, container
+        self._pictures = Pictures(container, stream, file.source)
+        timed = iter(self._pictures)
+        # A picture carries its rotation, so the first one is needed to know the size.
+        begin, first = next(timed)
+        self._timed: Iterator[TimedPicture] | None = itertools.chain([(begin, first)], timed)
+        self._decoded: Decoded | None = None
+        geometry = read_geometry(first, stream.sample_aspect_ratio)
+        declared = self._pictures.times.duration()
+        width, height = geometry.display_size(first.width, first.height)
+        duration = None if declared is None else float(declared[1])
+        self.info = VideoInfo(width, height, duration, geometry)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._timed = None
+        self._container.close()
+        self._file.close()
+
+    @property
+    def decoded(self) -> Decoded:
+        """What decoding found; known after the last of `frames`."""
+        if self._decoded is None:
+            raise ValueError("the frames have not been read to their end")
+        return self._decoded
+
+    def frames(self, fps: float = 25.0, short_side: int = 256) -> Iterator[Frame]:
+        """The frames in order, decoded on demand. Can be called once.
+
+        Args:
+            fps: frames a second.
+            short_side: pixels of the images' shorter side.
+
+        Raises:
+            DuetalError: the file can't be read; its pictures are longer than 16 times their
+                width; more than 2 seconds of it are damaged or missing, which is raised at the end.
+        """
+        if self._timed is None:
+            raise ValueError("the frames of a video can be read once")
+        timed, self._timed = self._timed, None
+        try:
+            yield from self._resample(deinterlaced(timed), fps, short_side)
+        except DuetalError as error:
+            if error.file is not None:
+                raise
+            raise DuetalError(error.cause, file=self._file.source) from error
+
+    def _resample(
+        self, pictures: Iterable[TimedPicture], fps: float, short_side: int
+    ) -> Iterator[Frame]:
+        size, geometry = (self.info.width, self.info.height), self.info.geometry
+        small = RGBConverter(resized(size, short_side), geometry)
+        full = RGBConverter(size, geometry)
+        # Fractions, because a middle can fall on the very begin of a picture.
+        rate, index, current, shown = Fraction(fps), 0, None, None
+        for begin, picture in pictures:
+            while current is not None and (index + Fraction(1, 2)) / rate < begin:
+                yield Frame(index, current[0](), current is shown, current[1])
+                index, shown = index + 1, current
+            # A picture is converted when a frame shows it, and once for all frames that do.
+            current = cache(partial(small.convert, picture)), partial(full.convert, picture)
+        assert current is not None
+        duration = float(self._pictures.end)
+        for k in range(index, TimeGrid(fps=fps).frames(duration)):
+            yield Frame(k, current[0](), current is shown, current[1])
+            index, shown = k + 1, current
+        self._decoded = Decoded(index, self._pictures.count, duration, self._pictures.notes())
+
+
+def open_video(source: str | Path, *, threads: int | None = None) -> VideoReader:
+    """Open a video.
+
+    Args:
+        source: a local path, or a URL that fsspec knows, such as `s3://bucket/video.mp4`.
+        threads: of the decoder; None takes the machine's cores, but 4 at most.
+
+    Raises:
+        DuetalError: it can't be read, is no video, or has no picture that can be decoded.
+        UsageError: the URL's storage needs a package that is not installed.
+    """
+    with ExitStack() as on_error:
+        file = on_error.enter_context(closing(open_source(source)))
+        container, stream = open_container(file, threads)
+        on_error.enter_context(container)
+        reader = VideoReader(file, container, stream)
+        on_error.pop_all()
+        return reader
+
+
+def require_snippet(source: str | Path, frames: int, grid: TimeGrid) -> int:
+    """The number of snippets T of a decoded video.
+
+    Raises:
+        DuetalError: T is 0.
+    """
+    length = grid.snippets(frames)
+    if length == 0:
+        cause = f"too short: {frames} frames at {grid.fps:g} a second, one snippet needs"
+        raise DuetalError(f"{cause} {grid.window}", file=source)
+    return length

@@ -1,0 +1,203 @@
+"""A store is brought up to a list of videos; what failed, moved or changed is reported."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from duetal.core.errors import DuetalError
+from duetal.extraction.missing import extract_missing, plan
+from duetal.extraction.sources import Failure, fetched, find_videos
+from duetal.extraction.store import open_store
+from duetal.features.metadata import VideoRecord
+
+SETTINGS = {
+    "format": 1,
+    "grid": {"fps": 25.0, "stride": 16, "window": 16},
+    "modalities": ["clip"],
+    "dtype": "float16",
+}
+
+
+class Pretending:
+    """Makes features out of nothing; fails where the file says so."""
+
+    def __init__(self):
+        self.asked = []
+
+    def extract_all(self, videos, store, on_snippet):
+        for video in videos:
+            self.asked.append(video.name)
+            with fetched(video.source) as file:
+                content = file.path.read_text()
+                if content.startswith("bad"):
+                    yield Failure(name=video.name, source=video.source, reason=content)
+                    continue
+                on_snippet(video, 1, 2)
+                with store.writer() as writer:
+                    writer.write("clip", np.ones((2, 3)))
+                    record = VideoRecord(
+                        name=video.name,
+                        source=video.source,
+                        sha256=file.sha256,
+                        size=file.size,
+                        frames=32,
+                        source_frames=32,
+                        duration=1.28,
+                        snippets=2,
+                        widths=writer.widths,
+                        settings=dict(store.settings),
+                        versions={},
+                        seconds={},
+                    )
+                    store.finish(writer, record)
+                yield record
+
+
+@pytest.fixture
+def videos(tmp_path):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for name, content in {"a": "first", "b": "bad file", "c": "third"}.items():
+        (folder / f"{name}.mp4").write_text(content)
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path):
+    with open_store(tmp_path / "store", SETTINGS) as store:
+        yield store
+
+
+def run(store, *words, retry_failed=False, callbacks=()):
+    """Extract what is missing; give what was tried, the failures, and the plan."""
+    planned = plan(find_videos([str(word) for word in words]), store, retry_failed=retry_failed)
+    extractor = Pretending()
+    failures = extract_missing(planned, store, extractor, *callbacks)
+    return extractor.asked, {f.name: f.reason for f in failures}, planned
+
+
+def recorded_failures(store):
+    return [failure.name for failure in store.failures()]
+
+
+def test_what_is_there_is_not_done_again_and_what_failed_is_not_tried_again(store, videos):
+    assert run(store, videos)[:2] == (["a", "b", "c"], {"b": "bad file"})
+    asked, failures, planned = run(store, videos)
+    assert (asked, failures) == ([], {})
+    assert [video.name for video in planned.complete] == ["a", "c"]
+    assert [failure.reason for failure in planned.failed_before] == ["bad file"]
+
+
+def test_failed_videos_are_tried_again_on_demand(store, videos):
+    run(store, videos)
+    assert run(store, videos, retry_failed=True)[:2] == (["b"], {"b": "bad file"})
+    (videos / "b.mp4").write_text("good now")
+    assert run(store, videos)[0] == []
+    assert run(store, videos, retry_failed=True)[:2] == (["b"], {})
+    assert recorded_failures(store) == []
+
+
+def test_a_failure_counts_for_the_file_it_was(store, videos, tmp_path):
+    run(store, videos)
+    (videos / "b.mp4").rename(tmp_path / "b.mp4")
+    assert run(store, tmp_path / "b.mp4")[0] == ["b"]
+
+
+def test_a_file_that_has_moved_is_known_by_its_content(store, videos, tmp_path):
+    run(store, videos)
+    moved = videos.rename(tmp_path / "moved")
+    asked, failures, planned = run(store, moved / "a.mp4")
+    assert (asked, failures, len(planned.complete)) == ([], {}, 1)
+
+
+@pytest.mark.parametrize("content", ["FIRST", "another length"])
+def test_another_video_of_the_name_is_refused_and_the_old_features_stay(
+    store, videos, tmp_path, content
+):
+    run(store, videos)
+    (tmp_path / "a.mp4").write_text(content)
+    for _ in range(2):
+        asked, failures, _ = run(store, tmp_path / "a.mp4", videos / "c.mp4")
+        assert asked == []
+        assert "another video of this name" in failures["a"]
+        assert str(videos / "a.mp4") in failures["a"]
+        assert failures["a"].endswith("take another store, or delete records/a.json there")
+    assert store.is_complete("a")
+    assert recorded_failures(store) == ["b"]
+    (tmp_path / "store" / "records" / "a.json").unlink()
+    assert run(store, tmp_path / "a.mp4")[:2] == (["a"], {})
+
+
+def test_a_file_that_is_not_there_is_reported_and_not_recorded(store, videos):
+    asked, failures, _ = run(store, videos / "new.mp4", videos / "a.mp4")
+    assert (asked, failures) == (["a"], {"new": f"{videos}/new.mp4: no such file"})
+    (videos / "new.mp4").write_text("here")
+    assert run(store, videos / "new.mp4")[0] == ["new"]
+
+
+def test_two_of_one_name_are_recorded_until_there_is_one(store, videos):
+    (videos / "c.mkv").write_text("other")
+    asked, failures, _ = run(store, videos)
+    assert asked == ["a", "b"]
+    assert "c.mkv" in failures["c"]
+    assert "c.mp4" in failures["c"]
+    assert [failure.reason for failure in store.failures()] == ["bad file", failures["c"]]
+    (videos / "c.mkv").unlink()
+    assert run(store, videos)[0] == ["c"]
+    assert recorded_failures(store) == ["b"]
+
+
+def test_what_another_process_has_made_meanwhile_is_not_made_again(store, videos):
+    planned = plan(find_videos([str(videos)]), store)
+    run(store, videos / "c.mp4")
+    extractor = Pretending()
+    extract_missing(planned, store, extractor)
+    assert extractor.asked == ["a", "b"]
+
+
+def test_damaged_features_are_made_again(store, videos):
+    run(store, videos)
+    path = Path(store.place.name) / "features" / "clip" / "a.npy"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert run(store, videos)[0] == ["a"]
+    assert store.is_complete("a")
+
+
+def test_the_callbacks_are_called_for_every_video(store, videos):
+    calls = []
+
+    def on_snippet(video, done, expected):
+        calls.append((video.name, done, expected))
+
+    def on_outcome(outcome):
+        calls.append((outcome.name, type(outcome).__name__))
+
+    run(store, videos, callbacks=(on_snippet, on_outcome))
+    assert calls == [
+        ("a", 1, 2),
+        ("a", "VideoRecord"),
+        ("b", "Failure"),
+        ("c", 1, 2),
+        ("c", "VideoRecord"),
+    ]
+
+
+@pytest.mark.parametrize("method", ["names", "failures", "record", "agrees"])
+def test_a_store_that_cannot_be_read_ends_everything(store, videos, monkeypatch, method):
+    run(store, videos / "a.mp4")
+
+    def refuse(*names):
+        raise DuetalError("cannot read: Input/output error", file=store.place.name)
+
+    monkeypatch.setattr(store, method, refuse)
+    with pytest.raises(DuetalError, match="Input/output error"):
+        run(store, videos)
+
+
+def test_failures_are_json_that_names_the_video(store, videos):
+    run(store, videos)
+    (path,) = (Path(store.place.name) / "failures").iterdir()
+    assert json.loads(path.read_text())["name"] == "b"
+    assert [failure.name for failure in store.failures()] == ["b"]
