@@ -89,7 +89,8 @@ class FakeRun:
     def _annotate(self, index: int) -> dict[str, Any]:
         duration = float(np.round(self.rng.lognormal(np.log(self.mean_seconds), 0.6) + 20, 2))
         label = self.classes[index % len(self.classes)]
-        at, segments = float(self.rng.uniform(2, 8)), []
+        at = float(self.rng.uniform(2, 8))
+        segments: list[dict[str, Any]] = []
         while at + 4 < duration and len(segments) < 25:
             length = float(self.rng.uniform(1.5, 8))
             end = min(at + length, duration)

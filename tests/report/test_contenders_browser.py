@@ -49,7 +49,7 @@ def test_a_lane_can_be_taken_away(page):
     assert "another run" not in page.inner_text("#video-summary")
 
 
-def test_the_table_of_segments_says_who_found_what(page):
+def test_the_table_of_segments_says_which_run_found_what(page):
     page.click("summary:has-text('ground truth as a table')")
     page.wait_for_function("document.getElementById('truth-table').tBodies.length")
     heads = page.locator("#truth-table thead th").all_inner_texts()
@@ -58,7 +58,7 @@ def test_the_table_of_segments_says_who_found_what(page):
     assert cells <= {"found", "missed"}
 
 
-def test_curves_are_of_the_run_that_one_chooses(page):
+def test_curves_are_of_the_chosen_run(page):
     assert page.locator("#run option").all_inner_texts() == ["the run", "another run"]
     page.select_option("#run", label="another run")
     assert page.locator("#timeline .curve").count() == 2

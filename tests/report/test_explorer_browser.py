@@ -131,8 +131,8 @@ def test_missed_segments_alone_list_the_videos_that_have_them(page):
     assert "· 0 of " in page.inner_text("#result")
     assert f"{missed} missed segment" in page.inner_text("#result")
     page.select_option("#order", label="most missed first")
-    told = page.locator(".video .quiet").all_inner_texts()
-    per_video = [number(re.search(r"(\d+) missed", text)[1]) for text in told]
+    texts = page.locator(".video .quiet").all_inner_texts()
+    per_video = [number(re.search(r"(\d+) missed", text)[1]) for text in texts]
     assert per_video == sorted(per_video, reverse=True)
     rows = table(page, "truth-table")
     assert sum(row[3] == "missed" for row in rows) == per_video[0]

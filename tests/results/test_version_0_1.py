@@ -113,8 +113,8 @@ def test_its_training_is_resumed_into_the_same_weights(
     exactly = torch_then["version"] == collect()["torch"]["version"]
     for stage, tensors in before.items():
         for name, tensor in checkpoints.load(folder.checkpoint(stage)).tensors.items():
-            close = {"rtol": 0.0, "atol": 0.0} if exactly else {"rtol": 1e-3, "atol": 1e-5}
-            torch.testing.assert_close(tensor, tensors[name], **close)
+            rtol, atol = (0.0, 0.0) if exactly else (1e-3, 1e-5)
+            torch.testing.assert_close(tensor, tensors[name], rtol=rtol, atol=atol)
     assert [s.name for s in open_run(folder.path).model.stages] == STAGES
     assert len(read_run(folder.path).seeds[0].log.phases) == 3
 

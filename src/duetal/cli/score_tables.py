@@ -16,7 +16,7 @@ Value = TypeVar("Value")
 
 
 def print_run(found: "RunEvaluation") -> None:
-    """Print mAP by stage, with what the numbers mean."""
+    """Print mAP by stage, the protocol and the choice of checkpoint."""
     first = found.stages[0]
     rows = {
         stage.title: {

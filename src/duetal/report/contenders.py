@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
 from duetal.core.annotations import Annotations
@@ -18,7 +17,7 @@ from duetal.report.html import Assets, render, versions
 from duetal.report.marks import mark_of_run
 from duetal.report.page import STYLES
 from duetal.report.run_files import open_signals
-from duetal.report.scores import Score
+from duetal.report.scores import Score, mark_best, over_seeds
 from duetal.results.folder import RunFolder
 
 #: As many as there are distinct marks.
@@ -47,13 +46,12 @@ class PageEntry:
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """The scores of one entry: in percent, by threshold and by average."""
+    """The scores of one entry: by threshold, then by average."""
 
     entry: PageEntry
     mark: str
     letter: str
-    tiou: list[Score]
-    averages: list[Score]
+    scores: list[Score | None]
 
 
 def write_contenders(
@@ -97,7 +95,10 @@ def write_contenders(
         Assets.read(STYLES, "contenders_page.js"),
         {"explorer": exploration.data},
         title=", ".join(entry.name for entry in entries),
-        rows=_mark_best(rows),
+        rows=[
+            replace(row, scores=scores)
+            for row, scores in zip(rows, mark_best([row.scores for row in rows]), strict=True)
+        ],
         evaluation=evaluation,
         protocol=protocol,
         comparison=comparison,
@@ -138,37 +139,11 @@ def _score_row(
     number: int, entry: PageEntry, annotations: Annotations, protocol: Protocol, subset: str | None
 ) -> ScoreRow:
     found = [evaluate(run, annotations, protocol, subset) for run in entry.runs]
-    columns = zip(*(evaluation.mean_ap for evaluation in found), strict=True)
-    return ScoreRow(
-        entry,
-        mark_of_run(number),
-        LETTERS[number],
-        [_spread(values) for values in columns],
-        [_spread([each.averages[name] for each in found]) for name in protocol.averages],
-    )
-
-
-def _spread(fractions: Sequence[float]) -> Score:
-    values = [100 * value for value in fractions]
-    return Score(fmean(values), stdev(values) if len(values) > 1 else None)
-
-
-def _mark_best(rows: list[ScoreRow]) -> list[ScoreRow]:
-    if len(rows) < 2:
-        return rows
-
-    def marked(cells: list[Score], best: Sequence[float]) -> list[Score]:
-        pairs = zip(cells, best, strict=True)
-        return [Score(cell.mean, cell.spread, cell.mean == top) for cell, top in pairs]
-
-    tiou = [max(cell.mean for cell in cells) for cells in zip(*(r.tiou for r in rows), strict=True)]
-    averages = [
-        max(cell.mean for cell in cells) for cells in zip(*(r.averages for r in rows), strict=True)
+    numbers = [
+        [*each.mean_ap, *(each.averages[name] for name in protocol.averages)] for each in found
     ]
-    return [
-        ScoreRow(r.entry, r.mark, r.letter, marked(r.tiou, tiou), marked(r.averages, averages))
-        for r in rows
-    ]
+    scores = [over_seeds(values) for values in zip(*numbers, strict=True)]
+    return ScoreRow(entry, mark_of_run(number), LETTERS[number], scores)
 
 
 def _versus(comparison: Comparison) -> list[dict[str, Any]]:

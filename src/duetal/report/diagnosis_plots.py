@@ -1,4 +1,4 @@
-"""Figures of a diagnosis: errors by kind, what fixing them gives, what is missed, calibration."""
+"""Figures of a diagnosis: errors by kind, their cost, missed segments, calibration."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +26,7 @@ def write_plots(diagnosis: Diagnosis, folder: Path) -> list[Path]:
     """Draw every figure as a PNG.
 
     Args:
-        diagnosis: what to draw.
+        diagnosis: to draw.
         folder: made if missing.
 
     Returns:
@@ -65,7 +65,7 @@ def false_positives(diagnosis: Diagnosis) -> Figure:
         xlabel="top-scoring predictions of each class",
         ylim=(0, 100),
     )
-    axes.set_title(f"What predictions are, at tIoU {profile.tiou:g} (G: segments of the class)")
+    axes.set_title(f"Kinds of predictions at tIoU {profile.tiou:g} (G: segments of the class)")
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(
         handles[::-1], labels[::-1], loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False
@@ -83,7 +83,7 @@ def fixed(diagnosis: Diagnosis) -> Figure:
     axes.bar_label(bars, fmt="%.1f", padding=3)
     axes.margins(x=0.12)
     axes.set(xlabel=f"points of mAP {diagnosis.headline} (now {100 * now:.1f})")
-    axes.set_title("What fixing each kind of error would give")
+    axes.set_title("Gain from fixing each kind of error")
     return figure
 
 

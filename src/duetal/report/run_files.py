@@ -40,7 +40,7 @@ class RunVideos:
 
 
 def read_videos(folder: RunFolder, stage_order: Sequence[str] = ()) -> RunVideos:
-    """Read ground truth and detections of a run; whichever of them is there.
+    """Read the ground truth and the detections that a run has.
 
     Args:
         folder: folder of one seed's run.
@@ -69,7 +69,7 @@ def _read_truth(path: Path) -> Annotations | None:
     for name, video in file.database.items():
         segments = tuple(Segment(*row.segment, row.label) for row in video.annotations)
         labels = tuple(sorted({segment.label for segment in segments}))
-        # All that a run was evaluated on is in the file, and nothing else.
+        # The file holds exactly the videos that the run was evaluated on.
         videos[name] = VideoAnnotation(name, "test", video.duration, labels, segments)
     classes = dict.fromkeys(label for video in videos.values() for label in video.labels)
     return Annotations(videos, tuple(classes), path)
@@ -176,7 +176,7 @@ class Signals:
 
 
 def open_signals(folder: RunFolder, title: str, stack: ExitStack) -> Signals:
-    """Open what there is of a run of one seed.
+    """Open the files that a run of one seed has.
 
     Args:
         folder: of the run.

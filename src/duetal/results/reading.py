@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +116,7 @@ def read_run(folder: Path) -> RunResults:
     if not folder.is_dir():
         raise DuetalError("no such run folder", file=folder)
     run = RunFolder(folder)
-    own = (run.of_seed(seed).path for seed in run.seeds())
-    seed_folders = [path for path in own if _is_run(path)]
+    seed_folders = [path for seed in run.seeds() if _is_run(path := run.of_seed(seed).path)]
     if not seed_folders and not _is_run(folder):
         raise DuetalError(f"not a run: has none of {', '.join(MARKS)}", file=folder)
     seeds = tuple(_read_seed(RunFolder(path)) for path in seed_folders or [folder])
@@ -173,12 +173,9 @@ def _settings(path: Path) -> Settings:
     """Dotted keys and printable values of a YAML or JSON file; empty where there is none."""
     if not path.exists():
         return []
-    settings: Settings = []
-    for item in _flatten(_load(path), "", 0):
-        if len(settings) == MAX_SETTINGS:
-            settings.append(("…", f"only the first {MAX_SETTINGS} settings are shown"))
-            break
-        settings.append(item)
+    settings = list(islice(_flatten(_load(path), "", 0), MAX_SETTINGS + 1))
+    if len(settings) > MAX_SETTINGS:
+        settings[-1] = ("…", f"only the first {MAX_SETTINGS} settings are shown")
     return settings
 
 

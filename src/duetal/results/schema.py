@@ -65,10 +65,10 @@ class GridRecord(Record):
     stride: PositiveInt = 16
     window: PositiveInt = 16
 
-    @staticmethod
-    def of(grid: TimeGrid) -> "GridRecord":
+    @classmethod
+    def of(cls, grid: TimeGrid) -> Self:
         """As a record."""
-        return GridRecord(fps=grid.fps, stride=grid.stride, window=grid.window)
+        return cls(fps=grid.fps, stride=grid.stride, window=grid.window)
 
     def grid(self) -> TimeGrid:
         """The grid itself."""
@@ -196,19 +196,17 @@ class ModelRecord(Record):
             UsageError: a branch that the run does not have, or an unknown stage (with the nearest).
         """
         branches = {branch.name: [branch.final] for branch in self.branches}
+        if len(branches) > 1:
+            branches |= dict.fromkeys(("both", ENSEMBLE), self.finals())
+        stages = [stage.name for stage in self.stages]
         if name is None:
             return [self.branches[0].final]
-        if name in branches:
-            return branches[name]
-        if name in ("both", ENSEMBLE) and len(branches) > 1:
-            return self.finals()
-        stages = [stage.name for stage in self.stages]
-        if name in stages:
-            return [name]
+        if name in branches or name in stages:
+            return branches.get(name, [name])
         if len(branches) == 1 and name in (*version_0_1.TITLES, "both", ENSEMBLE):
             only = self.branches[0].title
             raise UsageError(f"{name}: the run was trained on one modality, it has {only} alone")
-        raise UsageError(unknown("stage", name, [*stages, *branches, ENSEMBLE]))
+        raise UsageError(unknown("stage", name, [*stages, *branches]))
 
     def rule(self, stages: Sequence[str]) -> str:
         """How these checkpoints were chosen; shown beside each of their scores."""
