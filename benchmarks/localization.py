@@ -20,10 +20,10 @@ from _thumos14 import CLASSES, TEST_QUANTILES, lengths
 from duetal.config import load_config
 from duetal.core.grid import TimeGrid
 from duetal.features.streams import FeatureStream, open_part
+from duetal.localization.localization_settings import LocalizationSettings
 from duetal.localization.proposals import localize_video
-from duetal.localization.settings import LocalizationSettings
 from duetal.method.branches import BRANCHES
-from duetal.method.scoring import probabilities, score_video, video_probabilities
+from duetal.method.video_scoring import probabilities, score_video, video_probabilities
 from soft_nms import score_curves
 
 CONFIG = load_config("", "benchmark", ["accelerator=cpu"])

@@ -27,7 +27,7 @@ from duetal.method.pseudo_labels import BACKGROUND, FOREGROUND
 from duetal.results.training_log import read_training_log
 from duetal.runs.diagnostics import read_pseudo_labels, snippet_truth
 from duetal.runs.run import Run, open_run
-from duetal.runs.scoring import stage_scorer
+from duetal.runs.stage_scoring import stage_scorer
 
 Values = NDArray[np.floating]
 

@@ -23,7 +23,6 @@ from duetal.results.schema import (
     Diagnostics,
     EpochEvent,
     GridRecord,
-    GroundTruth,
     LabelCounts,
     ModelRecord,
     PhaseEnd,
@@ -39,6 +38,7 @@ from duetal.results.schema import (
     StageRecord,
     StageScores,
     StageSummary,
+    TruthFile,
 )
 from duetal.runs.recorder import phase_record
 
@@ -232,7 +232,7 @@ class FakeRun:
             stages=STAGES, selection=SELECTION,
         ).write(folder.model_file)  # fmt: skip
         self.evaluation().write(folder.evaluation_file)
-        truth = GroundTruth.model_validate({"database": self.database})
+        truth = TruthFile.model_validate({"database": self.database})
         truth.write(folder.ground_truth_file)
         for stage in TITLES:
             self.detections(stage).write(folder.detections(stage))

@@ -66,7 +66,7 @@ def test_what_is_pushed_and_downloaded_again_localizes(
         stored = json.loads((run / "detections" / f"{stage}.json").read_text())
         assert json.loads(out.read_text())["results"] == stored["results"]
     loaded = api.load(download())
-    assert loaded.stages == ("cbp-f1", "vlp-b1")
+    assert loaded.stages == ("vlp-b1", "cbp-f1")
     assert loaded.evaluation == api.load(run).evaluation
     with pytest.raises(api.UsageError, match="unknown stage 'cbp-warmup'"):
         loaded.localize(tiny_dataset, stage="cbp-warmup")

@@ -22,8 +22,8 @@ from duetal.method.branches import BRANCHES, Branch, LoadText
 from duetal.method.layers import BranchNetwork, apply_mask
 from duetal.method.loop import Method
 from duetal.method.losses import LOSSES, LossSettings, LossTerm, Predictions
+from duetal.method.method_settings import MethodSettings
 from duetal.method.schedule import Phase, ScheduleSettings, schedule
-from duetal.method.settings import MethodSettings
 from duetal.report.page import write_report
 from duetal.results import checkpoints
 from duetal.results.folder import RunFolder

@@ -17,10 +17,10 @@ from duetal.core.records import read_if_there
 from duetal.results.folder import RunFolder
 from duetal.results.schema import (
     GridRecord,
-    GroundTruth,
     ModelRecord,
     ScoreIndex,
     StageDetections,
+    TruthFile,
 )
 from duetal.results.training_log import read_training_log
 from duetal.results.version_0_1 import order_phases
@@ -62,7 +62,7 @@ def read_videos(folder: RunFolder, stage_order: Sequence[str] = ()) -> RunVideos
 
 
 def _read_truth(path: Path) -> Annotations | None:
-    file = read_if_there(GroundTruth, path)
+    file = read_if_there(TruthFile, path)
     if file is None:
         return None
     videos = {}

@@ -8,7 +8,7 @@
 | `summary.json`, of several seeds | `SeedSummary` |
 | `metrics.jsonl`, an event a line | `PhaseStart`, `EpochEvent`, `PseudoLabelEvent`, `PhaseEnd` |
 | `scores/index.json` | `ScoreIndex` |
-| `ground_truth.json`, `detections/<stage>.json` | `GroundTruth`, `StageDetections` |
+| `ground_truth.json`, `detections/<stage>.json` | `TruthFile`, `StageDetections` |
 """
 
 from collections.abc import Sequence
@@ -391,7 +391,7 @@ class TruthVideo(Record):
     annotations: list[TruthSegment] = []
 
 
-class GroundTruth(Record):
+class TruthFile(Record):
     """The evaluated videos, in ActivityNet form."""
 
     database: dict[str, TruthVideo] = {}
