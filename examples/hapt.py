@@ -11,7 +11,7 @@ All settings, the baselines' too, were chosen on training persons alone. `--vali
 that: a third of the training persons takes the test persons' place, and `key=value` changes a
 setting:
 
-    python examples/hapt.py ../shared/data/hapt --out runs/narrow --validation topk_divisor=8
+    python examples/hapt.py ../shared/data/hapt --out runs/narrow --validation topk_ratio=8
 """
 
 import argparse
