@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from duetal.runs.handover import Handover
+    from duetal.publishing.public_run import PublicRun
 
 
 @click.command("export")
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--branch",
-    type=click.Choice(["cbp", "vlp", "both"]),
-    help="For ONNX: which branch; both is their ensemble.  [default: cbp]",
+    metavar="NAME",
+    help="For ONNX: which branch, such as cbp or vlp, or both: the ensemble.  [default: cbp]",
 )
 @click.option("--stage", help="For ONNX: another checkpoint than the run's final one.")
 def command(
@@ -30,12 +30,12 @@ def command(
     """Write the trained run in the folder RUN as ONNX, or a model card of it.
 
     The ONNX file reads features of one video, of any length, and gives probabilities by snippet and
-    by video. It is checked against PyTorch before it is there. The card says what the run is,
-    what it was trained on and scored, and under which protocol, and names no folder of yours. A
-    card may also be of the folder of several seeds.
+    by video. It is checked against PyTorch before it is in place. The card describes the run, the
+    data it was trained on, its scores and their protocol, without any path of this machine. RUN may
+    be the folder of several seeds for a card.
     """
     from duetal.core.errors import UsageError
-    from duetal.runs.handover import open_handover
+    from duetal.publishing.public_run import open_public_run
 
     if not onnx and not card:
         raise UsageError("export what? --onnx or --card, or both")
@@ -47,28 +47,29 @@ def command(
         raise UsageError("--branch and --stage: are for --onnx; a card is of the whole run")
     if branch is not None and stage is not None:
         raise UsageError("--branch and --stage: a stage is of one branch, give one of the two")
-    handover = open_handover(run)
+    published = open_public_run(run)
     if onnx:
-        _export_onnx(handover, out or run / "model.onnx", stage or branch or "cbp")
+        _export_onnx(published, out or run / "model.onnx", stage or branch)
     if card:
-        from duetal.runs.model_card import write_card
+        from duetal.publishing.model_card import write_card
 
         path = out or run / "README.md"
-        write_card(handover, path)
+        write_card(published, path)
         click.echo(f"model card: {path}")
 
 
-def _export_onnx(handover: "Handover", path: Path, stage: str) -> None:
+def _export_onnx(published: "PublicRun", path: Path, name: str | None) -> None:
     from duetal.core.errors import UsageError
-    from duetal.runs.onnx_export import export_onnx
+    from duetal.publishing.onnx_graph import export_onnx
 
-    if "" not in handover.runs:
-        names = ", ".join(handover.runs)
-        raise UsageError(f"--onnx: a run of several seeds; name one of {names}", file=handover.path)
-    run = handover.first
-    stages = run.model.stages_named(stage)
+    if "" not in published.runs:
+        names = ", ".join(published.runs)
+        cause = f"--onnx: a run of several seeds; name one of {names}"
+        raise UsageError(cause, file=published.path)
+    run = published.first
+    stages = run.model.stages_named(name)
     exported = export_onnx(run, stages, path)
-    inputs = ", ".join(f"{name} (T, {width})" for name, width in exported.inputs.items())
+    inputs = ", ".join(f"{name} (T, {dim})" for name, dim in exported.inputs.items())
     click.echo(f"ONNX: {exported.path}; inputs: {inputs}")
     click.echo(
         f"checked in ONNX Runtime at T = {', '.join(map(str, exported.lengths))}: "

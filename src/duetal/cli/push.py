@@ -12,7 +12,7 @@ import click
 @click.option("--revision", help="The branch; made if it is not there.  [default: main]")
 @click.option("--message", help="Of the commit.  [default: Push the run NAME]")
 @click.option("--onnx", is_flag=True, help="Publish model.onnx too, of all branches together.")
-@click.option("--dry-run", is_flag=True, help="List what would be pushed, and ask nobody.")
+@click.option("--dry-run", is_flag=True, help="List what would be pushed, without the network.")
 def command(
     run: Path,
     repo: str,
@@ -26,31 +26,31 @@ def command(
 
     Pushed are a model card, the settings, the scores, and the checkpoints that localization uses:
     enough for duetal localize once it is downloaded again. Logs, environment, ground truth,
-    detections and the paths of this machine stay here. Onto a repository that is there goes one
-    commit more. The token is the one of hf auth login, or HF_TOKEN.
+    detections and the paths of this machine stay here. A repository that is there gets one commit
+    more. The token is that of hf auth login, or HF_TOKEN.
     """
+    import tempfile
+
     from duetal.cli.terminal import printable
-    from duetal.runs.handover import open_handover
-    from duetal.runs.publication import published_files
-    from duetal.runs.push import check_repo_name, push
+    from duetal.publishing.public_run import open_public_run
+    from duetal.publishing.upload import check_repo_name, upload, write_files
 
     check_repo_name(repo)
-    handover = open_handover(run)
-    files = published_files(handover, repo, onnx=onnx)
-    width = max(len(file.path) for file in files)
-    if dry_run:
-        for file in files:
-            click.echo(f"{printable(file.path):<{width}}  {len(file.content):>12,} bytes")
-        total = sum(len(file.content) for file in files)
-        click.echo(f"{len(files)} files, {total:,} bytes; nothing was pushed (--dry-run)")
-        return
-    name = run.absolute().name
-    pushed = push(
-        files, repo, private=private, revision=revision, message=message or f"Push the run {name}"
-    )
-    for path, what in pushed.changes.items():
+    message = message or f"Push the run {run.absolute().name}"
+    with tempfile.TemporaryDirectory(prefix="duetal-") as temporary:
+        folder = Path(temporary)
+        sizes = write_files(open_public_run(run), folder, repo, onnx=onnx)
+        width = max(map(len, sizes))
+        if dry_run:
+            for path, size in sizes.items():
+                click.echo(f"{printable(path):<{width}}  {size:>12,} bytes")
+            total = f"{len(sizes)} files, {sum(sizes.values()):,} bytes"
+            click.echo(f"{total}; nothing was pushed (--dry-run)")
+            return
+        done = upload(folder, repo, private=private, revision=revision, message=message)
+    for path, what in done.changes.items():
         click.echo(f"{printable(path):<{width}}  {what}")
-    if pushed.commit is None:
-        click.echo(f"nothing has changed: {pushed.url}")
+    if done.commit is None:
+        click.echo(f"nothing has changed: {done.url}")
     else:
-        click.echo(f"pushed: {pushed.commit}")
+        click.echo(f"pushed: {done.commit}")

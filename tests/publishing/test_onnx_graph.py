@@ -10,8 +10,8 @@ import torch
 
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import open_dataset
-from duetal.runs import onnx_export
-from duetal.runs.onnx_export import TOLERANCE, ScoringGraph, export_onnx
+from duetal.publishing import onnx_graph
+from duetal.publishing.onnx_graph import TOLERANCE, ScoringGraph, export_onnx
 from duetal.runs.run import Run, open_run
 from duetal.runs.scoring import stage_scorer
 
@@ -71,7 +71,7 @@ def test_its_scores_are_those_of_the_run(
 def test_scores_that_differ_are_not_written(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = onnx_export._session
+    session = onnx_graph._session
 
     class Tampered:
         """ONNX Runtime with a weight that is another."""
@@ -82,7 +82,7 @@ def test_scores_that_differ_are_not_written(
         def run(self, outputs: None, fed: dict[str, np.ndarray]) -> list[np.ndarray]:
             return [scores + 2 * TOLERANCE for scores in self.inner.run(outputs, fed)]
 
-    monkeypatch.setattr(onnx_export, "_session", Tampered)
+    monkeypatch.setattr(onnx_graph, "_session", Tampered)
     path = tmp_path / "run.onnx"
     with pytest.raises(DuetalError, match=r"differ from PyTorch's by 2\.0e-04; not written"):
         export_onnx(run, ["cbp-f1"], path)
@@ -92,7 +92,7 @@ def test_scores_that_differ_are_not_written(
 def test_weights_that_give_no_numbers_are_refused(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    restore = onnx_export.restore
+    restore = onnx_graph.restore
 
     def damaged(run: Run, stage: str) -> torch.nn.Module:
         branch = restore(run, stage)
@@ -100,7 +100,7 @@ def test_weights_that_give_no_numbers_are_refused(
             parameter.data.fill_(float("nan"))
         return branch
 
-    monkeypatch.setattr(onnx_export, "restore", damaged)
+    monkeypatch.setattr(onnx_graph, "restore", damaged)
     with pytest.raises(DuetalError) as raised:
         export_onnx(run, ["cbp-f1"], tmp_path / "run.onnx")
     assert "\n" not in str(raised.value)
@@ -108,7 +108,7 @@ def test_weights_that_give_no_numbers_are_refused(
 
 
 def test_a_video_s_score_pools_as_training_does(run: Run) -> None:
-    graph = ScoringGraph({"cbp": onnx_export.restore(run, "cbp-f1").eval()}, run.config)
+    graph = ScoringGraph({"cbp": onnx_graph.restore(run, "cbp-f1").eval()}, run.config)
     with torch.inference_mode():
         snippets, video = graph(torch.randn(9, run.model.channels.cbp))
     assert run.config.topk_divisor == 8

@@ -13,7 +13,7 @@ from huggingface_hub import constants, snapshot_download
 from safetensors.numpy import load_file
 
 import duetal as api
-from duetal.runs.publication import OURS
+from duetal.publishing.upload import OURS
 
 Duetal = Callable[..., tuple[int, str, str]]
 pytestmark = pytest.mark.recipe
@@ -95,7 +95,7 @@ def test_nothing_private_is_pushed(hub, run: Path, tiny_dataset: Path, duetal: D
     assert stored.keys() == arrived.keys()
 
 
-def test_a_second_push_is_a_commit_on_top_that_says_what_changes(
+def test_a_second_push_is_a_commit_on_top_that_lists_its_changes(
     hub, run: Path, duetal: Duetal
 ) -> None:
     push(duetal, run)
@@ -152,7 +152,7 @@ def test_with_onnx_on_a_branch_in_private(hub, run: Path, duetal: Duetal) -> Non
     assert lines["model.onnx"] == "removed"
 
 
-def test_a_dry_run_lists_and_asks_nobody(
+def test_a_dry_run_lists_without_a_request(
     hub, run: Path, duetal: Duetal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HF_TOKEN")
@@ -207,7 +207,7 @@ def test_a_name_that_is_refused(
         ("hf_that-may-only-read", "the token may not write there"),
     ],
 )
-def test_a_token_that_does_not_do(
+def test_a_refused_token(
     hub,
     run: Path,
     duetal: Duetal,

@@ -1,0 +1,289 @@
+"""The model card of a run: Markdown with the front matter that the Hugging Face hub reads.
+
+Every fact comes from the run's files; what they lack is "not recorded".
+"""
+
+import html
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from huggingface_hub import EvalResult, ModelCardData
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from duetal.backbones import BACKBONES
+from duetal.config import Config
+from duetal.core.files import write_text
+from duetal.evaluation import PROTOCOLS, Evaluation, MeanStd, Summary
+from duetal.publishing.public_run import (
+    PublicRun,
+    is_local,
+    public_config,
+    public_features,
+    public_name,
+)
+from duetal.results.folder import DATASET
+from duetal.results.schema import ENSEMBLE, ModelRecord
+
+NOT_RECORDED = "not recorded"
+#: What Markdown would take for markup, wherever it stands in a line.
+_MARKUP = re.compile(r"([\\`*\[\]|~$#]|(?<![^\W_])_|_(?![^\W_]))")
+#: Settings of where a run was made, and of nothing in the model; with the section `machine`.
+_WHERE = {"data.dataset", "data.text_encoder", "data.micro_batch_snippets", "schedule.seed"}
+_NETWORK_FACTS = ("architecture", "name", "sha256", "licence")
+
+
+class Markdown(str):
+    """A text that is Markdown already; every other text is escaped where the template shows it."""
+
+    __slots__ = ()
+
+
+class StageTable(NamedTuple):
+    """Scores of all stages."""
+
+    title: str
+    columns: list[str]
+    rows: list[tuple[str, list[str]]]
+
+
+def plain(text: str) -> str:
+    """A name on one line, without invisible characters."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def escape(text: str) -> Markdown:
+    """A name as Markdown shows it: itself, on one line, and never markup."""
+    return Markdown(_MARKUP.sub(r"\\\1", html.escape(plain(text), quote=False)))
+
+
+def write_card(published: PublicRun, path: Path, repo: str | None = None) -> None:
+    """Write the model card of a run; arguments as of `render_card`.
+
+    Raises:
+        DuetalError: it can't be written.
+    """
+    write_text(path, render_card(published, repo))
+
+
+def render_card(published: PublicRun, repo: str | None = None) -> str:
+    """The model card of a run, or of one of several seeds.
+
+    Args:
+        published: the run.
+        repo: the hub's repository that it is for, "owner/name".
+    """
+    run, model = published.first, published.first.model
+    name = repo.rpartition("/")[2] if repo else published.path.absolute().name
+    evaluation = next(iter(published.evaluations.values()), None)
+    simulated = evaluation.simulated if evaluation else model.simulated
+    scores = evaluation.stages[-1] if evaluation else Evaluation(tiou=(), mean_ap=())
+    protocol = PROTOCOLS.get(scores.protocol)
+    # A folder's name that needs no quotes.
+    folder = re.sub(r"[^\w.-]", "-", name, flags=re.ASCII).lstrip("-.") or "run"
+    values: dict[str, Any] = {
+        "front_matter": Markdown(_front_matter(published, name, simulated)),
+        "name": name,
+        "repo": repo,
+        "folder": Markdown(folder),
+        "seed_folder": "" if "" in published.runs else f"/{next(iter(published.runs))}",
+        "version": model.duetal,
+        "branches": [f"{branch.title} (C = {branch.dim:,})" for branch in model.branches],
+        "distillation": _distillation(model),
+        "finals": model.finals(),
+        "selection": model.selection,
+        "seeds": [run.config.schedule.seed for run in published.runs.values()],
+        "classes": [plain(label) for label in model.classes],
+        "simulated": bool(simulated),
+        "tables": _tables(published),
+        "protocol": scores.protocol + (f" ({protocol.summary})" if protocol else ""),
+        "videos": _count(scores.videos),
+        "segments": _count(scores.segments),
+        "notes": scores.notes,
+        "heldout": [f"{s} {100 * v:.1f}" for s, v in model.heldout.mean_ap.items()]
+        if model.heldout
+        else [],
+        "label_lines": _label_lines(published),
+        "data": _data(run.config, model, simulated, scores),
+        "grid": f"{model.grid.fps:g} frames per second, a snippet of {model.grid.window} frames "
+        f"every {model.grid.stride}",
+        "changed": _changed(run.config),
+    }
+    return _environment().get_template("model_card.md.j2").render(values | _features(model))
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("duetal.publishing", "assets"),
+        # Not the escapes of HTML: `finalize` adds those of Markdown.
+        autoescape=False,  # noqa: S701
+        finalize=lambda value: escape(value) if type(value) is str else value,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _count(number: int | None) -> str:
+    return NOT_RECORDED if number is None else f"{number:,}"
+
+
+def _distillation(model: ModelRecord) -> list[str]:
+    """Teacher → student of every phase that has a teacher."""
+    pairs = [(phase.teacher, phase.student) for phase in model.phases if phase.teacher]
+    titles = {branch.name: branch.title for branch in model.branches}
+    return [
+        f"{titles.get(teacher, teacher)} → {titles.get(student, student)}"
+        for teacher, student in dict.fromkeys(pairs)
+    ]
+
+
+def _tables(published: PublicRun) -> list[StageTable]:
+    """For one of several seeds both: the chosen seed's scores alone could flatter."""
+    tables = []
+    if published.summary:
+        seeds = ", ".join(map(str, published.seeds))
+        title = f"Mean ± standard deviation over the seeds {seeds}"
+        tables.append(_table(title, published.summary))
+    if published.evaluations and ("" in published.runs or not published.summary):
+        name, evaluation = next(iter(published.evaluations.items()))
+        title = f"{name or f'Seed {published.first.config.schedule.seed}'}, by stage"
+        tables.append(_table(title, {stage.title: stage for stage in evaluation.stages}))
+    return tables
+
+
+def _table(title: str, stages: Mapping[str, Evaluation | Summary]) -> StageTable:
+    first = next(iter(stages.values()))
+    protocol = PROTOCOLS.get(first.protocol)
+    shown = [row for row, t in enumerate(first.tiou) if protocol is None or t in protocol.shown]
+    rows = []
+    for name, scores in stages.items():
+        values = scores.spreads if isinstance(scores, Summary) else scores.mean_ap
+        cells = [*(values[row] for row in shown), *scores.averages.values()]
+        rows.append((name, [_percent(cell) for cell in cells]))
+    return StageTable(title, [f"{first.tiou[row]:g}" for row in shown] + list(first.averages), rows)
+
+
+def _percent(value: float | MeanStd) -> str:
+    if isinstance(value, MeanStd):
+        return f"{100 * value.mean:.1f} ± {100 * (value.std or 0.0):.1f}"
+    return f"{100 * value:.1f}"
+
+
+def _label_lines(published: PublicRun) -> list[str]:
+    lines = []
+    for name, labels in published.labels.items():
+        scores = ", ".join(f"{s.title} {100 * s.mean_ap:.1f}" for s in labels.stages)
+        lines.append(
+            f"{f'{name}: ' if name else ''}Video-level mAP in percent on {len(labels.videos):,} "
+            f"held-out videos (how far up the videos of each class are ranked; no segment is "
+            f"evaluated): {scores}; chance {100 * labels.chance:.1f}."
+        )
+    return lines
+
+
+def _data(
+    config: Config, model: ModelRecord, simulated: bool | None, scores: Evaluation
+) -> list[tuple[str, str]]:
+    dataset = public_name(config.data.dataset or "")
+    if dataset == DATASET:
+        dataset = "own videos and a table of their labels"
+    kind = {True: "simulated", False: "not simulated", None: NOT_RECORDED}[simulated]
+    encoder = public_name(config.data.text_encoder or "") or "the one that the dataset names"
+    return [
+        ("dataset", dataset or NOT_RECORDED),
+        ("training videos", _count(model.training_videos)),
+        ("test videos", _count(scores.videos)),
+        ("features are", kind),
+        ("text encoder", encoder),
+    ]
+
+
+def _features(model: ModelRecord) -> dict[str, Any]:
+    """How the features were made: networks, settings, and the weights that a user has to have."""
+    features = model.features or {}
+    known = public_features(features)
+    networks = {k: v for k, v in known.items() if isinstance(v, Mapping) and "sha256" in v}
+    settings = {key: value for key, value in known.items() if key not in networks}
+    options = {record.name: record.option for record in BACKBONES}
+    local = [key for key in networks if key in options and is_local(str(features[key]["name"]))]
+    pairs = ", ".join(f'"{key}": "…"' for key in local)
+    return {
+        "networks": [
+            [key, *(str(value.get(fact) or NOT_RECORDED) for fact in _NETWORK_FACTS)]
+            for key, value in networks.items()
+        ],
+        "extraction": sorted((key, str(value)) for key, value in _flat(settings).items()),
+        "local_weights": bool(local),
+        "weight_options": Markdown("".join(f" {options[key]} WEIGHTS" for key in local)),
+        "weight_arguments": Markdown(f", weights={{{pairs}}}" if local else ""),
+    }
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            joined = ", ".join(map(str, value)) if isinstance(value, list) else value
+            flat[f"{prefix}{key}"] = joined
+    return flat
+
+
+def _changed(config: Config) -> list[tuple[str, str]]:
+    """The settings that are not the defaults."""
+    defaults = Config().flat()
+    return [
+        (key, str(value))
+        for key, value in public_config(config).flat().items()
+        if value != defaults[key] and key not in _WHERE and not key.startswith("machine.")
+    ]
+
+
+def _front_matter(published: PublicRun, name: str, simulated: bool | None) -> str:
+    """What the hub shows and searches: only keys whose values are known."""
+    dataset = plain(public_name(published.first.config.data.dataset or ""))
+    shown = f"{dataset} (simulated features)" if simulated else dataset
+    data = ModelCardData(
+        library_name="duetal",
+        tags=["temporal-action-localization", "weakly-supervised", "video", "arxiv:2212.09335"],
+        model_name=plain(name),
+        eval_results=[
+            EvalResult(
+                task_type="temporal-action-localization",
+                dataset_type=dataset,
+                dataset_name=shown,
+                metric_type="mAP",
+                metric_name=metric,
+                metric_value=value,
+            )
+            for metric, value in _metrics(published)
+        ]
+        or None,
+    )
+    return f"---\n{data.to_yaml()}\n---\n"
+
+
+def _metrics(published: PublicRun) -> list[tuple[str, float]]:
+    """The last average of each final branch, and of their ensemble, in percent."""
+    model = published.first.model
+    found: dict[str, Evaluation | Summary] = {
+        stage.title: stage
+        for evaluation in list(published.evaluations.values())[:1]
+        for stage in evaluation.stages
+    }
+    if "" not in published.runs:
+        found |= published.summary
+    metrics = []
+    for title in map(model.title_of, [*model.finals(), ENSEMBLE]):
+        if scores := found.get(title):
+            average = list(scores.averages)[-1]
+            value: float | MeanStd = scores.averages[average]
+            mean = value.mean if isinstance(value, MeanStd) else value
+            metrics.append((f"mAP {average}, {scores.protocol}, {title}", round(100 * mean, 2)))
+    return metrics

@@ -1,0 +1,217 @@
+"""A trained run as one ONNX graph, features in and scores out, checked against PyTorch."""
+
+import contextlib
+import io
+import json
+import logging
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from duetal import __version__
+from duetal.config import Config
+from duetal.core.errors import DuetalError, UsageError
+from duetal.core.files import replacing
+from duetal.localization.ensemble import branch_weights
+from duetal.localization.settings import EnsembleMean
+from duetal.method.losses import VideoLoss
+from duetal.runs.run import Run
+from duetal.runs.scoring import restore
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+#: How far a score of ONNX Runtime may lie from PyTorch's.
+TOLERANCE = 1e-4
+#: The range of log-odds in `duetal.localization.ensemble`.
+_MAX_LOG_ODDS = math.log((1 - 1e-6) / 1e-6)
+
+
+@dataclass(frozen=True)
+class ExportedGraph:
+    """An exported graph, and how it was checked.
+
+    Args:
+        path: of the file.
+        inputs: name of each input and its C.
+        lengths: the T that were checked.
+        difference: the largest difference of any score from PyTorch's.
+    """
+
+    path: Path
+    inputs: dict[str, int]
+    lengths: tuple[int, ...]
+    difference: float
+
+
+class ScoringGraph(nn.Module):
+    """Features of one video to its scores, as `duetal localize` computes them in one window.
+
+    Args:
+        networks: of one branch, or of several for their ensemble; in eval mode.
+        config: of the run: pooling, video loss, the ensemble's weight and mean.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module], config: Config):
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self._topk_ratio = config.losses.topk_ratio
+        self._softmax = config.losses.video_loss is VideoLoss.SOFTMAX
+        self._weights = branch_weights(len(networks), config.localization.ensemble_weight)
+        several = len(networks) > 1
+        self._kind = config.localization.ensemble_mean if several else EnsembleMean.PROBABILITY
+
+    def forward(self, *features: Tensor) -> tuple[Tensor, Tensor]:
+        """Score one video.
+
+        Args:
+            features: (T, C) for each branch.
+
+        Returns:
+            (T, K) probability of each class at each snippet, and (K,) that the video contains it.
+        """
+        logits = [
+            network(x.unsqueeze(0), torch.ones_like(x[None, :, 0], dtype=torch.bool))[0][0]
+            for network, x in zip(self.networks, features, strict=True)
+        ]
+        video = self._mean([self._pool(each) for each in logits])
+        if self._kind is EnsembleMean.LOG_ODDS:
+            kept = [each.clamp(-_MAX_LOG_ODDS, _MAX_LOG_ODDS) for each in logits]
+            return torch.sigmoid(self._mean(kept)), video
+        curves = [torch.sigmoid(each) for each in logits]
+        if self._kind is EnsembleMean.PROBABILITY:
+            return self._mean(curves), video
+        lows, highs = ([f(curve, 0) for curve in curves] for f in (torch.amin, torch.amax))
+        ranges = [
+            torch.where(high > low, high - low, 1.0) for low, high in zip(lows, highs, strict=True)
+        ]
+        stretched = [(c - low) / r for c, low, r in zip(curves, lows, ranges, strict=True)]
+        low, high = self._mean(lows), self._mean(highs)
+        return low + (high - low) * self._mean(stretched), video
+
+    def _pool(self, logits: Tensor) -> Tensor:
+        """(T, K) → (K,), as `duetal.method.scoring.video_probabilities`."""
+        count = (logits.shape[0] + self._topk_ratio - 1) // self._topk_ratio
+        pooled = torch.topk(logits, count, dim=0).values.mean(dim=0)
+        return torch.softmax(pooled, dim=0) if self._softmax else torch.sigmoid(pooled)
+
+    def _mean(self, values: list[Tensor]) -> Tensor:
+        weighted = [w * value for w, value in zip(self._weights, values, strict=True)]
+        return torch.stack(weighted).sum(dim=0)
+
+
+def export_onnx(run: Run, stages: Sequence[str], path: Path) -> ExportedGraph:
+    """Write a run's scoring as an ONNX file, checked in ONNX Runtime before it is in place.
+
+    The graph reads a whole video at once, of any length T; `duetal localize` reads longer ones than
+    the training crop in windows that overlap. The names of the classes, the time grid, the crop
+    and the rule that chose the checkpoint are in the file's metadata.
+
+    Args:
+        run: a trained run.
+        stages: one checkpoint; or one of each branch, for their ensemble.
+        path: the file.
+
+    Raises:
+        UsageError: ONNX is not installed.
+        DuetalError: a damaged checkpoint, scores that differ by more than 1e-4, or a file that
+            can't be written.
+    """
+    try:
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        cause = f"needs {error.name}, which is not installed: pip install 'duetal[onnx]'"
+        raise UsageError(cause) from error
+    model, crop = run.model, run.config.data.crop
+    graph = ScoringGraph([restore(run, stage) for stage in stages], run.config).eval()
+    branches = [model.branch_of(stage) for stage in stages]
+    inputs = {f"{branch.name}_features": branch.dim for branch in branches}
+    metadata = {
+        "duetal": __version__,
+        "classes": json.dumps(model.classes, ensure_ascii=False),
+        "grid": json.dumps(model.grid.to_json()),
+        "stages": json.dumps(list(stages)),
+        "crop": str(crop),
+        "selection": model.rule(stages),
+    }
+    with replacing(path) as temporary:
+        program = _trace(graph, inputs)
+        program.model.metadata_props.update(metadata)
+        program.save(temporary, external_data=False)
+        lengths = (1, 2, 3, 7, 8, 9, 64, 65, crop - 1, crop, crop + 1, 2 * crop + 5)
+        session = _session(temporary)
+        differences = [_difference(graph, session, inputs, length, run) for length in lengths]
+        # NaN is a difference too.
+        worst = max(d if math.isfinite(d) else math.inf for d in differences)
+        if worst > TOLERANCE:
+            cause = f"ONNX Runtime's scores differ from PyTorch's by {worst:.1e}; not written"
+            raise DuetalError(cause, file=path)
+    return ExportedGraph(path, inputs, lengths, worst)
+
+
+def _trace(graph: ScoringGraph, inputs: dict[str, int]) -> Any:
+    """The graph as an ONNX program with a free T. The exporter's own output is suppressed."""
+    # Not too short: a traced length of 1 would be taken for a constant.
+    example = _random_features(inputs, 4 * graph._topk_ratio + 3)
+    free_length = {0: torch.export.Dim.DYNAMIC}
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        # It logs missing operators of torchvision, which nothing here needs.
+        disabled = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+        try:
+            return torch.onnx.export(
+                graph,
+                example,
+                dynamo=True,
+                verbose=False,
+                input_names=list(inputs),
+                output_names=["snippet_scores", "video_scores"],
+                dynamic_shapes=(tuple(free_length for _ in inputs),),
+            )
+        finally:
+            logging.disable(disabled)
+
+
+def _random_features(inputs: dict[str, int], length: int) -> tuple[Tensor, ...]:
+    generator = torch.Generator().manual_seed(length)
+    return tuple(torch.randn(length, dim, generator=generator) for dim in inputs.values())
+
+
+def _difference(
+    graph: ScoringGraph, session: "InferenceSession", inputs: dict[str, int], length: int, run: Run
+) -> float:
+    """The largest difference between the scores of PyTorch and of ONNX Runtime at a length.
+
+    Raises:
+        DuetalError: PyTorch's own scores are not finite; names the run.
+    """
+    features = _random_features(inputs, length)
+    with torch.inference_mode():
+        expected = [scores.numpy() for scores in graph(*features)]
+    if not all(np.isfinite(scores).all() for scores in expected):
+        cause = "its weights give scores that are not finite; training diverged"
+        raise DuetalError(cause, file=run.folder.path)
+    feeds = {name: each.numpy() for name, each in zip(inputs, features, strict=True)}
+    found: list[NDArray[np.float32]] = session.run(None, feeds)
+    pairs = list(zip(expected, found, strict=True))
+    if any(a.shape != b.shape for a, b in pairs):
+        return math.inf
+    return float(np.max([np.abs(a - b).max(initial=0.0) for a, b in pairs]))
+
+
+def _session(path: Path) -> "InferenceSession":
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,212 @@
+"""A run on the Hugging Face hub: what is uploaded, as one commit on top of what is there.
+
+README.md                          the model card
+model.json, config.yaml            without paths and names of videos
+evaluation.json                    the scores, where there are any
+checkpoints/<stage>.safetensors    of the final stages
+model.onnx                         on request
+seed-N/…                           the same of each seed, where there are several
+"""
+
+import glob
+import hashlib
+import re
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from huggingface_hub import HfApi, get_token
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils import (  # type: ignore[attr-defined]
+    disable_progress_bars,
+    validate_repo_id,
+)
+
+from duetal.core.errors import DuetalError, UsageError
+from duetal.publishing.model_card import write_card
+from duetal.publishing.onnx_graph import export_onnx
+from duetal.publishing.public_run import PublicRun, public_config, public_model
+from duetal.results.folder import RunFolder
+from duetal.runs.scoring import restore
+
+#: What an upload may have left in a repository, and a later one may remove.
+OURS = re.compile(
+    r"(seed-\d+/)?(model\.json|config\.yaml|evaluation\.json|model\.onnx"
+    r"|checkpoints/[^/]+\.safetensors)"
+)
+#: Files of weights: a repository that has some, and no run, holds a model of another kind.
+_WEIGHTS = {".bin", ".ckpt", ".gguf", ".h5", ".msgpack", ".pt", ".pth", ".safetensors"}
+#: The meaning of the hub's status codes.
+_REFUSALS = {
+    401: "the token was not accepted (hf auth login, or HF_TOKEN, gives another)",
+    402: "the account has no room for it",
+    403: "the token may not write there",
+    404: "no such repository, or the token may not see it",
+    413: "too large for the hub",
+    429: "too many requests; try again later",
+}
+
+
+class Uploaded(NamedTuple):
+    """URLs of repository and commit (None: nothing has changed), and what became of each path."""
+
+    url: str
+    commit: str | None
+    changes: dict[str, str]
+
+
+def check_repo_name(repo: str) -> None:
+    """Check that a name can be that of a model repository.
+
+    Raises:
+        UsageError: it can't.
+    """
+    parts = repo.split("/")
+    if len(parts) == 3 and parts[0] in ("datasets", "spaces", "models"):
+        cause = f"a run is pushed to a model repository, OWNER/NAME, not to {repo!r}"
+        raise UsageError(cause, place="--repo")
+    if len(parts) != 2:
+        raise UsageError(f"OWNER/NAME, not {repo!r}", place="--repo")
+    try:
+        validate_repo_id(repo)
+    except HFValidationError as error:
+        raise UsageError(_first_line(error), place="--repo") from error
+
+
+def write_files(
+    published: PublicRun, folder: Path, repo: str | None = None, *, onnx: bool = False
+) -> dict[str, int]:
+    """Write the files that are uploaded, a run folder again; give their sizes in bytes by path.
+
+    Args:
+        published: the run, or all of its seeds.
+        folder: an empty one.
+        repo: the hub's repository that they are for, "owner/name".
+        onnx: also write an ONNX file of the final checkpoints together.
+
+    Raises:
+        DuetalError: a checkpoint is missing, damaged or of another configuration.
+        UsageError: ONNX is wanted and not installed.
+    """
+    write_card(published, folder / "README.md", repo)
+    for name, run in published.runs.items():
+        out = RunFolder(folder / name)
+        public_model(run.model).write(out.model_file)
+        public_config(run.config).save(out.config_file)
+        if name in published.evaluations:
+            published.evaluations[name].write(out.evaluation_file)
+        finals = run.model.finals()
+        for stage in finals:
+            # A damaged checkpoint is found here, not by whoever downloads it.
+            restore(run, stage)
+            source, target = run.folder.checkpoint(stage), out.checkpoint(stage)
+            target.parent.mkdir(exist_ok=True)
+            try:
+                shutil.copyfile(source, target)
+            except OSError as error:
+                raise DuetalError(f"cannot copy: {error.strerror}", file=source) from error
+        if onnx:
+            export_onnx(run, finals, out.path / "model.onnx")
+    return {path: file.stat().st_size for path, file in _files(folder).items()}
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {file.relative_to(folder).as_posix(): file for file in files}
+
+
+def upload(
+    folder: Path, repo: str, *, private: bool = False, revision: str | None = None, message: str
+) -> Uploaded:
+    """Upload all files of a run to a repository, and remove those of an earlier upload.
+
+    Args:
+        folder: of the files.
+        repo: "owner/name"; made where it is not there.
+        private: whether the repository must be private; a new one is made so.
+        revision: the branch; made where it is not there.
+        message: of the commit; its description lists what has changed.
+
+    Raises:
+        DuetalError: no token or one that is refused, no network, a public repository where a
+            private one is wanted, or one with a model of another kind. Nothing was uploaded then.
+    """
+    if get_token() is None:
+        raise DuetalError("no token: hf auth login keeps one, or HF_TOKEN names it", file=repo)
+    disable_progress_bars()
+    api = HfApi(library_name="duetal")
+    with _clear_errors(repo):
+        url = str(api.create_repo(repo, private=private or None, exist_ok=True))
+        if private and not api.model_info(repo).private:
+            raise DuetalError("is there and public; nothing was pushed (--private)", file=repo)
+        if revision is not None:
+            api.create_branch(repo, branch=revision, exist_ok=True)
+        # sha256 of large files, git's hash of the others.
+        present = {
+            item.path: item.lfs.sha256 if item.lfs else item.blob_id
+            for item in api.list_repo_tree(repo, recursive=True, revision=revision)
+            if isinstance(item, RepoFile)
+        }
+        weights = [path for path in present if PurePosixPath(path).suffix in _WEIGHTS]
+        if weights and not any(PurePosixPath(path).name == "model.json" for path in present):
+            cause = f"holds a model of another kind ({weights[0]!r}, no model.json)"
+            raise DuetalError(f"{cause}; nothing was pushed", file=repo)
+        changes = _changes(folder, present)
+        described = [f"- {what}: {path}" for path, what in changes.items() if what != "unchanged"]
+        if not described:
+            return Uploaded(url, None, changes)
+        removed = [glob.escape(path) for path, what in changes.items() if what == "removed"]
+        commit = api.upload_folder(
+            repo_id=repo,
+            folder_path=folder,
+            commit_message=message,
+            commit_description="\n".join(described),
+            revision=revision,
+            delete_patterns=removed or None,
+        )
+    return Uploaded(url, str(commit.commit_url), changes)
+
+
+def _changes(folder: Path, present: Mapping[str, str]) -> dict[str, str]:
+    """What an upload changes, by path, from the hash of each file of the repository."""
+    changes = {}
+    for path, file in _files(folder).items():
+        content = file.read_bytes()
+        blob = b"blob %d\0" % len(content) + content
+        hashes = (
+            hashlib.sha256(content).hexdigest(),
+            hashlib.sha1(blob, usedforsecurity=False).hexdigest(),
+        )
+        kept = "unchanged" if present.get(path) in hashes else "changed"
+        changes[path] = kept if path in present else "added"
+    # Weights of an earlier upload would pass for weights of this run.
+    old = [path for path in present if path not in changes and OURS.fullmatch(path)]
+    return changes | dict.fromkeys(old, "removed")
+
+
+@contextmanager
+def _clear_errors(repo: str) -> Iterator[None]:
+    """Turn whatever the hub's client raises into one line, and drop its warnings."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except DuetalError:
+        raise
+    except OfflineModeIsEnabled as error:
+        raise DuetalError("HF_HUB_OFFLINE forbids the network", file=repo) from error
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        reason = error.server_message or _first_line(error)
+        cause = f"{_REFUSALS[status]}: {reason}" if status in _REFUSALS else reason
+        raise DuetalError(f"the hub refused: {cause}", file=repo) from error
+    except Exception as error:  # a failed connection raises errors of several libraries
+        raise DuetalError(f"cannot push: {_first_line(error)}", file=repo) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
