@@ -68,6 +68,7 @@ def report(
         mean_ap = public_loop(detections, annotations)
         beside = f"{1000 * (time.perf_counter() - began):10.0f}"
         np.testing.assert_allclose(mean_ap, result.mean_ap, atol=1e-9, rtol=0)
+    assert result.predictions
     print(
         f"{case:44}{result.predictions:12,}{result.segments:10,}{1000 * seconds:9.1f}"
         f"{1e6 * seconds / result.predictions:9.2f}{beside}",

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.grid import TimeGrid
+from duetal.localization.localization_settings import LocalizationSettings
 from duetal.localization.proposals import (
     find_intervals,
     highest_inside,
     localize_video,
     stretch,
 )
-from duetal.localization.settings import LocalizationSettings
 from duetal.localization.soft_nms import NmsMethod, soft_nms
 
 Floats = NDArray[np.float64]

@@ -11,7 +11,7 @@ All settings, the baselines' too, were chosen on training persons alone. `--vali
 that: a third of the training persons takes the test persons' place, and `key=value` changes a
 setting:
 
-    python examples/hapt.py ../shared/data/hapt --out runs/narrow --validation topk_divisor=8
+    python examples/hapt.py ../shared/data/hapt --out runs/narrow --validation topk_ratio=8
 """
 
 import argparse
@@ -28,8 +28,8 @@ from duetal.datasets import Dataset, open_dataset
 from duetal.evaluation import Evaluation, summarize
 from duetal.evaluation import evaluate as evaluate_detections
 from duetal.formats.activitynet import write_detections
+from duetal.localization.localization_settings import LocalizationSettings
 from duetal.localization.proposals import assemble, localize_video
-from duetal.localization.settings import LocalizationSettings
 from duetal.results.folder import RunFolder
 from duetal.results.schema import RunEvaluation
 from duetal.runs.run_evaluation import ground_truth
@@ -93,7 +93,7 @@ def train_duetal(
     words = ["train", "hapt", f"dataset={place}", f"protocol={PROTOCOL}", "threads=1", *overrides]
     cli.main([*words, "--seeds", chosen, "--out", str(out), "--resume"], standalone_mode=False)
     runs = [RunFolder(out).of_seed(seed) for seed in seeds]
-    return [RunEvaluation.read(run.evaluation_file).stages[-1].evaluation for run in runs]
+    return [RunEvaluation.read(run.evaluation_file).stages[-1] for run in runs]
 
 
 def chance(dataset: Dataset, out: Path) -> Evaluation:
@@ -139,7 +139,7 @@ def print_table(scores: dict[str, list[Evaluation]], seeds: Sequence[int]) -> No
     print(f"\n{'mAP (%) at tIoU':<24}" + "".join(f"{head:>12}" for head in heads))
     for title, evaluations in scores.items():
         summary = summarize(evaluations)
-        spreads = [*summary.mean_ap, summary.averages["0.1:0.7"]]
+        spreads = [*summary.spreads, summary.averages["0.1:0.7"]]
         cells = [
             f"{100 * s.mean:.1f}" + ("" if s.std is None else f" ± {100 * s.std:.1f}")
             for s in spreads

@@ -46,7 +46,7 @@ ENCODINGS: tuple[tuple[str, float | None, dict[str, Any]], ...] = (
 )
 SIZE = (128, 96)
 #: Fewer updates than the recipe's: random features have little to teach.
-SETTINGS = ("warmup_epochs=4", "b_epochs=2", "f_epochs=2", "cbp_width=64", "accelerator=cpu")
+SETTINGS = ("warmup_epochs=4", "b_epochs=2", "f_epochs=2", "cbp.embed_dim=64", "accelerator=cpu")
 
 
 def main() -> None:

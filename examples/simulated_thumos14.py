@@ -14,6 +14,7 @@ another world: other directions for every class, other noise, other scripts.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -72,7 +73,8 @@ def train(dataset: Path, out: Path, seeds: str, overrides: list[str]) -> Path:
 def alone(overrides: list[str]) -> list[str]:
     """Settings of CBP on labels alone, for as many epochs as it has in the alternation."""
     config = load_config(read_recipe("demo"), "recipe demo", overrides)
-    epochs = config.warmup_epochs + config.alternations * config.f_epochs
+    schedule = config.schedule
+    epochs = schedule.warmup_epochs + schedule.alternations * schedule.f_epochs
     return [*overrides, "alternations=0", f"warmup_epochs={epochs}"]
 
 
@@ -81,7 +83,7 @@ def untaught_ensemble(run: Path, dataset_folder: Path) -> Evaluation:
     opened = open_run(run)
     dataset = open_dataset(dataset_folder)
     found = localize(opened, dataset, dataset.evaluation, stages=UNTAUGHT)
-    return evaluate(found, ground_truth(dataset), opened.config.protocol)
+    return evaluate(found, ground_truth(dataset), opened.config.data.protocol)
 
 
 def print_table(difficulty: str, run: Path, control: Path, seeds: list[int]) -> None:
@@ -90,7 +92,7 @@ def print_table(difficulty: str, run: Path, control: Path, seeds: list[int]) -> 
     evaluations = [RunEvaluation.read(folder.evaluation_file) for folder in runs]
     diagnostics = [read_json(folder.evaluation_file)["diagnostics"] for folder in runs]
     controls = [
-        RunEvaluation.read(RunFolder(control).of_seed(seed).evaluation_file).stages[0].evaluation
+        RunEvaluation.read(RunFolder(control).of_seed(seed).evaluation_file).stages[0]
         for seed in seeds
     ]
     untaught = [untaught_ensemble(folder.path, run.parent / "dataset") for folder in runs]
@@ -100,7 +102,7 @@ def print_table(difficulty: str, run: Path, control: Path, seeds: list[int]) -> 
     print_row("CBP alone, as many updates", controls)
     print_row("ensemble, nobody taught", untaught)
     for index, stage in enumerate(evaluations[0].stages):
-        scores = [evaluation.stages[index].evaluation for evaluation in evaluations]
+        scores = [each.stages[index] for each in evaluations]
         snippets = [d["stages"].get(stage.stage, {}) for d in diagnostics]
         print_row(stage.title, scores, *(mean_of(snippets, key) for key in ("precision", "recall")))
     print(f"{'pseudo-labels':<34}{'foreground P':>14}{'R':>7}{'background P':>15}{'R':>7}")
@@ -121,12 +123,12 @@ def mean_of(records: list[dict[str, float | None]], key: str) -> str:
 
 
 def print_row(
-    title: str, evaluations: list[Evaluation], precision: str = "-", recall: str = "-"
+    title: str, evaluations: Sequence[Evaluation], precision: str = "-", recall: str = "-"
 ) -> None:
     """Mean ± standard deviation over seeds."""
     summary = summarize(evaluations)
     tiou = [f"{value:g}" for value in evaluations[0].tiou]
-    spreads = [summary.mean_ap[tiou.index(t)] for t in ("0.3", "0.5", "0.7")]
+    spreads = [summary.spreads[tiou.index(t)] for t in ("0.3", "0.5", "0.7")]
     cells = [
         f"{100 * s.mean:.1f}" + ("" if s.std is None else f" ± {100 * s.std:.1f}")
         for s in (*spreads, summary.averages["0.1:0.7"])

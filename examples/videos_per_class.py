@@ -93,7 +93,7 @@ def measure(
     words += [*overrides, "--out", str(folder / "run"), "--resume"]
     cli.main(words, standalone_mode=False)
     run = RunFolder(folder / "run")
-    evaluation = RunEvaluation.read(run.evaluation_file).stages[-1].evaluation
+    evaluation = RunEvaluation.read(run.evaluation_file).stages[-1]
     counts = Counter(label for video in chosen for label in video.labels)
     return Result(len(chosen), min(counts.values()), evaluation.averages[AVERAGE])
 

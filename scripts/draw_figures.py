@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from duetal.runs.stages import branch_of, title_of
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -28,7 +27,7 @@ from duetal.method.pseudo_labels import BACKGROUND, FOREGROUND
 from duetal.results.training_log import read_training_log
 from duetal.runs.diagnostics import read_pseudo_labels, snippet_truth
 from duetal.runs.run import Run, open_run
-from duetal.runs.scoring import stage_scorer
+from duetal.runs.stage_scoring import stage_scorer
 
 Values = NDArray[np.floating]
 
@@ -39,7 +38,7 @@ TRUTH, GREY = "#c9c9c9", "#5f5f5f"
 
 @dataclass(frozen=True)
 class Story:
-    """One video, told by every stage of a run.
+    """One video, and its scores by every stage of a run.
 
     Args:
         run: a finished run of two modalities.
@@ -129,8 +128,8 @@ def scores(run: Run, dataset: Dataset) -> Figure:
         story.shade_truth(axes)
         for stage in stages:
             curve = _stretched(story.scores([stage]))
-            name = title_of(stage)
-            colour = COLOURS[branch_of(stage)]
+            record = run.model.stage(stage)
+            name, colour = record.title, COLOURS[record.branch]
             axes.stairs(curve, story.seconds(len(curve)), baseline=None, color=colour, label=name)
         _finish(axes, title)
         axes.set(ylim=(0, 1.02), yticks=(0, 0.5, 1), ylabel="score, stretched to 0..1")
@@ -139,9 +138,9 @@ def scores(run: Run, dataset: Dataset) -> Figure:
 
 
 def pseudo_labels(run: Run, dataset: Dataset) -> Figure:
-    """What the first two teachers say of one training video, and are sure of."""
+    """Scores and pseudo-labels of the first two teachers on one training video."""
     story = _story(run, dataset, dataset.training)
-    config = run.config
+    settings = run.config.losses
     figure = Figure(figsize=(7.6, 4.2), layout="constrained")
     panels = figure.subplots(2, 1, sharex=True)
     teachers = {
@@ -151,18 +150,18 @@ def pseudo_labels(run: Run, dataset: Dataset) -> Figure:
     for axes, (phase, (stage, title)) in zip(panels, teachers.items(), strict=True):
         story.shade_truth(axes)
         labels = read_pseudo_labels(run.folder.pseudo_labels(phase))[story.video.name]
-        said = labels[:, story.column]
-        edges = story.seconds(len(said))
+        own = labels[:, story.column]
+        edges = story.seconds(len(own))
         kinds = {FOREGROUND: ("foreground", "#009e73"), BACKGROUND: ("background", "#56b4e9")}
         for kind, (name, colour) in kinds.items():
-            strip = np.where(said == kind, -0.04, np.nan)
+            strip = np.where(own == kind, -0.04, np.nan)
             axes.stairs(
-                strip, edges, baseline=-0.16, fill=True, color=colour, label=f"sure of {name}"
+                strip, edges, baseline=-0.16, fill=True, color=colour, label=f"confident {name}"
             )
         probability = story.scores([stage])
-        curve = _stretched(_as_thresholded(probability, config.pseudo_score))
-        axes.stairs(curve, edges, baseline=None, color=COLOURS[branch_of(stage)])
-        for value, name in ((config.pseudo_high, "δ_h"), (config.pseudo_low, "δ_l")):
+        curve = _stretched(_as_thresholded(probability, settings.pseudo_score))
+        axes.stairs(curve, edges, baseline=None, color=COLOURS[run.model.stage(stage).branch])
+        for value, name in ((settings.pseudo_high, "δ_h"), (settings.pseudo_low, "δ_l")):
             axes.axhline(value, color=GREY, linestyle=":", linewidth=0.9)
             axes.annotate(name, (1.005, value), xycoords=("axes fraction", "data"), va="center")
         _finish(axes, title)
@@ -177,17 +176,18 @@ def alternation(run: Run, dataset: Dataset) -> Figure:
     figure = Figure(figsize=(7.6, 2.9), layout="constrained")
     axes = figure.subplots()
     begin = 0
-    for phase in log.phases.values():
-        epochs = (phase.epochs[number] for number in sorted(phase.epochs))
+    titles = {branch.name: branch.title for branch in run.model.branches}
+    for name, by_number in log.epochs.items():
+        epochs = (by_number[number] for number in sorted(by_number))
         losses = [math.nan if epoch.loss is None else epoch.loss for epoch in epochs]
         end = begin + len(losses)
-        colour = COLOURS[phase.branch]
+        phase = log.phases[name]
+        colour = COLOURS[phase.student]
         axes.axvspan(begin + 0.5, end + 0.5, color=colour, alpha=0.08, linewidth=0)
         axes.plot(range(begin + 1, end + 1), losses, color=colour, marker=".", markersize=4)
-        teacher = {"B": "CBP", "F": "VLP"}.get(phase.phase[0], "labels")
-        student = phase.branch.upper()
+        teacher = "labels" if phase.teacher is None else titles[phase.teacher]
         axes.annotate(
-            f"{phase.phase}\n{teacher}\n→ {student}", ((begin + end + 1) / 2, 1.02),
+            f"{name}\n{teacher}\n→ {titles[phase.student]}", ((begin + end + 1) / 2, 1.02),
             xycoords=("data", "axes fraction"), ha="center", va="bottom", color=colour,
         )  # fmt: skip
         begin = end
@@ -202,7 +202,7 @@ def precision_recall(run: Run, dataset: Dataset) -> Figure:
     figure = Figure(figsize=(5.6, 4.2), layout="constrained")
     axes = figure.subplots()
     for branch, colour in COLOURS.items():
-        stages = [stage for stage in points if branch_of(stage) == branch]
+        stages = [s.name for s in run.model.stages if s.branch == branch and s.name in points]
         recall = [points[stage]["recall"] for stage in stages]
         precision = [points[stage]["precision"] for stage in stages]
         axes.plot(recall, precision, color=colour, marker="o", markersize=5, linewidth=1)
@@ -210,7 +210,7 @@ def precision_recall(run: Run, dataset: Dataset) -> Figure:
             # Above to the right and below to the left in turn: neighbours are close.
             side = 1 if number % 2 == 0 else -1
             axes.annotate(
-                title_of(stage),
+                run.model.title_of(stage),
                 (x, y),
                 (7 * side, 6 * side),
                 textcoords="offset points",
@@ -246,7 +246,7 @@ def _last_stages(run: Run) -> tuple[str, str]:
 
 
 def _as_thresholded(probability: Values, score: str) -> Values:
-    """What the thresholds of a pseudo-label are held against: probabilities or logits."""
+    """The scores that a pseudo-label thresholds: probabilities or logits."""
     if score == "probability":
         return probability
     kept = np.clip(probability, 1e-7, 1 - 1e-7)

@@ -100,7 +100,7 @@ def type_and_bounds(field: FieldInfo) -> str:
     kinds = [kind for kind in get_args(field.annotation) if kind is not NoneType]
     if all(isinstance(kind, str) for kind in kinds) and kinds:
         return "One of " + ", ".join(map(value_text, kinds))
-    kind = field.annotation if isinstance(field.annotation, type) else kinds[0]
+    kind: Any = field.annotation if isinstance(field.annotation, type) else kinds[0]
     if isinstance(field.default, tuple):
         return "List of numbers from 0 to 1"
     if issubclass(kind, Enum):

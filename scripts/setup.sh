@@ -7,7 +7,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 TORCH_PIN=torch==2.13.0
-TORCH_MINIMUM=2.4
+TORCH_MINIMUM=2.7
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 kind=${1:-dev}
 python=.venv/bin/python

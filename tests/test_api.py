@@ -103,7 +103,7 @@ def test_files_and_objects_are_the_same_to_it(
     ]
     assert all(result == results[0] for result in results)
     assert run.evaluation is not None
-    assert results[0].mean_ap == run.evaluation.stages[-1].evaluation.mean_ap
+    assert results[0].mean_ap == run.evaluation.stages[-1].mean_ap
     assert duetal.diagnose(file, truth, "seconds").evaluation.mean_ap == results[0].mean_ap
     cbp = run.localize(tiny_dataset)
     contenders = {"one": cbp, "two": [found, file]}

@@ -212,6 +212,8 @@ def test_settings_that_contradict_each_other_are_both_named(
         ("thresholds=[0.2, 0.5]", "thresholds", (0.2, 0.5)),
         ("localization.max_per_class=3", "max_per_class", 3),
         ("max_per_class=", "max_per_class", None),
+        ("max_per_class=none", "max_per_class", None),
+        ("text_encoder=None", "text_encoder", None),
         ("text_encoder=openai/clip", "text_encoder", "openai/clip"),
     ],
 )

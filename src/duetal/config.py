@@ -15,10 +15,10 @@ from pydantic.fields import FieldInfo
 
 from duetal.core.errors import UsageError, unknown
 from duetal.core.files import write_text
-from duetal.core.settings import Settings
-from duetal.localization.settings import LocalizationSettings
+from duetal.core.settings_section import Settings
+from duetal.localization.localization_settings import LocalizationSettings
+from duetal.method.method_settings import MethodSettings
 from duetal.method.sampling import SamplingSettings
-from duetal.method.settings import MethodSettings
 
 
 class Precision(StrEnum):

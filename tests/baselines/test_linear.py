@@ -80,8 +80,8 @@ def test_pooling_takes_the_mean_of_the_highest(ratio, expected):
 def test_it_beats_chance_on_real_sensor_sequences(real_data):
     from duetal.datasets import open_dataset
     from duetal.evaluation import evaluate
+    from duetal.localization.localization_settings import LocalizationSettings
     from duetal.localization.proposals import assemble, localize_video
-    from duetal.localization.settings import LocalizationSettings
 
     dataset = open_dataset(real_data / "hapt")
     seconds = {name: dataset.annotations.videos[name].duration for name in dataset.evaluation}

@@ -144,10 +144,10 @@ def nothing(dataset: Path) -> None:
 
 BAD_TRAINING: list[tuple[Callable[[Path], object], tuple[str, ...], int, str]] = [
     (nothing, ("learning_rat=1",), 2, "unknown setting 'learning_rat'; the nearest is"),
-    (nothing, ("cbp_heads=3",), 2, "cbp_width (16) is not a multiple of cbp_heads (3)"),
+    (nothing, ("cbp.heads=3",), 2, "cbp: embed_dim (16) is not a multiple of heads (3)"),
     (nothing, ("accelerator=gpu",), 2, "accelerator=gpu devices=1 precision=32-true: "),
     (nothing, ("precision=31",), 2, "precision: Input should be"),
-    (nothing, ("vlp_heads=5",), 2, "vlp_heads (5) does not divide"),
+    (nothing, ("vlp.heads=5",), 2, "vlp.heads: 5 does not divide"),
     (nothing, ("learning_rate=1e30",), 1, "loss is nan in phase warmup"),
     (
         nothing,
@@ -259,12 +259,12 @@ def truncated_checkpoint(run: Path, dataset: Path) -> None:
 
 def other_configuration(run: Path, dataset: Path) -> None:
     path = run / "config.yaml"
-    path.write_text(path.read_text().replace("cbp_width: 16", "cbp_width: 32"))
+    path.write_text(path.read_text().replace("cbp.embed_dim: 16", "cbp.embed_dim: 32"))
 
 
 def typo_in_config(run: Path, dataset: Path) -> None:
     path = run / "config.yaml"
-    path.write_text(path.read_text().replace("cbp_width", "cbp_widht"))
+    path.write_text(path.read_text().replace("cbp.embed_dim", "cbp.embde_dim"))
 
 
 def truncated_model(run: Path, dataset: Path) -> None:

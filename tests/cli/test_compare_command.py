@@ -74,7 +74,7 @@ def test_detections_of_any_form_are_compared(
     assert f"{form} against run" in out
 
 
-def test_equal_names_are_told_apart(duetal: Command, tiny_run: Path, tmp_path: Path) -> None:
+def test_equal_names_are_made_distinct(duetal: Command, tiny_run: Path, tmp_path: Path) -> None:
     for folder in ("a", "b"):
         shutil.copytree(tiny_run, tmp_path / folder / "run")
     code, out, err = duetal("compare", tmp_path / "a/run", tmp_path / "b/run", "--draws", "100")

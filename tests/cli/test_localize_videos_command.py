@@ -135,8 +135,8 @@ def test_json_table_subtitles_and_page_say_the_same(localized: Path) -> None:
     (subtitles,) = (localized / "subtitles").glob("first.vtt")
     said = [
         (start, end, data["classes"][label], score)
-        for label, start, end, score, spoken in data["videos"][0]["detections"]
-        if spoken and score >= data["floor"]
+        for label, start, end, score, overlaid in data["videos"][0]["detections"]
+        if overlaid and score >= data["floor"]
     ]
     assert said
     assert cues(subtitles) == [pytest.approx(row) for row in said]

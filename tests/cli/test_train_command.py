@@ -202,7 +202,7 @@ def test_one_modality_trains_cbp_alone(
     assert "VLP" not in printed
     model = json.loads((out / "model.json").read_text())
     assert [branch["final"] for branch in model["branches"]] == ["cbp-warmup"]
-    assert model["channels"] == {"cbp": 12, "vlp": None}
+    assert [branch["dim"] for branch in model["branches"]] == [12]
     code, _, err = duetal("localize", out, one_modality, "--out", "x.json", "--branch", "both")
     assert (code, err.count("\n")) == (2, 1)
     assert "trained on one modality" in err

@@ -70,7 +70,7 @@ def test_it_prints_mean_and_deviation_of_each_method(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "out"
-    words = [str(data), "--out", str(out), "--seeds", "0,1", "warmup_epochs=2", "cbp_width=16"]
+    words = [str(data), "--out", str(out), "--seeds", "0,1", "warmup_epochs=2", "cbp.embed_dim=16"]
     monkeypatch.setattr(sys, "argv", ["hapt.py", *words])
     example.main()
     first = capsys.readouterr().out

@@ -14,7 +14,7 @@ from duetal.simulation.world import made_up_annotations
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "simulated_thumos14.py"
 TINY = [
-    *("crop=32", "batch_size=4", "cbp_width=16", "cbp_heads=2"),
+    *("crop=32", "batch_size=4", "cbp.embed_dim=16", "cbp.heads=2"),
     *("prompts_before=1", "prompts_after=1"),
     *("warmup_epochs=1", "b_epochs=1", "f_epochs=2", "alternations=1"),
 ]
@@ -35,8 +35,8 @@ def test_the_control_has_as_many_updates_as_cbp_has_in_the_alternation(
     example: ModuleType,
 ) -> None:
     control = load_config("", "settings", example.alone([*TINY, "alternations=3"]))
-    assert (control.alternations, control.warmup_epochs) == (0, 1 + 3 * 2)
-    assert control.cbp_width == 16
+    assert (control.schedule.alternations, control.schedule.warmup_epochs) == (0, 1 + 3 * 2)
+    assert control.cbp.embed_dim == 16
 
 
 @pytest.mark.recipe

@@ -57,7 +57,7 @@ def test_a_table_of_another_program_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         (b"", "line 1: expected the header video,label,start,end,score"),
         (b"video,label\nv,A\n", "line 1: expected the header"),
@@ -68,12 +68,12 @@ def test_a_table_of_another_program_is_read(tmp_path: Path) -> None:
         (b"video,label,start,end,score\n\xff", "byte 28: not UTF-8 text"),
     ],
 )
-def test_malformed_detections(tmp_path: Path, content: bytes, words: str) -> None:
+def test_malformed_detections(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "d.csv"
     path.write_bytes(content)
     with pytest.raises(DuetalError, match=r"d\.csv") as caught:
         read_detections(path)
-    assert words in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_missing_table(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_a_table_is_read_as_people_write_it(table: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "split"),
+    ("name", "split"),
     [
         ("train", Split.TRAIN),
         ("Training", Split.TRAIN),
@@ -49,8 +49,8 @@ def test_a_table_is_read_as_people_write_it(table: Path, text: str) -> None:
         ("evaluation", Split.TEST),
     ],
 )
-def test_a_third_column_splits(table: Path, word: str, split: Split) -> None:
-    table.write_text(f"video,labels,subset\na,Diving,{word}\n")
+def test_a_third_column_splits(table: Path, name: str, split: Split) -> None:
+    table.write_text(f"video,labels,subset\na,Diving,{name}\n")
     assert read_video_table(table)[0].split is split
 
 
@@ -60,7 +60,7 @@ def test_an_empty_third_column_is_none(table: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "line 1: expected a header with the columns 'video' and 'labels'"),
         ("video,labels\n", "names no video"),
@@ -76,14 +76,14 @@ def test_an_empty_third_column_is_none(table: Path) -> None:
         ('video,labels\na,"X\n', "line 2: unexpected end of data"),
     ],
 )
-def test_what_is_wrong_is_one_line_with_its_place(table: Path, text: str, said: str) -> None:
+def test_what_is_wrong_is_one_line_with_its_place(table: Path, text: str, message: str) -> None:
     table.write_text(text)
-    with pytest.raises(DuetalError, match=said) as error:
+    with pytest.raises(DuetalError, match=message) as error:
         read_video_table(table)
     assert str(error.value).startswith(f"{table}: ")
 
 
-def test_a_missing_table_is_told(table: Path) -> None:
+def test_a_missing_table_is_named(table: Path) -> None:
     with pytest.raises(DuetalError, match="no such file"):
         read_video_table(table)
 

@@ -174,7 +174,7 @@ def test_prefers_the_python_it_is_told(machine):
         (None, "no Python >= 3.11 found"),
         ({"too_old": True}, "no Python >= 3.11 found"),
         ({"venv": False}, "apt-get install python3-venv"),
-        ({"pin": False}, "install any torch >= 2.4 yourself"),
+        ({"pin": False}, "install any torch >= 2.7 yourself"),
     ],
 )
 def test_says_what_to_do_when_it_cannot_go_on(machine, python, message):

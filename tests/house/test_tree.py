@@ -29,6 +29,17 @@ def test_a_source_file_can_be_read_in_one_sitting(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
 
 
+def test_no_two_modules_share_a_name():
+    names = [path.name for path in SOURCES if path.name != "__init__.py"]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == []
+
+
+def test_no_two_classes_share_a_name():
+    text = "".join(path.read_text(encoding="utf-8") for path in SOURCES)
+    names = re.findall(r"^class (\w+)", text, re.MULTILINE)
+    assert sorted(name for name in set(names) if names.count(name) > 1) == []
+
+
 def test_no_tracked_file_names_a_private_path():
     found = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"

@@ -5,7 +5,7 @@ import pytest
 
 from duetal.core.errors import DuetalError
 from duetal.localization.ensemble import combine_branches
-from duetal.localization.settings import LocalizationSettings
+from duetal.localization.localization_settings import LocalizationSettings
 
 CBP = np.array([[0.0, 0.2], [1.0, 0.2], [0.5, 0.2]], dtype=np.float32)
 VLP = np.array([[0.6, 0.0], [0.5, 0.4], [0.4, 0.2]], dtype=np.float16)

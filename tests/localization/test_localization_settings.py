@@ -5,7 +5,7 @@ import math
 import pytest
 
 from duetal.core.errors import UsageError
-from duetal.localization.settings import LocalizationSettings
+from duetal.localization.localization_settings import LocalizationSettings
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
+from duetal.localization.localization_settings import LocalizationSettings
 from duetal.localization.proposals import (
     VideoDetections,
     assemble,
@@ -19,7 +20,6 @@ from duetal.localization.proposals import (
     outer_inner_contrast,
     select_classes,
 )
-from duetal.localization.settings import LocalizationSettings
 
 GRID = TimeGrid(fps=25, stride=16, window=16)
 SNIPPET = 16 / 25

@@ -1,4 +1,4 @@
-"""The loop: a step's gradient, update and precision, how it stops, and what a method may replace."""
+"""The loop: a step's gradient, update and precision, and how it stops."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

@@ -20,7 +20,7 @@ from duetal.method.pseudo_labels import (
     make_pseudo_labels,
     threshold,
 )
-from duetal.method.scoring import score_video
+from duetal.method.video_scoring import score_video
 
 F, B, I = FOREGROUND, BACKGROUND, IGNORED  # noqa: E741
 VIDEO, CLASS, NONE = ScoreRange.VIDEO, ScoreRange.CLASS, ScoreRange.NONE

@@ -122,7 +122,7 @@ def test_each_step_is_taught_by_the_other_branch_as_it_is_then(
     train: Train,
     tmp_path: Path,
 ) -> None:
-    """Pseudo-labels are those of the frozen, latest teacher in eval mode, and it stays as it was."""
+    """Pseudo-labels are those of the latest teacher, frozen in eval mode; it stays as it was."""
     given: dict[str, PseudoLabels] = {}
     students: dict[str, BranchNetwork] = {}
     teachers: dict[str, dict[str, torch.Tensor]] = {}
@@ -275,9 +275,9 @@ def test_a_missing_text_encoder_is_named(
 def test_a_text_encoder_of_another_dimension_is_named(
     make_config: MakeConfig, videos: WeakVideos, train: Train, tmp_path: Path
 ) -> None:
+    swapped = replace(videos, streams=dict.fromkeys(("cbp", "vlp"), videos.streams["cbp"]))
     with pytest.raises(DuetalError, match="text features have dimension 8, the VLP features 12"):
-        swapped = {"cbp": videos.streams["cbp"], "vlp": videos.streams["cbp"]}
-        train(make_config(), replace(videos, streams=swapped), tmp_path)
+        train(make_config(), swapped, tmp_path)
 
 
 def test_a_nan_in_a_feature_names_file_and_snippet(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from duetal.method.cbp import CBPBranch
-from duetal.method.scoring import probabilities, score_video, video_probabilities, windows
+from duetal.method.video_scoring import probabilities, score_video, video_probabilities, windows
 
 
 class Stream:

@@ -8,18 +8,27 @@ from typing import Any
 
 import pytest
 import yaml
-from duetal.runs.model_record import Channels, FinalStages, GridRecord, Heldout, ModelRecord
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from duetal.config import make_config
+from duetal.config import make_config, read_values
 from duetal.evaluation import Evaluation
+from duetal.publishing.model_card import escape, plain, render_card
+from duetal.publishing.public_run import PublicRun, open_public_run
 from duetal.results.folder import RunFolder
-from duetal.results.schema import RunEvaluation
-from duetal.runs.handover import Handover, open_handover
-from duetal.runs.label_evaluation import LabelEvaluation, StageLabels
-from duetal.runs.model_card import escape, plain, render_card
+from duetal.results.schema import (
+    BranchRecord,
+    GridRecord,
+    Heldout,
+    LabelEvaluation,
+    LabelScores,
+    ModelRecord,
+    PhaseRecord,
+    RunEvaluation,
+    StageRecord,
+    StageScores,
+)
 from duetal.runs.run import Run
 
 NASTY = [
@@ -37,9 +46,18 @@ def model(**changes: Any) -> ModelRecord:
         "duetal": "0.1.0",
         "classes": ["Diving", "HighJump"],
         "grid": GridRecord(fps=25, stride=16, window=16),
-        "channels": Channels(cbp=2048, vlp=512),
-        "stages": ["cbp-warmup", "vlp-zeroshot", "vlp-b1", "cbp-f1"],
-        "final": FinalStages(cbp="cbp-f1", vlp="vlp-b1"),
+        "branches": [
+            BranchRecord(name="cbp", title="CBP", dim=2048, final="cbp-f1"),
+            BranchRecord(name="vlp", title="VLP", dim=512, final="vlp-b1"),
+        ],
+        "phases": [
+            PhaseRecord(name="B1", title="B1", student="vlp", teacher="cbp", stage="vlp-b1"),
+            PhaseRecord(name="F1", title="F1", student="cbp", teacher="vlp", stage="cbp-f1"),
+        ],
+        "stages": [
+            StageRecord(name="vlp-b1", title="VLP after B1", branch="vlp", phase="B1"),
+            StageRecord(name="cbp-f1", title="CBP after F1", branch="cbp", phase="F1"),
+        ],
         "selection": "last checkpoint of each branch; the test set chose nothing",
     }
     return ModelRecord(**(fixed | changes))
@@ -60,15 +78,18 @@ def evaluation(mean_ap: float = 0.25, *, simulated: bool = False) -> RunEvaluati
         notes=("3 evaluation videos have no features",),
     )
     titles = {"cbp-f1": "CBP after F1", "ensemble": "Ensemble"}
-    stages = tuple(StageEvaluation(stage, title, scores) for stage, title in titles.items())
-    return RunEvaluation(scores.protocol, "last", simulated, stages, {})
+    stages = [
+        StageScores.model_validate({"stage": stage, "title": title, **dict(scores)})
+        for stage, title in titles.items()
+    ]
+    return RunEvaluation(protocol=scores.protocol, simulated=simulated, stages=stages)
 
 
-def handover(path: str = "runs/mine", **parts: Any) -> Handover:
+def published(path: str = "runs/mine", **parts: Any) -> PublicRun:
     settings = {"dataset": "/disk/jones/data/thumos14", "text_encoder": "openai/clip", "seed": 7}
-    config = make_config(settings | parts.pop("settings", {}), "test")
-    run = Run(RunFolder(Path(path)), config, parts.pop("model", model()))
-    empty = Handover(Path(path), {"": run}, {}, {}, {}, ())
+    values = read_values(settings | parts.pop("settings", {}), "test")
+    run = Run(RunFolder(Path(path)), make_config(values, "test"), parts.pop("model", model()))
+    empty = PublicRun(Path(path), {"": run}, {}, {}, {}, ())
     return replace(empty, **parts)
 
 
@@ -106,7 +127,7 @@ def test_it_says_what_is_recorded() -> None:
         },
     }
     known = model(training_videos=200, simulated=False, features=features)
-    card = render_card(handover(model=known, evaluations={"": evaluation()}), "me/thumos")
+    card = render_card(published(model=known, evaluations={"": evaluation()}), "me/thumos")
     cells = rows(card)
     assert cells["dataset"] == ["thumos14"]
     assert cells["training videos"] == ["200"]
@@ -135,7 +156,7 @@ def test_it_says_what_is_recorded() -> None:
 
 
 def test_what_is_not_recorded_is_not_invented() -> None:
-    card = render_card(handover())
+    card = render_card(published())
     cells = rows(card)
     assert cells["training videos"] == ["not recorded"]
     assert cells["test videos"] == ["not recorded"]
@@ -147,7 +168,7 @@ def test_what_is_not_recorded_is_not_invented() -> None:
 
 
 def test_simulated_features_are_told_everywhere() -> None:
-    card = render_card(handover(evaluations={"": evaluation(simulated=True)}))
+    card = render_card(published(evaluations={"": evaluation(simulated=True)}))
     assert "**The features are simulated: no number here is about real videos.**" in card
     assert rows(card)["features are"] == ["simulated"]
     assert "of no use on real videos" in card
@@ -157,17 +178,16 @@ def test_simulated_features_are_told_everywhere() -> None:
 
 def test_held_out_labels_and_settings() -> None:
     heldout = Heldout(videos=["patient-jones"], mean_ap={"cbp-f1": 0.5, "vlp-b1": 0.25})
-    labels = LabelEvaluation(
-        "last", ("patient-smith",), 0.1, (StageLabels("cbp-f1", "CBP after F1", {"A": 0.5}, 1.0),)
-    )
+    row = LabelScores.model_validate({"stage": "cbp-f1", "per_class": {"A": 0.5}, "first_right": 1})
+    labels = LabelEvaluation(videos=["patient-smith"], chance=0.1, stages=[row])
     settings = {"learning_rate": 0.01, "accelerator": "cpu", "dataset": "/run/video-dataset"}
-    given = handover(model=model(heldout=heldout), labels={"": labels}, settings=settings)
+    given = published(model=model(heldout=heldout), labels={"": labels}, settings=settings)
     card = render_card(given)
     assert "video-level mAP in percent: cbp-f1 50.0, vlp-b1 25.0." in card
     assert "on 1 held-out videos" in card
     assert "CBP after F1 50.0; chance 10.0." in card
     assert "patient" not in card
-    assert rows(card)["learning_rate"] == ["0.01"]
+    assert rows(card)["schedule.learning_rate"] == ["0.01"]
     assert "accelerator" not in card
     assert rows(card)["dataset"] == ["own videos and a table of their labels"]
 
@@ -177,13 +197,13 @@ def test_seeds_are_averaged_and_one_of_them_says_so(tiny_run: Path, tmp_path: Pa
     folder = tmp_path / "several"
     for seed in (0, 1):
         shutil.copytree(tiny_run, folder / f"seed-{seed}")
-    cells = rows(render_card(open_handover(tiny_run)))
+    cells = rows(render_card(open_public_run(tiny_run)))
     for path in (folder, folder / "seed-1"):
-        card = render_card(open_handover(path))
+        card = render_card(open_public_run(path))
         assert "Mean ± standard deviation over the seeds 0, 1" in card
         assert cells["Ensemble"][0] + " ± 0.0" in card
     assert "Seed 0, by stage" in card
-    alone = render_card(open_handover(tiny_run))
+    alone = render_card(open_public_run(tiny_run))
     assert "Mean ±" not in alone
     assert "training videos | 6 |" in alone
 
@@ -197,10 +217,10 @@ def test_a_name_is_no_markup(name: str) -> None:
     }
     nasty = nasty.model_copy(update={"features": features})
     scored = evaluation()
-    notes = replace(scored.stages[0].evaluation, notes=(name,), protocol=name)
-    scored = replace(scored, stages=(StageEvaluation("cbp-f1", name, notes),))
+    changes = {"title": name, "notes": (name,), "protocol": name}
+    scored = scored.model_copy(update={"stages": [scored.stages[0].model_copy(update=changes)]})
     settings = {"dataset": f"/disk/jones/{name}", "accelerator": name}
-    given = handover(name, model=nasty, evaluations={"": scored}, settings=settings)
+    given = published(name, model=nasty, evaluations={"": scored}, settings=settings)
     card = render_card(given)
     tokens = MARKDOWN.parse(card.split("---\n", 2)[2])
     inline = [child for token in tokens for child in token.children or ()]
@@ -225,7 +245,7 @@ def test_the_citation_is_that_of_the_citation_file() -> None:
     root = Path(__file__).parents[2]
     cited = yaml.safe_load((root / "CITATION.cff").read_text())
     paper = cited["preferred-citation"]
-    card = render_card(handover())
+    card = render_card(published())
     bibtex = card[card.index("@inproceedings") :]
     assert paper["title"] in bibtex
     authors = " and ".join(f"{a['family-names']}, {a['given-names']}" for a in paper["authors"])

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from duetal.config import make_config, read_values
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import open_dataset
 from duetal.publishing import onnx_graph
 from duetal.publishing.onnx_graph import TOLERANCE, ScoringGraph, export_onnx
 from duetal.runs.run import Run, open_run
-from duetal.runs.scoring import stage_scorer
+from duetal.runs.stage_scoring import stage_scorer
 
 pytestmark = pytest.mark.recipe
 
@@ -24,7 +25,8 @@ def run(tiny_run: Path) -> Run:
 
 
 def with_settings(run: Run, **settings: object) -> Run:
-    return replace(run, config=type(run.config).model_validate(run.config.model_dump() | settings))
+    values = read_values(run.config.flat(), "test") | read_values(settings, "test")
+    return replace(run, config=make_config(values, "test"))
 
 
 @pytest.mark.parametrize(
@@ -108,10 +110,10 @@ def test_weights_that_give_no_numbers_are_refused(
 
 
 def test_a_video_s_score_pools_as_training_does(run: Run) -> None:
-    graph = ScoringGraph({"cbp": onnx_graph.restore(run, "cbp-f1").eval()}, run.config)
+    graph = ScoringGraph([onnx_graph.restore(run, "cbp-f1").eval()], run.config)
     with torch.inference_mode():
-        snippets, video = graph(torch.randn(9, run.model.channels.cbp))
-    assert run.config.topk_divisor == 8
+        snippets, video = graph(torch.randn(9, run.model.branch("cbp").dim))
+    assert run.config.losses.topk_ratio == 8
     # The mean of the two highest logits of nine snippets.
     highest = torch.logit(snippets.double()).topk(2, dim=0).values.mean(0)
     torch.testing.assert_close(torch.sigmoid(highest), video.double(), atol=1e-5, rtol=1e-5)

@@ -66,7 +66,7 @@ def test_what_is_pushed_and_downloaded_again_localizes(
         stored = json.loads((run / "detections" / f"{stage}.json").read_text())
         assert json.loads(out.read_text())["results"] == stored["results"]
     loaded = api.load(download())
-    assert loaded.stages == ("cbp-f1", "vlp-b1")
+    assert loaded.stages == ("vlp-b1", "cbp-f1")
     assert loaded.evaluation == api.load(run).evaluation
     with pytest.raises(api.UsageError, match="unknown stage 'cbp-warmup'"):
         loaded.localize(tiny_dataset, stage="cbp-warmup")
@@ -87,7 +87,7 @@ def test_nothing_private_is_pushed(hub, run: Path, tiny_dataset: Path, duetal: D
     published = json.loads(files["model.json"])
     assert published["features"]["rgb"] == network | {"name": "rgb.pt"}
     settings = yaml.safe_load(files["config.yaml"])
-    assert settings["dataset"] == "dataset"
+    assert settings["data.dataset"] == "dataset"
     assert b"cbp-f1 50.0" in files["README.md"]
     stored = load_file(run / "checkpoints" / "cbp-f1.safetensors")
     (run / "arrived.safetensors").write_bytes(files["checkpoints/cbp-f1.safetensors"])

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from duetal.evaluation.protocols import SECONDS
-from duetal.report import Entry, write_contenders
-from duetal.report.videos import read_videos
+from duetal.report import PageEntry, write_contenders
+from duetal.report.run_files import read_videos
+from duetal.results.folder import RunFolder
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -16,8 +17,8 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 def path(request, explored, tmp_path):
     if request.param == "run":
         return explored.page
-    found = read_videos(explored.folder)
-    made = [Entry(stage, (found.found[stage],)) for stage in ("cbp-f2", "cbp-warmup")]
+    found = read_videos(RunFolder(explored.folder))
+    made = [PageEntry(stage, (found.found[stage],)) for stage in ("cbp-f2", "cbp-warmup")]
     return write_contenders(made, found.truth, SECONDS, tmp_path / "page.html")
 
 

@@ -13,19 +13,20 @@ from duetal.core.annotations import Annotations
 from duetal.core.errors import UsageError
 from duetal.evaluation import evaluate
 from duetal.evaluation.protocols import SECONDS
-from duetal.report import Entry, write_contenders
-from duetal.report.videos import read_videos
+from duetal.report import PageEntry, write_contenders
+from duetal.report.run_files import read_videos
+from duetal.results.folder import RunFolder
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 
 
 @pytest.fixture
 def found(explored):
-    return read_videos(explored.folder)
+    return read_videos(RunFolder(explored.folder))
 
 
 def entries(found, *stages):
-    return [Entry(stage, (found.found[stage],)) for stage in stages]
+    return [PageEntry(stage, (found.found[stage],)) for stage in stages]
 
 
 def data_of(html):
@@ -60,14 +61,14 @@ def test_detections_alone_need_no_comparison(found, tmp_path):
 def test_seeds_are_scored_by_their_mean_and_drawn_by_the_first(found, tmp_path):
     seeds = tuple(found.found[stage] for stage in ("cbp-f1", "cbp-f2"))
     out = tmp_path / "page.html"
-    html = write_contenders([Entry("two", seeds)], found.truth, SECONDS, out).read_text()
+    html = write_contenders([PageEntry("two", seeds)], found.truth, SECONDS, out).read_text()
     scores = [100 * evaluate(each, found.truth, SECONDS).mean_ap[0] for each in seeds]
     assert f"{np.mean(scores):.1f}<span" in html
     assert "(2 seeds)" in html
     assert data_of(html)["explorer"]["lanes"][0]["total"] == len(seeds[0])
 
 
-def test_more_than_can_be_told_apart_are_refused(found, tmp_path):
+def test_more_runs_than_marks_are_refused(found, tmp_path):
     many = entries(found, *["cbp-f2"] * 7)
     with pytest.raises(UsageError, match="7 runs"):
         write_contenders(many, found.truth, SECONDS, tmp_path / "page.html")
@@ -76,8 +77,8 @@ def test_more_than_can_be_told_apart_are_refused(found, tmp_path):
 def test_hostile_names_are_inert(found, tmp_path):
     out = tmp_path / "page.html"
     hostile = [
-        Entry(f"{HOSTILE}\u2028", (found.found["cbp-f2"],), rule=HOSTILE),
-        Entry("\ud800'\"`\n", (found.found["cbp-f1"],)),
+        PageEntry(f"{HOSTILE}\u2028", (found.found["cbp-f2"],), rule=HOSTILE),
+        PageEntry("\ud800'\"`\n", (found.found["cbp-f1"],)),
     ]
     html = write_contenders(hostile, found.truth, SECONDS, out).read_text("utf-8")
     assert "<img" not in html
@@ -124,7 +125,7 @@ def test_one_run_shows_the_segments_of_its_training_videos_where_they_are_given(
         ([], "sources"),
     ],
 )
-def test_wrong_usage_is_said_in_one_line(explored, capsys, arguments, words):
+def test_wrong_usage_is_one_line(explored, capsys, arguments, words):
     places = {
         "run": explored.folder,
         "found": detections_file(explored, "cbp-f1"),

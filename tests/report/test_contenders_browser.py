@@ -3,8 +3,9 @@
 import pytest
 
 from duetal.evaluation.protocols import SECONDS
-from duetal.report import Entry, write_contenders
-from duetal.report.videos import read_videos
+from duetal.report import PageEntry, write_contenders
+from duetal.report.run_files import read_videos
+from duetal.results.folder import RunFolder
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -13,10 +14,10 @@ STAGES = ("cbp-f2", "cbp-warmup", "vlp-zeroshot")
 
 @pytest.fixture
 def page(explored, look, tmp_path):
-    found = read_videos(explored.folder)
-    made = [Entry(stage, (found.found[stage],)) for stage in STAGES]
-    made[0] = Entry("the run", made[0].runs, explored.folder)
-    made[1] = Entry("another run", made[1].runs, explored.folder)
+    found = read_videos(RunFolder(explored.folder))
+    made = [PageEntry(stage, (found.found[stage],)) for stage in STAGES]
+    made[0] = PageEntry("the run", made[0].runs, explored.folder)
+    made[1] = PageEntry("another run", made[1].runs, explored.folder)
     return look(write_contenders(made, found.truth, SECONDS, tmp_path / "page.html"))
 
 
@@ -48,7 +49,7 @@ def test_a_lane_can_be_taken_away(page):
     assert "another run" not in page.inner_text("#video-summary")
 
 
-def test_the_table_of_segments_says_who_found_what(page):
+def test_the_table_of_segments_says_which_run_found_what(page):
     page.click("summary:has-text('ground truth as a table')")
     page.wait_for_function("document.getElementById('truth-table').tBodies.length")
     heads = page.locator("#truth-table thead th").all_inner_texts()
@@ -57,7 +58,7 @@ def test_the_table_of_segments_says_who_found_what(page):
     assert cells <= {"found", "missed"}
 
 
-def test_curves_are_of_the_run_that_one_chooses(page):
+def test_curves_are_of_the_chosen_run(page):
     assert page.locator("#run option").all_inner_texts() == ["the run", "another run"]
     page.select_option("#run", label="another run")
     assert page.locator("#timeline .curve").count() == 2

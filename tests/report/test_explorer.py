@@ -12,9 +12,10 @@ from duetal.evaluation.diagnosis import diagnose
 from duetal.evaluation.false_positives import KINDS
 from duetal.evaluation.protocols import SECONDS
 from duetal.report import explorer
-from duetal.report.explorer import Lane, explore, surest_of_each
+from duetal.report.explorer import Lane, explore, top_of_each
 from duetal.report.judgement import NOT_JUDGED, judge
-from duetal.report.videos import read_videos
+from duetal.report.run_files import read_videos
+from duetal.results.folder import RunFolder
 
 
 def annotations(**videos):
@@ -59,13 +60,13 @@ def test_every_row_has_its_kind_at_every_threshold():
     assert (data["videos"], data["classes"]) == (["v", "w"], ["A", "B", "Other"])
     assert data["tiou"][data["shown"]] == 0.5
     np.testing.assert_array_equal(read(columns["offsets"], "<u4"), [0, 4, 6])
-    shown = [NAMES[i] for i in (0, 1, 2, 5, 3, 4)]  # by video, the surest first
+    shown = [NAMES[i] for i in (0, 1, 2, 5, 3, 4)]  # by video, the highest-scoring first
     kinds = [KINDS[k] if k < NOT_JUDGED else None for k in kinds_of(columns, 7, data["shown"])]
     assert kinds == shown
     np.testing.assert_allclose(read(columns["start"], "<f4"), [0, 0.2, 8, 0, 4, 12])
 
 
-def test_missed_segments_are_told_by_threshold_in_the_order_of_the_annotation():
+def test_missed_segments_are_marked_by_threshold_in_the_order_of_the_annotation():
     (columns,) = explore([lane(ROWS)], TRUTH, SECONDS).data["lanes"]
     missed = read(columns["missed"], "<u2")
     at = [[bool(bits >> k & 1) for k in range(7)] for bits in missed]
@@ -74,7 +75,7 @@ def test_missed_segments_are_told_by_threshold_in_the_order_of_the_annotation():
 
 
 def test_kinds_are_those_of_the_diagnosis(fake_run):
-    found = read_videos(fake_run(videos=6))
+    found = read_videos(RunFolder(fake_run(videos=6)))
     detections = found.found["cbp-f1"]
     judgement = judge(detections, found.truth, SECONDS)
     for threshold in (0.3, 0.5):
@@ -112,7 +113,7 @@ def test_nothing_at_all_is_no_videos():
     assert explore([], None, SECONDS).videos == 0
 
 
-def test_each_lane_keeps_the_surest_of_each_video(monkeypatch):
+def test_each_lane_keeps_the_top_of_each_video(monkeypatch):
     monkeypatch.setattr(explorer, "MAX_ROWS", 8)
     exploration = explore([lane(ROWS), lane(ROWS)], TRUTH, SECONDS)
     assert (exploration.kept, exploration.total) == (8, 12)
@@ -125,14 +126,14 @@ def test_each_lane_keeps_the_surest_of_each_video(monkeypatch):
     room=st.integers(0, 70),
     seed=st.integers(0, 99),
 )
-def test_the_surest_of_each_group_fill_the_room(groups, room, seed):
+def test_the_top_of_each_group_fill_the_room(groups, room, seed):
     group = np.array(groups, dtype=np.int64)
     score = np.random.default_rng(seed).random(len(group))
-    rows = surest_of_each(group, score, room)
+    rows = top_of_each(group, score, room)
     assert len(rows) <= room or not len(group)
     kept = np.bincount(group[rows], minlength=6)
     sizes = np.bincount(group, minlength=6)
-    # One more of each would not have fitted, and nobody had less than a share that others had.
+    # One more of each would not have fitted, and no group had less than a share that others had.
     assert (np.minimum(sizes, kept.max() + 1).sum() > room) or (kept == sizes).all()
     assert (kept == np.minimum(sizes, kept.max())).all()
     for value in range(6):

@@ -12,7 +12,8 @@ from duetal.evaluation.false_positives import KINDS
 from duetal.evaluation.protocols import protocol_named
 from duetal.localization.proposals import find_intervals, stretch
 from duetal.report import write_report
-from duetal.report.videos import read_videos
+from duetal.report.run_files import read_videos
+from duetal.results.folder import RunFolder
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -65,7 +66,7 @@ def plot(page) -> tuple[float, float, float]:
 
 
 def test_counts_are_those_of_the_diagnosis_at_every_threshold(explored, page):
-    videos = read_videos(explored.folder)
+    videos = read_videos(RunFolder(explored.folder))
     for stage, title in (("ensemble", "Ensemble"), ("cbp-warmup", "CBP after warm-up")):
         for tiou in ("0.5", "0.2"):
             page.select_option("#tiou", label=tiou)
@@ -80,7 +81,7 @@ def test_counts_are_those_of_the_diagnosis_at_every_threshold(explored, page):
 
 
 def test_choosing_a_class_leaves_its_predictions_and_videos(explored, page):
-    found = read_videos(explored.folder).found["ensemble"]
+    found = read_videos(RunFolder(explored.folder)).found["ensemble"]
     page.select_option("#class-filter", label="Diving")
     mine = found.label == found.classes.index("Diving")
     assert counts(page, "Ensemble")["all"] == mine.sum()
@@ -130,15 +131,15 @@ def test_missed_segments_alone_list_the_videos_that_have_them(page):
     assert "· 0 of " in page.inner_text("#result")
     assert f"{missed} missed segment" in page.inner_text("#result")
     page.select_option("#order", label="most missed first")
-    told = page.locator(".video .quiet").all_inner_texts()
-    per_video = [number(re.search(r"(\d+) missed", text)[1]) for text in told]
+    texts = page.locator(".video .quiet").all_inner_texts()
+    per_video = [number(re.search(r"(\d+) missed", text)[1]) for text in texts]
     assert per_video == sorted(per_video, reverse=True)
     rows = table(page, "truth-table")
     assert sum(row[3] == "missed" for row in rows) == per_video[0]
 
 
 def test_the_score_slider_hides_the_weak(explored, page):
-    found = read_videos(explored.folder).found["ensemble"]
+    found = read_videos(RunFolder(explored.folder)).found["ensemble"]
     page.fill("#floor", "0.6")
     best = np.float32(found.score.max())
     expected = (found.score.astype(np.float32) >= 0.6 * best).sum()

@@ -11,9 +11,10 @@ from node_tools import node_command
 
 from duetal.core.detections import Detections
 from duetal.evaluation.protocols import SECONDS
-from duetal.report import Entry, write_contenders, write_report
+from duetal.report import PageEntry, write_contenders, write_report
 from duetal.report.player import PlayedVideo, PlayerPage, embed
-from duetal.report.videos import read_videos
+from duetal.report.run_files import read_videos
+from duetal.results.folder import RunFolder
 
 TYPES = Path(str(files("duetal.report") / "assets" / "types"))
 
@@ -36,8 +37,8 @@ def page_of_a_run_just_begun(fake_run, fake_seeds, out):
 
 def contenders_page(fake_run, fake_seeds, out):
     folder = fake_run(videos=2, training=1)
-    found = read_videos(folder)
-    entries = [Entry(stage, (found.found[stage],), folder) for stage in ("cbp-f2", "vlp-b2")]
+    found = read_videos(RunFolder(folder))
+    entries = [PageEntry(stage, (found.found[stage],), folder) for stage in ("cbp-f2", "vlp-b2")]
     write_contenders(entries, found.truth, SECONDS, out)
 
 

@@ -7,6 +7,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from duetal.report import write_report
+from duetal.results.schema import EpochEvent, PhaseStart, ScoreIndex
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -99,9 +100,13 @@ def test_a_third_branch_and_another_kind_of_phase_have_marks_and_titles(fake_run
     save_file(
         {name: 1 - scores for name, scores in cbp.items()}, folder / "scores" / "xyz.safetensors"
     )
-    epoch = {"event": "epoch", "phase": "polish", "branch": "xyz", "epoch": 1, "loss": 0.5}
+    index = ScoreIndex.read(folder / "scores" / "index.json")
+    index = index.model_copy(update={"branches": ["cbp", "vlp", "xyz"]})
+    index.write(folder / "scores" / "index.json")
+    start = PhaseStart(name="polish", title="Polish", student="xyz", stage="xyz-polish")
+    epoch = EpochEvent(phase="polish", branch="xyz", epoch=1, loss=0.5)
     with (folder / "metrics.jsonl").open("a") as file:
-        file.write(json.dumps(epoch) + "\n")
+        file.writelines(json.dumps(event.to_json()) + "\n" for event in (start, epoch))
     page = look(write_report(folder))
     legend = page.locator("#explorer .legend").first.inner_text()
     assert [name for name in ("CBP", "VLP", "XYZ") if f"{name} score" in legend] == legend.split()[
@@ -113,5 +118,5 @@ def test_a_third_branch_and_another_kind_of_phase_have_marks_and_titles(fake_run
     ]  # fmt: skip
     assert "XYZ above 0.50" in page.inner_text("#proposal-summary")
     panel = page.locator("#training-curves [data-phase=polish]")
-    assert panel.locator("h3").inner_text() == "polish · XYZ"
+    assert panel.locator("h3").inner_text() == "Polish · XYZ alone"
     assert panel.locator("svg.mark-4").count() == 2

@@ -10,6 +10,7 @@ from duetal.core.errors import DuetalError
 from duetal.report import render_report
 from duetal.report.scores import label_table
 from duetal.results.reading import read_run
+from duetal.results.schema import LabelEvaluation, LabelScores, RunEvaluation, StageScores
 
 Make = Callable[..., Path]
 
@@ -21,13 +22,18 @@ def make(tmp_path: Path) -> Make:
     def write(*shares: float, seed: str = "", **more: object) -> Path:
         folder = tmp_path / "run" / seed
         folder.mkdir(parents=True, exist_ok=True)
+        names = (("cbp-warmup", "CBP after warm-up", "cbp"), ("ensemble", "Ensemble", "ensemble"))
         stages = [
-            {"stage": name, "mAP": share, "first_right": share / 2}
-            for name, share in zip(("cbp-warmup", "ensemble"), shares, strict=True)
-        ]
-        value = {"selection": "last", "videos": ["v6", "v7"], "chance": 0.75, "stages": stages}
-        (folder / "label_evaluation.json").write_text(json.dumps(value | more))
-        (folder / "model.json").write_text('{"selection": "last"}')
+            LabelScores(
+                stage=name, title=title, branch=branch, per_class={"A": share},
+                first_right=share / 2,
+            )
+            for (name, title, branch), share in zip(names, shares, strict=True)
+        ]  # fmt: skip
+        found = LabelEvaluation(
+            selection="last", videos=["v6", "v7"], chance=0.75, stages=stages
+        ).to_json()
+        (folder / "label_evaluation.json").write_text(json.dumps(found | more))
         return tmp_path / "run"
 
     return write
@@ -55,7 +61,7 @@ def test_seeds_are_averaged(make: Make) -> None:
     assert (score.mean, score.spread) == (pytest.approx(60.0), pytest.approx(200**0.5))
 
 
-def test_the_page_says_what_labels_can_tell(make: Make) -> None:
+def test_the_page_shows_how_well_labels_are_ranked(make: Make) -> None:
     run = make(0.5, 0.9)
     page = " ".join(render_report(run).split())
     assert "Ensemble ranks the 2 held-out videos by their labels with <strong>90.0 %" in page
@@ -64,10 +70,12 @@ def test_the_page_says_what_labels_can_tell(make: Make) -> None:
     assert read_run(run).notices == []
 
 
-def test_segments_tell_more_than_labels(make: Make) -> None:
+def test_an_evaluation_with_segments_is_shown_instead(make: Make) -> None:
     run = make(0.5, 0.9)
-    stage = {"stage": "cbp-warmup", "tiou": [0.5], "mAP": [0.2]}
-    (run / "evaluation.json").write_text(json.dumps({"protocol": "p", "stages": [stage]}))
+    stage = StageScores(
+        stage="cbp-warmup", title="CBP after warm-up", branch="cbp", tiou=(0.5,), mean_ap=(0.2,)
+    )
+    RunEvaluation(protocol="p", stages=[stage]).write(run / "evaluation.json")
     assert label_table(read_run(run)) is None
     assert "held-out videos" not in render_report(run)
 

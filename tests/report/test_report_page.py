@@ -89,7 +89,7 @@ def test_charts_are_given_titles_marks_and_teachers(fake_run):
     assert len(hollow) == 2 + 2 * 20
 
 
-def test_a_run_of_several_seeds_shows_mean_and_deviation(fake_seeds):
+def test_a_run_of_several_seeds_shows_mean_and_standard_deviation(fake_seeds):
     page = Page(render_report(fake_seeds(videos=2)))
     row = next(row for row in page.rows if row and row[0] == "Ensemble")
     assert all(re.fullmatch(r"\d+\.\d± \d\.\d(\(best\))?", cell.strip()) for cell in row[1:])
@@ -99,7 +99,7 @@ def test_a_run_of_several_seeds_shows_mean_and_deviation(fake_seeds):
 
 
 @pytest.mark.parametrize("simulated", [False, True])
-def test_scores_of_simulated_features_say_so(fake_run, simulated):
+def test_scores_of_simulated_features_are_marked(fake_run, simulated):
     folder = fake_run()
     evaluation = json.loads((folder / "evaluation.json").read_text())
     (folder / "evaluation.json").write_text(json.dumps(evaluation | {"simulated": simulated}))
@@ -108,7 +108,7 @@ def test_scores_of_simulated_features_say_so(fake_run, simulated):
     assert ("stand for no real video" in text) == simulated
 
 
-def test_pseudo_labels_are_told_by_step_and_class(fake_run):
+def test_pseudo_labels_are_counted_by_step_and_class(fake_run):
     folder = fake_run(videos=1)
     event = next(
         json.loads(line)
@@ -197,7 +197,7 @@ def test_any_one_file_of_a_run_gives_a_page(fake_run, tmp_path, kept):
     assert "There are no detections, scores or ground truth yet." in page.text
 
 
-def test_one_modality_does_not_speak_of_the_other(fake_run):
+def test_of_one_modality_the_other_is_not_named(fake_run):
     folder = fake_run(videos=2)
     evaluation = json.loads((folder / "evaluation.json").read_text())
     stages = [stage for stage in evaluation["stages"] if stage["stage"] == "cbp-warmup"]
@@ -211,7 +211,7 @@ def test_one_modality_does_not_speak_of_the_other(fake_run):
     assert "learn from each other" not in page.text
 
 
-def test_the_page_lands_in_the_run_or_where_one_says(fake_run, tmp_path):
+def test_the_page_is_written_into_the_run_or_where_it_is_asked_for(fake_run, tmp_path):
     folder = fake_run(videos=1)
     assert write_report(folder) == folder / "report.html"
     assert write_report(folder, tmp_path / "out" / "page.html").read_text().startswith("<!doctype")

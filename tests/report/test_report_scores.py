@@ -3,25 +3,33 @@ import json
 import pytest
 
 from duetal.report.scores import (
-    branch_of,
     class_rows,
     pseudo_label_diagnostics,
     score_table,
     stage_diagnostics,
-    title_of,
 )
+from duetal.results.folder import RunFolder
 from duetal.results.reading import read_run
+from duetal.results.schema import (
+    Diagnostics,
+    PseudoLabelScores,
+    RunEvaluation,
+    SeedSummary,
+    SnippetScores,
+    StageScores,
+)
 
 
-def write_evaluation(folder, stages, **more):
-    folder.mkdir(exist_ok=True)
-    value = {"protocol": "p", "selection": "s", "stages": stages} | more
-    (folder / "evaluation.json").write_text(json.dumps(value))
-    return folder
+def write_evaluation(path, stages, diagnostics=None):
+    path.mkdir(exist_ok=True)
+    evaluation = RunEvaluation(protocol="p", selection="s", stages=stages, diagnostics=diagnostics)
+    evaluation.write(RunFolder(path).evaluation_file)
+    return path
 
 
-def stage(name, mean_ap, **more):
-    return {"stage": name, "tiou": [0.1, 0.5], "mAP": mean_ap, **more}
+def stage(name, mean_ap, tiou=(0.1, 0.5), **more):
+    branch = name.partition("-")[0]
+    return StageScores(stage=name, title=name, branch=branch, tiou=tiou, mean_ap=mean_ap, **more)
 
 
 def test_the_best_of_each_column_is_marked_ties_included(tmp_path):
@@ -52,7 +60,7 @@ def test_the_headline_is_the_widest_average(tmp_path, averages, headline):
 
 
 def test_stages_measured_at_different_thresholds_leave_holes(tmp_path):
-    stages = [stage("a", [0.5, 0.25]), {"stage": "b", "tiou": [0.5], "mAP": [0.75]}]
+    stages = [stage("a", [0.5, 0.25]), stage("b", [0.75], tiou=[0.5])]
     rows = score_table(read_run(write_evaluation(tmp_path / "run", stages))).rows
     assert rows[1].scores["0.1"] is None
     assert rows[1].scores["0.5"].mean == 75.0
@@ -66,15 +74,12 @@ def test_a_run_of_several_seeds_shows_the_summary(fake_seeds):
     assert score.spread == pytest.approx(100 * summary["averages"]["0.1:0.7"]["std"])
 
 
-def test_a_summary_of_a_single_seed_has_no_deviation(fake_seeds):
+def test_a_summary_of_a_single_seed_has_no_standard_deviation(fake_seeds):
     folder = fake_seeds(videos=1, seeds=(0,))
-    summary = json.loads((folder / "summary.json").read_text())
-    for stage in summary["stages"]:
-        stage["mAP_std"] = [None] * len(stage["tiou"])
-        stage["averages"] = {"0.1:0.7": {"mean": 0.5, "std": None}}
-    (folder / "summary.json").write_text(json.dumps(summary))
-    score = score_table(read_run(folder)).rows[-1].scores["0.1:0.7"]
-    assert (score.mean, score.spread) == (50.0, None)
+    summary = SeedSummary.read(folder / "summary.json").stages[-1]
+    scores = score_table(read_run(folder)).rows[-1].scores
+    assert scores["0.1:0.7"].mean == pytest.approx(100 * summary.averages["0.1:0.7"].mean)
+    assert [score.spread for score in scores.values()] == [None] * 10
 
 
 def test_no_evaluation_gives_no_table(fake_run):
@@ -83,7 +88,7 @@ def test_no_evaluation_gives_no_table(fake_run):
     assert score_table(read_run(folder)) is None
 
 
-def test_counts_say_what_was_dropped_and_why(fake_run):
+def test_counts_name_what_was_dropped_and_why(fake_run):
     counts = score_table(read_run(fake_run(videos=3))).counts
     assert counts == (
         "3 videos, 3,311 segments, 12,345 predictions (Ensemble); dropped: 3 in unlisted videos"
@@ -105,18 +110,18 @@ def test_class_rows_show_first_and_last_of_each_branch_best_class_first(fake_run
 def test_diagnostics_follow_the_order_of_training_and_average_over_seeds(fake_seeds):
     folder = fake_seeds(videos=1)
     for seed, precision in enumerate((0.1, 0.2, 0.3)):
-        diagnostics = {
-            "stages": {
-                "ensemble": {"precision": 0.5, "recall": 0.5},
-                "cbp-warmup": {"precision": precision, "recall": 0.5, "f1": 0.5},
+        diagnostics = Diagnostics(
+            stages={
+                "ensemble": SnippetScores(precision=0.5, recall=0.5),
+                "cbp-warmup": SnippetScores(precision=precision, recall=0.5, f1=0.5),
             },
-            "pseudo_labels": {"B1": {"background_precision": 0.9, "foreground_recall": None}},
-        }
-        write_evaluation(folder / f"seed-{seed}", [], diagnostics=diagnostics)
+            pseudo_labels={"B1": PseudoLabelScores(background_precision=0.9)},
+        )
+        stages = [stage("cbp-warmup", [0.5, 0.2]), stage("ensemble", [0.5, 0.2])]
+        write_evaluation(folder / f"seed-{seed}", stages, diagnostics)
     run = read_run(folder)
-    titles = {"cbp-warmup": "CBP after warm-up", "ensemble": "Ensemble"}
-    first, second = stage_diagnostics(run, titles)
-    assert (first.name, second.name) == ("CBP after warm-up", "Ensemble")
+    first, second = stage_diagnostics(run)
+    assert (first.name, second.name) == ("cbp-warmup", "ensemble")
     assert first.values["precision"].mean == pytest.approx(20)
     assert first.values["precision"].spread == pytest.approx(10)
     assert second.values["f1"] is None
@@ -132,17 +137,4 @@ def test_diagnostics_may_be_absent(fake_run):
     del evaluation["diagnostics"]
     (folder / "evaluation.json").write_text(json.dumps(evaluation))
     run = read_run(folder)
-    assert stage_diagnostics(run, {}) == pseudo_label_diagnostics(run) == []
-
-
-@pytest.mark.parametrize(
-    ("stage", "branch", "title"),
-    [
-        ("cbp-warmup", "cbp", "CBP after warm-up"),
-        ("vlp-b1", "vlp", "VLP after B1"),
-        ("ensemble", "ensemble", "Ensemble"),
-        ("", "ensemble", ""),
-    ],
-)
-def test_a_stage_identifier_tells_branch_and_title(stage, branch, title):
-    assert (branch_of(stage), title_of(stage)) == (branch, title)
+    assert stage_diagnostics(run) == pseudo_label_diagnostics(run) == []

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from duetal.core.errors import DuetalError
-from duetal.report.videos import read_videos
+from duetal.report.run_files import read_videos
+from duetal.results.folder import RunFolder
 
 
 def found(label, start, end, score):
@@ -17,7 +18,7 @@ def write(folder, *, database=None, detections=None):
     for stage, results in (detections or {}).items():
         text = json.dumps({"results": results})
         (folder / "detections" / f"{stage}.json").write_text(text)
-    return folder
+    return RunFolder(folder)
 
 
 def test_truth_and_detections_keep_their_numbers(tmp_path):
@@ -38,13 +39,13 @@ def test_truth_and_detections_keep_their_numbers(tmp_path):
 
 
 def test_nothing_there_gives_no_videos(tmp_path):
-    videos = read_videos(tmp_path)
+    videos = read_videos(RunFolder(tmp_path))
     assert (videos.truth, videos.found) == (None, {})
 
 
-def test_stages_stand_in_the_order_of_training(fake_run):
+def test_stages_are_in_the_order_of_training(fake_run):
     order = ["cbp-warmup", "vlp-zeroshot", "vlp-b1", "cbp-f1", "vlp-b2", "cbp-f2"]
-    assert list(read_videos(fake_run(videos=1), order).found) == [*order, "ensemble"]
+    assert list(read_videos(RunFolder(fake_run(videos=1)), order).found) == [*order, "ensemble"]
 
 
 @pytest.mark.parametrize(

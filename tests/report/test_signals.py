@@ -1,5 +1,4 @@
 import base64
-import json
 from contextlib import ExitStack
 
 import numpy as np
@@ -9,17 +8,21 @@ from safetensors.numpy import save_file
 from duetal.core.errors import DuetalError
 from duetal.report import curves
 from duetal.report.curves import MAX_CLASSES, SignalWriter
-from duetal.report.signals import open_signals
+from duetal.report.run_files import open_signals
+from duetal.results.folder import RunFolder
+from duetal.results.schema import ScoreIndex
 
 
-def write(folder, *, scores=None, labels=None, classes=("A", "B")):
-    (folder / "scores").mkdir(parents=True)
-    (folder / "pseudo_labels").mkdir()
-    (folder / "scores" / "index.json").write_text(json.dumps({"classes": list(classes)}))
+def write(path, *, scores=None, labels=None, classes=("A", "B")):
+    (path / "scores").mkdir(parents=True)
+    (path / "pseudo_labels").mkdir()
+    folder = RunFolder(path)
+    index = ScoreIndex(classes=list(classes), branches=["cbp", "vlp"])
+    index.write(folder.score_index_file)
     for branch, tensors in (scores or {}).items():
-        save_file(tensors, folder / "scores" / f"{branch}.safetensors")
+        save_file(tensors, folder.scores(branch))
     for phase, tensors in (labels or {}).items():
-        save_file(tensors, folder / "pseudo_labels" / f"{phase}.safetensors")
+        save_file(tensors, folder.pseudo_labels(phase))
     return folder
 
 
@@ -40,7 +43,7 @@ def test_curves_are_of_the_classes_that_matter(tmp_path):
     video, _ = embed(folder, annotated=["B"], index=index)
     assert (video["snippets"], video["pool"]) == (3, 1)
     np.testing.assert_array_equal(bytes_of(video["scores"]["cbp"][0]), [255, 51, 0])
-    # The most probable class is there though nobody annotated it.
+    # The most probable class is there though it is not annotated.
     assert index == {"B": 0, "A": 1}
     np.testing.assert_array_equal(bytes_of(video["scores"]["cbp"][1]), [0, 128, 255])
 
@@ -65,7 +68,7 @@ def test_many_points_are_joined_and_of_fewer_classes(tmp_path, monkeypatch):
     np.testing.assert_allclose(curve, scores[:, 0].reshape(-1, 2).max(axis=1), atol=0.003)
 
 
-def test_pseudo_labels_stand_in_the_order_of_training(tmp_path):
+def test_pseudo_labels_are_in_the_order_of_training(tmp_path):
     labels = np.array([[1, 0], [-1, 0], [0, 0]], np.int8)
     phases = ("F1", "B10", "B2", "B1", "other")
     folder = write(tmp_path, labels={phase: {"v": labels} for phase in phases})
@@ -74,7 +77,7 @@ def test_pseudo_labels_stand_in_the_order_of_training(tmp_path):
         assert list(signals.labels) == ["B1", "F1", "B2", "B10", "other"]
         video = SignalWriter(signals, {}).video("v", (), ())
     assert (video["labelled"], list(video["labels"])) == (3, [0, 1, 2, 3, 4])
-    # Class B is background everywhere, as every absent class is: it says nothing.
+    # Class B is background everywhere, as every absent class is: it is left out.
     assert video["labels"][0] == {0: base64.b64encode(bytes([0b010010])).decode()}
 
 
@@ -110,6 +113,6 @@ def test_a_damaged_file_is_an_error_that_names_file_and_video(tmp_path, change, 
 @pytest.mark.parametrize("name", ["scores/vlp", "pseudo_labels/B1"])
 def test_a_truncated_file_is_an_error_that_names_it(tmp_path, content, name):
     folder = write(tmp_path)
-    (folder / f"{name}.safetensors").write_bytes(content)
+    (folder.path / f"{name}.safetensors").write_bytes(content)
     with pytest.raises(DuetalError, match=rf"{name[-2:]}\.safetensors"):
         embed(folder)

@@ -7,7 +7,7 @@ from duetal.core.errors import DuetalError
 from duetal.results.reading import MAX_SETTINGS, read_run
 
 
-def test_a_run_tells_protocol_rule_and_settings(fake_run):
+def test_protocol_rule_and_settings_are_read(fake_run):
     run = read_run(fake_run())
     assert run.name == "my-run"
     assert run.protocol == "thumos14/seconds-210"
@@ -29,7 +29,7 @@ def test_a_folder_that_is_no_run_is_an_error_that_names_it(tmp_path, kind):
         read_run(path)
 
 
-def test_a_run_that_is_still_training_says_so_and_takes_the_rule_from_the_model(fake_run):
+def test_a_run_that_is_still_training_has_a_notice_and_the_rule_of_its_model(fake_run):
     folder = fake_run()
     (folder / "evaluation.json").unlink()
     run = read_run(folder)
@@ -39,7 +39,11 @@ def test_a_run_that_is_still_training_says_so_and_takes_the_rule_from_the_model(
 
 def test_seeds_are_found_in_the_order_of_their_numbers(fake_seeds):
     folder = fake_seeds(seeds=(0, 2, 10), videos=2)
-    assert [seed.folder.name for seed in read_run(folder).seeds] == ["seed-0", "seed-2", "seed-10"]
+    assert [seed.folder.path.name for seed in read_run(folder).seeds] == [
+        "seed-0",
+        "seed-2",
+        "seed-10",
+    ]
 
 
 def test_seeds_without_a_summary_or_an_evaluation_are_noticed(fake_seeds):
@@ -59,7 +63,8 @@ def test_seeds_without_a_summary_or_an_evaluation_are_noticed(fake_seeds):
         ("evaluation.json", "[]", ["dictionary"]),
         ("config.yaml", "a: [1", ["not YAML", "line 1"]),
         ("config.yaml", "a: \x00", ["not YAML"]),
-        ("model.json", '{"selection": 3}', ["selection"]),
+        ("model.json", '{"format": 2, "selection": "last"}', ["duetal", "required"]),
+        ("model.json", '{"selection": 3}', ["not a model", "channels"]),
         ("environment.json", "{", ["line 1"]),
     ],
 )

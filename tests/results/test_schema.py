@@ -88,6 +88,7 @@ def test_a_model_of_version_0_1_is_read(tmp_path: Path) -> None:
     ]
     assert [(p.name, p.student, p.teacher) for p in model.phases] == [
         ("warmup", "cbp", None),
+        ("zeroshot", "vlp", None),
         ("B1", "vlp", "cbp"),
         ("F1", "cbp", "vlp"),
     ]
@@ -167,4 +168,4 @@ def test_an_unknown_stage_names_the_nearest() -> None:
 
 def test_the_rule_covers_the_runs_own_choice_alone() -> None:
     assert MODEL.rule(["cbp-f1"]) == MODEL.rule(["cbp-f1", "vlp-b1"]) == "the last"
-    assert "asked for by name" in MODEL.rule(["cbp-warmup"])
+    assert "chosen by name" in MODEL.rule(["cbp-warmup"])

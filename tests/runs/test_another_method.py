@@ -22,8 +22,8 @@ from duetal.method.branches import BRANCHES, Branch, LoadText
 from duetal.method.layers import BranchNetwork, apply_mask
 from duetal.method.loop import Method
 from duetal.method.losses import LOSSES, LossSettings, LossTerm, Predictions
+from duetal.method.method_settings import MethodSettings
 from duetal.method.schedule import Phase, ScheduleSettings, schedule
-from duetal.method.settings import MethodSettings
 from duetal.report.page import write_report
 from duetal.results import checkpoints
 from duetal.results.folder import RunFolder
@@ -121,8 +121,8 @@ def test_it_trains_and_logs_its_loss(run_folder: Path) -> None:
     assert [branch.name for branch in model.branches] == ["cbp", "vlp", "audio"]
     assert model.stages[-1].title == "Audio after A1"
     log = read_run(run_folder).seeds[0].log
-    assert list(log.phases) == ["warmup", "B1", "F1", "A1"]
-    assert log.phases["A1"].term_names() == ["classification", "distillation", "smoothness"]
+    assert list(log.epochs) == ["warmup", "B1", "F1", "A1"]
+    assert list(log.epochs["A1"][1].terms) == ["classification", "distillation", "smoothness"]
     assert log.pseudo_labels["A1"].teacher == "vlp"
 
 

@@ -17,7 +17,7 @@ from duetal.datasets import open_dataset
 from duetal.evaluation import evaluate
 from duetal.formats import read_annotations
 from duetal.formats.activitynet import read_results
-from duetal.localization.settings import LocalizationSettings
+from duetal.localization.localization_settings import LocalizationSettings
 from duetal.results.reading import read_run
 from duetal.results.schema import RunEvaluation
 from duetal.runs.localizing import (
@@ -32,7 +32,7 @@ from duetal.runs.run_evaluation import (
     is_evaluated,
     run_evaluation,
 )
-from duetal.runs.scoring import stage_scorer
+from duetal.runs.stage_scoring import stage_scorer
 
 pytestmark = pytest.mark.recipe
 

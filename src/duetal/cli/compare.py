@@ -1,4 +1,4 @@
-"""`duetal compare`: is one run better than another, or were these videos kind to it?"""
+"""`duetal compare`: differences of mAP between runs, with intervals."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,7 +79,7 @@ def _print(result: "Comparison") -> None:
     for versus in result.versus:
         name = printable(versus.name)
         headline = versus.averages[result.headline]
-        verdict = "the interval leaves out 0" if headline.is_significant else "the interval holds 0"
+        verdict = f"the interval {'excludes' if headline.is_significant else 'includes'} 0"
         console.print(f"{name} against {baseline}, mAP {result.headline} in points:")
         console.print(
             f"  {_points(headline)}: {verdict}; better in {100 * versus.better:.0f} % of resamples"
@@ -104,8 +104,8 @@ def _print(result: "Comparison") -> None:
         f"{result.draws:,} resamples of the videos, seed {result.seed}, 95 % intervals"
     )
     console.print(
-        "a video's share is what the difference loses without it; "
-        "many classes are looked at: 1 in 20 intervals leaves out 0 by chance"
+        "a video's share: how much smaller the difference is without it; "
+        "of many classes, 1 in 20 intervals excludes 0 by chance"
     )
     for note in result.notes:
         console.print(f"note: {printable(note)}")

@@ -1,4 +1,4 @@
-"""`duetal diagnose`: why a score is what it is."""
+"""`duetal diagnose`: the errors behind a score."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,10 +44,10 @@ def command(
     json_path: Path | None,
     plots: Path | None,
 ) -> None:
-    """Say what is wrong with DETECTIONS, and what each kind of error costs.
+    """Classify the errors of DETECTIONS, and measure what each kind costs.
 
     The kinds of error and the characteristics of segments are those of DETAD (Alwassel et al.,
-    2018). A kind is fixed by taking its predictions away.
+    2018). A kind is fixed by removing its predictions.
     """
     from duetal.core.files import write_json
     from duetal.evaluation import protocol_named
@@ -130,18 +130,18 @@ def _kinds(diagnosis: "Diagnosis") -> "Table":
 
 def _calibration(diagnosis: "Diagnosis") -> str:
     found = diagnosis.calibration
-    words = []
+    parts = []
     if found.error is not None:
-        words.append(f"expected calibration error {found.error:.3f}")
+        parts.append(f"expected calibration error {found.error:.3f}")
     if found.auc is not None:
-        words.append(f"a true prediction has the higher score {100 * found.auc:.0f} % of the time")
+        parts.append(f"a true prediction has the higher score {100 * found.auc:.0f} % of the time")
     if found.bins:
         low, high = found.bins[0], found.bins[-1]
-        words.append(
+        parts.append(
             f"precision {_percent(low.precision)} % in the lowest tenth of scores, "
             f"{_percent(high.precision)} % in the highest"
         )
-    return "scores: " + ("; ".join(words) or "none")
+    return "scores: " + ("; ".join(parts) or "none")
 
 
 def _percent(value: float | None) -> str:

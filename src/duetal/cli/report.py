@@ -10,7 +10,7 @@ import click
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Where to write the page.  [default: RUN/report.html, or beside one file of detections; "
+    help="The HTML file.  [default: RUN/report.html, or beside one file of detections; "
     "several sources need it]",
 )
 @click.option(
@@ -34,12 +34,12 @@ def command(
     """Make one self-contained HTML page of SOURCES: run folders, files of detections, or both.
 
     Of one run: scores of all stages, training curves, pseudo-labels, and every video to explore;
-    a run that is still training gives a page of what there is. Of several, or of detections: their
+    a run that is still training gives a partial page. Of several, or of detections: their
     scores and differences, and their predictions above one another. The page needs no network.
     """
     from duetal.core.errors import UsageError
     from duetal.formats import read_annotations
-    from duetal.report import Entry, write_contenders, write_report
+    from duetal.report import PageEntry, write_contenders, write_report
     from duetal.runs.comparing import common_ground, open_contenders
 
     if len(sources) == 1 and not sources[0].is_file():
@@ -51,11 +51,11 @@ def command(
         click.echo(write_report(sources[0], out, further))
         return
     if out is None and len(sources) > 1:
-        raise UsageError("where to write the page of several sources? --out names the file")
+        raise UsageError("a page of several sources needs --out")
     opened = open_contenders(sources, stage)
     annotations, protocol = common_ground(opened, annotations_path, protocol_name)
     entries = [
-        Entry(
+        PageEntry(
             each.contender.name,
             each.contender.runs,
             each.folder,

@@ -1,7 +1,7 @@
-"""The table that ends a training run: mAP of every stage."""
+"""The table at the end of a training run: mAP of every stage."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -10,20 +10,22 @@ from duetal.cli.terminal import plain_console, plain_table, printable
 from duetal.evaluation import protocol_named
 
 if TYPE_CHECKING:
-    from duetal.results.schema import RunEvaluation
-    from duetal.runs.label_evaluation import LabelEvaluation
-    from duetal.runs.seeds import SeedSummary
+    from duetal.results.schema import LabelEvaluation, RunEvaluation, SeedSummary
+
+Value = TypeVar("Value")
 
 
 def print_run(found: "RunEvaluation") -> None:
-    """Print mAP by stage, with what the numbers mean."""
+    """Print mAP by stage, the protocol and the choice of checkpoint."""
     first = found.stages[0]
     rows = {
-        stage.title: _percent(stage.tiou, stage.mean_ap)
-        | {name: f"{100 * value:.1f}" for name, value in stage.averages.items()}
+        stage.title: {
+            name: f"{100 * value:.1f}"
+            for name, value in (_by_column(stage.tiou, stage.mean_ap) | stage.averages).items()
+        }
         for stage in found.stages
     }
-    _print_table(rows, first.protocol, list(first.averages))
+    _print_table(rows, found.protocol, list(first.averages))
     counts = f"{first.videos:,} videos, {first.segments:,} segments"
     _print_meaning(found.protocol, counts, found.selection, simulated=found.simulated)
     for note in dict.fromkeys(note for stage in found.stages for note in stage.notes):
@@ -33,26 +35,25 @@ def print_run(found: "RunEvaluation") -> None:
 def print_seeds(summary: "SeedSummary") -> None:
     """Print mean and standard deviation over seeds by stage."""
     rows = {}
-    for scores in summary.stages:
-        spreads = dict(zip(map(_column, scores.tiou), scores.spreads, strict=True))
-        rows[scores.title] = {
+    for stage in summary.stages:
+        spreads = _by_column(stage.tiou, stage.spreads) | stage.averages
+        rows[stage.title] = {
             name: f"{100 * spread.mean:.1f}"
             + ("" if spread.std is None else f" ± {100 * spread.std:.1f}")
-            for name, spread in (spreads | dict(scores.averages)).items()
+            for name, spread in spreads.items()
         }
-    first = summary.stages[0]
-    _print_table(rows, summary.protocol, list(first.averages))
+    _print_table(rows, summary.protocol, list(summary.stages[0].averages))
     seeds = ", ".join(map(str, summary.seeds))
     counts = f"mean ± standard deviation over the seeds {seeds}"
     _print_meaning(summary.protocol, counts, summary.selection, simulated=summary.simulated)
 
 
 def print_labels(found: "LabelEvaluation") -> None:
-    """Print how well the labels of held-out videos are told, where no segment is known."""
+    """Print how well held-out videos are ranked by label, where no segment is known."""
     console = plain_console()
     table = Table(box=None, padding=(0, 1), pad_edge=False, collapse_padding=True)
     table.add_column("labels of held-out videos", no_wrap=True)
-    for column in ("mAP (%)", "surest label right (%)"):
+    for column in ("mAP (%)", "top label right (%)"):
         table.add_column(column, justify="right", no_wrap=True)
     for stage in found.stages:
         table.add_row(stage.title, f"{100 * stage.mean_ap:.1f}", f"{100 * stage.first_right:.1f}")
@@ -60,22 +61,18 @@ def print_labels(found: "LabelEvaluation") -> None:
     console.print(table)
     console.print()
     console.print(
-        f"meaning:    mAP is how far up the videos of each class come when all "
-        f"{len(found.videos):,} are ranked by it; a random order has {100 * found.chance:.1f}"
+        f"meaning:    mAP of ranking all {len(found.videos):,} videos by each class; "
+        f"a random order has {100 * found.chance:.1f}"
     )
     console.print(
-        "            no segment is marked in them, so when the actions are was not judged "
+        "            their segments are unknown, so the times of the actions are not judged "
         "(no mAP at tIoU)"
     )
     console.print(f"checkpoint: {found.selection}")
 
 
-def _percent(tiou: Sequence[float], values: Sequence[float]) -> dict[str, str]:
-    return {_column(t): f"{100 * value:.1f}" for t, value in zip(tiou, values, strict=True)}
-
-
-def _column(tiou: float) -> str:
-    return f"{tiou:g}"
+def _by_column(tiou: Iterable[float], values: Iterable[Value]) -> dict[str, Value]:
+    return {f"{t:g}": value for t, value in zip(tiou, values, strict=True)}
 
 
 def _print_table(
@@ -83,10 +80,10 @@ def _print_table(
 ) -> None:
     """A row per stage; columns: the protocol's shown thresholds and the averages.
 
-    What does not fit beside each other into a terminal goes below each other.
+    Columns that do not fit into the width of the terminal follow in further tables.
     """
     console = plain_console()
-    left = list(map(_column, protocol_named(protocol).shown)) + list(averages)
+    left = [f"{t:g}" for t in protocol_named(protocol).shown] + list(averages)
     console.print()
     while left:
         count = len(left)

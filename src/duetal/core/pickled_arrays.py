@@ -13,28 +13,14 @@ import pickletools
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
-from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
 from duetal.core.files import refuse_large
-
-#: What `numpy.lib.format` and the reading around it raise on a damaged or hostile header.
-DAMAGED = (
-    ValueError,
-    TypeError,
-    KeyError,
-    OverflowError,
-    SyntaxError,
-    TokenError,
-    RecursionError,
-    MemoryError,
-    EOFError,
-)
+from duetal.core.npy import DAMAGED, read_npy_header
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +63,6 @@ class PickledArray:
 @dataclass(slots=True)
 class _PickledType:
     dtype: np.dtype[Any]
-
-
-def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, Fortran order and type from the start of a .npy stream; leaves it at the first value.
-
-    Raises:
-        ValueError: or another of `DAMAGED`, when it is no .npy stream.
-    """
-    version = npy_format.read_magic(file)
-    if version == (1, 0):
-        return npy_format.read_array_header_1_0(file)
-    if version == (2, 0):
-        return npy_format.read_array_header_2_0(file)
-    # Version 3 differs only in the names of structured types, which are not read.
-    raise ValueError(f"version {version} is not supported")
 
 
 def load_object_array(path: Path) -> NDArray[Any]:
@@ -212,18 +183,8 @@ class _Values:
         return flat.reshape(described.shape, order="F" if described.fortran else "C")
 
 
-class _Global(enum.Enum):
-    """The only names that the pickle of an object array needs."""
-
-    RECONSTRUCT = enum.auto()
-    SCALAR = enum.auto()
-    NDARRAY = enum.auto()
-    DTYPE = enum.auto()
-    ENCODE = enum.auto()
-    BYTES = enum.auto()
-
-
-#: numpy 2 renamed `numpy.core`; both spellings are in use.
+_Global = enum.Enum("_Global", "RECONSTRUCT SCALAR NDARRAY DTYPE ENCODE BYTES")
+#: The only names that the pickle of an object array needs; numpy 2 renamed `numpy.core`.
 _GLOBALS = {
     "numpy.core.multiarray _reconstruct": _Global.RECONSTRUCT,
     "numpy._core.multiarray _reconstruct": _Global.RECONSTRUCT,
@@ -307,7 +268,7 @@ class _Follower:
         return PickledString(offset, size, None, is_text)
 
     def _step(self, name: str, argument: Any) -> None:
-        """Do to the stack what one opcode says."""
+        """Apply one opcode to the stack."""
         stack = self._stack
         if name in _CONSTANTS:
             stack.append(_CONSTANTS[name])

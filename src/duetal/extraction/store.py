@@ -24,9 +24,9 @@ from duetal.backbones import BACKBONES
 from duetal.backbones.protocol import Reads
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import Closing, remove_unfinished
+from duetal.core.npy import DAMAGED, read_npy_header
 from duetal.extraction.lock import FolderLock
 from duetal.extraction.sources import NAME_BYTES, Failure
-from duetal.features.arrays import DAMAGED, read_npy_header
 from duetal.features.metadata import (
     DATASET_FILE,
     RECORDS,

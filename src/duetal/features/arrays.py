@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
-from duetal.core.pickled_arrays import DAMAGED, read_npy_header
+from duetal.core.npy import DAMAGED, read_npy_header
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
-from duetal.core.pickled_arrays import DAMAGED, read_npy_header
+from duetal.core.npy import DAMAGED, read_npy_header
 from duetal.features.arrays import FeatureArray, Header, MappedArray, reading, refuse_truncated
 
 #: The array taken from a per-video file that holds several.

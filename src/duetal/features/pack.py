@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
-from duetal.core.pickled_arrays import PickledArray, PickledString, index_arrays, read_npy_header
+from duetal.core.npy import read_npy_header
+from duetal.core.pickled_arrays import PickledArray, PickledString, index_arrays
 from duetal.features.arrays import FeatureArray, Header, MappedArray, reading, refuse_truncated
 from duetal.features.containers import Opener
 

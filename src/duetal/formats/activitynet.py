@@ -44,15 +44,15 @@ from duetal.formats.marked import (
 )
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
-#: What is read of a video, an annotation and a detection. What else is said of a video is kept as a
-#: fact; of an annotation and a detection it is counted as left out.
+#: What is read of a video, an annotation and a detection. Other members of a video are kept as
+#: facts; those of an annotation and a detection are counted as left out.
 _VIDEO_KEYS = frozenset({"subset", "duration", "annotations"})
 _ANNOTATION_KEYS = frozenset({"label", "segment"})
 _DETECTION_KEYS = frozenset({"label", "segment", "score"})
 
 
 class Results(NamedTuple):
-    """A results file: the detections, and what else the file says of them."""
+    """A results file: the detections, and what else the file holds about them."""
 
     detections: Detections
     external_data: Mapping[str, Any]

@@ -63,8 +63,10 @@ def read_annotations(
         DuetalError: not of these forms; or in a project a time in a second media file while the
             first one's length is unknown; names the observation or line.
     """
-    if not head(path).startswith("{"):
-        return _read_table(path, report)
+    return (_read_project if head(path).startswith("{") else _read_table)(path, report)
+
+
+def _read_project(path: Path, report: Report) -> Annotations:
     document = read_document(path, report)
     behaviors, observations = (
         document.get(key) if isinstance(document, dict) else None
@@ -79,28 +81,42 @@ def read_annotations(
             states[a_string(behavior["code"], "'code'")] = "STATE" in kind
         except FAULTS as error:
             report(located(error, path, f"behaviors_conf {key!r}"))
-    videos: dict[str, list[Marked]] = {}
-    durations: dict[str, float] = {}
-    left_out: Counter[str] = Counter()
+    found = _Found()
     for key in list(observations):
         value = observations.pop(key)
         try:
             if an_object(value).get("type") != "MEDIA":
-                left_out["observations without media files"] += 1
+                found.left_out["observations without media files"] += 1
                 continue
-            observation = _observation(value, left_out)
+            observation = _observation(value, found.left_out)
         except FAULTS as error:
             report(located(error, path, f"observations {key!r}"))
             continue
         for name, length in observation.media:
-            videos.setdefault(name, [])
+            found.videos.setdefault(name, [])
             if length is not None:
-                durations[name] = length
+                found.durations[name] = length
         with faults_at(path, f"observation {key!r}"):
-            for name, one in observation.states(states, left_out):
-                videos[name].append(one)
-    classes = [code for code, is_state in states.items() if is_state]
-    return _together(videos, durations, path, classes, left_out)
+            for name, one in observation.states(states, found.left_out):
+                found.videos[name].append(one)
+    return found.annotations(path, [code for code, is_state in states.items() if is_state])
+
+
+@dataclass
+class _Found:
+    """What the observations or rows add up to; those of one video are joined."""
+
+    videos: dict[str, list[Marked]] = field(default_factory=dict)
+    durations: dict[str, float] = field(default_factory=dict)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def annotations(self, path: Path, classes: Iterable[str] = ()) -> Annotations:
+        """The videos as an annotation."""
+        listed = (
+            MarkedVideo(name, sorted(self.videos.pop(name)), self.durations.get(name))
+            for name in list(self.videos)
+        )
+        return as_annotations(listed, path, classes=classes, left_out=self.left_out)
 
 
 @dataclass
@@ -189,7 +205,7 @@ def _read_table(path: Path, report: Report) -> Annotations:
         except FAULTS as error:
             report(located(error, path, f"line {line}"))
     table.left_out["states without an end"] += len(table.begun)
-    return _together(table.videos, table.durations, path, (), table.left_out)
+    return table.annotations(path)
 
 
 def _header(rows: Iterator[tuple[int, list[str]]]) -> list[str] | None:
@@ -204,14 +220,11 @@ def _header(rows: Iterator[tuple[int, list[str]]]) -> list[str] | None:
 
 
 @dataclass
-class _EventTable:
-    """What the rows of a table add up to."""
+class _EventTable(_Found):
+    """A table, row by row."""
 
-    videos: dict[str, list[Marked]] = field(default_factory=dict)
-    durations: dict[str, float] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     begun: dict[tuple[str, ...], float] = field(default_factory=dict)
-    left_out: Counter[str] = field(default_factory=Counter)
 
     def add(self, cells: Mapping[str, str]) -> None:
         """Take one row."""
@@ -269,16 +282,3 @@ class _EventTable:
         else:
             self.left_out["point events"] += 1
         return None
-
-
-def _together(
-    videos: dict[str, list[Marked]],
-    durations: Mapping[str, float],
-    path: Path,
-    classes: Iterable[str],
-    left_out: Counter[str],
-) -> Annotations:
-    listed = (
-        MarkedVideo(name, sorted(videos.pop(name)), durations.get(name)) for name in list(videos)
-    )
-    return as_annotations(listed, path, classes=classes, left_out=left_out)

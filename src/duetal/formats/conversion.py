@@ -177,7 +177,7 @@ def _format_for(target: Path, content: Content) -> Format:
 
 
 def _check_target(target: Path, name: Format, source: Path, *, force: bool) -> tuple[Path, ...]:
-    """See that nothing is overwritten unasked; give what is written beside the target."""
+    """Check that nothing is overwritten unasked; gives what is written beside the target."""
     beside = (interface_place(target),) if name is Format.LABEL_STUDIO else ()
     for path in (target, *beside):
         if path.is_dir() and any(path.iterdir()):

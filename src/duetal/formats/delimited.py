@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from duetal.core.files import refuse_large, replacing
 #: Characters that a line may have; a row's cells are all held at once.
 _LONGEST_LINE = 2**20
 _HEAD = 2**16
-_LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +51,6 @@ def head(path: Path) -> str:
     return data.decode("utf-8-sig", errors="replace").lstrip()
 
 
-def lines(text: str) -> Iterator[str]:
-    """The lines of a text with their ends, one at a time."""
-    return (found[0] for found in _LINE.finditer(text))
-
-
 def read_lines(path: Path) -> Iterator[str]:
     """The lines of a UTF-8 text file with their ends as they are; the file is never held whole.
 
@@ -71,7 +64,7 @@ def read_lines(path: Path) -> Iterator[str]:
             io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text,
         ):
             try:
-                while line := text.readline(_LONGEST_LINE + 1):
+                for line in text:
                     if len(line) > _LONGEST_LINE:
                         cause = f"has a line of more than {_LONGEST_LINE:,} characters"
                         raise DuetalError(cause, file=path)

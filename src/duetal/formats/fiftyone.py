@@ -67,12 +67,7 @@ def read_annotations(
 
 
 def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> Detections:
-    """Read labels as detections, whose scores are their confidences.
-
-    Raises:
-        DuetalError: as `read_annotations`.
-        UsageError: likewise.
-    """
+    """Read labels as detections with their confidences; raises what `read_annotations` does."""
     videos, classes, left_out = _read(path, options, raise_error)
     return as_detections(videos, path, classes=classes, left_out=left_out)
 

@@ -1,6 +1,7 @@
 """Recognising the form of a file or folder by its content, and reading it."""
 
 import csv
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error
 from duetal.formats import csv_table, desed, elan, fiftyone, thumos14, webvtt, wtalc
-from duetal.formats.delimited import head, lines
+from duetal.formats.delimited import head
 from duetal.formats.forms import FORMS, ContentKind, Format
 from duetal.formats.json_values import read_document
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
@@ -211,7 +212,7 @@ def _json_keys(text: str) -> frozenset[str]:
 
 def _table_lines(text: str, delimiter: str) -> Iterator[list[str]]:
     """The cells of each line of a table, stripped and in small letters."""
-    reader = csv.reader(lines(text), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         for fields in reader:
             yield [field.strip().lower() for field in fields]

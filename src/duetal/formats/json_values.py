@@ -1,4 +1,4 @@
-"""Reading JSON: a file as a whole, and values of the kind that is asked for."""
+"""Reading JSON: a file as a whole, and values of an expected kind."""
 
 import math
 from collections.abc import Iterator
@@ -48,35 +48,35 @@ def faults_at(path: Path, place: str) -> Iterator[None]:
 
 
 def consumed(values: list[Any]) -> Iterator[tuple[int, Any]]:
-    """The values with their indices; each is forgotten once given, to be gone when it is done."""
+    """The values with their indices; each is removed from the list, to free its memory early."""
     for index, value in enumerate(values):
         values[index] = None
         yield index, value
 
 
 def an_object(value: Any, what: str = "this") -> dict[str, Any]:
-    """The value, which is an object. Raises a TypeError that says what is not one."""
+    """The value, which is an object. Raises a TypeError that names it otherwise."""
     if not isinstance(value, dict):
         raise TypeError(f"{what} is not an object")
     return value
 
 
 def a_list(value: Any, what: str = "this") -> list[Any]:
-    """The value, which is a list. Raises a TypeError that says what is not one."""
+    """The value, which is a list. Raises a TypeError that names it otherwise."""
     if not isinstance(value, list):
         raise TypeError(f"{what} is not a list")
     return value
 
 
 def a_string(value: Any, what: str = "this") -> str:
-    """The value, which is a string. Raises a TypeError that says what is not one."""
+    """The value, which is a string. Raises a TypeError that names it otherwise."""
     if not isinstance(value, str):
         raise TypeError(f"{what} is not a string")
     return value
 
 
 def a_number(value: Any) -> float:
-    """The value, which is a number or says one. Raises a TypeError or ValueError otherwise."""
+    """The value as a number, which it is or spells. Raises a TypeError or ValueError otherwise."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise TypeError(f"{shortened(value)} is not a number")
     return float(value)

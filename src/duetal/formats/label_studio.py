@@ -54,8 +54,8 @@ def read_annotations(
     was not cancelled.
 
     Args:
-        path: a JSON export (not JSON-MIN, which does not say who marked what).
-        options: `fps` where the tasks don't tell it.
+        path: a JSON export (not JSON-MIN, which does not hold who marked what).
+        options: `fps` where the tasks don't hold it.
         report: takes the error of each task that is malformed, or of a video that was there before.
 
     Raises:
@@ -68,12 +68,7 @@ def read_annotations(
 
 
 def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> Detections:
-    """Read the last prediction of each task.
-
-    Raises:
-        DuetalError: as `read_annotations`.
-        UsageError: likewise.
-    """
+    """Read the last prediction of each task; raises what `read_annotations` does."""
     left_out: Counter[str] = Counter()
     videos = list(_read(path, "predictions", options, left_out, raise_error))
     return as_detections(videos, path, left_out=left_out)

@@ -97,7 +97,6 @@ def as_annotations(
     source: Path,
     *,
     classes: Iterable[str] = (),
-    notes: Iterable[str] = (),
     left_out: Mapping[str, int] | None = None,
 ) -> Annotations:
     """Bring videos together as an annotation.
@@ -106,8 +105,7 @@ def as_annotations(
         videos: each once.
         source: where they were read.
         classes: the classes in their order, as far as the source knows it; others follow by name.
-        notes: what had to be repaired.
-        left_out: what else the source says, with how often it does; nothing where that is 0.
+        left_out: what else the source holds, with its count; 0 is not listed.
     """
     annotated: dict[str, VideoAnnotation] = {}
     # Many videos have the same labels: one tuple serves them all.
@@ -128,7 +126,7 @@ def as_annotations(
     ordered |= dict.fromkeys(
         sorted({label for labels in label_sets for label in labels} - {*ordered})
     )
-    return Annotations(annotated, tuple(ordered), source, tuple(notes), counted(left_out or {}))
+    return Annotations(annotated, tuple(ordered), source, left_out=counted(left_out or {}))
 
 
 def as_detections(

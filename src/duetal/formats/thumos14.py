@@ -122,7 +122,7 @@ def write_annotations(
         if not marked:
             continue
         half = _half(video, folder)
-        _require_word(video.name, folder)
+        _require_one_token(video.name, folder)
         for label, segment in marked:
             line = f"{video.name}  {segment.start!r} {segment.end!r}\n"
             files[f"{label}_{half}.txt"].append(line)
@@ -209,11 +209,11 @@ def write_detections(
 
     Raises:
         DuetalError: a value that is not finite, a class that is none of THUMOS'14's twenty, a
-            video whose name is not one word, or the file can't be written.
+            video whose name has spaces, or the file can't be written.
     """
     detections.require_finite()
     for name in detections.videos:
-        _require_word(name, path)
+        _require_one_token(name, path)
     for label in detections.classes:
         if label not in CLASS_NUMBERS:
             cause = f"cannot write: {label!r} is none of THUMOS'14's twenty classes"
@@ -223,8 +223,8 @@ def write_detections(
             file.write(f"{video} {start} {end} {CLASS_NUMBERS[label]} {score}\n")
 
 
-def _require_word(name: str, path: Path) -> None:
-    """Check that a video's name is one printable word, which the lines of this form need.
+def _require_one_token(name: str, path: Path) -> None:
+    """Check that a video's name has no spaces and is printable, as the lines of this form need.
 
     Raises:
         DuetalError: it is not.

@@ -104,11 +104,7 @@ def write_video(path: Path, detections: Detections, video: str) -> None:
 
 
 def has_scores(path: Path) -> bool:
-    """Whether there are cues, and each ends in a number.
-
-    Raises:
-        DuetalError: as `read_annotations`.
-    """
+    """Whether there are cues, and each ends in a number; raises what `read_annotations` does."""
     return _read(path, raise_error)[1]
 
 

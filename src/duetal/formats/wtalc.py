@@ -2,7 +2,7 @@
 
 One `.npy` per field, a row per video: `videoname`, `subset`, `segments` (seconds) with a class
 each in `labels`, the video-level classes in `labels_all`, `duration`; and `classlist`,
-`Ambiguous_test.txt`. Its `extracted_fps` says 10 where the features were made at 25 frames per
+`Ambiguous_test.txt`. Its `extracted_fps` is 10 where the features were made at 25 frames per
 second, and is not read.
 
 The form is read and not written: its rows are of different lengths, so that the arrays are pickled,
@@ -36,7 +36,7 @@ def read_annotations(
 
     A video's `labels` are those of `labels_all.npy`, which the field trains on, and not always
     those of its segments (27 of THUMOS14's 412 videos differ, 8 of them training videos; a note
-    says so). Where `labels_all.npy` is missing or has none for a video, its segments' classes
+    names them). Where `labels_all.npy` is missing or has none for a video, its segments' classes
     serve. Classes are in the order of `classlist.npy`.
 
     Raises:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
-from duetal.localization.settings import EnsembleMean, LocalizationSettings
+from duetal.localization.localization_settings import EnsembleMean, LocalizationSettings
 
 
 def combine_branches(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
-from duetal.localization.settings import LocalizationSettings
+from duetal.localization.localization_settings import LocalizationSettings
 from duetal.localization.soft_nms import soft_nms
 
 #: A curve that varies less is flat: stretching it to 0..1 would make proposals of rounding errors.

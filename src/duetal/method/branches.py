@@ -14,8 +14,8 @@ from duetal.core.errors import DuetalError
 from duetal.core.weak_videos import FeatureReader, WeakVideos
 from duetal.method.cbp import CBPBranch
 from duetal.method.layers import BranchNetwork
+from duetal.method.method_settings import MethodSettings
 from duetal.method.sampling import random_seed
-from duetal.method.settings import MethodSettings
 from duetal.method.text import PromptedTextEncoder, StoredText, TextTower
 from duetal.method.vlp import VLPBranch
 

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from duetal.core.settings import Settings
+from duetal.core.settings_section import Settings
 from duetal.method.layers import (
     BranchNetwork,
     MaskedConv,

@@ -18,6 +18,7 @@ from duetal.core.weak_videos import WeakVideos
 from duetal.method.branches import BRANCHES, Branch, LoadText
 from duetal.method.layers import BranchNetwork
 from duetal.method.losses import LOSSES, LossTerm, Predictions, active_terms
+from duetal.method.method_settings import MethodSettings
 from duetal.method.pseudo_labels import PseudoLabels, crop_labels, make_pseudo_labels
 from duetal.method.sampling import (
     Crop,
@@ -28,7 +29,6 @@ from duetal.method.sampling import (
     share_of,
 )
 from duetal.method.schedule import Phase, ScheduleSettings, schedule
-from duetal.method.settings import MethodSettings
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
-from duetal.core.settings import Settings
+from duetal.core.settings_section import Settings
 from duetal.method.layers import topk_mean
 from duetal.method.pseudo_labels import BACKGROUND, FOREGROUND, ScoreRange, TeacherScore
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from duetal.core.weak_videos import FeatureReader, WeakVideos
 from duetal.method.sampling import Crop
-from duetal.method.scoring import probabilities, score_video
+from duetal.method.video_scoring import probabilities, score_video
 
 if TYPE_CHECKING:
     from duetal.method.losses import LossSettings

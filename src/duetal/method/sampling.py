@@ -15,7 +15,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from duetal.core.settings import Settings
+from duetal.core.settings_section import Settings
 from duetal.core.weak_videos import FeatureReader, WeakVideos
 
 

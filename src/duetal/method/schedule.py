@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from duetal.core.settings import Settings
+from duetal.core.settings_section import Settings
 
 
 class Selection(StrEnum):

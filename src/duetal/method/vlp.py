@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from duetal.core.errors import UsageError
-from duetal.core.settings import Settings
+from duetal.core.settings_section import Settings
 from duetal.method.layers import BranchNetwork, TransformerBlock, apply_mask
 from duetal.method.text import PromptedTextEncoder, StoredText
 

@@ -17,7 +17,7 @@ from duetal.runs.localizing import (
 )
 from duetal.runs.processes import device_of
 from duetal.runs.run import Run
-from duetal.runs.scoring import stage_scorer
+from duetal.runs.stage_scoring import stage_scorer
 
 UNVERIFIABLE = (
     "the run was trained on features that do not say how they were made; "

@@ -21,10 +21,10 @@ from duetal.config import Config
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import replacing
 from duetal.localization.ensemble import branch_weights
-from duetal.localization.settings import EnsembleMean
+from duetal.localization.localization_settings import EnsembleMean
 from duetal.method.losses import VideoLoss
 from duetal.runs.run import Run
-from duetal.runs.scoring import restore
+from duetal.runs.stage_scoring import restore
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -98,7 +98,7 @@ class ScoringGraph(nn.Module):
         return low + (high - low) * self._mean(stretched), video
 
     def _pool(self, logits: Tensor) -> Tensor:
-        """(T, K) → (K,), as `duetal.method.scoring.video_probabilities`."""
+        """(T, K) → (K,), as `duetal.method.video_scoring.video_probabilities`."""
         count = (logits.shape[0] + self._topk_ratio - 1) // self._topk_ratio
         pooled = torch.topk(logits, count, dim=0).values.mean(dim=0)
         return torch.softmax(pooled, dim=0) if self._softmax else torch.sigmoid(pooled)

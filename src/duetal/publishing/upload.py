@@ -31,7 +31,7 @@ from duetal.publishing.model_card import write_card
 from duetal.publishing.onnx_graph import export_onnx
 from duetal.publishing.public_run import PublicRun, public_config, public_model
 from duetal.results.folder import RunFolder
-from duetal.runs.scoring import restore
+from duetal.runs.stage_scoring import restore
 
 #: What an upload may have left in a repository, and a later one may remove.
 OURS = re.compile(

@@ -49,7 +49,7 @@ def join_modules(entry: str, sources: dict[str, str]) -> str:
             return
         if name not in sources:
             raise ValueError(f"{importers[-1]}.js imports {name}.js, which does not exist")
-        # Types stand in comments, where `import('./types')` is no import.
+        # Types are comments: `import('./types')` in them is no import.
         source = _JSDOC.sub("", sources[name])
         imports = {found[2]: _names(found[1]) for found in _IMPORT.finditer(source)}
         for module, names in imports.items():
@@ -59,7 +59,7 @@ def join_modules(entry: str, sources: dict[str, str]) -> str:
         own = _EXPORT.findall(source)
         body = _EXPORT.sub("", _IMPORT.sub("", source))
         if left := _LEFT_OVER.search(body):
-            raise ValueError(f"{name}.js: not understood: {left[0]}")
+            raise ValueError(f"{name}.js: syntax not covered: {left[0]}")
         exports[name] = own
         taken = "".join(f"const {{ {', '.join(i)} }} = $.{m};\n" for m, i in imports.items())
         parts.append(f"$.{name} = (() => {{\n{taken}{body}return {{ {', '.join(own)} }};\n}})();\n")

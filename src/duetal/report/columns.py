@@ -1,4 +1,4 @@
-"""Numbers as the page embeds them: columns of fixed width in base64, the fewest bytes that do.
+"""Columns of numbers as a page embeds them: of fixed width, in base64.
 
 `assets/columns.js` reads them back.
 """
@@ -18,7 +18,7 @@ def column(values: NDArray[Any], width: str) -> str:
         width: numpy's name of the little-endian type, such as "<u2" or "<f4".
     """
     if width.endswith("f4"):
-        # Beyond 32 bits there is only infinity, which nothing could be drawn at.
+        # Infinity can't be drawn.
         values = np.clip(values, np.finfo(np.float32).min, np.finfo(np.float32).max)
     return base64.b64encode(np.ascontiguousarray(values, dtype=width).tobytes()).decode("ascii")
 

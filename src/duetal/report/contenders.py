@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
 from duetal.core.annotations import Annotations
@@ -17,11 +16,11 @@ from duetal.report.explorer import Exploration, Lane, explore
 from duetal.report.html import Assets, render, versions
 from duetal.report.marks import mark_of_run
 from duetal.report.page import STYLES
-from duetal.report.scores import Score
-from duetal.report.signals import Signals, open_signals
+from duetal.report.run_files import open_signals
+from duetal.report.scores import Score, mark_best, over_seeds
 from duetal.results.folder import RunFolder
 
-#: More lanes than there are colours and shapes to tell them apart.
+#: As many as there are distinct marks.
 MAX_ENTRIES = 6
 LETTERS = "ABCDEF"
 #: Classes and videos of a comparison that the page lists.
@@ -29,14 +28,14 @@ MAX_LISTED = 12
 
 
 @dataclass(frozen=True)
-class Entry:
+class PageEntry:
     """A run or a file of detections on a page.
 
     Args:
-        name: what the page calls it.
+        name: its title on the page.
         runs: the detections of each seed; the first one's are drawn, scores are their mean.
         folder: of the first seed's run, for its curves and pseudo-labels; None for a file.
-        rule: what chose the checkpoint, where it is known.
+        rule: how the checkpoint was chosen, if known.
     """
 
     name: str
@@ -47,17 +46,16 @@ class Entry:
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """The scores of one entry: in percent, by threshold and by average."""
+    """The scores of one entry: by threshold, then by average."""
 
-    entry: Entry
+    entry: PageEntry
     mark: str
     letter: str
-    tiou: list[Score]
-    averages: list[Score]
+    scores: list[Score | None]
 
 
 def write_contenders(
-    entries: Sequence[Entry],
+    entries: Sequence[PageEntry],
     annotations: Annotations,
     protocol: Protocol,
     out: Path,
@@ -68,7 +66,7 @@ def write_contenders(
     Args:
         entries: one, or several to be compared with the first.
         annotations: with segments.
-        protocol: by which all are judged.
+        protocol: of the evaluation.
         out: the HTML file.
         subset: see `duetal.evaluation.evaluate`.
 
@@ -76,11 +74,11 @@ def write_contenders(
         The file written.
 
     Raises:
-        UsageError: more entries than a page can tell apart, or an unknown subset.
+        UsageError: more than `MAX_ENTRIES`, or an unknown subset.
         DuetalError: nothing to evaluate on, a damaged file, or `out` can't be written.
     """
     if len(entries) > MAX_ENTRIES:
-        cause = f"{len(entries)} runs: a page tells {MAX_ENTRIES} apart, and no more"
+        cause = f"{len(entries)} runs: a page can show at most {MAX_ENTRIES}"
         raise UsageError(cause)
     exploration = _explore(entries, annotations, protocol, subset)
     rows = [
@@ -97,7 +95,10 @@ def write_contenders(
         Assets.read(STYLES, "contenders_page.js"),
         {"explorer": exploration.data},
         title=", ".join(entry.name for entry in entries),
-        rows=_mark_best(rows),
+        rows=[
+            replace(row, scores=scores)
+            for row, scores in zip(rows, mark_best([row.scores for row in rows]), strict=True)
+        ],
         evaluation=evaluation,
         protocol=protocol,
         comparison=comparison,
@@ -112,7 +113,7 @@ def write_contenders(
 
 
 def _explore(
-    entries: Sequence[Entry], annotations: Annotations, protocol: Protocol, subset: str | None
+    entries: Sequence[PageEntry], annotations: Annotations, protocol: Protocol, subset: str | None
 ) -> Exploration:
     lanes = [
         Lane(entry.name, LETTERS[number], mark_of_run(number), entry.runs[0])
@@ -129,50 +130,20 @@ def _explore(
             annotations,
             protocol,
             subset=subset,
-            signals=[each for each in signals if _says(each)],
+            signals=[each for each in signals if each.scores or each.labels],
             further=annotations,
         )
 
 
-def _says(signals: Signals) -> bool:
-    return bool(signals.scores or signals.labels)
-
-
 def _score_row(
-    number: int, entry: Entry, annotations: Annotations, protocol: Protocol, subset: str | None
+    number: int, entry: PageEntry, annotations: Annotations, protocol: Protocol, subset: str | None
 ) -> ScoreRow:
     found = [evaluate(run, annotations, protocol, subset) for run in entry.runs]
-    columns = zip(*(evaluation.mean_ap for evaluation in found), strict=True)
-    return ScoreRow(
-        entry,
-        mark_of_run(number),
-        LETTERS[number],
-        [_spread(values) for values in columns],
-        [_spread([each.averages[name] for each in found]) for name in protocol.averages],
-    )
-
-
-def _spread(fractions: Sequence[float]) -> Score:
-    values = [100 * value for value in fractions]
-    return Score(fmean(values), stdev(values) if len(values) > 1 else None)
-
-
-def _mark_best(rows: list[ScoreRow]) -> list[ScoreRow]:
-    if len(rows) < 2:
-        return rows
-
-    def marked(cells: list[Score], best: Sequence[float]) -> list[Score]:
-        pairs = zip(cells, best, strict=True)
-        return [Score(cell.mean, cell.spread, cell.mean == top) for cell, top in pairs]
-
-    tiou = [max(cell.mean for cell in cells) for cells in zip(*(r.tiou for r in rows), strict=True)]
-    averages = [
-        max(cell.mean for cell in cells) for cells in zip(*(r.averages for r in rows), strict=True)
+    numbers = [
+        [*each.mean_ap, *(each.averages[name] for name in protocol.averages)] for each in found
     ]
-    return [
-        ScoreRow(r.entry, r.mark, r.letter, marked(r.tiou, tiou), marked(r.averages, averages))
-        for r in rows
-    ]
+    scores = [over_seeds(values) for values in zip(*numbers, strict=True)]
+    return ScoreRow(entry, mark_of_run(number), LETTERS[number], scores)
 
 
 def _versus(comparison: Comparison) -> list[dict[str, Any]]:

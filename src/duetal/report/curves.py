@@ -1,4 +1,4 @@
-"""Score curves and pseudo-labels of one video, cut down to what an eye can use."""
+"""Score curves and pseudo-labels of one video, reduced to what a page can show."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.report.columns import pack_labels, quantise
-from duetal.report.signals import Signals
+from duetal.report.run_files import Signals
 
 #: Classes of one video whose curves are embedded; those of the ground truth even beyond it.
 MAX_CLASSES = 8
@@ -48,18 +48,18 @@ class SignalWriter:
         self._room = MAX_LABEL_BYTES / self.runs
 
     def video(self, name: str, annotated: Sequence[str], found: Sequence[str]) -> dict[str, Any]:
-        """What is said of one video.
+        """The curves and pseudo-labels of one video.
 
         Args:
             name: of the video.
             annotated: its classes in the ground truth.
-            found: its detected classes, the surest first.
+            found: its detected classes, the highest-scoring first.
 
         Returns:
             `{"snippets": T, "pool": snippets per point, "scores": {branch: {class: base64 of one
             byte per point, 255 = probability 1}}, "labelled": T, "labels": {phase: {class: base64
             of two bits per snippet}}}`, classes as the page's indices, phases as positions;
-            an empty one where nothing is said.
+            empty without signals.
         """
         known = {
             branch: scores
@@ -94,10 +94,10 @@ class SignalWriter:
 
     def _labels(self, name: str) -> dict[str, Any]:
         files = enumerate(self.signals.labels.values())
-        known = {phase: said for phase, file in files if (said := file.labels(name)) is not None}
+        known = {n: labels for n, file in files if (labels := file.labels(name)) is not None}
         if not known:
             return {}
-        # An absent class is background everywhere: only the video's own classes say anything.
+        # An absent class is background everywhere and needs no column.
         own = np.flatnonzero(np.any([(labels != 0).any(axis=0) for labels in known.values()], 0))
         packed = {
             phase: {

@@ -1,4 +1,4 @@
-"""Figures of a diagnosis: errors by kind, what fixing them gives, what is missed, calibration."""
+"""Figures of a diagnosis: errors by kind, their cost, missed segments, calibration."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from duetal.core.files import replacing
 from duetal.evaluation.diagnosis import Diagnosis
 from duetal.evaluation.false_positives import ERRORS, KINDS, PredictionKind
 
-#: Told apart without colour vision (Okabe and Ito), true positives in a quiet one.
+#: Distinct without colour vision (Okabe and Ito); true positives in a muted one.
 COLOURS = {
     PredictionKind.TRUE_POSITIVE: "#9fb4c7",
     PredictionKind.DOUBLE_DETECTION: "#56b4e9",
@@ -26,7 +26,7 @@ def write_plots(diagnosis: Diagnosis, folder: Path) -> list[Path]:
     """Draw every figure as a PNG.
 
     Args:
-        diagnosis: what to draw.
+        diagnosis: to draw.
         folder: made if missing.
 
     Returns:
@@ -51,7 +51,7 @@ def write_plots(diagnosis: Diagnosis, folder: Path) -> list[Path]:
 
 
 def false_positives(diagnosis: Diagnosis) -> Figure:
-    """Kinds of the surest 1G to 10G predictions and of all, as shares."""
+    """Kinds of the top-scoring 1G to 10G predictions and of all, as shares."""
     figure, axes = _figure(6.4, 3.6)
     profile = diagnosis.profile
     bars = {f"{rank}G": counts for rank, counts in profile.ranks.items()} | {"all": profile.whole}
@@ -62,10 +62,10 @@ def false_positives(diagnosis: Diagnosis) -> Figure:
         bottom = [a + b for a, b in zip(bottom, sizes, strict=True)]
     axes.set(
         ylabel="share of predictions (%)",
-        xlabel="the surest predictions of each class",
+        xlabel="top-scoring predictions of each class",
         ylim=(0, 100),
     )
-    axes.set_title(f"What predictions are, at tIoU {profile.tiou:g} (G: segments of the class)")
+    axes.set_title(f"Kinds of predictions at tIoU {profile.tiou:g} (G: segments of the class)")
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(
         handles[::-1], labels[::-1], loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False
@@ -74,7 +74,7 @@ def false_positives(diagnosis: Diagnosis) -> Figure:
 
 
 def fixed(diagnosis: Diagnosis) -> Figure:
-    """Points of mAP that taking away each kind of error gives."""
+    """Gain in mAP when each kind of error is removed."""
     figure, axes = _figure(6.4, 2.6)
     now = diagnosis.evaluation.averages[diagnosis.headline]
     gains = {kind: 100 * (diagnosis.fixed[kind] - now) for kind in ERRORS}
@@ -83,7 +83,7 @@ def fixed(diagnosis: Diagnosis) -> Figure:
     axes.bar_label(bars, fmt="%.1f", padding=3)
     axes.margins(x=0.12)
     axes.set(xlabel=f"points of mAP {diagnosis.headline} (now {100 * now:.1f})")
-    axes.set_title("What fixing each kind of error would give")
+    axes.set_title("Gain from fixing each kind of error")
     return figure
 
 
@@ -129,5 +129,5 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def _quiet(axes: Axes) -> None:
-    """Take away the lines that say nothing."""
+    """Take away the top and right spines."""
     axes.spines[["top", "right"]].set_visible(False)

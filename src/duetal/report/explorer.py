@@ -1,7 +1,7 @@
-"""The part of a page that one explores: predictions, truth and signals of many videos.
+"""The part of a page to explore: predictions, ground truth and signals of many videos.
 
-Everything is embedded as columns, for tens of thousands of predictions would take as many
-megabytes as JSON objects; `assets/exploration.js` reads them.
+Everything is embedded as columns: tens of thousands of predictions as JSON objects would take
+megabytes. `assets/exploration.js` reads them.
 """
 
 from bisect import bisect_right
@@ -20,9 +20,9 @@ from duetal.report.columns import column, pack_nibbles
 from duetal.report.curves import SignalWriter, names_of
 from duetal.report.judgement import NOT_ASKED, Judgement, judge
 from duetal.report.marks import BranchMarks
-from duetal.report.signals import Signals
+from duetal.report.run_files import Signals
 
-#: Predictions on a page; beyond, each lane keeps the surest of each video.
+#: Predictions on a page; beyond, each lane keeps the highest-scoring of each video.
 MAX_ROWS = 150_000
 #: The threshold at which kinds are shown first, where the protocol has it (DETAD).
 FIRST_TIOU = 0.5
@@ -30,11 +30,11 @@ FIRST_TIOU = 0.5
 
 @dataclass(frozen=True)
 class Lane:
-    """Predictions that stand on a line of their own.
+    """Predictions drawn on a line of their own.
 
     Args:
-        title: whose they are.
-        short: what stands beside the line.
+        title: of the stage or run.
+        short: the label beside the line.
         mark: the line's colour and shape, see `duetal.report.marks`.
         detections: in seconds; finite.
     """
@@ -47,16 +47,16 @@ class Lane:
 
 @dataclass(frozen=True)
 class Exploration:
-    """What a page embeds, and what it says of that.
+    """The data of a page, and what its text needs to know of it.
 
     Args:
         data: JSON, see `explore`.
-        videos: how many, of which `training` are there for their pseudo-labels.
-        training: see `videos`.
+        videos: how many.
+        training: how many of them are training videos, shown for their pseudo-labels.
         branches: those that have curves.
         has_truth: whether predictions are judged.
-        kept: predictions embedded.
-        total: predictions there are.
+        kept: number of predictions embedded.
+        total: number of predictions.
         unlabelled: training videos whose pseudo-labels did not fit.
         evaluations: of each lane; empty where nothing is judged.
     """
@@ -82,17 +82,16 @@ def explore(
     further: Annotations | None = None,
     branches: BranchMarks | None = None,
 ) -> Exploration:
-    """Embed predictions with all that is known of their videos.
+    """Embed predictions with everything known of their videos.
 
     Args:
         lanes: one line each.
-        annotations: to judge them by; None, or without a segment, where nothing is known.
-        protocol: by whose rules.
+        annotations: ground truth; None, or without a segment, if nothing is known.
+        protocol: of the evaluation.
         subset: see `duetal.evaluation.evaluate`.
         signals: of the runs.
-        further: where actions are in videos that nothing is judged in, such as the training
-            videos.
-        branches: of the run; None where lanes are several runs to be compared.
+        further: segments of videos that are not evaluated, such as the training videos.
+        branches: of the run; None if the lanes are several runs to be compared.
 
     Raises:
         UsageError: an unknown subset.
@@ -102,20 +101,21 @@ def explore(
     if annotations is not None and any(video.segments for video in annotations):
         judgements = [judge(lane.detections, annotations, protocol, subset) for lane in lanes]
     known = _merged(annotations, further)
-    asked = list(judgements[0].missed) if judgements else [v.name for v in annotations or ()]
+    evaluated = list(judgements[0].missed) if judgements else [v.name for v in annotations or ()]
     scored, labelled = names_of(signals)
-    names = _names(asked, lanes, scored, labelled)
+    found = [name for lane in lanes for name in lane.detections.videos]
+    names = list(dict.fromkeys([*evaluated, *found, *scored, *labelled]))
     index = _class_index(signals, names, known, lanes)
     tables = [_LaneTable(lane, names, MAX_ROWS // max(1, len(lanes))) for lane in lanes]
     writers = [SignalWriter(each, index, len(signals)) for each in signals]
     annotated = [known[name].segments or () if name in known else () for name in names]
-    said: list[dict[int, Any]] = [{} for _ in writers]
+    embedded: list[dict[int, Any]] = [{} for _ in writers]
     for at, name in enumerate(names):
         own = list(dict.fromkeys(segment.label for segment in annotated[at]))
-        found = _surest_labels(tables, at)
+        detected = _top_labels(tables, at)
         for number, writer in enumerate(writers):
-            if video := writer.video(name, own, found):
-                said[number][at] = video
+            if video := writer.video(name, own, detected):
+                embedded[number][at] = video
     training = set(labelled)
     known_branches = branches or BranchMarks.of({b: b.upper() for s in signals for b in s.scores})
     with_curves = known_branches.only(branch for each in signals for branch in each.scores)
@@ -141,7 +141,7 @@ def explore(
                 "phases": list(each.labels),
                 "videos": videos,
             }
-            for each, videos in zip(signals, said, strict=True)
+            for each, videos in zip(signals, embedded, strict=True)
         ],
     }
     return Exploration(
@@ -158,16 +158,16 @@ def explore(
 
 
 class _LaneTable:
-    """The predictions of one lane as rows by video, the surest first."""
+    """The predictions of one lane as rows by video, the highest-scoring first."""
 
     def __init__(self, lane: Lane, names: Sequence[str], room: int):
         self.lane = lane
         self.names = names
-        place = {name: at for at, name in enumerate(names)}
+        position = {name: at for at, name in enumerate(names)}
         found = lane.detections
-        of_video = np.array([place[name] for name in found.videos], dtype=np.int64)
+        of_video = np.array([position[name] for name in found.videos], dtype=np.int64)
         self.video = of_video[found.video] if len(found) else np.empty(0, np.int64)
-        self.rows = surest_of_each(self.video, found.score, room)
+        self.rows = top_of_each(self.video, found.score, room)
         self.offsets = np.searchsorted(self.video[self.rows], np.arange(len(names) + 1))
 
     def to_json(
@@ -205,15 +205,15 @@ class _LaneTable:
         return np.concatenate([np.empty(0, np.uint16), *parts])
 
 
-def surest_of_each(
+def top_of_each(
     group: NDArray[np.int64], score: NDArray[np.floating], room: int
 ) -> NDArray[np.int64]:
-    """Rows by group, the surest first; where they don't fit, as many of each group as do.
+    """Rows by group, the highest-scoring first; if too many, the same limit for each group.
 
     Args:
         group: (N,) of each row.
         score: (N,)
-        room: rows that there is room for.
+        room: most rows to keep.
     """
     order = np.lexsort((-score, group))
     sizes = np.bincount(group) if len(group) else np.zeros(1, dtype=np.int64)
@@ -224,23 +224,12 @@ def surest_of_each(
 
 
 def _merged(*parts: Annotations | None) -> dict[str, VideoAnnotation]:
-    """By name; the first that tells of a video counts."""
+    """Videos by name; of two the first counts."""
     videos: dict[str, VideoAnnotation] = {}
     for part in parts:
         for video in part or ():
             videos.setdefault(video.name, video)
     return videos
-
-
-def _names(
-    asked: Sequence[str],
-    lanes: Sequence[Lane],
-    scored: Sequence[str],
-    labelled: Sequence[str],
-) -> list[str]:
-    """Every video that anything is known of: those to judge first, in their order."""
-    found = [name for lane in lanes for name in lane.detections.videos]
-    return list(dict.fromkeys([*asked, *found, *scored, *labelled]))
 
 
 def _class_index(
@@ -257,7 +246,7 @@ def _class_index(
     return {label: number for number, label in enumerate(index)}
 
 
-def _surest_labels(tables: Sequence[_LaneTable], video: int) -> list[str]:
+def _top_labels(tables: Sequence[_LaneTable], video: int) -> list[str]:
     """Detected classes of a video, by the highest score of any lane."""
     best: dict[str, float] = {}
     for table in tables:

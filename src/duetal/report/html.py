@@ -26,7 +26,7 @@ def render(template: str, assets: "Assets", data: Any, **values: Any) -> str:
     """Render a page as text.
 
     Args:
-        template: name in `assets/`; it places `style`, `script`, `policy` and `data`.
+        template: name in `assets/`; it uses `style`, `script`, `policy` and `data`.
         assets: scripts and styles.
         data: JSON for the scripts, of a type in `assets/types.d.ts`.
         values: further variables of the template.

@@ -1,4 +1,4 @@
-"""What each prediction on the page is, right or wrong in which way, and what is missed."""
+"""The kind of each prediction on a page, and the segments that are missed."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from duetal.evaluation.protocols import SECONDS
 
 #: The kind of a prediction that the protocol leaves out, after the six of `KINDS`.
 NOT_JUDGED = len(KINDS)
-#: Bit of a segment that the protocol does not ask for; the lower ones are the thresholds'.
+#: Bit of a segment that is not evaluated; the lower bits are of the thresholds.
 NOT_ASKED = 15
 
 
@@ -26,7 +26,7 @@ class Judgement:
     Args:
         kinds: (N, K) indices into `KINDS`, or NOT_JUDGED; rows as the detections'.
         missed: by video, (M,) for its annotated segments in their order: bit k is set where no
-            prediction matches at threshold k, and bit NOT_ASKED alone where none should.
+            prediction matches at threshold k, or bit NOT_ASKED alone if it is not evaluated.
         evaluation: mAP of the same predictions.
     """
 
@@ -70,5 +70,5 @@ def judge(
 
 
 def judging_protocol(name: str) -> Protocol:
-    """The protocol of that name; of a name that this version does not know, seconds."""
+    """The protocol of a name; an unknown name gives `seconds`."""
     return PROTOCOLS.get(name, SECONDS)

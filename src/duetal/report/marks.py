@@ -65,5 +65,5 @@ class BranchMarks:
 
 
 def mark_of_run(number: int) -> str:
-    """The mark of a run by its place on the page, from 0."""
+    """The mark of a run by its position on the page, from 0."""
     return f"mark-{number + 1}"

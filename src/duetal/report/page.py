@@ -1,4 +1,4 @@
-"""Render a run as one HTML file that needs nothing beside itself."""
+"""Render a run as one self-contained HTML file."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -12,12 +12,11 @@ from duetal.report.explorer import Exploration, Lane, explore
 from duetal.report.html import Assets, render, versions
 from duetal.report.judgement import judging_protocol
 from duetal.report.marks import BranchMarks
-from duetal.report.signals import open_signals
+from duetal.report.run_files import open_signals, read_videos
 from duetal.report.training_curves import curves
-from duetal.report.videos import read_videos
 from duetal.results.folder import RunFolder
 from duetal.results.reading import RunResults, read_run
-from duetal.results.schema import PhaseRecord
+from duetal.results.schema import ENSEMBLE, PhaseRecord
 
 STYLES = ("style.css", "explorer.css")
 
@@ -48,8 +47,8 @@ def render_report(run: Path, annotations: Annotations | None = None) -> str:
 
     Args:
         run: run folder.
-        annotations: where actions are in videos that the run was not evaluated on, to be seen
-            beside their pseudo-labels; what the run was evaluated with is in its folder.
+        annotations: segments of videos that the run was not evaluated on, shown beside their
+            pseudo-labels; the run's folder holds its own ground truth.
 
     Raises:
         DuetalError: the folder is no run, or a file in it is damaged.
@@ -57,7 +56,7 @@ def render_report(run: Path, annotations: Annotations | None = None) -> str:
     opened = read_run(run)
     table = scores.score_table(opened)
     labels = scores.label_table(opened)
-    # Scores and detections of every seed would multiply the page's size: one is shown.
+    # One seed is shown: scores and detections of all would multiply the page's size.
     evaluated = (seed for seed in opened.seeds if seed.evaluation or seed.labels)
     shown = next(evaluated, opened.seeds[0])
     diagnostics = scores.stage_diagnostics(opened)
@@ -106,10 +105,11 @@ def _explore(
     videos = read_videos(folder, list(rows))
     lanes = []
     for stage, found in videos.found.items():
-        phase = stages.get(stage)
-        branch = rows[stage].branch if stage in rows else phase.student if phase else ""
-        title = rows[stage].title if stage in rows else stage
-        lanes.append(Lane(title, _short_title(title, phase), branches.mark(branch), found))
+        phase, row = stages.get(stage), rows.get(stage)
+        branch = row.branch if row else phase.student if phase else ""
+        title = row.title if row else stage
+        short = _short_title(stage, title, phase)
+        lanes.append(Lane(title, short, branches.mark(branch), found))
     with ExitStack() as stack:
         return explore(
             lanes,
@@ -126,7 +126,7 @@ def _journey(
 ) -> list[dict[str, Any]]:
     """The headline score of every stage."""
     return [
-        _stage_point(row.title, row.branch, branches, stages.get(row.stage))
+        _stage_point(row.stage, row.title, row.branch, branches, stages)
         | {
             "teacher": stages[row.stage].teacher if row.stage in stages else None,
             "mean": round(score.mean, 3),
@@ -143,7 +143,7 @@ def _precision_recall(
     stages: Mapping[str, PhaseRecord],
 ) -> list[dict[str, Any]]:
     return [
-        _stage_point(row.name, row.branch, branches, stages.get(row.key))
+        _stage_point(row.key, row.name, row.branch, branches, stages)
         | {"precision": precision.mean, "recall": recall.mean}
         for row in diagnostics
         if (precision := row.values["precision"]) and (recall := row.values["recall"])
@@ -151,26 +151,28 @@ def _precision_recall(
 
 
 def _stage_point(
-    title: str, branch: str, branches: BranchMarks, phase: PhaseRecord | None
+    stage: str, title: str, branch: str, branches: BranchMarks, stages: Mapping[str, PhaseRecord]
 ) -> dict[str, Any]:
-    """A stage in a chart; its branch is None where all act together."""
+    """A stage in a chart; its branch is None for the ensemble."""
     return {
         "title": title,
-        "short": _short_title(title, phase),
+        "short": _short_title(stage, title, stages.get(stage)),
         "branch": branches.name(branch),
         "mark": branches.mark(branch),
     }
 
 
-def _short_title(title: str, phase: PhaseRecord | None) -> str:
+def _short_title(stage: str, title: str, phase: PhaseRecord | None) -> str:
     """A title for a stage whose branch is shown by a mark: "B1", "warm-up"."""
+    if stage == ENSEMBLE:
+        return "both"
     if phase is None:
-        return "both" if title == "Ensemble" else title
+        return title
     return phase.name if phase.teacher else phase.title.lower()
 
 
 def _pseudo_labels(run: RunResults) -> list[dict[str, Any]]:
-    """Per step how many snippets were labelled, as counts summed over seeds."""
+    """Snippets by pseudo-label in each step, summed over seeds."""
     steps: dict[str, dict[str, Any]] = {}
     phases = run.phases()
     for event in (event for seed in run.seeds for event in seed.log.pseudo_labels.values()):
@@ -193,7 +195,7 @@ def _pseudo_labels(run: RunResults) -> list[dict[str, Any]]:
 
 
 def _lede(table: scores.ScoreTable | None) -> dict[str, Any] | None:
-    """The page's first sentence: the last stage's score, and what it adds to the first ones."""
+    """The first sentence: the last stage's score, and its gain over the first stages."""
     if table is None:
         return None
     final = table.rows[-1]

@@ -1,4 +1,4 @@
-"""Render found actions as one HTML page on which the videos play over their timelines."""
+"""Render detected actions as one HTML page that plays the videos above their timelines."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,22 +20,21 @@ from duetal.report.marks import BranchMarks
 STYLES = ("style.css", "player.css")
 #: The best detections of one video that the page holds.
 MAX_SHOWN = 400
-#: Where the videos may come from: the place of the page, and files where the page is one.
+#: Sources of the videos: the page's own, and files if the page is a file.
 MEDIA = "'self' file:"
 
 
 @dataclass(frozen=True)
 class PlayedVideo:
-    """What the page knows of a video besides its detections.
+    """A video on the page, without its detections.
 
     Args:
         name: as the detections name it.
         duration: seconds.
-        url: where it can be played from, percent-encoded, relative to the page; None where it
-            can't be: its timeline is shown all the same.
-        offset: what a player's clock says at the video's first picture, which our seconds count
-            from.
-        note: what a viewer should know of what is played, such as that it is a copy.
+        url: its address, percent-encoded, relative to the page; None if it can't be played:
+            its timeline is still shown.
+        offset: the player's time, in seconds, of the first picture, where our time starts.
+        note: a remark on the file that is played, such as that it is a copy.
         curves: (T, K) probabilities by branch, K as the detections' classes.
     """
 
@@ -49,13 +48,13 @@ class PlayedVideo:
 
 @dataclass(frozen=True)
 class PlayerPage:
-    """The page but for its videos.
+    """The page without its videos.
 
     Args:
-        title: what was run.
-        branch: whose detections these are; of none by name, those of all branches together.
-        facts: what stands at the page's end, by name.
-        failures: videos in which nothing was looked for, and why.
+        title: of the run.
+        branch: that the detections come from; any other name stands for all branches together.
+        facts: listed at the page's end, by name.
+        failures: videos that could not be processed, and why.
         floor: detections that score below are hidden until the reader lowers it.
         grid: of the curves.
         branches: title by name of each branch of the run, in its order.
@@ -74,8 +73,8 @@ class PlayerPage:
 
         Args:
             path: the HTML file.
-            classes: names, by the indices that `videos` speak of.
-            videos: what `embed` gave of each.
+            classes: names, by the indices in `videos`.
+            videos: results of `embed`.
 
         Raises:
             DuetalError: it can't be written.
@@ -111,19 +110,19 @@ class PlayerPage:
 
 
 def embed(
-    video: PlayedVideo, detections: Detections, spoken: NDArray[np.bool_] | None = None
+    video: PlayedVideo, detections: Detections, overlaid: NDArray[np.bool_] | None = None
 ) -> dict[str, Any]:
-    """A video as the page holds it.
+    """A video as the page embeds it.
 
     Args:
         video: the video.
         detections: its own alone.
-        spoken: (N,) which of them are written over the picture; all unless given.
+        overlaid: (N,) whether each is written over the picture; all unless given.
 
     Returns:
         `{"name", "url", "offset", "duration", "note", "pool": snippets per point,
-        "classes": [class, …] surest first, "scores": {branch: {class: base64 of one
-        byte per point}}, "detections": [[class, start, end, score, spoken], …] by start,
+        "classes": [class, …] highest-scoring first, "scores": {branch: {class: base64 of one
+        byte per point}}, "detections": [[class, start, end, score, overlaid], …] by start,
         "left": how many more there are}`, classes as indices, times in seconds.
     """
     best_first = np.argsort(-detections.score, kind="stable")
@@ -132,11 +131,11 @@ def embed(
     curves = {branch: np.asarray(values, np.float32) for branch, values in video.curves.items()}
     length = max(map(len, curves.values()), default=0)
     if not classes and length:
-        # Nothing was found: the curves of the class that came nearest say why.
+        # Nothing was found: show the curves of the class that came nearest.
         top = [values.max(axis=0) for values in curves.values() if len(values)]
         classes = [int(np.max(top, axis=0).argmax())]
     pool = max(1, math.ceil(length / MAX_POINTS))
-    said = np.ones(len(detections), dtype=np.bool_) if spoken is None else spoken
+    over = np.ones(len(detections), dtype=np.bool_) if overlaid is None else overlaid
     by_start = shown[np.lexsort((-detections.score[shown], detections.start[shown]))]
     return {
         "name": video.name,
@@ -150,13 +149,13 @@ def embed(
             branch: {label: quantise(values[:, label], pool) for label in classes[:MAX_CLASSES]}
             for branch, values in curves.items()
         },
-        "detections": [_row(detections, row, bool(said[row])) for row in by_start],
+        "detections": [_row(detections, row, bool(over[row])) for row in by_start],
         "left": len(detections) - len(shown),
     }
 
 
-def _row(detections: Detections, row: int, spoken: bool) -> list[float]:
+def _row(detections: Detections, row: int, overlaid: bool) -> list[float]:
     """A detection as the scripts read it, to the millisecond."""
     start, end = round(float(detections.start[row]), 3), round(float(detections.end[row]), 3)
     score = float(f"{detections.score[row]:.4g}")
-    return [int(detections.label[row]), start, end, score, int(spoken)]
+    return [int(detections.label[row]), start, end, score, int(overlaid)]

@@ -36,9 +36,9 @@ class ScoreTable:
     Args:
         tiou: names of the columns of single thresholds, like "0.5".
         averages: names of the columns of averages, like "0.1:0.7".
-        headline: the column that stands for all: the average over the widest range.
+        headline: the main column: the average over the widest range.
         rows: one per stage, in the order of training.
-        counts: what was evaluated, in words.
+        counts: what was evaluated, as text.
     """
 
     tiou: list[str]
@@ -75,7 +75,7 @@ class LabelTable:
 
 
 def label_table(run: RunResults) -> LabelTable | None:
-    """The table of labels over all seeds; None of a run that has another evaluation."""
+    """The table of labels over all seeds; None if the run has segments or no evaluation."""
     files = [seed.labels for seed in run.seeds if seed.labels is not None]
     if not files or not files[0].stages or any(seed.evaluation for seed in run.seeds):
         return None
@@ -88,15 +88,15 @@ def label_table(run: RunResults) -> LabelTable | None:
                 stage.stage,
                 stage.title,
                 stage.branch,
-                _over_seeds(row.mean_ap for row in same),
-                _over_seeds(row.first_right for row in same),
+                over_seeds(row.mean_ap for row in same),
+                over_seeds(row.first_right for row in same),
             )
         )
     return LabelTable(rows, len(first.videos), 100 * first.chance)
 
 
 def score_table(run: RunResults) -> ScoreTable | None:
-    """The mAP table of a run; None where nothing was evaluated yet."""
+    """The mAP table of a run; None before any evaluation."""
     evaluation = next((seed.evaluation for seed in run.seeds if seed.evaluation), None)
     stages: Sequence[StageScores | StageSummary] = []
     if run.summary is not None:
@@ -108,11 +108,16 @@ def score_table(run: RunResults) -> ScoreTable | None:
     tiou = [f"{value:g}" for value in dict.fromkeys(t for s in stages for t in s.tiou)]
     averages = list(dict.fromkeys(name for stage in stages for name in stage.averages))
     rows = [_row(stage, [*tiou, *averages]) for stage in stages]
+    marked = mark_best([list(row.scores.values()) for row in rows])
+    rows = [
+        replace(row, scores=dict(zip(row.scores, scores, strict=True)))
+        for row, scores in zip(rows, marked, strict=True)
+    ]
     return ScoreTable(
         tiou=tiou,
         averages=averages,
         headline=max(averages, key=_width) if averages else tiou[0],
-        rows=_mark_first(_mark_best(rows, [*tiou, *averages])),
+        rows=_mark_first(rows),
         counts=_counts(evaluation.stages[-1]) if evaluation and evaluation.stages else "",
     )
 
@@ -136,19 +141,14 @@ def _spread(mean: float, std: float | None) -> Score:
     return Score(100 * mean, None if std is None else 100 * std)
 
 
-def _mark_best(rows: list[StageRow], columns: list[str]) -> list[StageRow]:
-    best = {
-        column: max((s.mean for row in rows if (s := row.scores[column])), default=None)
-        for column in columns
-    }
+def mark_best(rows: Sequence[Sequence[Score | None]]) -> list[list[Score | None]]:
+    """Mark the best of each column, ties included; a single row has none."""
+    best = [max((s.mean for s in cells if s), default=None) for cells in zip(*rows, strict=True)]
     return [
-        replace(
-            row,
-            scores={
-                column: score and replace(score, best=len(rows) > 1 and score.mean == best[column])
-                for column, score in row.scores.items()
-            },
-        )
+        [
+            score and replace(score, best=len(rows) > 1 and score.mean == top)
+            for score, top in zip(row, best, strict=True)
+        ]
         for row in rows
     ]
 
@@ -242,7 +242,7 @@ def stage_diagnostics(run: RunResults) -> list[DiagnosticRow]:
             name,
             stage.title,
             stage.branch,
-            {c: _over_seeds(getattr(s[name], c) for s in found if name in s) for c in columns},
+            {c: over_seeds(getattr(s[name], c) for s in found if name in s) for c in columns},
         )
         for name, stage in stages.items()
         if any(name in scores for scores in found)
@@ -265,7 +265,7 @@ def pseudo_label_diagnostics(run: RunResults) -> list[DiagnosticRow]:
             name,
             name,
             (phases[name].teacher if name in phases else None) or "",
-            {c: _over_seeds(getattr(p[name], c) for p in found if name in p) for c in columns},
+            {c: over_seeds(getattr(p[name], c) for p in found if name in p) for c in columns},
         )
         for name in names
     ]
@@ -276,7 +276,8 @@ def _diagnosed(run: RunResults) -> list[Diagnostics]:
     return [e.diagnostics for e in evaluations if e is not None and e.diagnostics is not None]
 
 
-def _over_seeds(values: Iterable[float | None]) -> Score | None:
+def over_seeds(values: Iterable[float | None]) -> Score | None:
+    """Mean and spread of fractions, in percent; None where none is known."""
     known = [100 * value for value in values if value is not None]
     if not known:
         return None

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 
 from duetal.results.reading import RunResults
-from duetal.results.schema import PhaseRecord
-from duetal.results.training_log import PhaseLog
+from duetal.results.schema import EpochEvent, PhaseRecord
 
 
 def curves(run: RunResults) -> list[dict[str, object]]:
@@ -14,24 +13,18 @@ def curves(run: RunResults) -> list[dict[str, object]]:
         per phase `{"phase", "title", "branch", "series": [{"name", "runs": [[[epoch, value], …],
         …]}]}`, the total loss first, one entry in `runs` for each log that has the phase.
     """
-    logs = [seed.log for seed in run.seeds]
-    titles = run.branches()
-    names = dict.fromkeys(name for log in logs for name in log.phases)
+    logs, titles, phases = [seed.log.epochs for seed in run.seeds], run.branches(), run.phases()
     result: list[dict[str, object]] = []
-    for name in names:
-        phases = [log.phases[name] for log in logs if name in log.phases]
-        terms = dict.fromkeys(term for phase in phases for term in phase.term_names())
-        series: list[dict[str, object]] = [
-            {"name": "total", "runs": [_points(phase, None) for phase in phases]}
-        ]
+    for name in dict.fromkeys(name for log in logs for name in log):
+        seeds = [log[name] for log in logs if name in log]
+        terms = dict.fromkeys(t for epochs in seeds for e in epochs.values() for t in e.terms)
         # One term alone is the total again.
-        if len(terms) > 1:
-            series += [
-                {"name": term, "runs": [_points(phase, term) for phase in phases]} for term in terms
-            ]
-        record = phases[0].phase
-        title = phase_title(record, titles)
-        branch = record.student
+        shown = {"total": None} | ({term: term for term in terms} if len(terms) > 1 else {})
+        series = [
+            {"name": label, "runs": [_points(epochs, term) for epochs in seeds]}
+            for label, term in shown.items()
+        ]
+        title, branch = phase_title(phases[name], titles), phases[name].student
         result.append({"phase": name, "title": title, "branch": branch, "series": series})
     return result
 
@@ -45,8 +38,8 @@ def phase_title(phase: PhaseRecord, titles: Mapping[str, str]) -> str:
     return f"{phase.name} · {student} learns {distilled} from {teacher}"
 
 
-def _points(phase: PhaseLog, term: str | None) -> list[list[float | None]]:
-    rows = (phase.epochs[number] for number in sorted(phase.epochs))
+def _points(epochs: Mapping[int, EpochEvent], term: str | None) -> list[list[float | None]]:
+    rows = (epochs[number] for number in sorted(epochs))
     return [[row.epoch, _round(row.loss if term is None else row.terms.get(term))] for row in rows]
 
 

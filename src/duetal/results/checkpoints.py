@@ -1,6 +1,6 @@
 """Checkpoints: one safetensors file each, with its record as JSON in the file's metadata.
 
-One file, because two that belong together can be torn apart by a kill between their renames.
+One file, because a kill between the renames of two would leave them out of step.
 """
 
 import json
@@ -21,7 +21,7 @@ from duetal.results.version_0_1 import upgrade_tensors
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Tensors by name, and a record of what they are."""
+    """Tensors by name, and their record."""
 
     tensors: dict[str, Tensor]
     record: dict[str, Any]
@@ -72,15 +72,9 @@ def load_into(module: torch.nn.Module, tensors: Mapping[str, Tensor], path: Path
     own = module.state_dict()
     wanted = {name for name in own if not name.startswith("text.model.")}
     for name in sorted(wanted):
-        if name not in tensors:
-            raise DuetalError(
-                "checkpoint of another configuration: not in it", file=path, place=name
-            )
-        if tensors[name].shape != own[name].shape:
-            raise DuetalError(
-                f"checkpoint of another configuration: shape {tuple(tensors[name].shape)}, "
-                f"expected {tuple(own[name].shape)}",
-                file=path,
-                place=name,
-            )
+        found = tuple(tensors[name].shape) if name in tensors else None
+        if found != (expected := tuple(own[name].shape)):
+            difference = f"shape {found}, expected {expected}" if found is not None else "not in it"
+            cause = f"checkpoint of another configuration: {difference}"
+            raise DuetalError(cause, file=path, place=name)
     module.load_state_dict({name: tensors[name] for name in wanted}, strict=False)

@@ -1,4 +1,4 @@
-"""A run's folder: what lies where."""
+"""The paths of the files in a run's folder."""
 
 import re
 import time
@@ -86,25 +86,18 @@ class RunFolder:
         return self.path / "scores" / f"{branch}.safetensors"
 
     def log(self, line: str) -> None:
-        """Append a line to log.txt."""
-        append_log(self.path, line)
+        """Append a line to log.txt, with the time."""
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+        with (self.path / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{stamp} {line}\n")
 
     def seeds(self) -> list[int]:
         """Seeds of the runs inside, where this is the folder of several."""
         if not self.path.is_dir():
             return []
-        matches = [
-            re.fullmatch(r"seed-(\d+)", item.name) for item in self.path.iterdir() if item.is_dir()
-        ]
-        return sorted(int(match[1]) for match in matches if match)
+        names = (item.name for item in self.path.iterdir() if item.is_dir())
+        return sorted(int(found[1]) for n in names if (found := re.fullmatch(r"seed-(\d+)", n)))
 
     def of_seed(self, seed: int) -> "RunFolder":
         """The folder of one of several seeds."""
         return RunFolder(self.path / f"seed-{seed}")
-
-
-def append_log(folder: Path, line: str) -> None:
-    """Write a line to a run's log.txt, with the time."""
-    stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-    with (folder / "log.txt").open("a", encoding="utf-8") as file:
-        file.write(f"{stamp} {line}\n")

@@ -1,7 +1,8 @@
-"""Everything that a run's folder tells: one seed or several, finished or still training."""
+"""A run's folder as a whole: one seed or several, finished or still training."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,23 @@ from duetal.results.folder import RunFolder
 from duetal.results.schema import (
     ENSEMBLE,
     LabelEvaluation,
-    LabelScores,
     ModelRecord,
+    NamedStage,
     PhaseRecord,
     RunEvaluation,
     SeedSummary,
-    StageScores,
 )
 from duetal.results.training_log import TrainingLog, read_training_log
 
 #: Any of these makes a folder a run.
-MARKS = ("config.yaml", "metrics.jsonl", "model.json", "evaluation.json", "summary.json")
+MARKS = (
+    "config.yaml",
+    "metrics.jsonl",
+    "model.json",
+    "evaluation.json",
+    "label_evaluation.json",
+    "summary.json",
+)
 
 #: A configuration has tens of settings; more than this is a YAML alias multiplying itself.
 MAX_SETTINGS = 500
@@ -35,7 +42,7 @@ Settings = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class SeedResults:
-    """One training so far; `labels` in place of an evaluation where no segments are known."""
+    """One training so far; `labels` instead of an evaluation where no segments are known."""
 
     folder: RunFolder
     evaluation: RunEvaluation | None
@@ -50,14 +57,14 @@ class RunResults:
 
     Args:
         folder: the run folder.
-        seeds: the trainings in it; a run of one seed is its own and only entry.
-        summary: mean and deviation over seeds, of a run of several.
+        seeds: the trainings in it.
+        summary: mean and standard deviation over several seeds.
         protocol: name of the evaluation protocol, "" where not evaluated.
-        selection: text of the rule that chose the checkpoint, "" where not written yet.
+        selection: the rule that chose the checkpoint, "" before it is written.
         simulated: whether the scores are of simulated features.
         config: dotted key and value of every setting.
         environment: dotted key and value.
-        notices: what is missing or was left out, one sentence each.
+        notices: missing or skipped parts, one sentence each.
     """
 
     folder: Path
@@ -79,10 +86,8 @@ class RunResults:
         """Every phase so far, by name, in order of training."""
         known: dict[str, PhaseRecord] = {}
         for seed in self.seeds:
-            for phase in seed.model.phases if seed.model else ():
-                known.setdefault(phase.name, phase)
-        for seed in self.seeds:
-            for phase in seed.log.records.values():
+            of_model = seed.model.phases if seed.model else []
+            for phase in (*of_model, *seed.log.phases.values()):
                 known.setdefault(phase.name, phase)
         return known
 
@@ -92,7 +97,7 @@ class RunResults:
         for seed in self.seeds:
             known |= {b.name: b.title for b in (seed.model.branches if seed.model else ())}
             evaluation = seed.evaluation or seed.labels
-            stages: Sequence[StageScores | LabelScores] = evaluation.stages if evaluation else ()
+            stages: Sequence[NamedStage] = evaluation.stages if evaluation else ()
             for stage in stages:
                 known.setdefault(stage.branch, stage.branch.upper())
         for phase in self.phases().values():
@@ -111,8 +116,7 @@ def read_run(folder: Path) -> RunResults:
     if not folder.is_dir():
         raise DuetalError("no such run folder", file=folder)
     run = RunFolder(folder)
-    own = (run.of_seed(seed).path for seed in run.seeds())
-    seed_folders = [path for path in own if _is_run(path)]
+    seed_folders = [path for seed in run.seeds() if _is_run(path := run.of_seed(seed).path)]
     if not seed_folders and not _is_run(folder):
         raise DuetalError(f"not a run: has none of {', '.join(MARKS)}", file=folder)
     seeds = tuple(_read_seed(RunFolder(path)) for path in seed_folders or [folder])
@@ -169,12 +173,9 @@ def _settings(path: Path) -> Settings:
     """Dotted keys and printable values of a YAML or JSON file; empty where there is none."""
     if not path.exists():
         return []
-    settings: Settings = []
-    for item in _flatten(_load(path), "", 0):
-        if len(settings) == MAX_SETTINGS:
-            settings.append(("…", f"only the first {MAX_SETTINGS} settings are shown"))
-            break
-        settings.append(item)
+    settings = list(islice(_flatten(_load(path), "", 0), MAX_SETTINGS + 1))
+    if len(settings) > MAX_SETTINGS:
+        settings[-1] = ("…", f"only the first {MAX_SETTINGS} settings are shown")
     return settings
 
 
@@ -185,11 +186,11 @@ def _load(path: Path) -> Any:
         return yaml.safe_load(path.read_bytes())
     except OSError as error:
         raise DuetalError(f"cannot read: {error.strerror}", file=path) from error
-    except yaml.MarkedYAMLError as error:
-        place = None if error.problem_mark is None else f"line {error.problem_mark.line + 1}"
-        raise DuetalError(f"not YAML: {error.problem}", file=path, place=place) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise DuetalError(f"not YAML: {error}", file=path) from error
+        mark = getattr(error, "problem_mark", None)
+        cause = f"not YAML: {getattr(error, 'problem', None) or error}"
+        place = f"line {mark.line + 1}" if mark else None
+        raise DuetalError(cause, file=path, place=place) from error
 
 
 def _flatten(value: Any, key: str, depth: int) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@
 | `summary.json`, of several seeds | `SeedSummary` |
 | `metrics.jsonl`, an event a line | `PhaseStart`, `EpochEvent`, `PseudoLabelEvent`, `PhaseEnd` |
 | `scores/index.json` | `ScoreIndex` |
-| `ground_truth.json`, `detections/<stage>.json` | `GroundTruth`, `StageDetections` |
+| `ground_truth.json`, `detections/<stage>.json` | `TruthFile`, `StageDetections` |
 """
 
 from collections.abc import Sequence
@@ -65,10 +65,10 @@ class GridRecord(Record):
     stride: PositiveInt = 16
     window: PositiveInt = 16
 
-    @staticmethod
-    def of(grid: TimeGrid) -> "GridRecord":
+    @classmethod
+    def of(cls, grid: TimeGrid) -> Self:
         """As a record."""
-        return GridRecord(fps=grid.fps, stride=grid.stride, window=grid.window)
+        return cls(fps=grid.fps, stride=grid.stride, window=grid.window)
 
     def grid(self) -> TimeGrid:
         """The grid itself."""
@@ -113,10 +113,10 @@ class Heldout(Record):
 
 
 class ModelRecord(Record):
-    """What a trained run holds, and which of its checkpoints are to be used.
+    """The contents of a trained run, and which of its checkpoints localization uses.
 
-    `stages` and `phases` are in order of training, `branches` in that of tables. `features` says
-    how the features were made, where a store does.
+    `stages` and `phases` are in order of training, `branches` in that of tables. `features`
+    holds the settings of extraction, where the store records them.
     """
 
     format: Literal[2] = 2
@@ -187,7 +187,7 @@ class ModelRecord(Record):
         return "Ensemble" if stage == ENSEMBLE else self.stage(stage).title
 
     def stages_named(self, name: str | None) -> list[str]:
-        """The checkpoints that a user's argument means.
+        """The checkpoints that a user's argument selects.
 
         Args:
             name: a branch, "both" or "ensemble", or a stage; None: the first branch.
@@ -196,47 +196,48 @@ class ModelRecord(Record):
             UsageError: a branch that the run does not have, or an unknown stage (with the nearest).
         """
         branches = {branch.name: [branch.final] for branch in self.branches}
+        if len(branches) > 1:
+            branches |= dict.fromkeys(("both", ENSEMBLE), self.finals())
+        stages = [stage.name for stage in self.stages]
         if name is None:
             return [self.branches[0].final]
-        if name in branches:
-            return branches[name]
-        if name in ("both", ENSEMBLE) and len(branches) > 1:
-            return self.finals()
-        stages = [stage.name for stage in self.stages]
-        if name in stages:
-            return [name]
+        if name in branches or name in stages:
+            return branches.get(name, [name])
         if len(branches) == 1 and name in (*version_0_1.TITLES, "both", ENSEMBLE):
             only = self.branches[0].title
             raise UsageError(f"{name}: the run was trained on one modality, it has {only} alone")
-        raise UsageError(unknown("stage", name, [*stages, *branches, ENSEMBLE]))
+        raise UsageError(unknown("stage", name, [*stages, *branches]))
 
     def rule(self, stages: Sequence[str]) -> str:
-        """How these checkpoints were chosen, to stand beside every score of theirs."""
+        """How these checkpoints were chosen; shown beside each of their scores."""
         if set(stages) <= set(self.finals()):
             return self.selection
-        return f"{', '.join(stages)}, asked for by name; of the run's own choice: {self.selection}"
+        return f"{', '.join(stages)}, chosen by name; the run's own choice: {self.selection}"
 
 
 # --- evaluation.json, label_evaluation.json, summary.json ---------------------------------------
 
 
-def _with_title_and_branch(value: Any) -> Any:
-    """Fill in what files of version 0.1.0 leave to the stage's name."""
-    if isinstance(value, dict) and isinstance(stage := value.get("stage"), str):
-        known = {k: v for k, v in value.items() if v is not None}
-        derived = {"title": version_0_1.title_of(stage), "branch": version_0_1.branch_of(stage)}
-        return derived | known
-    return value
-
-
-class StageScores(Evaluation):
-    """The scores of one stage."""
+class NamedStage(Record):
+    """A row of a table of scores: a stage, or the ensemble."""
 
     stage: str
     title: str
     branch: str
 
-    _fill = model_validator(mode="before")(staticmethod(_with_title_and_branch))
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, value: Any) -> Any:
+        """Derive the title and the branch that files of version 0.1.0 leave out."""
+        if isinstance(value, dict) and isinstance(stage := value.get("stage"), str):
+            known = {k: v for k, v in value.items() if v is not None}
+            derived = {"title": version_0_1.title_of(stage), "branch": version_0_1.branch_of(stage)}
+            return derived | known
+        return value
+
+
+class StageScores(Evaluation, NamedStage):
+    """The scores of one stage."""
 
 
 class SnippetScores(Record):
@@ -273,20 +274,15 @@ class RunEvaluation(Record):
     diagnostics: Diagnostics | None = None
 
 
-class LabelScores(Record):
+class LabelScores(NamedStage):
     """How well a stage ranks held-out videos by their labels.
 
     `per_class` is the average precision of each class that occurs, `first_right` the share of
     labelled videos whose highest-scoring class is one of their labels.
     """
 
-    stage: str
-    title: str
-    branch: str
     first_right: FiniteFloat
     per_class: dict[str, FiniteFloat] = {}
-
-    _fill = model_validator(mode="before")(staticmethod(_with_title_and_branch))
 
     @computed_field(alias="mAP")  # type: ignore[prop-decorator]
     @property
@@ -296,7 +292,7 @@ class LabelScores(Record):
 
 
 class LabelEvaluation(Record):
-    """What is measured of a run whose held-out videos have labels and no segments.
+    """The evaluation of a run whose held-out videos have labels and no segments.
 
     `chance` is the mean average precision that a random ranking has, on average.
     """
@@ -307,14 +303,8 @@ class LabelEvaluation(Record):
     stages: list[LabelScores]
 
 
-class StageSummary(Summary):
+class StageSummary(Summary, NamedStage):
     """One stage over several seeds."""
-
-    stage: str
-    title: str
-    branch: str
-
-    _fill = model_validator(mode="before")(staticmethod(_with_title_and_branch))
 
 
 class SeedSummary(Record):
@@ -401,7 +391,7 @@ class TruthVideo(Record):
     annotations: list[TruthSegment] = []
 
 
-class GroundTruth(Record):
+class TruthFile(Record):
     """The evaluated videos, in ActivityNet form."""
 
     database: dict[str, TruthVideo] = {}

@@ -11,39 +11,20 @@ from duetal.results.schema import EpochEvent, PhaseRecord, PhaseStart, PseudoLab
 
 
 @dataclass
-class PhaseLog:
-    """The epochs of one phase."""
-
-    phase: PhaseRecord
-    epochs: dict[int, EpochEvent] = field(default_factory=dict)
-
-    def term_names(self) -> list[str]:
-        """Names of the loss terms, in order of appearance."""
-        return list(dict.fromkeys(name for epoch in self.epochs.values() for name in epoch.terms))
-
-
-@dataclass
 class TrainingLog:
     """The content of `metrics.jsonl`.
 
     Args:
-        records: every phase that has begun, by name, in order of appearance.
-        phases: those that have epochs.
+        phases: every phase that has begun, by name, in order of appearance.
+        epochs: by phase and number.
         pseudo_labels: by phase.
-        notices: what was left out, one sentence each.
+        notices: lines left out, one sentence each.
     """
 
-    records: dict[str, PhaseRecord] = field(default_factory=dict)
-    phases: dict[str, PhaseLog] = field(default_factory=dict)
+    phases: dict[str, PhaseRecord] = field(default_factory=dict)
+    epochs: dict[str, dict[int, EpochEvent]] = field(default_factory=dict)
     pseudo_labels: dict[str, PseudoLabelEvent] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
-
-    def record_of(self, phase: str, branch: str = "") -> PhaseRecord:
-        """The record of a phase; derived from its name in files of version 0.1.0."""
-        if phase not in self.records:
-            values = version_0_1.phase(phase, branch)
-            self.records[phase] = PhaseRecord.model_validate(values)
-        return self.records[phase]
 
 
 def read_training_log(path: Path) -> TrainingLog:
@@ -87,12 +68,18 @@ def _add(log: TrainingLog, event: object, path: Path, place: str) -> None:
     kind = event.get("event")
     if kind == "phase_start":
         start = parse(PhaseStart, event, path, place)
-        log.records[start.name] = start
+        log.phases[start.name] = start
     elif kind == "epoch":
         epoch = parse(EpochEvent, event, path, place)
-        record = log.record_of(epoch.phase, epoch.branch)
-        log.phases.setdefault(epoch.phase, PhaseLog(record)).epochs[epoch.epoch] = epoch
+        _derive_phase(log, epoch.phase, epoch.branch)
+        log.epochs.setdefault(epoch.phase, {})[epoch.epoch] = epoch
     elif kind == "pseudo_labels":
         labels = parse(PseudoLabelEvent, event, path, place)
-        log.record_of(labels.phase)
+        _derive_phase(log, labels.phase)
         log.pseudo_labels[labels.phase] = labels
+
+
+def _derive_phase(log: TrainingLog, name: str, branch: str = "") -> None:
+    """Add the record of a phase that version 0.1.0 began without one."""
+    if name not in log.phases:
+        log.phases[name] = PhaseRecord.model_validate(version_0_1.phase(name, branch))

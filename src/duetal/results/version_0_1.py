@@ -1,7 +1,7 @@
 """Files of version 0.1.0, brought to the present schema.
 
 That version had two branches and named stages and phases so that everything else could be derived
-from the names; now the files hold records. Nothing else in the package knows these names.
+from the names; now the files hold records. Only this module depends on these names.
 """
 
 import re
@@ -50,8 +50,13 @@ def phase(name: str, branch: str = "") -> dict[str, Any]:
 
 
 def order_phases(names: Iterable[str]) -> list[str]:
-    """Names in the order of training: B1, F1, B2, F2, …."""
-    return sorted(names, key=lambda name: (name != "warmup", name[1:], name[:1]))
+    """Names in the order of training: warmup, B1, F1, B2, F2, …; others follow."""
+
+    def rank(name: str) -> tuple[float, str]:
+        step = re.fullmatch(r"[BF](\d{1,9})", name)
+        return (int(step[1]) if step else 0 if name == "warmup" else float("inf"), name)
+
+    return sorted(names, key=rank)
 
 
 def upgrade_model(value: Mapping[str, Any]) -> dict[str, Any]:

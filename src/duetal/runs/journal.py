@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from duetal.core.errors import DuetalError
-from duetal.results.folder import append_log
+from duetal.results.folder import RunFolder
 
 
 class Journal:
@@ -67,7 +67,7 @@ class Journal:
     ) -> None:
         if error is not None and self.active:
             # The caller shows it.
-            append_log(self.folder, f"stopped: {str(error) or type(error).__name__}")
+            RunFolder(self.folder).log(f"stopped: {str(error) or type(error).__name__}")
         if self._bar is not None:
             self._bar.stop()
         if self._board is not None:
@@ -114,7 +114,7 @@ class Journal:
         """Write a line to log.txt and show it."""
         if not self.active:
             return
-        append_log(self.folder, line)
+        RunFolder(self.folder).log(line)
         if self._bar is not None:
             self._bar.console.print(line, markup=False, highlight=False)
         else:

@@ -9,10 +9,10 @@ from duetal import __version__
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import Dataset
+from duetal.localization.localization_settings import LocalizationSettings
 from duetal.localization.proposals import VideoDetections, assemble, localize_video
-from duetal.localization.settings import LocalizationSettings
 from duetal.runs.run import Run
-from duetal.runs.scoring import Scorer, VideoScores, stage_scorer
+from duetal.runs.stage_scoring import Scorer, VideoScores, stage_scorer
 
 #: Called with what is being done, the videos done, and the videos in all.
 Progress = Callable[[str, int, int], None]

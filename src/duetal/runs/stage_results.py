@@ -16,7 +16,7 @@ from duetal.localization.proposals import assemble
 from duetal.results.schema import ENSEMBLE, ScoreIndex
 from duetal.runs.localizing import Localized, Progress, localize_videos
 from duetal.runs.run import Run
-from duetal.runs.scoring import stage_scorer
+from duetal.runs.stage_scoring import stage_scorer
 
 
 def branch_of(run: Run, stage: str) -> str:

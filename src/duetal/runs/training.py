@@ -32,7 +32,6 @@ from duetal.runs.label_evaluation import has_labels
 from duetal.runs.recorder import Recorder, phase_record, recorded_position
 from duetal.runs.run import Run, begin
 from duetal.runs.run_evaluation import has_segments, is_simulated
-from duetal.runs.scoring import branch_scorer, restore
 from duetal.runs.selection import (
     LAST_RULE,
     best_stages,
@@ -41,6 +40,7 @@ from duetal.runs.selection import (
     last_stages,
     video_mean_ap,
 )
+from duetal.runs.stage_scoring import branch_scorer, restore
 
 
 def open_for_training(config: Config, method: Method | None = None) -> Dataset:

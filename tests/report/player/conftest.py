@@ -47,7 +47,7 @@ def player(tmp_path: Path, clip: Path, look: Callable) -> Callable:
         classes: Sequence[str] = CLASSES,
         offset: float = 0.0,
         note: str = "",
-        spoken: Sequence[int] | None = None,
+        overlaid: Sequence[int] | None = None,
         settings: dict | None = None,
         **about,
     ):
@@ -62,7 +62,7 @@ def player(tmp_path: Path, clip: Path, look: Callable) -> Callable:
                     media[-1].symlink_to(clip)
             rows = [(name, *row) for row in found]
             detections = Detections.from_rows(rows, videos=[name], classes=classes)
-            mask = None if spoken is None else np.isin(np.arange(len(rows)), spoken)
+            mask = None if overlaid is None else np.isin(np.arange(len(rows)), overlaid)
             video = PlayedVideo(name, DURATION, url, offset, note, {"cbp": ramp})
             embedded.append(embed(video, detections, mask))
         page = PlayerPage(**{"title": "CBP of run", "branch": "cbp"} | about)

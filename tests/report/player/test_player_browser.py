@@ -80,7 +80,7 @@ def test_a_click_on_a_detection_goes_to_its_start_and_shows_its_class(player, se
     assert words == "GolfSwing, 16.0 s to 19.2 s, score 0.50, 5 of 5"
 
 
-def test_the_table_says_every_detection_and_goes_there(player, seen):
+def test_the_table_lists_every_detection_and_seeks_to_it(player, seen):
     page = player()
     rows = page.locator("#detections tbody tr")
     cells = [re.split(r"\s*\t\s*", text.strip()) for text in rows.all_inner_texts()]
@@ -150,7 +150,7 @@ def test_keys_that_a_control_needs_stay_its_own(player, seen):
     assert seen.time(page) < 1.3
 
 
-def test_playing_moves_the_playhead_and_says_what_is_seen(player, seen):
+def test_playing_moves_the_playhead_and_names_what_is_seen(player, seen):
     page = player()
     page.click("#play")
     page.wait_for_function("() => document.getElementById('video').currentTime > 0.3")
@@ -177,8 +177,8 @@ def test_a_zoomed_view_follows_the_playing_video(player):
     assert not page.is_disabled("#zoom-all")
 
 
-def test_the_label_over_the_picture_is_the_surest_of_each_class(player):
-    page = player(spoken=[0, 2, 3, 4])
+def test_the_label_over_the_picture_is_the_top_of_each_class(player):
+    page = player(overlaid=[0, 2, 3, 4])
     for seconds, words in [(0.5, []), (1.3, ["HighJump"]), (3.5, ["HighJump", "GolfSwing"]),
                            (4.5, ["GolfSwing"]), (6.4, []), (12.79, ["HighJump"])]:  # fmt: skip
         page.evaluate("s => document.getElementById('video').currentTime = s", seconds)
@@ -205,7 +205,7 @@ def test_the_slider_hides_what_scores_below(player, seen):
     assert len(seen.bars(page)) == 5
 
 
-def test_the_surest_can_be_seen_with_the_slider_at_its_end(player, seen):
+def test_the_top_detection_can_be_seen_with_the_slider_at_its_end(player, seen):
     page = player()
     page.fill("#floor", page.get_attribute("#floor", "max"))
     assert [bar["score"] for bar in seen.bars(page)] == [0.9]

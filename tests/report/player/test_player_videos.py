@@ -111,7 +111,7 @@ def test_the_timeline_works_without_the_video(player, seen):
     assert seen.playhead(page) == pytest.approx(10, abs=0.05)
 
 
-def test_a_video_that_is_gone_or_damaged_is_told_of(player, tmp_path):
+def test_a_video_that_is_gone_or_damaged_is_reported(player, tmp_path):
     (tmp_path / "damaged.webm").write_bytes(b"no video")
     page = player([None, "damaged.webm", "clip.webm"])
     page.keyboard.press("ArrowDown")
@@ -158,7 +158,7 @@ def test_hostile_labels_and_reasons_are_text(player, seen):
     assert page.locator("li b").all_inner_texts() == [HOSTILE]
 
 
-def test_a_video_without_detections_says_so_and_shows_its_curve(player):
+def test_a_video_without_detections_is_marked_and_shows_its_curve(player):
     page = player(found=[])
     assert page.locator("#none").inner_text() == "Nothing was found in this video."
     assert page.is_disabled("#forward")
@@ -187,7 +187,7 @@ def test_media_of_the_network_are_refused(player, browser, tmp_path):
     assert refused == "media-src"
 
 
-def test_the_page_holds_the_surest_and_says_how_many_are_left(tmp_path):
+def test_the_page_holds_the_top_and_counts_the_rest(tmp_path):
     rows = [("v", "A", float(k), k + 1.0, k / 1000) for k in range(MAX_SHOWN + 5)]
     video = embed(PlayedVideo("v", 500.0), Detections.from_rows(rows))
     assert video["left"] == 5

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationError
 
 from duetal.core.errors import UsageError
-from duetal.core.settings import Settings
+from duetal.core.settings_section import Settings
 from duetal.localization.soft_nms import NmsMethod
 
 

@@ -1,6 +1,7 @@
 """The base of all settings."""
 
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
@@ -9,7 +10,8 @@ class Settings(BaseModel):
     """A section of settings: typed, strict, frozen; each field's docstring describes it.
 
     A docstring begins with what the default rests on: [S] the paper's supplement, [N] a reading
-    note of the paper, [F] the field's common practice, [D] our decision. `None` means "none".
+    note of the paper, [F] the field's common practice, [D] our decision. `None` means "none", and
+    is written so in recipes.
     """
 
     model_config = ConfigDict(
@@ -18,9 +20,10 @@ class Settings(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _refuse_booleans(cls, value: Any, info: ValidationInfo) -> Any:
-        """`true` is 1 to Python, and a slip in a recipe."""
+    def _read_value(cls, value: Any, info: ValidationInfo) -> Any:
         kind = cls.model_fields[str(info.field_name)].annotation
         if isinstance(value, bool) and kind is not bool:
+            # `true` is 1 to Python, and a slip in a recipe.
             raise ValueError("Input should not be true or false")
-        return value
+        is_none = isinstance(value, str) and value.lower() == "none"
+        return None if is_none and NoneType in get_args(kind) else value

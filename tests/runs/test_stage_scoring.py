@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.datasets import Dataset, open_dataset
-from duetal.localization.settings import EnsembleMean
+from duetal.localization.localization_settings import EnsembleMean
 from duetal.results import checkpoints
 from duetal.results.folder import RunFolder
 from duetal.runs.run import Run, open_run
-from duetal.runs.scoring import restore, stage_scorer
+from duetal.runs.stage_scoring import restore, stage_scorer
 
 CPU = torch.device("cpu")
 

@@ -2,7 +2,7 @@
 
 from pydantic import model_validator
 
-from duetal.core.settings import Settings
+from duetal.core.settings_section import Settings
 from duetal.method.cbp import CBPSettings
 from duetal.method.losses import LossSettings
 from duetal.method.sampling import SamplingSettings

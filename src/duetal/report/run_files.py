@@ -1,6 +1,6 @@
-"""The snippet-level files of a run: the scores of its branches, and its pseudo-labels."""
+"""The videos in a run's folder: ground truth and detections, snippet scores and pseudo-labels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +10,78 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from duetal.core.annotations import Annotations, Segment, VideoAnnotation
+from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError
 from duetal.core.records import read_if_there
 from duetal.results.folder import RunFolder
-from duetal.results.schema import GridRecord, ModelRecord, ScoreIndex
+from duetal.results.schema import (
+    GridRecord,
+    ModelRecord,
+    ScoreIndex,
+    StageDetections,
+    TruthFile,
+)
 from duetal.results.training_log import read_training_log
+from duetal.results.version_0_1 import order_phases
+
+
+@dataclass(frozen=True)
+class RunVideos:
+    """The detections of a run, and the ground truth.
+
+    Args:
+        truth: the videos that it was evaluated on; None before that.
+        found: by stage, in the order of training.
+    """
+
+    truth: Annotations | None
+    found: dict[str, Detections]
+
+
+def read_videos(folder: RunFolder, stage_order: Sequence[str] = ()) -> RunVideos:
+    """Read the ground truth and the detections that a run has.
+
+    Args:
+        folder: folder of one seed's run.
+        stage_order: stages in the order of training; further ones follow by name.
+
+    Raises:
+        DuetalError: a file is damaged.
+    """
+    rank = {stage: number for number, stage in enumerate(stage_order)}
+    paths = sorted(
+        (folder.path / "detections").glob("*.json"),
+        key=lambda path: (rank.get(path.stem, len(rank)), path.stem),
+    )
+    files = ((path, read_if_there(StageDetections, path)) for path in paths)
+    return RunVideos(
+        _read_truth(folder.ground_truth_file),
+        {path.stem: _detections(file, path) for path, file in files if file is not None},
+    )
+
+
+def _read_truth(path: Path) -> Annotations | None:
+    file = read_if_there(TruthFile, path)
+    if file is None:
+        return None
+    videos = {}
+    for name, video in file.database.items():
+        segments = tuple(Segment(*row.segment, row.label) for row in video.annotations)
+        labels = tuple(sorted({segment.label for segment in segments}))
+        # The file holds exactly the videos that the run was evaluated on.
+        videos[name] = VideoAnnotation(name, "test", video.duration, labels, segments)
+    classes = dict.fromkeys(label for video in videos.values() for label in video.labels)
+    return Annotations(videos, tuple(classes), path)
+
+
+def _detections(file: StageDetections, path: Path) -> Detections:
+    rows = (
+        (name, row.label, *row.segment, row.score)
+        for name, rows in file.results.items()
+        for row in rows
+    )
+    return Detections.from_rows(rows, videos=file.results, source=path)
 
 
 class SnippetFile:
@@ -109,7 +176,7 @@ class Signals:
 
 
 def open_signals(folder: RunFolder, title: str, stack: ExitStack) -> Signals:
-    """Open what there is of a run of one seed.
+    """Open the files that a run of one seed has.
 
     Args:
         folder: of the run.
@@ -124,11 +191,13 @@ def open_signals(folder: RunFolder, title: str, stack: ExitStack) -> Signals:
     known = index or model
     if known is None:
         return Signals(title)
-    branches = index.branches if index else []
+    branches = index.branches if index else [b.name for b in model.branches] if model else []
     scores = {branch: folder.scores(branch) for branch in branches}
     log = read_training_log(folder.metrics_file)
-    phases = [phase.name for phase in model.phases] if model else list(log.records)
-    labels = {phase: folder.pseudo_labels(phase) for phase in phases}
+    phases = [phase.name for phase in model.phases] if model else list(log.phases)
+    files = {path.stem: path for path in folder.pseudo_labels("any").parent.glob("*.safetensors")}
+    order = dict.fromkeys([*phases, *order_phases(files)])
+    labels = {phase: files[phase] for phase in order if phase in files}
 
     def opened(paths: Mapping[str, Path]) -> dict[str, SnippetFile]:
         return {

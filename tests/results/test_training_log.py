@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duetal.core.errors import DuetalError
-from duetal.results.training_log import read_training_log
+from duetal.results.schema import PhaseStart
+from duetal.results.training_log import TrainingLog, read_training_log
 
 EPOCH = {"event": "epoch", "phase": "warmup", "branch": "cbp", "epoch": 1, "loss": 0.5}
 
@@ -20,13 +21,13 @@ def write(path: Path, *lines: object) -> Path:
 
 def test_a_missing_log_is_an_empty_one(tmp_path):
     log = read_training_log(tmp_path / "metrics.jsonl")
-    assert (log.phases, log.pseudo_labels, log.notices) == ({}, {}, [])
+    assert log == TrainingLog()
 
 
 @pytest.mark.parametrize("cut", ['{"event": "epo', '{"event": "epoch", "phase": "B1"', "{", '"'])
 def test_half_a_last_line_is_left_out_with_a_notice(tmp_path, cut):
     log = read_training_log(write(tmp_path / "metrics.jsonl", EPOCH, cut))
-    assert list(log.phases["warmup"].epochs) == [1]
+    assert list(log.epochs["warmup"]) == [1]
     assert "last line (2)" in log.notices[0]
 
 
@@ -55,30 +56,16 @@ def test_a_damaged_line_before_the_last_is_an_error_that_names_it(tmp_path, line
 
 def test_a_resumed_run_repeats_epochs_and_the_later_line_counts(tmp_path):
     path = write(tmp_path / "metrics.jsonl", EPOCH, {**EPOCH, "loss": 0.25})
-    (phase,) = curves([read_training_log(path)])
-    assert phase["series"] == [{"name": "total", "runs": [[[1, 0.25]]]}]
+    assert [e.loss for e in read_training_log(path).epochs["warmup"].values()] == [0.25]
 
 
-def test_a_loss_that_is_not_finite_is_a_gap(tmp_path):
-    line = json.dumps(EPOCH).replace("0.5", "NaN")
-    (phase,) = curves(
-        [read_training_log(write(tmp_path / "metrics.jsonl", line, EPOCH | {"epoch": 2}))]
-    )
-    assert phase["series"][0]["runs"] == [[[1, None], [2, 0.5]]]
-
-
-def test_curves_of_seeds_stand_side_by_side_and_terms_follow_the_total(tmp_path):
-    terms = {"terms": {"classification": 0.3, "distillation": 0.2}}
-    logs = [
-        read_training_log(write(tmp_path / f"{seed}.jsonl", EPOCH | terms | {"loss": loss}))
-        for seed, loss in enumerate((0.5, 0.75))
-    ]
-    (phase,) = curves(logs)
-    assert phase["series"] == [
-        {"name": "total", "runs": [[[1, 0.5]], [[1, 0.75]]]},
-        {"name": "classification", "runs": [[[1, 0.3]], [[1, 0.3]]]},
-        {"name": "distillation", "runs": [[[1, 0.2]], [[1, 0.2]]]},
-    ]
+def test_a_phase_has_the_record_that_it_starts_with_or_one_derived_from_its_name(tmp_path):
+    start = PhaseStart(name="polish", title="Polish", student="xyz", teacher="cbp", stage="xyz-2")
+    epoch = EPOCH | {"phase": "polish", "branch": "xyz"}
+    log = read_training_log(write(tmp_path / "metrics.jsonl", start.to_json(), epoch, EPOCH))
+    assert list(log.epochs) == list(log.phases) == ["polish", "warmup"]
+    assert log.phases["polish"] == start
+    assert log.phases["warmup"].student == "cbp"
 
 
 def test_a_line_separator_inside_a_name_does_not_end_a_record(tmp_path):
@@ -100,8 +87,10 @@ JSON = st.recursive(
     event=st.sampled_from(["epoch", "pseudo_labels", "phase_end"]),
     rest=st.binary(max_size=20),
 )
-def test_whatever_the_log_says_it_is_read_or_a_duetal_error(tmp_path_factory, changes, event, rest):
+def test_any_log_is_read_or_a_duetal_error(tmp_path_factory, changes, event, rest):
     path = tmp_path_factory.mktemp("log") / "metrics.jsonl"
     path.write_bytes(json.dumps({**EPOCH, "event": event} | changes).encode() + b"\n" + rest)
     with contextlib.suppress(DuetalError):
-        json.dumps(curves([read_training_log(path)]), allow_nan=False)
+        log = read_training_log(path)
+        epochs = [epoch for phase in log.epochs.values() for epoch in phase.values()]
+        json.dumps([epoch.to_json() for epoch in epochs], allow_nan=False)

@@ -16,7 +16,7 @@ from duetal.features.streams import FeatureStream
 from duetal.localization.ensemble import combine_branches
 from duetal.method.layers import BranchNetwork
 from duetal.method.losses import VideoLoss
-from duetal.method.scoring import probabilities, score_video, video_probabilities
+from duetal.method.video_scoring import probabilities, score_video, video_probabilities
 from duetal.results import checkpoints
 from duetal.runs.run import Run
 
