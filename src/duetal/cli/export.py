@@ -70,7 +70,7 @@ def _export_onnx(published: "PublicRun", path: Path, name: str | None) -> None:
     stages = run.model.stages_named(name)
     exported = export_onnx(run, stages, path)
     inputs = ", ".join(f"{name} (T, {dim})" for name, dim in exported.inputs.items())
-    click.echo(f"ONNX: {exported.path}; inputs: {inputs}")
+    click.echo(f"ONNX: {path}; inputs: {inputs}")
     click.echo(
         f"checked in ONNX Runtime at T = {', '.join(map(str, exported.lengths))}: "
         f"no score differs from PyTorch's by more than {exported.difference:.1e}"

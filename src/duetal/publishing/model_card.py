@@ -16,8 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from duetal.backbones import BACKBONES
 from duetal.config import Config
 from duetal.core.files import write_text
-from duetal.evaluation import PROTOCOLS, Evaluation, Summary
-from duetal.evaluation.result import MeanStd
+from duetal.evaluation import PROTOCOLS, Evaluation, MeanStd, Summary
 from duetal.publishing.public_run import (
     PublicRun,
     is_local,

@@ -8,7 +8,6 @@ model.onnx                         on request
 seed-N/…                           the same of each seed, where there are several
 """
 
-import glob
 import hashlib
 import re
 import shutil
@@ -18,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from huggingface_hub import HfApi, get_token
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import (  # type: ignore[attr-defined]
@@ -156,17 +155,21 @@ def upload(
             cause = f"holds a model of another kind ({weights[0]!r}, no model.json)"
             raise DuetalError(f"{cause}; nothing was pushed", file=repo)
         changes = _changes(folder, present)
-        described = [f"- {what}: {path}" for path, what in changes.items() if what != "unchanged"]
-        if not described:
+        due = {path: what for path, what in changes.items() if what != "unchanged"}
+        if not due:
             return Uploaded(url, None, changes)
-        removed = [glob.escape(path) for path, what in changes.items() if what == "removed"]
-        commit = api.upload_folder(
-            repo_id=repo,
-            folder_path=folder,
+        # Not `upload_folder`, which may make several commits: a run is never there in part.
+        commit = api.create_commit(
+            repo,
+            [
+                CommitOperationDelete(path)
+                if what == "removed"
+                else CommitOperationAdd(path, folder / path)
+                for path, what in due.items()
+            ],
             commit_message=message,
-            commit_description="\n".join(described),
+            commit_description="\n".join(f"- {what}: {path}" for path, what in due.items()),
             revision=revision,
-            delete_patterns=removed or None,
         )
     return Uploaded(url, str(commit.commit_url), changes)
 
