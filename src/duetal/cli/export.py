@@ -51,10 +51,11 @@ def command(
     if onnx:
         _export_onnx(published, out or run / "model.onnx", stage or branch)
     if card:
-        from duetal.publishing.model_card import write_card
+        from duetal.core.files import write_text
+        from duetal.publishing.model_card import render_card
 
         path = out or run / "README.md"
-        write_card(published, path)
+        write_text(path, render_card(published))
         click.echo(f"model card: {path}")
 
 

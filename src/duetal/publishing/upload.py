@@ -1,4 +1,4 @@
-"""A run on the Hugging Face hub: what is uploaded, as one commit on top of what is there.
+"""A run on the Hugging Face hub: its files, uploaded as one commit on top of what is there.
 
 README.md                          the model card
 model.json, config.yaml            without paths and names of videos
@@ -26,7 +26,8 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
 )
 
 from duetal.core.errors import DuetalError, UsageError
-from duetal.publishing.model_card import write_card
+from duetal.core.files import write_text
+from duetal.publishing.model_card import render_card
 from duetal.publishing.onnx_graph import export_onnx
 from duetal.publishing.public_run import PublicRun, public_config, public_model
 from duetal.results.folder import RunFolder
@@ -91,7 +92,7 @@ def write_files(
         DuetalError: a checkpoint is missing, damaged or of another configuration.
         UsageError: ONNX is wanted and not installed.
     """
-    write_card(published, folder / "README.md", repo)
+    write_text(folder / "README.md", render_card(published, repo))
     for name, run in published.runs.items():
         out = RunFolder(folder / name)
         public_model(run.model).write(out.model_file)
