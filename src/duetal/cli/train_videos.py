@@ -20,7 +20,7 @@ _NAMED = 10
 
 @dataclass(frozen=True)
 class VideoOptions:
-    """What the command line says of the videos to train on.
+    """The options of the videos to train on.
 
     Args:
         videos: files, folders, lists, patterns and URLs.
@@ -28,7 +28,7 @@ class VideoOptions:
         annotations: segments of held-out videos, if somebody marked them.
         store: where features are kept; the run's folder of the dataset unless given.
         extraction: the values of `extraction_options`.
-        chosen: whether the command line says anything of how the features are to be made.
+        chosen: whether an option of extraction is given.
     """
 
     videos: tuple[str, ...]
