@@ -157,7 +157,7 @@ class TrainedRun:
                 with.
             DuetalError: nothing there, or something unreadable or damaged.
         """
-        from duetal.own_videos.inputs import is_dataset
+        from duetal.own_videos.raw_videos import is_dataset
         from duetal.runs.run import with_localization
 
         if branch is not None and stage is not None:

@@ -313,7 +313,7 @@ BAD_LOCALIZING: list[tuple[Callable[[Path, Path], object], tuple[str, ...], int,
     (nan_in_a_test_video, (), 1, "cbp/v_7.npy: snippet"),
     (other_classes, (), 1, "the run knows none of its classes"),
     (lambda run, dataset: None, ("--stage", "cbp-f9"), 2, "unknown stage 'cbp-f9'; the nearest"),
-    (lambda run, dataset: None, ("--branch", "vpl"), 2, "'vpl' is not one of"),
+    (lambda run, dataset: None, ("--branch", "vpl"), 2, "unknown stage 'vpl'; the nearest is 'vlp'"),
     (lambda run, dataset: None, ("--stage", "cbp-f1", "--branch", "cbp"), 2, "one of the two"),
 ]
 
