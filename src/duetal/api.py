@@ -149,8 +149,8 @@ class TrainedRun:
             progress: called with what is being done, the videos done, and the videos in all.
 
         Returns:
-            The detections in seconds; `external_data` says which checkpoints found them, and the
-            rule that chose those.
+            The detections in seconds; `external_data` names the checkpoints that found them, and
+            the rule that chose those.
 
         Raises:
             UsageError: arguments that do not go together, or weights that the run was not trained

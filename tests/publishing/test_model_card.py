@@ -1,4 +1,4 @@
-"""The model card: what it says is in the run's files, and a name never becomes markup."""
+"""The model card: its facts are in the run's files, and a name never becomes markup."""
 
 import shutil
 import string
@@ -108,7 +108,7 @@ def rows(card: str) -> dict[str, list[str]]:
     return found
 
 
-def test_it_says_what_is_recorded() -> None:
+def test_it_shows_what_is_recorded() -> None:
     features = {
         "modalities": ["rgb", "clip"],
         "short_side": 256,
@@ -163,11 +163,11 @@ def test_what_is_not_recorded_is_not_invented() -> None:
     assert cells["features are"] == ["not recorded"]
     assert "Localization mAP: not recorded." in card
     assert "How the features were made: not recorded.\nWhether features of other" in card
-    assert "model-index" not in front_matter(card)
+    assert front_matter(card).keys() == {"library_name", "tags"}
     assert "hf download" not in card
 
 
-def test_simulated_features_are_told_everywhere() -> None:
+def test_simulated_features_are_marked_everywhere() -> None:
     card = render_card(published(evaluations={"": evaluation(simulated=True)}))
     assert "**The features are simulated: no number here is about real videos.**" in card
     assert rows(card)["features are"] == ["simulated"]
@@ -192,8 +192,35 @@ def test_held_out_labels_and_settings() -> None:
     assert rows(card)["dataset"] == ["own videos and a table of their labels"]
 
 
+def test_any_number_of_branches() -> None:
+    names = ("cbp", "vlp", "audio")
+    titles = ("CBP last", "VLP last", "AUDIO last", "Ensemble")
+    known = model(
+        branches=[BranchRecord(name=n, title=n.upper(), dim=64, final=n) for n in names],
+        stages=[StageRecord(name=n, title=f"{n.upper()} last", branch=n) for n in names],
+        phases=[
+            PhaseRecord(name=f"{n}-1", title=n, student=n, teacher=teacher, stage=n)
+            for n, teacher in (("cbp", None), ("vlp", "cbp"), ("cbp", "vlp"), ("vlp", "cbp"))
+        ],
+    )
+    scores = evaluation()
+    rows = [scores.stages[0].model_copy(update={"title": title}) for title in titles]
+    scored = {"": scores.model_copy(update={"stages": rows})}
+    card = render_card(published(model=known, evaluations=scored))
+    assert ": CBP (C = 64), VLP (C = 64), AUDIO (C = 64)\n" in card
+    assert "teacher → student: CBP → VLP, VLP → CBP\n" in card
+    assert "`--branch both` uses the ensemble of the branches." in card
+    (result,) = front_matter(card)["model-index"][0]["results"]
+    shown = [metric["name"].rpartition(", ")[2] for metric in result["metrics"]]
+    assert shown == list(titles)
+    one = model(branches=known.branches[:1], stages=known.stages[:1], phases=known.phases[:1])
+    alone = render_card(published(model=one))
+    assert "--branch both" not in alone
+    assert "teacher →" not in alone
+
+
 @pytest.mark.recipe
-def test_seeds_are_averaged_and_one_of_them_says_so(tiny_run: Path, tmp_path: Path) -> None:
+def test_seeds_are_averaged_and_the_card_of_one_shows_it(tiny_run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "several"
     for seed in (0, 1):
         shutil.copytree(tiny_run, folder / f"seed-{seed}")

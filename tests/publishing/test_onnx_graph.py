@@ -1,4 +1,4 @@
-"""A run as one ONNX graph: ONNX Runtime says what the run says, of videos of any length."""
+"""A run as one ONNX graph: ONNX Runtime gives the scores of the run, for videos of any length."""
 
 import json
 from dataclasses import replace
@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from duetal.config import make_config, read_values
+from duetal.config import Config, make_config, read_values
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import open_dataset
+from duetal.localization.ensemble import combine_branches
+from duetal.localization.localization_settings import EnsembleMean
+from duetal.method.video_scoring import probabilities, video_probabilities
 from duetal.publishing import onnx_graph
 from duetal.publishing.onnx_graph import TOLERANCE, ScoringGraph, export_onnx
 from duetal.runs.run import Run, open_run
@@ -34,6 +37,7 @@ def with_settings(run: Run, **settings: object) -> Run:
     [
         ("cbp", {}),
         ("vlp", {"score_function": "softmax", "video_loss": "softmax"}),
+        ("both", {"ensemble_mean": "min_max", "ensemble_weight": 0.7}),
         ("both", {"ensemble_mean": "probability", "ensemble_weight": 0.3}),
         ("both", {"ensemble_mean": "log_odds", "score_function": "sigmoid"}),
     ],
@@ -46,10 +50,11 @@ def test_its_scores_are_those_of_the_run(
     # Longer than the videos, which are then scored in one window, as the graph scores them.
     changed = with_settings(run, crop=256, **settings)
     stages = run.model.stages_named(branch)
-    exported = export_onnx(changed, stages, tmp_path / "deep" / "run.onnx")
+    path = tmp_path / "deep" / "run.onnx"
+    exported = export_onnx(changed, stages, path)
     assert exported.difference <= TOLERANCE
     assert {1, 2, 255, 256, 257} <= set(exported.lengths)
-    session = onnxruntime.InferenceSession(exported.path, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     assert [node.name for node in session.get_inputs()] == list(exported.inputs)
     dataset = open_dataset(tiny_dataset)
     scorer = stage_scorer(changed, stages, dataset, torch.device("cpu"))
@@ -119,7 +124,28 @@ def test_a_video_s_score_pools_as_training_does(run: Run) -> None:
     torch.testing.assert_close(torch.sigmoid(highest), video.double(), atol=1e-5, rtol=1e-5)
 
 
-def test_without_onnx_it_says_what_to_install(
+class PassOn(torch.nn.Module):
+    """A network whose logits are its features."""
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return x, x
+
+
+@pytest.mark.parametrize("mean", EnsembleMean)
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_an_ensemble_of_any_number_of_branches(count: int, mean: EnsembleMean) -> None:
+    config = Config().replace(ensemble_mean=mean, ensemble_weight=0.6)
+    logits = [torch.randn(23, 5) for _ in range(count)]
+    logits[-1][:, 2] = 0.0
+    snippets, video = ScoringGraph([PassOn()] * count, config)(*logits)
+    curves = {str(i): probabilities(each.numpy()) for i, each in enumerate(logits)}
+    videos = {str(i): video_probabilities(each.numpy(), 8) for i, each in enumerate(logits)}
+    expected = combine_branches(curves, config.localization) if count > 1 else curves["0"]
+    np.testing.assert_allclose(snippets, expected, atol=1e-6)
+    np.testing.assert_allclose(video, combine_branches(videos, config.localization), atol=1e-6)
+
+
+def test_without_onnx_it_names_what_to_install(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)

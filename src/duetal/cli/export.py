@@ -51,10 +51,11 @@ def command(
     if onnx:
         _export_onnx(published, out or run / "model.onnx", stage or branch)
     if card:
-        from duetal.publishing.model_card import write_card
+        from duetal.core.files import write_text
+        from duetal.publishing.model_card import render_card
 
         path = out or run / "README.md"
-        write_card(published, path)
+        write_text(path, render_card(published))
         click.echo(f"model card: {path}")
 
 
@@ -70,7 +71,7 @@ def _export_onnx(published: "PublicRun", path: Path, name: str | None) -> None:
     stages = run.model.stages_named(name)
     exported = export_onnx(run, stages, path)
     inputs = ", ".join(f"{name} (T, {dim})" for name, dim in exported.inputs.items())
-    click.echo(f"ONNX: {exported.path}; inputs: {inputs}")
+    click.echo(f"ONNX: {path}; inputs: {inputs}")
     click.echo(
         f"checked in ONNX Runtime at T = {', '.join(map(str, exported.lengths))}: "
         f"no score differs from PyTorch's by more than {exported.difference:.1e}"

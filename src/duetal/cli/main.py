@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except (KeyboardInterrupt, click.exceptions.Abort):
         _fail("interrupted", 130)
     except BrokenPipeError:
-        # The reader of a pipe (`| head`) left; there is nobody to tell.
+        # The reader of a pipe (`| head`) has closed it.
         _abandon_output()
         sys.exit(1)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -50,7 +50,7 @@ def command(
 ) -> None:
     """Make simulated two-modality features over ANNOTATIONS, a dataset to try things on.
 
-    ANNOTATIONS is whatever duetal evaluate reads, with segments. The CBP stream speaks in the
+    ANNOTATIONS is whatever duetal evaluate reads, with segments. The CBP stream responds in the
     discriminative core of an action alone, the VLP stream over its whole scene. Equal settings give
     equal features.
     """

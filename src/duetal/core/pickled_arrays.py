@@ -134,12 +134,12 @@ def _load(file: IO[bytes], path: Path) -> NDArray[Any]:
         if not isinstance(array, np.ndarray):
             raise DuetalError("the pickle holds no array", file=path)
         if array.shape != shape:
-            raise DuetalError(f"holds {array.shape}, its header says {shape}", file=path)
+            raise DuetalError(f"holds {array.shape}, its header declares {shape}", file=path)
         return array
     data = file.read()
     expected = math.prod(shape) * dtype.itemsize
     if len(data) != expected:
-        cause = f"truncated: {len(data)} bytes of data, its header says {expected}"
+        cause = f"truncated: {len(data)} bytes of data, its header declares {expected}"
         raise DuetalError(cause, file=path)
     flat = np.frombuffer(data, dtype, math.prod(shape))
     return flat.reshape(shape, order="F" if fortran else "C")

@@ -12,7 +12,7 @@ from duetal.datasets.problems import Problem, Report, going_on
 from duetal.features.arrays import FeatureArray
 from duetal.features.streams import FeaturePart
 
-#: How far T may be from what the duration says: snippets, and share of T; the larger one counts.
+#: How far T may be from that of the duration: snippets, and share of T; the larger one counts.
 #: Extractors drop or pad the last window, and durations are rounded: two snippets mean nothing.
 SLIGHTLY_OFF = (2, 0.02)
 #: Beyond this the features are of another grid (made at 30 frames per second instead of 25, T is

@@ -66,7 +66,7 @@ def _empty(wanted: Sequence[str], found: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What a dataset says of its videos, whether they have features or not.
+    """Annotations of a dataset's videos, whether they have features or not.
 
     Args:
         annotations: of all videos; `classes` is the dataset's class list.

@@ -10,7 +10,7 @@ from duetal.core.errors import DuetalError
 
 
 class Severity(enum.StrEnum):
-    """Whether the dataset can be used as it says it can."""
+    """Whether the dataset can be used in spite of it."""
 
     FATAL = "fatal"
     WARNING = "warning"
@@ -35,7 +35,7 @@ class Problem:
 
     @staticmethod
     def fatal(error: DuetalError) -> "Problem":
-        """The fatal problem that an error tells of."""
+        """The fatal problem of an error."""
         return Problem(Severity.FATAL, error.file, error.place, error.cause)
 
     @staticmethod

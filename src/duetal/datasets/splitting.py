@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 SHARE = 0.2
 #: Training videos that every class of a held-back video keeps.
 LEAST_TRAINING = 8
-#: Fewer held-back videos than this tell nothing, and are better trained on.
+#: Fewer held-back videos than this are too few to measure on; they are trained on.
 LEAST_HELD_BACK = 5
 
 

@@ -22,7 +22,7 @@ SETTINGS_FILE = "store.json"
 DATASET_FILE = "dataset.yaml"
 RECORDS = "records"
 
-#: What a store's settings hold for readers alone: the hash tells whether two weights differ.
+#: What a store's settings hold for readers alone: two weights of one hash are the same.
 _NOT_COMPARED = frozenset({"name", "licence", "branch"})
 
 #: The settings of a store: JSON values, nested.

@@ -24,7 +24,7 @@ def combine_branches(
         branches: by branch, (T, K) of each class at each snippet, or (K,) of each class in the
             video; all of one shape.
         settings: `ensemble_weight` is the share of the branches after the first, in equal parts;
-            `ensemble_mean` says what is averaged of snippets. Video-level probabilities are
+            `ensemble_mean` is the quantity averaged of snippets. Video-level probabilities are
             averaged as they are.
         name: the video, for the error message.
 

@@ -1,7 +1,7 @@
 """The training loop: for each phase, for each epoch, for each batch: losses, backward, step.
 
-The schedule says who learns when and from whom. Logging, checkpoints and resuming are callbacks,
-which `duetal.runs.recorder` implements.
+The schedule gives the phases: the student, the teacher and what is distilled. Logging,
+checkpoints and resuming are callbacks, which `duetal.runs.recorder` implements.
 """
 
 import math

@@ -7,17 +7,14 @@ import html
 import re
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from duetal.backbones import BACKBONES
 from duetal.config import Config
-from duetal.core.files import write_text
-from duetal.evaluation import PROTOCOLS, Evaluation, Summary
-from duetal.evaluation.result import MeanStd
+from duetal.evaluation import PROTOCOLS, Evaluation, MeanStd, Summary
 from duetal.publishing.public_run import (
     PublicRun,
     is_local,
@@ -26,6 +23,7 @@ from duetal.publishing.public_run import (
     public_name,
 )
 from duetal.results.folder import DATASET
+from duetal.results.reading import flat_values
 from duetal.results.schema import ENSEMBLE, ModelRecord
 
 NOT_RECORDED = "not recorded"
@@ -42,14 +40,6 @@ class Markdown(str):
     __slots__ = ()
 
 
-class StageTable(NamedTuple):
-    """Scores of all stages."""
-
-    title: str
-    columns: list[str]
-    rows: list[tuple[str, list[str]]]
-
-
 def plain(text: str) -> str:
     """A name on one line, without invisible characters."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
@@ -58,15 +48,6 @@ def plain(text: str) -> str:
 def escape(text: str) -> Markdown:
     """A name as Markdown shows it: itself, on one line, and never markup."""
     return Markdown(_MARKUP.sub(r"\\\1", html.escape(plain(text), quote=False)))
-
-
-def write_card(published: PublicRun, path: Path, repo: str | None = None) -> None:
-    """Write the model card of a run; arguments as of `render_card`.
-
-    Raises:
-        DuetalError: it can't be written.
-    """
-    write_text(path, render_card(published, repo))
 
 
 def render_card(published: PublicRun, repo: str | None = None) -> str:
@@ -82,6 +63,7 @@ def render_card(published: PublicRun, repo: str | None = None) -> str:
     simulated = evaluation.simulated if evaluation else model.simulated
     scores = evaluation.stages[-1] if evaluation else Evaluation(tiou=(), mean_ap=())
     protocol = PROTOCOLS.get(scores.protocol)
+    dataset = public_name(run.config.data.dataset or "") or NOT_RECORDED
     # A folder's name that needs no quotes.
     folder = re.sub(r"[^\w.-]", "-", name, flags=re.ASCII).lstrip("-.") or "run"
     values: dict[str, Any] = {
@@ -107,7 +89,10 @@ def render_card(published: PublicRun, repo: str | None = None) -> str:
         if model.heldout
         else [],
         "label_lines": _label_lines(published),
-        "data": _data(run.config, model, simulated, scores),
+        "dataset": "own videos and a table of their labels" if dataset == DATASET else dataset,
+        "training_videos": _count(model.training_videos),
+        "kind": {True: "simulated", False: "not simulated", None: NOT_RECORDED}[simulated],
+        "text_encoder": public_name(run.config.data.text_encoder or ""),
         "grid": f"{model.grid.fps:g} frames per second, a snippet of {model.grid.window} frames "
         f"every {model.grid.stride}",
         "changed": _changed(run.config),
@@ -143,7 +128,11 @@ def _distillation(model: ModelRecord) -> list[str]:
     ]
 
 
-def _tables(published: PublicRun) -> list[StageTable]:
+#: Title, columns and rows of scores; a row is a stage's title and cells.
+_StageTable = tuple[str, list[str], list[tuple[str, list[str]]]]
+
+
+def _tables(published: PublicRun) -> list[_StageTable]:
     """For one of several seeds both: the chosen seed's scores alone could flatter."""
     tables = []
     if published.summary:
@@ -157,7 +146,7 @@ def _tables(published: PublicRun) -> list[StageTable]:
     return tables
 
 
-def _table(title: str, stages: Mapping[str, Evaluation | Summary]) -> StageTable:
+def _table(title: str, stages: Mapping[str, Evaluation | Summary]) -> _StageTable:
     first = next(iter(stages.values()))
     protocol = PROTOCOLS.get(first.protocol)
     shown = [row for row, t in enumerate(first.tiou) if protocol is None or t in protocol.shown]
@@ -166,7 +155,7 @@ def _table(title: str, stages: Mapping[str, Evaluation | Summary]) -> StageTable
         values = scores.spreads if isinstance(scores, Summary) else scores.mean_ap
         cells = [*(values[row] for row in shown), *scores.averages.values()]
         rows.append((name, [_percent(cell) for cell in cells]))
-    return StageTable(title, [f"{first.tiou[row]:g}" for row in shown] + list(first.averages), rows)
+    return title, [f"{first.tiou[row]:g}" for row in shown] + list(first.averages), rows
 
 
 def _percent(value: float | MeanStd) -> str:
@@ -187,23 +176,6 @@ def _label_lines(published: PublicRun) -> list[str]:
     return lines
 
 
-def _data(
-    config: Config, model: ModelRecord, simulated: bool | None, scores: Evaluation
-) -> list[tuple[str, str]]:
-    dataset = public_name(config.data.dataset or "")
-    if dataset == DATASET:
-        dataset = "own videos and a table of their labels"
-    kind = {True: "simulated", False: "not simulated", None: NOT_RECORDED}[simulated]
-    encoder = public_name(config.data.text_encoder or "") or "the one that the dataset names"
-    return [
-        ("dataset", dataset or NOT_RECORDED),
-        ("training videos", _count(model.training_videos)),
-        ("test videos", _count(scores.videos)),
-        ("features are", kind),
-        ("text encoder", encoder),
-    ]
-
-
 def _features(model: ModelRecord) -> dict[str, Any]:
     """How the features were made: networks, settings, and the weights that a user has to have."""
     features = model.features or {}
@@ -218,22 +190,11 @@ def _features(model: ModelRecord) -> dict[str, Any]:
             [key, *(str(value.get(fact) or NOT_RECORDED) for fact in _NETWORK_FACTS)]
             for key, value in networks.items()
         ],
-        "extraction": sorted((key, str(value)) for key, value in _flat(settings).items()),
+        "extraction": sorted(flat_values(settings)),
         "local_weights": bool(local),
         "weight_options": Markdown("".join(f" {options[key]} WEIGHTS" for key in local)),
         "weight_arguments": Markdown(f", weights={{{pairs}}}" if local else ""),
     }
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            joined = ", ".join(map(str, value)) if isinstance(value, list) else value
-            flat[f"{prefix}{key}"] = joined
-    return flat
 
 
 def _changed(config: Config) -> list[tuple[str, str]]:
@@ -247,44 +208,32 @@ def _changed(config: Config) -> list[tuple[str, str]]:
 
 
 def _front_matter(published: PublicRun, name: str, simulated: bool | None) -> str:
-    """What the hub shows and searches: only keys whose values are known."""
+    """What the hub shows and searches; of scores the last average of each final stage."""
+    model = published.first.model
     dataset = plain(public_name(published.first.config.data.dataset or ""))
-    shown = f"{dataset} (simulated features)" if simulated else dataset
+    first = next(iter(published.evaluations.values()), None)
+    scores: dict[str, Evaluation | Summary] = {s.title: s for s in first.stages} if first else {}
+    if "" not in published.runs:
+        scores |= published.summary
+    results = []
+    for title in map(model.title_of, [*model.finals(), ENSEMBLE]):
+        if title in scores:
+            average = list(scores[title].averages)[-1]
+            value: float | MeanStd = scores[title].averages[average]
+            mean = value.mean if isinstance(value, MeanStd) else value
+            result = EvalResult(
+                task_type="temporal-action-localization",
+                dataset_type=dataset,
+                dataset_name=f"{dataset} (simulated features)" if simulated else dataset,
+                metric_type="mAP",
+                metric_name=f"mAP {average}, {scores[title].protocol}, {title}",
+                metric_value=round(100 * mean, 2),
+            )
+            results.append(result)
     data = ModelCardData(
         library_name="duetal",
         tags=["temporal-action-localization", "weakly-supervised", "video", "arxiv:2212.09335"],
-        model_name=plain(name),
-        eval_results=[
-            EvalResult(
-                task_type="temporal-action-localization",
-                dataset_type=dataset,
-                dataset_name=shown,
-                metric_type="mAP",
-                metric_name=metric,
-                metric_value=value,
-            )
-            for metric, value in _metrics(published)
-        ]
-        or None,
+        model_name=plain(name) if results else None,
+        eval_results=results or None,
     )
     return f"---\n{data.to_yaml()}\n---\n"
-
-
-def _metrics(published: PublicRun) -> list[tuple[str, float]]:
-    """The last average of each final branch, and of their ensemble, in percent."""
-    model = published.first.model
-    found: dict[str, Evaluation | Summary] = {
-        stage.title: stage
-        for evaluation in list(published.evaluations.values())[:1]
-        for stage in evaluation.stages
-    }
-    if "" not in published.runs:
-        found |= published.summary
-    metrics = []
-    for title in map(model.title_of, [*model.finals(), ENSEMBLE]):
-        if scores := found.get(title):
-            average = list(scores.averages)[-1]
-            value: float | MeanStd = scores.averages[average]
-            mean = value.mean if isinstance(value, MeanStd) else value
-            metrics.append((f"mAP {average}, {scores.protocol}, {title}", round(100 * mean, 2)))
-    return metrics

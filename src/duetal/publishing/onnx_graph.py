@@ -7,9 +7,8 @@ import logging
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -35,18 +34,9 @@ TOLERANCE = 1e-4
 _MAX_LOG_ODDS = math.log((1 - 1e-6) / 1e-6)
 
 
-@dataclass(frozen=True)
-class ExportedGraph:
-    """An exported graph, and how it was checked.
+class ExportedGraph(NamedTuple):
+    """C by input, the T that were checked, and the largest difference from PyTorch's scores."""
 
-    Args:
-        path: of the file.
-        inputs: name of each input and its C.
-        lengths: the T that were checked.
-        difference: the largest difference of any score from PyTorch's.
-    """
-
-    path: Path
     inputs: dict[str, int]
     lengths: tuple[int, ...]
     difference: float
@@ -65,9 +55,10 @@ class ScoringGraph(nn.Module):
         self.networks = nn.ModuleList(networks)
         self._topk_ratio = config.losses.topk_ratio
         self._softmax = config.losses.video_loss is VideoLoss.SOFTMAX
-        self._weights = branch_weights(len(networks), config.localization.ensemble_weight)
-        several = len(networks) > 1
-        self._kind = config.localization.ensemble_mean if several else EnsembleMean.PROBABILITY
+        settings, several = config.localization, len(networks) > 1
+        self._kind = settings.ensemble_mean if several else EnsembleMean.PROBABILITY
+        weights = branch_weights(len(networks), settings.ensemble_weight)
+        self.register_buffer("_weights", torch.tensor(weights))
 
     def forward(self, *features: Tensor) -> tuple[Tensor, Tensor]:
         """Score one video.
@@ -78,34 +69,30 @@ class ScoringGraph(nn.Module):
         Returns:
             (T, K) probability of each class at each snippet, and (K,) that the video contains it.
         """
-        logits = [
-            network(x.unsqueeze(0), torch.ones_like(x[None, :, 0], dtype=torch.bool))[0][0]
+        scored = [
+            network(x.unsqueeze(0), torch.ones_like(x[None, :, 0], dtype=torch.bool))[0]
             for network, x in zip(self.networks, features, strict=True)
         ]
-        video = self._mean([self._pool(each) for each in logits])
+        logits = torch.cat(scored)
+        video = self._mean(self._pool(logits))
         if self._kind is EnsembleMean.LOG_ODDS:
-            kept = [each.clamp(-_MAX_LOG_ODDS, _MAX_LOG_ODDS) for each in logits]
-            return torch.sigmoid(self._mean(kept)), video
-        curves = [torch.sigmoid(each) for each in logits]
+            return torch.sigmoid(self._mean(logits.clamp(-_MAX_LOG_ODDS, _MAX_LOG_ODDS))), video
+        curves = torch.sigmoid(logits)
         if self._kind is EnsembleMean.PROBABILITY:
             return self._mean(curves), video
-        lows, highs = ([f(curve, 0) for curve in curves] for f in (torch.amin, torch.amax))
-        ranges = [
-            torch.where(high > low, high - low, 1.0) for low, high in zip(lows, highs, strict=True)
-        ]
-        stretched = [(c - low) / r for c, low, r in zip(curves, lows, ranges, strict=True)]
-        low, high = self._mean(lows), self._mean(highs)
-        return low + (high - low) * self._mean(stretched), video
+        low, high = curves.amin(dim=1, keepdim=True), curves.amax(dim=1, keepdim=True)
+        stretched = (curves - low) / torch.where(high > low, high - low, 1.0)
+        return torch.lerp(self._mean(low), self._mean(high), self._mean(stretched)), video
 
     def _pool(self, logits: Tensor) -> Tensor:
-        """(T, K) → (K,), as `duetal.method.video_scoring.video_probabilities`."""
-        count = (logits.shape[0] + self._topk_ratio - 1) // self._topk_ratio
-        pooled = torch.topk(logits, count, dim=0).values.mean(dim=0)
-        return torch.softmax(pooled, dim=0) if self._softmax else torch.sigmoid(pooled)
+        """(N, T, K) → (N, K), as `duetal.method.video_scoring.video_probabilities`."""
+        count = (logits.shape[1] + self._topk_ratio - 1) // self._topk_ratio
+        pooled = torch.topk(logits, count, dim=1).values.mean(dim=1)
+        return torch.softmax(pooled, dim=1) if self._softmax else torch.sigmoid(pooled)
 
-    def _mean(self, values: list[Tensor]) -> Tensor:
-        weighted = [w * value for w, value in zip(self._weights, values, strict=True)]
-        return torch.stack(weighted).sum(dim=0)
+    def _mean(self, values: Tensor) -> Tensor:
+        """Over the branches: (N, …) → (…)."""
+        return torch.einsum("n,n...->...", self._weights, values)
 
 
 def export_onnx(run: Run, stages: Sequence[str], path: Path) -> ExportedGraph:
@@ -155,7 +142,7 @@ def export_onnx(run: Run, stages: Sequence[str], path: Path) -> ExportedGraph:
         if worst > TOLERANCE:
             cause = f"ONNX Runtime's scores differ from PyTorch's by {worst:.1e}; not written"
             raise DuetalError(cause, file=path)
-    return ExportedGraph(path, inputs, lengths, worst)
+    return ExportedGraph(inputs, lengths, worst)
 
 
 def _trace(graph: ScoringGraph, inputs: dict[str, int]) -> Any:

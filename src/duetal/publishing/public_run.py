@@ -98,9 +98,8 @@ def public_model(model: ModelRecord) -> ModelRecord:
 
 def public_features(features: Mapping[str, Any]) -> dict[str, Any]:
     """How features were made; a file of weights keeps its name and hash alone."""
-    return {
-        key: value | {"name": public_name(str(value["name"]))}
-        if isinstance(value, dict) and "name" in value
-        else value
-        for key, value in features.items()
-    }
+    public = dict(features)
+    for key, value in features.items():
+        if isinstance(value, dict) and "name" in value:
+            public[key] = value | {"name": public_name(str(value["name"]))}
+    return public

@@ -1,4 +1,4 @@
-"""A run on the Hugging Face hub: what is uploaded, as one commit on top of what is there.
+"""A run on the Hugging Face hub: its files, uploaded as one commit on top of what is there.
 
 README.md                          the model card
 model.json, config.yaml            without paths and names of videos
@@ -8,7 +8,6 @@ model.onnx                         on request
 seed-N/…                           the same of each seed, where there are several
 """
 
-import glob
 import hashlib
 import re
 import shutil
@@ -18,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from huggingface_hub import HfApi, get_token
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import (  # type: ignore[attr-defined]
@@ -27,7 +26,8 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
 )
 
 from duetal.core.errors import DuetalError, UsageError
-from duetal.publishing.model_card import write_card
+from duetal.core.files import write_text
+from duetal.publishing.model_card import render_card
 from duetal.publishing.onnx_graph import export_onnx
 from duetal.publishing.public_run import PublicRun, public_config, public_model
 from duetal.results.folder import RunFolder
@@ -92,7 +92,7 @@ def write_files(
         DuetalError: a checkpoint is missing, damaged or of another configuration.
         UsageError: ONNX is wanted and not installed.
     """
-    write_card(published, folder / "README.md", repo)
+    write_text(folder / "README.md", render_card(published, repo))
     for name, run in published.runs.items():
         out = RunFolder(folder / name)
         public_model(run.model).write(out.model_file)
@@ -156,17 +156,21 @@ def upload(
             cause = f"holds a model of another kind ({weights[0]!r}, no model.json)"
             raise DuetalError(f"{cause}; nothing was pushed", file=repo)
         changes = _changes(folder, present)
-        described = [f"- {what}: {path}" for path, what in changes.items() if what != "unchanged"]
-        if not described:
+        due = {path: what for path, what in changes.items() if what != "unchanged"}
+        if not due:
             return Uploaded(url, None, changes)
-        removed = [glob.escape(path) for path, what in changes.items() if what == "removed"]
-        commit = api.upload_folder(
-            repo_id=repo,
-            folder_path=folder,
+        # Not `upload_folder`, which may make several commits: a run is never there in part.
+        commit = api.create_commit(
+            repo,
+            [
+                CommitOperationDelete(path)
+                if what == "removed"
+                else CommitOperationAdd(path, folder / path)
+                for path, what in due.items()
+            ],
             commit_message=message,
-            commit_description="\n".join(described),
+            commit_description="\n".join(f"- {what}: {path}" for path, what in due.items()),
             revision=revision,
-            delete_patterns=removed or None,
         )
     return Uploaded(url, str(commit.commit_url), changes)
 

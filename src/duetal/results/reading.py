@@ -173,7 +173,7 @@ def _settings(path: Path) -> Settings:
     """Dotted keys and printable values of a YAML or JSON file; empty where there is none."""
     if not path.exists():
         return []
-    settings = list(islice(_flatten(_load(path), "", 0), MAX_SETTINGS + 1))
+    settings = list(islice(flat_values(_load(path)), MAX_SETTINGS + 1))
     if len(settings) > MAX_SETTINGS:
         settings[-1] = ("…", f"only the first {MAX_SETTINGS} settings are shown")
     return settings
@@ -193,10 +193,11 @@ def _load(path: Path) -> Any:
         raise DuetalError(cause, file=path, place=place) from error
 
 
-def _flatten(value: Any, key: str, depth: int) -> Iterator[tuple[str, str]]:
+def flat_values(value: Any, key: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Dotted keys and printable values of nested mappings; long lists and texts are cut."""
     if isinstance(value, Mapping) and value and depth < MAX_DEPTH:
         for name, inner in value.items():
-            yield from _flatten(inner, f"{key}.{name}" if key else str(name), depth + 1)
+            yield from flat_values(inner, f"{key}.{name}" if key else str(name), depth + 1)
     elif isinstance(value, list) and depth < MAX_DEPTH:
         simple = [item for item in value[:MAX_DEPTH] if not isinstance(item, Mapping | list)]
         shown = ", ".join(map(str, simple))

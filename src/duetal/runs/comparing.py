@@ -137,7 +137,7 @@ def _detections(folder: RunFolder, evaluation: RunEvaluation, stage: str | None)
 
 
 def _short_names(paths: Sequence[Path]) -> list[str]:
-    """The last part of each path, or as many parts as tell it from the others."""
+    """The last part of each path, or as many parts as make it unique."""
     whole = [path.absolute().parts for path in paths]
     names = []
     for parts in whole:

@@ -121,7 +121,7 @@ class Recorder(TrainingCallback):
         self._epoch_began = time.monotonic()
 
     def on_phase_end(self, phase: Phase, student: BranchNetwork) -> None:
-        """Keep the stage's weights; the record says how far metrics.jsonl had come."""
+        """Keep the stage's weights; the record holds the size of metrics.jsonl."""
         if phase.epochs:
             seconds = round(time.monotonic() - self._phase_began, 3)
             end = {"event": "phase_end", "phase": phase.name, "stage": phase.stage}

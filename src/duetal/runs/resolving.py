@@ -12,7 +12,7 @@ from duetal.evaluation import protocol_named
 def resolve_config(recipe: str, overrides: Sequence[str]) -> Config:
     """The settings of a run, with the places they name made absolute.
 
-    A relative `dataset` or `text_encoder` is looked for beside the file that says so: in a YAML
+    A relative `dataset` or `text_encoder` is looked for beside its source: in a YAML
     file of the user beside that file, else in the current folder.
 
     Args:
