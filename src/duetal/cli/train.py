@@ -122,10 +122,9 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
     from duetal.cli.score_tables import print_labels, print_run, print_seeds
     from duetal.report import write_report
     from duetal.results.schema import RunEvaluation
-    from duetal.runs.label_evaluation import run_label_evaluation
     from duetal.runs.processes import processes
     from duetal.runs.run import open_run
-    from duetal.runs.run_evaluation import run_evaluation
+    from duetal.runs.run_evaluation import run_evaluation, run_label_evaluation
     from duetal.runs.seeds import summarize_seeds
     from duetal.runs.training import open_for_training, train
 
