@@ -128,7 +128,7 @@ def _summary(part: FeaturePart, lengths: dict[str, int]) -> PartSummary:
     headers = [part.open(name).header for name in lengths]
     return PartSummary(
         title=part.title,
-        widths=tuple(sorted({header.width for header in headers})),
+        widths=tuple(sorted({header.dim for header in headers})),
         dtypes=tuple(sorted({header.dtype.name for header in headers})),
         videos=len(part.entries),
     )

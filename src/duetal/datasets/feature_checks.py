@@ -42,8 +42,8 @@ def check_features(
             with going_on(report):
                 array = part.open(name)
                 arrays.append(array)
-                if array.header.width != width:
-                    cause = f"C = {array.header.width}, but most {part.title} features have {width}"
+                if array.header.dim != width:
+                    cause = f"C = {array.header.dim}, but most {part.title} features have {width}"
                     report(Problem.fatal(DuetalError(cause, file=array.path, place=array.place)))
                 _check_values(array)
         for array in arrays[1:]:
@@ -65,7 +65,7 @@ def _usual_width(part: FeaturePart, names: Iterable[str]) -> int:
     for name in names:
         # What can't be opened is reported when its values are read.
         with going_on(lambda problem: None):
-            widths[part.open(name).header.width] += 1
+            widths[part.open(name).header.dim] += 1
     return widths.most_common(1)[0][0] if widths else 0
 
 
@@ -75,7 +75,7 @@ def _check_values(array: FeatureArray) -> None:
     Raises:
         DuetalError: unreadable, or how many snippets are affected and which is the first.
     """
-    length, width = array.header.length, array.header.width
+    length, width = array.header.length, array.header.dim
     step = max(1, _CHUNK_VALUES // width)
     affected = 0
     first = None

@@ -10,6 +10,7 @@ STORE/failures/<quoted video>.json       why a video has none
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -102,11 +103,10 @@ def read_record(place: Place, name: str) -> VideoRecord | None:
 
 def recorded_duration(folder: Path, name: str) -> float | None:
     """Seconds of a video, as the store in a local folder recorded them; None where it did not."""
-    try:
+    with suppress(DuetalError):
         record = read_record(Place(folder), name)
-    except DuetalError:
-        return None
-    return None if record is None else record.duration
+        return None if record is None else record.duration
+    return None
 
 
 def differing(stored: Settings, wanted: Settings) -> dict[str, tuple[Any, Any]]:
