@@ -19,18 +19,21 @@ _AT_ONCE = 32
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done for a list of videos."""
+    """What is to be done for a list of videos.
 
-    #: Videos to extract, with the bytes of their files, None if not known.
+    Args:
+        todo: videos to extract, with the bytes of their files, None if not known.
+        complete: videos whose features are in the store.
+        unusable: videos that can't be extracted under the names they have.
+        failures: videos whose files are missing, or not those that the store's features are of.
+            That may be put right at any time, so it is not recorded.
+        failed_before: videos that failed before, and are not tried again.
+    """
+
     todo: dict[Video, int | None]
-    #: Videos whose features are in the store.
     complete: tuple[Video, ...]
-    #: Videos that can't be extracted under the names they have.
     unusable: tuple[Failure, ...]
-    #: Videos whose files are not there, or not those that the store's features are of. That may be
-    #: put right at any time, so it is not recorded.
     failures: tuple[Failure, ...]
-    #: Videos that failed before, and are not tried again.
     failed_before: tuple[Failure, ...]
 
     def longest_first(self) -> "Plan":
@@ -61,14 +64,12 @@ def plan(found: Found, store: Store, *, retry_failed: bool = False) -> Plan:
     complete: list[Video] = []
     failures: list[Failure] = []
     failed_before: list[Failure] = []
-    # Listed once; one request a video is slow in an object store.
+    # Listed once, and many requests at once: an object store answers each of them late.
     recorded = set(store.names())
     failed = {failure.name: failure for failure in store.failures()}
-    # Many requests at once: an object store answers each of them late.
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        checked = pool.map(partial(_check, store=store, recorded=recorded), found.videos)
-        known = list(zip(found.videos, checked, strict=True))
-    for video, (kept, size) in known:
+        checked = list(pool.map(partial(_check, store=store, recorded=recorded), found.videos))
+    for video, (kept, size) in zip(found.videos, checked, strict=True):
         if isinstance(size, DuetalError):
             failures.append(Failure.of(video, size))
             continue

@@ -79,7 +79,7 @@ class Decoding:
         yield End(job, decoded.frames, decoded.source_frames, decoded.duration, decoded.notes)
 
     def _is_read(self, index: int, offsets: range) -> bool:
-        """Whether a frame is one of those that a backbone reads of any snippet."""
+        """Whether a backbone reads this frame of any snippet."""
         return any(index >= k and (index - k) % self.grid.stride == 0 for k in offsets)
 
 

@@ -130,7 +130,7 @@ class StreamTimes:
     def stamp(self, frame: VideoFrame) -> Fraction | None:
         """A picture's timestamp in seconds; None where it has none."""
         stamp = frame.dts
-        # AVI knows the order of decoding alone; FFmpeg's times of display are wrong for B-frames.
+        # AVI has the order of decoding alone; FFmpeg's times of display are wrong for B-frames.
         if self._container.format.name != "avi" and frame.pts is not None:
             stamp = frame.pts
         return None if stamp is None else stamp * self._unit(frame)

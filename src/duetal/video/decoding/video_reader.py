@@ -86,7 +86,7 @@ class VideoReader(Closing):
         self._file, self._container = file, container
         self._pictures = Pictures(container, stream, file.source)
         timed = iter(self._pictures)
-        # A picture carries its rotation, so the first one is needed to know the size.
+        # A picture carries its rotation, so the size follows from the first one.
         begin, first = next(timed)
         self._timed: Iterator[TimedPicture] | None = itertools.chain([(begin, first)], timed)
         self._decoded: Decoded | None = None
@@ -156,7 +156,7 @@ def open_video(source: str | Path, *, threads: int | None = None) -> VideoReader
     """Open a video.
 
     Args:
-        source: a local path, or a URL that fsspec knows, such as `s3://bucket/video.mp4`.
+        source: a local path, or a URL of fsspec's, such as `s3://bucket/video.mp4`.
         threads: of the decoder; None takes the machine's cores, but 4 at most.
 
     Raises:
