@@ -113,22 +113,20 @@ def _downloaded(
         raise UsageError(f"its sha256 is recorded as {record.sha256}", file=record.name)
     digest = record.sha256 or expected
     if digest is None:
-        cause = (
-            f"no trustworthy sha256 of this file is known, so it is not downloaded unchecked; get "
+        raise DuetalError(
+            "no trustworthy sha256 of this file is known, so it is not downloaded unchecked; get "
             f"{record.address} yourself and give its path, or name the hash: "
-            f"{record.name}{_HASH_MARK}HEX"
+            f"{record.name}{_HASH_MARK}HEX",
+            file=record.name,
         )
-        raise DuetalError(cause, file=record.name)
     file_name = PurePosixPath(record.address)
     # With the hash in the name, a file that changes at its address does not take another's place.
     path = cache_folder() / "weights" / f"{file_name.stem}-{digest[:12]}{file_name.suffix}"
     try:
         download(record.address, digest, path, on_download)
     except DuetalError as error:
-        cause = (
-            f"{error}; it can also be downloaded by hand, and its path given instead of the name"
-        )
-        raise DuetalError(cause, file=record.name) from error
+        by_hand = "it can also be downloaded by hand, and its path given instead of the name"
+        raise DuetalError(f"{error}; {by_hand}", file=record.name) from error
     return path, digest
 
 

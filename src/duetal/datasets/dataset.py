@@ -28,7 +28,7 @@ class Dataset:
         grid: the time grid of all streams.
         text_encoder: the text encoder that shares a space with the vision-language features: a
             folder or a hub name.
-        display_names: the words that stand for each class in a prompt.
+        display_names: what each class is called in a prompt.
     """
 
     source: Path

@@ -138,7 +138,7 @@ def _named_parts(title: str, folder: Path, names: str | list[str] | None) -> tup
 
 
 def _only(files: Sequence[Path], folder: Path, key: str) -> Path | None:
-    """The only file of a kind; several need a word from the user."""
+    """The only file of a kind; of several, the user has to name one."""
     if len(files) > 1:
         names = ", ".join(file.name for file in files[:4])
         cause = f"which of {names} is it? Name one in dataset.yaml ({key}: …)"

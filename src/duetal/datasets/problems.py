@@ -1,4 +1,4 @@
-"""What can be wrong with a dataset, as a value: `duetal check` lists them, opening raises them."""
+"""Problems of a dataset as values: `duetal check` lists them, opening raises the fatal ones."""
 
 import enum
 from collections.abc import Callable, Iterator
@@ -34,13 +34,18 @@ class Problem:
     message: str
 
     @staticmethod
-    def fatal(error: DuetalError) -> "Problem":
+    def of(error: DuetalError) -> "Problem":
         """The fatal problem of an error."""
         return Problem(Severity.FATAL, error.file, error.place, error.cause)
 
     @staticmethod
+    def fatal(message: str, file: Path | None, place: str | None = None) -> "Problem":
+        """A problem that keeps the dataset from being used."""
+        return Problem(Severity.FATAL, file, place, message)
+
+    @staticmethod
     def warning(message: str, file: Path | None, place: str | None = None) -> "Problem":
-        """A problem one can live with."""
+        """A problem in spite of which the dataset can be used."""
         return Problem(Severity.WARNING, file, place, message)
 
     def error(self) -> DuetalError:
@@ -52,19 +57,19 @@ class Problem:
 
 
 #: Takes a problem; returning means that the caller may go on without the thing at fault.
-Report = Callable[[Problem], object]
+OnProblem = Callable[[Problem], object]
 
 
 def raise_fatal(problem: Problem) -> None:
-    """The report of those who only want a dataset that can be used."""
+    """Raise a problem if it is fatal: the callback for opening a dataset."""
     if problem.severity is Severity.FATAL:
         raise problem.error()
 
 
 @contextmanager
-def going_on(report: Report) -> Iterator[None]:
-    """Report a DuetalError as a fatal problem instead of letting it end everything."""
+def reporting(report: OnProblem) -> Iterator[None]:
+    """Report a DuetalError of the block as a fatal problem instead of raising it."""
     try:
         yield
     except DuetalError as error:
-        report(Problem.fatal(error))
+        report(Problem.of(error))
