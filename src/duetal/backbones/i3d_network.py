@@ -87,12 +87,8 @@ class MaxPool(nn.Module):
 class Mixed(nn.Module):
     """An Inception block: four branches over one input, joined along the channels.
 
-    Args:
-        inputs: channels of the input.
-        point: channels of branch 0, a 1x1x1 convolution.
-        one: channels of branch 1, a 1x1x1 and a 3x3x3 convolution.
-        two: the same of branch 2.
-        pooled: channels of branch 3, a 1x1x1 convolution after max pooling.
+    Branch 0 is a 1x1x1 convolution to `point` channels; `one` and `two` are the channels of a 1x1x1
+    and a 3x3x3 convolution; branch 3 pools, then convolves by 1x1x1 to `pooled` channels.
     """
 
     def __init__(
@@ -113,9 +109,7 @@ class Mixed(nn.Module):
 class I3D(nn.Module):
     """The network up to its average pooling, which gives the features, and the head after it.
 
-    Args:
-        channels: 3 for RGB, 2 for flow.
-        classes: outputs of the head; 400 in Kinetics.
+    `channels` are 3 for RGB and 2 for flow.
     """
 
     def __init__(self, channels: int, classes: int = KINETICS_CLASSES):

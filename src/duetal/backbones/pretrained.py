@@ -113,9 +113,7 @@ class Pretrained:
 def find_pretrained(source: str, role: str) -> Pretrained:
     """Find a model's folder, downloading it from the hub when `source` is no folder.
 
-    Args:
-        source: a local folder, or a name on the hub ("openai/clip-vit-base-patch16").
-        role: what it is wanted for, such as "image encoder".
+    `role` is what it is wanted for, such as "image encoder".
 
     Raises:
         DuetalError: there is no such folder or hub repository, or it can't be reached.

@@ -27,22 +27,16 @@ TEXT_MODELS = {
 
 @dataclass(frozen=True)
 class TextTokens:
-    """A frozen text encoder and the tokens of the classes.
+    """A frozen text encoder and the tokens of the classes."""
 
-    Args:
-        model: a `transformers` text model that returns `text_embeds`, or its features as
-            `pooler_output`.
-        plain_tokens: (K, L₀) token ids of the names alone, padded.
-        tokens: (K, L) token ids, with placeholders for the prompts.
-        prompt_positions: (K, L), the index of the prompt vector at each position, -1 elsewhere.
-        num_prompts: number of prompt vectors.
-    """
-
+    #: A `transformers` text model that returns `text_embeds`, or its features as
+    #: `pooler_output`.
     model: nn.Module
-    plain_tokens: Tensor
-    tokens: Tensor
+    plain_tokens: Tensor  #: (K, L₀) token ids of the names alone, padded.
+    tokens: Tensor  #: (K, L) token ids, with placeholders for the prompts.
+    #: (K, L), the index of the prompt vector at each position, -1 elsewhere.
     prompt_positions: Tensor
-    num_prompts: int
+    num_prompts: int  #: Number of prompt vectors.
 
     @torch.no_grad()
     def plain_features(self) -> Tensor:

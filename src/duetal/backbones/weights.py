@@ -20,39 +20,25 @@ _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 
 @dataclass(frozen=True, slots=True)
 class WeightsRecord:
-    """One file of public weights.
+    """One file of public weights."""
 
-    Args:
-        name: what the user calls it.
-        address: its last part is the file's name.
-        sha256: in hexadecimal. `None` where no trustworthy source states it: such a file is only
-            downloaded for a user who brings the hash, `NAME@sha256:HEX`.
-        licence: SPDX.
-        citation: of the paper.
-        origin: who trained and who converted them, and from what.
-    """
-
-    name: str
-    address: str
+    name: str  #: What the user calls it.
+    address: str  #: Its last part is the file's name.
+    #: In hexadecimal. `None` where no trustworthy source states it: such a file is only
+    #: downloaded for a user who brings the hash, `NAME@sha256:HEX`.
     sha256: str | None
-    licence: str
-    citation: str
-    origin: str
+    licence: str  #: SPDX.
+    citation: str  #: Of the paper.
+    origin: str  #: Who trained and who converted them, and from what.
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long a download is tried.
+    """How long a download is tried."""
 
-    Args:
-        timeout: seconds without a byte after which a connection counts as dead.
-        attempts: before giving up.
-        pause: seconds before the second attempt; doubled before each further one.
-    """
-
-    timeout: float = 30.0
-    attempts: int = 4
-    pause: float = 0.5
+    timeout: float = 30.0  #: Seconds without a byte after which a connection counts as dead.
+    attempts: int = 4  #: Before giving up.
+    pause: float = 0.5  #: Seconds before the second attempt; doubled before each further one.
 
 
 def cache_folder() -> Path:

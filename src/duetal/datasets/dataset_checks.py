@@ -50,11 +50,8 @@ def check_features(
                     report(Problem.fatal(cause, array.path, array.place))
                 _check_values(array)
         for array in arrays[1:]:
-            if array.header.length != arrays[0].header.length:
-                cause = (
-                    f"T = {array.header.length}, but {arrays[0].path} "
-                    f"has T = {arrays[0].header.length}"
-                )
+            if array.header.length != (length := arrays[0].header.length):
+                cause = f"T = {array.header.length}, but {arrays[0].path} has T = {length}"
                 place = f"video {name!r}"
                 report(Problem.fatal(cause, array.path, place))
         if arrays and len(arrays) == len(parts):
@@ -80,8 +77,7 @@ def _check_values(array: FeatureArray) -> None:
     """
     length, width = array.header.length, array.header.dim
     step = max(1, _CHUNK_VALUES // width)
-    affected = 0
-    first = None
+    affected, first = 0, None
     for start in range(0, length, step):
         with np.errstate(over="ignore"):
             values = array.rows(start, min(start + step, length)).astype(np.float32)
@@ -91,9 +87,8 @@ def _check_values(array: FeatureArray) -> None:
             first = start + int(bad[0])
     if first is not None:
         cause = f"NaN or infinity in {affected} of {length} snippets"
-        place = f"snippet {first}"
-        place = place if array.place is None else f"{array.place}, {place}"
-        raise DuetalError(cause, file=array.path, place=place)
+        place = "" if array.place is None else f"{array.place}, "
+        raise DuetalError(cause, file=array.path, place=f"{place}snippet {first}")
 
 
 def check_durations(
@@ -149,17 +144,9 @@ def check_classes(
     source: Path,
     report: OnProblem,
 ) -> None:
-    """Every class needs a training video.
-
-    Args:
-        classes: the class list.
-        train_labels: of the training videos that have features.
-        source: the dataset.
-        report: takes the problems.
-    """
+    """Report each class without a training video; `train_labels` are of those with features."""
     if not train_labels:
-        cause = "no training video with labels and features"
-        report(Problem.fatal(cause, source))
+        report(Problem.fatal("no training video with labels and features", source))
         return
     for label in classes_without_video(classes, train_labels.values()):
         report(Problem.fatal(f"class {label!r} has no training video", source))
@@ -171,13 +158,7 @@ def check_segments(
     """Warn of segments that are empty or lie outside their video.
 
     Warnings, because the field's own annotations have them. A segment may end one snippet after
-    the video: durations are rounded.
-
-    Args:
-        annotations: the segments.
-        lengths: T of the videos that have features, for those without an annotated duration.
-        grid: the time grid.
-        report: takes the problems.
+    the video: durations are rounded. Without an annotated duration, T (`lengths`) is the video's.
     """
     for video in annotations:
         duration = video.duration

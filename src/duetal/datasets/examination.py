@@ -69,9 +69,7 @@ def check(path: Path) -> list[Problem]:
 def examine(path: Path, track: Track = lambda names: names) -> Findings:
     """List every problem of a dataset, and measure it. Reads every feature, in bounded memory.
 
-    Args:
-        path: the dataset's folder or YAML file.
-        track: wraps the names of the videos while their features are read, to show progress.
+    `track` wraps the names of the videos while their features are read, to show progress.
 
     Raises:
         UsageError: a bad `dataset.yaml`.

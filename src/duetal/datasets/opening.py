@@ -22,7 +22,7 @@ from duetal.formats.delimited import read_lines
 def open_dataset(path: Path) -> Dataset:
     """Open the dataset at a folder or a YAML file; see `duetal.datasets.layouts` for the layouts.
 
-    No feature file is opened, which would take seconds for large datasets; `duetal check` reads all.
+    No feature file is opened, which takes seconds in large datasets; `duetal check` reads all.
 
     Raises:
         DuetalError: a piece is missing or malformed, a label is outside the class list, a video

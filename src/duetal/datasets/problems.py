@@ -18,20 +18,14 @@ class Severity(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong.
+    """One thing that is wrong."""
 
-    Args:
-        severity: fatal where training or evaluation would fail, or would use other data than the
-            dataset names; a warning where the data look wrong and can be used.
-        file: the file or folder at fault.
-        place: where in it.
-        message: what is wrong, in one line.
-    """
-
+    #: Fatal where training or evaluation would fail, or would use other data than the dataset
+    #: names; a warning where the data look wrong and can be used.
     severity: Severity
-    file: Path | None
-    place: str | None
-    message: str
+    file: Path | None  #: The file or folder at fault.
+    place: str | None  #: Where in it.
+    message: str  #: What is wrong, in one line.
 
     @staticmethod
     def of(error: DuetalError) -> "Problem":

@@ -137,9 +137,8 @@ class Cluster(Closing):
         notify: Callable[[str], object] = lambda line: None,
     ):
         self._address, self._wanted = address, (device, workers, cpus_per_worker)
-        self._extraction = _from_anywhere(settings)
+        self._extraction, self._notify = _from_anywhere(settings), notify
         self._batch, self._threads = batch, threads
-        self._notify = notify
         self._ray: Any = None
         self._share = Share(0, 0, 0)
         self._seats: list[_Seat] = []

@@ -19,22 +19,16 @@ _AT_ONCE = 32
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done for a list of videos.
+    """What is to be done for a list of videos."""
 
-    Args:
-        todo: videos to extract, with the bytes of their files, None if not known.
-        complete: videos whose features are in the store.
-        unusable: videos that can't be extracted under the names they have.
-        failures: videos whose files are missing, or not those that the store's features are of.
-            That may be put right at any time, so it is not recorded.
-        failed_before: videos that failed before, and are not tried again.
-    """
-
+    #: Videos to extract, with the bytes of their files, None if not known.
     todo: dict[Video, int | None]
-    complete: tuple[Video, ...]
-    unusable: tuple[Failure, ...]
+    complete: tuple[Video, ...]  #: Videos whose features are in the store.
+    unusable: tuple[Failure, ...]  #: Videos that can't be extracted under the names they have.
+    #: Videos whose files are missing, or not those that the store's features are of. That may
+    #: be put right at any time, so it is not recorded.
     failures: tuple[Failure, ...]
-    failed_before: tuple[Failure, ...]
+    failed_before: tuple[Failure, ...]  #: Videos that failed before, and are not tried again.
 
     def longest_first(self) -> "Plan":
         """The same, with the largest videos first, so that none of them is all that is left."""
@@ -119,14 +113,10 @@ def extract_missing(
     on_snippet: OnSnippet = lambda video, done, expected: None,
     on_outcome: Callable[[VideoRecord | Failure], object] = lambda outcome: None,
 ) -> tuple[Failure, ...]:
-    """Extract what a store lacks, and record what fails.
+    """Extract what a store lacks by its plan, and record what fails.
 
-    Args:
-        planned: what it lacks.
-        store: where features are put.
-        extractor: makes them.
-        on_snippet: called while a video is worked on.
-        on_outcome: called when a video is in the store, or could not be extracted.
+    `on_snippet` is called while a video is worked on, `on_outcome` when it is in the store or could
+    not be extracted.
 
     Returns:
         What failed now, in the order of the plan's, then of the videos; not what failed before.

@@ -71,12 +71,8 @@ class Network:
         batch: int,
         threads: int,
     ):
-        self.record = record
-        self.name = record.name
-        self.backbone = backbone
-        self.batch = batch
-        self._device = device
-        self._threads = threads
+        self.record, self.name, self.backbone = record, record.name, backbone
+        self.batch, self._device, self._threads = batch, device, threads
         backbone.to(device)
 
     def __call__(self, inputs: Sequence[NDArray[Any]]) -> NDArray[np.float32]:

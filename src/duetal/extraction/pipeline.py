@@ -102,12 +102,9 @@ class ExtractionSettings:
         weights: Mapping[str, str],
         backbones: Sequence[BackboneRecord] = BACKBONES,
     ) -> "ExtractionSettings":
-        """The settings with which a store's features were made.
+        """The settings with which a store's features were made, from its stored ones.
 
-        Args:
-            stored: the settings of the store.
-            weights: by backbone, where they are no longer where they were.
-            backbones: that are known.
+        `weights` names, by backbone, those that are no longer where they were.
 
         Raises:
             UsageError: an impossible value.

@@ -16,17 +16,11 @@ from duetal.core.npy import DAMAGED, read_npy_header
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Shape and type of a feature array, known without reading its values.
+    """Shape and type of a feature array, known without reading its values."""
 
-    Args:
-        length: T, the number of snippets.
-        dim: C, the number of channels.
-        dtype: float16, float32 or float64.
-    """
-
-    length: int
-    dim: int
-    dtype: np.dtype[Any]
+    length: int  #: T, the number of snippets.
+    dim: int  #: C, the number of channels.
+    dtype: np.dtype[Any]  #: float16, float32 or float64.
 
     @staticmethod
     def of(shape: tuple[int, ...], dtype: np.dtype[Any], path: Path, place: str | None) -> "Header":
@@ -52,23 +46,14 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class FeatureArray:
-    """An array (T, C) on disk whose header has been read and checked.
+    """An array (T, C) on disk whose header has been read and checked."""
 
-    Args:
-        path: the file it lies in.
-        place: where in the file, when the file holds several arrays.
-        header: its shape and type.
-        read: gives its rows `[start, stop)`, unchecked.
-        damage: the message where `read` raises one of `errors`.
-        errors: what `read` raises on a damaged file.
-    """
-
-    path: Path
-    place: str | None
-    header: Header
-    read: Callable[[int, int], NDArray[np.floating]]
-    damage: str
-    errors: tuple[type[Exception], ...] = DAMAGED
+    path: Path  #: The file it lies in.
+    place: str | None  #: Where in the file, when the file holds several arrays.
+    header: Header  #: Its shape and type.
+    read: Callable[[int, int], NDArray[np.floating]]  #: Gives its rows `[start, stop)`, unchecked.
+    damage: str  #: The message where `read` raises one of `errors`.
+    errors: tuple[type[Exception], ...] = DAMAGED  #: What `read` raises on a damaged file.
 
     def rows(self, start: int, stop: int) -> NDArray[np.floating]:
         """Rows `[start, stop)` in the stored type, unchecked; no file stays open afterwards.

@@ -28,17 +28,11 @@ class ArrayFile(NamedTuple):
 
 @dataclass(frozen=True)
 class FeaturePart:
-    """One set of feature files: a whole stream, or one of those that are joined to it.
+    """One set of feature files: a whole stream, or one of those that are joined to it."""
 
-    Args:
-        title: what messages call it: the branch, or the part's folder.
-        place: the folder or file it was found in.
-        entries: by video name.
-    """
-
-    title: str
-    place: Path
-    entries: Mapping[str, ArrayFile]
+    title: str  #: What messages call it: the branch, or the part's folder.
+    place: Path  #: The folder or file it was found in.
+    entries: Mapping[str, ArrayFile]  #: By video name.
     # Headers are small and needed often; the arrays themselves are never kept.
     _opened: dict[str, FeatureArray] = field(default_factory=dict, repr=False, compare=False)
 
@@ -59,11 +53,8 @@ class FeaturePart:
 class FeatureStream:
     """The features of one modality, from one part or from several joined along the channels.
 
-    Nothing is read before it is needed, and no file is kept open.
-
-    Args:
-        title: what messages call the stream: "cbp" or "vlp".
-        parts: in the order of their channels (RGB, then flow).
+    Nothing is read before it is needed, and no file is kept open. `title` names the stream in
+    messages; the parts are in the order of their channels.
     """
 
     def __init__(self, title: str, parts: Sequence[FeaturePart]):

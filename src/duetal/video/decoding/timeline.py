@@ -32,8 +32,7 @@ class Timeline:
     picture follows after the usual step.
     """
 
-    #: Seconds from one picture to the next where nothing better is known.
-    step: Fraction
+    step: Fraction  #: Seconds from one picture to the next where none are declared.
     declared: Fraction | None = None  #: Seconds from the first picture to the declared end.
     leaps: bool = False  #: Whether the container's clock may be reset (MPEG transport streams).
     #: Pictures without a timestamp, and those whose timestamp was not plausible.
