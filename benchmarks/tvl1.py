@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from duetal.simulation.clips import render_clip
 from duetal.video.decoding.video_reader import open_video
-from duetal.video.flow.engine_choice import open_flow
-from duetal.video.flow.interface import FlowEngine, TVL1Settings, grey
+from duetal.video.flow.interface import FlowEngine, TVL1Settings, grey, open_flow
 
 Frames = NDArray[np.uint8]
 

@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from duetal.core.annotations import Segment
 from duetal.core.errors import UsageError
 from duetal.simulation.clips import Scene
-from duetal.video.flow.engine_choice import open_flow
-from duetal.video.flow.interface import FlowEngine, TVL1Settings, grey
+from duetal.video.flow.interface import FlowEngine, TVL1Settings, grey, open_flow
 from duetal.video.flow.tvl1_gpu import Backend, TorchTVL1Flow, has_triton
 
 SIZE = (340, 256)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from duetal.core.errors import UsageError
-from duetal.datasets import feature_checks
+from duetal.datasets import dataset_checks
 from duetal.datasets.examination import check, examine
 from duetal.datasets.problems import Problem, Severity
 
@@ -85,7 +85,7 @@ def test_features_every_problem_at_once(two_modality_dataset: Path) -> None:
 def test_values_are_searched_chunk_by_chunk(
     own_dataset: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feature_checks, "_CHUNK_VALUES", 20)
+    monkeypatch.setattr(dataset_checks, "_CHUNK_VALUES", 20)
     rewrite(own_dataset / "features" / "v_b.npy", spoil)
     (only,) = fatal(own_dataset)
     assert only.endswith("v_b.npy: snippet 2: NaN or infinity in 2 of 16 snippets")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duetal.extraction.dispatch import AT_HAND, ATTEMPTS, Dispatch
+from duetal.extraction.cluster import AT_HAND, ATTEMPTS, Dispatch
 from duetal.extraction.sources import Video
 
 

@@ -20,8 +20,7 @@ from duetal.features.metadata import VideoRecord
 from duetal.features.places import open_filesystem
 from duetal.simulation.clips import render_clip
 from duetal.video.decoding.video_reader import open_video
-from duetal.video.flow.engine_choice import open_flow
-from duetal.video.flow.interface import FlowName, grey, scale_flow
+from duetal.video.flow.interface import FlowName, grey, open_flow, scale_flow
 
 #: Seconds of each clip, and its frame rate.
 CLIPS = {"a": (1.4, 25), "b": (0.8, 30), "c": (2.1, 5)}

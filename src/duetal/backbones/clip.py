@@ -24,10 +24,7 @@ LONGEST = 8
 class ImageEncoder(Backbone):
     """A frozen image encoder whose features are comparable with its text encoder's.
 
-    Args:
-        model: a frozen `transformers` model with `get_image_features`.
-        processor: its image processor, on PIL.
-        identity: of its weights.
+    It is a `transformers` model with `get_image_features` and its image processor, on PIL.
 
     Raises:
         ValueError: the model does not make one feature of each picture of one size.
@@ -37,9 +34,8 @@ class ImageEncoder(Backbone):
         self.model = model
         self.identity = identity
         self._processor = processor
-        self._central = bool(getattr(processor, "do_center_crop", False)) and bool(
-            dict(processor.size).get("shortest_edge")
-        )
+        cropped = getattr(processor, "do_center_crop", False)
+        self._central = bool(cropped and dict(processor.size).get("shortest_edge"))
         self.dim = self._probe()
 
     def to(self, device: "device") -> object:

@@ -84,12 +84,7 @@ class I3DBackbone(Backbone):
 
 
 def load_i3d(modality: Modality, source: str, on_download: OnDownload | None = None) -> I3DBackbone:
-    """Load a frozen I3D, ready to extract features.
-
-    Args:
-        modality: "rgb" or "flow".
-        source: a name of `PUBLISHED` or a local path, see `weights.locate`.
-        on_download: called with the bytes downloaded and the bytes in all.
+    """Load a frozen I3D by a name of `PUBLISHED` or a local path; see `weights.locate`.
 
     Raises:
         DuetalError: weights that can't be had, or are of the other modality or another network.

@@ -12,6 +12,7 @@ TensorFlow, so padding follows its rule "same", which is not PyTorch's.
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -86,12 +87,8 @@ class MaxPool(nn.Module):
 class Mixed(nn.Module):
     """An Inception block: four branches over one input, joined along the channels.
 
-    Args:
-        inputs: channels of the input.
-        point: channels of branch 0, a 1x1x1 convolution.
-        one: channels of branch 1, a 1x1x1 and a 3x3x3 convolution.
-        two: the same of branch 2.
-        pooled: channels of branch 3, a 1x1x1 convolution after max pooling.
+    Branch 0 is a 1x1x1 convolution to `point` channels; `one` and `two` are the channels of a 1x1x1
+    and a 3x3x3 convolution; branch 3 pools, then convolves by 1x1x1 to `pooled` channels.
     """
 
     def __init__(
@@ -112,9 +109,7 @@ class Mixed(nn.Module):
 class I3D(nn.Module):
     """The network up to its average pooling, which gives the features, and the head after it.
 
-    Args:
-        channels: 3 for RGB, 2 for flow.
-        classes: outputs of the head; 400 in Kinetics.
+    `channels` are 3 for RGB and 2 for flow.
     """
 
     def __init__(self, channels: int, classes: int = KINETICS_CLASSES):
@@ -167,31 +162,24 @@ _COUNTER = "num_batches_tracked"
 _TITLES = {3: "RGB", 2: "optical flow"}
 
 
-class KeyLayout(tuple[tuple[str, str], ...]):
-    """How a family of checkpoints names the weights: what replaces which parts of our keys."""
+#: How a family of checkpoints names the weights: what replaces which parts of our keys.
+KeyLayout = Mapping[str, str]
+PIERGIAJ: KeyLayout = {
+    "trunk.": "", "head.": "logits.conv3d.", ".conv.": ".conv3d.", ".norm.": ".bn.",
+    ".branch_0.": ".b0.", ".branch_1.0.": ".b1a.", ".branch_1.1.": ".b1b.",
+    ".branch_2.0.": ".b2a.", ".branch_2.1.": ".b2b.", ".branch_3.1.": ".b3b.",
+}  # fmt: skip
+HASSONY2: KeyLayout = {
+    "trunk.C": "c", "trunk.M": "m", "head.": "conv3d_0c_1x1.conv3d.",
+    ".conv.": ".conv3d.", ".norm.": ".batch3d.",
+}  # fmt: skip
 
-    __slots__ = ()
 
-    def key(self, own: str) -> str:
-        """The name of the weight that `I3D` calls `own`."""
-        for part, theirs in self:
-            own = own.replace(part, theirs)
-        return own
-
-
-PIERGIAJ = KeyLayout(
-    (
-        ("trunk.", ""), ("head.", "logits.conv3d."), (".conv.", ".conv3d."), (".norm.", ".bn."),
-        (".branch_0.", ".b0."), (".branch_1.0.", ".b1a."), (".branch_1.1.", ".b1b."),
-        (".branch_2.0.", ".b2a."), (".branch_2.1.", ".b2b."), (".branch_3.1.", ".b3b."),
-    )
-)  # fmt: skip
-HASSONY2 = KeyLayout(
-    (
-        ("trunk.C", "c"), ("trunk.M", "m"), ("head.", "conv3d_0c_1x1.conv3d."),
-        (".conv.", ".conv3d."), (".norm.", ".batch3d."),
-    )
-)  # fmt: skip
+def _key(layout: KeyLayout, own: str) -> str:
+    """The name in a layout of the weight that `I3D` calls `own`."""
+    for part, theirs in layout.items():
+        own = own.replace(part, theirs)
+    return own
 
 
 def i3d_from(weights: dict[str, Tensor], channels: int, file: Path) -> I3D:
@@ -200,14 +188,15 @@ def i3d_from(weights: dict[str, Tensor], channels: int, file: Path) -> I3D:
     Raises:
         DuetalError: they are not the weights of this network; names `file`, the key and the cause.
     """
-    layout = next((one for one in (PIERGIAJ, HASSONY2) if one.key(_FIRST) in weights), None)
+    layout = next((one for one in (PIERGIAJ, HASSONY2) if _key(one, _FIRST) in weights), None)
     if layout is None:
-        wanted = f"neither {PIERGIAJ.key(_FIRST)!r} nor {HASSONY2.key(_FIRST)!r} is in it"
+        first = (_key(one, _FIRST) for one in (PIERGIAJ, HASSONY2))
+        wanted = "neither {!r} nor {!r} is in it".format(*first)
         cause = f"not the weights of an I3D: {wanted}, but for example {next(iter(weights))!r}"
         raise DuetalError(cause, file=file)
-    _check_channels(weights[layout.key(_FIRST)], channels, file, layout.key(_FIRST))
-    head = weights.get(layout.key(_HEAD))
-    # Fine-tuned weights may know other classes; the features do not depend on them.
+    _check_channels(weights, _key(layout, _FIRST), channels, file)
+    head = weights.get(_key(layout, _HEAD))
+    # Fine-tuned weights may have other classes; the features do not depend on them.
     classes = {} if head is None or head.ndim != 5 else {"classes": len(head)}
     model = I3D(channels, **classes)
     model.load_state_dict(_renamed(weights, model, layout, file))
@@ -216,9 +205,9 @@ def i3d_from(weights: dict[str, Tensor], channels: int, file: Path) -> I3D:
     return model.eval().requires_grad_(False)
 
 
-def _check_channels(first: Tensor, wanted: int, file: Path, key: str) -> None:
-    """Name the mistake where RGB and flow were mixed up."""
-    found = first.shape[1] if first.ndim == 5 else wanted
+def _check_channels(weights: Mapping[str, Tensor], key: str, wanted: int, file: Path) -> None:
+    """Name the mistake where RGB and flow were mixed up; `key` is that of the first layer."""
+    found = weights[key].shape[1] if weights[key].ndim == 5 else wanted
     if found != wanted and found in _TITLES:
         these = f"these are {_TITLES[found]} weights ({found} input channels)"
         cause = f"{these}, and {_TITLES[wanted]} weights are wanted"
@@ -229,7 +218,7 @@ def _renamed(
     weights: dict[str, Tensor], model: nn.Module, layout: KeyLayout, file: Path
 ) -> dict[str, Tensor]:
     """The weights under our keys, every one checked against the model's."""
-    expected = {layout.key(own): (own, tensor) for own, tensor in model.state_dict().items()}
+    expected = {_key(layout, own): (own, tensor) for own, tensor in model.state_dict().items()}
     missing = [key for key in expected if key not in weights and not key.endswith(_COUNTER)]
     unexpected = [key for key in weights if key not in expected]
     for cause, keys in (("is missing", missing), ("is not of an I3D", unexpected)):
@@ -268,7 +257,7 @@ def write_random_weights(path: Path, channels: int, seed: int) -> None:
             module.momentum = 1.0
     with torch.no_grad():
         model(_moving_textures(channels, generator))
-    weights = {PIERGIAJ.key(own): tensor for own, tensor in model.state_dict().items()}
+    weights = {_key(PIERGIAJ, own): tensor for own, tensor in model.state_dict().items()}
     with replacing(path) as temporary:
         torch.save(weights, temporary)
 

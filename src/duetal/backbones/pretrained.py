@@ -1,8 +1,7 @@
 """Pretrained `transformers` models: found on disk or on the hub, and read without executing them.
 
-Every model comes through here, so that three things hold of all of them: weights are safetensors
-(a pickle could execute code), code that a model brings along is never run, and a missing weight is
-an error (the library would fill it with random numbers).
+Weights are safetensors (a pickle could execute code), code that comes with a model is never run,
+and a missing weight is an error (the library would fill it with random numbers).
 """
 
 import hashlib
@@ -18,14 +17,10 @@ from duetal.backbones.weights import file_sha256
 from duetal.core.errors import DuetalError
 
 #: What is fetched of a hub's repository: no weights in other formats, no subfolders' weights.
-WANTED = (
-    "*.json",
-    "*.txt",
-    "*.model",
-    "README.md",
-    "model.safetensors",
-    "model-*-of-*.safetensors",
-)
+WANTED = [
+    *("*.json", "*.txt", "*.model", "README.md"),
+    *("model.safetensors", "model-*-of-*.safetensors"),
+]
 #: The hub's robot offers repositories that lack safetensors a conversion under this title.
 CONVERTER = "SFconvertbot"
 CONVERSION = "Adding `safetensors` variant of this model"
@@ -118,9 +113,7 @@ class Pretrained:
 def find_pretrained(source: str, role: str) -> Pretrained:
     """Find a model's folder, downloading it from the hub when `source` is no folder.
 
-    Args:
-        source: a local folder, or a name on the hub ("openai/clip-vit-base-patch16").
-        role: what it is wanted for, such as "image encoder".
+    `role` is what it is wanted for, such as "image encoder".
 
     Raises:
         DuetalError: there is no such folder or hub repository, or it can't be reached.
@@ -145,7 +138,7 @@ def _download(name: str) -> Path:
     quiet()
     from huggingface_hub import get_repo_discussions, snapshot_download
 
-    folder = Path(snapshot_download(name, allow_patterns=list(WANTED)))
+    folder = Path(snapshot_download(name, allow_patterns=WANTED))
     if _has_safetensors(folder):
         return folder
     # All revisions of a repository lie side by side in the cache.
@@ -155,7 +148,7 @@ def _download(name: str) -> Path:
     for offered in get_repo_discussions(name, author=CONVERTER, discussion_type="pull_request"):
         if offered.status == "open" and offered.title == CONVERSION:
             revision = f"refs/pr/{offered.num}"
-            return Path(snapshot_download(name, revision=revision, allow_patterns=list(WANTED)))
+            return Path(snapshot_download(name, revision=revision, allow_patterns=WANTED))
     return folder
 
 

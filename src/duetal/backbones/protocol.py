@@ -32,30 +32,18 @@ class Reads(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What a backbone reads of each snippet, as its weights were trained.
+    """What a backbone reads of each snippet, as its weights were trained."""
 
-    Args:
-        reads: the frames themselves, or the flow between them.
-        fps: of the video.
-        stride: frames from one snippet to the next.
-        window: frames of a snippet.
-        frames: of the window's middle that are read; `None` for all.
-        short_side: pixels.
-        crop: pixels of the central square; `None` for whole pictures of any size, which
-            `Backbone.prepare` makes smaller.
-        mean: of the values, where they are cropped; they are normalized by it and by `std`.
-        std: of the values.
-    """
-
-    reads: Reads = Reads.FRAMES
-    fps: float = 25.0
-    stride: int = 16
-    window: int = 16
-    frames: int | None = None
-    short_side: int = 256
+    reads: Reads = Reads.FRAMES  #: The frames themselves, or the flow between them.
+    fps: float = 25.0  #: Of the video.
+    stride: int = 16  #: Frames from one snippet to the next.
+    window: int = 16  #: Frames of a snippet.
+    frames: int | None = None  #: Of the window's middle that are read; `None` for all.
+    short_side: int = 256  #: Pixels.
+    #: Pixels of the central square; `None` for whole pictures, which `Backbone.prepare` shrinks.
     crop: int | None = 224
-    mean: float = 0.0
-    std: float = 1.0
+    mean: float = 0.0  #: Of the values, where they are cropped, which are normalized by it.
+    std: float = 1.0  #: Likewise.
 
     @property
     def offsets(self) -> range:
@@ -67,19 +55,12 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class WeightsIdentity:
-    """The weights of a backbone, as a store's settings name them.
+    """The weights of a backbone, as a store's settings name them."""
 
-    Args:
-        name: what the user named: a record, a hub name or a local path.
-        sha256: of the weights' file; of several, of their hashes in order of name.
-        architecture: "i3d-rgb", or the class of the `transformers` model.
-        licence: where it is known.
-    """
-
-    name: str
-    sha256: str
-    architecture: str
-    licence: str | None = None
+    name: str  #: What the user named: a record, a hub name or a local path.
+    sha256: str  #: Of the weights' file; of several, of their hashes in order of name.
+    architecture: str  #: "i3d-rgb", or the class of the `transformers` model.
+    licence: str | None = None  #: Where it is known.
 
 
 class Backbone(Protocol):
@@ -111,27 +92,16 @@ class Backbone(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BackboneRecord:
-    """A stream of features that can be extracted.
+    """A stream of features that can be extracted."""
 
-    Args:
-        name: of the stream and of its folder in a store.
-        branch: that reads it. The streams of a branch are joined in the order of `BACKBONES`.
-        option: of the command line, which names the weights.
-        subject: what the option names, for its help.
-        accepts: in which forms it can be named, for the help.
-        weights: that are taken unless others are named.
-        input: what the backbone reads.
-        load: loads it, given what the user named and a callback for the download; raises
-            `DuetalError` where the weights can't be had, are damaged or have another hash.
-        is_published: whether a name is one under which anybody can get the weights.
-    """
-
-    name: str
-    branch: str
-    option: str
-    subject: str
-    accepts: str
-    weights: str
-    input: Input
+    name: str  #: Of the stream and of its folder in a store.
+    branch: str  #: Its reader; a branch's streams are joined in the order of `BACKBONES`.
+    option: str  #: Of the command line, which names the weights.
+    subject: str  #: What the option names, for its help.
+    accepts: str  #: In which forms it can be named, for the help.
+    weights: str  #: The default weights.
+    input: Input  #: What the backbone reads.
+    #: Loads it, given what the user named and a callback for the download; raises
+    #: `DuetalError` where the weights can't be had, are damaged or have another hash.
     load: Callable[[str, OnDownload | None], Backbone]
-    is_published: Callable[[str], bool]
+    is_published: Callable[[str], bool]  #: Whether anybody can get weights of this name.

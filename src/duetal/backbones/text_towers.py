@@ -27,22 +27,16 @@ TEXT_MODELS = {
 
 @dataclass(frozen=True)
 class TextTokens:
-    """A frozen text encoder and the tokens of the classes.
+    """A frozen text encoder and the tokens of the classes."""
 
-    Args:
-        model: a `transformers` text model that returns `text_embeds`, or its features as
-            `pooler_output`.
-        plain_tokens: (K, L₀) token ids of the names alone, padded.
-        tokens: (K, L) token ids, with placeholders for the prompts.
-        prompt_positions: (K, L), the index of the prompt vector at each position, -1 elsewhere.
-        num_prompts: number of prompt vectors.
-    """
-
+    #: A `transformers` text model that returns `text_embeds`, or its features as
+    #: `pooler_output`.
     model: nn.Module
-    plain_tokens: Tensor
-    tokens: Tensor
+    plain_tokens: Tensor  #: (K, L₀) token ids of the names alone, padded.
+    tokens: Tensor  #: (K, L) token ids, with placeholders for the prompts.
+    #: (K, L), the index of the prompt vector at each position, -1 elsewhere.
     prompt_positions: Tensor
-    num_prompts: int
+    num_prompts: int  #: Number of prompt vectors.
 
     @torch.no_grad()
     def plain_features(self) -> Tensor:
@@ -68,7 +62,7 @@ def load_text_tower(
         classes: class names, in the order of class indices.
         prompts_before: prompt vectors before the name.
         prompts_after: prompt vectors after the name.
-        display_names: the words for a class, where those of `display_name` do not fit.
+        display_names: by class, where `display_name` does not fit.
 
     Raises:
         DuetalError: the encoder can't be loaded, or a class's name is too long for it.
@@ -88,7 +82,7 @@ def load_text_tower(
         plain, _ = _arrange(sequences, frame, 0, 0)
         tokens, positions = _arrange(sequences, frame, prompts_before, prompts_after)
         if tokens.max() >= model.get_input_embeddings().num_embeddings:
-            raise found.error("its tokenizer is of another model: it knows more tokens")
+            raise found.error("its tokenizer is of another model: it has more tokens")
         tower = TextTokens(model, plain, tokens, positions, count)
         tower.plain_features()
     return tower
@@ -129,21 +123,13 @@ def _is_siglip(model: nn.Module) -> bool:
 
 @dataclass(frozen=True)
 class _Frame:
-    """The tokens around the words of a text.
-
-    Args:
-        start: token ids before the words.
-        end: token ids after them.
-        pad: pads a text.
-        length: of every text; None: of the longest one.
-        left: the padding stands before the text.
-    """
+    """The tokens around a text."""
 
     start: list[int]
     end: list[int]
     pad: int
-    length: int | None = None
-    left: bool = False
+    length: int | None = None  #: Of every text; None: of the longest one.
+    left: bool = False  #: The padding stands before the text.
 
 
 def _clip_frame(tokenizer: Any) -> _Frame:
@@ -157,13 +143,13 @@ def _siglip_frame(tokenizer: Any, length: int) -> _Frame:
 
     SigLIP was trained on texts of full length, without a mask: it attends to the padding too.
     """
-    words = tokenizer("a", add_special_tokens=False)["input_ids"]
+    plain = tokenizer("a", add_special_tokens=False)["input_ids"]
     whole = tokenizer("a")["input_ids"]
-    starts = range(len(whole) - len(words) + 1)
-    before = next((i for i in starts if whole[i : i + len(words)] == words), 0)
+    starts = range(len(whole) - len(plain) + 1)
+    before = next((i for i in starts if whole[i : i + len(plain)] == plain), 0)
     return _Frame(
         whole[:before],
-        whole[before + len(words) :],
+        whole[before + len(plain) :],
         pad=tokenizer.pad_token_id,
         length=length,
         left=tokenizer.padding_side == "left",

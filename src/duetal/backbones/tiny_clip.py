@@ -13,8 +13,8 @@ from duetal.backbones.pretrained import quiet
 def make_tiny_clip(folder: Path, *, dimension: int = 32, seed: int = 0) -> None:
     """Write a tiny CLIP of random weights, in the layout of a real one.
 
-    It replaces the download in tests, the demo and simulations: two layers in either encoder,
-    byte-level tokens without merges, images of 32 x 32 pixels.
+    It has two layers in either encoder, byte-level tokens without merges, and takes images of
+    32 x 32 pixels.
 
     Args:
         folder: where to write; made if missing.
@@ -23,8 +23,10 @@ def make_tiny_clip(folder: Path, *, dimension: int = 32, seed: int = 0) -> None:
     """
     quiet()
     from transformers import CLIPImageProcessor, CLIPTokenizer
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-    letters = _byte_letters()
+    letter_of: dict[int, str] = bytes_to_unicode()  # type: ignore[no-untyped-call]
+    letters = [letter for _, letter in sorted(letter_of.items())]
     vocabulary = [*letters, *(letter + "</w>" for letter in letters)]
     vocabulary += ["<|startoftext|>", "<|endoftext|>"]
     ids = {token: index for index, token in enumerate(vocabulary)}
@@ -41,7 +43,6 @@ def make_tiny_clip(folder: Path, *, dimension: int = 32, seed: int = 0) -> None:
 
 
 def _tiny_clip(ids: Mapping[str, int], dimension: int) -> Any:
-    """A whole CLIP of random weights."""
     from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTextModelWithProjection
 
     tower: dict[str, Any] = {
@@ -75,25 +76,9 @@ def _tiny_clip(ids: Mapping[str, int], dimension: int) -> Any:
 
 
 def _amplify(model: nn.Module) -> None:
-    """Draw larger weights than the library does.
-
-    The library's are so small that all texts, and all images, get nearly the same feature.
-    """
+    """Draw larger weights: the library's give all texts, and all images, nearly one feature."""
     for name, parameter in model.named_parameters():
         if "token_embedding" in name or "position_embedding" in name:
             parameter.data.normal_(std=0.3)
         elif parameter.ndim >= 2:
             parameter.data.normal_(std=2 * parameter[0].numel() ** -0.5)
-
-
-def _byte_letters() -> list[str]:
-    """The 256 printable characters by which byte-level BPE writes the bytes, in byte order."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    letters, spare = [], 0
-    for byte in range(256):
-        if byte in printable:
-            letters.append(chr(byte))
-        else:
-            letters.append(chr(256 + spare))
-            spare += 1
-    return letters

@@ -20,39 +20,25 @@ _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 
 @dataclass(frozen=True, slots=True)
 class WeightsRecord:
-    """One file of public weights.
+    """One file of public weights."""
 
-    Args:
-        name: what the user calls it.
-        address: its last part is the file's name.
-        sha256: in hexadecimal. `None` where no trustworthy source states it: such a file is only
-            downloaded for a user who brings the hash, `NAME@sha256:HEX`.
-        licence: SPDX.
-        citation: of the paper.
-        origin: who trained and who converted them, and from what.
-    """
-
-    name: str
-    address: str
+    name: str  #: What the user calls it.
+    address: str  #: Its last part is the file's name.
+    #: In hexadecimal. `None` where no trustworthy source states it: such a file is only
+    #: downloaded for a user who brings the hash, `NAME@sha256:HEX`.
     sha256: str | None
-    licence: str
-    citation: str
-    origin: str
+    licence: str  #: SPDX.
+    citation: str  #: Of the paper.
+    origin: str  #: Who trained and who converted them, and from what.
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long a download is tried.
+    """How long a download is tried."""
 
-    Args:
-        timeout: seconds without a byte after which a connection counts as dead.
-        attempts: before giving up.
-        pause: seconds before the second attempt; doubled before each further one.
-    """
-
-    timeout: float = 30.0
-    attempts: int = 4
-    pause: float = 0.5
+    timeout: float = 30.0  #: Seconds without a byte after which a connection counts as dead.
+    attempts: int = 4  #: Before giving up.
+    pause: float = 0.5  #: Seconds before the second attempt; doubled before each further one.
 
 
 def cache_folder() -> Path:
@@ -113,22 +99,20 @@ def _downloaded(
         raise UsageError(f"its sha256 is recorded as {record.sha256}", file=record.name)
     digest = record.sha256 or expected
     if digest is None:
-        cause = (
-            f"no trustworthy sha256 of this file is known, so it is not downloaded unchecked; get "
+        raise DuetalError(
+            "no trustworthy sha256 of this file is known, so it is not downloaded unchecked; get "
             f"{record.address} yourself and give its path, or name the hash: "
-            f"{record.name}{_HASH_MARK}HEX"
+            f"{record.name}{_HASH_MARK}HEX",
+            file=record.name,
         )
-        raise DuetalError(cause, file=record.name)
     file_name = PurePosixPath(record.address)
     # With the hash in the name, a file that changes at its address does not take another's place.
     path = cache_folder() / "weights" / f"{file_name.stem}-{digest[:12]}{file_name.suffix}"
     try:
         download(record.address, digest, path, on_download)
     except DuetalError as error:
-        cause = (
-            f"{error}; it can also be downloaded by hand, and its path given instead of the name"
-        )
-        raise DuetalError(cause, file=record.name) from error
+        by_hand = "it can also be downloaded by hand, and its path given instead of the name"
+        raise DuetalError(f"{error}; {by_hand}", file=record.name) from error
     return path, digest
 
 

@@ -16,30 +16,17 @@ from duetal.features.streams import FeatureStream, common_length
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A dataset that has been opened: names and labels are in memory, features on disk.
+    """A dataset that has been opened: names and labels are in memory, features on disk."""
 
-    Args:
-        source: the folder or file it was opened from.
-        annotations: of all videos, with the segments where they are known.
-        train_labels: the training videos (those that have features) and their labels.
-        evaluation: names of the videos to localize and evaluate on, those that have features.
-        missing: names of videos that would be trained or evaluated on, had they features.
-        streams: features by the name of the branch that reads them.
-        grid: the time grid of all streams.
-        text_encoder: the text encoder that shares a space with the vision-language features: a
-            folder or a hub name.
-        display_names: the words that stand for each class in a prompt.
-    """
-
-    source: Path
-    annotations: Annotations
-    train_labels: Mapping[str, tuple[str, ...]]
-    evaluation: tuple[str, ...]
-    missing: tuple[str, ...]
-    streams: Mapping[str, FeatureStream]
-    grid: TimeGrid
-    text_encoder: str | None
-    display_names: Mapping[str, str]
+    source: Path  #: The folder or file it was opened from.
+    annotations: Annotations  #: Of all videos, with the segments where they are known.
+    train_labels: Mapping[str, tuple[str, ...]]  #: Of the training videos with features.
+    evaluation: tuple[str, ...]  #: Names of the evaluated videos with features.
+    missing: tuple[str, ...]  #: Names of the training and evaluated videos without features.
+    streams: Mapping[str, FeatureStream]  #: Features by the name of the branch that reads them.
+    grid: TimeGrid  #: The time grid of all streams.
+    text_encoder: str | None  #: That of the vision-language features: a folder or a hub name.
+    display_names: Mapping[str, str]  #: What each class is called in a prompt.
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -45,7 +45,7 @@ class Description(_Strict):
     #: The CLIP text encoder: a folder, or a name on the hub.
     text_encoder: str | None = None
     grid: GridDescription = GridDescription()
-    #: The words for a class in a prompt, in place of its name.
+    #: What a class is called in a prompt, in place of its name.
     display_names: dict[str, str] = {}
     #: The classes in the order of their indices; otherwise the annotation's, or sorted.
     classes: Annotated[list[str], Field(min_length=1)] | None = None

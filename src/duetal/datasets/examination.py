@@ -7,10 +7,16 @@ from typing import Any
 
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
-from duetal.datasets.feature_checks import Track, check_durations, check_features, check_strays
-from duetal.datasets.label_checks import check_classes, check_segments
+from duetal.datasets.dataset_checks import (
+    Track,
+    check_classes,
+    check_durations,
+    check_features,
+    check_segments,
+    check_strays,
+)
 from duetal.datasets.layouts import Pieces, find_pieces
-from duetal.datasets.opening import Knowledge, open_streams, read_knowledge, unlabelled
+from duetal.datasets.opening import Labelling, open_streams, read_labelling, unlabelled
 from duetal.datasets.problems import Problem, Severity
 from duetal.features.streams import FeaturePart
 
@@ -27,24 +33,14 @@ class PartSummary:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """The problems of a dataset, and its size.
-
-    Args:
-        problems: in the order in which they were found.
-        training: videos to train on that have features.
-        evaluation: videos to evaluate on that have features.
-        classes: class names.
-        hours: of the videos counted above.
-        parts: one entry for each part of each stream.
-        grid: the time grid.
-    """
+    """The problems of a dataset, in the order in which they were found, and its size."""
 
     problems: tuple[Problem, ...]
-    training: int = 0
-    evaluation: int = 0
+    training: int = 0  #: Videos to train on that have features.
+    evaluation: int = 0  #: Videos to evaluate on that have features.
     classes: tuple[str, ...] = ()
-    hours: float = 0.0
-    parts: tuple[PartSummary, ...] = ()
+    hours: float = 0.0  #: Of the videos counted above.
+    parts: tuple[PartSummary, ...] = ()  #: One entry for each part of each stream.
     grid: TimeGrid = field(default_factory=TimeGrid)
 
     def count(self, severity: Severity) -> int:
@@ -73,9 +69,7 @@ def check(path: Path) -> list[Problem]:
 def examine(path: Path, track: Track = lambda names: names) -> Findings:
     """List every problem of a dataset, and measure it. Reads every feature, in bounded memory.
 
-    Args:
-        path: the dataset's folder or YAML file.
-        track: wraps the names of the videos while their features are read, to show progress.
+    `track` wraps the names of the videos while their features are read, to show progress.
 
     Raises:
         UsageError: a bad `dataset.yaml`.
@@ -86,38 +80,38 @@ def examine(path: Path, track: Track = lambda names: names) -> Findings:
     except UsageError:
         raise
     except DuetalError as error:
-        return Findings((Problem.fatal(error),))
-    known = read_knowledge(pieces, problems.append)
+        return Findings((Problem.of(error),))
+    labelling = read_labelling(pieces, problems.append)
     streams = open_streams(pieces, problems.append)
     parts = [part for stream in streams.values() for part in stream.parts]
     if pieces.annotations is None and pieces.train_labels is None:
         cause = "no annotation: features alone can be localized, not trained on"
-        problems.append(Problem.fatal(DuetalError(cause, file=pieces.source)))
-        known = unlabelled(tuple(parts[0].entries) if parts else (), known)
-    return _examine_videos(pieces, known, parts, track, problems)
+        problems.append(Problem.fatal(cause, pieces.source))
+        labelling = unlabelled(tuple(parts[0].entries) if parts else (), labelling)
+    return _examine_videos(pieces, labelling, parts, track, problems)
 
 
 def _examine_videos(
     pieces: Pieces,
-    known: Knowledge,
+    labelling: Labelling,
     parts: Sequence[FeaturePart],
     track: Track,
     problems: list[Problem],
 ) -> Findings:
     report = problems.append
-    names = tuple(dict.fromkeys((*known.train_labels, *known.evaluation)))
+    names = tuple(dict.fromkeys((*labelling.train_labels, *labelling.evaluation)))
     lengths = check_features(parts, names, track, report)
-    trained = {name: labels for name, labels in known.train_labels.items() if name in lengths}
-    check_classes(known.annotations.classes, trained, pieces.source, report)
-    check_segments(known.annotations, lengths, pieces.grid, report)
+    trained = {name: labels for name, labels in labelling.train_labels.items() if name in lengths}
+    check_classes(labelling.annotations.classes, trained, pieces.source, report)
+    check_segments(labelling.annotations, lengths, pieces.grid, report)
     if parts:
-        check_durations(known.annotations, parts[0], lengths, pieces.grid, report)
-    check_strays(parts, known.annotations, report)
+        check_durations(labelling.annotations, parts[0], lengths, pieces.grid, report)
+    check_strays(parts, labelling.annotations, report)
     return Findings(
         problems=tuple(problems),
         training=len(trained),
-        evaluation=sum(name in lengths for name in known.evaluation),
-        classes=known.annotations.classes,
+        evaluation=sum(name in lengths for name in labelling.evaluation),
+        classes=labelling.annotations.classes,
         hours=sum(lengths.values()) * pieces.grid.seconds_per_snippet / 3600,
         parts=tuple(_summary(part, lengths) for part in parts),
         grid=pieces.grid,
@@ -128,7 +122,7 @@ def _summary(part: FeaturePart, lengths: dict[str, int]) -> PartSummary:
     headers = [part.open(name).header for name in lengths]
     return PartSummary(
         title=part.title,
-        widths=tuple(sorted({header.width for header in headers})),
+        widths=tuple(sorted({header.dim for header in headers})),
         dtypes=tuple(sorted({header.dtype.name for header in headers})),
         videos=len(part.entries),
     )

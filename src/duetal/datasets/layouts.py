@@ -46,31 +46,20 @@ class PartPlaces:
 class Pieces:
     """The pieces of a dataset; none has been read.
 
-    Args:
-        source: what the user named.
-        streams: by the name of a branch, the parts of its features in the order of their channels.
-        annotations: the annotation, where there is one.
-        train_labels: the weak labels of the training videos, where they are a piece of their own.
-        train_list: names of the training videos, one a line.
-        test_list: names of the evaluated videos, one a line.
-        pack_names: the .npy that names the videos of a W-TALC pack.
-        text_encoder: an absolute folder, or a name on the hub.
-        grid: the time grid of the features.
-        display_names: by class.
-        classes: their order, where it is given.
+    `streams` has the parts of each stream in the order of their channels.
     """
 
-    source: Path
+    source: Path  #: What the user named.
     streams: Mapping[str, tuple[PartPlaces, ...]]
     annotations: Path | None = None
-    train_labels: Path | None = None
-    train_list: Path | None = None
-    test_list: Path | None = None
-    pack_names: Path | None = None
-    text_encoder: str | None = None
+    train_labels: Path | None = None  #: Weak labels, where they are a piece of their own.
+    train_list: Path | None = None  #: Names of the training videos, one a line.
+    test_list: Path | None = None  #: Names of the evaluated videos, one a line.
+    pack_names: Path | None = None  #: The .npy that names the videos of a W-TALC pack.
+    text_encoder: str | None = None  #: An absolute folder, or a name on the hub.
     grid: TimeGrid = field(default_factory=TimeGrid)
     display_names: Mapping[str, str] = field(default_factory=dict)
-    classes: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | None = None  #: Their order, where it is given.
 
 
 def find_pieces(path: Path) -> Pieces:
@@ -81,9 +70,7 @@ def find_pieces(path: Path) -> Pieces:
         UsageError: a bad `dataset.yaml`.
     """
     if path.is_dir():
-        folder = path
-        descriptions = [folder / f"dataset{suffix}" for suffix in _YAML_SUFFIXES]
-        yaml_file = next((file for file in descriptions if file.is_file()), None)
+        folder, yaml_file = path, _first_file(path, "dataset.yaml", "dataset.yml")
     elif path.suffix in _YAML_SUFFIXES and path.exists():
         folder, yaml_file = path.parent, path
     elif path.exists():
@@ -127,6 +114,10 @@ def _existing(path: Path) -> Path | None:
     return path if path.exists() else None
 
 
+def _first_file(folder: Path, *names: str) -> Path | None:
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
 def _named(folder: Path, name: str | None) -> Path | None:
     return None if name is None else folder / name
 
@@ -138,7 +129,7 @@ def _named_parts(title: str, folder: Path, names: str | list[str] | None) -> tup
 
 
 def _only(files: Sequence[Path], folder: Path, key: str) -> Path | None:
-    """The only file of a kind; several need a word from the user."""
+    """The only file of a kind; of several, the user has to name one."""
     if len(files) > 1:
         names = ", ".join(file.name for file in files[:4])
         cause = f"which of {names} is it? Name one in dataset.yaml ({key}: …)"
@@ -147,13 +138,12 @@ def _only(files: Sequence[Path], folder: Path, key: str) -> Path | None:
 
 
 def _find_annotations(folder: Path) -> Path | None:
-    if (folder / "annotations.json").is_file():
-        return folder / "annotations.json"
-    pack_folders = _pack_folders(folder)
-    if pack_folders:
+    if (own := _first_file(folder, "annotations.json")) is not None:
+        return own
+    if pack_folders := _pack_folders(folder):
         return _only(pack_folders, folder, "annotations")
-    if (folder / "gt.json").is_file():
-        return folder / "gt.json"
+    if (of_basnet := _first_file(folder, "gt.json")) is not None:
+        return of_basnet
     others = sorted(file for file in folder.glob("*.json") if file.name != SETTINGS_FILE)
     return _only(others, folder, "annotations")
 
@@ -170,9 +160,8 @@ def _find_pack_names(folder: Path, annotations: Path | None) -> Path | None:
 
 
 def _find_weak_table(folder: Path) -> Path | None:
-    for name in _WEAK_TABLES:
-        if (folder / name).is_file():
-            return folder / name
+    if (named := _first_file(folder, *_WEAK_TABLES)) is not None:
+        return named
     tables = sorted([*folder.glob("*.tsv"), *folder.glob("*.csv")])
     return _only(tables, folder, "train_labels")
 

@@ -1,7 +1,7 @@
-"""Opening a dataset: its pieces read, brought together, and found to fit.
+"""Opening a dataset: its pieces are read, joined and checked against each other.
 
-Every step takes a report for the problems it can go on after. `open_dataset` raises the first
-fatal one; `duetal check` goes through the same steps and collects them all.
+Every step takes a callback for problems. `open_dataset` raises the first fatal one; `duetal check`
+goes through the same steps and collects them all.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from duetal.core.errors import DuetalError, unknown
 from duetal.core.pickled_arrays import as_text, load_object_array
 from duetal.datasets.dataset import Dataset
 from duetal.datasets.layouts import PartPlaces, Pieces, find_pieces
-from duetal.datasets.problems import Problem, Report, going_on, raise_fatal
+from duetal.datasets.problems import OnProblem, Problem, raise_fatal, reporting
 from duetal.features.streams import FeaturePart, FeatureStream, check_name, open_part
 from duetal.formats import read_annotations
 from duetal.formats.delimited import read_lines
@@ -22,8 +22,7 @@ from duetal.formats.delimited import read_lines
 def open_dataset(path: Path) -> Dataset:
     """Open the dataset at a folder or a YAML file; see `duetal.datasets.layouts` for the layouts.
 
-    Features are not read, and of each feature file not even the header: that costs seconds for
-    large datasets, and whoever reads a video finds out in time. `duetal check` reads all.
+    No feature file is opened, which takes seconds in large datasets; `duetal check` reads all.
 
     Raises:
         DuetalError: a piece is missing or malformed, a label is outside the class list, a video
@@ -32,25 +31,25 @@ def open_dataset(path: Path) -> Dataset:
         UsageError: a bad `dataset.yaml`.
     """
     pieces = find_pieces(path)
-    known = read_knowledge(pieces, raise_fatal)
+    labelling = read_labelling(pieces, raise_fatal)
     streams = open_streams(pieces, raise_fatal)
     names = next(iter(streams.values())).names()
     if pieces.annotations is None and pieces.train_labels is None:
-        known = unlabelled(names, known)
+        labelling = unlabelled(names, labelling)
     there = set.intersection(*(set(stream.names()) for stream in streams.values()))
-    wanted = (*known.train_labels, *known.evaluation)
+    wanted = (*labelling.train_labels, *labelling.evaluation)
     if not there.intersection(wanted):
         raise DuetalError(_empty(wanted, names), file=pieces.source)
     return Dataset(
         source=pieces.source,
-        annotations=known.annotations,
-        train_labels={n: labels for n, labels in known.train_labels.items() if n in there},
-        evaluation=tuple(name for name in known.evaluation if name in there),
+        annotations=labelling.annotations,
+        train_labels={n: labels for n, labels in labelling.train_labels.items() if n in there},
+        evaluation=tuple(name for name in labelling.evaluation if name in there),
         missing=tuple(name for name in wanted if name not in there),
         streams=streams,
         grid=pieces.grid,
         text_encoder=pieces.text_encoder,
-        display_names={label: display_name(label) for label in known.annotations.classes}
+        display_names={label: display_name(label) for label in labelling.annotations.classes}
         | dict(pieces.display_names),
     )
 
@@ -65,26 +64,20 @@ def _empty(wanted: Sequence[str], found: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True)
-class Knowledge:
-    """Annotations of a dataset's videos, whether they have features or not.
+class Labelling:
+    """Annotations of a dataset's videos, whether they have features or not."""
 
-    Args:
-        annotations: of all videos; `classes` is the dataset's class list.
-        train_labels: the labels of each video to train on.
-        evaluation: the videos to evaluate on.
-    """
-
-    annotations: Annotations
-    train_labels: Mapping[str, tuple[str, ...]]
-    evaluation: tuple[str, ...]
+    annotations: Annotations  #: Of all videos; `classes` is the dataset's class list.
+    train_labels: Mapping[str, tuple[str, ...]]  #: The labels of each video to train on.
+    evaluation: tuple[str, ...]  #: The videos to evaluate on.
 
 
-def read_knowledge(pieces: Pieces, report: Report) -> Knowledge:
-    """Read annotation, weak labels and split lists, and bring them together."""
+def read_labelling(pieces: Pieces, report: OnProblem) -> Labelling:
+    """Read and join annotation, weak labels and split lists."""
     strong = _read(pieces.annotations, report)
     weak = _read(pieces.train_labels, report)
     classes = pieces.classes or strong.classes or weak.classes
-    strong, weak = (_within_classes(known, classes, report) for known in (strong, weak))
+    strong, weak = (_within_classes(one, classes, report) for one in (strong, weak))
     training, evaluation = _split(pieces, strong, weak, report)
     labelled = strong if pieces.train_labels is None else weak
     train_labels = {name: labelled.videos[name].labels for name in training}
@@ -94,50 +87,50 @@ def read_knowledge(pieces: Pieces, report: Report) -> Knowledge:
             report(Problem.warning("has no label; not trained on", labelled.source, place))
         elif name in evaluation:
             cause = "is both to be trained on and to be evaluated on"
-            report(Problem.fatal(DuetalError(cause, file=labelled.source, place=place)))
+            report(Problem.fatal(cause, labelled.source, place))
     for label in pieces.display_names:
         if label not in classes:
             cause = f"display_names: {unknown('class', label, classes)}"
-            report(Problem.fatal(DuetalError(cause, file=pieces.source)))
+            report(Problem.fatal(cause, pieces.source))
     videos = dict(weak.videos) | dict(strong.videos)
     source = strong.source or weak.source
-    return Knowledge(
+    return Labelling(
         Annotations(videos, classes, source, (*strong.notes, *weak.notes)),
         {name: labels for name, labels in train_labels.items() if labels},
         evaluation,
     )
 
 
-def unlabelled(names: Sequence[str], known: Knowledge) -> Knowledge:
-    """The knowledge of a dataset that is features alone: every video can be localized."""
+def unlabelled(names: Sequence[str], labelling: Labelling) -> Labelling:
+    """The labelling of a dataset that is features alone: every video can be localized."""
     videos = {name: VideoAnnotation(name) for name in names}
-    return Knowledge(Annotations(videos, known.annotations.classes), {}, tuple(names))
+    return Labelling(Annotations(videos, labelling.annotations.classes), {}, tuple(names))
 
 
-def _read(path: Path | None, report: Report) -> Annotations:
+def _read(path: Path | None, report: OnProblem) -> Annotations:
     """Read an annotation, without the videos whose names can't be used."""
     annotations = Annotations({}, (), path)
     if path is None:
         return annotations
-    with going_on(report):
-        annotations = read_annotations(path, report=lambda e: report(Problem.fatal(e)))
+    with reporting(report):
+        annotations = read_annotations(path, report=lambda e: report(Problem.of(e)))
     for note in annotations.notes:
         report(Problem.warning(note, path))
     usable = []
     for name in annotations.videos:
-        with going_on(report):
+        with reporting(report):
             check_name(name, path)
             usable.append(name)
     return annotations.select(usable)
 
 
 def _split(
-    pieces: Pieces, strong: Annotations, weak: Annotations, report: Report
+    pieces: Pieces, strong: Annotations, weak: Annotations, report: OnProblem
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Which videos to train on and which to evaluate on."""
     training, evaluation = strong.training_names(), strong.evaluation_names()
     if not any(video.subset for video in strong):
-        # The source knows no subsets: the weak table marks the training videos, or all train.
+        # Without subsets the weak table marks the training videos, or all are for training.
         training = tuple(strong.videos)
         if pieces.train_labels is not None:
             evaluation = tuple(name for name in strong.videos if name not in weak.videos)
@@ -150,28 +143,25 @@ def _split(
     return training, evaluation
 
 
-def _listed(path: Path, annotations: Annotations, report: Report) -> tuple[str, ...]:
+def _listed(path: Path, annotations: Annotations, report: OnProblem) -> tuple[str, ...]:
     """The names in a split list, one a line, that are annotated; each once."""
     names: dict[str, None] = {}
     lines: list[str] = []
-    with going_on(report):
+    with reporting(report):
         lines = [line.rstrip("\r\n") for line in read_lines(path)]
     for number, line in enumerate(lines, start=1):
         name = line.strip()
-        cause = None
         if name in names:
-            cause = f"{name!r} is listed twice"
+            report(Problem.fatal(f"{name!r} is listed twice", path, f"line {number}"))
         elif name and name not in annotations.videos:
-            cause = f"{name!r} is not annotated"
+            report(Problem.fatal(f"{name!r} is not annotated", path, f"line {number}"))
         elif name:
             names[name] = None
-        if cause is not None:
-            report(Problem.fatal(DuetalError(cause, file=path, place=f"line {number}")))
     return tuple(names)
 
 
 def _within_classes(
-    annotations: Annotations, classes: tuple[str, ...], report: Report
+    annotations: Annotations, classes: tuple[str, ...], report: OnProblem
 ) -> Annotations:
     """The annotations without labels outside the class list, each of which is reported."""
     videos: dict[str, VideoAnnotation] = {}
@@ -179,13 +169,13 @@ def _within_classes(
         for label in set(video.labels).difference(classes):
             cause = f"label {label!r} is not in the class list"
             place = f"video {video.name!r}"
-            report(Problem.fatal(DuetalError(cause, file=annotations.source, place=place)))
+            report(Problem.fatal(cause, annotations.source, place))
         labels = tuple(label for label in video.labels if label in classes)
         videos[video.name] = replace(video, labels=labels)
     return Annotations(videos, classes, annotations.source, annotations.notes)
 
 
-def open_streams(pieces: Pieces, report: Report) -> dict[str, FeatureStream]:
+def open_streams(pieces: Pieces, report: OnProblem) -> dict[str, FeatureStream]:
     """Open all streams, by name; those of which every part can be opened."""
     opened = {
         name: _open_stream(name, parts, pieces, report) for name, parts in pieces.streams.items()
@@ -194,20 +184,18 @@ def open_streams(pieces: Pieces, report: Report) -> dict[str, FeatureStream]:
 
 
 def _open_stream(
-    title: str, parts: Sequence[PartPlaces], pieces: Pieces, report: Report
+    title: str, parts: Sequence[PartPlaces], pieces: Pieces, report: OnProblem
 ) -> FeatureStream | None:
     """Find a stream's files and their names. None when a part could not be opened."""
     opened: list[FeaturePart] = []
     names = None
     if any(place.suffix == ".npy" for part in parts for place in part.places):
-        with going_on(report):
+        with reporting(report):
             names = _pack_names(pieces.pack_names)
     for part in parts:
-        with going_on(report):
+        with reporting(report):
             opened.append(
-                open_part(
-                    part.title, part.places, names, lambda error: report(Problem.fatal(error))
-                )
+                open_part(part.title, part.places, names, lambda error: report(Problem.of(error)))
             )
     return FeatureStream(title, opened) if len(opened) == len(parts) else None
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a dataset, as a value: `duetal check` lists them, opening raises them."""
+"""Problems of a dataset as values: `duetal check` lists them, opening raises the fatal ones."""
 
 import enum
 from collections.abc import Callable, Iterator
@@ -18,29 +18,28 @@ class Severity(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong.
+    """One thing that is wrong."""
 
-    Args:
-        severity: fatal where training or evaluation would fail, or would use other data than the
-            dataset names; a warning where the data look wrong and can be used.
-        file: the file or folder at fault.
-        place: where in it.
-        message: what is wrong, in one line.
-    """
-
+    #: Fatal where training or evaluation would fail, or would use other data than the dataset
+    #: names; a warning where the data look wrong and can be used.
     severity: Severity
-    file: Path | None
-    place: str | None
-    message: str
+    file: Path | None  #: The file or folder at fault.
+    place: str | None  #: Where in it.
+    message: str  #: What is wrong, in one line.
 
     @staticmethod
-    def fatal(error: DuetalError) -> "Problem":
+    def of(error: DuetalError) -> "Problem":
         """The fatal problem of an error."""
         return Problem(Severity.FATAL, error.file, error.place, error.cause)
 
     @staticmethod
+    def fatal(message: str, file: Path | None, place: str | None = None) -> "Problem":
+        """A problem that keeps the dataset from being used."""
+        return Problem(Severity.FATAL, file, place, message)
+
+    @staticmethod
     def warning(message: str, file: Path | None, place: str | None = None) -> "Problem":
-        """A problem one can live with."""
+        """A problem in spite of which the dataset can be used."""
         return Problem(Severity.WARNING, file, place, message)
 
     def error(self) -> DuetalError:
@@ -52,19 +51,19 @@ class Problem:
 
 
 #: Takes a problem; returning means that the caller may go on without the thing at fault.
-Report = Callable[[Problem], object]
+OnProblem = Callable[[Problem], object]
 
 
 def raise_fatal(problem: Problem) -> None:
-    """The report of those who only want a dataset that can be used."""
+    """Raise a problem if it is fatal: the callback for opening a dataset."""
     if problem.severity is Severity.FATAL:
         raise problem.error()
 
 
 @contextmanager
-def going_on(report: Report) -> Iterator[None]:
-    """Report a DuetalError as a fatal problem instead of letting it end everything."""
+def reporting(report: OnProblem) -> Iterator[None]:
+    """Report a DuetalError of the block as a fatal problem instead of raising it."""
     try:
         yield
     except DuetalError as error:
-        report(Problem.fatal(error))
+        report(Problem.of(error))

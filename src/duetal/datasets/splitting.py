@@ -1,4 +1,4 @@
-"""Holding videos back from training: the same ones for the same videos, and of every class some."""
+"""Holding videos back from training: the same ones for the same videos, some of each class."""
 
 import hashlib
 from collections import Counter
@@ -18,19 +18,19 @@ def hold_back(
     *,
     least: int = LEAST_HELD_BACK,
 ) -> frozenset[str]:
-    """Choose videos to be judged by and not to be trained on, by no more than names and labels.
+    """Choose videos to evaluate on instead of training, from names and labels alone.
 
-    The order in which videos are considered is that of a hash of their names, so it depends
-    neither on a seed nor on how they are listed. A video is taken while each of its classes has
-    given less than its share and keeps enough videos to train on.
+    Videos are considered in the order of a hash of their names, so the choice depends neither on a
+    seed nor on their order. A video is taken while each of its classes has given less than its
+    share and keeps enough videos to train on.
 
     Args:
         labels: of every video.
-        candidates: those that may be held back; all unless given.
-        least: how many make it worth while.
+        candidates: those that may be held back; None for all.
+        least: with fewer held-back videos none is held back.
 
     Returns:
-        Names; none where there are too few videos to spare any.
+        Names.
     """
     there = Counter(label for present in labels.values() for label in set(present))
     taken: Counter[str] = Counter()

@@ -11,8 +11,8 @@ appear whole, its record last, and the features that two workers make of it are 
 import contextlib
 import itertools
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -21,7 +21,6 @@ import duetal
 from duetal.backbones.weights import split_hash
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import Closing
-from duetal.extraction.dispatch import ATTEMPTS, Dispatch
 from duetal.extraction.items import OnSnippet
 from duetal.extraction.machines import Share, divide, join, machines_of
 from duetal.extraction.pipeline import ExtractionSettings
@@ -30,6 +29,10 @@ from duetal.extraction.store import Store
 from duetal.extraction.worker import Worker, WorkerReport
 from duetal.features.metadata import Settings, VideoRecord, differing
 
+#: Videos that a worker has at once: one is decoded while the end of another is encoded.
+AT_HAND = 3
+#: Workers that may be lost over a video.
+ATTEMPTS = 3
 #: Seconds after which a worker reports, even if no video has ended.
 _REPORT_EVERY = 2.0
 #: Seconds between two lines that nobody is at work.
@@ -46,6 +49,44 @@ class WorkerProcess(NamedTuple):
         return f"{self.host} (process {self.pid})"
 
 
+class Dispatch:
+    """Hands videos out, in their order.
+
+    A lost worker had several videos, any of which may have killed it. From then on each of them is
+    handed out alone, so that one that kills its worker takes no other with it.
+    """
+
+    def __init__(self, videos: Iterator[Video]):
+        self._fresh = videos
+        self._exhausted = False
+        self._again: deque[Video] = deque()
+        self._losses: Counter[Video] = Counter()
+
+    def more(self, at_hand: Collection[Video]) -> list[Video]:
+        """Further videos for a worker that has not finished those `at_hand`."""
+        if any(video in self._losses for video in at_hand):
+            return []
+        if not at_hand and self._again:
+            return [self._again.popleft()]
+        wanted = AT_HAND - len(at_hand)
+        videos = list(itertools.islice(self._fresh, wanted))
+        self._exhausted = self._exhausted or len(videos) < wanted
+        return videos
+
+    def lost(self, video: Video) -> bool:
+        """Count a worker that was lost with a video; False when that was the last attempt."""
+        self._losses[video] += 1
+        if self._losses[video] == ATTEMPTS:
+            return False
+        self._again.append(video)
+        return True
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every video has been handed out, as often as it was needed so far."""
+        return self._exhausted and not self._again
+
+
 #: What is done with a worker: yields what the driver waits for, and is sent the result.
 _Life = Generator[Any, Any, None]
 
@@ -56,15 +97,11 @@ class _Seat:
 
     actor: Any = None
     life: _Life | None = None
-    #: Ray's reference to what the worker is doing; None when nothing.
-    waits_for: Any = None
-    #: Where it runs, once that is known.
-    process: WorkerProcess | None = None
+    waits_for: Any = None  #: Ray's reference to what the worker is doing; None when nothing.
+    process: WorkerProcess | None = None  #: Where it runs, once that is known.
     ready: bool = False
-    #: The videos that it has not finished.
-    at_hand: list[Video] = field(default_factory=list)
-    #: Workers that were lost here, one after the other, before they were ready.
-    failed_starts: int = 0
+    at_hand: list[Video] = field(default_factory=list)  #: The videos that it has not finished.
+    failed_starts: int = 0  #: Workers lost here one after the other, before they were ready.
 
 
 class Cluster(Closing):
@@ -100,9 +137,8 @@ class Cluster(Closing):
         notify: Callable[[str], object] = lambda line: None,
     ):
         self._address, self._wanted = address, (device, workers, cpus_per_worker)
-        self._extraction = _from_anywhere(settings)
+        self._extraction, self._notify = _from_anywhere(settings), notify
         self._batch, self._threads = batch, threads
-        self._notify = notify
         self._ray: Any = None
         self._share = Share(0, 0, 0)
         self._seats: list[_Seat] = []
@@ -211,7 +247,7 @@ class Cluster(Closing):
             self._take(seat, (yield seat.actor.work.remote(more, _REPORT_EVERY)))
 
     def _agree(self, seat: _Seat, settings: Settings) -> None:
-        """Let all workers have the weights of the first."""
+        """Refuse a worker whose weights are not those of the first."""
         self._settings = self._settings or settings
         if different := differing(self._settings, settings):
             changes = (f"{key} is {new}, not {old}" for key, (old, new) in different.items())
@@ -219,7 +255,6 @@ class Cluster(Closing):
             raise UsageError(cause, file=str(seat.process))
 
     def _take(self, seat: _Seat, report: WorkerReport) -> None:
-        """Take in what a worker reports."""
         ended = {outcome.name for outcome in report.outcomes}
         seat.at_hand = [video for video in seat.at_hand if readable(video.name) not in ended]
         self._outcomes += report.outcomes
@@ -253,7 +288,7 @@ class Cluster(Closing):
         try:
             seat.waits_for = seat.life.send(came)
         except _StoppedError as stopped:
-            self._replace(seat, stopped.reason)
+            self._replace(seat, stopped.args[0])
 
     def _replace(self, seat: _Seat, reason: Exception) -> None:
         """Have a lost worker's videos tried again, and put another worker into its seat."""
@@ -299,11 +334,7 @@ class Cluster(Closing):
 
 
 class _StoppedError(Exception):
-    """A worker reports that it can't go on."""
-
-    def __init__(self, reason: Exception):
-        super().__init__(reason)
-        self.reason = reason
+    """A worker reports that it can't go on; the reason is its only argument."""
 
 
 def _require(seat: _Seat, result: object) -> None:

@@ -21,13 +21,10 @@ class Job:
     """A video on its way through the pipeline."""
 
     video: Video
-    #: Of the file, in hexadecimal, and its bytes, once it has been read.
-    sha256: str = ""
-    size: int = 0
-    #: Snippets that the file promises to have; None where it promises nothing.
-    expected: int | None = None
-    #: That each stage has worked on the video.
-    seconds: dict[str, float] = field(default_factory=dict)
+    sha256: str = ""  #: Of the file, in hexadecimal, once it has been read.
+    size: int = 0  #: Bytes of the file, likewise.
+    expected: int | None = None  #: Snippets by the declared duration; None without one.
+    seconds: dict[str, float] = field(default_factory=dict)  #: Of work, by stage.
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -46,12 +43,9 @@ class FrameBlock:
     """Consecutive frames of a video."""
 
     job: Job
-    #: (n, h, w, 3) RGB, short side as in the settings.
-    images: NDArray[np.uint8]
-    #: (n,) whether a frame is the same picture as the one before.
-    repeated: NDArray[np.bool_]
-    #: By backbone and frame index, what the backbone has prepared of whole pictures.
-    pictures: Mapping[str, Mapping[int, Any]]
+    images: NDArray[np.uint8]  #: (n, h, w, 3) RGB, short side as in the settings.
+    repeated: NDArray[np.bool_]  #: (n,) whether a frame is the same picture as the one before.
+    pictures: Mapping[str, Mapping[int, Any]]  #: Prepared pictures by backbone and frame index.
 
 
 @dataclass(slots=True)
@@ -60,10 +54,8 @@ class Snippet:
 
     job: Job
     index: int
-    #: By backbone, what it reads: (frames, ...); removed when it has.
-    inputs: dict[str, NDArray[Any]]
-    #: By backbone, (C,).
-    features: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    inputs: dict[str, NDArray[Any]]  #: By backbone, (frames, ...); removed when it was read.
+    features: dict[str, NDArray[np.float32]] = field(default_factory=dict)  #: By backbone, (C,).
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +71,7 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A video can't be continued; what has passed of it is to be thrown away."""
+    """A video can't be continued; its items so far are to be thrown away."""
 
     job: Job
     error: DuetalError

@@ -18,14 +18,14 @@ _TIMEOUT = 10.0
 
 
 class Machine(NamedTuple):
-    """What a machine of a cluster has."""
+    """The CPU cores and GPUs of a machine of a cluster."""
 
     cpus: int
     gpus: int
 
 
 class Share(NamedTuple):
-    """How a cluster is divided: so many workers, each with so many CPU cores and GPUs."""
+    """How a cluster is divided: the number of workers, and the CPU cores and GPUs of each."""
 
     workers: int
     cpus: int
@@ -101,7 +101,7 @@ def join(address: str) -> ModuleType:
 
 
 def _reason(error: BaseException) -> str:
-    """What Ray reports, in one line: the innermost reason, without its tracebacks."""
+    """The innermost reason of an error of Ray in one line, without tracebacks."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -117,7 +117,7 @@ def machines_of(ray: ModuleType) -> list[Machine]:
 
 
 def _require_answer(host: str, port: int, address: str) -> None:
-    """Find out at once what Ray finds out after minutes."""
+    """Refuse an address without a server at once; Ray needs minutes for that."""
     try:
         socket.create_connection((host, port), timeout=_TIMEOUT).close()
     except (OSError, OverflowError) as error:

@@ -23,15 +23,12 @@ class Plan:
 
     #: Videos to extract, with the bytes of their files, None if not known.
     todo: dict[Video, int | None]
-    #: Videos whose features are in the store.
-    complete: tuple[Video, ...]
-    #: Videos that can't be extracted under the names they have.
-    unusable: tuple[Failure, ...]
-    #: Videos whose files are not there, or not those that the store's features are of. That may be
-    #: put right at any time, so it is not recorded.
+    complete: tuple[Video, ...]  #: Videos whose features are in the store.
+    unusable: tuple[Failure, ...]  #: Videos that can't be extracted under the names they have.
+    #: Videos whose files are missing, or not those that the store's features are of. That may
+    #: be put right at any time, so it is not recorded.
     failures: tuple[Failure, ...]
-    #: Videos that failed before, and are not tried again.
-    failed_before: tuple[Failure, ...]
+    failed_before: tuple[Failure, ...]  #: Videos that failed before, and are not tried again.
 
     def longest_first(self) -> "Plan":
         """The same, with the largest videos first, so that none of them is all that is left."""
@@ -61,14 +58,12 @@ def plan(found: Found, store: Store, *, retry_failed: bool = False) -> Plan:
     complete: list[Video] = []
     failures: list[Failure] = []
     failed_before: list[Failure] = []
-    # Listed once; one request a video is slow in an object store.
+    # Listed once, and many requests at once: an object store answers each of them late.
     recorded = set(store.names())
     failed = {failure.name: failure for failure in store.failures()}
-    # Many requests at once: an object store answers each of them late.
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        checked = pool.map(partial(_check, store=store, recorded=recorded), found.videos)
-        known = list(zip(found.videos, checked, strict=True))
-    for video, (kept, size) in known:
+        checked = list(pool.map(partial(_check, store=store, recorded=recorded), found.videos))
+    for video, (kept, size) in zip(found.videos, checked, strict=True):
         if isinstance(size, DuetalError):
             failures.append(Failure.of(video, size))
             continue
@@ -118,14 +113,10 @@ def extract_missing(
     on_snippet: OnSnippet = lambda video, done, expected: None,
     on_outcome: Callable[[VideoRecord | Failure], object] = lambda outcome: None,
 ) -> tuple[Failure, ...]:
-    """Extract what a store lacks, and record what fails.
+    """Extract what a store lacks by its plan, and record what fails.
 
-    Args:
-        planned: what it lacks.
-        store: where features are put.
-        extractor: makes them.
-        on_snippet: called while a video is worked on.
-        on_outcome: called when a video is in the store, or could not be extracted.
+    `on_snippet` is called while a video is worked on, `on_outcome` when it is in the store or could
+    not be extracted.
 
     Returns:
         What failed now, in the order of the plan's, then of the videos; not what failed before.

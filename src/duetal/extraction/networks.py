@@ -43,7 +43,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def usual_batch(device: torch.device) -> int:
-    """Snippets of a batch that is worth trying first."""
+    """Snippets of the batch that is tried first."""
     if device.type == "cuda":
         return GPU_BATCH
     return int(min(CPU_BATCH, max(1, available_memory() // (2 * CPU_SNIPPET_BYTES))))
@@ -60,10 +60,7 @@ def available_memory() -> int:
 
 
 class Network:
-    """A loaded backbone that encodes batches.
-
-    A batch that does not fit into memory is halved, here and from then on.
-    """
+    """A loaded backbone that encodes batches; one that does not fit into memory is halved."""
 
     def __init__(
         self,
@@ -74,12 +71,8 @@ class Network:
         batch: int,
         threads: int,
     ):
-        self.record = record
-        self.name = record.name
-        self.backbone = backbone
-        self.batch = batch
-        self._device = device
-        self._threads = threads
+        self.record, self.name, self.backbone = record, record.name, backbone
+        self.batch, self._device, self._threads = batch, device, threads
         backbone.to(device)
 
     def __call__(self, inputs: Sequence[NDArray[Any]]) -> NDArray[np.float32]:

@@ -28,8 +28,7 @@ from duetal.extraction.sources import Failure, Video, readable
 from duetal.extraction.store import Store, VideoWriter
 from duetal.extraction.threads import Stages
 from duetal.features.metadata import Settings, VideoRecord
-from duetal.video.flow.engine_choice import open_flow
-from duetal.video.flow.interface import FlowName, TVL1Settings
+from duetal.video.flow.interface import FlowName, TVL1Settings, open_flow
 
 #: Of the layout and meaning of what a store holds; another one makes features incomparable.
 FORMAT = 1
@@ -103,16 +102,13 @@ class ExtractionSettings:
         weights: Mapping[str, str],
         backbones: Sequence[BackboneRecord] = BACKBONES,
     ) -> "ExtractionSettings":
-        """The settings with which a store's features were made.
+        """The settings with which a store's features were made, from its stored ones.
 
-        Args:
-            stored: the settings of the store.
-            weights: by backbone, where they are no longer where they were.
-            backbones: that are known.
+        `weights` names, by backbone, those that are no longer where they were.
 
         Raises:
             UsageError: an impossible value.
-            AttributeError, KeyError, TypeError, ValueError: not settings that this version knows.
+            AttributeError, KeyError, TypeError, ValueError: not settings of this version.
         """
         known = {record.name: record for record in backbones}
         names = stored["modalities"]
@@ -227,7 +223,7 @@ class Extractor:
     def _collect(
         self, job: Job, items: Iterable[Passing], store: Store, on_snippet: OnSnippet
     ) -> VideoRecord | Failure:
-        """Write down one video as it comes out of the last stage."""
+        """Write one video as it comes out of the last stage."""
         with store.writer() as writer:
             for item in items:
                 if isinstance(item, Broken):

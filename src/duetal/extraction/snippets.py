@@ -79,7 +79,7 @@ class Decoding:
         yield End(job, decoded.frames, decoded.source_frames, decoded.duration, decoded.notes)
 
     def _is_read(self, index: int, offsets: range) -> bool:
-        """Whether a frame is one of those that a backbone reads of any snippet."""
+        """Whether a backbone reads this frame of any snippet."""
         return any(index >= k and (index - k) % self.grid.stride == 0 for k in offsets)
 
 
@@ -118,9 +118,7 @@ class _Cutter:
     """Cuts one video. Frames wait here until their snippet is whole."""
 
     def __init__(self, job: Job, how: Cutting):
-        self.job = job
-        self._grid = how.grid
-        self._crop = how.crop
+        self.job, self._grid, self._crop = job, how.grid, how.crop
         self._motion = None if how.flow is None else Motion(how.flow)
         self._inputs = {record.name: record.input for record in how.backbones}
         self._frames: deque[NDArray[np.uint8]] = deque()

@@ -1,4 +1,4 @@
-"""Which videos are meant: files, folders, lists, patterns and URLs become names and sources."""
+"""Finding videos: files, folders, lists, patterns and URLs become names and sources."""
 
 import glob
 import hashlib
@@ -33,10 +33,8 @@ NAME_BYTES = 220
 class Video:
     """A video to extract."""
 
-    #: What the features are called: the file's name without folder and suffix.
-    name: str
-    #: The file's absolute path, or its URL.
-    source: str
+    name: str  #: Of the features: the file's name without folder and suffix.
+    source: str  #: The file's absolute path, or its URL.
 
 
 class Failure(BaseModel):
@@ -45,10 +43,8 @@ class Failure(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     name: str
-    #: The path or URL of the video file, or several where they claim the same name.
-    source: str
-    #: One line.
-    reason: str
+    source: str  #: The video file's path or URL, or several where they claim the same name.
+    reason: str  #: One line.
 
     @staticmethod
     def of(video: Video, error: DuetalError) -> "Failure":
@@ -60,12 +56,10 @@ class Failure(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found where the user pointed."""
+    """The videos of the user's inputs."""
 
-    #: In the order in which they were named; within a folder, sorted.
-    videos: tuple[Video, ...]
-    #: What can't be extracted under the name it has, one for each name.
-    failures: tuple[Failure, ...]
+    videos: tuple[Video, ...]  #: In the order in which they were named; within a folder, sorted.
+    failures: tuple[Failure, ...]  #: Names under which nothing can be extracted.
 
 
 class FetchedFile(NamedTuple):
@@ -77,7 +71,7 @@ class FetchedFile(NamedTuple):
 
 
 def find_videos(inputs: Iterable[str], *, without: Path | None = None) -> Found:
-    """Find the videos that are meant.
+    """Find the videos of the user's inputs.
 
     Args:
         inputs: files; folders, searched through and through for `VIDEO_SUFFIXES`, without what is

@@ -8,6 +8,7 @@ record. Whatever is interrupted before that counts for nothing and is done again
 import contextlib
 import hashlib
 import io
+import sqlite3
 import tempfile
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 import yaml
+from filelock import ReadWriteLock, Timeout
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 from pydantic import ValidationError
@@ -25,7 +27,6 @@ from duetal.backbones.protocol import Reads
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import Closing, remove_unfinished
 from duetal.core.npy import DAMAGED, read_npy_header
-from duetal.extraction.lock import FolderLock
 from duetal.extraction.sources import NAME_BYTES, Failure
 from duetal.features.metadata import (
     DATASET_FILE,
@@ -48,6 +49,46 @@ FAILURES = "failures"
 FIRST_BRANCH = "cbp"
 #: More than the header of a feature array takes.
 _HEADER_BYTES = 4096
+
+
+class FolderLock:
+    """A lock on a folder: held alone while it is prepared, then shared with all who write there.
+
+    The system releases it when the process ends, however it ends. Where the file system has no
+    locks, nobody is ever `alone`, and nothing waits.
+
+    Args:
+        folder: made if it is missing and can be made.
+    """
+
+    def __init__(self, folder: Path):
+        self.alone = False
+        self._lock: ReadWriteLock | None = None
+        with contextlib.suppress(OSError, sqlite3.Error):
+            folder.mkdir(parents=True, exist_ok=True)
+            file = folder / ".lock"
+            # Not left to the library, whose files others who write there could not open.
+            file.touch()
+            self._lock = ReadWriteLock(file, is_singleton=False)
+            try:
+                self._lock.acquire_write(blocking=False)
+                self.alone = True
+            except Timeout:
+                # Whoever prepares the folder is done in a moment.
+                self._lock.acquire_read()
+
+    def share(self) -> None:
+        """Let others in."""
+        if self.alone and self._lock is not None:
+            self.alone = False
+            self._lock.release()
+            self._lock.acquire_read()
+
+    def release(self) -> None:
+        """Give the lock up."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
 
 class VideoWriter(Closing):

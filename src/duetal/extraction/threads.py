@@ -1,7 +1,5 @@
 """A chain of generators, each of which runs in a thread of its own and a little ahead of the next.
 
-A pipeline is written as generators that take each other's items:
-
     with Stages() as stages:
         frames = stages.ahead(decode(videos), 4)
         features = stages.ahead(compute(frames), 4)
@@ -14,8 +12,7 @@ the loop at the end. Leaving the `with` block, for whatever reason, ends all thr
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from duetal.core.files import Closing
 
@@ -25,9 +22,8 @@ Item = TypeVar("Item")
 _POLL = 0.1
 
 
-@dataclass(frozen=True)
-class _Over:
-    """The last thing in a queue: the generator ended, by itself or with an error."""
+class _Over(NamedTuple):
+    """The last item of a queue: the generator ended, by itself or with an error."""
 
     error: BaseException | None = None
 
@@ -66,13 +62,13 @@ class Stages(Closing):
         self._put(put, over)
 
     def _put(self, put: Callable[..., None], item: object) -> bool:
-        """Put an item as soon as there is room; False when nobody wants it any more."""
+        """Put an item as soon as there is room; False when the stages were closed before."""
         while not self._stop.is_set():
             try:
                 put(item, timeout=_POLL)
                 return True
             except queue.Full:
-                continue
+                pass
         return False
 
     def _take(self, waiting: "queue.Queue[Item | _Over]") -> Generator[Item, None, None]:

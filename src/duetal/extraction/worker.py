@@ -1,7 +1,7 @@
 """What runs on each machine of a cluster: an extractor that is handed a few videos at a time.
 
-Nothing here knows of Ray; `duetal.extraction.cluster` makes actors of it. What is wrong with a
-machine is returned, not raised, so that the driver gets it unchanged.
+`duetal.extraction.cluster` makes Ray's actors of it. Errors of a machine are returned, not raised,
+so that the driver gets them unchanged.
 """
 
 import os
@@ -26,14 +26,15 @@ from duetal.features.places import is_url
 
 @dataclass(frozen=True, slots=True)
 class WorkerReport:
-    """What has come of the videos that a worker was handed."""
+    """The outcomes since the last report, the progress, and why the worker can't go on, if so.
 
-    #: Of the videos that ended since the last report.
+    `progress` is that of the last video: itself, its snippets done, and about how many it has.
+    A `DuetalError` in `stopped` is no video's fault: the store can't be written to, or a network
+    does not fit into memory.
+    """
+
     outcomes: tuple[VideoRecord | Failure, ...]
-    #: The video that was worked on last, its snippets done, and about how many it has.
     progress: tuple[Video, int, int] | None
-    #: Why the worker can't go on. A `DuetalError` is no video's fault: the store can't be written
-    #: to, or a network does not fit into memory.
     stopped: Exception | None
 
 
@@ -41,7 +42,6 @@ class Worker:
     """Extracts what it is handed: `introduce`, `load` and `open` it, then let it `work`."""
 
     def __init__(self) -> None:
-        # None is the last thing that is handed.
         self._handed: queue.SimpleQueue[Video | None] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[VideoRecord | Failure | Exception] = queue.SimpleQueue()
         self._progress: tuple[Video, int, int] | None = None
@@ -49,7 +49,7 @@ class Worker:
         self._thread: threading.Thread
 
     def introduce(self) -> dict[str, Any]:
-        """Plain values, which every version understands: `version`, `host` and `pid`."""
+        """Plain values, which every version reads: `version`, `host` and `pid`."""
         return {"version": duetal.__version__, "host": socket.gethostname(), "pid": os.getpid()}
 
     def load(

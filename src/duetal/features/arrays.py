@@ -1,11 +1,11 @@
 """One feature array on disk: its header, and its rows on demand."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +16,11 @@ from duetal.core.npy import DAMAGED, read_npy_header
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Shape and type of a feature array, known without reading its values.
+    """Shape and type of a feature array, known without reading its values."""
 
-    Args:
-        length: T, the number of snippets.
-        width: C, the number of channels.
-        dtype: float16, float32 or float64.
-    """
-
-    length: int
-    width: int
-    dtype: np.dtype[Any]
+    length: int  #: T, the number of snippets.
+    dim: int  #: C, the number of channels.
+    dtype: np.dtype[Any]  #: float16, float32 or float64.
 
     @staticmethod
     def of(shape: tuple[int, ...], dtype: np.dtype[Any], path: Path, place: str | None) -> "Header":
@@ -50,20 +44,16 @@ class Header:
         raise DuetalError(cause, file=path, place=place)
 
 
-class FeatureArray(Protocol):
-    """An array (T, C) on disk whose header has been read and found good."""
+@dataclass(frozen=True, slots=True)
+class FeatureArray:
+    """An array (T, C) on disk whose header has been read and checked."""
 
-    @property
-    def path(self) -> Path:
-        """The file it lies in."""
-
-    @property
-    def place(self) -> str | None:
-        """Where in the file, when the file holds several arrays."""
-
-    @property
-    def header(self) -> Header:
-        """Its shape and type."""
+    path: Path  #: The file it lies in.
+    place: str | None  #: Where in the file, when the file holds several arrays.
+    header: Header  #: Its shape and type.
+    read: Callable[[int, int], NDArray[np.floating]]  #: Gives its rows `[start, stop)`, unchecked.
+    damage: str  #: The message where `read` raises one of `errors`.
+    errors: tuple[type[Exception], ...] = DAMAGED  #: What `read` raises on a damaged file.
 
     def rows(self, start: int, stop: int) -> NDArray[np.floating]:
         """Rows `[start, stop)` in the stored type, unchecked; no file stays open afterwards.
@@ -71,33 +61,25 @@ class FeatureArray(Protocol):
         Raises:
             DuetalError: the file can't be read, or has changed since its header was.
         """
+        with reading(self.path, self.place, damage=self.damage, errors=self.errors):
+            return self.read(start, stop)
 
 
-@dataclass(frozen=True, slots=True)
-class MappedArray:
+def mapped_array(
+    path: Path, place: str | None, header: Header, offset: int, *, fortran: bool = False
+) -> FeatureArray:
     """An array whose values lie in the file one after the other: read through a memory map."""
 
-    path: Path
-    place: str | None
-    header: Header
-    offset: int
-    fortran: bool = False
-
-    def rows(self, start: int, stop: int) -> NDArray[np.floating]:
-        """Rows `[start, stop)`, as a view of the map."""
-        with reading(self.path, self.place, damage="has become shorter"):
-            values: NDArray[np.floating] = np.memmap(
-                self.path,
-                mode="r",
-                dtype=self.header.dtype,
-                offset=self.offset,
-                shape=(self.header.length, self.header.width),
-                order="F" if self.fortran else "C",
-            )
+    def read(start: int, stop: int) -> NDArray[np.floating]:
+        values: NDArray[np.floating] = np.memmap(
+            path, header.dtype, "r", offset, (header.length, header.dim), "F" if fortran else "C"
+        )
         return values[start:stop]
 
+    return FeatureArray(path, place, header, read, "has become shorter")
 
-def open_npy(path: Path) -> MappedArray:
+
+def open_npy(path: Path) -> FeatureArray:
     """Read the header of a .npy file.
 
     Raises:
@@ -110,12 +92,12 @@ def open_npy(path: Path) -> MappedArray:
         size = path.stat().st_size
     header = Header.of(shape, dtype, path, None)
     refuse_truncated(header, size - offset, path)
-    return MappedArray(path, None, header, offset, fortran)
+    return mapped_array(path, None, header, offset, fortran=fortran)
 
 
 def refuse_truncated(header: Header, available: int, path: Path, place: str | None = None) -> None:
     """Raise DuetalError when fewer than the promised bytes are there."""
-    promised = math.prod((header.length, header.width, header.dtype.itemsize))
+    promised = math.prod((header.length, header.dim, header.dtype.itemsize))
     if available < promised:
         cause = f"truncated: {promised:,} bytes of values promised, {max(0, available):,} there"
         raise DuetalError(cause, file=path, place=place)

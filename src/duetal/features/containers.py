@@ -8,7 +8,6 @@ import json
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
 from duetal.core.npy import DAMAGED, read_npy_header
-from duetal.features.arrays import FeatureArray, Header, MappedArray, reading, refuse_truncated
+from duetal.features.arrays import FeatureArray, Header, mapped_array, reading, refuse_truncated
 
 #: The array taken from a per-video file that holds several.
 DEFAULT_KEY = "features"
@@ -62,33 +61,6 @@ def _place(key: str) -> str:
 _ZIP_ERRORS = (*DAMAGED, zipfile.BadZipFile, zlib.error, RuntimeError)
 
 
-@dataclass(frozen=True, slots=True)
-class ZippedArray:
-    """A member of an .npz file, decompressed only as far as asked for."""
-
-    path: Path
-    place: str | None
-    header: Header
-    member: str
-
-    def rows(self, start: int, stop: int) -> NDArray[np.floating]:
-        """Rows `[start, stop)`, as a copy."""
-        width, dtype = self.header.width, self.header.dtype
-        row = width * dtype.itemsize
-        with (
-            reading(self.path, self.place, damage="damaged .npz member", errors=_ZIP_ERRORS),
-            zipfile.ZipFile(self.path) as archive,
-            archive.open(self.member) as file,
-        ):
-            _, fortran, _ = read_npy_header(file)
-            if fortran:
-                # A row's values lie apart: the whole array has to be read.
-                whole = np.frombuffer(file.read(row * self.header.length), dtype)
-                return whole.reshape((self.header.length, width), order="F")[start:stop]
-            file.seek(start * row, 1)
-            return np.frombuffer(file.read((stop - start) * row), dtype).reshape(-1, width)
-
-
 def _list_npz(path: Path) -> dict[str, Opener]:
     damage = "not an .npz file, or truncated"
     with reading(path, damage=damage, errors=_ZIP_ERRORS), zipfile.ZipFile(path) as archive:
@@ -100,10 +72,10 @@ def _list_npz(path: Path) -> dict[str, Opener]:
     }
 
 
-def _open_member(path: Path, member: str) -> ZippedArray:
-    place = _place(member.removesuffix(".npy"))
+def _open_member(path: Path, member: str) -> FeatureArray:
+    place, damage = _place(member.removesuffix(".npy")), "damaged .npz member"
     with (
-        reading(path, place, damage="damaged .npz member", errors=_ZIP_ERRORS),
+        reading(path, place, damage=damage, errors=_ZIP_ERRORS),
         zipfile.ZipFile(path) as archive,
         archive.open(member) as file,
     ):
@@ -111,7 +83,20 @@ def _open_member(path: Path, member: str) -> ZippedArray:
         available = archive.getinfo(member).file_size - file.tell()
     header = Header.of(shape, dtype, path, place)
     refuse_truncated(header, available, path, place)
-    return ZippedArray(path, place, header, member)
+    return FeatureArray(path, place, header, partial(_unzip, path, member), damage, _ZIP_ERRORS)
+
+
+def _unzip(path: Path, member: str, start: int, stop: int) -> NDArray[np.floating]:
+    """Rows of a member, which is decompressed only as far as needed."""
+    with zipfile.ZipFile(path) as archive, archive.open(member) as file:
+        (length, dim), fortran, dtype = read_npy_header(file)
+        row = dim * dtype.itemsize
+        if fortran:
+            # A row's values lie apart: the whole array has to be read.
+            whole = np.frombuffer(file.read(row * length), dtype)
+            return whole.reshape((length, dim), order="F")[start:stop]
+        file.seek(start * row, 1)
+        return np.frombuffer(file.read((stop - start) * row), dtype).reshape(-1, dim)
 
 
 # --- .safetensors -------------------------------------------------------------------------------
@@ -136,7 +121,7 @@ def _list_safetensors(path: Path) -> dict[str, Opener]:
     return {name: partial(_open_tensor, path, name, entries[name], 8 + size) for name in names}
 
 
-def _open_tensor(path: Path, name: str, entry: Any, values: int) -> MappedArray:
+def _open_tensor(path: Path, name: str, entry: Any, values: int) -> FeatureArray:
     place = _place(name)
     with reading(path, place, damage="damaged entry in the header"):
         begin, end = (int(offset) for offset in entry["data_offsets"])
@@ -150,33 +135,12 @@ def _open_tensor(path: Path, name: str, entry: Any, values: int) -> MappedArray:
         raise DuetalError(cause, file=path, place=place)
     header = Header.of(shape, np.dtype(_SAFETENSORS_TYPES[stored]), path, place)
     refuse_truncated(header, available, path, place)
-    return MappedArray(path, place, header, values + begin)
+    return mapped_array(path, place, header, values + begin)
 
 
 # --- HDF5 ---------------------------------------------------------------------------------------
 
 _HDF5_ERRORS = (*DAMAGED, RuntimeError)
-
-
-@dataclass(frozen=True, slots=True)
-class Hdf5Array:
-    """A dataset of an HDF5 file."""
-
-    path: Path
-    place: str | None
-    header: Header
-    key: str
-
-    def rows(self, start: int, stop: int) -> NDArray[np.floating]:
-        """Rows `[start, stop)`, as a copy."""
-        import h5py
-
-        damage = "damaged HDF5 dataset"
-        with (
-            reading(self.path, self.place, damage=damage, errors=_HDF5_ERRORS),
-            h5py.File(self.path, "r") as file,
-        ):
-            return np.asarray(file[self.key][start:stop])
 
 
 def _list_hdf5(path: Path) -> dict[str, Opener]:
@@ -188,7 +152,7 @@ def _list_hdf5(path: Path) -> dict[str, Opener]:
     return {key: partial(_open_dataset, path, key) for key in keys}
 
 
-def _open_dataset(path: Path, key: str) -> Hdf5Array:
+def _open_dataset(path: Path, key: str) -> FeatureArray:
     """Open a dataset at the file's root, or the only dataset of a group there."""
     import h5py
 
@@ -201,7 +165,15 @@ def _open_dataset(path: Path, key: str) -> Hdf5Array:
         if not isinstance(node, h5py.Dataset):
             raise DuetalError("not an HDF5 dataset", file=path, place=place)
         shape, dtype, key = node.shape or (), node.dtype, node.name
-    return Hdf5Array(path, place, Header.of(shape, dtype, path, place), key)
+    header, read = Header.of(shape, dtype, path, place), partial(_read_dataset, path, key)
+    return FeatureArray(path, place, header, read, damage, _HDF5_ERRORS)
+
+
+def _read_dataset(path: Path, key: str, start: int, stop: int) -> NDArray[np.floating]:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        return np.asarray(file[key][start:stop])
 
 
 _LISTERS: Mapping[str, Callable[[Path], dict[str, Opener]]] = {

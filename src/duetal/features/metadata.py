@@ -10,6 +10,7 @@ STORE/failures/<quoted video>.json       why a video has none
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,39 +31,23 @@ Settings = Mapping[str, Any]
 
 
 class VideoRecord(BaseModel):
-    """How the features of one video were made. Where it is, they are complete.
-
-    Args:
-        name: of the video.
-        source: the path or URL of the video file.
-        sha256: of the video file.
-        size: bytes of the video file.
-        frames: N, frames of the time grid that were decoded.
-        source_frames: pictures in the file.
-        duration: seconds of the video.
-        snippets: T, rows of each feature array.
-        widths: C of each modality.
-        notes: what was wrong with the video and was mended, one line each.
-        settings: of the store.
-        versions: of the programs that made the features.
-        seconds: that each stage of the pipeline worked on the video.
-    """
+    """How the features of one video were made. Where it is, they are complete."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str
-    source: str
-    sha256: str
-    size: Annotated[int, Field(ge=0)]
-    frames: Annotated[int, Field(gt=0)]
-    source_frames: Annotated[int, Field(gt=0)]
-    duration: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    snippets: Annotated[int, Field(gt=0)]
-    widths: dict[str, int]
-    notes: tuple[str, ...] = ()
-    settings: dict[str, Any]
-    versions: dict[str, str]
-    seconds: dict[str, float]
+    source: str  #: The path or URL of the video file.
+    sha256: str  #: Of the video file.
+    size: Annotated[int, Field(ge=0)]  #: Bytes of the video file.
+    frames: Annotated[int, Field(gt=0)]  #: N, frames of the time grid that were decoded.
+    source_frames: Annotated[int, Field(gt=0)]  #: Pictures in the file.
+    duration: Annotated[float, Field(gt=0, allow_inf_nan=False)]  #: Seconds of the video.
+    snippets: Annotated[int, Field(gt=0)]  #: T, rows of each feature array.
+    widths: dict[str, int]  #: C of each modality.
+    notes: tuple[str, ...] = ()  #: What was wrong with the video and tolerated, one line each.
+    settings: dict[str, Any]  #: Of the store.
+    versions: dict[str, str]  #: Of the programs that made the features.
+    seconds: dict[str, float]  #: Of work, by stage of the pipeline.
 
 
 def array_file(modality: str, name: str) -> str:
@@ -102,10 +87,9 @@ def read_record(place: Place, name: str) -> VideoRecord | None:
 
 def recorded_duration(folder: Path, name: str) -> float | None:
     """Seconds of a video, as the store in a local folder recorded them; None where it did not."""
-    try:
+    record = None
+    with suppress(DuetalError):
         record = read_record(Place(folder), name)
-    except DuetalError:
-        return None
     return None if record is None else record.duration
 
 

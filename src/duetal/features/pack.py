@@ -8,10 +8,9 @@ they are read through a memory map like any other feature file.
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +18,12 @@ from numpy.typing import NDArray
 from duetal.core.errors import DuetalError
 from duetal.core.npy import read_npy_header
 from duetal.core.pickled_arrays import PickledArray, PickledString, index_arrays
-from duetal.features.arrays import FeatureArray, Header, MappedArray, reading, refuse_truncated
+from duetal.features.arrays import FeatureArray, Header, mapped_array, reading, refuse_truncated
 from duetal.features.containers import Opener
 
 
 def list_pack(path: Path) -> Sequence[Opener]:
-    """The arrays of a pack in their order; the pack itself does not know the videos' names.
+    """The arrays of a pack in their order; the videos' names are not in it.
 
     Also takes a plain array (N, T, C), which numpy makes when all videos are of one length.
 
@@ -53,42 +52,35 @@ def _open_slice(
 ) -> FeatureArray:
     header = Header.of(shape, dtype, path, place)
     refuse_truncated(header, size - offset, path, place)
-    return MappedArray(path, place, header, offset)
+    return mapped_array(path, place, header, offset)
 
 
 def _open(path: Path, place: str, array: PickledArray) -> FeatureArray:
-    if array.dtype is None:
+    content = array.content
+    header = None if array.dtype is None else Header.of(array.shape, array.dtype, path, place)
+    if header is None or not isinstance(content, PickledString):
         raise DuetalError("an array without values", file=path, place=place)
-    header = Header.of(array.shape, array.dtype, path, place)
-    if not isinstance(array.content, PickledString):
-        raise DuetalError("an array without values", file=path, place=place)
-    refuse_truncated(header, array.content.size, path, place)
-    if array.content.encoded:
-        return _EncodedArray(path, place, header, array.content, array.fortran)
-    return MappedArray(path, place, header, array.content.offset, array.fortran)
+    refuse_truncated(header, content.size, path, place)
+    if not content.encoded:
+        return mapped_array(path, place, header, content.offset, fortran=array.fortran)
+    read = partial(_decode, path, place, header, content, "F" if array.fortran else "C")
+    return FeatureArray(path, place, header, read, "the values are damaged")
 
 
-@dataclass(frozen=True, slots=True)
-class _EncodedArray:
-    """An array whose bytes were pickled as text: decoded whole at every reading."""
-
-    path: Path
-    place: str | None
-    header: Header
-    content: PickledString
-    fortran: bool
-
-    def rows(self, start: int, stop: int) -> NDArray[np.floating]:
-        """Rows `[start, stop)`, as a copy."""
-        damage = "the values are damaged"
-        with reading(self.path, self.place, damage=damage), self.path.open("rb") as file:
-            data = self.content.read(file)
-        refuse_truncated(self.header, len(data), self.path, self.place)
-        shape = (self.header.length, self.header.width)
-        values: NDArray[np.floating] = np.ndarray(
-            shape,
-            self.header.dtype,
-            data,  # type: ignore[arg-type]
-            order="F" if self.fortran else "C",
-        )
-        return values[start:stop]
+def _decode(
+    path: Path,
+    place: str,
+    header: Header,
+    content: PickledString,
+    order: Literal["C", "F"],
+    start: int,
+    stop: int,
+) -> NDArray[np.floating]:
+    """Rows of an array whose bytes were pickled as text; it is decoded whole."""
+    with path.open("rb") as file:
+        data = content.read(file)
+    refuse_truncated(header, len(data), path, place)
+    shape = (header.length, header.dim)
+    values: NDArray[np.floating]
+    values = np.ndarray(shape, header.dtype, data, order=order)  # type: ignore[arg-type]
+    return values[start:stop]

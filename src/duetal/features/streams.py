@@ -28,17 +28,11 @@ class ArrayFile(NamedTuple):
 
 @dataclass(frozen=True)
 class FeaturePart:
-    """One set of feature files: a whole stream, or one of those that are joined to it.
+    """One set of feature files: a whole stream, or one of those that are joined to it."""
 
-    Args:
-        title: what messages call it: the branch, or the part's folder.
-        place: the folder or file it was found in.
-        entries: by video name.
-    """
-
-    title: str
-    place: Path
-    entries: Mapping[str, ArrayFile]
+    title: str  #: What messages call it: the branch, or the part's folder.
+    place: Path  #: The folder or file it was found in.
+    entries: Mapping[str, ArrayFile]  #: By video name.
     # Headers are small and needed often; the arrays themselves are never kept.
     _opened: dict[str, FeatureArray] = field(default_factory=dict, repr=False, compare=False)
 
@@ -53,17 +47,14 @@ class FeaturePart:
     @property
     def dim(self) -> int:
         """C, as the first video has it."""
-        return self.open(next(iter(self.entries))).header.width
+        return self.open(next(iter(self.entries))).header.dim
 
 
 class FeatureStream:
     """The features of one modality, from one part or from several joined along the channels.
 
-    Nothing is read before it is needed, and no file is kept open.
-
-    Args:
-        title: what messages call the stream: "cbp" or "vlp".
-        parts: in the order of their channels (RGB, then flow).
+    Nothing is read before it is needed, and no file is kept open. `title` names the stream in
+    messages; the parts are in the order of their channels.
     """
 
     def __init__(self, title: str, parts: Sequence[FeaturePart]):
@@ -109,25 +100,23 @@ class FeatureStream:
         stop = length if stop is None else min(stop, length)
         if not 0 <= start <= stop:
             raise ValueError(f"snippets [{start}, {stop}) of {length}")
-        values = np.empty((stop - start, sum(a.header.width for a in arrays)), dtype=np.float32)
+        values = np.empty((stop - start, sum(a.header.dim for a in arrays)), dtype=np.float32)
         column = 0
         for array in arrays:
-            channels = values[:, column : column + array.header.width]
-            copy_finite(array, start, channels)
-            column += array.header.width
+            copy_finite(array, start, values[:, column : column + array.header.dim])
+            column += array.header.dim
         return values
 
     def _arrays(self, name: str) -> list[FeatureArray]:
         """The parts' arrays of a video, found to fit each other and the stream."""
         arrays = [part.open(name) for part in self.parts]
         for part, array in zip(self.parts, arrays, strict=True):
-            if array.header.width != part.dim:
+            if array.header.dim != part.dim:
                 first = next(iter(part.entries.values()))
-                cause = f"C = {array.header.width}, but {first.path.name} has C = {part.dim}"
+                cause = f"C = {array.header.dim}, but {first.path.name} has C = {part.dim}"
                 raise DuetalError(cause, file=array.path, place=array.place or f"video {name!r}")
-            if array.header.length != arrays[0].header.length:
-                first_length = arrays[0].header.length
-                cause = f"T = {array.header.length}, but {arrays[0].path} has T = {first_length}"
+            if array.header.length != (length := arrays[0].header.length):
+                cause = f"T = {array.header.length}, but {arrays[0].path} has T = {length}"
                 raise DuetalError(cause, file=array.path, place=array.place)
         return arrays
 
@@ -161,9 +150,8 @@ def copy_finite(array: FeatureArray, start: int, values: NDArray[np.float32]) ->
     cause = f"the feature's channel {channel} is {rows[row, channel]}"
     if np.isfinite(rows[row, channel]):
         cause += ", beyond float32"
-    place = f"snippet {start + row}"
-    whole = f"{array.place}, {place}" if array.place else place
-    raise DuetalError(cause, file=array.path, place=whole)
+    place = f"{array.place}, " if array.place else ""
+    raise DuetalError(cause, file=array.path, place=f"{place}snippet {start + row}")
 
 
 def open_part(
@@ -216,11 +204,7 @@ def _find(place: Path, pack_names: Sequence[str] | None) -> Iterable[tuple[str, 
         except OSError as error:
             raise cannot_read(error, place) from error
         files = [place / name for name in names if Path(name).suffix in SUFFIXES]
-        kinds = [open_npy if file.suffix == ".npy" else open_only for file in files]
-        return [
-            (file.stem, ArrayFile(file, partial(kind, file)))
-            for file, kind in zip(files, kinds, strict=True)
-        ]
+        return [(file.stem, ArrayFile(file, partial(_open_file, file))) for file in files]
     if place.suffix != ".npy":
         if not place.exists():
             raise DuetalError("no such file or folder", file=place)
@@ -236,3 +220,7 @@ def _find(place: Path, pack_names: Sequence[str] | None) -> Iterable[tuple[str, 
     if len(pack) != len(pack_names):
         raise DuetalError(f"{len(pack)} arrays for {len(pack_names)} video names", file=place)
     return zip(pack_names, [ArrayFile(place, opener) for opener in pack], strict=True)
+
+
+def _open_file(path: Path) -> FeatureArray:
+    return open_npy(path) if path.suffix == ".npy" else open_only(path)

@@ -8,8 +8,7 @@ import sys
 import pytest
 
 from duetal.core.errors import UsageError
-from duetal.video.flow.engine_choice import open_flow
-from duetal.video.flow.interface import FlowName, TVL1Settings
+from duetal.video.flow.interface import FlowName, TVL1Settings, open_flow
 
 
 @pytest.mark.parametrize("name", list(FlowName))
@@ -49,7 +48,7 @@ def test_without_opencv_contrib_the_extra_is_named(
 
 def test_our_engine_needs_neither_opencv_nor_torch() -> None:
     code = (
-        "import sys; from duetal.video.flow.engine_choice import open_flow; open_flow('tvl1');"
+        "import sys; from duetal.video.flow.interface import open_flow; open_flow('tvl1');"
         "assert not {'cv2', 'torch'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

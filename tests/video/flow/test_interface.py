@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from duetal.core.errors import DuetalError, UsageError
-from duetal.video.flow.engine_choice import open_flow
 from duetal.video.flow.interface import (
     FlowName,
     TVL1Settings,
     check_frames,
     grey,
+    open_flow,
     pyramid_sizes,
     scale_flow,
 )

@@ -8,8 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from duetal.video.decoding.video_reader import open_video
-from duetal.video.flow.engine_choice import open_flow
-from duetal.video.flow.interface import TVL1Settings, grey
+from duetal.video.flow.interface import TVL1Settings, grey, open_flow
 
 Frames = NDArray[np.uint8]
 Flow = NDArray[np.float32]

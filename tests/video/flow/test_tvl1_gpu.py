@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from duetal.core.errors import UsageError
 from duetal.simulation.clips import Scene
-from duetal.video.flow.engine_choice import open_flow
-from duetal.video.flow.interface import TVL1Settings, grey
+from duetal.video.flow.interface import TVL1Settings, grey, open_flow
 from duetal.video.flow.opencv_flow import OpenCVFlow
 from duetal.video.flow.tvl1_gpu import TorchTVL1Flow, has_triton
 from duetal.video.flow.tvl1_torch import (

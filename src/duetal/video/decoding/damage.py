@@ -1,4 +1,4 @@
-"""What of a video is damaged or missing, and when that is too much."""
+"""Damage of a video: the seconds that are lost, and when they are too many."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,13 +21,10 @@ class Damage:
     decoding error is.
     """
 
-    #: Seconds from one picture to the next.
-    step: Fraction
-    #: Whether the container is Matroska, of which FFmpeg skips damaged parts without an error.
-    matroska: bool = False
-    #: Seconds that were lost so far, and where the first of them were.
-    lost: Fraction = Fraction(0)
-    first: Fraction = Fraction(0)
+    step: Fraction  #: Seconds from one picture to the next.
+    matroska: bool = False  #: FFmpeg skips damaged parts of Matroska without an error.
+    lost: Fraction = Fraction(0)  #: Seconds that were lost so far.
+    first: Fraction = Fraction(0)  #: Where the first of them were.
     #: Begin and seconds of the longest unexplained gap that is longer than may be lost.
     held: tuple[Fraction, Fraction] | None = None
     _since_error: int = ERROR_REACH

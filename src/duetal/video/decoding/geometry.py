@@ -70,7 +70,7 @@ def quarter_turns(matrix: NDArray[np.int32]) -> tuple[int, bool]:
 
 
 def resized(size: tuple[int, int], short_side: int) -> tuple[int, int]:
-    """Width and height with the short side as asked, in the same proportion.
+    """Width and height for a given short side, in the same proportion.
 
     Raises:
         DuetalError: the picture is longer than 16 times its short side.

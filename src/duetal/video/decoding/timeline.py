@@ -32,8 +32,7 @@ class Timeline:
     picture follows after the usual step.
     """
 
-    #: Seconds from one picture to the next where nothing better is known.
-    step: Fraction
+    step: Fraction  #: Seconds from one picture to the next where none are declared.
     declared: Fraction | None = None  #: Seconds from the first picture to the declared end.
     leaps: bool = False  #: Whether the container's clock may be reset (MPEG transport streams).
     #: Pictures without a timestamp, and those whose timestamp was not plausible.
@@ -130,7 +129,7 @@ class StreamTimes:
     def stamp(self, frame: VideoFrame) -> Fraction | None:
         """A picture's timestamp in seconds; None where it has none."""
         stamp = frame.dts
-        # AVI knows the order of decoding alone; FFmpeg's times of display are wrong for B-frames.
+        # AVI has the order of decoding alone; FFmpeg's times of display are wrong for B-frames.
         if self._container.format.name != "avi" and frame.pts is not None:
             stamp = frame.pts
         return None if stamp is None else stamp * self._unit(frame)

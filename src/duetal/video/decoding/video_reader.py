@@ -30,53 +30,32 @@ from duetal.video.decoding.pictures import Pictures
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What is known of a video before it is decoded.
+    """The declared size and duration of a video, before it is decoded."""
 
-    Args:
-        width: pixels as displayed.
-        height: likewise.
-        duration: declared seconds, or None. The true duration is known at the end.
-        geometry: how the coded pictures are displayed.
-    """
-
-    width: int
+    width: int  #: Pixels as displayed.
     height: int
-    duration: float | None
-    geometry: Geometry
+    duration: float | None  #: Declared seconds; the true duration is that of `Decoded`.
+    geometry: Geometry  #: How the coded pictures are displayed.
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What is known of a video after it was decoded.
+    """The true size of a video, found by decoding it."""
 
-    Args:
-        frames: N, frames at the fixed rate.
-        source_frames: pictures of the video itself.
-        duration: seconds from the begin of the first picture to the end of the last.
-        notes: what was wrong and could be tolerated, one line each.
-    """
-
-    frames: int
-    source_frames: int
-    duration: float
-    notes: tuple[str, ...]
+    frames: int  #: N, frames at the fixed rate.
+    source_frames: int  #: Pictures of the video itself.
+    duration: float  #: Seconds from the begin of the first picture to the end of the last.
+    notes: tuple[str, ...]  #: What was wrong and could be tolerated, one line each.
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame at the fixed rate. It keeps its decoded picture in memory.
+    """One frame at the fixed rate. It keeps its decoded picture in memory."""
 
-    Args:
-        index: k, from 0.
-        image: (h, w, 3) RGB as displayed, resized. Frames that repeat a picture share it.
-        repeated: shows the same source picture as the frame before it.
-        full: converts it to (height, width, 3) RGB as displayed, at the video's own resolution.
-    """
-
-    index: int
-    image: Image
-    repeated: bool
-    full: Callable[[], Image]
+    index: int  #: k, from 0.
+    image: Image  #: (h, w, 3) RGB as displayed, resized. Frames that repeat a picture share it.
+    repeated: bool  #: Shows the same source picture as the frame before it.
+    full: Callable[[], Image]  #: Gives (height, width, 3) RGB at the video's own resolution.
 
 
 class VideoReader(Closing):
@@ -86,7 +65,7 @@ class VideoReader(Closing):
         self._file, self._container = file, container
         self._pictures = Pictures(container, stream, file.source)
         timed = iter(self._pictures)
-        # A picture carries its rotation, so the first one is needed to know the size.
+        # A picture carries its rotation, so the size follows from the first one.
         begin, first = next(timed)
         self._timed: Iterator[TimedPicture] | None = itertools.chain([(begin, first)], timed)
         self._decoded: Decoded | None = None
@@ -156,7 +135,7 @@ def open_video(source: str | Path, *, threads: int | None = None) -> VideoReader
     """Open a video.
 
     Args:
-        source: a local path, or a URL that fsspec knows, such as `s3://bucket/video.mp4`.
+        source: a local path, or a URL of fsspec's, such as `s3://bucket/video.mp4`.
         threads: of the decoder; None takes the machine's cores, but 4 at most.
 
     Raises:

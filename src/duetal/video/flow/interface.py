@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from duetal.core.errors import UsageError
+from duetal.core.errors import UsageError, unknown
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,36 +38,25 @@ class FlowName(StrEnum):
 class TVL1Settings:
     """Parameters of TV-L1, with the names and defaults of OpenCV's `DualTVL1OpticalFlow`.
 
-    Args:
-        tau: time step of the dual variables' update; above 0.25 it need not converge.
-        lambda_: weight of the brightness term: the smaller, the smoother the flow.
-        theta: tightness of the coupling between the smooth flow and the one that fits the
-            brightness.
-        scales: levels of the image pyramid at most; only the image itself has a side below 16.
-        warps: warps of the second frame by the current flow, at each level.
-        epsilon: the iterations of a warp end when the flow's root mean square change is no more,
-            in px.
-        inner_iterations: iterations between two median filterings, at most.
-        outer_iterations: median filterings of a warp, at most.
-        scale_step: size of a pyramid's level as a part of the one below.
-        gamma: weight of a term for changing illumination, which our engine does not have.
-        median_filtering: side of the median filter's window, 1, 3 or 5; 1 is none.
-
     Raises:
         UsageError: a value out of its range, naming the setting.
     """
 
-    tau: float = 0.25
-    lambda_: float = 0.15
+    tau: float = 0.25  #: Time step of the dual variables' update; above 0.25 it need not converge.
+    lambda_: float = 0.15  #: Weight of the brightness term: the smaller, the smoother the flow.
+    #: How tightly the smooth flow and the one that fits the brightness are coupled.
     theta: float = 0.3
+    #: Levels of the image pyramid at most; only the image itself has a side below 16.
     scales: int = 5
-    warps: int = 5
+    warps: int = 5  #: Warps of the second frame by the current flow, at each level.
+    #: The iterations of a warp end when the flow's root mean square change is no more, in px.
     epsilon: float = 0.01
-    inner_iterations: int = 30
-    outer_iterations: int = 10
-    scale_step: float = 0.8
+    inner_iterations: int = 30  #: Iterations between two median filterings, at most.
+    outer_iterations: int = 10  #: Median filterings of a warp, at most.
+    scale_step: float = 0.8  #: Size of a pyramid's level as a part of the one below.
+    #: Weight of a term for changing illumination, which our engine does not have.
     gamma: float = 0.0
-    median_filtering: int = 5
+    median_filtering: int = 5  #: Side of the median filter's window, 1, 3 or 5; 1 is none.
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -110,6 +99,49 @@ class FlowEngine(Protocol):
         Raises:
             ValueError: as `check_frames`.
         """
+
+
+def open_flow(
+    name: FlowName | str,
+    settings: TVL1Settings | None = None,
+    *,
+    device: str = "cpu",
+    threads: int = 1,
+) -> FlowEngine:
+    """Open an engine by its name and device; it alone imports OpenCV, PyTorch or Triton.
+
+    Args:
+        name: "tvl1" or "opencv".
+        settings: parameters; None for the defaults.
+        device: where ours runs: "cpu", or any GPU of PyTorch's, such as "cuda:1". OpenCV's runs
+            on the CPU whatever the device.
+        threads: pairs of frames that are worked on at once, on the CPU.
+
+    Raises:
+        UsageError: an unknown name, fewer than one thread, a setting that the engine does not have,
+            or an engine that is not installed.
+    """
+    if name not in list(FlowName):
+        raise UsageError(unknown("flow engine", name, map(str, FlowName)))
+    if threads < 1:
+        raise UsageError(f"threads: must be at least 1, not {threads}")
+    settings = settings or TVL1Settings()
+    if name == FlowName.OPENCV:
+        from duetal.video.flow.opencv_flow import OpenCVFlow
+
+        return OpenCVFlow(settings, threads=threads)
+    if settings.gamma != 0:
+        raise UsageError(
+            f"gamma: our engine has no illumination term, so it must be 0, not {settings.gamma};"
+            " the engine opencv has one"
+        )
+    if device == "cpu":
+        from duetal.video.flow.tvl1_cpu import TVL1Flow
+
+        return TVL1Flow(settings, threads=threads)
+    from duetal.video.flow.tvl1_gpu import TorchTVL1Flow
+
+    return TorchTVL1Flow(settings, device=device)
 
 
 def check_frames(grey: "NDArray[np.uint8] | Tensor") -> None:

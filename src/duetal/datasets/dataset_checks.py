@@ -1,14 +1,17 @@
-"""The checks that read features: there, readable, finite, of one C, and as long as the video."""
+"""The checks of a dataset: its features, its classes and its segments."""
 
+import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from duetal.core.annotations import Annotations
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
-from duetal.datasets.problems import Problem, Report, going_on
+from duetal.datasets.dataset import classes_without_video
+from duetal.datasets.problems import OnProblem, Problem, reporting
 from duetal.features.arrays import FeatureArray
 from duetal.features.streams import FeaturePart
 
@@ -27,7 +30,7 @@ Track = Callable[[Sequence[str]], Iterable[str]]
 
 
 def check_features(
-    parts: Sequence[FeaturePart], names: Sequence[str], track: Track, report: Report
+    parts: Sequence[FeaturePart], names: Sequence[str], track: Track, report: OnProblem
 ) -> dict[str, int]:
     """Read all features of the named videos, a chunk at a time.
 
@@ -39,21 +42,18 @@ def check_features(
     for name in track(names):
         arrays: list[FeatureArray] = []
         for part, width in zip(parts, widths, strict=True):
-            with going_on(report):
+            with reporting(report):
                 array = part.open(name)
                 arrays.append(array)
-                if array.header.width != width:
-                    cause = f"C = {array.header.width}, but most {part.title} features have {width}"
-                    report(Problem.fatal(DuetalError(cause, file=array.path, place=array.place)))
+                if array.header.dim != width:
+                    cause = f"C = {array.header.dim}, but most {part.title} features have {width}"
+                    report(Problem.fatal(cause, array.path, array.place))
                 _check_values(array)
         for array in arrays[1:]:
-            if array.header.length != arrays[0].header.length:
-                cause = (
-                    f"T = {array.header.length}, but {arrays[0].path} "
-                    f"has T = {arrays[0].header.length}"
-                )
+            if array.header.length != (length := arrays[0].header.length):
+                cause = f"T = {array.header.length}, but {arrays[0].path} has T = {length}"
                 place = f"video {name!r}"
-                report(Problem.fatal(DuetalError(cause, file=array.path, place=place)))
+                report(Problem.fatal(cause, array.path, place))
         if arrays and len(arrays) == len(parts):
             lengths[name] = arrays[0].header.length
     return lengths
@@ -64,8 +64,8 @@ def _usual_width(part: FeaturePart, names: Iterable[str]) -> int:
     widths: Counter[int] = Counter()
     for name in names:
         # What can't be opened is reported when its values are read.
-        with going_on(lambda problem: None):
-            widths[part.open(name).header.width] += 1
+        with reporting(lambda problem: None):
+            widths[part.open(name).header.dim] += 1
     return widths.most_common(1)[0][0] if widths else 0
 
 
@@ -75,10 +75,9 @@ def _check_values(array: FeatureArray) -> None:
     Raises:
         DuetalError: unreadable, or how many snippets are affected and which is the first.
     """
-    length, width = array.header.length, array.header.width
+    length, width = array.header.length, array.header.dim
     step = max(1, _CHUNK_VALUES // width)
-    affected = 0
-    first = None
+    affected, first = 0, None
     for start in range(0, length, step):
         with np.errstate(over="ignore"):
             values = array.rows(start, min(start + step, length)).astype(np.float32)
@@ -88,9 +87,8 @@ def _check_values(array: FeatureArray) -> None:
             first = start + int(bad[0])
     if first is not None:
         cause = f"NaN or infinity in {affected} of {length} snippets"
-        place = f"snippet {first}"
-        place = place if array.place is None else f"{array.place}, {place}"
-        raise DuetalError(cause, file=array.path, place=place)
+        place = "" if array.place is None else f"{array.place}, "
+        raise DuetalError(cause, file=array.path, place=f"{place}snippet {first}")
 
 
 def check_durations(
@@ -98,7 +96,7 @@ def check_durations(
     part: FeaturePart,
     lengths: dict[str, int],
     grid: TimeGrid,
-    report: Report,
+    report: OnProblem,
 ) -> None:
     """Compare T with the annotated durations, where there are any."""
     for name, length in lengths.items():
@@ -108,7 +106,7 @@ def check_durations(
         place = f"video {name!r}"
         if not 0 < video.duration < float("inf"):
             cause = f"a duration of {video.duration} s"
-            report(Problem.fatal(DuetalError(cause, file=annotations.source, place=place)))
+            report(Problem.fatal(cause, annotations.source, place))
             continue
         expected = grid.length(video.duration)
         off = abs(length - expected)
@@ -118,7 +116,7 @@ def check_durations(
         )
         path = part.open(name).path
         if off > _allowed(WILDLY_OFF, expected):
-            report(Problem.fatal(DuetalError(cause, file=path, place=place)))
+            report(Problem.fatal(cause, path, place))
         elif off > _allowed(SLIGHTLY_OFF, expected):
             report(Problem.warning(cause, path, place))
 
@@ -128,7 +126,7 @@ def _allowed(tolerance: tuple[int, float], expected: int) -> float:
     return max(snippets, share * expected)
 
 
-def check_strays(parts: Sequence[FeaturePart], annotations: Annotations, report: Report) -> None:
+def check_strays(parts: Sequence[FeaturePart], annotations: Annotations, report: OnProblem) -> None:
     """Warn of features that belong to no annotated video."""
     for part in parts:
         strays = [name for name in part.entries if name not in annotations.videos]
@@ -138,3 +136,46 @@ def check_strays(parts: Sequence[FeaturePart], annotations: Annotations, report:
                 f"{strays[0]!r} the first"
             )
             report(Problem.warning(cause, part.place))
+
+
+def check_classes(
+    classes: Sequence[str],
+    train_labels: Mapping[str, tuple[str, ...]],
+    source: Path,
+    report: OnProblem,
+) -> None:
+    """Report each class without a training video; `train_labels` are of those with features."""
+    if not train_labels:
+        report(Problem.fatal("no training video with labels and features", source))
+        return
+    for label in classes_without_video(classes, train_labels.values()):
+        report(Problem.fatal(f"class {label!r} has no training video", source))
+
+
+def check_segments(
+    annotations: Annotations, lengths: Mapping[str, int], grid: TimeGrid, report: OnProblem
+) -> None:
+    """Warn of segments that are empty or lie outside their video.
+
+    Warnings, because the field's own annotations have them. A segment may end one snippet after
+    the video: durations are rounded. Without an annotated duration, T (`lengths`) is the video's.
+    """
+    for video in annotations:
+        duration = video.duration
+        if duration is None:
+            length = lengths.get(video.name)
+            duration = math.inf if length is None else (length + 1) * grid.seconds_per_snippet
+        for number, segment in enumerate(video.segments or ()):
+            span = f"{segment.label} from {segment.start:g} to {segment.end:g} s"
+            cause = None
+            if not (math.isfinite(segment.start) and math.isfinite(segment.end)):
+                cause = f"{span}: not a finite time"
+            elif segment.end <= segment.start:
+                cause = f"{span} is empty"
+            elif segment.start < 0:
+                cause = f"{span} begins before the video"
+            elif segment.end > duration + grid.seconds_per_snippet:
+                cause = f"{span} is out of range: the video lasts {duration:g} s"
+            if cause is not None:
+                place = f"video {video.name!r}, segment {number}"
+                report(Problem.warning(cause, annotations.source, place))
