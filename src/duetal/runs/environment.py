@@ -31,8 +31,8 @@ GIB = 2**30
 def collect() -> dict[str, Any]:
     """Describe this environment as JSON values.
 
-    A part that is missing or broken is described as such; nothing is raised. The user's home folder
-    is written `~`, so that the result can be published.
+    A part that is missing or broken is described as such; nothing is raised. The user's home
+    folder is written `~`, so that the result can be published.
     """
     return {
         "duetal": duetal.__version__,
