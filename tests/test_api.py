@@ -32,7 +32,7 @@ def test_the_package_gives_what_the_api_has() -> None:
         duetal.lode  # type: ignore[attr-defined]  # noqa: B018
 
 
-def test_importing_it_brings_nothing_heavy_and_says_that_it_is_typed() -> None:
+def test_importing_it_imports_nothing_heavy_and_it_is_typed() -> None:
     probe = "import duetal, sys; print({'torch', 'numpy', 'duetal.api'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
@@ -114,7 +114,7 @@ def test_files_and_objects_are_the_same_to_it(
 
 
 @pytest.mark.recipe
-def test_it_says_what_the_run_is(run: duetal.TrainedRun, tiny_run: Path) -> None:
+def test_a_loaded_run_has_the_facts(run: duetal.TrainedRun, tiny_run: Path) -> None:
     assert run.path == tiny_run
     assert run.classes == ("Diving", "GolfSwing", "HighJump")
     assert run.stages == ("cbp-warmup", "vlp-zeroshot", "vlp-b1", "cbp-f1")
@@ -123,20 +123,20 @@ def test_it_says_what_the_run_is(run: duetal.TrainedRun, tiny_run: Path) -> None
 
 
 @pytest.mark.recipe
-def test_a_class_that_the_run_does_not_know_is_a_warning_at_the_caller(
+def test_an_unknown_class_is_a_warning_at_the_caller(
     run: duetal.TrainedRun, tiny_dataset: Path, tmp_path: Path
 ) -> None:
     dataset = shutil.copytree(tiny_dataset, tmp_path / "dataset")
     path = dataset / "dataset.yaml"
     path.write_text(path.read_text().replace("- HighJump", "- HighJump\n- Chess"))
-    with pytest.warns(duetal.DuetalWarning, match="not trained on the class 'Chess'") as told:
+    with pytest.warns(duetal.DuetalWarning, match="not trained on the class 'Chess'") as caught:
         run.localize(dataset)
-    assert told[0].filename == __file__
+    assert caught[0].filename == __file__
 
 
 @pytest.mark.recipe
 @pytest.mark.parametrize(
-    ("words", "how", "message"),
+    ("arguments", "how", "message"),
     [
         ("dataset", {"branch": "cbp", "stage": "cbp-f1"}, "give one of the two"),
         ("dataset", {"branch": "vpl"}, "nearest is"),
@@ -153,7 +153,7 @@ def test_wrong_arguments_are_errors_of_one_line(
     tiny_dataset: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    words: str,
+    arguments: str,
     how: dict[str, Any],
     message: str,
 ) -> None:
@@ -161,7 +161,7 @@ def test_wrong_arguments_are_errors_of_one_line(
     (tmp_path / "dataset").symlink_to(tiny_dataset)
     (tmp_path / "clip.mp4").write_bytes(b"no video")
     with pytest.raises(duetal.DuetalError, match=message) as raised:
-        run.localize(words, **how)
+        run.localize(arguments, **how)
     assert "\n" not in str(raised.value)
 
 
@@ -181,7 +181,7 @@ def test_raw_videos_are_found_as_by_the_command(
     (store / "weak_train.tsv").write_text(
         "filename\tevent_labels\nGolfSwing\tGolfSwing\nHighJump\tHighJump\n"
     )
-    settings = [word for word in tiny_settings if not word.startswith("text_encoder")]
+    settings = [argument for argument in tiny_settings if not argument.startswith("text_encoder")]
     assert duetal("extract", videos, "--out", store, *tiny_extraction)[0] == 0
     trained = tmp_path / "run"
     assert duetal("train", "demo", f"dataset={store}", *settings, "--out", trained)[0] == 0
@@ -191,9 +191,9 @@ def test_raw_videos_are_found_as_by_the_command(
     expected = api.read_detections(tmp_path / "out" / "detections.json")
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(b"no video")
-    with pytest.warns(api.DuetalWarning, match=r"left out: .*bad\.mp4") as told:
+    with pytest.warns(api.DuetalWarning, match=r"left out: .*bad\.mp4") as caught:
         found = run.localize([videos, str(bad)], features=tmp_path / "kept")
-    assert told[0].filename == __file__
+    assert caught[0].filename == __file__
     assert found.videos == expected.videos
     np.testing.assert_array_equal(found.score, expected.score)
     assert (tmp_path / "kept" / "records" / "HighJump.json").is_file()
@@ -222,7 +222,7 @@ def test_the_page_s_blocks_run(
         Path(name).symlink_to(target)
     blocks = PYTHON_BLOCK.findall(PAGE.read_text(encoding="utf-8"))
     assert len(blocks) >= 4
-    # Python 3.11 says so of zip() without strict=, which a page can do without.
+    # Python 3.11 warns so of zip() without strict=, which a page can do without.
     names: dict[str, Any] = {}
     for block in blocks:
         exec(compile(block, str(PAGE), "exec"), names)

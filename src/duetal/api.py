@@ -143,7 +143,7 @@ class TrainedRun:
             features: of videos: the folder that keeps their features for later calls; by default
                 they are deleted after this call.
             weights: of videos: by the name of the features (`rgb`, `flow`, `clip`), where the
-                weights lie, if they moved since the run was trained.
+                weights are, if they moved since the run was trained.
             accelerator: where to compute: "auto", "cpu", "cuda" or "mps".
             progress: called with what is being done, the videos done, and the videos in all.
 
@@ -220,8 +220,8 @@ def load(path: PathLike) -> TrainedRun:
     """Open a trained run.
 
     Args:
-        path: the folder that `duetal train` made, or one that `duetal push` published and somebody
-            downloaded; of a run of several seeds, one of its `seed-N`.
+        path: the folder that `duetal train` made, or a downloaded one that `duetal push` published;
+            of a run of several seeds, one of its `seed-N`.
 
     Raises:
         DuetalError: no run, one that is not trained to its end, or damaged.

@@ -191,15 +191,15 @@ def test_bad_training(
     message: str,
 ) -> None:
     damage(dataset)
-    words = (f"dataset={dataset}", *tiny_settings, *settings)
-    found, _, err = duetal("train", "demo", *words, "--out", tmp_path / "run")
+    arguments = (f"dataset={dataset}", *tiny_settings, *settings)
+    found, _, err = duetal("train", "demo", *arguments, "--out", tmp_path / "run")
     assert found == code
     assert err.startswith("duetal: error: ")
     assert message in err
     assert err.count("\n") == 1
     assert not (dataset / "proof").exists()
     # What could be known beforehand has not begun a run.
-    begun = any(word in err for word in ("snippet", "loss", "v_3", "weights"))
+    begun = any(argument in err for argument in ("snippet", "loss", "v_3", "weights"))
     assert begun or not (tmp_path / "run").exists()
 
 
@@ -214,11 +214,11 @@ def test_a_run_goes_on_when_its_features_are_mended(
     good = path.read_bytes()
     infinity_in_vlp(dataset)
     out = tmp_path / "run"
-    words = ("train", "demo", f"dataset={dataset}", *tiny_settings, "--out", out)
-    assert duetal(*words)[0] == 1
+    arguments = ("train", "demo", f"dataset={dataset}", *tiny_settings, "--out", out)
+    assert duetal(*arguments)[0] == 1
     assert "stopped: " in (out / "log.txt").read_text()
     path.write_bytes(good)
-    assert duetal(*words, "--resume")[0] == 0
+    assert duetal(*arguments, "--resume")[0] == 0
     for stage in ("cbp-f1", "vlp-b1"):
         name = f"checkpoints/{stage}.safetensors"
         assert (out / "detections" / f"{stage}.json").read_bytes() == (
@@ -311,9 +311,9 @@ BAD_LOCALIZING: list[tuple[Callable[[Path, Path], object], tuple[str, ...], int,
     (wider_features, (), 1, "cbp/v_0.npy: cbp features have C = 24; the run was trained on C = 12"),
     (other_grid, (), 1, "features of 30 frames per second"),
     (nan_in_a_test_video, (), 1, "cbp/v_7.npy: snippet"),
-    (other_classes, (), 1, "the run knows none of its classes"),
+    (other_classes, (), 1, "the run was trained on none of its classes"),
     (lambda run, dataset: None, ("--stage", "cbp-f9"), 2, "unknown stage 'cbp-f9'; the nearest"),
-    (lambda run, dataset: None, ("--branch", "vpl"), 2, "unknown stage 'vpl'; the nearest"),
+    (lambda run, dataset: None, ("--branch", "vpl"), 2, "stage 'vpl'; the nearest is 'vlp'"),
     (lambda run, dataset: None, ("--stage", "cbp-f1", "--branch", "cbp"), 2, "one of the two"),
 ]
 

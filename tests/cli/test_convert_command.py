@@ -30,16 +30,20 @@ def test_the_options_name_every_form() -> None:
     assert sorted(FORMATS) == sorted(Format)
 
 
-def test_it_says_what_it_did_and_what_is_lost(found: Path, tmp_path: Path, duetal: Duetal) -> None:
+def test_it_reports_what_it_did_and_what_is_lost(
+    found: Path, tmp_path: Path, duetal: Duetal
+) -> None:
     tasks = tmp_path / "tasks.json"
-    words = ("convert", found, tasks, "--to", "label-studio")
-    assert duetal(*words) == (
+    arguments = ("convert", found, tasks, "--to", "label-studio")
+    assert duetal(*arguments) == (
         2,
         "",
         f"duetal: error: {tasks}: times are in frames: "
         "give frames per second (duetal convert --fps)\n",
     )
-    code, printed, err = duetal(*words, "--fps", "25", "--media-root", "/data/local-files/?d=clips")
+    code, printed, err = duetal(
+        *arguments, "--fps", "25", "--media-root", "/data/local-files/?d=clips"
+    )
     assert (code, err) == (0, "")
     assert printed.splitlines() == [
         f"activitynet → label-studio: 2 videos, 2 detections: {tasks}",
@@ -50,8 +54,8 @@ def test_it_says_what_it_did_and_what_is_lost(found: Path, tmp_path: Path, dueta
         "video": "/data/local-files/?d=clips/v_1.mp4",
         "fps": 25,
     }
-    assert duetal(*words, "--fps", "25")[0] == 2
-    assert duetal(*words, "--fps", "25", "--force")[0] == 0
+    assert duetal(*arguments, "--fps", "25")[0] == 2
+    assert duetal(*arguments, "--fps", "25", "--force")[0] == 0
     code, printed, _ = duetal("convert", tasks, tmp_path / "again.csv")
     assert (code, printed.splitlines()[-1]) == (0, "nothing is lost")
 
@@ -75,8 +79,8 @@ def as_corrected(task: dict[str, Any], number: int) -> dict[str, Any]:
     """The task as the tool exports it once a person has accepted, and corrected, its prediction."""
     name = task["data"]["video"].rpartition("/")[2]
     data = {**task["data"], "video": f"/data/upload/1/{number:08x}-{name}"}
-    surest = sorted(task["predictions"][0]["result"], key=lambda result: -result["score"])[:3]
-    results = [{**result, "origin": "prediction-changed"} for result in surest]
+    best = sorted(task["predictions"][0]["result"], key=lambda result: -result["score"])[:3]
+    results = [{**result, "origin": "prediction-changed"} for result in best]
     annotation = {"id": number, "was_cancelled": False, "result": results}
     return {"id": number, "data": data, "annotations": [annotation], "predictions": []}
 
@@ -91,10 +95,10 @@ def test_corrected_detections_are_ground_truth_and_labels(
 ) -> None:
     """Detections → Label Studio → a person → annotations.json → evaluate, and train."""
     found, tasks = tmp_path / "found.json", tmp_path / "tasks.json"
-    words = ("localize", tiny_run, tiny_dataset, "--out", found, "--subset", "all")
-    assert duetal(*words)[0] == 0
-    words = ("convert", found, tasks, "--to", "label-studio", "--fps", "25")
-    assert duetal(*words)[0] == 0
+    arguments = ("localize", tiny_run, tiny_dataset, "--out", found, "--subset", "all")
+    assert duetal(*arguments)[0] == 0
+    arguments = ("convert", found, tasks, "--to", "label-studio", "--fps", "25")
+    assert duetal(*arguments)[0] == 0
     export = tmp_path / "export.json"
     listed = json.loads(tasks.read_text())
     export.write_text(json.dumps([as_corrected(task, i) for i, task in enumerate(listed)]))
@@ -104,8 +108,8 @@ def test_corrected_detections_are_ground_truth_and_labels(
     annotations = read_annotations(truth)
     assert sorted(annotations.videos) == sorted(f"v_{number}" for number in range(9))
     assert sum(len(video.segments or ()) for video in annotations) > 9
-    words = ("evaluate", found, "--annotations", truth, "--protocol", "seconds", "--json")
-    code, _, err = duetal(*words, tmp_path / "score.json")
+    arguments = ("evaluate", found, "--annotations", truth, "--protocol", "seconds", "--json")
+    code, _, err = duetal(*arguments, tmp_path / "score.json")
     assert (code, err) == (0, "")
     score = json.loads((tmp_path / "score.json").read_text())
     assert (score["videos"], score["segments"]) == (9, 27)
@@ -114,7 +118,7 @@ def test_corrected_detections_are_ground_truth_and_labels(
     dataset = tmp_path / "dataset"
     shutil.copytree(tiny_dataset, dataset)
     assert duetal("convert", export, dataset / "annotations.json", "--force")[0] == 0
-    words = ("train", "demo", f"dataset={dataset}", *tiny_settings, "--out", tmp_path / "run")
-    code, printed, err = duetal(*words)
+    arguments = ("train", "demo", f"dataset={dataset}", *tiny_settings, "--out", tmp_path / "run")
+    code, printed, err = duetal(*arguments)
     assert (code, err) == (0, ""), printed
     assert (tmp_path / "run").is_dir()

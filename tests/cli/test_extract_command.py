@@ -73,7 +73,7 @@ def clip(**how: object) -> Callable[[Path], object]:
     return lambda path: render_clip(path, **({"duration": 0.8, "size": SIZE} | how))  # type: ignore[arg-type]
 
 
-#: Videos that cannot be extracted: file name, how it is made, and what the reason says.
+#: Videos that cannot be extracted: file name, how it is made, and the reason.
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "zero.mp4": (Path.touch, "empty file: 0 bytes"),
     "truncated.mp4": (truncated, "an MP4 without its index (moov): cut off"),
@@ -122,11 +122,11 @@ def bad_store(
     return store, *run_here(extract_words(bad_videos, store, tiny_extraction))
 
 
-def run_here(words: list[str]) -> tuple[int, str]:
+def run_here(arguments: list[str]) -> tuple[int, str]:
     """Run a command line in this process; give exit code and output. For fixtures of a module."""
     output = io.StringIO()
     with pytest.raises(SystemExit) as stop, contextlib.redirect_stdout(output):
-        main(words)
+        main(arguments)
     assert isinstance(stop.value.code, int)
     return stop.value.code, output.getvalue()
 
@@ -199,11 +199,11 @@ def test_failed_videos_are_tried_again_on_demand(
 ) -> None:
     video = tmp_path / "v.mp4"
     frames(7)(video)
-    words = extract_words(video, tmp_path / "store", (*tiny_extraction, "--without=flow"))
-    assert duetal(*words)[0] == 1
+    arguments = extract_words(video, tmp_path / "store", (*tiny_extraction, "--without=flow"))
+    assert duetal(*arguments)[0] == 1
     frames(20)(video)
-    assert duetal(*words)[0] == 1
-    code, output, _ = duetal(*words, "--retry-failed")
+    assert duetal(*arguments)[0] == 1
+    code, output, _ = duetal(*arguments, "--retry-failed")
     assert (code, output) == (0, f"v: T = 1, 0.8 s\n1 extracted: {tmp_path / 'store'}\n")
     assert not list((tmp_path / "store" / "failures").iterdir())
 
@@ -244,9 +244,9 @@ def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -
         np.testing.assert_allclose(values, expected[name], rtol=0.01, atol=0.01)
 
 
-def stopped(words: list[str], reached: Callable[[], object], how: signal.Signals) -> int:
+def stopped(arguments: list[str], reached: Callable[[], object], how: signal.Signals) -> int:
     """Run a command line until a moment is reached, send a signal, and give the exit code."""
-    line = [sys.executable, "-c", RUN, *words]
+    line = [sys.executable, "-c", RUN, *arguments]
     silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(line, **silent) as process:
         deadline = time.monotonic() + 300
@@ -266,18 +266,18 @@ def test_an_extraction_that_was_stopped_is_gone_on_with(
     tmp_path: Path,
 ) -> None:
     store = tmp_path / "store"
-    words = extract_words(three_clips, store, quick)
+    arguments = extract_words(three_clips, store, quick)
 
     def records() -> Iterator[Path]:
         return (store / "records").glob("[abc].json")
 
     # Between the arrays of the first video, and when its record is there.
     half = store / "features" / "flow" / "a.npy"
-    assert stopped(words, half.exists, signal.SIGKILL) == -signal.SIGKILL
-    assert stopped(words, lambda: any(records()), signal.SIGINT) == 130
+    assert stopped(arguments, half.exists, signal.SIGKILL) == -signal.SIGKILL
+    assert stopped(arguments, lambda: any(records()), signal.SIGINT) == 130
     finished = {path: path.stat().st_mtime_ns for path in records()}
     (store / "records" / ".b.json.k1lled.part").write_text("{")
-    code, output, _ = duetal(*words)
+    code, output, _ = duetal(*arguments)
     assert code == 0
     assert f"{len(finished)} there already" in output
     assert all(path.stat().st_mtime_ns == time for path, time in finished.items())
@@ -291,8 +291,8 @@ def test_two_processes_do_not_spoil_each_others_work(
     quick: tuple[str, ...],
     tmp_path: Path,
 ) -> None:
-    words = extract_words(three_clips, tmp_path / "store", (*quick, "--without=flow"))
-    line = [sys.executable, "-c", RUN, *words]
+    arguments = extract_words(three_clips, tmp_path / "store", (*quick, "--without=flow"))
+    line = [sys.executable, "-c", RUN, *arguments]
     both = [subprocess.Popen(line, stdout=subprocess.DEVNULL) for _ in range(2)]
     assert [process.wait(timeout=300) for process in both] == [0, 0]
     store = open_store(tmp_path / "store")
@@ -302,7 +302,7 @@ def test_two_processes_do_not_spoil_each_others_work(
 
 
 @pytest.mark.parametrize(
-    ("change", "code", "said"),
+    ("change", "code", "expected_message"),
     [
         (["--crop=33", "--short-side=40"], 2, "short_side is 32 there and 40 here; crop is 32"),
         (["--dtype=float32"], 2, "dtype is float16 there and float32 here"),
@@ -320,12 +320,12 @@ def test_other_settings_and_wrong_words_are_refused(
     tiny_extraction: tuple[str, ...],
     change: list[str],
     code: int,
-    said: str,
+    expected_message: str,
 ) -> None:
-    words = extract_words(bad_videos / "good.mp4", bad_store[0], tiny_extraction)
-    found, _, error = duetal(*words, *change)
+    arguments = extract_words(bad_videos / "good.mp4", bad_store[0], tiny_extraction)
+    found, _, error = duetal(*arguments, *change)
     assert (found, error.count("\n")) == (code, 1)
-    assert said in error
+    assert expected_message in error
 
 
 def test_other_weights_are_refused(
@@ -336,8 +336,8 @@ def test_other_weights_are_refused(
     tmp_path: Path,
 ) -> None:
     random_weights(tmp_path / "rgb.pt", "rgb", seed=9)
-    words = extract_words(bad_videos / "good.mp4", bad_store[0], tiny_extraction)
-    code, _, error = duetal(*words, f"--i3d-rgb={tmp_path}/rgb.pt")
+    arguments = extract_words(bad_videos / "good.mp4", bad_store[0], tiny_extraction)
+    code, _, error = duetal(*arguments, f"--i3d-rgb={tmp_path}/rgb.pt")
     assert code == 2
     assert "rgb.sha256 is " in error
 
@@ -345,9 +345,9 @@ def test_other_weights_are_refused(
 def test_weights_with_a_wrong_hash_are_refused_before_anything_is_done(
     duetal: Duetal, three_clips: Path, tiny_extraction: tuple[str, ...], tmp_path: Path
 ) -> None:
-    words = extract_words(three_clips, tmp_path / "store", tiny_extraction)
-    weights = next(word for word in tiny_extraction if word.startswith("--i3d-flow"))
-    code, output, error = duetal(*words, f"{weights}@sha256:{'0' * 64}")
+    arguments = extract_words(three_clips, tmp_path / "store", tiny_extraction)
+    weights = next(argument for argument in tiny_extraction if argument.startswith("--i3d-flow"))
+    code, output, error = duetal(*arguments, f"{weights}@sha256:{'0' * 64}")
     assert (code, output, error.count("\n")) == (1, "", 1)
     assert "its sha256 is " in error
     assert not (tmp_path / "store").exists()
@@ -388,9 +388,9 @@ def test_a_read_only_store_is_one_line_and_nothing_is_lost(
         if shutil.which("setpriv") is None:
             pytest.skip("root without setpriv")
         as_anybody = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"]
-    words = [*as_anybody, sys.executable, "-c", RUN]
-    words += extract_words(bad_videos / "good.mp4", store, quick)
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    arguments = [*as_anybody, sys.executable, "-c", RUN]
+    arguments += extract_words(bad_videos / "good.mp4", store, quick)
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == (f"duetal: error: {store}: cannot write features: Permission denied\n")
     assert_same(arrays(store), before)

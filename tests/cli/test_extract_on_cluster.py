@@ -13,7 +13,7 @@ Duetal = Callable[..., tuple[int, str, str]]
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["--workers=2"], "--workers: only goes with --cluster"),
         (["--cpus-per-worker=2"], "--cpus-per-worker: only goes with --cluster"),
@@ -24,13 +24,17 @@ Duetal = Callable[..., tuple[int, str, str]]
     ],
 )
 def test_wrong_words_are_refused(
-    duetal: Duetal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+    duetal: Duetal,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    message: str,
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     (tmp_path / "a.mp4").touch()
-    code, output, error = duetal("extract", tmp_path, "--out", tmp_path / "store", *words)
+    code, output, error = duetal("extract", tmp_path, "--out", tmp_path / "store", *arguments)
     assert (code, output, error.count("\n")) == (2, "", 1)
-    assert said in error
+    assert message in error
     assert not (tmp_path / "store").exists()
 
 

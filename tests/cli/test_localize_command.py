@@ -1,4 +1,4 @@
-"""`duetal localize`: which videos, which branch, and what the file says."""
+"""`duetal localize`: which videos, which branch, and the file."""
 
 import json
 import shutil
@@ -62,7 +62,7 @@ def test_features_are_enough(
     assert read_results(out).detections.videos == tuple(f"v_{n}" for n in range(9))
 
 
-def test_literal_is_told_in_the_file(
+def test_literal_is_recorded_in_the_file(
     tiny_run: Path, tiny_dataset: Path, tmp_path: Path, duetal: Duetal
 ) -> None:
     out = tmp_path / "detections.json"
@@ -70,7 +70,7 @@ def test_literal_is_told_in_the_file(
     assert read_results(out).external_data["literal"] is True
 
 
-def test_a_class_that_the_run_does_not_know_is_told(
+def test_an_unknown_class_is_reported(
     tiny_run: Path, tiny_dataset: Path, tmp_path: Path, duetal: Duetal
 ) -> None:
     dataset = shutil.copytree(tiny_dataset, tmp_path / "dataset")
@@ -87,8 +87,8 @@ def test_its_detections_can_be_evaluated(
     out, scores = tmp_path / "detections.json", tmp_path / "scores.json"
     duetal("localize", tiny_run, tiny_dataset, "--out", out, "--branch", "both")
     annotations = tiny_dataset / "annotations.json"
-    words = ("--annotations", annotations, "--protocol", "seconds", "--json", scores)
-    code, printed, _ = duetal("evaluate", out, *words)
+    arguments = ("--annotations", annotations, "--protocol", "seconds", "--json", scores)
+    code, printed, _ = duetal("evaluate", out, *arguments)
     assert code == 0
     assert "checkpoint: last checkpoint of each branch; the test set chose nothing" in printed
     stages = json.loads((tiny_run / "evaluation.json").read_text())["stages"]

@@ -45,13 +45,13 @@ def trained(
     store, run = folder / "store", folder / "run"
     store.mkdir()
     (store / "weak_train.tsv").write_text("\n".join(labels) + "\n")
-    settings = [word for word in tiny_settings if not word.startswith("text_encoder")]
-    for words in (
+    settings = [argument for argument in tiny_settings if not argument.startswith("text_encoder")]
+    for arguments in (
         ["extract", folder / "videos", "--out", store, *tiny_extraction],
         ["train", "demo", f"dataset={store}", *settings, "--out", run],
     ):
         with pytest.raises(SystemExit) as stop:
-            main([str(word) for word in words])
+            main([str(argument) for argument in arguments])
         assert stop.value.code == 0
     return run
 
@@ -75,9 +75,19 @@ def localized(trained: Path, videos: Path, tmp_path_factory: pytest.TempPathFact
     from duetal.cli.main import main
 
     out = tmp_path_factory.mktemp("localized") / "out"
-    words = ["localize", trained, videos, "--out", out, "--branch", "both", "--accelerator", "cpu"]
+    arguments = [
+        "localize",
+        trained,
+        videos,
+        "--out",
+        out,
+        "--branch",
+        "both",
+        "--accelerator",
+        "cpu",
+    ]
     with pytest.raises(SystemExit) as stop:
-        main([str(word) for word in words])
+        main([str(argument) for argument in arguments])
     assert stop.value.code == 0
     return out
 
@@ -100,7 +110,7 @@ def cues(path: Path) -> list[tuple[float, float, str, float]]:
     return found
 
 
-def test_json_table_subtitles_and_page_say_the_same(localized: Path) -> None:
+def test_json_table_subtitles_and_page_agree(localized: Path) -> None:
     detections, about = read_results(localized / "detections.json")
     assert detections.videos == tuple(SECONDS)
     assert len(detections) > 4
@@ -133,13 +143,13 @@ def test_json_table_subtitles_and_page_say_the_same(localized: Path) -> None:
         assert video["duration"] == pytest.approx(SECONDS[video["name"]], abs=0.05)
         assert set(video["scores"]) == {"cbp", "vlp"}
     (subtitles,) = (localized / "subtitles").glob("first.vtt")
-    said = [
+    expected_message = [
         (start, end, data["classes"][label], score)
         for label, start, end, score, overlaid in data["videos"][0]["detections"]
         if overlaid and score >= data["floor"]
     ]
-    assert said
-    assert cues(subtitles) == [pytest.approx(row) for row in said]
+    assert expected_message
+    assert cues(subtitles) == [pytest.approx(row) for row in expected_message]
     assert all((localized / "subtitles").joinpath(f"{name}.vtt").is_file()
                for name in ("first", "second %3Cb%3E's"))  # fmt: skip
 
@@ -190,8 +200,8 @@ def test_features_kept_elsewhere_and_no_copies(
     trained: Path, videos: Path, localized: Path, tmp_path: Path, duetal: Duetal
 ) -> None:
     out, store = tmp_path / "out", localized / "features"
-    words = ("--out", out, "--features", store, "--no-copies", "--min-score", "0.9999")
-    code, _, err = duetal("localize", trained, videos, *words)
+    arguments = ("--out", out, "--features", store, "--no-copies", "--min-score", "0.9999")
+    code, _, err = duetal("localize", trained, videos, *arguments)
     assert (code, err) == (0, "")
     assert sorted(item.name for item in out.iterdir()) == [
         "detections.csv", "detections.json", "index.html", "subtitles",
@@ -233,8 +243,8 @@ def test_other_weights_are_refused_by_name(
 
     random_weights(tmp_path / "other.pt", "flow", seed=3)
     out = tmp_path / "out"
-    words = ("--out", out, "--i3d-flow", tmp_path / "other.pt")
-    code, _, err = duetal("localize", trained, videos, *words)
+    arguments = ("--out", out, "--i3d-flow", tmp_path / "other.pt")
+    code, _, err = duetal("localize", trained, videos, *arguments)
     assert code == 2
     assert "--i3d-flow: other weights than those that the run was trained with" in err
     assert f"{tmp_path / 'other.pt'} has the sha256" in err
@@ -264,13 +274,13 @@ def test_features_made_otherwise_are_refused(
     settings = read_json(store / "store.json")
     settings["crop"] = 48
     write_json(store / "store.json", settings)
-    words = ("--out", tmp_path / "out", "--features", store)
-    code, _, err = duetal("localize", trained, videos, *words)
+    arguments = ("--out", tmp_path / "out", "--features", store)
+    code, _, err = duetal("localize", trained, videos, *arguments)
     assert code == 2
     assert "not the features that the run was trained on: crop was 32, is 48" in err
 
 
-def test_a_run_of_foreign_features_asks_for_weights_and_says_what_it_cannot_know(
+def test_a_run_of_foreign_features_needs_weights_and_reports_what_is_not_verified(
     tiny_run: Path, videos: Path, localized: Path, tmp_path: Path, duetal: Duetal
 ) -> None:
     out = tmp_path / "out"
@@ -279,8 +289,8 @@ def test_a_run_of_foreign_features_asks_for_weights_and_says_what_it_cannot_know
     assert "--i3d-rgb, --i3d-flow, --clip must name the weights" in err
     assert "cannot be verified" in printed
     # Features of another width are refused as those of a dataset are.
-    words = ("--out", out, "--features", localized / "features")
-    code, printed, err = duetal("localize", tiny_run, videos, *words)
+    arguments = ("--out", out, "--features", localized / "features")
+    code, printed, err = duetal("localize", tiny_run, videos, *arguments)
     assert code == 1
     assert printed.count("cannot be verified") == 1
     assert "cbp features have C = 2048; the run was trained on C = 12" in err
@@ -317,9 +327,9 @@ def test_wrong_calls(
         "BOTH": both,
         "FILE": tmp_path / "file",
     }
-    words = [meant.get(word, word) for word in (*inputs, "--out", "OUT", *options)]
-    words = [tmp_path / "out" if word == "OUT" else word for word in words]
-    code, _, err = duetal("localize", trained, *words)
+    arguments = [meant.get(argument, argument) for argument in (*inputs, "--out", "OUT", *options)]
+    arguments = [tmp_path / "out" if argument == "OUT" else argument for argument in arguments]
+    code, _, err = duetal("localize", trained, *arguments)
     assert code == 2
     assert message in err
     assert err.count("\n") == 1

@@ -1,4 +1,4 @@
-"""What the command line says and returns when something goes wrong."""
+"""The messages and exit codes of the command line when something goes wrong."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from duetal.core.errors import DuetalError, UsageError
 
 
 class OutOfMemoryError(RuntimeError):
-    """Named as torch's own, which the entry point knows by name alone."""
+    """Named as torch's own, which the entry point recognizes by name."""
 
 
 FAILURES = {

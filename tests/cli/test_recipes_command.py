@@ -30,7 +30,7 @@ def test_the_promised_recipes_are_shipped():
 
 
 @pytest.mark.parametrize("name", recipes.names())
-def test_a_recipe_is_one_flat_mapping_that_says_what_it_is_for(name):
+def test_a_recipe_is_one_flat_mapping_with_a_summary(name):
     assert recipes.summary(name)
     content = yaml.safe_load(recipes.read(name))
     assert isinstance(content, dict)

@@ -23,16 +23,16 @@ def annotations(tmp_path: Path) -> Path:
 
 def test_a_dataset_is_made(annotations: Path, tmp_path: Path, duetal: Duetal) -> None:
     out, about = tmp_path / "dataset", tmp_path / "about.json"
-    words = ("--difficulty", 0.25, "--seed", 3, "--json", about)
-    code, printed, err = duetal("simulate", annotations, "--out", out, *SMALL, *words)
+    arguments = ("--difficulty", 0.25, "--seed", 3, "--json", about)
+    code, printed, err = duetal("simulate", annotations, "--out", out, *SMALL, *arguments)
     assert (code, err) == (0, "")
     assert printed.splitlines()[0] == f"7 videos, 5 classes: {out}"
     assert "simulated" in printed.splitlines()[1]
     dataset = open_dataset(out)
     assert (len(dataset.training), len(dataset.evaluation)) == (5, 2)
     assert (dataset.streams["cbp"].dim, dataset.streams["vlp"].dim) == (12, 8)
-    told = json.loads(about.read_text())
-    assert (told["videos"], told["difficulty"], told["seed"]) == (7, 0.25, 3)
+    written = json.loads(about.read_text())
+    assert (written["videos"], written["difficulty"], written["seed"]) == (7, 0.25, 3)
     assert duetal("check", out)[0] == 0
 
 
@@ -49,7 +49,7 @@ def test_equal_settings_give_equal_bytes(annotations: Path, tmp_path: Path, duet
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "message"),
+    ("arguments", "code", "message"),
     [
         (("--difficulty", 2), 2, "2.0 is not in the range 0<=x<=1"),
         (("--difficulty", "nan"), 2, "nan is not a finite number"),
@@ -63,12 +63,12 @@ def test_wrong_usage(
     annotations: Path,
     tmp_path: Path,
     duetal: Duetal,
-    words: tuple[object, ...],
+    arguments: tuple[object, ...],
     code: int,
     message: str,
 ) -> None:
     before = annotations.read_bytes()
-    given = [str(word).format(here=tmp_path) for word in words]
+    given = [str(argument).format(here=tmp_path) for argument in arguments]
     found, _, err = duetal("simulate", annotations, "--out", tmp_path / "out", *given)
     assert (found, err.count("\n")) == (code, 1)
     assert message in err

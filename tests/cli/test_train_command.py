@@ -24,7 +24,7 @@ STAGES = ("cbp-warmup", "vlp-zeroshot", "vlp-b1", "cbp-f1")
 
 
 @pytest.fixture
-def words(tiny_dataset: Path, tiny_settings: tuple[str, ...]) -> list[str]:
+def command_line(tiny_dataset: Path, tiny_settings: tuple[str, ...]) -> list[str]:
     return ["train", "demo", f"dataset={tiny_dataset}", *tiny_settings]
 
 
@@ -73,10 +73,10 @@ def test_the_run_holds_what_is_promised(tiny_run: Path) -> None:
 
 
 def test_it_ends_with_a_table_and_a_report(
-    words: list[str], tiny_run: Path, tmp_path: Path, duetal: Duetal
+    command_line: list[str], tiny_run: Path, tmp_path: Path, duetal: Duetal
 ) -> None:
     out = tmp_path / "run"
-    code, printed, err = duetal(*words, "--out", out, "--resume")
+    code, printed, err = duetal(*command_line, "--out", out, "--resume")
     assert (code, err) == (0, "")
     lines = printed.splitlines()
     header = next(number for number, line in enumerate(lines) if line.startswith("mAP (%)"))
@@ -96,28 +96,30 @@ def test_it_ends_with_a_table_and_a_report(
     assert same(out, tiny_run)
 
 
-def test_a_run_is_never_overwritten(words: list[str], tiny_run: Path, duetal: Duetal) -> None:
+def test_a_run_is_never_overwritten(
+    command_line: list[str], tiny_run: Path, duetal: Duetal
+) -> None:
     before = {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*")}
-    code, _, err = duetal(*words, "--out", tiny_run)
+    code, _, err = duetal(*command_line, "--out", tiny_run)
     assert code == 1
     assert err == (
         f"duetal: error: {tiny_run}: holds a run already; nothing was overwritten "
         "(--resume goes on with it)\n"
     )
-    code, _, err = duetal(*words, "crop=64", "--out", tiny_run, "--resume")
+    code, _, err = duetal(*command_line, "crop=64", "--out", tiny_run, "--resume")
     assert code == 2
     assert "the run was begun with other settings: data.crop: 64, not 32" in err
     assert {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*")} == before
 
 
-def test_a_finished_run_says_so_and_makes_what_is_missing(
-    words: list[str], tiny_run: Path, tmp_path: Path, duetal: Duetal
+def test_a_finished_run_is_reported_and_completed(
+    command_line: list[str], tiny_run: Path, tmp_path: Path, duetal: Duetal
 ) -> None:
     out = shutil.copytree(tiny_run, tmp_path / "run")
     for name in ("evaluation.json", "report.html"):
         (out / name).unlink()
     before = (out / "checkpoints" / "cbp-f1.safetensors").stat().st_mtime_ns
-    code, printed, _ = duetal(*words, "--out", out, "--resume")
+    code, printed, _ = duetal(*command_line, "--out", out, "--resume")
     assert code == 0
     assert printed.splitlines()[0] == f"{out}: was trained already"
     assert "Ensemble" in printed
@@ -136,14 +138,14 @@ def test_a_finished_run_says_so_and_makes_what_is_missing(
     ],
 )
 def test_a_run_cut_off_before_its_end_goes_on_to_the_same_end(
-    words: list[str], tiny_run: Path, tmp_path: Path, duetal: Duetal, lost: tuple[str, ...]
+    command_line: list[str], tiny_run: Path, tmp_path: Path, duetal: Duetal, lost: tuple[str, ...]
 ) -> None:
     out = shutil.copytree(tiny_run, tmp_path / "run")
     for name in lost:
         (out / name).unlink()
     if "model.json" in lost:
         (out / "evaluation.json").unlink()
-    code, _, err = duetal(*words, "--out", out, "--resume")
+    code, _, err = duetal(*command_line, "--out", out, "--resume")
     assert (code, err) == (0, "")
     assert same(out, tiny_run)
     for name in {"evaluation.json", "model.json", *lost} - {"environment.json", "log.txt"}:
@@ -152,10 +154,10 @@ def test_a_run_cut_off_before_its_end_goes_on_to_the_same_end(
 
 
 def test_a_run_killed_while_it_evaluates_is_not_believed_half(
-    words: list[str], tiny_run: Path, tmp_path: Path
+    command_line: list[str], tiny_run: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    command = [PROGRAM, *words, "--out", out, "--resume"]
+    command = [PROGRAM, *command_line, "--out", out, "--resume"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
     while not (out / "detections" / "cbp-warmup.json").is_file() and process.poll() is None:
@@ -170,11 +172,13 @@ def test_a_run_killed_while_it_evaluates_is_not_believed_half(
     assert (out / "evaluation.json").read_bytes() == (tiny_run / "evaluation.json").read_bytes()
 
 
-def test_several_seeds(words: list[str], tiny_run: Path, tmp_path: Path, duetal: Duetal) -> None:
+def test_several_seeds(
+    command_line: list[str], tiny_run: Path, tmp_path: Path, duetal: Duetal
+) -> None:
     out = tmp_path / "run"
-    assert duetal(*words, "--out", out, "--seeds", "0")[0] == 0
+    assert duetal(*command_line, "--out", out, "--seeds", "0")[0] == 0
     assert same(out / "seed-0", tiny_run)
-    code, printed, _ = duetal(*words, "--out", out, "--seeds", "0,1", "--resume")
+    code, printed, _ = duetal(*command_line, "--out", out, "--seeds", "0,1", "--resume")
     assert code == 0
     assert f"{out / 'seed-0'}: was trained already" in printed
     assert not same(out / "seed-1", out / "seed-0")
@@ -229,19 +233,19 @@ def test_without_test_segments_it_ends_after_training(
     assert code == 0
 
 
-def run_program(*words: object) -> subprocess.CompletedProcess[str]:
-    arguments = [str(word) for word in (PROGRAM, *words)]
+def run_program(*command_line: object) -> subprocess.CompletedProcess[str]:
+    arguments = [str(argument) for argument in (PROGRAM, *command_line)]
     return subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=300)
 
 
-def test_two_processes_from_the_command_line(words: list[str], tmp_path: Path) -> None:
+def test_two_processes_from_the_command_line(command_line: list[str], tmp_path: Path) -> None:
     out = tmp_path / "run"
-    done = run_program(*words, "devices=2", "--out", out)
+    done = run_program(*command_line, "devices=2", "--out", out)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert sum(line.startswith("report: ") for line in lines) == 1
     assert sum(line.startswith("warmup   1/2") for line in lines) == 1
-    again = run_program(*words, "devices=2", "--out", out)
+    again = run_program(*command_line, "devices=2", "--out", out)
     assert (again.returncode, again.stderr.count("\n")) == (1, 1)
     assert "holds a run already" in again.stderr
 
@@ -269,7 +273,7 @@ def test_every_shipped_recipe_trains(
     """In miniature, but under the recipe's own protocol and with all its other settings."""
     content = yaml.safe_load(recipes.read(name))
     dataset = one_modality if name == "hapt" else tiny_dataset
-    small = [word for word in tiny_settings if not word.startswith("protocol=")]
+    small = [argument for argument in tiny_settings if not argument.startswith("protocol=")]
     out = tmp_path / "run"
     code, printed, err = duetal("train", name, f"dataset={dataset}", *small, "--out", out)
     assert (code, err) == (0, "")

@@ -1,4 +1,4 @@
-"""`duetal train --videos`: from a folder and a table to a run, with what it says on the way."""
+"""`duetal train --videos`: from a folder and a table to a run, with its messages."""
 
 import json
 import shutil
@@ -54,12 +54,12 @@ def trained(
 
     run = tmp_path_factory.mktemp("own") / "run"
     with pytest.raises(SystemExit) as stop:
-        main([*words(folder, settings), "--out", str(run), *tiny_extraction])
+        main([*arguments(folder, settings), "--out", str(run), *tiny_extraction])
     assert stop.value.code == 0
     return run
 
 
-def words(folder: Path, settings: tuple[str, ...]) -> list[str]:
+def arguments(folder: Path, settings: tuple[str, ...]) -> list[str]:
     videos = ["--videos", str(folder / "videos"), "--labels", str(folder / "labels.csv")]
     return ["train", *settings, *videos]
 
@@ -97,7 +97,7 @@ def test_what_was_made_is_an_ordinary_dataset_that_can_be_trained_on_again(
     assert open_run(out).model.features == open_run(trained).model.features
 
 
-def test_it_says_what_is_odd_and_goes_on_with_the_rest(
+def test_it_reports_what_is_odd_and_goes_on_with_the_rest(
     duetal: Duetal,
     folder: Path,
     settings: tuple[str, ...],
@@ -106,18 +106,18 @@ def test_it_says_what_is_odd_and_goes_on_with_the_rest(
 ) -> None:
     shutil.copytree(folder / "videos", tmp_path / "videos")
     (tmp_path / "videos" / "v1.mp4").write_text("To be or not to be")
-    shutil.copy(tmp_path / "videos" / "v0.mp4", tmp_path / "videos" / "nobody knows.mp4")
+    shutil.copy(tmp_path / "videos" / "v0.mp4", tmp_path / "videos" / "no label.mp4")
     for suffix in ("mp4", "mkv"):
         (tmp_path / "videos" / f"twin.{suffix}").touch()
     table = TABLE.replace("v5.mp4,Rowing", "v5.mp4,Rowin").replace(",split", ",subset")
     (tmp_path / "labels.csv").write_text(table + "v99.mp4,Diving,train\ntwin,Diving,train\n")
     out = tmp_path / "run"
-    code, printed, err = duetal(*words(tmp_path, settings), "--out", out, *tiny_extraction)
+    code, printed, err = duetal(*arguments(tmp_path, settings), "--out", out, *tiny_extraction)
     assert (code, err) == (1, "")
     lines = printed.splitlines()
     assert lines[0] == "labelled and not there: v99"
     assert lines[1].startswith("left out: several videos would be called 'twin': ")
-    assert lines[2] == "without labels, so left out: nobody knows"
+    assert lines[2] == "without labels, so left out: no label"
     assert lines[3].endswith(
         "label 'Rowin' occurs once, in line 7, and 'Rowing' 3 times; "
         "if they are one class, spell them alike"
@@ -141,7 +141,7 @@ def test_a_store_serves_several_runs_and_seeds_and_needs_no_network_then(
     before = {path: path.stat().st_mtime_ns for path in store.rglob("*") if path.is_file()}
     out = tmp_path / "run"
     more = ["--store", store, "--out", out]
-    code, printed, err = duetal(*words(folder, settings), *more, "--seeds", "0,1")
+    code, printed, err = duetal(*arguments(folder, settings), *more, "--seeds", "0,1")
     assert (code, err) == (0, "")
     assert printed.count("labels of held-out videos") == 2
     assert "mean ± standard deviation over seeds" in (out / "report.html").read_text()
@@ -149,7 +149,7 @@ def test_a_store_serves_several_runs_and_seeds_and_needs_no_network_then(
     assert not (out / "video-dataset" / "features").exists()
     code, printed, _ = duetal("check", out / "video-dataset")
     assert code == 0
-    code, printed, _ = duetal(*words(folder, settings), *more, "--seeds", "0,1,2", "--resume")
+    code, printed, _ = duetal(*arguments(folder, settings), *more, "--seeds", "0,1,2", "--resume")
     assert code == 0
     assert f"{out / 'seed-1'}: was trained already" in printed
 
@@ -163,7 +163,7 @@ def test_marked_segments_give_map_and_may_come_after_training(
     )
     annotations = ["--annotations", folder / "marked.json"]
     resumed = ["--out", out, "--store", trained / "video-dataset", "--resume"]
-    code, printed, err = duetal(*words(folder, settings), *annotations, *resumed)
+    code, printed, err = duetal(*arguments(folder, settings), *annotations, *resumed)
     assert (code, err) == (0, "")
     assert f"{out}: was trained already" in printed
     assert "2 videos are held out, and evaluated on their marked segments." in printed
@@ -179,7 +179,7 @@ def test_a_run_is_not_gone_on_with_on_other_labels(
     table = tmp_path / "other.csv"
     table.write_text(TABLE.replace("v0.mp4,Diving", "v0.mp4,Rowing"))
     before = (trained / "video-dataset" / "annotations.json").read_bytes()
-    line = [*words(folder, settings), "--labels", table, "--out", trained, "--resume"]
+    line = [*arguments(folder, settings), "--labels", table, "--out", trained, "--resume"]
     code, _, err = duetal(*line)
     assert code == 2
     assert "the run began with other training videos or labels (1 differ, 'v0' for one)" in err
@@ -198,7 +198,7 @@ def test_an_extraction_that_was_interrupted_is_gone_on_with(
     assert duetal(*some, *tiny_extraction)[0] == 0
     record = out / "video-dataset" / "records" / "v0.json"
     before = record.stat().st_mtime_ns
-    code, printed, _ = duetal(*words(folder, settings), "--out", out, *tiny_extraction)
+    code, printed, _ = duetal(*arguments(folder, settings), "--out", out, *tiny_extraction)
     assert code == 0
     assert "v0: T" not in printed
     assert "v1: T = 2, 1.4 s" in printed
@@ -206,7 +206,7 @@ def test_an_extraction_that_was_interrupted_is_gone_on_with(
 
 
 @pytest.mark.parametrize(
-    ("more", "code", "said"),
+    ("more", "code", "message"),
     [
         (["dataset=elsewhere"], 2, "--videos makes a dataset, and dataset= names one"),
         (["--store", "s3://bucket/store"], 2, "--store: must be a local folder to train from"),
@@ -225,18 +225,18 @@ def test_wrong_words_are_one_line_and_leave_nothing(
     tmp_path: Path,
     more: list[str],
     code: int,
-    said: str,
+    message: str,
 ) -> None:
     out = tmp_path / "run"
-    line = [*words(folder, settings), "--out", out, *tiny_extraction]
+    line = [*arguments(folder, settings), "--out", out, *tiny_extraction]
     found, _, err = duetal(*line, *more)
     assert (found, err.count("\n")) == (code, 1)
-    assert said in err
+    assert message in err
     assert not out.exists()
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         (["--labels", "labels.csv"], "--labels: is for training from --videos"),
         (["--flow", "tvl1"], "--flow: is for training from --videos"),
@@ -245,14 +245,14 @@ def test_wrong_words_are_one_line_and_leave_nothing(
     ],
 )
 def test_options_of_videos_go_together(
-    duetal: Duetal, tmp_path: Path, line: list[str], said: str
+    duetal: Duetal, tmp_path: Path, line: list[str], message: str
 ) -> None:
     code, _, err = duetal("train", "videos", *line, "--out", tmp_path / "run")
-    assert (code, err) == (2, f"duetal: error: {said}\n")
+    assert (code, err) == (2, f"duetal: error: {message}\n")
 
 
 @pytest.mark.parametrize(
-    ("table", "said"),
+    ("table", "message"),
     [
         ("video,labels\nv0,Diving\nv1,Diving\n", "all videos have the one label 'Diving'"),
         ("video,labels\nv0,Diving\nv0.mp4,Rowing\n", "line 3: 'v0.mp4' is listed twice, first in"),
@@ -267,18 +267,18 @@ def test_a_table_that_nothing_can_be_learned_from_is_refused_before_anything_is_
     tiny_extraction: tuple[str, ...],
     tmp_path: Path,
     table: str,
-    said: str,
+    message: str,
 ) -> None:
     path = tmp_path / "labels.csv"
     path.write_text(table)
-    line = [*words(folder, settings), "--labels", path, "--out", tmp_path / "run"]
+    line = [*arguments(folder, settings), "--labels", path, "--out", tmp_path / "run"]
     code, printed, err = duetal(*line, *tiny_extraction)
     assert (code, printed, err.count("\n")) == (1, "", 1)
-    assert said in err
+    assert message in err
     assert not (tmp_path / "run").exists()
 
 
-def test_a_class_whose_videos_all_failed_is_told(
+def test_a_class_whose_videos_all_failed_is_reported(
     duetal: Duetal,
     folder: Path,
     settings: tuple[str, ...],
@@ -289,7 +289,7 @@ def test_a_class_whose_videos_all_failed_is_told(
     (tmp_path / "videos" / "v1.mp4").write_bytes(b"")
     (tmp_path / "labels.csv").write_text("video,labels\nv0,A\nv1,B\n")
     out = tmp_path / "run"
-    code, printed, err = duetal(*words(tmp_path, settings), "--out", out, *tiny_extraction)
+    code, printed, err = duetal(*arguments(tmp_path, settings), "--out", out, *tiny_extraction)
     assert (code, err.count("\n")) == (1, 1)
     assert "v1.mp4: empty file: 0 bytes" in printed
     assert "all videos have the one label 'A'" in err

@@ -30,7 +30,7 @@ def test_counts_and_the_rarest_class_come_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rarest", "said"),
+    ("rarest", "message"),
     [
         (1, "fewer were never tried, and will give less than this: 5 videos a class gave 46 %"),
         (5, "not on video: 5 videos a class gave 46 % of the mAP that 41 and more gave"),
@@ -39,8 +39,8 @@ def test_counts_and_the_rarest_class_come_first() -> None:
         (5000, "not on video: 40 videos a class gave 93 % of the mAP"),
     ],
 )
-def test_what_was_measured_nearby_is_told(rarest: int, said: str) -> None:
-    assert said in expectation(videos(A=rarest, B=rarest + 1))[1]
+def test_what_was_measured_nearby_is_reported(rarest: int, message: str) -> None:
+    assert message in expectation(videos(A=rarest, B=rarest + 1))[1]
 
 
 def test_classes_short_of_videos_are_named_the_rarest_first() -> None:

@@ -78,16 +78,16 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.mark.parametrize(
-    "word", ["a.b", "a.b.mp4", "a.b.avi", "deep/a.b.mp4", r"C:\clips\a.b.mp4", "/v/a.b.mp4"]
+    "argument", ["a.b", "a.b.mp4", "a.b.avi", "deep/a.b.mp4", r"C:\clips\a.b.mp4", "/v/a.b.mp4"]
 )
-def test_a_row_names_its_video_with_or_without_folder_and_suffix(word: str) -> None:
-    matched = match([row(word, "A")], found("a.b.mp4", "c.mkv"), TABLE)
+def test_a_row_names_its_video_with_or_without_folder_and_suffix(argument: str) -> None:
+    matched = match([row(argument, "A")], found("a.b.mp4", "c.mkv"), TABLE)
     assert [video.name for video in matched.rows] == ["a.b"]
     assert matched.unlabelled == ("c",)
     assert matched.missing == ()
 
 
-def test_labelled_videos_that_are_not_there_are_told_with_the_nearest() -> None:
+def test_labelled_videos_that_are_not_there_are_reported_with_the_nearest() -> None:
     pair = Failure(
         name="pair", source="/v/pair.mp4", reason="several videos would be called 'pair'"
     )
@@ -106,15 +106,15 @@ def test_a_row_without_labels_is_a_video_without_labels() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [
         ([row("a", "A"), row("x/a.mp4", "B", line=3)], "line 3: 'x/a.mp4' is listed twice, first"),
         ([row("b", "A"), row("b.mp4", "B", line=3)], "line 3: 'b.mp4' is listed twice, first"),
         ([row("nosuch", "A")], "none of its videos is there; .*unknown video 'nosuch'"),
     ],
 )
-def test_rows_that_can_not_be_meant_are_refused(rows: list[LabelledVideo], said: str) -> None:
-    with pytest.raises(DuetalError, match=f"^labels.csv: {said}"):
+def test_rows_that_can_not_be_meant_are_refused(rows: list[LabelledVideo], message: str) -> None:
+    with pytest.raises(DuetalError, match=f"^labels.csv: {message}"):
         match(rows, found("a.mp4"), TABLE)
 
 
@@ -128,15 +128,17 @@ def test_rows_that_can_not_be_meant_are_refused(rows: list[LabelledVideo], said:
         (["Jump 1", "Jump 2"], []),
     ],
 )
-def test_labels_that_look_like_a_slip_are_told(labels: list[str], doubts: list[str]) -> None:
-    told = doubtful_labels([row(f"v{k}", label) for k, label in enumerate(labels)])
-    assert len(told) == len(doubts)
-    for line, doubt in zip(sorted(told), sorted(doubts), strict=True):
+def test_labels_that_look_like_a_typing_error_are_reported(
+    labels: list[str], doubts: list[str]
+) -> None:
+    lines = doubtful_labels([row(f"v{k}", label) for k, label in enumerate(labels)])
+    assert len(lines) == len(doubts)
+    for line, doubt in zip(sorted(lines), sorted(doubts), strict=True):
         assert doubt in line
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [
         ({"a": row("a", "A"), "b": row("b", "A")}, "all videos have the one label 'A'"),
         ({"a": row("a", "A", "B"), "b": row("b", "A", "B")}, "too few videos: 2 to train on"),
@@ -147,13 +149,13 @@ def test_labels_that_look_like_a_slip_are_told(labels: list[str], doubts: list[s
     ],
 )
 def test_nothing_is_begun_where_there_is_nothing_to_learn(
-    rows: dict[str, LabelledVideo], said: str
+    rows: dict[str, LabelledVideo], message: str
 ) -> None:
-    with pytest.raises(DuetalError, match=f"^labels.csv: {said}"):
+    with pytest.raises(DuetalError, match=f"^labels.csv: {message}"):
         require_plan(own(rows))
 
 
-def test_the_videos_are_split_and_know_how_long_they_are(store: Store) -> None:
+def test_the_videos_are_split_and_have_durations(store: Store) -> None:
     annotations = annotate(own(alternating(40)), store, (), None)
     assert annotations.classes == ("A", "B")
     assert (len(annotations.training_names()), len(annotations.evaluation_names())) == (32, 8)
@@ -166,7 +168,7 @@ def test_few_videos_are_all_for_training(store: Store) -> None:
     assert len(annotations.training_names()) == 10
 
 
-def test_the_table_splits_where_it_says_so(store: Store) -> None:
+def test_the_split_of_the_table_is_used(store: Store) -> None:
     rows = alternating(6, split=Split.TRAIN)
     rows["v0"] = replace(rows["v0"], split=Split.TEST)
     annotations = annotate(own(rows), store, (), None)

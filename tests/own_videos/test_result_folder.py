@@ -9,12 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duetal.core.errors import UsageError
 from duetal.extraction.sources import Video
 from duetal.own_videos import result_folder
 from duetal.own_videos.result_folder import (
-    ResultFolder,
-    open_results,
     relative_url,
     safe_name,
     show,
@@ -63,17 +60,11 @@ def test_a_name_that_is_no_text_has_an_address() -> None:
     assert relative_url(os.fsdecode(b"/v/\xff.mp4"), Path("/v")) == "./%FF.mp4"
 
 
-def test_a_file_is_no_folder_of_results(tmp_path: Path) -> None:
-    (tmp_path / "out").write_text("")
-    with pytest.raises(UsageError, match="is a file"):
-        open_results(tmp_path / "out")
-
-
 def test_a_copy_is_made_once_and_anew_for_another_video(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = render_clip(tmp_path / "a.mkv", duration=0.4, size=(32, 32))
-    folder, video = ResultFolder(tmp_path / "out"), Video("a", str(source))
+    folder, video = tmp_path / "out", Video("a", str(source))
     written: list[Path] = []
     write = result_folder.write_browser_copy
 
@@ -94,16 +85,16 @@ def test_a_video_of_an_object_store_is_copied(tmp_path: Path) -> None:
     url = "memory://videos/a.mp4"
     with fsspec.open(url, "wb") as file:
         file.write(source.read_bytes())
-    folder = ResultFolder(tmp_path / "out")
+    folder = tmp_path / "out"
     shown = show(folder, Video("a", url), fingerprint="1", fps=25)
     assert shown.note == "A copy without sound is shown: it is not on this machine."
     assert playback(tmp_path / "out" / str(shown.url)).hindrance == ""
     assert show(folder, Video("a", url), fingerprint="1", fps=25, copies=False).url is None
 
 
-def test_a_video_that_cannot_be_copied_is_told_of(tmp_path: Path) -> None:
+def test_a_video_that_cannot_be_copied_is_reported(tmp_path: Path) -> None:
     source = render_clip(tmp_path / "a.mkv", duration=0.4, size=(32, 32))
-    folder = ResultFolder(tmp_path / "out")
+    folder = tmp_path / "out"
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "media").write_text("in the way")
     shown = show(folder, Video("a", str(source)), fingerprint="1", fps=25)

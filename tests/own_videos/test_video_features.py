@@ -70,11 +70,13 @@ def recorded_of(path: Path) -> dict[str, Any] | None:
     return recorded_settings(list(dataset.streams.values()))
 
 
-def test_a_store_says_how_its_features_were_made(store: Path) -> None:
+def test_a_store_records_how_its_features_were_made(store: Path) -> None:
     assert recorded_of(store) == SETTINGS
 
 
-def test_a_dataset_elsewhere_that_reads_a_store_knows_it_too(store: Path, tmp_path: Path) -> None:
+def test_a_dataset_elsewhere_that_reads_a_store_has_the_record_too(
+    store: Path, tmp_path: Path
+) -> None:
     (tmp_path / "labels.csv").write_text("filename,event_labels\nv,A\n")
     pieces = ["cbp: store/features/rgb", "vlp: store/features/clip", "train_labels: labels.csv"]
     (tmp_path / "dataset.yaml").write_text("\n".join(pieces))
@@ -122,7 +124,7 @@ def test_features_are_made_as_recorded() -> None:
     ("modality", "name"),
     [("rgb", "/gone/rgb.pt"), ("rgb", "rgb.pt"), ("clip", "/gone/clip"), ("clip", "clip")],
 )
-def test_weights_that_are_gone_or_were_never_published_are_asked_for(
+def test_weights_that_are_gone_or_were_never_published_must_be_named(
     modality: str, name: str
 ) -> None:
     features = SETTINGS | {modality: SETTINGS[modality] | {"name": name}}
@@ -153,7 +155,7 @@ def test_features_of_unknown_making_are_made_as_the_field_does() -> None:
         {"modalities": ["rgb", "sound"]}, {"short_side": "large"}, {"flow_engine": {"tau": "x"}},
     ],
 )  # fmt: skip
-def test_a_record_that_this_version_does_not_know(change: dict[str, Any]) -> None:
+def test_a_record_that_this_version_does_not_support(change: dict[str, Any]) -> None:
     with pytest.raises(DuetalError):
         extraction_settings(run_with(SETTINGS | change), {})
 
@@ -176,8 +178,8 @@ def test_what_is_a_dataset_and_what_are_videos(store: Path, tmp_path: Path) -> N
     assert is_dataset([str(store)])
     assert is_dataset([str(tmp_path / "other.yaml")])
     assert is_dataset([str(tmp_path / "missing")])
-    for words in (["videos"], ["a.dat"], ["list.txt"], ["missing.mp4"], ["*.mp4", "videos"]):
-        assert not is_dataset([str(tmp_path / word) for word in words])
+    for arguments in (["videos"], ["a.dat"], ["list.txt"], ["missing.mp4"], ["*.mp4", "videos"]):
+        assert not is_dataset([str(tmp_path / argument) for argument in arguments])
     assert not is_dataset(["s3://bucket/videos", "https://example.org/a"])
     (store / "a.webm").write_bytes(b"")
     with pytest.raises(UsageError, match="features and videos"):

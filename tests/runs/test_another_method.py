@@ -135,8 +135,8 @@ def test_it_is_evaluated_with_an_ensemble_of_three(run_folder: Path, dataset_fol
     ]
     run = open_run(run_folder, METHOD)
     dataset = open_for_training(run.config, METHOD)
-    for word in ("audio", "both"):
-        stages = run.model.stages_named(word)
+    for argument in ("audio", "both"):
+        stages = run.model.stages_named(argument)
         assert stages[-1] == "audio-a1"
         assert len(localize(run, dataset, dataset.evaluation, stages=stages))
 

@@ -21,13 +21,13 @@ def test_it_is_json_and_names_versions():
     assert report["cpus_usable"] >= 1
 
 
-def test_a_missing_package_is_told_as_none(monkeypatch):
+def test_a_missing_package_is_reported_as_none(monkeypatch):
     monkeypatch.setattr(environment, "PACKAGES", ("numpy", "no-such-distribution"))
     assert environment.collect()["packages"]["no-such-distribution"] is None
 
 
 @pytest.mark.parametrize("error", [ImportError, OSError, RuntimeError])
-def test_a_torch_that_does_not_import_is_told_with_the_cause(monkeypatch, error):
+def test_a_torch_that_does_not_import_is_reported_with_the_cause(monkeypatch, error):
     class Broken:
         def find_spec(self, name, path=None, target=None):
             if name == "torch":

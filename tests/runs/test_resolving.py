@@ -39,16 +39,18 @@ def test_a_home_folder_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("word", "expected"),
+    ("argument", "expected"),
     [
         ("text_encoder=clip", "{here}/clip"),
         ("text_encoder=openai/clip-vit-base-patch16", "openai/clip-vit-base-patch16"),
         ("text_encoder=", None),
     ],
 )
-def test_a_text_encoder_is_a_folder_or_a_name(here: Path, word: str, expected: str | None) -> None:
+def test_a_text_encoder_is_a_folder_or_a_name(
+    here: Path, argument: str, expected: str | None
+) -> None:
     (here / "clip").mkdir()
-    config = resolve_config("thumos14", ["dataset=data", word])
+    config = resolve_config("thumos14", ["dataset=data", argument])
     assert config.data.text_encoder == (expected and expected.format(here=here))
 
 
@@ -58,7 +60,7 @@ def test_a_folder_called_like_a_recipe_hides_nothing(here: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("recipe", "words", "message"),
+    ("recipe", "command_line", "message"),
     [
         ("dmeo", [], "unknown recipe 'dmeo'; the nearest is 'demo'"),
         ("demo", ["dataset=d", "learning_rat=1"], "the nearest is 'learning_rate'"),
@@ -73,11 +75,11 @@ def test_a_folder_called_like_a_recipe_hides_nothing(here: Path) -> None:
         ("broken.yaml", [], "broken.yaml: not YAML"),
     ],
 )
-def test_wrong_usage(here: Path, recipe: str, words: list[str], message: str) -> None:
+def test_wrong_usage(here: Path, recipe: str, command_line: list[str], message: str) -> None:
     (here / "bad.yaml").write_text("lamda: 1")
     (here / "broken.yaml").write_text("crop: !!int ''")
     with pytest.raises(UsageError) as caught:
-        resolve_config(recipe, words)
+        resolve_config(recipe, command_line)
     assert message in str(caught.value)
 
 

@@ -287,14 +287,14 @@ def test_classes_of_another_dataset(
     run, dataset = open_run(tiny_run), open_dataset(tiny_dataset)
     other = replace(dataset, annotations=replace(dataset.annotations, videos={}, classes=classes))
     if unknown is None:
-        with pytest.raises(DuetalError, match="knows none of its classes"):
+        with pytest.raises(DuetalError, match="trained on none of its classes"):
             unknown_classes(run, other)
     else:
         assert unknown_classes(run, other) == unknown
 
 
 @pytest.mark.parametrize(
-    ("words", "rule"),
+    ("command_line", "rule"),
     [
         ((), "last checkpoint of each branch; the test set chose nothing"),
         (
@@ -309,11 +309,19 @@ def test_the_rule_is_stored_everywhere(
     tiny_settings: tuple[str, ...],
     tmp_path: Path,
     duetal: Callable[..., tuple[int, str, str]],
-    words: tuple[str, ...],
+    command_line: tuple[str, ...],
     rule: str,
 ) -> None:
     out = tmp_path / "run"
-    arguments = ["train", "demo", f"dataset={tiny_dataset}", *tiny_settings, *words, "--out", out]
+    arguments = [
+        "train",
+        "demo",
+        f"dataset={tiny_dataset}",
+        *tiny_settings,
+        *command_line,
+        "--out",
+        out,
+    ]
     code, printed, _ = duetal(*arguments)
     assert code == 0
     assert f"checkpoint: {rule}\n" in printed
@@ -322,7 +330,7 @@ def test_the_rule_is_stored_everywhere(
     assert json.loads((out / "evaluation.json").read_text())["selection"] == rule
     stored = read_results(out / "detections" / "ensemble.json").external_data
     assert stored["selection"] == rule
-    if words:
+    if command_line:
         assert model.heldout is not None
         assert list(model.heldout.mean_ap) == [stage.name for stage in model.stages]
         dataset = open_dataset(tiny_dataset)
@@ -344,8 +352,8 @@ def test_held_out_videos_choose_the_best_checkpoint(
     values = iter([0.9, 0.8, 0.7, 0.6])
     monkeypatch.setattr("duetal.runs.training.video_mean_ap", lambda scores, labels: next(values))
     out = tmp_path / "run"
-    words = (f"dataset={tiny_dataset}", *tiny_settings, "selection=heldout")
-    assert duetal("train", "demo", *words, "--out", out)[0] == 0
+    command_line = (f"dataset={tiny_dataset}", *tiny_settings, "selection=heldout")
+    assert duetal("train", "demo", *command_line, "--out", out)[0] == 0
     model = open_run(out).model
     assert model.finals() == ["cbp-warmup", "vlp-zeroshot"]
     assert model.heldout is not None

@@ -33,10 +33,10 @@ except DuetalError as error:
 
 @pytest.mark.recipe
 @pytest.mark.parametrize(
-    ("failing", "said"),
+    ("failing", "message"),
     [("1", {"rank 1 fails"}), ("0,1", {"rank 0 fails", "rank 1 fails"})],
 )
-def test_one_of_them_says_why(tmp_path: Path, failing: str, said: set[str]) -> None:
+def test_one_of_them_reports_the_cause(tmp_path: Path, failing: str, message: set[str]) -> None:
     script = tmp_path / "program.py"
     script.write_text(PROGRAM)
     done = subprocess.run(
@@ -45,7 +45,7 @@ def test_one_of_them_says_why(tmp_path: Path, failing: str, said: set[str]) -> N
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
-    assert done.stderr.strip() in said
+    assert done.stderr.strip() in message
 
 
 def test_threads_are_set() -> None:
@@ -64,7 +64,7 @@ def test_an_error_of_one_process_is_its_own() -> None:
         raise ZeroDivisionError
 
 
-def test_a_machine_without_the_device_is_told() -> None:
+def test_a_device_that_is_not_there_is_an_error() -> None:
     assert device_of("cpu") == torch.device("cpu")
     with pytest.raises(UsageError, match="accelerator=quantum"):
         device_of("quantum")

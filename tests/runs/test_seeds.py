@@ -11,7 +11,7 @@ from duetal.core.errors import DuetalError, UsageError
 from duetal.results.folder import RunFolder
 from duetal.results.schema import RunEvaluation, StageScores
 from duetal.runs.run import begin
-from duetal.runs.seeds import parse_seeds, plan_one, plan_several, summarize_seeds
+from duetal.runs.seeds import parse_seeds, plan_seeds, summarize_seeds
 
 CONFIG = load_config("", "test", ["dataset=data", "cbp.embed_dim=16", "seed=4"])
 
@@ -24,18 +24,18 @@ def test_seeds_are_numbers(text: str, seeds: list[int]) -> None:
 
 
 @pytest.mark.parametrize("text", ["", ",", "1,", "-1", "1.5", "a", "1,1", "0,00", "²"])
-def test_other_words_are_refused(text: str) -> None:
+def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--seeds: "):
         parse_seeds(text)
 
 
 def test_one_seed_is_the_settings_own(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
-    assert plan_one(folder, CONFIG, resume=False) == {4: (folder, CONFIG)}
+    assert plan_seeds(folder, CONFIG, None, resume=False) == {4: (folder, CONFIG)}
 
 
 def test_each_seed_has_a_folder(tmp_path: Path) -> None:
-    plan = plan_several(RunFolder(tmp_path), CONFIG, [2, 0], resume=False)
+    plan = plan_seeds(RunFolder(tmp_path), CONFIG, [2, 0], resume=False)
     assert list(plan) == [2, 0]
     folder, config = plan[2]
     assert folder.path == tmp_path / "seed-2"
@@ -46,25 +46,25 @@ def test_seeds_can_be_added_by_resuming_alone(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     for seed in (0, 1):
         begin(folder.of_seed(seed), CONFIG.replace(seed=seed))
-    assert list(plan_several(folder, CONFIG, [0, 1, 2], resume=True)) == [0, 1, 2]
-    assert list(plan_several(folder, CONFIG, [5], resume=True)) == [5]
+    assert list(plan_seeds(folder, CONFIG, [0, 1, 2], resume=True)) == [0, 1, 2]
+    assert list(plan_seeds(folder, CONFIG, [5], resume=True)) == [5]
     with pytest.raises(DuetalError, match="seed-0: holds a run already"):
-        plan_several(folder, CONFIG, [5], resume=False)
+        plan_seeds(folder, CONFIG, [5], resume=False)
     other = CONFIG.replace(crop=64)
     with pytest.raises(UsageError, match="crop: 64, not 1000"):
-        plan_several(folder, other, [5], resume=True)
+        plan_seeds(folder, other, [5], resume=True)
 
 
 def test_a_run_of_one_seed_is_not_one_of_several(tmp_path: Path) -> None:
     begin(RunFolder(tmp_path), CONFIG)
     with pytest.raises(DuetalError, match="holds a run of one seed"):
-        plan_several(RunFolder(tmp_path), CONFIG, [0], resume=True)
+        plan_seeds(RunFolder(tmp_path), CONFIG, [0], resume=True)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(DuetalError, match="holds no run"):
-        plan_several(RunFolder(tmp_path), CONFIG, [0], resume=True)
+        plan_seeds(RunFolder(tmp_path), CONFIG, [0], resume=True)
 
 
 def evaluation(value: float) -> RunEvaluation:
@@ -82,7 +82,7 @@ def evaluation(value: float) -> RunEvaluation:
     return RunEvaluation(protocol="seconds", selection="the last", stages=[first, last])
 
 
-def test_the_summary_is_mean_and_sample_deviation(tmp_path: Path) -> None:
+def test_the_summary_is_mean_and_sample_std(tmp_path: Path) -> None:
     values = {0: 0.2, 2: 0.5, 1: 0.8}
     found = {seed: evaluation(value) for seed, value in values.items()}
     summary = summarize_seeds(RunFolder(tmp_path), found)

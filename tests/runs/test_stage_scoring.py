@@ -200,7 +200,7 @@ def test_features_that_do_not_fit_are_named(run: Run, dataset: Dataset) -> None:
         stage_scorer(run, ["cbp-f1"], fast, CPU)
 
 
-def test_a_folder_knows_its_seeds(tmp_path: Path) -> None:
+def test_a_folder_lists_its_seeds(tmp_path: Path) -> None:
     for name in ("seed-10", "seed-2", "seed-x", "other"):
         (tmp_path / name).mkdir()
     (tmp_path / "seed-4").write_text("a file")

@@ -9,13 +9,13 @@ import click
 from duetal.cli.extraction_options import extract_with_progress, take_weights
 from duetal.cli.progress import VideoProgress
 from duetal.cli.terminal import print_failures
-from duetal.core.errors import DuetalError
+from duetal.core.errors import DuetalError, UsageError
 from duetal.extraction.sources import Failure, Video
 from duetal.extraction.store import open_store
 from duetal.localization.non_overlapping import keep_non_overlapping, score_floor
 from duetal.localization.proposals import assemble
 from duetal.own_videos.raw_videos import UNVERIFIABLE, localize_prepared, prepare_videos
-from duetal.own_videos.result_folder import ResultFolder, open_results, show, write_results
+from duetal.own_videos.result_folder import FEATURES, MEDIA, PAGE, show, write_results
 from duetal.own_videos.video_features import local_store
 from duetal.report.player import PlayedVideo, PlayerPage, embed
 from duetal.results.schema import ENSEMBLE
@@ -41,8 +41,9 @@ def localize_raw(
     The arguments are the command's options, and `stages` the checkpoints they name. The exit code
     is 1 where a video could not be processed, or not be copied.
     """
-    folder = open_results(out)
-    store = local_store(features) if features else folder.features
+    if out.exists() and not out.is_dir():
+        raise UsageError("--out: is a file; the results of videos are a folder", file=out)
+    store = local_store(features) if features else out / FEATURES
     if run.model.features is None:
         click.echo(f"note: {UNVERIFIABLE}")
     prepared = prepare_videos(
@@ -51,13 +52,13 @@ def localize_raw(
         store,
         take_weights(weights),
         accelerator=accelerator,
-        without=folder.media,
+        without=out / MEDIA,
         extract=extract_with_progress,
     )
     if not prepared.videos:
         print_failures("failed", prepared.failures)
         raise DuetalError("none of the videos could be processed", file=out)
-    page = VideoPage(run, folder, store, copies=not no_copies)
+    page = VideoPage(run, out, store, copies=not no_copies)
     with VideoProgress() as progress:
         detections = localize_prepared(
             run,
@@ -69,9 +70,9 @@ def localize_raw(
             progress=progress,
         )
     floor = score_floor(detections) if min_score is None else min_score
-    write_results(folder, detections, floor=floor)
+    write_results(out, detections, floor=floor)
     page.write(stages, prepared.failures, floor)
-    click.echo(f"{len(prepared.videos):,} videos, {len(detections):,} detections: {folder.page}")
+    click.echo(f"{len(prepared.videos):,} videos, {len(detections):,} detections: {out / PAGE}")
     click.echo(f"checkpoint: {run.model.rule(stages)}")
     print_failures("failed", prepared.failures)
     print_failures("not copied for the page", page.uncopied)
@@ -81,14 +82,10 @@ def localize_raw(
 class VideoPage:
     """The page of a folder of results, to which videos are added as they are localized.
 
-    Args:
-        run: what localizes them.
-        folder: where the page will lie.
-        store: where the videos' features are.
-        copies: whether videos that browsers do not play are copied.
+    `copies`: videos that browsers do not play are copied.
     """
 
-    def __init__(self, run: Run, folder: ResultFolder, store: Path, *, copies: bool):
+    def __init__(self, run: Run, folder: Path, store: Path, *, copies: bool):
         #: Videos that could not be copied, and why.
         self.uncopied: list[Failure] = []
         self._run = run
@@ -114,16 +111,7 @@ class VideoPage:
         self._videos.append(embed(played, found, keep_non_overlapping(found)))
 
     def write(self, stages: list[str], failures: Sequence[Failure], floor: float) -> None:
-        """Write the page.
-
-        Args:
-            stages: the checkpoints used.
-            failures: videos that could not be processed.
-            floor: the score below which detections are hidden at first.
-
-        Raises:
-            DuetalError: it can't be written.
-        """
+        """Write the page; detections of a score below `floor` are hidden at first."""
         model, store = self._run.model, self._store
         weights = [f"{m}: {Path(store.settings[m]['name']).name}" for m in store.modalities]
         if model.features is None:
@@ -140,4 +128,4 @@ class VideoPage:
             floor=floor,
             grid=model.grid.grid(),
             branches={branch.name: branch.title for branch in model.branches},
-        ).write(self._folder.page, model.classes, self._videos)
+        ).write(self._folder / PAGE, model.classes, self._videos)

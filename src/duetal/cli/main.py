@@ -17,7 +17,7 @@ COMMANDS = {
     "check": "List every problem of a dataset, with file and place.",
     "compare": "Compare runs or detections by a bootstrap over videos.",
     "convert": "Convert annotations or detections from one form to another.",
-    "diagnose": "Say what is wrong with detections, and what it costs.",
+    "diagnose": "Classify the errors of detections, with the cost of each kind.",
     "doctor": "Print an environment report to paste into an issue.",
     "evaluate": "Temporal mAP of detections under a named protocol.",
     "export": "Write a trained run as ONNX, or a model card of it.",
@@ -32,7 +32,7 @@ COMMANDS = {
 
 
 class NearestGroup(click.Group):
-    """A group that answers an unknown command with the nearest one."""
+    """A group that reports an unknown command with the nearest one."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         code = cli.main(args=arguments, prog_name="duetal", standalone_mode=False)
-        # Here, where a full disk or a closed pipe is still an error that can be answered.
+        # A full disk or a closed pipe is an error here, not at exit.
         sys.stdout.flush()
     except (KeyboardInterrupt, click.exceptions.Abort):
         _fail("interrupted", 130)
@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _message_and_code(error: Exception) -> tuple[str, int]:
-    """What to say of an error, and the exit code."""
+    """The line for an error, and the exit code."""
     if isinstance(error, DuetalError):
         return str(error), error.exit_code
     if isinstance(error, click.UsageError) and error.ctx is not None:
@@ -114,23 +114,16 @@ def _message_and_code(error: Exception) -> tuple[str, int]:
         return f"{error.format_message().removesuffix('.')} {hint}", error.exit_code
     if isinstance(error, click.ClickException):
         return error.format_message(), error.exit_code
-    if _is_out_of_memory(error):
+    # By name, because torch is not imported here; on CPU it raises a plain RuntimeError.
+    kind = type(error).__name__
+    if kind in ("MemoryError", "OutOfMemoryError") or "DefaultCPUAllocator" in str(error):
         return f"out of memory: {str(error) or 'no more to be had'}", 1
     if isinstance(error, OSError) and error.strerror is not None:
         if error.filename is None:
             _abandon_output()
         place = "cannot read or write" if error.filename is None else error.filename
         return f"{place}: {error.strerror}", 1
-    return f"internal error: {type(error).__name__}: {error}; run again with --debug", 1
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # By name, because torch is not imported here; on CPU it raises a plain RuntimeError.
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or "DefaultCPUAllocator" in str(error)
-    )
+    return f"internal error: {kind}: {error}; run again with --debug", 1
 
 
 def _abandon_output() -> None:

@@ -73,7 +73,7 @@ def command(
     from duetal.results.folder import RunFolder
     from duetal.runs.processes import is_first
     from duetal.runs.resolving import resolve_config
-    from duetal.runs.seeds import parse_seeds, plan_one, plan_several
+    from duetal.runs.seeds import parse_seeds, plan_seeds
 
     source = click.get_current_context().get_parameter_source
     typed = [name for name in options if source(name) is ParameterSource.COMMANDLINE]
@@ -86,10 +86,8 @@ def command(
             raise UsageError(cause)
         overrides = (*overrides, f"dataset={folder.dataset}")
     config = resolve_config(recipe, overrides)
-    if seeds is None:
-        runs = plan_one(folder, config, resume=resume)
-    else:
-        runs = plan_several(folder, config, parse_seeds(seeds), resume=resume)
+    numbers = None if seeds is None else parse_seeds(seeds)
+    runs = plan_seeds(folder, config, numbers, resume=resume)
     failures: tuple[Failure, ...] = ()
     # The other processes are started when the dataset is there.
     if own["videos"] and is_first():

@@ -42,15 +42,8 @@ def make_dataset(
 ) -> tuple[Failure, ...]:
     """Extract what is missing and write the dataset, printing what was found and left out.
 
-    Args:
-        folder: the run's.
-        extraction: the values of `extraction_options`.
-        videos: files, folders, lists, patterns and URLs.
-        labels: the table.
-        annotations: segments of held-out videos, if there are any.
-        store: where features are kept; the run's folder of the dataset unless given.
-        typed: names of the options that were given.
-        begun: whether a run has begun there.
+    `extraction` has the values of `extraction_options`, `typed` the names of the options that were
+    given; the other arguments are options. `begun`: a run has begun in the folder.
 
     Returns:
         Labelled videos that can't be trained on, and why.

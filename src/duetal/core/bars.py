@@ -13,12 +13,9 @@ PAUSE = 10.0
 
 
 class LiveProgress(Closing):
-    """Bars, or lines at intervals; the base of all kinds of progress.
+    """Bars on a console that is a terminal, else lines at intervals; the base of all progress.
 
-    Args:
-        console: where bars are drawn, if it is a terminal; None draws none.
-        columns: of a bar, after its description.
-        transient: whether the bars disappear at the end.
+    The columns of a bar follow its description. Transient bars disappear at the end.
     """
 
     def __init__(

@@ -40,11 +40,8 @@ _ALIKE = 0.8
 class OwnVideos:
     """Videos and their rows of the table.
 
-    Args:
-        table: the table.
-        rows: of each video that is there and has labels, its row.
-        missing: videos that have labels and are not there, or cannot be used as they are named.
-        unlabelled: names of videos that are there and have none.
+    `missing` have labels and are not there, or cannot be used as they are named; `unlabelled` are
+    the names of videos that are there and have none.
     """
 
     table: Path
@@ -156,12 +153,8 @@ def annotate(
 ) -> Annotations:
     """The labels and segments of the videos that have features, split into training and test.
 
-    Args:
-        own: the videos and their rows.
-        store: where the features are, and how long each video is.
-        failures: which videos have none.
-        strong: segments of some videos, if there are any. The run is then evaluated on those: a
-            held-out video without segments is left out.
+    `failures` have no features. Where `strong` has segments of some videos, the run is evaluated on
+    those: a held-out video without segments is left out.
 
     Raises:
         DuetalError: too little is left to learn from; no segment is of a held-out video.
@@ -204,14 +197,9 @@ def _held_out(rows: Mapping[str, LabelledVideo], strong: Annotations | None) -> 
 
 
 def write_dataset(folder: Path, annotations: Annotations, store: Store, *, begun: bool) -> None:
-    """Write a dataset of a store's features; where the store is the folder itself, beside them.
+    """Write a dataset of a local store's features; where the store is the folder, beside them.
 
-    Args:
-        folder: where the dataset will lie.
-        annotations: of its videos.
-        store: their features; it must be local.
-        begun: whether a run has begun on what lies there. Its evaluation videos may change,
-            its training videos may not.
+    Once a run has begun there, the evaluation videos may change, the training videos may not.
 
     Raises:
         UsageError: the run would go on with other labels than it began with.
@@ -243,7 +231,7 @@ def _require_same_training(old: Annotations, new: Annotations, file: Path) -> No
 
 
 def _description(location: Path, store: Store) -> dict[str, object]:
-    """`dataset.yaml`, where the features lie elsewhere; absolute, as the store may be anywhere."""
+    """`dataset.yaml`, where the features are elsewhere; absolute, as the store may be anywhere."""
     description: dict[str, object] = {
         branch: [str((location / array_file(name, "_")).parent.resolve()) for name in names]
         for branch, names in branch_streams(store.settings).items()

@@ -82,13 +82,7 @@ def _has_videos(folder: Path) -> bool:
 
 @dataclass(frozen=True)
 class PreparedVideos:
-    """Raw videos whose features are there.
-
-    Args:
-        videos: those that have features.
-        failures: those that have none, and why.
-        store: the folder of the features.
-    """
+    """Raw videos with features in a store, and those without, with the reasons."""
 
     videos: tuple[Video, ...]
     failures: tuple[Failure, ...]
@@ -105,16 +99,10 @@ def prepare_videos(
     without: Path | None = None,
     extract: Extract | None = None,
 ) -> PreparedVideos:
-    """Extract the features of raw videos that are not there yet.
+    """Extract the features of raw videos that are not there yet; see `extract_for`.
 
-    Args:
-        run: a trained run.
-        inputs: files, folders, lists, patterns and URLs; see `find_videos`.
-        store: where the features are kept; those that are there are used again.
-        weights: see `extract_for`.
-        accelerator: "auto", "cpu", "cuda" or "mps".
-        without: a folder that is not searched.
-        extract: how to extract what is missing.
+    `inputs` are files, folders, lists, patterns and URLs, see `find_videos`; the folder `without`
+    is not searched. `accelerator` is "auto", "cpu", "cuda" or "mps".
 
     Raises:
         UsageError: weights, or a store, other than those that the run was trained on.
@@ -139,16 +127,9 @@ def localize_prepared(
     on_video: Callable[[Video, Localized], object] = lambda video, localized: None,
     progress: Progress = lambda what, done, total: None,
 ) -> Detections:
-    """Find the actions in videos whose features are there.
+    """Find the actions in videos whose features are there; see `duetal.runs.localizing.localize`.
 
-    Args:
-        run: a trained run.
-        prepared: the videos.
-        stages: see `duetal.runs.localizing.localize`.
-        literal: see there.
-        accelerator: where to compute.
-        on_video: called with every video as it is localized.
-        progress: called after every video.
+    `on_video` is called with every video as it is localized.
 
     Raises:
         DuetalError: a checkpoint or features that do not fit or are damaged.

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import numpy as np
 
 from duetal.core.detections import Detections
-from duetal.core.errors import DuetalError, UsageError
+from duetal.core.errors import DuetalError
 from duetal.extraction.sources import Video
 from duetal.formats import activitynet, csv_table, webvtt
 from duetal.localization.non_overlapping import keep_non_overlapping
@@ -30,30 +30,8 @@ _UNSAFE = re.compile(r'[\x00-\x1f"%*/:<>?\\|]')
 _NAME_BYTES = 200
 
 
-@dataclass(frozen=True)
-class ResultFolder:
-    """The folder of results.
-
-    Args:
-        path: the folder; made when something is written.
-    """
-
-    path: Path
-
-    @property
-    def page(self) -> Path:
-        """The page to open."""
-        return self.path / "index.html"
-
-    @property
-    def features(self) -> Path:
-        """Where the features go, if nowhere else."""
-        return self.path / "features"
-
-    @property
-    def media(self) -> Path:
-        """The copies of videos that browsers do not play."""
-        return self.path / "media"
+#: Parts of the folder.
+PAGE, FEATURES, MEDIA = "index.html", "features", "media"
 
 
 def safe_name(name: str) -> str:
@@ -69,30 +47,19 @@ def safe_name(name: str) -> str:
     return f"{content[: _NAME_BYTES - 17].decode('utf-8', 'ignore')}-{digest}"
 
 
-def open_results(path: Path) -> ResultFolder:
-    """The folder of results at a path.
-
-    Raises:
-        UsageError: something else than a folder is there.
-    """
-    if path.exists() and not path.is_dir():
-        raise UsageError("--out: is a file; the results of videos are a folder", file=path)
-    return ResultFolder(path)
-
-
-def write_results(folder: ResultFolder, detections: Detections, *, floor: float) -> None:
+def write_results(folder: Path, detections: Detections, *, floor: float) -> None:
     """Write detections as JSON, as a table, and, from a score of `floor` on, as subtitles.
 
     Raises:
         DuetalError: something can't be written.
     """
-    activitynet.write_detections(folder.path / "detections.json", detections)
-    csv_table.write_detections(folder.path / "detections.csv", detections)
+    activitynet.write_detections(folder / "detections.json", detections)
+    csv_table.write_detections(folder / "detections.csv", detections)
     captions = detections.take(
         keep_non_overlapping(detections) & np.asarray(detections.score >= floor)
     )
     for name in detections.videos:
-        file = folder.path / "subtitles" / f"{safe_name(name)}.vtt"
+        file = folder / "subtitles" / f"{safe_name(name)}.vtt"
         webvtt.write_video(file, captions, name)
 
 
@@ -114,12 +81,12 @@ class Showing:
 
 
 def show(
-    folder: ResultFolder, video: Video, *, fingerprint: str, fps: float, copies: bool = True
+    folder: Path, video: Video, *, fingerprint: str, fps: float, copies: bool = True
 ) -> Showing:
     """Find out how a video can be shown; where browsers do not play it, copy it.
 
     Args:
-        folder: where the page and the copies lie.
+        folder: that of the page and the copies.
         video: the video.
         fingerprint: the sha256 of its file; an existing copy of that is kept.
         fps: frames a second of a copy.
@@ -128,15 +95,15 @@ def show(
     try:
         found = playback(video.source)
         if not found.hindrance:
-            return Showing(relative_url(video.source, folder.path), found.offset)
+            return Showing(relative_url(video.source, folder), found.offset)
         if not copies:
             return Showing(None, note=f"The video is not shown: {found.hindrance}.")
-        path = folder.media / f"{safe_name(video.name)}{copy_suffix()}"
+        path = folder / MEDIA / f"{safe_name(video.name)}{copy_suffix()}"
         if not is_copy_of(path, fingerprint):
             write_browser_copy(video.source, path, fps=fps, fingerprint=fingerprint)
     except DuetalError as error:
         return Showing(None, note="The video is not shown.", failure=str(error))
-    url = relative_url(path, folder.path)
+    url = relative_url(path, folder)
     return Showing(url, note=f"A copy without sound is shown: {found.hindrance}.")
 
 

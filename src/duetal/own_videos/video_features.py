@@ -46,16 +46,10 @@ def extract_for(
     device: str = "auto",
     extract: Extract | None = None,
 ) -> tuple[Failure, ...]:
-    """Make a store have the features that a run needs of some videos.
+    """Fill a store with the features that a run needs of some videos; see `fill_store`.
 
-    Args:
-        run: a trained run.
-        found: the videos.
-        place: the store; made where it is not there.
-        weights: where the backbones' weights lie now, by modality; by default where they lay when
-            the features were made that the run was trained on.
-        device: where to compute.
-        extract: how to extract what is missing.
+    `weights` are the present paths of the backbones' weights, by modality; by default those of the
+    features that the run was trained on.
 
     Returns:
         Which videos have no features, and why.
@@ -88,9 +82,9 @@ def fill_store(
     extract: Extract | None = None,
     reuse: bool = True,
 ) -> tuple[Store, tuple[Failure, ...]]:
-    """Make a store have the features of some videos.
+    """Extract the features of some videos that a store lacks.
 
-    A store that has all of them is left as it is, and no network is loaded.
+    Where it has all of them, no network is loaded.
 
     Args:
         found: the videos.
@@ -119,11 +113,7 @@ def fill_store(
 
 
 def extraction_settings(run: Run, weights: Mapping[str, str]) -> "ExtractionSettings":
-    """The settings that make the features a run was trained on.
-
-    Args:
-        run: a trained run.
-        weights: as for `extract_for`.
+    """The settings that make the features a run was trained on; `weights` as in `extract_for`.
 
     Raises:
         UsageError: weights of a modality that the run does not read; none where they are not
@@ -172,12 +162,10 @@ def _assumed(run: Run, weights: Mapping[str, str]) -> dict[str, Any]:
 
 
 def require_same(run: Run, settings: Settings, place: Path | None = None) -> None:
-    """Check that features are made as those were that a run was trained on.
+    """Check that features are made with the settings of those that a run was trained on.
 
-    Args:
-        run: a trained run; one without a record of its features agrees with all.
-        settings: how the features are made.
-        place: the store that they are in; None where they are yet to be made.
+    A run without a record of its features agrees with all. `place` is the store that the features
+    are in; None where they are yet to be made.
 
     Raises:
         UsageError: they differ; names the weights, or the other settings.

@@ -17,13 +17,9 @@ from duetal.results.schema import RunEvaluation
 
 @dataclass(frozen=True)
 class Opened:
-    """A contender, and what its run was evaluated with.
+    """A contender; of a run (not a file of detections) what it was evaluated with, and its folder.
 
-    Args:
-        contender: name and detections.
-        ground_truth: of the run; None for a file of detections.
-        protocol: of the run; None for a file of detections.
-        folder: of the run, or of its first seed's; None for a file of detections.
+    Of several seeds it is the folder of the first.
     """
 
     contender: Contender
@@ -35,9 +31,8 @@ class Opened:
 def open_contenders(paths: Sequence[Path], stage: str | None = None) -> list[Opened]:
     """Open run folders, of one seed or several, and detections in any form that is read.
 
-    Args:
-        paths: of each; tables call it by the shortest end of its path that no other has.
-        stage: whose detections to take from the runs; the last one's unless given.
+    Tables name each by the shortest end of its path that is unique. `stage` is the one whose
+    detections to take from the runs; the last by default.
 
     Raises:
         DuetalError: not a run, not evaluated, or unreadable.
@@ -55,12 +50,7 @@ def open_contenders(paths: Sequence[Path], stage: str | None = None) -> list[Ope
 def common_ground(
     opened: Sequence[Opened], annotations: Path | None, protocol: str | None
 ) -> tuple[Annotations, Protocol]:
-    """The ground truth and the protocol that contenders are compared on.
-
-    Args:
-        opened: the contenders.
-        annotations: the ground truth; that of the runs by default.
-        protocol: that of the runs by default.
+    """The ground truth and the protocol that contenders are compared on; by default the runs' own.
 
     Raises:
         DuetalError: the annotations can't be read.

@@ -49,7 +49,7 @@ def unknown_classes(run: Run, dataset: Dataset) -> list[str]:
     """
     unknown = [label for label in dataset.classes if label not in run.model.classes]
     if unknown and len(unknown) == len(dataset.classes):
-        cause = f"the run knows none of its classes ({unknown[0]!r}, …)"
+        cause = f"the run was trained on none of its classes ({unknown[0]!r}, …)"
         raise DuetalError(cause, file=dataset.annotations.source or dataset.source)
     return unknown
 

@@ -95,12 +95,6 @@ def evaluate_run(
 ) -> RunEvaluation:
     """Localize with every stage, score the detections, and write it all into the run's folder.
 
-    Args:
-        run: a trained run.
-        dataset: the one it was trained on.
-        device: where to compute.
-        progress: called after every video.
-
     Raises:
         DuetalError: features of an evaluation video are unreadable or not finite.
     """

@@ -14,45 +14,43 @@ from duetal.runs.run import check_begin
 Plan = dict[int, tuple[RunFolder, Config]]
 
 
-def plan_one(folder: RunFolder, config: Config, *, resume: bool) -> Plan:
-    """The plan to train one seed, checked against what lies in the folder; nothing is written.
+def plan_seeds(
+    folder: RunFolder, config: Config, seeds: Sequence[int] | None, *, resume: bool
+) -> Plan:
+    """The plan to train one seed in a folder, or several in `folder/seed-N`; nothing is written.
+
+    It is checked against the content of the folder.
+
+    Args:
+        folder: of the run.
+        config: its settings.
+        seeds: the seeds; None trains that of the settings.
+        resume: whether runs that are there may go on.
 
     Raises:
-        DuetalError: see `duetal.runs.run.check_begin`.
+        DuetalError: the folder holds something else, or runs that are not to be resumed.
+        UsageError: a run there was begun with other settings.
     """
-    if is_first():
-        check_begin(folder, config, resume=resume)
-    return {config.schedule.seed: (folder, config)}
-
-
-def plan_several(folder: RunFolder, config: Config, seeds: Sequence[int], *, resume: bool) -> Plan:
-    """The plan to train several seeds in `folder/seed-N`, checked likewise.
-
-    Raises:
-        DuetalError: the folder holds something else, or seeds that are not to be resumed.
-        UsageError: a seed there was trained with other settings.
-    """
+    if seeds is None:
+        if is_first():
+            check_begin(folder, config, resume=resume)
+        return {config.schedule.seed: (folder, config)}
     plan = {
         seed: (folder.of_seed(seed), config.replace(seed=seed))
         for seed in (*seeds, *folder.seeds())
     }
-    if not is_first():
-        return {seed: plan[seed] for seed in seeds}
-    if folder.config_file.is_file():
-        raise DuetalError("holds a run of one seed, and --seeds was given", file=folder.path)
-    if not folder.seeds():
-        check_begin(folder, config, resume=resume)
-    for own, settings in plan.values():
-        check_begin(own, settings, resume=resume)
+    if is_first():
+        if folder.config_file.is_file():
+            raise DuetalError("holds a run of one seed, and --seeds was given", file=folder.path)
+        if not folder.seeds():
+            check_begin(folder, config, resume=resume)
+        for own, settings in plan.values():
+            check_begin(own, settings, resume=resume)
     return {seed: plan[seed] for seed in seeds}
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Read "0,1,2".
-
-    Raises:
-        UsageError: not whole numbers from 0 on, or one of them twice.
-    """
+    """Read "0,1,2"; a UsageError unless these are whole numbers from 0 on, each once."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() for part in parts):
         raise UsageError(f"--seeds: whole numbers joined by commas, not {text!r}")

@@ -28,12 +28,7 @@ def heldout_rule(videos: int) -> str:
 def hold_out(videos: WeakVideos, fraction: float, seed: int) -> tuple[WeakVideos, WeakVideos]:
     """Split training videos at random into those to train on and those held out.
 
-    Every class keeps a video to train on.
-
-    Args:
-        videos: all training videos.
-        fraction: share to hold out, of which rare classes may prevent a part.
-        seed: of the choice.
+    Every class keeps a video to train on, so fewer than `fraction` may be held out.
 
     Raises:
         DuetalError: every video is the only one of a class.
@@ -62,11 +57,8 @@ def video_mean_ap(scores: NDArray[np.floating], labels: NDArray[np.bool_]) -> fl
     """Mean average precision of the ranking of videos by class.
 
     The average precision of a class is the mean, over the videos that have it, of the precision
-    among the videos that score at least as high. Classes that no video has are left out.
-
-    Args:
-        scores: (N, K) video-level probabilities.
-        labels: (N, K) whether the video has the class.
+    among the videos that score at least as high. Classes that no video has are left out. `scores`
+    are (N, K) video-level probabilities, `labels` (N, K) whether the video has the class.
     """
     found = []
     for column in np.flatnonzero(labels.any(axis=0)):

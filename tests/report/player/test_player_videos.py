@@ -13,7 +13,7 @@ from PIL import Image
 from duetal.core.annotations import Segment
 from duetal.core.detections import Detections
 from duetal.extraction.sources import Video
-from duetal.own_videos.result_folder import ResultFolder, show
+from duetal.own_videos.result_folder import show
 from duetal.report.player import MAX_SHOWN, PlayedVideo, PlayerPage, embed
 from duetal.simulation.clips import render_clip
 
@@ -73,7 +73,7 @@ def test_what_is_seen_is_what_our_seconds_mean(look, tmp_path, name, encoding, s
     source = render_clip(
         tmp_path / name, duration=begin + 3, size=size, actions=[action], keyframes=10, **encoding
     )
-    shown = show(ResultFolder(tmp_path), Video("a", str(source)), fingerprint="1", fps=25)
+    shown = show(tmp_path, Video("a", str(source)), fingerprint="1", fps=25)
     assert shown.offset == pytest.approx(offset, abs=0.001)
     detections = Detections.from_rows([("a", "HighJump", 1.0, 2.0, 0.9)])
     video = embed(PlayedVideo("a", 3.0, shown.url, shown.offset), detections)
