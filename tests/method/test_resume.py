@@ -64,7 +64,7 @@ def photographed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Camera], None]:
             path.write_bytes(content)
 
         def record_in_halves(self: Journal, event: Mapping[str, Any]) -> None:
-            path = self.folder / "metrics.jsonl"
+            path = self.folder.metrics_file
             before = path.read_bytes() if path.exists() else b""
             record(self, event)
             after = path.read_bytes()
