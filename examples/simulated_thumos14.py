@@ -100,7 +100,7 @@ def print_table(difficulty: str, run: Path, control: Path, seeds: list[int]) -> 
     print(f"\nSIMULATED, difficulty {difficulty}: {len(seeds)} seeds of training, mAP in %")
     print(f"{'stage':<34}{'0.3':>12}{'0.5':>12}{'0.7':>12}{'0.1:0.7':>13}{'P':>7}{'R':>7}")
     print_row("CBP alone, as many updates", controls)
-    print_row("ensemble, nobody taught", untaught)
+    print_row("ensemble without distillation", untaught)
     for index, stage in enumerate(evaluations[0].stages):
         scores = [each.stages[index] for each in evaluations]
         snippets = [d["stages"].get(stage.stage, {}) for d in diagnostics]

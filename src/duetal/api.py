@@ -1,22 +1,21 @@
-"""What `import duetal` gives: a trained run found, used and judged in a few lines of Python.
+"""What `import duetal` gives: a trained run opened, used and evaluated in a few lines of Python.
 
     run = duetal.load("runs/thumos14/seed-0")
     found = run.localize("data/new-videos")
     result = duetal.evaluate(found, "gt.json", "thumos14/seconds-210")
     print(result.averages["0.1:0.7"])
 
-The same code as behind the commands, which print and write what this returns. Whatever takes
-annotations or detections takes a file of any known form, or the object itself.
+The commands print and write what these functions return. Whatever takes annotations or detections
+takes a file of any known form, or the object itself.
 """
 
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from duetal import formats
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
@@ -59,10 +58,11 @@ __all__ = [
 PathLike = str | os.PathLike[str]
 AnnotationsLike = Annotations | PathLike
 DetectionsLike = Detections | PathLike
+Item = TypeVar("Item", bound=Detections | str | os.PathLike[str])
 
 
 class DuetalWarning(UserWarning):
-    """Something that one should know of a result: a video left out, a class that is unknown."""
+    """A restriction of a result: a video that was left out, a class that is unknown."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class TrainedRun:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The actions it knows, in the order of their indices."""
+        """The actions it was trained on, in the order of their indices."""
         return tuple(self.run.model.classes)
 
     @property
@@ -134,17 +134,16 @@ class TrainedRun:
         Args:
             inputs: a dataset (a folder or a YAML file of features), or videos: a file, a folder,
                 a list (.txt), a pattern, a URL, or several of these.
-            branch: "cbp" or "vlp" (the first unless given), or "both" for their ensemble.
+            branch: "cbp" or "vlp" (default: the first), or "both" for their ensemble.
             stage: another checkpoint than the run's final one, such as "cbp-warmup".
             literal: the paper to the letter: one threshold, maximum scoring.
-            settings: of localization, where they are not the run's own, such as
-                `{"min_score": 0.01, "nms_sigma": 0.5}`; docs/settings.md lists them.
-            subset: of a dataset: which videos; "test", the default, is all of them where there are
-                no annotations.
-            features: of videos: the folder in which their features are kept and found again; left
-                out, they are made for this call alone.
+            settings: of localization, instead of the run's own (docs/settings.md), such as
+                `{"min_score": 0.01, "nms_sigma": 0.5}`.
+            subset: of a dataset; "test", the default, is all of it without annotations.
+            features: of videos: the folder that keeps their features for later calls; by default
+                they are deleted after this call.
             weights: of videos: by the name of the features (`rgb`, `flow`, `clip`), where the
-                weights lie that they are made with, if they moved since the run was trained.
+                weights lie, if they moved since the run was trained.
             accelerator: where to compute: "auto", "cpu", "cuda" or "mps".
             progress: called with what is being done, the videos done, and the videos in all.
 
@@ -153,88 +152,68 @@ class TrainedRun:
             the rule that chose those.
 
         Raises:
-            UsageError: arguments that do not go together, or weights that the run was not trained
-                with.
+            UsageError: arguments that do not go together, or other weights than the run's.
             DuetalError: nothing there, or something unreadable or damaged.
         """
-        from duetal.own_videos.inputs import is_dataset
+        from duetal.own_videos.raw_videos import is_dataset
+        from duetal.own_videos.video_features import OPTIONS, local_store
         from duetal.runs.run import with_localization
 
         if branch is not None and stage is not None:
             raise UsageError("branch and stage: a stage is of one branch, give one of the two")
-        stages = self.run.model.stages_named(stage or branch)
-        trained = TrainedRun(with_localization(self.run, settings or {}))
-        several = [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs
-        paths = [os.fspath(path) for path in several]
+        run = with_localization(self.run, settings or {})
+        stages = run.model.stages_named(stage or branch)
+        how: dict[str, Any] = {"stages": stages, "literal": literal, "progress": progress}
+        paths = [os.fspath(path) for path in _several(inputs)]
         if is_dataset(paths):
             if features is not None or weights is not None:
                 raise UsageError("features and weights: are for videos, and inputs are a dataset")
-            return trained._localize_dataset(
-                Path(paths[0]), stages, literal, subset or "test", accelerator, progress
-            )
+            return _localize_dataset(run, Path(paths[0]), subset or "test", accelerator, **how)
         if subset is not None:
             raise UsageError("subset: is for a dataset, and inputs are videos")
-        known = _known_weights(weights or {})
-        with _store(features) as store:
-            return trained._localize_videos(
-                paths, stages, literal, store, known, accelerator, progress
-            )
+        moved = {modality: os.fspath(source) for modality, source in (weights or {}).items()}
+        for modality in moved:
+            if modality not in OPTIONS:
+                raise UsageError(unknown("modality", modality, OPTIONS), place="weights")
+        if features is not None:
+            store = local_store(os.fspath(features))
+            return _localize_videos(run, paths, store, moved, accelerator, **how)
+        with tempfile.TemporaryDirectory(prefix="duetal-") as folder:
+            return _localize_videos(run, paths, Path(folder), moved, accelerator, **how)
 
-    def _localize_dataset(
-        self,
-        path: Path,
-        stages: list[str],
-        literal: bool,
-        subset: str,
-        accelerator: str,
-        progress: "Progress",
-    ) -> Detections:
-        from duetal.datasets import open_dataset
-        from duetal.runs.localizing import choose_videos, localize, unknown_classes
-        from duetal.runs.processes import device_of
 
-        dataset = open_dataset(path)
-        names = choose_videos(dataset, subset)
-        for label in unknown_classes(self.run, dataset):
-            _warn(f"the run was not trained on the class {label!r}")
-        device = device_of(accelerator)
-        return localize(
-            self.run,
-            dataset,
-            names,
-            stages=stages,
-            literal=literal,
-            device=device,
-            progress=progress,
-        )
+def _localize_dataset(
+    run: "Run", path: Path, subset: str, accelerator: str, **how: Any
+) -> Detections:
+    from duetal.datasets import open_dataset
+    from duetal.runs.localizing import choose_videos, localize, unknown_classes
+    from duetal.runs.processes import device_of
 
-    def _localize_videos(
-        self,
-        paths: Sequence[str],
-        stages: list[str],
-        literal: bool,
-        store: Path,
-        weights: Mapping[str, str],
-        accelerator: str,
-        progress: "Progress",
-    ) -> Detections:
-        from duetal.own_videos.raw_videos import UNVERIFIABLE, localize_prepared, prepare_videos
+    dataset = open_dataset(path)
+    names = choose_videos(dataset, subset)
+    for label in unknown_classes(run, dataset):
+        _warn(f"the run was not trained on the class {label!r}")
+    return localize(run, dataset, names, device=device_of(accelerator), **how)
 
-        if self.run.model.features is None:
-            _warn(UNVERIFIABLE)
-        prepared = prepare_videos(self.run, paths, store, weights, accelerator=accelerator)
-        if not prepared.videos:
-            raise DuetalError(f"no video could be processed; {prepared.failures[0].reason}")
-        for failure in prepared.failures:
-            _warn(f"left out: {failure.reason}")
-        return localize_prepared(
-            self.run,
-            prepared,
-            stages=stages,
-            literal=literal,
-            accelerator=accelerator,
-            progress=progress,
-        )
+
+def _localize_videos(
+    run: "Run",
+    paths: Sequence[str],
+    store: Path,
+    weights: Mapping[str, str],
+    accelerator: str,
+    **how: Any,
+) -> Detections:
+    from duetal.own_videos.raw_videos import UNVERIFIABLE, localize_prepared, prepare_videos
+
+    if run.model.features is None:
+        _warn(UNVERIFIABLE)
+    prepared = prepare_videos(run, paths, store, weights, accelerator=accelerator)
+    if not prepared.videos:
+        raise DuetalError(f"no video could be processed; {prepared.failures[0].reason}")
+    for failure in prepared.failures:
+        _warn(f"left out: {failure.reason}")
+    return localize_prepared(run, prepared, accelerator=accelerator, **how)
 
 
 def load(path: PathLike) -> TrainedRun:
@@ -334,7 +313,7 @@ def compare(
     draws: int = 1000,
     seed: int = 0,
 ) -> Comparison:
-    """Whether the first of several methods is beaten, or the videos were kind, as `duetal compare`.
+    """Compare several methods with the first by a bootstrap over videos, as `duetal compare`.
 
     Args:
         contenders: detections of each, by name; a list where they come of several seeds.
@@ -368,32 +347,13 @@ def _protocol(given: Protocol | str) -> Protocol:
     return given if isinstance(given, Protocol) else protocol_named(given)
 
 
-def _several(given: DetectionsLike | Sequence[DetectionsLike]) -> Sequence[DetectionsLike]:
-    # A text is a sequence, too; one of letters is never meant.
-    return [given] if isinstance(given, (str, os.PathLike, Detections)) else given
-
-
-def _known_weights(weights: Mapping[str, PathLike]) -> dict[str, str]:
-    from duetal.own_videos.video_features import OPTIONS
-
-    for modality in weights:
-        if modality not in OPTIONS:
-            raise UsageError(unknown("modality", modality, OPTIONS), place="weights")
-    return {modality: os.fspath(source) for modality, source in weights.items()}
-
-
-@contextmanager
-def _store(features: PathLike | None) -> Iterator[Path]:
-    """The folder of the features; without a name, one for as long as it is needed."""
-    if features is not None:
-        from duetal.own_videos.video_features import local_store
-
-        yield local_store(os.fspath(features))
-        return
-    with tempfile.TemporaryDirectory(prefix="duetal-") as folder:
-        yield Path(folder)
+def _several(given: Item | Sequence[Item]) -> Sequence[Item]:
+    # A string is a sequence, too; one of letters is never meant.
+    if isinstance(given, (str, os.PathLike, Detections)):
+        return [cast(Item, given)]
+    return given
 
 
 def _warn(text: str) -> None:
-    # The line that called `localize`, not one of ours.
+    # Attributed to the line that called `TrainedRun.localize`.
     warnings.warn(text, DuetalWarning, stacklevel=4)

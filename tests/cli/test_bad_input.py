@@ -305,7 +305,7 @@ def other_classes(run: Path, dataset: Path) -> None:
 BAD_LOCALIZING: list[tuple[Callable[[Path, Path], object], tuple[str, ...], int, str]] = [
     (truncated_checkpoint, (), 1, "cbp-f1.safetensors: truncated or damaged checkpoint"),
     (other_configuration, (), 1, "cbp-f1.safetensors: decoder"),
-    (typo_in_config, (), 2, "config.yaml: unknown setting 'cbp_widht'"),
+    (typo_in_config, (), 2, "config.yaml: unknown setting 'cbp.embde_dim'"),
     (truncated_model, (), 1, "model.json: line"),
     (unfinished, (), 1, "training is not finished"),
     (wider_features, (), 1, "cbp/v_0.npy: cbp features have C = 24; the run was trained on C = 12"),
@@ -313,7 +313,7 @@ BAD_LOCALIZING: list[tuple[Callable[[Path, Path], object], tuple[str, ...], int,
     (nan_in_a_test_video, (), 1, "cbp/v_7.npy: snippet"),
     (other_classes, (), 1, "the run knows none of its classes"),
     (lambda run, dataset: None, ("--stage", "cbp-f9"), 2, "unknown stage 'cbp-f9'; the nearest"),
-    (lambda run, dataset: None, ("--branch", "vpl"), 2, "'vpl' is not one of"),
+    (lambda run, dataset: None, ("--branch", "vpl"), 2, "unknown stage 'vpl'; the nearest"),
     (lambda run, dataset: None, ("--stage", "cbp-f1", "--branch", "cbp"), 2, "one of the two"),
 ]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from duetal.cli import progress as progress_module
-from duetal.cli.progress import ClusterProgress
+from duetal.cli.progress import ExtractionProgress
 
 Duetal = Callable[..., tuple[int, str, str]]
 
@@ -39,7 +39,7 @@ def test_the_time_that_is_left_counts_all_videos_at_work(
 ) -> None:
     now = [0.0]
     monkeypatch.setattr(progress_module.time, "monotonic", lambda: now[0])
-    with ClusterProgress({"a": 50, "b": 30, "c": 20}, lambda: 2) as progress:
+    with ExtractionProgress({"a": 50, "b": 30, "c": 20}, lambda: 2) as progress:
         now[0] = 22.0
         progress.working("a", 0.5)
         now[0] = 44.0
@@ -69,7 +69,7 @@ def test_videos_of_unknown_size_count_alike(
 ) -> None:
     now = [0.0]
     monkeypatch.setattr(progress_module.time, "monotonic", lambda: now[0])
-    with ClusterProgress({"a": 5, "b": 0}, lambda: 1) as progress:
+    with ExtractionProgress({"a": 5, "b": 0}, lambda: 1) as progress:
         now[0] = 40.0
         progress.ended("b", "b")
     assert capsys.readouterr().out.splitlines()[1] == "1 of 2 videos done, 1 worker, 0:00:40 left"

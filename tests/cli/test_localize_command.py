@@ -78,7 +78,7 @@ def test_a_class_that_the_run_does_not_know_is_told(
     path.write_text(path.read_text().replace("- HighJump", "- HighJump\n- Chess"))
     code, printed, _ = duetal("localize", tiny_run, dataset, "--out", tmp_path / "found.json")
     assert code == 0
-    assert "note: the run knows nothing of the class 'Chess'" in printed
+    assert "note: the run was not trained on the class 'Chess'" in printed
 
 
 def test_its_detections_can_be_evaluated(

@@ -251,7 +251,7 @@ def test_the_same_weights_elsewhere_are_taken(
     video, out = videos / "first.mp4", tmp_path / "out"
     code, _, err = duetal("localize", run, video, "--out", out)
     assert code == 2
-    assert "--i3d-flow has to say where they lie now" in err
+    assert "--i3d-flow must name their new location" in err
     moved = shutil.copy(tiny_backbones["flow"], tmp_path / "moved.pt")
     code, _, err = duetal("localize", run, video, "--out", out, "--i3d-flow", moved)
     assert (code, err) == (0, "")

@@ -6,7 +6,9 @@ import pytest
 from rich.console import Console
 
 from duetal.cli import progress as progress_module
-from duetal.cli.progress import DownloadProgress, LongVideoProgress, remaining
+from duetal.cli.progress import DownloadProgress, ExtractionProgress
+from duetal.core import bars
+from duetal.core.bars import remaining
 
 
 class Clock:
@@ -21,6 +23,7 @@ class Clock:
 def clock(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(progress_module, "time", clock)
+    monkeypatch.setattr(bars, "time", clock)
     return clock
 
 
@@ -29,6 +32,10 @@ def clock(monkeypatch):
     [
         (10, 0.5, "0:00:10"),
         (10, 0.1, "0:01:30"),
+        (0.4, 0.5, "0:00:00"),
+        (59.6, 0.5, "0:01:00"),
+        (3599, 0.5, "0:59:59"),
+        (90061, 0.5, "25:01:01"),
         (3600, 0.25, "3:00:00"),
         (5, 0, "unknown time"),
         (5, 1.0, "0:00:00"),
@@ -40,7 +47,7 @@ def test_the_time_left_is_as_much_again_as_the_work_left(elapsed, share, text):
 
 
 def test_without_a_terminal_there_is_a_line_now_and_then(clock, capsys):
-    with LongVideoProgress({"a": 300, "b\x1b": 100}) as progress:
+    with ExtractionProgress({"a": 300, "b\x1b": 100}) as progress:
         for step in range(1, 5):
             clock.now += 6
             progress.working("a", step / 4)
@@ -61,7 +68,7 @@ def test_without_a_terminal_there_is_a_line_now_and_then(clock, capsys):
 
 
 def test_where_a_size_is_unknown_all_videos_count_alike(clock, capsys):
-    with LongVideoProgress({"a": 0, "b": 1000}) as progress:
+    with ExtractionProgress({"a": 0, "b": 1000}) as progress:
         progress.ended("a", "a")
         clock.now += 20
         progress.working("b", 0.0)
@@ -69,36 +76,36 @@ def test_where_a_size_is_unknown_all_videos_count_alike(clock, capsys):
 
 
 def test_no_video_is_no_progress(capsys):
-    with LongVideoProgress({}):
+    with ExtractionProgress({}):
         pass
     assert capsys.readouterr().out == ""
 
 
-def test_on_a_terminal_there_are_two_bars_and_names_steer_nothing(monkeypatch):
+def test_on_a_terminal_there_are_two_bars_and_names_are_escaped(monkeypatch):
     output = io.StringIO()
     console = Console(file=output, force_terminal=True, width=90, markup=False, highlight=False)
     monkeypatch.setattr(progress_module, "plain_console", lambda: console)
-    with LongVideoProgress({"[red]a\x1b[31m": 10, "b": 30}) as progress:
+    with ExtractionProgress({"[red]a\x1b[31m": 10, "b": 30}) as progress:
         progress.working("[red]a\x1b[31m", 0.5)
         progress.bars.refresh()
         progress.ended("[red]a\x1b[31m", "a: done")
         progress.working("b", 0.25)
         progress.bars.refresh()
     text = output.getvalue()
-    assert "in all" in text
+    assert "0 of 2 videos done" in text
     assert "[red]a\N{REPLACEMENT CHARACTER}[31m" in text
     assert "a: done" in text
     assert " 50 %" in text
     assert " 44 %" in text
 
 
-def test_a_download_is_told_now_and_then_on_standard_error(clock, capsys):
-    told = DownloadProgress("downloading weights")
+def test_a_download_is_reported_now_and_then_on_standard_error(clock, capsys):
+    report = DownloadProgress("downloading weights")
     for step in range(4):
         clock.now += 6
-        told(step * 10**7, 5 * 10**7)
+        report(step * 10**7, 5 * 10**7)
     clock.now += 11
-    told(4 * 10**7, None)
+    report(4 * 10**7, None)
     assert capsys.readouterr().err.splitlines() == [
         "downloading weights: 10 of 50 MB",
         "downloading weights: 30 of 50 MB",

@@ -55,7 +55,7 @@ def test_it_prints_each_stage_beside_the_controls(
     table = first[first.index("SIMULATED, difficulty 0.5") :]
     for title in (
         "CBP alone, as many updates",
-        "ensemble, nobody taught",
+        "ensemble without distillation",
         "CBP after warm-up",
         "Zero-shot VLP",
         "VLP after B1",

@@ -2,8 +2,8 @@
 
 A page's commands run one after the other in a folder of its own, in which the files and folders
 that they name are provided: a tiny world of rendered videos, networks of random weights and a run
-trained on them. The words of a command stay as they are shown. What makes it small stands before
-them, so that where both say something the page wins. Options of all commands, run or not, are
+trained on them. The arguments of a command are unchanged. Arguments that make it small are put
+before them, so that those of the page have priority. Options of all commands, run or not, are
 checked in test_docs.py.
 """
 
@@ -30,9 +30,10 @@ NOT_RUN = {
     "pytest": "would run the tests in the tests",
     "python examples/": "takes minutes or the real data; tests/examples runs each of them small",
     "python benchmarks/": "measures for minutes",
+    "npm ": "fetches packages; tests/house/test_checks.py runs tsc and eslint",
     "pip install": "fetches packages",
     "git clone": "fetches the repository",
-    "s3://": "an object store, and a cluster; tests/features has local ones",
+    "s3://": "an object store, and a cluster; tests/extraction has local ones",
     "hf ": "is the hub's own program",
     "duetal push": "sends to the hub; its own test has a local one",
 }
@@ -41,7 +42,7 @@ WRITTEN = ("--out", "--json", "--plots", "--onnx", "--card")
 #: Commands that refuse to write over what is there. A page shows alternatives; each begins anew.
 FROM_NEW = ("train", "simulate", "convert", "recipes")
 
-#: Runs duetal with some words; its exit code and all that it said.
+#: Runs duetal with arguments; its exit code and its output.
 Runner = Callable[[list[str]], tuple[int, str]]
 
 
@@ -140,13 +141,13 @@ def world(
             *("--out", folder / "run", *tiny_extraction),
         ),
     ):
-        code, told = _run([str(word) for word in words], folder)
-        assert code == 0, told
+        code, output = _run([str(word) for word in words], folder)
+        assert code == 0, output
     return world
 
 
 def _run(words: list[str], folder: Path) -> tuple[int, str]:
-    """Run duetal as a program of its own; its exit code and all that it said."""
+    """Run duetal as a program of its own; its exit code and its output."""
     done = subprocess.run(
         [Path(sys.executable).with_name("duetal"), *words],
         cwd=folder,
@@ -209,7 +210,7 @@ def remove_earlier(name: str, words: list[str]) -> None:
 def prepare(line: str, world: World, folder: Path) -> list[str]:
     """The words for duetal: what they name is there, what they write is not, and all is small."""
     program, *words = shlex.split(line, comments=True)
-    assert program == "duetal", f"{line!r} is not run: say why in NOT_RUN"
+    assert program == "duetal", f"{line!r} is not run: give the reason in NOT_RUN"
     written = outputs(words)
     command = words[0]
     words = [w if w in written else provide(w, command, world, folder) for w in words]
@@ -233,9 +234,9 @@ def in_process(capsys: pytest.CaptureFixture[str]) -> Runner:
     def run(words: list[str]) -> tuple[int, str]:
         with pytest.raises(SystemExit) as stop:
             main(words)
-        told = capsys.readouterr()
+        output = capsys.readouterr()
         assert isinstance(stop.value.code, int)
-        return stop.value.code, told.out + told.err
+        return stop.value.code, output.out + output.err
 
     return run
 
@@ -250,11 +251,11 @@ def test_the_commands_of_a_page_run(page, world, in_process, tmp_path, monkeypat
         words = prepare(line, world, tmp_path)
         # Lightning starts the other processes with this one's command line.
         several = any(word.startswith("devices=") for word in words)
-        code, told = _run(words, tmp_path) if several else in_process(words)
+        code, output = _run(words, tmp_path) if several else in_process(words)
         paths = [word for word in words if "/" in word and not word.startswith("-")]
         absent = [word for word in paths if not Path(word).exists()]
         assert code == 0, (
-            f"{page.name}: {line!r} ended with exit code {code}:\n{told}\n"
+            f"{page.name}: {line!r} ended with exit code {code}:\n{output}\n"
             f"run as: duetal {shlex.join(words)}\n"
             f"not there: {absent}; what a page names needs a row in PROVIDED"
         )

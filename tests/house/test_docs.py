@@ -1,4 +1,4 @@
-"""Every command in the documentation exists, options and all; every link leads somewhere."""
+"""Every command in the documentation exists, with its options; every link has a target."""
 
 import doctest
 import re
@@ -12,7 +12,7 @@ from duetal.cli.main import cli
 from duetal.evaluation.protocols import PROTOCOLS
 
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
-#: What ends a command's own words on a shell line.
+#: What ends a command's arguments on a shell line.
 END_OF_WORDS = {"|", "||", "&&", ";", ">", ">>", "2>", "&"}
 
 
@@ -90,13 +90,13 @@ def test_a_wrong_command_would_be_found(line):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_between_pages_lead_somewhere(page):
+def test_links_between_pages_have_a_target(page):
     targets = LINK.findall(page.read_text(encoding="utf-8"))
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_examples_in_a_page_give_what_it_says(page):
+def test_examples_in_a_page_give_the_shown_results(page):
     assert doctest.testfile(str(page), module_relative=False, encoding="utf-8").failed == 0
 
 

@@ -22,11 +22,11 @@ def entry(key: str) -> str:
 
 
 def test_the_page_is_as_the_configuration_makes_it(generator):
-    told = "docs/settings.md is out of date: run python scripts/settings_page.py"
-    assert PAGE.read_text(encoding="utf-8") == generator["render"](), told
+    message = "docs/settings.md is out of date: run python scripts/settings_page.py"
+    assert PAGE.read_text(encoding="utf-8") == generator["render"](), message
 
 
-def test_every_setting_has_an_entry_that_says_what_it_is_for():
+def test_every_setting_has_an_entry_with_its_purpose():
     assert [s.key for s in SETTINGS if len(entry(s.key).split("\n\n")) < 2] == []
 
 
@@ -48,7 +48,7 @@ def test_every_setting_has_an_entry_that_says_what_it_is_for():
         ("vlp.temperature", "\n\n[S] τ of the cosine similarity.\n"),
     ],
 )
-def test_an_entry_tells_type_bounds_default_recipes_and_tag(key, facts):
+def test_an_entry_shows_type_bounds_default_recipes_and_tag(key, facts):
     assert facts in entry(key)
 
 

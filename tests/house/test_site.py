@@ -28,7 +28,7 @@ CHROMIUM = os.environ.get("CHROMIUM") or next(
 
 @dataclass
 class Page(HTMLParser):
-    """What one built page links to, loads, and can be linked to."""
+    """The links, resources and anchors of one built page."""
 
     path: Path
     links: list[str] = field(default_factory=list)
@@ -157,20 +157,20 @@ def test_figures_are_small_and_whole():
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[x](absent.md)", "page does not exist"),
         ("[x](training.md#absent)", "anchor does not exist"),
     ],
 )
-def test_a_broken_link_stops_the_build(text, said, tmp_path):
+def test_a_broken_link_stops_the_build(text, message, tmp_path):
     shutil.copy(ROOT / "zensical.toml", tmp_path)
     shutil.copytree(DOCS, tmp_path / "docs")
     with (tmp_path / "docs" / "nan.md").open("a", encoding="utf-8") as page:
         page.write(f"\n{text}\n")
     done = build(tmp_path)
     assert done.returncode != 0
-    assert said in done.stdout
+    assert message in done.stdout
 
 
 # --- in a browser -------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ class Silent(SimpleHTTPRequestHandler):
     """A file server that does not write a line for each request."""
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -195,25 +195,23 @@ def address(site: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_browser_asks_for_nothing_from_elsewhere_and_complains_of_nothing(
-    scheme, site, pages, address
-):
+def test_a_browser_requests_nothing_from_elsewhere_and_logs_nothing(scheme, site, pages, address):
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:
-        pytest.skip("no chromium found: the site was NOT looked at in a browser")
-    asked, complaints = set(), []
+        pytest.skip("no chromium found: the site was NOT opened in a browser")
+    requested, messages = set(), []
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         tab = browser.new_page(color_scheme=scheme)
-        tab.on("request", lambda request: asked.add(request.url))
-        tab.on("console", lambda message: complaints.append(message.text))
-        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        tab.on("request", lambda request: requested.add(request.url))
+        tab.on("console", lambda message: messages.append(message.text))
+        tab.on("pageerror", lambda error: messages.append(str(error)))
         for path in sorted(pages):
             if path.name != "404.html":
                 tab.goto(f"{address}/{path.relative_to(site)}", wait_until="networkidle")
                 width = tab.evaluate("document.documentElement.scrollWidth - innerWidth")
                 assert width <= 0, f"{path.name} is wider than the window"
         browser.close()
-    assert complaints == []
-    outside = [url for url in asked if not url.startswith((address, "data:", "blob:"))]
+    assert messages == []
+    outside = [url for url in requested if not url.startswith((address, "data:", "blob:"))]
     assert outside == []

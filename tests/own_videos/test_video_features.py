@@ -12,7 +12,7 @@ from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import open_dataset
 from duetal.extraction.pipeline import ExtractionSettings
 from duetal.extraction.store import recorded_settings
-from duetal.own_videos.inputs import is_dataset
+from duetal.own_videos.raw_videos import is_dataset
 from duetal.own_videos.video_features import extraction_settings, require_same
 from duetal.results.folder import RunFolder
 from duetal.results.schema import BranchRecord, GridRecord, ModelRecord, StageRecord
@@ -127,7 +127,7 @@ def test_weights_that_are_gone_or_were_never_published_are_asked_for(
 ) -> None:
     features = SETTINGS | {modality: SETTINGS[modality] | {"name": name}}
     option = {"rgb": "--i3d-rgb", "clip": "--clip"}[modality]
-    with pytest.raises(UsageError, match=f"{option} has to say where they lie now: .* {name}"):
+    with pytest.raises(UsageError, match=f"{option} must name their new location: .* {name}"):
         extraction_settings(run_with(features), {})
     assert extraction_settings(run_with(features), {modality: "/here"}).short_side == 64
 

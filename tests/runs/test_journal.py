@@ -1,4 +1,4 @@
-"""What a run tells: its records, its log, the terminal, TensorBoard."""
+"""The log of a run: its records, log.txt, the terminal, TensorBoard."""
 
 import json
 import sys
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from duetal.core import bars
 from duetal.core.errors import DuetalError
 from duetal.runs import journal as module
 from duetal.runs.journal import Journal
@@ -25,7 +26,7 @@ def records(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_rewind_forgets_what_came_after(tmp_path: Path) -> None:
+def test_rewind_drops_later_records(tmp_path: Path) -> None:
     first = Journal(tmp_path, 10)
     assert first.position() == 0
     first.record({"event": "a"})
@@ -61,7 +62,7 @@ def test_plain_lines_without_a_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
-    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    monkeypatch.setattr(bars.time, "monotonic", lambda: now)
     with Journal(tmp_path, 100) as journal:
         journal.skip(40)
         for _ in range(10):
@@ -78,21 +79,6 @@ def test_plain_lines_without_a_terminal(
     assert records(tmp_path) == [{"event": "epoch", **epoch(3)}]
 
 
-@pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [(0.4, "0:00:00"), (59.6, "0:01:00"), (3599.0, "0:59:59"), (90061.0, "25:01:01")],
-)
-def test_remaining_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, expected: str
-) -> None:
-    now = 0.0
-    monkeypatch.setattr(module.time, "monotonic", lambda: now)
-    journal = Journal(tmp_path, 2)
-    journal.step("warmup", {})
-    now = seconds
-    assert journal._left() == expected
-
-
 def test_a_bar_on_a_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,15 +89,15 @@ def test_a_bar_on_a_terminal(
         journal.skip(1)
         journal.step("F1", {"classification": 0.25, "distillation": 0.5})
         journal.epoch(epoch(1, "F1"))
-        journal.log("a word [in brackets]")
+        journal.log("a line [in brackets]")
     shown = capsys.readouterr().out
     assert "F1" in shown
     assert "50%" in shown
     assert "classification 0.2500  distillation 0.5000" in shown
     assert "left" in shown
-    assert "a word [in brackets]" in shown
-    assert "loss 0.7500" not in shown  # the bar has told it
-    assert (tmp_path / "log.txt").read_text().endswith(" a word [in brackets]\n")
+    assert "a line [in brackets]" in shown
+    assert "loss 0.7500" not in shown  # the bar has shown it
+    assert (tmp_path / "log.txt").read_text().endswith(" a line [in brackets]\n")
 
 
 def test_other_processes_are_silent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,7 +117,7 @@ def test_an_error_is_in_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[st
     lines = (tmp_path / "log.txt").read_text().splitlines()
     assert lines[0].endswith(" stopped: x.npy: a NaN")
     assert lines[1].endswith(" stopped: KeyboardInterrupt")
-    assert capsys.readouterr().out == ""  # whoever called says it aloud
+    assert capsys.readouterr().out == ""  # the caller shows it
 
 
 def board(folder: Path) -> dict[str, list[tuple[int, float]]]:
@@ -144,7 +130,7 @@ def board(folder: Path) -> dict[str, list[tuple[int, float]]]:
     }
 
 
-def test_tensorboard_events_when_asked(tmp_path: Path) -> None:
+def test_tensorboard_events(tmp_path: Path) -> None:
     with Journal(tmp_path, 4, tensorboard=True) as journal:
         journal.rewind(0)
         for number in (1, 2, 3):

@@ -1,4 +1,4 @@
-"""What labels alone tell of a run: the ranking of held-out videos, and what is kept of it."""
+"""Evaluation by labels alone: the ranking of held-out videos, and what is kept of it."""
 
 import itertools
 import shutil
@@ -14,11 +14,11 @@ from duetal.core.errors import DuetalError
 from duetal.datasets import Dataset, open_dataset
 from duetal.formats.activitynet import read_results
 from duetal.results.schema import LabelEvaluation, LabelScores
-from duetal.runs.label_evaluation import (
+from duetal.runs.run import Run, open_run
+from duetal.runs.run_evaluation import (
     chance_ap,
     run_label_evaluation,
 )
-from duetal.runs.run import Run, open_run
 from duetal.runs.selection import video_mean_ap
 
 pytestmark = pytest.mark.recipe
@@ -75,7 +75,7 @@ def test_its_numbers_are_those_of_the_scores(
             video = type("Scores", (), {"video": np.array(scores[name])})
             how[-1](type("Localized", (), {"scores": video}))  # type: ignore[operator]
 
-    monkeypatch.setattr("duetal.runs.label_evaluation.localize_stage", localize)
+    monkeypatch.setattr("duetal.runs.run_evaluation.localize_stage", localize)
     found = run_label_evaluation(run, weak, CPU, silent)
     assert found is not None
     # The labels of v_6, v_7 and v_8 are Diving, GolfSwing and HighJump.
@@ -89,7 +89,7 @@ def test_what_is_there_is_not_computed_again_but_for_other_videos(
 ) -> None:
     first = run_label_evaluation(run, weak, CPU, silent)
     with monkeypatch.context() as nothing:
-        nothing.setattr("duetal.runs.label_evaluation.localize_stage", None)
+        nothing.setattr("duetal.runs.run_evaluation.localize_stage", None)
         assert run_label_evaluation(run, weak, CPU, silent) == first
     fewer = replace(weak, evaluation=weak.evaluation[1:])
     found = run_label_evaluation(run, fewer, CPU, silent)
@@ -100,14 +100,14 @@ def test_what_is_there_is_not_computed_again_but_for_other_videos(
     assert run.folder.detections("ensemble").is_file()
 
 
-def test_videos_without_labels_are_ranked_and_not_asked_for_theirs(run: Run, weak: Dataset) -> None:
+def test_videos_without_labels_are_ranked_and_not_scored(run: Run, weak: Dataset) -> None:
     found = run_label_evaluation(run, without_labels(weak, ["v_8"]), CPU, silent)
     assert found is not None
     assert set(found.stages[0].per_class) == {"Diving", "GolfSwing"}
     assert found.stages[0].first_right in (0, 1 / 2, 1)
 
 
-def test_without_labels_there_is_nothing_to_tell(run: Run, weak: Dataset) -> None:
+def test_without_labels_there_is_no_evaluation(run: Run, weak: Dataset) -> None:
     assert run_label_evaluation(run, without_labels(weak, weak.evaluation), CPU, silent) is None
     assert run_label_evaluation(run, replace(weak, evaluation=()), CPU, silent) is None
 

@@ -1,6 +1,6 @@
 """`duetal check`: every problem of a dataset, with file and place."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,41 +26,39 @@ def command(dataset: Path, json_file: Path | None) -> int:
     from duetal.datasets.problems import Severity
 
     findings = examine(dataset, _track)
-    for problem in findings.problems:
-        click.echo(str(problem))
     if json_file is not None:
         write_json(json_file, findings.as_json())
-    for line in _summary(findings):
+    for line in (*map(str, findings.problems), *_summary(findings)):
         click.echo(line)
-    return 1 if findings.count(Severity.FATAL) else 0
+    warnings, fatal = findings.count(Severity.WARNING), findings.count(Severity.FATAL)
+    click.echo(f"problems: {fatal} fatal, {warnings} warning{'' if warnings == 1 else 's'}")
+    return 1 if fatal else 0
 
 
 def _track(names: Sequence[str]) -> Iterable[str]:
-    """Show how far the reading has come, on a terminal."""
+    """Show the progress of reading, on a terminal."""
     from rich.console import Console
     from rich.progress import track
 
     console = Console(stderr=True)
-    if not console.is_terminal:
-        return names
-    return track(names, "Reading features", console=console, transient=True)
+    return track(
+        names,
+        "Reading features",
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
 
 
-def _summary(findings: "Findings") -> list[str]:
-    from duetal.datasets.problems import Severity
-
+def _summary(findings: "Findings") -> Iterator[str]:
     grid = findings.grid
-    lines = [
+    yield (
         f"videos:   {findings.training} to train on, {findings.evaluation} to evaluate on, "
-        f"{findings.hours:.1f} hours",
-        f"classes:  {len(findings.classes)}",
-        f"grid:     {grid.fps:g} frames per second, stride {grid.stride}, window {grid.window}",
-    ]
+        f"{findings.hours:.1f} hours"
+    )
+    yield f"classes:  {len(findings.classes)}"
+    yield f"grid:     {grid.fps:g} frames per second, stride {grid.stride}, window {grid.window}"
     for part in findings.parts:
-        widths = " and ".join(str(width) for width in part.widths) or "unknown"
+        dims = " and ".join(map(str, part.widths)) or "unknown"
         dtypes = " and ".join(part.dtypes) or "unknown type"
-        lines.append(f"{part.title + ':':9} C = {widths}, {dtypes}, {part.videos} videos")
-    fatal, warnings = findings.count(Severity.FATAL), findings.count(Severity.WARNING)
-    plural = "" if warnings == 1 else "s"
-    lines.append(f"problems: {fatal} fatal, {warnings} warning{plural}")
-    return lines
+        yield f"{part.title + ':':9} C = {dims}, {dtypes}, {part.videos} videos"

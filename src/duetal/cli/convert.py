@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from duetal.cli.numbers import finite
+from duetal.cli.terminal import finite, printable
 
 #: Names of `duetal.formats.forms.Format`, as text, so that `--help` imports none of them.
 FORMATS = (
@@ -70,7 +70,6 @@ def command(
     The form of IN is guessed from its content, that of OUT from its suffix. What OUT can't hold is
     named, with its count.
     """
-    from duetal.cli.terminal import printable
     from duetal.formats.conversion import convert
     from duetal.formats.forms import ContentKind, Format
     from duetal.formats.options import FormatOptions

@@ -21,20 +21,20 @@ def command(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(report, indent=2, ensure_ascii=False))
         return
-    rows = list(_rows(report))
-    width = max(len(key) for key, _ in rows)
-    for key, value in rows:
+    rows = dict(_rows(report))
+    width = max(map(len, rows))
+    for key, value in rows.items():
         click.echo(f"{key:<{width}}  {value}")
 
 
 def _rows(report: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """One row a value: nested mappings under dotted keys, absent things as "-"."""
+    """A row for each value, nested mappings under dotted keys; "-" where there is none."""
     for key, value in report.items():
         if isinstance(value, Mapping):
             yield from _rows(value, f"{prefix}{key}.")
-        elif isinstance(value, list):
-            yield f"{prefix}{key}", "; ".join(map(str, value)) or "-"
+            continue
+        if isinstance(value, list):
+            value = "; ".join(map(str, value)) or None
         elif isinstance(value, bool):
-            yield f"{prefix}{key}", "yes" if value else "no"
-        else:
-            yield f"{prefix}{key}", "-" if value is None else str(value)
+            value = "yes" if value else "no"
+        yield f"{prefix}{key}", "-" if value is None else str(value)

@@ -1,15 +1,11 @@
 """`duetal extract`: features of videos, into a store that the other commands read."""
 
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack
+from typing import Any
 
 import click
 
 from duetal.cli.extraction_options import extraction_options
-from duetal.core.errors import UsageError
-
-if TYPE_CHECKING:
-    from duetal.extraction.missing import Plan
-    from duetal.extraction.sources import Failure, Found
 
 
 @click.command("extract")
@@ -53,18 +49,38 @@ def command(
     the store has is kept, so the same command continues an interrupted extraction. A video that
     can't be extracted is listed at the end, with the reason, and the exit code is 1.
     """
-    from duetal.cli.extraction_options import print_failures
+    from duetal.cli.extraction_options import extract_with_progress, make_extractor, read_options
+    from duetal.cli.terminal import print_failures, printable
+    from duetal.core.errors import UsageError
+    from duetal.extraction.cluster import Cluster
+    from duetal.extraction.missing import plan
+    from duetal.extraction.pipeline import Extractor
     from duetal.extraction.sources import find_videos
+    from duetal.extraction.store import open_store
 
     found = find_videos(videos)
-    crew = {"workers": workers, "cpus_per_worker": cpus_per_worker}
-    if cluster is not None:
-        planned, failures = _extract_on_cluster(found, out, options, cluster, crew, retry_failed)
-    else:
+    crew: dict[str, Any] = {"workers": workers, "cpus_per_worker": cpus_per_worker}
+    if cluster is None:
         for name, value in crew.items():
             if value is not None:
                 raise UsageError(f"--{name.replace('_', '-')}: only goes with --cluster")
-        planned, failures = _extract_here(found, out, options, retry_failed)
+
+    def notify(line: str) -> None:
+        click.echo(f"note: {printable(line)}", err=True)
+
+    with ExitStack() as stack:
+        extractor: Extractor | Cluster
+        if cluster is None:
+            extractor = make_extractor(options)
+        else:
+            settings, computing = read_options(options)
+            extractor = Cluster(cluster, settings, **crew, **computing, notify=notify)
+            stack.enter_context(extractor)
+        store = stack.enter_context(open_store(out, extractor.store_settings))
+        planned = plan(found, store, retry_failed=retry_failed)
+        if cluster is not None:
+            planned = planned.longest_first()
+        failures = extract_with_progress(planned, store, extractor)
     known_before = len(planned.unusable) + len(planned.failures)
     counts = {
         "extracted": len(planned.todo) - (len(failures) - known_before),
@@ -77,52 +93,3 @@ def command(
     print_failures("failed", failures)
     print_failures("failed before (--retry-failed tries again)", planned.failed_before)
     return 1 if failures or planned.failed_before else 0
-
-
-def _extract_here(
-    found: "Found", out: str, options: dict[str, Any], retry_failed: bool
-) -> "tuple[Plan, tuple[Failure, ...]]":
-    """Bring a store up to the videos that were found, on this machine."""
-    from duetal.cli.extraction_options import extract_with_progress, make_extractor
-    from duetal.extraction.missing import plan
-    from duetal.extraction.store import open_store
-
-    extractor = make_extractor(options)
-    with open_store(out, extractor.store_settings) as store:
-        planned = plan(found, store, retry_failed=retry_failed)
-        return planned, extract_with_progress(planned, store, extractor)
-
-
-def _extract_on_cluster(
-    found: "Found",
-    out: str,
-    options: dict[str, Any],
-    address: str,
-    crew: dict[str, Any],
-    retry_failed: bool,
-) -> "tuple[Plan, tuple[Failure, ...]]":
-    """Bring a store up to the videos that were found, on a Ray cluster."""
-    from duetal.cli.extraction_options import extract_with_progress, read_options
-    from duetal.cli.progress import ClusterProgress
-    from duetal.cli.terminal import printable
-    from duetal.extraction.cluster import Cluster
-    from duetal.extraction.missing import plan
-    from duetal.extraction.store import open_store
-
-    settings, computing = read_options(options)
-
-    def notify(line: str) -> None:
-        click.echo(f"note: {printable(line)}", err=True)
-
-    with (
-        Cluster(address, settings, **crew, **computing, notify=notify) as cluster,
-        open_store(out, cluster.store_settings) as store,
-    ):
-        planned = plan(found, store, retry_failed=retry_failed).longest_first()
-        failures = extract_with_progress(
-            planned,
-            store,
-            cluster,
-            lambda sizes: ClusterProgress(sizes, lambda: len(cluster.processes)),
-        )
-        return planned, failures

@@ -1,15 +1,13 @@
-"""The options of every command that extracts features, and what becomes of them."""
+"""The options of every command that extracts features, and extraction with progress."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from duetal.backbones import BACKBONES
-from duetal.backbones.protocol import BackboneRecord
 
 if TYPE_CHECKING:
-    from duetal.cli.progress import WeighedProgress
     from duetal.extraction.missing import Extracts, Plan
     from duetal.extraction.pipeline import ExtractionSettings, Extractor
     from duetal.extraction.sources import Failure
@@ -18,15 +16,27 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-
-def _parameter(record: BackboneRecord) -> str:
-    """What click calls the option of a backbone: "--i3d-rgb" is "i3d_rgb"."""
-    return record.option.removeprefix("--").replace("-", "_")
-
-
-#: The options of the backbones' weights, as click's parameters, by the backbone's name.
-WEIGHTS = {record.name: _parameter(record) for record in BACKBONES}
-
+#: Click's names of the options of weights, by backbone: `--i3d-rgb` is `i3d_rgb`.
+WEIGHTS = {record.name: record.option.strip("-").replace("-", "_") for record in BACKBONES}
+_SIZE = click.IntRange(32, 4096)
+_COUNT = click.IntRange(min=1)
+#: Where and how fast features are computed; the other options change the features.
+COMPUTING = {
+    "device": click.option(
+        "--device",
+        default="auto",
+        show_default=True,
+        help="Where to compute: auto, cpu, cuda or cuda:N.",
+    ),
+    "batch": click.option(
+        "--batch",
+        type=_COUNT,
+        help="Snippets that a network encodes at once.  [default: what fits]",
+    ),
+    "threads": click.option(
+        "--threads", type=_COUNT, help="Threads of each stage on the CPU.  [default: all cores]"
+    ),
+}
 _OPTIONS = (
     *(
         click.option(
@@ -43,18 +53,16 @@ _OPTIONS = (
     ),
     click.option(
         "--without",
-        type=click.Choice([record.name for record in BACKBONES]),
+        type=click.Choice(list(WEIGHTS)),
         multiple=True,
         help="Leave these features out; may be given twice.",
     ),
     click.option(
-        "--short-side",
-        type=click.IntRange(32, 4096),
-        help="Pixels that frames are resized to.  [default: 256]",
+        "--short-side", type=_SIZE, help="Pixels that frames are resized to.  [default: 256]"
     ),
     click.option(
         "--crop",
-        type=click.IntRange(32, 4096),
+        type=_SIZE,
         help="Pixels of the central square that backbones read.  [default: 224]",
     ),
     click.option(
@@ -62,25 +70,8 @@ _OPTIONS = (
         type=click.Choice(["float16", "float32"]),
         help="As which features are stored.  [default: float16]",
     ),
-    click.option(
-        "--device",
-        default="auto",
-        show_default=True,
-        help="Where to compute: auto, cpu, cuda or cuda:N.",
-    ),
-    click.option(
-        "--batch",
-        type=click.IntRange(min=1),
-        help="Snippets that a network encodes at once.  [default: what fits]",
-    ),
-    click.option(
-        "--threads",
-        type=click.IntRange(min=1),
-        help="Threads of each stage on the CPU.  [default: all cores]",
-    ),
+    *COMPUTING.values(),
 )
-#: How the computing is done; everything else is a setting, on which the features depend.
-COMPUTING = ("device", "batch", "threads")
 
 
 def extraction_options(command: Command) -> Command:
@@ -135,41 +126,30 @@ def take_weights(values: dict[str, Any]) -> dict[str, str]:
 
 
 def extract_with_progress(
-    planned: "Plan",
-    store: "Store",
-    extractor: "Extracts",
-    make_progress: "Callable[[dict[str, int | None]], WeighedProgress] | None" = None,
+    planned: "Plan", store: "Store", extractor: "Extracts"
 ) -> "tuple[Failure, ...]":
     """Extract what a store lacks, and show the progress; see `extract_missing`."""
-    from duetal.cli.progress import LongVideoProgress
+    from duetal.cli.progress import ExtractionProgress
     from duetal.extraction.missing import extract_missing
+    from duetal.extraction.sources import Failure
 
     sizes = {video.name: size for video, size in planned.todo.items()}
-    with (make_progress or LongVideoProgress)(sizes) as progress:
+    # A cluster has worker processes.
+    workers = (lambda: len(extractor.processes)) if hasattr(extractor, "processes") else None
+    with ExtractionProgress(sizes, workers) as progress:
+
+        def print_outcome(outcome: "VideoRecord | Failure") -> None:
+            if isinstance(outcome, Failure):
+                line = f"failed: {outcome.reason}"
+            else:
+                line = f"{outcome.name}: T = {outcome.snippets:,}, {outcome.duration:.1f} s"
+                line += "".join(f"; note: {note}" for note in outcome.notes)
+            progress.ended(outcome.name, line)
+
         return extract_missing(
             planned,
             store,
             extractor,
             lambda video, done, expected: progress.working(video.name, done / max(done, expected)),
-            lambda outcome: progress.ended(outcome.name, outcome_line(outcome)),
+            print_outcome,
         )
-
-
-def outcome_line(outcome: "VideoRecord | Failure") -> str:
-    """The line about a video that has been extracted, or has failed."""
-    from duetal.extraction.sources import Failure
-
-    if isinstance(outcome, Failure):
-        return f"failed: {outcome.reason}"
-    line = f"{outcome.name}: T = {outcome.snippets:,}, {outcome.duration:.1f} s"
-    return line + "".join(f"; note: {note}" for note in outcome.notes)
-
-
-def print_failures(title: str, failures: "Sequence[Failure]") -> None:
-    """List the reasons of failures, if there are any; each names its file."""
-    from duetal.cli.terminal import printable
-
-    if failures:
-        click.echo(f"{title}:")
-    for failure in failures:
-        click.echo(f"  {printable(failure.reason)}")

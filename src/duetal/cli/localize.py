@@ -1,12 +1,15 @@
 """`duetal localize`: the actions in videos, or in a dataset's, found by a trained run."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from duetal.cli.extraction_options import WEIGHTS, weights_options
-from duetal.cli.numbers import finite
+from duetal.cli.terminal import finite, printable
+
+if TYPE_CHECKING:
+    from duetal.runs.run import Run
 
 
 @click.command("localize")
@@ -84,27 +87,55 @@ def command(
 
     Or INPUTS is one dataset, a folder or a YAML file of features; annotations are not needed.
     """
-    from duetal.cli.localize_dataset import localize_dataset
-    from duetal.cli.localize_videos import localize_raw
     from duetal.core.errors import UsageError
-    from duetal.own_videos.inputs import is_dataset
+    from duetal.own_videos.raw_videos import is_dataset
     from duetal.runs.run import open_run, with_localization
 
     if branch is not None and stage is not None:
         raise UsageError("--branch and --stage: a stage is of one branch, give one of the two")
-    wrong = _VIDEO_OPTIONS if is_dataset(inputs) else ("subset",)
-    for name in wrong:
+    dataset = is_dataset(inputs)
+    for name in (
+        ("features", *WEIGHTS.values(), "min_score", "no_copies") if dataset else ("subset",)
+    ):
         value = options.pop(name)
         # Not by equality: --min-score 0 is given.
         if value is not None and value is not False:
-            kind = "videos" if is_dataset(inputs) else "a dataset"
+            kind = "videos" if dataset else "a dataset"
             raise UsageError(f"--{name.replace('_', '-')}: is for {kind}, and INPUTS is not that")
     opened = with_localization(open_run(run), _read_settings(settings))
     stages = opened.model.stages_named(stage or branch)
     how: dict[str, Any] = {"stages": stages, "literal": literal, "accelerator": accelerator}
-    if is_dataset(inputs):
-        return localize_dataset(opened, Path(inputs[0]), out, **how, **options)
+    if dataset:
+        _localize_dataset(opened, Path(inputs[0]), out, **how, **options)
+        return 0
+    from duetal.cli.localize_videos import localize_raw
+
     return localize_raw(opened, inputs, out, **how, **options)
+
+
+def _localize_dataset(
+    run: "Run", path: Path, out: Path, *, accelerator: str, subset: str | None, **how: Any
+) -> None:
+    """Localize the videos of a dataset and write ActivityNet results JSON, in seconds."""
+    from duetal.cli.progress import VideoProgress
+    from duetal.core.errors import UsageError
+    from duetal.datasets import open_dataset
+    from duetal.formats.activitynet import write_detections
+    from duetal.runs.localizing import choose_videos, localize, unknown_classes
+    from duetal.runs.processes import device_of
+
+    dataset = open_dataset(path)
+    if out.is_dir():
+        raise UsageError("--out: is a folder; the detections of a dataset are a file", file=out)
+    names = choose_videos(dataset, subset or "test")
+    for label in unknown_classes(run, dataset):
+        click.echo(f"note: the run was not trained on the class {printable(label)!r}")
+    device = device_of(accelerator)
+    with VideoProgress() as progress:
+        detections = localize(run, dataset, names, device=device, progress=progress, **how)
+    write_detections(out, detections)
+    click.echo(f"{len(names):,} videos, {len(detections):,} detections: {out}")
+    click.echo(f"checkpoint: {run.model.rule(how['stages'])}")
 
 
 def _read_settings(arguments: tuple[str, ...]) -> dict[str, Any]:
@@ -117,7 +148,3 @@ def _read_settings(arguments: tuple[str, ...]) -> dict[str, Any]:
         if setting.section != "localization":
             raise UsageError(f"--set: {setting.key} is no setting of localization")
     return {setting.name: value for setting, value in given.items()}
-
-
-#: Options that mean nothing for a dataset.
-_VIDEO_OPTIONS = ("features", *WEIGHTS.values(), "min_score", "no_copies")

@@ -2,16 +2,29 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from duetal.runs.run import Run
+from duetal.cli.extraction_options import extract_with_progress, take_weights
+from duetal.cli.progress import VideoProgress
+from duetal.cli.terminal import print_failures
+from duetal.core.errors import DuetalError
+from duetal.extraction.sources import Failure, Video
+from duetal.extraction.store import open_store
+from duetal.localization.non_overlapping import keep_non_overlapping, score_floor
+from duetal.localization.proposals import assemble
+from duetal.own_videos.raw_videos import UNVERIFIABLE, localize_prepared, prepare_videos
+from duetal.own_videos.result_folder import ResultFolder, open_results, show, write_results
+from duetal.own_videos.video_features import local_store
+from duetal.report.player import PlayedVideo, PlayerPage, embed
+from duetal.results.schema import ENSEMBLE
+from duetal.runs.localizing import Localized
+from duetal.runs.run import Run
 
 
 def localize_raw(
-    run: "Run",
+    run: Run,
     inputs: Sequence[str],
     out: Path,
     *,
@@ -25,34 +38,9 @@ def localize_raw(
 ) -> int:
     """Extract what is missing, localize, and write all forms of the result.
 
-    Args:
-        run: a trained run.
-        inputs: files, folders, lists, patterns and URLs of videos.
-        out: the folder of results.
-        stages: see `duetal.runs.localizing.localize`.
-        literal: see there.
-        accelerator: where to compute.
-        features: the store; within `out` unless given.
-        min_score: the floor of subtitles, and of the page at first.
-        no_copies: leave videos alone that browsers do not play.
-        weights: values of `weights_options`, where they are not those that the run names.
-
-    Returns:
-        The exit code: 1 where a video could not be processed, or not be copied.
+    The arguments are the command's options, and `stages` the checkpoints they name. The exit code
+    is 1 where a video could not be processed, or not be copied.
     """
-    from duetal.cli.extraction_options import (
-        extract_with_progress,
-        print_failures,
-        take_weights,
-    )
-    from duetal.cli.progress import VideoProgress
-    from duetal.cli.video_page import VideoPage
-    from duetal.core.errors import DuetalError
-    from duetal.localization.non_overlapping import score_floor
-    from duetal.own_videos.raw_videos import UNVERIFIABLE, localize_prepared, prepare_videos
-    from duetal.own_videos.result_folder import open_results, write_results
-    from duetal.own_videos.video_features import local_store
-
     folder = open_results(out)
     store = local_store(features) if features else folder.features
     if run.model.features is None:
@@ -88,3 +76,68 @@ def localize_raw(
     print_failures("failed", prepared.failures)
     print_failures("not copied for the page", page.uncopied)
     return 1 if prepared.failures or page.uncopied else 0
+
+
+class VideoPage:
+    """The page of a folder of results, to which videos are added as they are localized.
+
+    Args:
+        run: what localizes them.
+        folder: where the page will lie.
+        store: where the videos' features are.
+        copies: whether videos that browsers do not play are copied.
+    """
+
+    def __init__(self, run: Run, folder: ResultFolder, store: Path, *, copies: bool):
+        #: Videos that could not be copied, and why.
+        self.uncopied: list[Failure] = []
+        self._run = run
+        self._folder = folder
+        self._store = open_store(store)
+        self._copies = copies
+        self._videos: list[dict[str, Any]] = []
+
+    def add(self, video: Video, localized: Localized) -> None:
+        """Add a video, copying it where that is needed to play it."""
+        record = self._store.record(video.name)
+        assert record is not None, "the video has been localized from the store"
+        fps = self._run.model.grid.fps
+        shown = show(self._folder, video, fingerprint=record.sha256, fps=fps, copies=self._copies)
+        if shown.failure:
+            failure = Failure(name=video.name, source=video.source, reason=shown.failure)
+            self.uncopied.append(failure)
+        found = assemble([localized.detections], [video.name], self._run.model.classes)
+        curves = localized.scores.branches
+        played = PlayedVideo(
+            video.name, record.duration, shown.url, shown.offset, shown.note, curves
+        )
+        self._videos.append(embed(played, found, keep_non_overlapping(found)))
+
+    def write(self, stages: list[str], failures: Sequence[Failure], floor: float) -> None:
+        """Write the page.
+
+        Args:
+            stages: the checkpoints used.
+            failures: videos that could not be processed.
+            floor: the score below which detections are hidden at first.
+
+        Raises:
+            DuetalError: it can't be written.
+        """
+        model, store = self._run.model, self._store
+        weights = [f"{m}: {Path(store.settings[m]['name']).name}" for m in store.modalities]
+        if model.features is None:
+            weights.append("whether these are what the run was trained on cannot be verified")
+        PlayerPage(
+            title=f"{' and '.join(stages)} of {self._run.folder.path.absolute().name}",
+            branch=model.branch_of(stages[0]).name if len(stages) == 1 else ENSEMBLE,
+            facts={
+                "Checkpoint chosen by": model.rule(stages),
+                "Classes": ", ".join(model.classes),
+                "Features": "; ".join(weights),
+            },
+            failures=[(failure.name, failure.reason) for failure in failures],
+            floor=floor,
+            grid=model.grid.grid(),
+            branches={branch.name: branch.title for branch in model.branches},
+        ).write(self._folder.page, model.classes, self._videos)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from duetal.cli.numbers import finite
+from duetal.cli.terminal import finite
 
 
 @click.command("simulate")

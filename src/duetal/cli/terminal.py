@@ -1,20 +1,39 @@
-"""What several commands show: tables, and names from files."""
+"""What several commands read and print: numbers, tables, names from files."""
 
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from duetal.extraction.sources import Failure
+
+
+def finite(context: click.Context, option: click.Parameter, value: float | None) -> float | None:
+    """An option's callback that refuses `nan` and `inf`, which click takes for numbers.
+
+    Raises:
+        click.BadParameter: the value is one of them.
+    """
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is not a finite number", context, option)
+    return value
 
 
 def plain_console() -> Console:
     """A console that prints names as they are, and is as wide as its content where it is piped."""
     console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
     if not console.is_terminal:
-        # Nobody wants a folded table in a file.
+        # A table in a file must not be folded.
         console.width = 200
     return console
 
 
 def printable(name: str) -> str:
-    """A name from a file, without what would steer the terminal."""
+    """A name from a file, its control characters replaced."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
 
 
@@ -31,3 +50,11 @@ def plain_table(first: str, *others: str, fold: bool = False) -> Table:
     for title in others:
         table.add_column(title, justify="right", no_wrap=True)
     return table
+
+
+def print_failures(title: str, failures: "Sequence[Failure]") -> None:
+    """List the reasons of failures, if there are any; each names its file."""
+    if failures:
+        click.echo(f"{title}:")
+    for failure in failures:
+        click.echo(f"  {printable(failure.reason)}")

@@ -68,21 +68,22 @@ def command(
     --i3d-rgb on are its own), a part of the videos is held out unless the table names it, and the
     exit code is 1 when a labelled video could not be used.
     """
-    from duetal.cli.extraction_options import print_failures
-    from duetal.cli.train_videos import make_dataset, read_options
+    from duetal.cli.terminal import print_failures
     from duetal.core.errors import UsageError
     from duetal.results.folder import RunFolder
     from duetal.runs.processes import is_first
     from duetal.runs.resolving import resolve_config
     from duetal.runs.seeds import parse_seeds, plan_one, plan_several
 
-    videos = read_options(options, [name for name in options if _is_typed(name)])
+    source = click.get_current_context().get_parameter_source
+    typed = [name for name in options if source(name) is ParameterSource.COMMANDLINE]
+    own = {name: options.pop(name) for name in ("videos", "labels", "annotations", "store")}
+    _check_options(own, typed)
     folder = RunFolder(out)
-    if videos is not None:
-        if any(word.startswith("dataset=") for word in overrides):
-            raise UsageError(
-                "--videos makes a dataset, and dataset= names one; give one of the two"
-            )
+    if own["videos"]:
+        if any(override.startswith("dataset=") for override in overrides):
+            cause = "--videos makes a dataset, and dataset= names one; give one of the two"
+            raise UsageError(cause)
         overrides = (*overrides, f"dataset={folder.dataset}")
     config = resolve_config(recipe, overrides)
     if seeds is None:
@@ -91,17 +92,28 @@ def command(
         runs = plan_several(folder, config, parse_seeds(seeds), resume=resume)
     failures: tuple[Failure, ...] = ()
     # The other processes are started when the dataset is there.
-    if videos is not None and is_first():
+    if own["videos"] and is_first():
+        from duetal.cli.train_videos import make_dataset
+
         begun = any(run.config_file.is_file() for run, _ in runs.values())
-        failures = make_dataset(videos, folder, begun=begun)
+        failures = make_dataset(folder, options, **own, typed=typed, begun=begun)
     _train(config, runs, folder, several=seeds is not None)
     print_failures("not used", failures)
     return 1 if failures else 0
 
 
-def _is_typed(name: str) -> bool:
-    source = click.get_current_context().get_parameter_source(name)
-    return source is ParameterSource.COMMANDLINE
+def _check_options(own: dict[str, Any], typed: list[str]) -> None:
+    """Check that the options of training from videos go together."""
+    from duetal.core.errors import UsageError
+    from duetal.features.places import is_url
+
+    if not own["videos"]:
+        for name in typed:
+            raise UsageError(f"--{name.replace('_', '-')}: is for training from --videos")
+    elif own["labels"] is None:
+        raise UsageError("--videos: needs --labels, a table of what is in each video")
+    elif own["store"] is not None and is_url(own["store"]):
+        raise UsageError("--store: must be a local folder to train from", file=own["store"])
 
 
 def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool) -> None:
@@ -110,10 +122,9 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
     from duetal.cli.score_tables import print_labels, print_run, print_seeds
     from duetal.report import write_report
     from duetal.results.schema import RunEvaluation
-    from duetal.runs.label_evaluation import run_label_evaluation
     from duetal.runs.processes import processes
     from duetal.runs.run import open_run
-    from duetal.runs.run_evaluation import run_evaluation
+    from duetal.runs.run_evaluation import run_evaluation, run_label_evaluation
     from duetal.runs.seeds import summarize_seeds
     from duetal.runs.training import open_for_training, train
 

@@ -1,18 +1,16 @@
-"""What to expect from how many videos, by measurement."""
+"""The accuracy to expect of a number of videos, by measurement."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 from itertools import chain
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(NamedTuple):
     """A row of the table that `examples/videos_per_class.py` prints.
 
-    Args:
-        videos: to train on, of each class; where all videos were, of the rarest.
-        mean_ap: in percent, the average over tIoU 0.1:0.7 and the mean over three seeds.
+    `videos` to train on, of each class (of all videos: of the rarest); `mean_ap` in percent, the
+    average over tIoU 0.1:0.7 and the mean over three seeds.
     """
 
     videos: int
@@ -30,23 +28,31 @@ _NAMED = 5
 
 
 def expectation(training: Iterable[Collection[str]]) -> list[str]:
-    """The accuracy to expect of so many videos.
-
-    Args:
-        training: the labels of each training video.
-
-    Returns:
-        Sentences, of which each can stand alone.
-    """
+    """The accuracy to expect of training videos with these labels, in sentences."""
     videos = [labels for labels in training if labels]
     counts = Counter(chain.from_iterable(videos))
     rarest = min(counts, key=lambda label: (counts[label], label))
+    below = [row for row in CURVE if row.videos <= counts[rarest]][-1:]
+    above = [row for row in CURVE if row.videos >= counts[rarest]][:1]
+    near = " and ".join(
+        f"{row.videos} videos a class gave {share(row):.0f} %"
+        for row in dict.fromkeys([*below, *above])
+    )
+    fewer = "" if below else "fewer were never tried, and will give less than this: "
+    short = sorted((label for label in counts if counts[label] < enough()), key=counts.__getitem__)
+    if short:
+        named = ", ".join(f"{label} ({counts[label]})" for label in short[:_NAMED])
+        others = f" and {len(short) - _NAMED:,} more classes" if len(short) > _NAMED else ""
+        advice = f"Aim for {enough()} or more videos of each class; short of it: {named}{others}."
+    else:
+        advice = f"Every class has the {enough()} videos from which on more gained little there."
     return [
         f"{len(videos):,} training videos of {len(counts):,} classes; "
         f"the rarest, {rarest!r}, is in {counts[rarest]:,} of them.",
-        f"Measured on one data set, 12 classes of sensor sequences, not on video: "
-        f"{_measured_near(counts[rarest])}. Yours will differ (docs/own-videos.md).",
-        _advice(counts),
+        "Measured on one data set, 12 classes of sensor sequences, not on video: "
+        f"{fewer}{near} of the mAP that {ALL.videos} and more gave. "
+        "Yours will differ (docs/own-videos.md).",
+        advice,
     ]
 
 
@@ -58,22 +64,3 @@ def share(row: Measured) -> float:
 def enough() -> int:
     """From how many videos a class on more gained little."""
     return next(row.videos for row in CURVE if row.mean_ap >= _ENOUGH * ALL.mean_ap)
-
-
-def _measured_near(videos: int) -> str:
-    """What was measured with about so many videos of each class."""
-    below = [row for row in CURVE if row.videos <= videos][-1:]
-    above = [row for row in CURVE if row.videos >= videos][:1]
-    rows = dict.fromkeys([*below, *above])
-    measured = " and ".join(f"{row.videos} videos a class gave {share(row):.0f} %" for row in rows)
-    fewer = "" if below else "fewer were never tried, and will give less than this: "
-    return f"{fewer}{measured} of the mAP that {ALL.videos} and more gave"
-
-
-def _advice(counts: Mapping[str, int]) -> str:
-    short = sorted((label for label in counts if counts[label] < enough()), key=counts.__getitem__)
-    if not short:
-        return f"Every class has the {enough()} videos from which on more gained little there."
-    named = ", ".join(f"{label} ({counts[label]})" for label in short[:_NAMED])
-    others = f" and {len(short) - _NAMED:,} more classes" if len(short) > _NAMED else ""
-    return f"Aim for {enough()} or more videos of each class; short of it: {named}{others}."

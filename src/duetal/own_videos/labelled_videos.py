@@ -7,7 +7,7 @@ RUN/video-dataset/...                the features themselves, unless a store els
 
 import difflib
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,11 +28,11 @@ from duetal.formats.media import without_suffix
 from duetal.formats.video_table import LabelledVideo, Split
 
 if TYPE_CHECKING:
-    # It brings fsspec's file systems, which other commands have no use for.
+    # It imports fsspec's file systems, which other commands do not need.
     from duetal.extraction.sources import Found, Video
 
 ANNOTATIONS_FILE = "annotations.json"
-#: How alike two labels are of which one may be a slip of the pen, from 0 to 1.
+#: How similar two labels are of which one may be a typing error, from 0 to 1.
 _ALIKE = 0.8
 
 
@@ -68,9 +68,9 @@ def match(rows: Iterable[LabelledVideo], found: "Found", table: Path) -> OwnVide
     missing: list[Failure] = []
     seen: dict[str, LabelledVideo] = {}
     for row in rows:
-        word = _file_name(row.video)
-        video = by_name.get(word) or by_name.get(without_suffix(word))
-        name = without_suffix(word) if video is None else video.name
+        file_name = _file_name(row.video)
+        video = by_name.get(file_name) or by_name.get(without_suffix(file_name))
+        name = without_suffix(file_name) if video is None else video.name
         if name in seen:
             cause = f"{row.video!r} is listed twice, first in {seen[name].place}"
             raise DuetalError(cause, file=table, place=row.place)
@@ -80,7 +80,8 @@ def match(rows: Iterable[LabelledVideo], found: "Found", table: Path) -> OwnVide
         elif name in unusable:
             missing.append(unusable[name])
         else:
-            missing.append(_not_there(row, name, by_name, table))
+            error = DuetalError(unknown("video", row.video, by_name), file=table, place=row.place)
+            missing.append(Failure(name=name, source=row.video, reason=str(error)))
     if not matched:
         reason = f"; {missing[0].reason}" if missing else ""
         raise DuetalError(f"none of its videos is there{reason}", file=table)
@@ -89,20 +90,15 @@ def match(rows: Iterable[LabelledVideo], found: "Found", table: Path) -> OwnVide
     return OwnVideos(table, labelled, tuple(missing), unlabelled)
 
 
-def _file_name(place: str) -> str:
-    return re.split(r"[/\\]", place)[-1]
-
-
-def _not_there(row: LabelledVideo, name: str, known: Iterable[str], table: Path) -> Failure:
-    error = DuetalError(unknown("video", row.video, known), file=table, place=row.place)
-    return Failure(name=name, source=row.video, reason=str(error))
+def _file_name(path: str) -> str:
+    return re.split(r"[/\\]", path)[-1]
 
 
 def doubtful_labels(rows: Iterable[LabelledVideo]) -> list[str]:
-    """Labels that look like a slip of the pen, one line each.
+    """Labels that look like a typing error, one line each.
 
-    Such a label is spelled like another one but for capitals or spaces, or it occurs in a single
-    video and is much like one that occurs in more.
+    Such a label differs from another one in capitals or spaces alone, or it occurs in a single
+    video and is similar to one that occurs in more.
     """
     places: dict[str, list[str]] = defaultdict(list)
     for row in rows:
@@ -129,53 +125,43 @@ def _folded(label: str) -> str:
     return re.sub(r"[\s_\-]", "", label).casefold()
 
 
-def require_learnable(
-    training: Iterable[Collection[str]], classes: Sequence[str], at: Path
-) -> None:
-    """Check that there is something to learn.
-
-    Args:
-        training: the labels of each training video.
-        classes: that are to be learned.
-        at: what to name in an error.
-
-    Raises:
-        DuetalError: a single class, a class without a training video, or too few videos.
-    """
-    known = [tuple(sorted(labels)) for labels in training]
-    if len(classes) < 2:
-        cause = f"all videos have the one label {''.join(classes)!r}; training needs two"
-        raise DuetalError(cause, file=at)
-    for label in classes_without_video(classes, known):
-        raise DuetalError(f"class {label!r} has no training video", file=at)
-    if len(set(known)) < 2:
-        cause = f"too few videos: {len(known)} to train on, and none of them has other labels"
-        raise DuetalError(cause, file=at)
-
-
 def require_plan(own: OwnVideos) -> None:
     """Check before anything is extracted that there would be something to learn.
 
     Raises:
-        DuetalError: see `require_learnable`.
+        DuetalError: a single class, a class without a training video, or too few videos.
     """
     rows = own.rows.values()
     classes = sorted({label for row in rows for label in row.labels})
     training = (row.labels for row in rows if row.split is not Split.TEST)
-    require_learnable(training, classes, own.table)
+    _require_learnable(training, classes, own.table)
+
+
+def _require_learnable(
+    training: Iterable[Collection[str]], classes: Sequence[str], table: Path
+) -> None:
+    known = [tuple(sorted(labels)) for labels in training]
+    if len(classes) < 2:
+        cause = f"all videos have the one label {''.join(classes)!r}; training needs two"
+        raise DuetalError(cause, file=table)
+    for label in classes_without_video(classes, known):
+        raise DuetalError(f"class {label!r} has no training video", file=table)
+    if len(set(known)) < 2:
+        cause = f"too few videos: {len(known)} to train on, and none of them has other labels"
+        raise DuetalError(cause, file=table)
 
 
 def annotate(
     own: OwnVideos, store: Store, failures: Iterable[Failure], strong: Annotations | None
 ) -> Annotations:
-    """What is known of the videos whose features are there, split for training and evaluation.
+    """The labels and segments of the videos that have features, split into training and test.
 
     Args:
         own: the videos and their rows.
         store: where the features are, and how long each video is.
         failures: which videos have none.
-        strong: segments of some of the videos, where they are annotated. The run is evaluated on
-            those then: a held-out video without segments is left out.
+        strong: segments of some videos, if there are any. The run is then evaluated on those: a
+            held-out video without segments is left out.
 
     Raises:
         DuetalError: too little is left to learn from; no segment is of a held-out video.
@@ -185,8 +171,7 @@ def annotate(
     held_out = _held_out(rows, strong)
     videos: dict[str, VideoAnnotation] = {}
     for name, row in rows.items():
-        record = store.record(name)
-        duration = None if record is None else record.duration
+        duration = getattr(store.record(name), "duration", None)
         video = VideoAnnotation(name, str(Split.TRAIN), duration, row.labels)
         if name in held_out:
             marked = None if strong is None else strong.videos.get(name)
@@ -197,10 +182,10 @@ def annotate(
         videos[name] = video
     classes = sorted({label for video in videos.values() for label in video.labels})
     training = [video.labels for video in videos.values() if video.subset == Split.TRAIN]
-    require_learnable(training, classes, own.table)
+    _require_learnable(training, classes, own.table)
     if strong is not None and not any(video.segments for video in videos.values()):
         cause = (
-            "marks no action in a video that could be held out; the table can say which ones are, "
+            "marks no action in a video that could be held out; the table can name those, "
             "in a third column, split (train, test)"
         )
         raise DuetalError(cause, file=strong.source)
@@ -238,7 +223,7 @@ def write_dataset(folder: Path, annotations: Annotations, store: Store, *, begun
     place = store.place.local
     assert place is not None, "features are read from a local folder alone"
     if place.resolve() != folder.resolve():
-        text = yaml.safe_dump(_description(folder, place, store), sort_keys=False)
+        text = yaml.safe_dump(_description(place, store), sort_keys=False)
         write_text(folder / DATASET_FILE, text)
     write_annotations(file, annotations)
 
@@ -248,24 +233,19 @@ def _require_same_training(old: Annotations, new: Annotations, file: Path) -> No
         {video.name: video.labels for video in known if video.subset == Split.TRAIN}
         for known in (old, new)
     )
-    changed = Counter(name for name, _ in before.items() ^ now.items())
+    changed = {name for name, _ in before.items() ^ now.items()}
     if changed:
-        first = min(changed)
         cause = (
             f"the run began with other training videos or labels ({len(changed):,} differ, "
-            f"{first!r} for one); train in another --out, with --store {file.parent}"
+            f"{min(changed)!r} for one); train in another --out, with --store {file.parent}"
         )
         raise UsageError(cause, file=file)
 
 
-def _description(folder: Path, place: Path, store: Store) -> dict[str, object]:
+def _description(location: Path, store: Store) -> dict[str, object]:
     """`dataset.yaml`, where the features lie elsewhere; absolute, as the store may be anywhere."""
-
-    def part(modality: str) -> str:
-        return str((place / array_file(modality, "_")).parent.resolve())
-
     description: dict[str, object] = {
-        branch: [part(name) for name in names]
+        branch: [str((location / array_file(name, "_")).parent.resolve()) for name in names]
         for branch, names in branch_streams(store.settings).items()
     }
     description |= {"annotations": ANNOTATIONS_FILE, "grid": dict(store.settings["grid"])}

@@ -24,7 +24,7 @@ from duetal.formats import activitynet, csv_table, webvtt
 from duetal.localization.non_overlapping import keep_non_overlapping
 from duetal.video.browser import copy_suffix, is_copy_of, playback, write_browser_copy
 
-#: What some file system refuses in a name, and the sign that it is written with here.
+#: Characters that some file system refuses in a name, and the escape character.
 _UNSAFE = re.compile(r'[\x00-\x1f"%*/:<>?\\|]')
 #: Bytes of a file's name, less those of suffixes and temporary names.
 _NAME_BYTES = 200
@@ -46,36 +46,18 @@ class ResultFolder:
         return self.path / "index.html"
 
     @property
-    def detections(self) -> Path:
-        """Every detection."""
-        return self.path / "detections.json"
-
-    @property
-    def table(self) -> Path:
-        """Every detection, a row each."""
-        return self.path / "detections.csv"
-
-    @property
     def features(self) -> Path:
         """Where the features go, if nowhere else."""
         return self.path / "features"
-
-    def subtitles(self, name: str) -> Path:
-        """The subtitles of a video."""
-        return self.path / "subtitles" / f"{safe_name(name)}.vtt"
 
     @property
     def media(self) -> Path:
         """The copies of videos that browsers do not play."""
         return self.path / "media"
 
-    def copy(self, name: str, suffix: str) -> Path:
-        """What is played instead of a video that browsers do not play."""
-        return self.media / f"{safe_name(name)}{suffix}"
-
 
 def safe_name(name: str) -> str:
-    """A video's name as every file system takes it; names that differ stay different.
+    """A video's name as every file system accepts it; names that differ stay different.
 
     What is unsafe is percent-encoded, and a name that becomes too long ends in a hash instead.
     """
@@ -99,23 +81,19 @@ def open_results(path: Path) -> ResultFolder:
 
 
 def write_results(folder: ResultFolder, detections: Detections, *, floor: float) -> None:
-    """Write detections as JSON, as a table, and as subtitles of every video.
-
-    Args:
-        folder: where to.
-        detections: of the localized videos.
-        floor: the score below which a detection is no subtitle.
+    """Write detections as JSON, as a table, and, from a score of `floor` on, as subtitles.
 
     Raises:
         DuetalError: something can't be written.
     """
-    activitynet.write_detections(folder.detections, detections)
-    csv_table.write_detections(folder.table, detections)
+    activitynet.write_detections(folder.path / "detections.json", detections)
+    csv_table.write_detections(folder.path / "detections.csv", detections)
     captions = detections.take(
         keep_non_overlapping(detections) & np.asarray(detections.score >= floor)
     )
     for name in detections.videos:
-        webvtt.write_video(folder.subtitles(name), captions, name)
+        file = folder.path / "subtitles" / f"{safe_name(name)}.vtt"
+        webvtt.write_video(file, captions, name)
 
 
 @dataclass(frozen=True)
@@ -125,8 +103,8 @@ class Showing:
     Args:
         url: relative to the page; None where the video is not shown.
         offset: seconds that a browser's clock shows at its first picture.
-        note: what the viewer should know of it.
-        failure: why there is no copy of it, where there should be one.
+        note: a restriction that the page shows.
+        failure: why it could not be copied.
     """
 
     url: str | None
@@ -143,7 +121,7 @@ def show(
     Args:
         folder: where the page and the copies lie.
         video: the video.
-        fingerprint: the sha256 of its file; a copy of that is not made anew.
+        fingerprint: the sha256 of its file; an existing copy of that is kept.
         fps: frames a second of a copy.
         copies: whether to make copies at all.
     """
@@ -153,7 +131,7 @@ def show(
             return Showing(relative_url(video.source, folder.path), found.offset)
         if not copies:
             return Showing(None, note=f"The video is not shown: {found.hindrance}.")
-        path = folder.copy(video.name, copy_suffix())
+        path = folder.media / f"{safe_name(video.name)}{copy_suffix()}"
         if not is_copy_of(path, fingerprint):
             write_browser_copy(video.source, path, fps=fps, fingerprint=fingerprint)
     except DuetalError as error:

@@ -1,4 +1,4 @@
-"""Features of raw videos, made as those were that a run was trained on, or not at all."""
+"""Features of raw videos, made exactly as those that a run was trained on."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from duetal.features.places import is_url
 from duetal.runs.run import Run
 
 if TYPE_CHECKING:
-    # They bring PyAV and the backbones, which training has no use for.
+    # They import PyAV and the backbones, which training does not need.
     from duetal.extraction.missing import Plan
     from duetal.extraction.pipeline import ExtractionSettings, Extractor
     from duetal.extraction.sources import Found
@@ -48,14 +48,12 @@ def extract_for(
 ) -> tuple[Failure, ...]:
     """Make a store have the features that a run needs of some videos.
 
-    A store that has all of them is left as it is, and no network is loaded.
-
     Args:
         run: a trained run.
         found: the videos.
         place: the store; made where it is not there.
-        weights: where the backbones' weights lie now, by modality; those left out lie where they
-            did when the features were made that the run was trained on.
+        weights: where the backbones' weights lie now, by modality; by default where they lay when
+            the features were made that the run was trained on.
         device: where to compute.
         extract: how to extract what is missing.
 
@@ -67,20 +65,57 @@ def extract_for(
             are not named and not recorded.
         DuetalError: weights that can't be read, or a store that can't be written.
     """
-    from duetal.extraction.missing import extract_missing, plan
-    from duetal.extraction.pipeline import Extractor
 
-    if (place / SETTINGS_FILE).is_file():
+    def make_extractor() -> "Extractor":
+        from duetal.extraction.pipeline import Extractor
+
+        extractor = Extractor(extraction_settings(run, weights), device=device)
+        require_same(run, extractor.store_settings)
+        return extractor
+
+    def check(store: Store) -> None:
+        require_same(run, store.settings, place)
+
+    return fill_store(found, place, make_extractor, check=check, extract=extract)[1]
+
+
+def fill_store(
+    found: "Found",
+    place: Path,
+    make_extractor: Callable[[], "Extractor"],
+    *,
+    check: Callable[[Store], object] | None = None,
+    extract: Extract | None = None,
+    reuse: bool = True,
+) -> tuple[Store, tuple[Failure, ...]]:
+    """Make a store have the features of some videos.
+
+    A store that has all of them is left as it is, and no network is loaded.
+
+    Args:
+        found: the videos.
+        place: the store; made where it is not there.
+        make_extractor: called if something is missing.
+        check: called with the store if it is there.
+        extract: how to extract what is missing.
+        reuse: False: the extractor is made in any case, and must fit the store.
+
+    Returns:
+        The store; which videos have no features, and why.
+    """
+    from duetal.extraction.missing import extract_missing, plan
+
+    if reuse and (place / SETTINGS_FILE).is_file():
         with open_store(place) as store:
-            require_same(run, store.settings, place)
+            if check is not None:
+                check(store)
             planned = plan(found, store, retry_failed=True)
             if not planned.todo:
-                return (*planned.unusable, *planned.failures)
-    extractor = Extractor(extraction_settings(run, weights), device=device)
-    require_same(run, extractor.store_settings)
+                return store, (*planned.unusable, *planned.failures)
+    extractor = make_extractor()
     with open_store(place, extractor.store_settings) as store:
         planned = plan(found, store, retry_failed=True)
-        return (extract or extract_missing)(planned, store, extractor)
+        return store, (extract or extract_missing)(planned, store, extractor)
 
 
 def extraction_settings(run: Run, weights: Mapping[str, str]) -> "ExtractionSettings":
@@ -103,19 +138,19 @@ def extraction_settings(run: Run, weights: Mapping[str, str]) -> "ExtractionSett
     try:
         settings = ExtractionSettings.recorded(known, weights)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        cause = f"features made in a way that this duetal does not know: {error}"
+        cause = f"features made in a way that this duetal does not support: {error}"
         raise DuetalError(cause, file=run.folder.model_file, place="features") from error
     for record in settings.backbones:
         source = settings.sources[record.name]
         # A run that was published holds of local weights only what their file was called.
         if not (record.name in weights or Path(source).exists() or record.is_published(source)):
             cause = f"the weights of the run's {record.name} features are no longer at {source}"
-            raise UsageError(f"{record.option} has to say where they lie now: {cause}")
+            raise UsageError(f"{record.option} must name their new location: {cause}")
     return settings
 
 
 def _assumed(run: Run, weights: Mapping[str, str]) -> dict[str, Any]:
-    """Settings assumed of features that came from elsewhere: the field's usual ones."""
+    """The field's usual settings, assumed of features without a record."""
     from duetal.extraction.pipeline import ExtractionSettings
 
     read = {branch.name for branch in run.model.branches}
@@ -123,13 +158,12 @@ def _assumed(run: Run, weights: Mapping[str, str]) -> dict[str, Any]:
     missing = [record.option for record in needed if record.name not in weights]
     if missing:
         raise UsageError(
-            f"the run was trained on features that do not say how they were made, so "
+            f"the run was trained on features without a record of how they were made, so "
             f"{', '.join(missing)} must name the weights to make them with"
         )
     usual = ExtractionSettings.usual(needed)
-    grid = run.model.grid
     return {
-        "grid": {"fps": grid.fps, "stride": grid.stride, "window": grid.window},
+        "grid": run.model.grid.to_json(),
         "short_side": usual.short_side,
         "crop": usual.crop,
         "modalities": [record.name for record in needed],
@@ -141,7 +175,7 @@ def require_same(run: Run, settings: Settings, place: Path | None = None) -> Non
     """Check that features are made as those were that a run was trained on.
 
     Args:
-        run: a trained run; one that knows nothing of its features agrees with all.
+        run: a trained run; one without a record of its features agrees with all.
         settings: how the features are made.
         place: the store that they are in; None where they are yet to be made.
 
@@ -160,6 +194,6 @@ def require_same(run: Run, settings: Settings, place: Path | None = None) -> Non
                 f"{settings[modality]['name']} has the sha256 {new}, {name} had {old}"
             )
     if differences:
-        words = (f"{key} was {old}, is {new}" for key, (old, new) in differences.items())
-        cause = f"not the features that the run was trained on: {'; '.join(words)}"
+        changes = (f"{key} was {old}, is {new}" for key, (old, new) in differences.items())
+        cause = f"not the features that the run was trained on: {'; '.join(changes)}"
         raise UsageError(cause, file=place)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from duetal.core.annotations import Annotations
-from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError, unknown
 from duetal.evaluation.comparison import Contender
 from duetal.evaluation.protocols import Protocol, protocol_named
@@ -56,49 +55,44 @@ def open_contenders(paths: Sequence[Path], stage: str | None = None) -> list[Ope
 def common_ground(
     opened: Sequence[Opened], annotations: Path | None, protocol: str | None
 ) -> tuple[Annotations, Protocol]:
-    """What contenders are judged by.
+    """The ground truth and the protocol that contenders are compared on.
 
     Args:
         opened: the contenders.
-        annotations: ground truth that was asked for; the runs' own unless given.
-        protocol: that was asked for; the runs' own unless given.
+        annotations: the ground truth; that of the runs by default.
+        protocol: that of the runs by default.
 
     Raises:
         DuetalError: the annotations can't be read.
-        UsageError: the runs do not agree, or there is none; or an unknown protocol.
+        UsageError: the runs differ in what is to be theirs, or there is none; an unknown protocol.
     """
-    if annotations is None:
-        truth, own = shared_ground_truth(opened)
-    else:
-        truth = read_annotations(annotations)
-        names = {each.protocol for each in opened}
-        own = names.pop() if len(names) == 1 else None
-    name = protocol or own
+    truth = _shared_ground_truth(opened) if annotations is None else read_annotations(annotations)
+    # With --annotations a file of detections leaves the protocol open, otherwise it does not count.
+    protocols = {one.protocol for one in opened if annotations is not None or one.ground_truth}
+    name = protocol or (protocols.pop() if len(protocols) == 1 else None)
     if name is None:
         raise UsageError("which protocol? --protocol names it (duetal evaluate --help lists them)")
     return truth, protocol_named(name)
 
 
-def shared_ground_truth(contenders: Sequence[Opened]) -> tuple[Annotations, str | None]:
-    """The ground truth that all runs among the contenders were evaluated on, and their protocol.
-
-    Raises:
-        UsageError: there is no run, or the runs have different ones.
-    """
-    runs = [opened for opened in contenders if opened.ground_truth is not None]
-    if not runs:
+def _shared_ground_truth(opened: Sequence[Opened]) -> Annotations:
+    """The ground truth that all runs among the contenders were evaluated on."""
+    read = {
+        file: (one.contender.name, read_annotations(file))
+        for one in opened
+        if (file := one.ground_truth) is not None
+    }
+    if not read:
         raise UsageError("files of detections have no ground truth: give --annotations")
-    read = [read_annotations(run.ground_truth) for run in runs if run.ground_truth is not None]
-    first = runs[0]
-    for run, annotations in zip(runs, read, strict=True):
-        if {v.name: v.segments for v in annotations} != {v.name: v.segments for v in read[0]}:
+    first, truth = next(iter(read.values()))
+    for file, (_, annotations) in read.items():
+        if {v.name: v.segments for v in annotations} != {v.name: v.segments for v in truth}:
             cause = (
-                f"its ground truth is not that of {first.contender.name!r}; "
+                f"its ground truth is not that of {first!r}; "
                 "--annotations names the one to compare on"
             )
-            raise UsageError(cause, file=run.ground_truth)
-    protocols = {run.protocol for run in runs}
-    return read[0], protocols.pop() if len(protocols) == 1 else None
+            raise UsageError(cause, file=file)
+    return truth
 
 
 def _is_run(path: Path) -> bool:
@@ -112,28 +106,18 @@ def _is_run(path: Path) -> bool:
 def _open_run(name: str, path: Path, stage: str | None) -> Opened:
     folder = RunFolder(path)
     seeds = [folder.of_seed(seed) for seed in folder.seeds()] or [folder]
-    evaluations = [_evaluation(seed) for seed in seeds]
-    found = tuple(
-        _detections(seed, evaluation, stage)
-        for seed, evaluation in zip(seeds, evaluations, strict=True)
-    )
-    return Opened(
-        Contender(name, found), seeds[0].ground_truth_file, evaluations[0].protocol, seeds[0].path
-    )
-
-
-def _evaluation(folder: RunFolder) -> RunEvaluation:
-    if not folder.evaluation_file.is_file():
-        cause = "no evaluated run: it has no evaluation.json"
-        raise DuetalError(cause, file=folder.path)
-    return RunEvaluation.read(folder.evaluation_file)
-
-
-def _detections(folder: RunFolder, evaluation: RunEvaluation, stage: str | None) -> Detections:
-    stages = [each.stage for each in evaluation.stages]
-    if stage is not None and stage not in stages:
-        raise UsageError(unknown("stage", stage, stages), file=folder.path)
-    return read_detections(folder.detections(stage or stages[-1]))
+    found, protocols = [], []
+    for seed in seeds:
+        if not seed.evaluation_file.is_file():
+            raise DuetalError("no evaluated run: it has no evaluation.json", file=seed.path)
+        evaluation = RunEvaluation.read(seed.evaluation_file)
+        stages = [each.stage for each in evaluation.stages]
+        if stage is not None and stage not in stages:
+            raise UsageError(unknown("stage", stage, stages), file=seed.path)
+        found.append(read_detections(seed.detections(stage or stages[-1])))
+        protocols.append(evaluation.protocol)
+    contender = Contender(name, tuple(found))
+    return Opened(contender, seeds[0].ground_truth_file, protocols[0], seeds[0].path)
 
 
 def _short_names(paths: Sequence[Path]) -> list[str]:
@@ -141,8 +125,8 @@ def _short_names(paths: Sequence[Path]) -> list[str]:
     whole = [path.absolute().parts for path in paths]
     names = []
     for parts in whole:
-        count = 1
         others = [other for other in whole if other != parts]
+        count = 1
         while count < len(parts) and any(o[-count:] == parts[-count:] for o in others):
             count += 1
         names.append("/".join(parts[-count:]))

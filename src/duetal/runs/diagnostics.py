@@ -1,7 +1,4 @@
-"""Precision and recall of scores and pseudo-labels, snippet by snippet: a diagnostic.
-
-Nothing here is known while a run trains; it is computed afterwards, from files.
-"""
+"""Precision and recall of scores and pseudo-labels by snippet, computed after training."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,12 +51,7 @@ class SnippetCounter:
     hits: Hits = field(default_factory=Hits)
 
     def add(self, scores: NDArray[np.floating], video: VideoAnnotation) -> None:
-        """Count a video whose segments are known.
-
-        Args:
-            scores: (T, K) probabilities.
-            video: its annotation.
-        """
+        """Count a video with known segments; `scores` are its (T, K) probabilities."""
         truth, present = snippet_truth(video, self.classes, len(scores), self.grid)
         if not present.any():
             return
@@ -85,12 +77,7 @@ class PseudoLabelCounter:
     background: Hits = field(default_factory=Hits)
 
     def add(self, labels: NDArray[np.int8], video: VideoAnnotation) -> None:
-        """Count a training video whose segments are known.
-
-        Args:
-            labels: (T, K) of FOREGROUND, BACKGROUND and IGNORED.
-            video: its annotation.
-        """
+        """Count a training video with known segments; `labels` are (T, K) pseudo-labels."""
         truth, present = snippet_truth(video, self.classes, len(labels), self.grid)
         chosen, true = labels[:, present], truth[:, present]
         self.foreground.add(chosen == FOREGROUND, true)
@@ -109,12 +96,7 @@ class PseudoLabelCounter:
 def snippet_truth(
     video: VideoAnnotation, classes: tuple[str, ...], length: int, grid: TimeGrid
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """The ground truth of each snippet.
-
-    Returns:
-        (T, K) whether the snippet's centre lies in a segment of the class, and (K,) whether the
-        video has a segment of the class.
-    """
+    """(T, K) whether a snippet's centre is in a segment of the class; (K,) which classes occur."""
     truth = np.zeros((length, len(classes)), dtype=np.bool_)
     segments = video.segments or ()
     present = np.isin(classes, [segment.label for segment in segments])

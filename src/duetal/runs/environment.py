@@ -6,6 +6,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,8 @@ GIB = 2**30
 def collect() -> dict[str, Any]:
     """Describe this environment as JSON values.
 
-    A part that is missing or broken is described as such; nothing is raised. The user's home folder is
-    written `~`, so that the result can be published.
+    A part that is missing or broken is described as such; nothing is raised. The user's home
+    folder is written `~`, so that the result can be published.
     """
     return {
         "duetal": duetal.__version__,
@@ -40,9 +41,13 @@ def collect() -> dict[str, Any]:
         "virtual_environment": sys.prefix != sys.base_prefix,
         "system": platform.platform(),
         "cpus": os.cpu_count(),
-        "cpus_usable": _usable_cpus(),
-        "memory_gib": _memory_gib(),
-        "disk_free_gib": _disk_free_gib(),
+        # Fewer than the machine's in a container or a cluster job.
+        "cpus_usable": len(
+            getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 0))(0)
+        ),
+        "memory_gib": _gib(lambda: os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")),
+        # Where the command was called; the report does not name the folder.
+        "disk_free_gib": _gib(lambda: shutil.disk_usage(Path.cwd()).free),
         "torch": _torch(),
         "packages": {name: _version(name) for name in PACKAGES},
         "extras": {name: _version(name) for name in EXTRAS},
@@ -78,26 +83,11 @@ def _git(root: Path, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def _usable_cpus() -> int | None:
-    """CPUs this process may run on: fewer than the machine's in a container or a cluster job."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
-
-
-def _memory_gib() -> float | None:
-    """Memory of the machine."""
+def _gib(measure: Callable[[], int]) -> float | None:
+    """Bytes in GiB; None where the system does not report them."""
     try:
-        return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIB, 1)
+        return round(measure() / GIB, 1)
     except (AttributeError, ValueError, OSError):
-        return None
-
-
-def _disk_free_gib() -> float | None:
-    """Free space where the command was called, without saying where that is."""
-    try:
-        return round(shutil.disk_usage(Path.cwd()).free / GIB, 1)
-    except OSError:
         return None
 
 

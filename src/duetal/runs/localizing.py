@@ -92,6 +92,7 @@ def localize(
     stages: list[str],
     literal: bool = False,
     device: torch.device | str = "cpu",
+    on_video: Callable[[Localized], object] = lambda localized: None,
     progress: Progress = lambda what, done, total: None,
 ) -> Detections:
     """Find the actions in some videos.
@@ -103,6 +104,7 @@ def localize(
         stages: one checkpoint of the run; or one of CBP and one of VLP, for their ensemble.
         literal: the paper's supplement to the letter; see `LocalizationSettings.literal`.
         device: where to compute.
+        on_video: called with every video as it is localized.
         progress: called after every video.
 
     Returns:
@@ -115,6 +117,7 @@ def localize(
     settings = run.config.localization.literal() if literal else run.config.localization
     found = []
     for video in localize_videos(scorer, dataset, names, settings):
+        on_video(video)
         found.append(video.detections)
         progress("localizing", len(found), len(names))
     detections = assemble(found, names, run.model.classes)

@@ -48,7 +48,12 @@ def processes(settings: MachineSettings) -> Iterator[Fabric]:
     Raises:
         UsageError: a device, number of devices or precision that this machine does not have.
     """
-    fabric = _start(settings)
+    for name in ("lightning_fabric", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    fabric = _fabric(settings)
+    fabric.launch()
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
     try:
         yield fabric
     except BaseException as error:
@@ -68,16 +73,6 @@ def processes(settings: MachineSettings) -> Iterator[Fabric]:
             distributed.destroy_process_group()
 
 
-def _start(settings: MachineSettings) -> Fabric:
-    for name in ("lightning_fabric", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    fabric = _fabric(settings)
-    fabric.launch()
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    return fabric
-
-
 def _fabric(settings: MachineSettings) -> Fabric:
     strategy: Strategy | str = DDPStrategy(timeout=TIMEOUT) if settings.devices > 1 else "auto"
     try:
@@ -89,8 +84,8 @@ def _fabric(settings: MachineSettings) -> Fabric:
         )
     except Exception as error:  # Fabric raises many kinds, some of its own
         first_line = str(error).strip().partition("\n")[0]
-        asked = f"accelerator={settings.accelerator} devices={settings.devices}"
-        raise UsageError(f"{asked} precision={settings.precision}: {first_line}") from error
+        given = f"accelerator={settings.accelerator} devices={settings.devices}"
+        raise UsageError(f"{given} precision={settings.precision}: {first_line}") from error
 
 
 def _is_first_to_fail() -> bool:

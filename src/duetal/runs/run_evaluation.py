@@ -1,27 +1,72 @@
 """Evaluating every stage of a trained run on the dataset's evaluation videos.
 
-It writes the detections of each stage, the scores of the final branches, the ground truth, and
-last `evaluation.json`. A run that was killed before that is evaluated again from the start.
+Where segments are known, `run_evaluation` scores the detections. Where labels alone are known,
+`run_label_evaluation` measures how each stage ranks the videos by label. Both write the detections
+of each stage, the scores of the final branches, and last their result. A run that was killed before
+that is evaluated again from the start.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
+from statistics import fmean
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
 
+from duetal import __version__
 from duetal.core.annotations import Annotations
+from duetal.core.detections import Detections
+from duetal.core.files import replacing
 from duetal.datasets import Dataset
-from duetal.evaluation import Evaluation, evaluate
-from duetal.formats.activitynet import write_annotations
-from duetal.results.schema import Diagnostics, PseudoLabelScores, RunEvaluation, StageScores
-from duetal.runs.diagnostics import PseudoLabelCounter, SnippetCounter, read_pseudo_labels
-from duetal.runs.localizing import Localized, Progress
-from duetal.runs.run import Run
-from duetal.runs.stage_results import (
-    branch_of,
-    localize_stage,
-    results_are_there,
-    write_score_index,
+from duetal.evaluation import evaluate
+from duetal.formats.activitynet import write_annotations, write_detections
+from duetal.localization.proposals import assemble
+from duetal.results.schema import (
+    ENSEMBLE,
+    Diagnostics,
+    LabelEvaluation,
+    LabelScores,
+    PseudoLabelScores,
+    RunEvaluation,
+    ScoreIndex,
+    StageScores,
 )
+from duetal.runs.diagnostics import PseudoLabelCounter, SnippetCounter, read_pseudo_labels
+from duetal.runs.localizing import Localized, Progress, localize_videos
+from duetal.runs.run import Run
+from duetal.runs.selection import video_mean_ap
+from duetal.runs.stage_scoring import stage_scorer
+
+
+def has_segments(dataset: Dataset) -> bool:
+    """Whether segments of evaluation videos are known."""
+    return any(dataset.annotations.videos[name].segments for name in dataset.evaluation)
+
+
+def has_labels(dataset: Dataset) -> bool:
+    """Whether labels of evaluation videos are known."""
+    return any(dataset.annotations.videos[name].labels for name in dataset.evaluation)
+
+
+def is_simulated(dataset: Dataset) -> bool:
+    """Whether the features come from `duetal simulate`."""
+    folder = dataset.source if dataset.source.is_dir() else dataset.source.parent
+    return (folder / "simulation.json").is_file()
+
+
+def ground_truth(dataset: Dataset) -> Annotations:
+    """The evaluation videos that have features, as one subset "test".
+
+    Subset names differ between datasets, and some have lists in their place.
+    """
+    chosen = dataset.annotations.select(dataset.evaluation)
+    videos = {video.name: replace(video, subset="test") for video in chosen}
+    return Annotations(videos, chosen.classes, chosen.source, chosen.notes)
+
+
+# --- by segments --------------------------------------------------------------------------------
 
 
 def run_evaluation(
@@ -42,29 +87,7 @@ def run_evaluation(
 def is_evaluated(run: Run) -> bool:
     """Whether all files of the evaluation are there."""
     files = (run.folder.evaluation_file, run.folder.ground_truth_file)
-    return results_are_there(run) and all(file.is_file() for file in files)
-
-
-def ground_truth(dataset: Dataset) -> Annotations:
-    """The evaluation videos that have features, as one subset "test".
-
-    Subset names differ between datasets, and some have lists in their place; here the question
-    which videos are evaluated has been answered.
-    """
-    chosen = dataset.annotations.select(dataset.evaluation)
-    videos = {video.name: replace(video, subset="test") for video in chosen}
-    return Annotations(videos, chosen.classes, chosen.source, chosen.notes)
-
-
-def has_segments(dataset: Dataset) -> bool:
-    """Whether there is anything to evaluate against."""
-    return any(dataset.annotations.videos[name].segments for name in dataset.evaluation)
-
-
-def is_simulated(dataset: Dataset) -> bool:
-    """Whether the features come from `duetal simulate`."""
-    folder = dataset.source if dataset.source.is_dir() else dataset.source.parent
-    return (folder / "simulation.json").is_file()
+    return _has_stage_results(run) and all(file.is_file() for file in files)
 
 
 def evaluate_run(
@@ -74,7 +97,7 @@ def evaluate_run(
 
     Args:
         run: a trained run.
-        dataset: the one it was trained on, whose evaluation videos have segments.
+        dataset: the one it was trained on.
         device: where to compute.
         progress: called after every video.
 
@@ -84,6 +107,7 @@ def evaluate_run(
     truth = ground_truth(dataset)
     write_annotations(run.folder.ground_truth_file, truth)
     protocol = run.config.data.protocol
+    missing = set(dataset.missing) & set(dataset.annotations.evaluation_names())
     stages, snippet_scores = [], {}
     for stage in run.model.evaluated_stages():
         counter = SnippetCounter(dataset.grid, tuple(run.model.classes))
@@ -92,33 +116,26 @@ def evaluate_run(
             counter.add(video.scores.snippets, truth.videos[video.name])
 
         detections = localize_stage(run, dataset, stage, device, progress, count)
-        evaluation = _with_notes(evaluate(detections, truth, protocol), dataset)
-        title = run.model.title_of(stage)
-        names = {"stage": stage, "title": title, "branch": branch_of(run, stage)}
-        stages.append(StageScores.model_validate({**names, **dict(evaluation)}))
+        evaluation = evaluate(detections, truth, protocol)
+        if missing:
+            note = f"{len(missing):,} evaluation videos have no features and are left out"
+            evaluation = evaluation.model_copy(update={"notes": (*evaluation.notes, note)})
+        stages.append(StageScores.model_validate({**_names(run, stage), **dict(evaluation)}))
         snippet_scores[stage] = counter.scores()
         averages = ", ".join(f"{n} {100 * v:.2f}" for n, v in evaluation.averages.items())
-        run.folder.log(f"{title}: mAP (%) under {protocol}: {averages}")
-    write_score_index(run)
-    pseudo_labels = _diagnose_pseudo_labels(run, dataset)
+        run.folder.log(f"{run.model.title_of(stage)}: mAP (%) under {protocol}: {averages}")
+    _write_score_index(run)
     result = RunEvaluation(
         protocol=protocol,
         selection=run.model.selection,
         simulated=is_simulated(dataset),
         stages=stages,
-        diagnostics=Diagnostics(stages=snippet_scores, pseudo_labels=pseudo_labels),
+        diagnostics=Diagnostics(
+            stages=snippet_scores, pseudo_labels=_diagnose_pseudo_labels(run, dataset)
+        ),
     )
     result.write(run.folder.evaluation_file)
     return result
-
-
-def _with_notes(evaluation: Evaluation, dataset: Dataset) -> Evaluation:
-    """Say how many evaluation videos are not there at all."""
-    missing = set(dataset.missing) & set(dataset.annotations.evaluation_names())
-    if not missing:
-        return evaluation
-    note = f"{len(missing):,} evaluation videos have no features and are left out"
-    return evaluation.model_copy(update={"notes": (*evaluation.notes, note)})
 
 
 def _diagnose_pseudo_labels(run: Run, dataset: Dataset) -> dict[str, PseudoLabelScores]:
@@ -128,16 +145,145 @@ def _diagnose_pseudo_labels(run: Run, dataset: Dataset) -> dict[str, PseudoLabel
         for name in dataset.training
         if (video := dataset.annotations.videos.get(name)) is not None and video.segments
     }
-    if not known:
-        return {}
     result = {}
     for phase in run.model.phases:
         path = run.folder.pseudo_labels(phase.name)
-        if not path.is_file():
-            continue
-        counter = PseudoLabelCounter(dataset.grid, tuple(run.model.classes))
-        for name, labels in read_pseudo_labels(path).items():
-            if name in known:
-                counter.add(labels, known[name])
-        result[phase.name] = counter.scores()
+        if known and path.is_file():
+            counter = PseudoLabelCounter(dataset.grid, tuple(run.model.classes))
+            for name, labels in read_pseudo_labels(path).items():
+                if name in known:
+                    counter.add(labels, known[name])
+            result[phase.name] = counter.scores()
     return result
+
+
+# --- by labels ----------------------------------------------------------------------------------
+
+
+def run_label_evaluation(
+    run: Run, dataset: Dataset, device: torch.device, progress: Progress
+) -> LabelEvaluation | None:
+    """How well a run ranks videos by label, computed unless it is there; None without labels.
+
+    Raises:
+        DuetalError: features of a held-out video are unreadable or not finite, or
+            `label_evaluation.json` is damaged.
+    """
+    if not has_labels(dataset):
+        return None
+    file = run.folder.label_evaluation_file
+    if file.is_file() and _has_stage_results(run):
+        found = LabelEvaluation.read(file)
+        if tuple(found.videos) == dataset.evaluation:
+            return found
+    known = [set(dataset.annotations.videos[name].labels) for name in dataset.evaluation]
+    labels = np.array([[label in video for label in run.model.classes] for video in known])
+    found = LabelEvaluation(
+        selection=run.model.selection,
+        videos=list(dataset.evaluation),
+        chance=fmean(chance_ap(int(n), len(labels)) for n in labels.sum(axis=0) if n),
+        stages=[
+            _rank_by_label(run, dataset, stage, labels, device, progress)
+            for stage in run.model.evaluated_stages()
+        ],
+    )
+    _write_score_index(run)
+    found.write(file)
+    return found
+
+
+def chance_ap(positives: int, videos: int) -> float:
+    """The average precision that a random ranking has, on average.
+
+    Precision at a rank k that holds a positive is (1 + (k - 1)(R - 1)/(N - 1))/k on average, for R
+    positives among N; the mean over all ranks is (H + (R - 1)/(N - 1)·(N - H))/N, with H the N-th
+    harmonic number.
+    """
+    harmonic = sum(1 / k for k in range(1, videos + 1))
+    others = (positives - 1) / (videos - 1) if videos > 1 else 0.0
+    return (harmonic + others * (videos - harmonic)) / videos
+
+
+def _rank_by_label(
+    run: Run,
+    dataset: Dataset,
+    stage: str,
+    labels: NDArray[np.bool_],
+    device: torch.device,
+    progress: Progress,
+) -> LabelScores:
+    rows: list[NDArray[np.floating]] = []
+
+    def keep(video: Localized) -> None:
+        rows.append(video.scores.video)
+
+    localize_stage(run, dataset, stage, device, progress, keep)
+    scores = np.stack(rows)
+    per_class = {
+        label: video_mean_ap(scores[:, [column]], labels[:, [column]])
+        for column, label in enumerate(run.model.classes)
+        if labels[:, column].any()
+    }
+    first = labels[np.arange(len(labels)), scores.argmax(axis=1)][labels.any(axis=1)]
+    names = _names(run, stage)
+    found = LabelScores(**names, per_class=per_class, first_right=float(first.mean()))
+    mean_ap = f"{100 * found.mean_ap:.2f}"
+    run.folder.log(f"{found.title}: mAP (%) of the labels of held-out videos: {mean_ap}")
+    return found
+
+
+# --- what both keep -----------------------------------------------------------------------------
+
+
+def _names(run: Run, stage: str) -> dict[str, str]:
+    """The stage, its title and its branch, as records of scores name them."""
+    branch = ENSEMBLE if stage == ENSEMBLE else run.model.stage(stage).branch
+    return {"stage": stage, "title": run.model.title_of(stage), "branch": branch}
+
+
+def _has_stage_results(run: Run) -> bool:
+    """Whether detections of all stages and scores of the final branches are there."""
+    folder = run.folder
+    files = [folder.score_index_file, *(folder.scores(b.name) for b in run.model.branches)]
+    files += [folder.detections(stage) for stage in run.model.evaluated_stages()]
+    return all(file.is_file() for file in files)
+
+
+def localize_stage(
+    run: Run,
+    dataset: Dataset,
+    stage: str,
+    device: torch.device,
+    progress: Progress,
+    on_video: Callable[[Localized], object],
+) -> Detections:
+    """Localize the evaluation videos with a stage, and write its detections.
+
+    Of a final branch the snippets' scores are written too. `stage` is one of
+    `ModelRecord.evaluated_stages`; `on_video` is called with every video as it is localized.
+    """
+    members = run.model.evaluated_stages()[stage]
+    scorer = stage_scorer(run, members, dataset, device)
+    keep = stage in run.model.finals()
+    scores: dict[str, NDArray[np.float16]] = {}
+    found, names = [], dataset.evaluation
+    for video in localize_videos(scorer, dataset, names, run.config.localization):
+        found.append(video.detections)
+        on_video(video)
+        if keep:
+            scores[video.name] = video.scores.snippets.astype(np.float16)
+        progress(f"evaluating {run.model.title_of(stage)}", len(found), len(names))
+    if keep:
+        with replacing(run.folder.scores(run.model.stage(stage).branch)) as temporary:
+            save_file(scores, temporary)
+    detections = assemble(found, names, tuple(run.model.classes))
+    about = {"selection": run.model.rule(members), "stage": stage, "duetal": __version__}
+    write_detections(run.folder.detections(stage), detections, external_data=about)
+    return detections
+
+
+def _write_score_index(run: Run) -> None:
+    """Write the classes, the grid and the branches of the kept scores."""
+    branches = [branch.name for branch in run.model.branches]
+    index = ScoreIndex(classes=run.model.classes, grid=run.model.grid, branches=branches)
+    index.write(run.folder.score_index_file)

@@ -1,4 +1,4 @@
-"""A run of several seeds: the same settings trained again and again, and their summary."""
+"""A run of several seeds: the same settings trained once for each, and their summary."""
 
 from collections.abc import Mapping, Sequence
 

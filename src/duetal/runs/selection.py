@@ -1,7 +1,6 @@
-"""Which checkpoint of each branch a finished run uses. The test set is never a choice.
+"""Which checkpoint of each branch a finished run uses; the test set never chooses.
 
-The last one, or the one of best video-level mAP on training videos that were held out from
-training. Held-out videos have no segments here either.
+It is the last one, or that of best video-level mAP on training videos held out from training.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ LAST_RULE = "last checkpoint of each branch; the test set chose nothing"
 
 
 def heldout_rule(videos: int) -> str:
-    """The rule of a choice on so many held-out videos, in a sentence."""
+    """The rule of a choice on held-out videos, as it is written beside scores."""
     return (
         f"of each branch the checkpoint with the best video-level mAP on {videos} training videos "
         "held out from training; the test set chose nothing"
@@ -50,24 +49,24 @@ def hold_out(videos: WeakVideos, fraction: float, seed: int) -> tuple[WeakVideos
     if not held:
         cause = "no training video can be held out: each is the only one of a class"
         raise DuetalError(cause, file=videos.source)
-    kept = [row for row in range(len(videos.names)) if row not in set(held)]
+    kept = sorted(set(range(len(videos.names))).difference(held))
     return _rows(videos, kept), _rows(videos, sorted(held))
 
 
-def _rows(videos: WeakVideos, rows: Sequence[int]) -> WeakVideos:
+def _rows(videos: WeakVideos, rows: list[int]) -> WeakVideos:
     names = tuple(videos.names[row] for row in rows)
-    return replace(videos, names=names, labels=videos.labels[list(rows)])
+    return replace(videos, names=names, labels=videos.labels[rows])
 
 
 def video_mean_ap(scores: NDArray[np.floating], labels: NDArray[np.bool_]) -> float:
-    """Mean over classes of how well videos that carry the class are ranked above the others.
+    """Mean average precision of the ranking of videos by class.
 
-    Average precision: the mean, over the videos with the class, of the precision among the videos
-    that score at least as high. Classes that no video carries are left out.
+    The average precision of a class is the mean, over the videos that have it, of the precision
+    among the videos that score at least as high. Classes that no video has are left out.
 
     Args:
         scores: (N, K) video-level probabilities.
-        labels: (N, K) whether the video carries the class.
+        labels: (N, K) whether the video has the class.
     """
     found = []
     for column in np.flatnonzero(labels.any(axis=0)):
@@ -83,11 +82,9 @@ def last_stages(stages: Sequence[StageRecord]) -> dict[str, str]:
 
 
 def best_stages(stages: Sequence[StageRecord], mean_ap: Mapping[str, float]) -> dict[str, str]:
-    """The best checkpoint of each branch, by the branch's name; of equal ones the later.
+    """Of each branch the checkpoint of the best mAP, by the branch's name; of equal ones the later.
 
-    Args:
-        stages: in order of training.
-        mean_ap: of each stage.
+    `stages` are in order of training.
     """
     best: dict[str, str] = {}
     for stage in stages:

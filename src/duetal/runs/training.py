@@ -28,10 +28,9 @@ from duetal.results.schema import (
 )
 from duetal.runs.environment import collect
 from duetal.runs.journal import Journal
-from duetal.runs.label_evaluation import has_labels
 from duetal.runs.recorder import Recorder, phase_record, recorded_position
 from duetal.runs.run import Run, begin
-from duetal.runs.run_evaluation import has_segments, is_simulated
+from duetal.runs.run_evaluation import has_labels, has_segments, is_simulated
 from duetal.runs.selection import (
     LAST_RULE,
     best_stages,

@@ -74,6 +74,11 @@ class TestAgainstTruth:
         assert np.all(on_cpu()(frames) == 0)
 
 
+#: In pixels, on average. The last bits depend on the vectors of the processor; an iteration more or
+#: less before the threshold then moves the mean up to 0.013.
+NEAR_OPENCV = 0.02
+
+
 class TestAgainstOpenCV:
     @pytest.mark.parametrize(
         ("size", "changes"),
@@ -92,12 +97,12 @@ class TestAgainstOpenCV:
         settings = TVL1Settings(**changes)
         frames = moving(size, (1.3, -0.6))
         difference = distance(on_cpu(settings)(frames), OpenCVFlow(settings)(frames))
-        assert difference.mean() < 0.01
+        assert difference.mean() < NEAR_OPENCV
 
     def test_the_engine_for_the_cpu_finds_the_same(self) -> None:
         frames = moving((80, 60), (1.3, -0.6))
         cpu = open_flow("tvl1", TVL1Settings())
-        assert distance(on_cpu()(frames), cpu(frames)).mean() < 0.01
+        assert distance(on_cpu()(frames), cpu(frames)).mean() < NEAR_OPENCV
 
     @pytest.mark.real
     def test_it_agrees_on_real_clips(self, real_data: Path) -> None:

@@ -1,0 +1,70 @@
+"""Progress of long jobs: bars on a terminal, otherwise a plain line now and then."""
+
+import time
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
+
+from duetal.core.files import Closing
+
+#: Seconds between two lines of progress where there is no terminal.
+PAUSE = 10.0
+
+
+class LiveProgress(Closing):
+    """Bars, or lines at intervals; the base of all kinds of progress.
+
+    Args:
+        console: where bars are drawn, if it is a terminal; None draws none.
+        columns: of a bar, after its description.
+        transient: whether the bars disappear at the end.
+    """
+
+    def __init__(
+        self, console: Console | None, *columns: ProgressColumn, transient: bool = True
+    ) -> None:
+        #: The bars; None where there is no terminal.
+        self.bars: Progress | None = None
+        if console is not None and console.is_terminal:
+            description = TextColumn("{task.description}", markup=False)
+            self.bars = Progress(
+                description, BarColumn(), *columns, console=console, transient=transient
+            )
+        self.began = self._shown_at = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self.bars is not None:
+            self.bars.start()
+        return self
+
+    def close(self) -> None:
+        """Stop the bars."""
+        if self.bars is not None:
+            self.bars.stop()
+
+    def print(self, line: str) -> None:
+        """Write a line that stays."""
+        if self.bars is not None:
+            self.bars.console.print(line, markup=False, highlight=False)
+        else:
+            print(line, flush=True)
+
+    def is_due(self) -> bool:
+        """Whether another plain line is due; if so, the interval starts anew."""
+        if time.monotonic() - self._shown_at <= PAUSE:
+            return False
+        self._shown_at = time.monotonic()
+        return True
+
+    def elapsed(self) -> float:
+        """Seconds since the beginning."""
+        return time.monotonic() - self.began
+
+
+def remaining(elapsed: float, share: float) -> str:
+    """The time left, "1:02:03", when a share of the work took `elapsed` seconds."""
+    if share <= 0:
+        return "unknown time"
+    seconds = round(elapsed * max(0.0, 1 - share) / share)
+    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
