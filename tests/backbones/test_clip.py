@@ -25,7 +25,7 @@ from duetal.backbones.tiny_clip import make_tiny_clip
 from duetal.core.errors import DuetalError
 
 quiet()
-from transformers import (  # noqa: E402 - importing them warns, unless told not to
+from transformers import (  # noqa: E402 - importing them warns by default
     AlignConfig,
     AlignModel,
     AutoTokenizer,
@@ -229,7 +229,7 @@ def test_features_are_the_librarys(clip: Path, siglip: Path) -> None:
 
 
 @torch.no_grad()
-def test_the_stand_in_tells_pictures_apart(clip: Path) -> None:
+def test_the_stand_in_distinguishes_pictures(clip: Path) -> None:
     """With the library's own small weights, noise and noise are 0.996 alike."""
     encoder = load_image_encoder(str(clip))
     pixels = [encoder.prepare(picture(40, 60, seed)) for seed in range(4)]
@@ -243,12 +243,12 @@ def test_zero_shot_is_the_librarys(clip: Path) -> None:
     images = [picture(40, 60, seed) for seed in range(3)]
     encoder = load_image_encoder(str(clip))
     seen = encode(encoder, [encoder.prepare(image) for image in images])
-    said = load_text_tower(str(clip), NAMES).plain_features()
+    texts = load_text_tower(str(clip), NAMES).plain_features()
     model = CLIPModel.from_pretrained(clip).eval()
     tokens = AutoTokenizer.from_pretrained(clip)(SAID, padding=True, return_tensors="pt")
     pixels = CLIPImageProcessor.from_pretrained(clip)(images, return_tensors="pt")
     expected = model(**tokens, **pixels).logits_per_image
-    cosines = F.normalize(seen, dim=-1) @ F.normalize(said, dim=-1).T
+    cosines = F.normalize(seen, dim=-1) @ F.normalize(texts, dim=-1).T
     torch.testing.assert_close(model.logit_scale.exp() * cosines, expected, atol=1e-4, rtol=0)
 
 

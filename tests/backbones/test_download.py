@@ -66,7 +66,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             time.sleep(how.pause)
             self.wfile.write(how.content[half:])
 
-    def log_message(self, *words):
+    def log_message(self, *args):
         pass
 
 
@@ -216,9 +216,9 @@ def test_a_folder_that_cannot_be_written(server, tmp_path):
 
 def test_processes_that_want_the_same_file_share_one_download(server, target):
     server.pause = 0.6  # long enough for all of them to want it at once
-    words = (f"{server.address}/weights.pt", SHA256, target)
+    args = (f"{server.address}/weights.pt", SHA256, target)
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=weights.download, args=words) for _ in range(3)]
+    processes = [context.Process(target=weights.download, args=args) for _ in range(3)]
     for process in processes:
         process.start()
     for process in processes:

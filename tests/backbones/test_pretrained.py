@@ -1,4 +1,4 @@
-"""Where pretrained models are found, and what their identity says."""
+"""Where pretrained models are found, and what their identity is."""
 
 import hashlib
 from pathlib import Path
@@ -92,7 +92,7 @@ class Hub:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, cache: Path, offers: list[Any]):
         self.snapshots = cache / "snapshots"
-        self.asked: list[tuple[str, str | None]] = []
+        self.requested: list[tuple[str, str | None]] = []
         self.offers = offers
         monkeypatch.setattr(huggingface_hub, "snapshot_download", self.snapshot_download)
         monkeypatch.setattr(huggingface_hub, "get_repo_discussions", self.discussions)
@@ -100,7 +100,7 @@ class Hub:
     def snapshot_download(
         self, name: str, *, allow_patterns: list[str], revision: str | None = None
     ) -> str:
-        self.asked.append((name, revision))
+        self.requested.append((name, revision))
         branch = (revision or "main").replace("/", "_")
         (self.snapshots / branch).mkdir(parents=True, exist_ok=True)
         if revision == "refs/pr/7":
@@ -122,7 +122,7 @@ def test_a_repository_of_pickles_is_read_in_the_hubs_conversion(
     ]
     hub = Hub(monkeypatch, tmp_path, offers)
     encoder = load_image_encoder("them/clip")
-    assert hub.asked == [("them/clip", None), ("them/clip", "refs/pr/7")]
+    assert hub.requested == [("them/clip", None), ("them/clip", "refs/pr/7")]
     assert encoder.identity.name == "them/clip"
     weights = hub.snapshots / "refs_pr_7" / "model.safetensors"
     assert encoder.identity.sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()

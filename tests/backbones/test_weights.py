@@ -26,17 +26,17 @@ def file(tmp_path):
 
 @pytest.fixture
 def downloads(monkeypatch, tmp_path):
-    """Downloads that need no network: what is asked for arrives, and is noted."""
-    asked = []
+    """Downloads that need no network: what is requested arrives, and is noted."""
+    requested = []
 
     def arrive(address, sha256, target, on_download=None):
-        asked.append((address, sha256))
+        requested.append((address, sha256))
         target.parent.mkdir(parents=True)
         target.write_bytes(CONTENT)
 
     monkeypatch.setattr(weights, "download", arrive)
     monkeypatch.setenv("DUETAL_CACHE", str(tmp_path / "cache"))
-    return asked
+    return requested
 
 
 def locate(source: str) -> tuple[Path, WeightsIdentity]:
@@ -44,7 +44,7 @@ def locate(source: str) -> tuple[Path, WeightsIdentity]:
 
 
 @pytest.mark.parametrize("record", PUBLISHED.values(), ids=PUBLISHED)
-def test_a_record_says_what_one_needs_to_know(record):
+def test_a_record_is_complete(record):
     assert record.address.startswith("https://")
     assert record.sha256 is None or re.fullmatch("[0-9a-f]{64}", record.sha256)
     assert record.licence in ("Apache-2.0", "MIT")
@@ -69,7 +69,7 @@ def test_what_is_not_a_hash_is_refused(file, digits):
 
 
 @pytest.mark.parametrize("name", ["i3d-rgb", "missing/rgb.pt", "", "."])
-def test_an_unknown_name_is_answered_with_the_known_ones(name):
+def test_the_error_for_an_unknown_name_lists_all_names(name):
     with pytest.raises(UsageError, match=r"no such file, and no weights of that name.*kinetics"):
         locate(name)
 
@@ -102,7 +102,7 @@ def test_another_hash_than_the_recorded_one_is_a_contradiction(downloads):
     assert not downloads
 
 
-def test_without_a_network_the_error_says_how_to_do_it_by_hand(monkeypatch, tmp_path):
+def test_without_a_network_the_error_explains_how_to_do_it_by_hand(monkeypatch, tmp_path):
     monkeypatch.setenv("DUETAL_CACHE", str(tmp_path))
     nowhere = "http://127.0.0.1:9/rgb_imagenet.pt"
     record = dataclasses.replace(PUBLISHED["i3d-rgb-kinetics"], address=nowhere)

@@ -397,7 +397,7 @@ def test_real_sensor_sequences(real_data: Path) -> None:
     assert dataset.missing == ()
     weak = dataset.weak()
     assert weak.labels.shape == (259, 12)
-    # What the weak table says must be what the segments say.
+    # The weak table's labels must be those of the segments.
     annotated = dataset.annotations.videos
     for name, row in zip(weak.names, weak.labels, strict=True):
         assert {weak.classes[k] for k in np.flatnonzero(row)} == set(annotated[name].labels)

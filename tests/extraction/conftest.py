@@ -29,9 +29,9 @@ def s3_address() -> Iterator[str]:
     """Where the server listens."""
     pytest.importorskip("s3fs")
     port = free_port()
-    words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(words, **silent) as server:
+    with subprocess.Popen(command, **silent) as server:
         try:
             deadline = time.monotonic() + 120
             while True:
@@ -49,7 +49,7 @@ def s3_address() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def bucket(s3_address: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of an empty bucket of this module's, which the environment says how to reach."""
+    """The URL of an empty bucket of this module's, whose access is in the environment."""
     import s3fs
 
     with pytest.MonkeyPatch.context() as environment:

@@ -47,10 +47,10 @@ class Deadly(Worker):
 
 
 @contextmanager
-def node(log, *words):
+def node(log, *arguments):
     """A Ray node, of one core, for as long as it is needed."""
     line = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--num-cpus=1"]
-    line += ["--object-store-memory=80000000", "--disable-usage-stats", *words]
+    line += ["--object-store-memory=80000000", "--disable-usage-stats", *arguments]
     with log.open("w") as output:
         # In a group of its own: what belongs to it can be ended with it.
         process = subprocess.Popen(
@@ -204,12 +204,12 @@ def test_a_killed_driver_is_gone_on_with_from_and_to_an_object_store(
     for name in ("v0", "v1", "v2", "v3"):
         files.put_file(str(clips / f"{name}.mp4"), f"{bucket}/videos/{name}.mp4")
     store = f"{bucket}/store"
-    words = ["extract", f"{bucket}/videos", "--out", store, *tiny_extraction, "--without=flow"]
+    arguments = ["extract", f"{bucket}/videos", "--out", store, *tiny_extraction, "--without=flow"]
     crew = ["--cluster", address, "--workers=1", "--cpus-per-worker=1"]
     log = tmp_path / "log"
     with log.open("w") as output:
         driver = subprocess.Popen(
-            [sys.executable, "-c", RUN, *words, *crew], stdout=output, stderr=output
+            [sys.executable, "-c", RUN, *arguments, *crew], stdout=output, stderr=output
         )
     try:
         deadline = time.monotonic() + LONG
@@ -220,7 +220,7 @@ def test_a_killed_driver_is_gone_on_with_from_and_to_an_object_store(
     finally:
         driver.kill()
         driver.wait()
-    code, output, _ = duetal(*words)
+    code, output, _ = duetal(*arguments)
     assert code == 0, output
     opened = open_store(store)
     assert opened.names() == ["v0", "v1", "v2", "v3"]

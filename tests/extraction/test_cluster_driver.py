@@ -79,7 +79,7 @@ class Handle:
 
     def __getattr__(self, name):
         method = getattr(self.worker, name)
-        return SimpleNamespace(remote=lambda *words, **how: lambda: method(*words, **how))
+        return SimpleNamespace(remote=lambda *args, **how: lambda: method(*args, **how))
 
 
 class Crew:
@@ -283,7 +283,7 @@ class StillBorn(Crew):
 
 
 @pytest.mark.parametrize(
-    ("kind", "error", "said"),
+    ("kind", "error", "message"),
     [
         (Old, UsageError, r"^h \(process 0\): has duetal 0.0.1, and the driver "),
         (WithoutWeights, UsageError, r"^h \(process 0\): rgb.pt: no such file"),
@@ -293,8 +293,8 @@ class StillBorn(Crew):
         (StillBorn, DuetalError, r"\(process \d\) was lost before it was ready: its process ended"),
     ],
 )
-def test_a_worker_that_cannot_be_used_ends_it(extract, ray, kind, error, said):
-    with pytest.raises(error, match=said) as caught:
+def test_a_worker_that_cannot_be_used_ends_it(extract, ray, kind, error, message):
+    with pytest.raises(error, match=message) as caught:
         extract(kind)
     assert type(caught.value) is error
     assert ray.is_down

@@ -57,7 +57,7 @@ def test_what_is_no_address_is_refused(address):
 
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])
-def test_an_address_without_a_cluster_is_told_at_once(scheme):
+def test_an_address_without_a_cluster_is_refused_at_once(scheme):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     began = time.monotonic()
@@ -68,20 +68,20 @@ def test_an_address_without_a_cluster_is_told_at_once(scheme):
         join(f"{scheme}127.0.0.1:99999")
 
 
-def test_without_ray_it_is_said_how_to_get_it(monkeypatch):
+def test_without_ray_the_error_names_its_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UsageError, match=r"pip install \"duetal\[cluster\]\""):
         join("local")
 
 
-def test_what_ray_says_of_a_failure_is_one_line(monkeypatch):
+def test_a_failure_of_ray_is_reported_in_one_line(monkeypatch):
     ray = pytest.importorskip("ray")
 
-    def refuse(*words, **how):
-        said = (
+    def refuse(*args, **how):
+        message = (
             "Failed to connect. Last error: Traceback (most recent call last):\n  File x\nNo token"
         )
-        raise ConnectionError("Failed") from RuntimeError(said)
+        raise ConnectionError("Failed") from RuntimeError(message)
 
     monkeypatch.setattr(ray, "init", refuse)
     with pytest.raises(DuetalError) as caught:

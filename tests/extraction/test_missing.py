@@ -21,14 +21,14 @@ SETTINGS = {
 
 
 class Pretending:
-    """Makes features out of nothing; fails where the file says so."""
+    """Makes features out of nothing; fails where the file is marked so."""
 
     def __init__(self):
-        self.asked = []
+        self.extracted = []
 
     def extract_all(self, videos, store, on_snippet):
         for video in videos:
-            self.asked.append(video.name)
+            self.extracted.append(video.name)
             with fetched(video.source) as file:
                 content = file.path.read_text()
                 if content.startswith("bad"):
@@ -70,12 +70,12 @@ def store(tmp_path):
         yield store
 
 
-def run(store, *words, retry_failed=False, callbacks=()):
+def run(store, *inputs, retry_failed=False, callbacks=()):
     """Extract what is missing; give what was tried, the failures, and the plan."""
-    planned = plan(find_videos([str(word) for word in words]), store, retry_failed=retry_failed)
+    planned = plan(find_videos([str(one) for one in inputs]), store, retry_failed=retry_failed)
     extractor = Pretending()
     failures = extract_missing(planned, store, extractor, *callbacks)
-    return extractor.asked, {f.name: f.reason for f in failures}, planned
+    return extractor.extracted, {f.name: f.reason for f in failures}, planned
 
 
 def recorded_failures(store):
@@ -84,8 +84,8 @@ def recorded_failures(store):
 
 def test_what_is_there_is_not_done_again_and_what_failed_is_not_tried_again(store, videos):
     assert run(store, videos)[:2] == (["a", "b", "c"], {"b": "bad file"})
-    asked, failures, planned = run(store, videos)
-    assert (asked, failures) == ([], {})
+    extracted, failures, planned = run(store, videos)
+    assert (extracted, failures) == ([], {})
     assert [video.name for video in planned.complete] == ["a", "c"]
     assert [failure.reason for failure in planned.failed_before] == ["bad file"]
 
@@ -105,11 +105,11 @@ def test_a_failure_counts_for_the_file_it_was(store, videos, tmp_path):
     assert run(store, tmp_path / "b.mp4")[0] == ["b"]
 
 
-def test_a_file_that_has_moved_is_known_by_its_content(store, videos, tmp_path):
+def test_a_file_that_has_moved_is_recognized_by_its_content(store, videos, tmp_path):
     run(store, videos)
     moved = videos.rename(tmp_path / "moved")
-    asked, failures, planned = run(store, moved / "a.mp4")
-    assert (asked, failures, len(planned.complete)) == ([], {}, 1)
+    extracted, failures, planned = run(store, moved / "a.mp4")
+    assert (extracted, failures, len(planned.complete)) == ([], {}, 1)
 
 
 @pytest.mark.parametrize("content", ["FIRST", "another length"])
@@ -119,8 +119,8 @@ def test_another_video_of_the_name_is_refused_and_the_old_features_stay(
     run(store, videos)
     (tmp_path / "a.mp4").write_text(content)
     for _ in range(2):
-        asked, failures, _ = run(store, tmp_path / "a.mp4", videos / "c.mp4")
-        assert asked == []
+        extracted, failures, _ = run(store, tmp_path / "a.mp4", videos / "c.mp4")
+        assert extracted == []
         assert "another video of this name" in failures["a"]
         assert str(videos / "a.mp4") in failures["a"]
         assert failures["a"].endswith("take another store, or delete records/a.json there")
@@ -131,16 +131,16 @@ def test_another_video_of_the_name_is_refused_and_the_old_features_stay(
 
 
 def test_a_file_that_is_not_there_is_reported_and_not_recorded(store, videos):
-    asked, failures, _ = run(store, videos / "new.mp4", videos / "a.mp4")
-    assert (asked, failures) == (["a"], {"new": f"{videos}/new.mp4: no such file"})
+    extracted, failures, _ = run(store, videos / "new.mp4", videos / "a.mp4")
+    assert (extracted, failures) == (["a"], {"new": f"{videos}/new.mp4: no such file"})
     (videos / "new.mp4").write_text("here")
     assert run(store, videos / "new.mp4")[0] == ["new"]
 
 
 def test_two_of_one_name_are_recorded_until_there_is_one(store, videos):
     (videos / "c.mkv").write_text("other")
-    asked, failures, _ = run(store, videos)
-    assert asked == ["a", "b"]
+    extracted, failures, _ = run(store, videos)
+    assert extracted == ["a", "b"]
     assert "c.mkv" in failures["c"]
     assert "c.mp4" in failures["c"]
     assert [failure.reason for failure in store.failures()] == ["bad file", failures["c"]]
@@ -154,7 +154,7 @@ def test_what_another_process_has_made_meanwhile_is_not_made_again(store, videos
     run(store, videos / "c.mp4")
     extractor = Pretending()
     extract_missing(planned, store, extractor)
-    assert extractor.asked == ["a", "b"]
+    assert extractor.extracted == ["a", "b"]
 
 
 def test_damaged_features_are_made_again(store, videos):

@@ -83,7 +83,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_nothing_is_lost(error):
     assert module.sizes.count(16) == 1
 
 
-def test_one_snippet_that_does_not_fit_is_an_error_that_says_so():
+def test_one_snippet_that_does_not_fit_is_an_error():
     with pytest.raises(DuetalError, match="not one snippet fits \\(flow\\)") as caught:
         list(encode(iter(snippets(Job(Video("a", "a")), 2)), network(Sum(limit=0), 4)))
     assert caught.value.__notes__ == ["while the flow backbone encoded snippets of 'a'"]
@@ -96,7 +96,7 @@ def test_other_errors_are_not_taken_for_memory():
     assert module.sizes == [2]
 
 
-def test_frames_are_normalized_as_the_record_says():
+def test_frames_are_normalized_by_the_record():
     clips = torch.tensor([0, 255, 51], dtype=torch.uint8).expand(2, 16, 5, 6, 3)
 
     class Noting(Sum):

@@ -129,8 +129,8 @@ with open_store(sys.argv[2], test.SETTINGS) as store:
 @pytest.mark.parametrize("moment", [0, 1, 2])
 def test_a_kill_between_two_uploads_leaves_nothing_that_is_trusted(place, videos, moment):
     """Before the first array, between the arrays, and between the last of them and the record."""
-    words = [sys.executable, "-c", KILLED, f"{videos}/a.mp4", f"{place}/store", str(moment)]
-    done = subprocess.run([*words, str(Path(__file__).parent)], check=False)
+    command = [sys.executable, "-c", KILLED, f"{videos}/a.mp4", f"{place}/store", str(moment)]
+    done = subprocess.run([*command, str(Path(__file__).parent)], check=False)
     assert done.returncode == -signal.SIGKILL
     found = find_videos([videos])
     with open_store(f"{place}/store", SETTINGS) as store:

@@ -131,7 +131,7 @@ def test_from_a_video_to_detections(
     run, found = tmp_path / "run", tmp_path / "found.json"
     code, _, err = duetal("train", "demo", f"dataset={store}", *tiny_settings, "--out", run)
     assert (code, err) == (0, "")
-    words = ("localize", run, store, "--subset", "all", "--out", found)
-    code, _, err = duetal(*words)
+    arguments = ("localize", run, store, "--subset", "all", "--out", found)
+    code, _, err = duetal(*arguments)
     assert (code, err) == (0, "")
     assert set(read_detections(found).videos) >= {f"v{number}" for number in range(4)}

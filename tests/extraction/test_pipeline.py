@@ -101,7 +101,7 @@ def test_videos_and_snippets_have_different_features(store):
         assert np.abs(a[modality][0] - b[modality][0]).max() > 1e-3
 
 
-def test_a_record_says_how_the_features_came_about(clips, store, extractor):
+def test_a_record_describes_how_the_features_were_made(clips, store, extractor):
     record = store.record("b")
     assert (record.frames, record.source_frames, record.snippets) == (20, 24, 1)
     assert record.duration == pytest.approx(0.8)
@@ -257,7 +257,7 @@ def test_impossible_settings_are_wrong_usage(change):
         ExtractionSettings(**change)
 
 
-def test_weights_that_are_known_under_a_relative_path_are_found_from_anywhere(
+def test_weights_that_were_named_by_a_relative_path_are_found_from_anywhere(
     tiny_backbones, monkeypatch
 ):
     monkeypatch.chdir(Path(tiny_backbones["clip"]).parent)

@@ -30,8 +30,8 @@ def videos(tmp_path):
     return tmp_path
 
 
-def names(*words):
-    return [video.name for video in find_videos(map(str, words)).videos]
+def names(*inputs):
+    return [video.name for video in find_videos(map(str, inputs)).videos]
 
 
 def test_a_folder_is_searched_through_without_what_is_hidden(videos):
@@ -137,7 +137,7 @@ def test_unusable_names_are_failures_that_can_be_written(tmp_path, name):
 
 
 @pytest.mark.parametrize("content", [None, "", "\n\n"])
-def test_nothing_to_be_found_is_said(tmp_path, content):
+def test_inputs_without_a_video_are_refused(tmp_path, content):
     place = tmp_path / "list.txt"
     if content is not None:
         place.write_text(content)

@@ -160,7 +160,7 @@ def test_a_record_of_other_settings_does_not_count(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"crop": 112}, "crop is 224 there and 112 here"),
         ({"dtype": "float32"}, "dtype is float16 there and float32 here"),
@@ -171,11 +171,11 @@ def test_a_record_of_other_settings_does_not_count(tmp_path):
         ({"new": 1}, "new is absent there and 1 here"),
     ],
 )
-def test_other_settings_are_refused_by_name(place, change, said):
+def test_other_settings_are_refused_by_name(place, change, message):
     open_store(place, SETTINGS).close()
     with pytest.raises(UsageError) as caught:
         open_store(place, SETTINGS | change)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_the_same_weights_under_another_name_are_the_same(place):
@@ -284,9 +284,9 @@ def test_what_another_process_is_writing_is_left_alone(tmp_path):
         "import sys, time; from duetal.extraction.store import open_store; import json\n"
         "store = open_store(sys.argv[1], json.loads(sys.argv[2])); print(flush=True); input()"
     )
-    words = [sys.executable, "-c", script, str(tmp_path), json.dumps(SETTINGS)]
+    command = [sys.executable, "-c", script, str(tmp_path), json.dumps(SETTINGS)]
     pipe = subprocess.PIPE
-    with subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True) as other:
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as other:
         other.stdout.readline()
         half = tmp_path / "records" / ".a.json.12345678.part"
         half.parent.mkdir()
@@ -325,8 +325,8 @@ def test_a_file_that_the_system_will_not_take_is_one_line(tmp_path):
         "except DuetalError as error: print(error)\n"
         "print(store.is_complete('a'), store.is_complete('b'))\n"
     )
-    words = [sys.executable, "-c", script, str(tmp_path), str(Path(__file__).parent)]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", script, str(tmp_path), str(Path(__file__).parent)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
         f"{tmp_path}: cannot write features: File too large",
         "True False",

@@ -45,7 +45,7 @@ def test_a_stage_works_while_its_consumer_does():
     with Stages() as stages:
         items = stages.ahead(working(), 2)
         assert next(items) == 0
-        # Were the next item only made when it is asked for, nobody would come.
+        # Were the next item only made when it is requested, nobody would come.
         meeting.wait(timeout=10)
         assert next(items) == 1
 

@@ -25,7 +25,7 @@ LONG = 30.0
 
 
 class Pretending:
-    """Every video fails, for a reason that says which ones went through the pipeline together."""
+    """Every video fails, for a reason that names which ones went through the pipeline together."""
 
     store_settings = SETTINGS
     may_begin = threading.Event()
@@ -126,16 +126,16 @@ def test_it_reports_what_it_works_on(ready):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "said"),
+    ("name", "kind", "message"),
     [
         ("full", DuetalError, "store: cannot write: No space left on device"),
         ("bug", RuntimeError, "ZeroDivisionError: division by zero"),
     ],
 )
-def test_what_ends_its_work_is_reported(ready, name, kind, said):
+def test_what_ends_its_work_is_reported(ready, name, kind, message):
     stopped = ready.work(named("a", name), LONG).stopped
     assert type(stopped) is kind
-    assert said in str(stopped)
+    assert message in str(stopped)
 
 
 def test_without_the_weights_it_reports_that():
@@ -147,13 +147,13 @@ def test_without_the_weights_it_reports_that():
 def test_it_does_not_begin_where_it_cannot_see_the_store_or_the_videos(store, sample, tmp_path):
     worker = Worker()
     worker.load(None, device="cpu", batch=None, threads=1)
-    for place, video, said in (
+    for place, video, message in (
         (tmp_path / "elsewhere", sample, "elsewhere: not a feature store"),
         (store.place.local, Video("b", f"{tmp_path}/b.mp4"), "b.mp4: no such file there; local"),
     ):
         error = worker.open(str(place), video)
         assert isinstance(error, DuetalError)
-        assert said in str(error)
+        assert message in str(error)
     assert not (tmp_path / "elsewhere").exists()
 
 

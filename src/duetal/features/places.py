@@ -1,4 +1,4 @@
-"""A folder that is local or at any URL that fsspec knows; no file in it appears in part."""
+"""A folder that is local or at any URL of fsspec's; no file in it appears in part."""
 
 import contextlib
 import io
@@ -39,7 +39,7 @@ def explained(what: str, place: str | Path) -> Iterator[None]:
 def open_filesystem(url: str | Path) -> tuple[Any, str]:
     """The fsspec file system of a path or URL, and the path within it.
 
-    DuetalError for a protocol that fsspec does not know or whose package is not installed.
+    DuetalError for a protocol that fsspec does not support or whose package is not installed.
     """
     if not is_url(url):
         return LocalFileSystem(), str(Path(url).absolute())

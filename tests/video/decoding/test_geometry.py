@@ -45,7 +45,7 @@ def test_the_display_matrix_turns_and_mirrors(matrix, geometry):
 
 
 @given(st.integers(1, 9000), st.integers(1, 9000), st.integers(1, 512))
-def test_the_short_side_is_as_asked_and_the_long_one_in_proportion(width, height, short_side):
+def test_the_short_side_is_exact_and_the_long_one_in_proportion(width, height, short_side):
     try:
         found = resized((width, height), short_side)
     except DuetalError:

@@ -169,7 +169,7 @@ def test_pictures_are_shown_as_players_show_them(tmp_path, rotation, aspect):
         ((16, 1), (256, 4096)),
     ],
 )
-def test_the_short_side_is_as_asked(tmp_path, size, shape):
+def test_the_short_side_is_exact(tmp_path, size, shape):
     path = render_clip(tmp_path / "clip.mkv", duration=0.04, codec="ffv1", size=size)
     frames, _ = read(path)
     assert frames[0][1].shape == (*shape, 3)
