@@ -1,7 +1,8 @@
 """Finding the actions in the videos of a dataset with a trained run."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
@@ -64,16 +65,32 @@ class Localized:
 
 
 def localize_videos(
-    scorer: Scorer, dataset: Dataset, names: Sequence[str], settings: LocalizationSettings
-) -> Iterator[Localized]:
-    """Localize video by video; no more than one is in memory.
+    scorer: Scorer,
+    dataset: Dataset,
+    names: Sequence[str],
+    classes: Sequence[str],
+    settings: LocalizationSettings,
+    on_video: Callable[[Localized], object],
+    progress: Callable[[int, int], None],
+) -> Detections:
+    """Localize video by video; the scores of no more than one are in memory.
+
+    Args:
+        scorer: gives a video's scores.
+        dataset: where the videos' features are.
+        names: the videos.
+        classes: names of the K classes.
+        settings: of localization.
+        on_video: called with every video as it is localized.
+        progress: then called with the videos done, and the videos in all.
 
     Raises:
         DuetalError: a video's features are unreadable or not finite.
     """
+    found: list[VideoDetections] = []
     for name in names:
         scores = scorer(name)
-        found = localize_video(
+        detections = localize_video(
             scores.snippets,
             scores.video,
             dataset.grid,
@@ -81,7 +98,10 @@ def localize_videos(
             duration=dataset.duration(name),
             name=name,
         )
-        yield Localized(name, scores, found)
+        found.append(detections)
+        on_video(Localized(name, scores, detections))
+        progress(len(found), len(names))
+    return assemble(found, names, classes)
 
 
 def localize(
@@ -115,12 +135,15 @@ def localize(
     """
     scorer = stage_scorer(run, stages, dataset, torch.device(device))
     settings = run.config.localization.literal() if literal else run.config.localization
-    found = []
-    for video in localize_videos(scorer, dataset, names, settings):
-        on_video(video)
-        found.append(video.detections)
-        progress("localizing", len(found), len(names))
-    detections = assemble(found, names, run.model.classes)
+    detections = localize_videos(
+        scorer,
+        dataset,
+        names,
+        run.model.classes,
+        settings,
+        on_video,
+        partial(progress, "localizing"),
+    )
     return with_facts(detections, run, stages, literal=literal)
 
 

@@ -8,6 +8,7 @@ that is evaluated again from the start.
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from statistics import fmean
 
 import numpy as np
@@ -22,7 +23,6 @@ from duetal.core.files import replacing
 from duetal.datasets import Dataset
 from duetal.evaluation import evaluate
 from duetal.formats.activitynet import write_annotations, write_detections
-from duetal.localization.proposals import assemble
 from duetal.results.schema import (
     ENSEMBLE,
     Diagnostics,
@@ -260,17 +260,24 @@ def localize_stage(
     scorer = stage_scorer(run, members, dataset, device)
     keep = stage in run.model.finals()
     scores: dict[str, NDArray[np.float16]] = {}
-    found, names = [], dataset.evaluation
-    for video in localize_videos(scorer, dataset, names, run.config.localization):
-        found.append(video.detections)
+
+    def take(video: Localized) -> None:
         on_video(video)
         if keep:
             scores[video.name] = video.scores.snippets.astype(np.float16)
-        progress(f"evaluating {run.model.title_of(stage)}", len(found), len(names))
+
+    detections = localize_videos(
+        scorer,
+        dataset,
+        dataset.evaluation,
+        run.model.classes,
+        run.config.localization,
+        take,
+        partial(progress, f"evaluating {run.model.title_of(stage)}"),
+    )
     if keep:
         with replacing(run.folder.scores(run.model.stage(stage).branch)) as temporary:
             save_file(scores, temporary)
-    detections = assemble(found, names, tuple(run.model.classes))
     about = {"selection": run.model.rule(members), "stage": stage, "duetal": __version__}
     write_detections(run.folder.detections(stage), detections, external_data=about)
     return detections
