@@ -40,7 +40,6 @@ from duetal.results.schema import (
     StageSummary,
     TruthFile,
 )
-from duetal.runs.recorder import phase_record
 
 CLASSES = [
     "BaseballPitch", "BasketballDunk", "Billiards", "CleanAndJerk", "CliffDiving", "CricketBowling",
@@ -50,7 +49,7 @@ CLASSES = [
 ]  # fmt: skip
 
 SCHEDULE = schedule(ScheduleSettings(), ("cbp", "vlp"))
-PHASES = [PhaseRecord(**phase_record(phase)) for phase in SCHEDULE]
+PHASES = [PhaseRecord.model_validate(phase, from_attributes=True) for phase in SCHEDULE]
 STAGES = [
     StageRecord(name=p.stage, title=p.stage_title, branch=p.student, phase=p.name) for p in SCHEDULE
 ]

@@ -320,13 +320,19 @@ class SeedSummary(Record):
 # --- metrics.jsonl ------------------------------------------------------------------------------
 
 
-class PhaseStart(PhaseRecord):
+class LogEvent(Record):
+    """A line of `metrics.jsonl`; `event` is its kind."""
+
+    event: str
+
+
+class PhaseStart(PhaseRecord, LogEvent):
     """A phase begins."""
 
     event: Literal["phase_start"] = "phase_start"
 
 
-class EpochEvent(Record):
+class EpochEvent(LogEvent):
     """The mean losses of one epoch; `terms` are weighted and add up to `loss`."""
 
     event: Literal["epoch"] = "epoch"
@@ -347,7 +353,7 @@ class LabelCounts(Record):
     ignored: NonNegativeInt = 0
 
 
-class PseudoLabelEvent(LabelCounts):
+class PseudoLabelEvent(LabelCounts, LogEvent):
     """A teacher has labelled the training videos; counts over present classes."""
 
     event: Literal["pseudo_labels"] = "pseudo_labels"
@@ -357,7 +363,7 @@ class PseudoLabelEvent(LabelCounts):
     classes: dict[str, LabelCounts] = {}
 
 
-class PhaseEnd(Record):
+class PhaseEnd(LogEvent):
     """A phase has ended, and its checkpoint follows."""
 
     event: Literal["phase_end"] = "phase_end"

@@ -7,7 +7,6 @@ same folder takes up there, and ends in the weights of an uninterrupted run.
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -22,6 +21,7 @@ from duetal.method.sampling import steps_per_epoch
 from duetal.method.schedule import Phase
 from duetal.results import checkpoints
 from duetal.results.folder import RunFolder
+from duetal.results.schema import EpochEvent, PhaseEnd, PhaseStart, PseudoLabelEvent
 from duetal.runs.journal import Journal
 
 
@@ -76,20 +76,21 @@ class Recorder(TrainingCallback):
         epochs_done = self._restore(phase, student, optimizer)
         self._resumed = epochs_done > 0
         if not self._resumed and phase.epochs:
-            self.journal.record({"event": "phase_start", **phase_record(phase)})
+            start = PhaseStart.model_validate(phase, from_attributes=True)
+            self.journal.record(start.to_json())
         self._phase_began = self._epoch_began = time.monotonic()
         return epochs_done
 
     def on_pseudo_labels(self, phase: Phase, pseudo: PseudoLabels) -> None:
         """Keep them to be looked at (training does not read them back), and count them."""
+        record = {"phase": phase.name, "teacher": phase.teacher}
         if self.fabric.is_global_zero:
             arrays = zip(self.videos.names, map(torch.from_numpy, pseudo), strict=True)
-            record = {"phase": phase.name, "teacher": phase.teacher}
             checkpoints.save(self.folder.pseudo_labels(phase.name), dict(arrays), record)
         if not self._resumed:
             counts = count_labels(pseudo, self.videos)
-            record = {"event": "pseudo_labels", "phase": phase.name, "teacher": phase.teacher}
-            self.journal.record({**record, **counts})
+            event = PseudoLabelEvent.model_validate({**record, **counts})
+            self.journal.record(event.to_json())
 
     def on_step(self, phase: Phase, losses: Mapping[str, float]) -> None:
         """Count it."""
@@ -105,17 +106,16 @@ class Recorder(TrainingCallback):
     ) -> None:
         """Record the epoch, and save what resuming needs."""
         now = time.monotonic()
-        self.journal.epoch(
-            {
-                "phase": phase.name,
-                "branch": phase.student,
-                "epoch": epoch,
-                "epochs": phase.epochs,
-                "loss": sum(losses.values()),
-                "terms": dict(losses),
-                "seconds": round(now - self._epoch_began, 3),
-            }
+        event = EpochEvent(
+            phase=phase.name,
+            branch=phase.student,
+            epoch=epoch,
+            epochs=phase.epochs,
+            loss=sum(losses.values()),
+            terms=dict(losses),
+            seconds=round(now - self._epoch_began, 3),
         )
+        self.journal.epoch(event.to_json())
         if epoch % self.config.machine.checkpoint_every == 0 and epoch < phase.epochs:
             self._save_resume(phase, epoch, student, optimizer)
         self._epoch_began = time.monotonic()
@@ -124,8 +124,8 @@ class Recorder(TrainingCallback):
         """Keep the stage's weights; the record holds the size of metrics.jsonl."""
         if phase.epochs:
             seconds = round(time.monotonic() - self._phase_began, 3)
-            end = {"event": "phase_end", "phase": phase.name, "stage": phase.stage}
-            self.journal.record({**end, "seconds": seconds})
+            end = PhaseEnd(phase=phase.name, stage=phase.stage, seconds=seconds)
+            self.journal.record(end.to_json())
         if self.fabric.is_global_zero:
             record = {"stage": phase.stage, "metrics": self.journal.position()}
             path = self.folder.checkpoint(phase.stage)
@@ -174,13 +174,6 @@ class Recorder(TrainingCallback):
         self.journal.skip(epoch * self._steps_per_epoch)
         self.journal.log(f"{phase.name}: resumed after epoch {epoch} of {phase.epochs}")
         return epoch
-
-
-def phase_record(phase: Phase) -> dict[str, Any]:
-    """A phase as `metrics.jsonl` and `model.json` keep it."""
-    kept = ("name", "title", "student", "teacher", "distils", "epochs", "stage")
-    values = asdict(phase)
-    return {key: values[key] for key in kept}
 
 
 def recorded_position(folder: RunFolder) -> int:

@@ -28,7 +28,7 @@ from duetal.results.schema import (
 )
 from duetal.runs.environment import collect
 from duetal.runs.journal import Journal
-from duetal.runs.recorder import Recorder, phase_record, recorded_position
+from duetal.runs.recorder import Recorder, recorded_position
 from duetal.runs.run import Run, begin
 from duetal.runs.run_evaluation import has_labels, has_segments, is_simulated
 from duetal.runs.selection import (
@@ -157,7 +157,7 @@ def _model_record(
             for b in method.branches
             if b.name in final
         ],
-        phases=[PhaseRecord(**phase_record(phase)) for phase in phases],
+        phases=[PhaseRecord.model_validate(phase, from_attributes=True) for phase in phases],
         stages=stages,
         selection=LAST_RULE,
         training_videos=len(videos.names),
