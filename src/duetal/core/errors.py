@@ -1,7 +1,8 @@
 """Errors for users: one line with the file, the place in it and the cause."""
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -41,6 +42,20 @@ Report = Callable[[DuetalError], object]
 def raise_error(error: DuetalError) -> NoReturn:
     """The default report: stop at the first error."""
     raise error
+
+
+@contextmanager
+def reporting(report: Report) -> Iterator[None]:
+    """Report a DuetalError of the block, and leave the block, instead of raising it."""
+    try:
+        yield
+    except DuetalError as error:
+        report(error)
+
+
+def first_line(error: object) -> str:
+    """The first line of an error or its message; the name of its type where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def unknown(what: str, name: str, valid: Iterable[str]) -> str:

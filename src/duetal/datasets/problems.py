@@ -1,11 +1,12 @@
 """Problems of a dataset as values: `duetal check` lists them, opening raises the fatal ones."""
 
 import enum
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from duetal.core import errors
 from duetal.core.errors import DuetalError
 
 
@@ -60,10 +61,6 @@ def raise_fatal(problem: Problem) -> None:
         raise problem.error()
 
 
-@contextmanager
-def reporting(report: OnProblem) -> Iterator[None]:
+def reporting(report: OnProblem) -> AbstractContextManager[None]:
     """Report a DuetalError of the block as a fatal problem instead of raising it."""
-    try:
-        yield
-    except DuetalError as error:
-        report(Problem.of(error))
+    return errors.reporting(lambda error: report(Problem.of(error)))

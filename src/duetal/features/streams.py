@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from duetal.core.errors import DuetalError, Report, raise_error
+from duetal.core.errors import DuetalError, Report, raise_error, reporting
 from duetal.features.arrays import FeatureArray, cannot_read, open_npy
 from duetal.features.containers import CONTAINER_SUFFIXES, Opener, list_arrays, open_only
 from duetal.features.pack import list_pack
@@ -121,9 +121,9 @@ class FeatureStream:
         return arrays
 
 
-def common_length(name: str, *streams: FeatureStream | None) -> int:
+def common_length(name: str, *streams: FeatureStream) -> int:
     """T of a video; DuetalError if streams have different T, or can't be read."""
-    first, *others = (stream for stream in streams if stream is not None)
+    first, *others = streams
     length = first.length(name)
     for other in others:
         if other.length(name) != length:
@@ -175,14 +175,11 @@ def open_part(
     entries: dict[str, ArrayFile] = {}
     for place in places:
         for name, entry in _find(place, pack_names):
-            try:
+            with reporting(report):
                 check_name(name, entry.path)
                 if name in entries:
                     cause = f"second {title} features of {name!r}, also in {entries[name].path}"
                     raise DuetalError(cause, file=entry.path)
-            except DuetalError as error:
-                report(error)
-            else:
                 entries[name] = entry
     if not entries:
         raise DuetalError(f"no {title} features ({', '.join(sorted(SUFFIXES))})", file=places[0])

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
-from duetal.core.errors import DuetalError, Report, raise_error
+from duetal.core.errors import DuetalError, Report, raise_error, reporting
 from duetal.core.files import write_json
 from duetal.formats.json_values import (
     FAULTS,
@@ -75,10 +75,8 @@ def read_annotations(
     left_out: Counter[str] = Counter()
     document, database = _document(path, "database", report)
     for name in list(database):
-        try:
+        with reporting(report):
             videos[name] = _read_video(name, database.pop(name), path, left_out)
-        except DuetalError as error:
-            report(error)
     classes = sorted({label for video in videos.values() for label in video.labels})
     facts = facts_text(document)
     return Annotations(videos, tuple(classes), path, left_out=counted(left_out), facts=facts)

@@ -22,7 +22,7 @@ from sys import intern
 
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
-from duetal.core.errors import DuetalError, Report, raise_error
+from duetal.core.errors import DuetalError, Report, raise_error, reporting
 from duetal.formats.delimited import Row, read_cells, read_rows, write_rows
 from duetal.formats.json_values import a_finite_number, faults_at
 from duetal.formats.marked import Marked, MarkedVideo, as_annotations, detection_rows
@@ -56,10 +56,8 @@ def read_annotations(
     left_out: Counter[str] = Counter()
     rows = read_rows(path, ",", REQUIRED, known=SEGMENTS_HEADER, left_out=left_out, report=report)
     for row in rows:
-        try:
+        with reporting(report):
             _add(row, videos, path)
-        except DuetalError as error:
-            report(error)
     listed = (_video(name, videos.pop(name), path) for name in list(videos))
     return as_annotations(listed, path, left_out=left_out)
 

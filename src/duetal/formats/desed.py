@@ -19,7 +19,7 @@ from pathlib import Path
 from sys import intern
 
 from duetal.core.annotations import Annotations
-from duetal.core.errors import DuetalError, Report, raise_error
+from duetal.core.errors import DuetalError, Report, raise_error, reporting
 from duetal.formats.delimited import Row, delimiter_of, read_rows, write_rows
 from duetal.formats.json_values import a_finite_number, faults_at
 from duetal.formats.marked import Marked, MarkedVideo, as_annotations
@@ -93,14 +93,11 @@ def read_strong(
     left_out: Counter[str] = Counter()
     rows = read_rows(path, delimiter_of(path), STRONG_HEADER, left_out=left_out, report=report)
     for row in rows:
-        try:
+        with reporting(report):
             name, event = _event(row, path)
-        except DuetalError as error:
-            report(error)
-            continue
-        events = videos.setdefault(name, [])
-        if event is not None:
-            events.append(event)
+            events = videos.setdefault(name, [])
+            if event is not None:
+                events.append(event)
     listed = (MarkedVideo(name, videos.pop(name)) for name in list(videos))
     return as_annotations(listed, path, left_out=left_out)
 

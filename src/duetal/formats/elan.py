@@ -28,7 +28,7 @@ from defusedxml import DefusedXmlException
 from defusedxml import sax as defused_sax
 
 from duetal.core.annotations import Annotations
-from duetal.core.errors import DuetalError, Report, raise_error
+from duetal.core.errors import DuetalError, Report, raise_error, reporting
 from duetal.core.files import refuse_large, write_text
 from duetal.formats.json_values import FAULTS
 from duetal.formats.marked import Content, Marked, MarkedVideo, as_annotations, marked
@@ -92,17 +92,14 @@ def read_annotations(
     classes: dict[str, None] = {}
     left_out: Counter[str] = Counter()
     for file in files_per_video(path, SUFFIX):
-        try:
+        with reporting(report):
             content = _read_file(file, options.tier)
             name = content.media or named_by_file(file.stem)
             if name in videos:
                 raise DuetalError(f"{name!r} is annotated in a file before", file=file)
             videos[name] = MarkedVideo(name, content.intervals)
-        except DuetalError as error:
-            report(error)
-            continue
-        classes.update(content.vocabulary)
-        left_out.update(content.left_out)
+            classes.update(content.vocabulary)
+            left_out.update(content.left_out)
     return as_annotations(videos.values(), path, classes=classes, left_out=left_out)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
-from duetal.core.errors import DuetalError, Report, raise_error
+from duetal.core.errors import DuetalError, Report, raise_error, reporting
 from duetal.core.files import write_json
 from duetal.formats.json_values import (
     FAULTS,
@@ -113,13 +113,11 @@ def _read(
         if entries is None:
             left_out["videos without labels"] += 1
             continue
-        try:
+        with reporting(report):
             video = _video(key, entries, classes, place, options, left_out)
             if video.name in videos:
                 raise DuetalError(f"{video.name!r} is listed twice", file=place)
             videos[video.name] = video
-        except DuetalError as error:
-            report(error)
     return list(videos.values()), classes or [], left_out
 
 

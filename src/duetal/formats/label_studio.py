@@ -21,7 +21,7 @@ from xml.sax.saxutils import quoteattr
 
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
-from duetal.core.errors import DuetalError, Report, raise_error
+from duetal.core.errors import DuetalError, Report, raise_error, reporting
 from duetal.core.files import write_json, write_text
 from duetal.formats.json_values import (
     FAULTS,
@@ -148,16 +148,13 @@ def _read(
     seen: set[str] = set()
     for index, task in consumed(tasks):
         place = f"task {index}"
-        try:
+        with reporting(report):
             video = _read_task(task, key, path, place, options, left_out)
             if video is not None and video.name in seen:
                 raise DuetalError(f"{video.name!r} is listed twice", file=path, place=place)
-        except DuetalError as error:
-            report(error)
-            continue
-        if video is not None:
-            seen.add(video.name)
-            yield video
+            if video is not None:
+                seen.add(video.name)
+                yield video
 
 
 def _read_task(

@@ -20,7 +20,14 @@ from sys import intern
 from typing import Any
 
 from duetal.core.annotations import Annotations
-from duetal.core.errors import DuetalError, Report, UsageError, raise_error, unknown
+from duetal.core.errors import (
+    DuetalError,
+    Report,
+    UsageError,
+    raise_error,
+    reporting,
+    unknown,
+)
 from duetal.core.files import write_json
 from duetal.formats.json_values import (
     FAULTS,
@@ -79,15 +86,13 @@ def read_annotations(
     chosen = _label_attribute(project, path, options)
     videos: dict[str, MarkedVideo] = {}
     for view, files in project.views.items():
-        try:
+        with reporting(report):
             video = _video(view, files, project, chosen, path)
             if video.name in videos:
                 raise DuetalError(
                     f"{video.name!r} is in two views", file=path, place=f"view {view!r}"
                 )
             videos[video.name] = video
-        except DuetalError as error:
-            report(error)
     project.left_out["segments of no view"] += sum(map(len, project.segments.values()))
     classes = project.attributes[chosen].options.values() if chosen is not None else ()
     return as_annotations(videos.values(), path, classes=classes, left_out=project.left_out)

@@ -23,7 +23,7 @@ import numpy as np
 
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
-from duetal.core.errors import DuetalError, Report, raise_error
+from duetal.core.errors import DuetalError, Report, raise_error, reporting
 from duetal.core.files import write_text
 from duetal.formats.delimited import read_lines
 from duetal.formats.marked import (
@@ -152,14 +152,11 @@ def _read(path: Path, report: Report) -> tuple[list[MarkedVideo], bool]:
     videos = []
     for file in files:
         intervals = []
-        try:
+        with reporting(report):
             for start, end, text in _cues(file):
                 parsed = parse_cue_text(text) if scored else None
                 label, score = parsed or (html.unescape(text), None)
                 intervals.append(Marked(start, end, intern(label), score))
-        except DuetalError as error:
-            report(error)
-        else:
             videos.append(MarkedVideo(named_by_file(file.stem), intervals))
     return videos, scored
 

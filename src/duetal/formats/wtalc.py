@@ -18,7 +18,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
-from duetal.core.errors import DuetalError, Report, raise_error
+from duetal.core.errors import DuetalError, Report, raise_error, reporting
 from duetal.core.pickled_arrays import as_text, load_object_array
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 from duetal.formats.thumos14 import AMBIGUOUS, read_segments
@@ -62,14 +62,12 @@ def read_annotations(
     videos: dict[str, VideoAnnotation] = {}
     for index, name in enumerate(names):
         row = {field: column[index] for field, column in rows.items()}
-        try:
+        with reporting(report):
             if name in videos:
                 raise DuetalError(f"names {name!r} twice", file=folder / "videoname.npy")
             video = _video(name, row, folder)
             _check_classes(video, classes, folder)
             videos[name] = video
-        except DuetalError as error:
-            report(error)
     notes = [*_add_ambiguous(videos, folder), *_label_note(videos)]
     return Annotations(videos, classes, folder, tuple(notes))
 
