@@ -14,7 +14,7 @@ from typing import Any
 
 from duetal.backbones.protocol import WeightsIdentity
 from duetal.backbones.weights import file_sha256
-from duetal.core.errors import DuetalError
+from duetal.core.errors import DuetalError, first_line
 
 #: What is fetched of a hub's repository: no weights in other formats, no subfolders' weights.
 WANTED = [
@@ -103,7 +103,7 @@ class Pretrained:
         except DuetalError:
             raise
         except Exception as error:
-            raise self.error(f"{what}: {_first_line(error)}") from error
+            raise self.error(f"{what}: {first_line(error)}") from error
 
     def error(self, cause: str) -> DuetalError:
         """An error that names the source and the role."""
@@ -129,7 +129,7 @@ def find_pretrained(source: str, role: str) -> Pretrained:
     try:
         return Pretrained(source, _download(source), role)
     except Exception as error:  # whatever the hub's client raises
-        cause = f"neither a folder nor to be had from the hub: {_first_line(error)}"
+        cause = f"neither a folder nor to be had from the hub: {first_line(error)}"
         raise DuetalError(cause, file=source, place=role) from error
 
 
@@ -154,10 +154,6 @@ def _download(name: str) -> Path:
 
 def _has_safetensors(folder: Path) -> bool:
     return any(folder.glob("model*.safetensors"))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def quiet() -> None:

@@ -12,7 +12,7 @@ from typing import IO, Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from duetal.core.errors import DuetalError
+from duetal.core.errors import DuetalError, first_line
 from duetal.core.files import replacing
 
 
@@ -31,8 +31,7 @@ def explained(what: str, place: str | Path) -> Iterator[None]:
     except Exception as error:  # an object store's client raises whatever its layers raise
         if what == "read" and isinstance(error, FileNotFoundError):
             raise DuetalError("no such file", file=place) from error
-        lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
-        reason = lines[0] if lines else type(error).__name__
+        reason = first_line(getattr(error, "strerror", None) or error)
         raise DuetalError(f"cannot {what}: {reason}", file=place) from error
 
 

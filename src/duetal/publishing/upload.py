@@ -25,7 +25,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
     validate_repo_id,
 )
 
-from duetal.core.errors import DuetalError, UsageError
+from duetal.core.errors import DuetalError, UsageError, first_line
 from duetal.core.files import write_text
 from duetal.publishing.model_card import render_card
 from duetal.publishing.onnx_graph import export_onnx
@@ -74,7 +74,7 @@ def check_repo_name(repo: str) -> None:
     try:
         validate_repo_id(repo)
     except HFValidationError as error:
-        raise UsageError(_first_line(error), place="--repo") from error
+        raise UsageError(first_line(error), place="--repo") from error
 
 
 def write_files(
@@ -205,12 +205,8 @@ def _clear_errors(repo: str) -> Iterator[None]:
         raise DuetalError("HF_HUB_OFFLINE forbids the network", file=repo) from error
     except HfHubHTTPError as error:
         status = error.response.status_code
-        reason = error.server_message or _first_line(error)
+        reason = error.server_message or first_line(error)
         cause = f"{_REFUSALS[status]}: {reason}" if status in _REFUSALS else reason
         raise DuetalError(f"the hub refused: {cause}", file=repo) from error
     except Exception as error:  # a failed connection raises errors of several libraries
-        raise DuetalError(f"cannot push: {_first_line(error)}", file=repo) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DuetalError(f"cannot push: {first_line(error)}", file=repo) from error

@@ -16,7 +16,7 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 from torch import distributed
 
 from duetal.config import MachineSettings
-from duetal.core.errors import UsageError
+from duetal.core.errors import UsageError, first_line
 
 #: The others wait while the first process evaluates. A process that died is noticed without this.
 TIMEOUT = timedelta(hours=24)
@@ -83,9 +83,8 @@ def _fabric(settings: MachineSettings) -> Fabric:
             precision=settings.precision,  # type: ignore[arg-type]
         )
     except Exception as error:  # Fabric raises many kinds, some of its own
-        first_line = str(error).strip().partition("\n")[0]
         given = f"accelerator={settings.accelerator} devices={settings.devices}"
-        raise UsageError(f"{given} precision={settings.precision}: {first_line}") from error
+        raise UsageError(f"{given} precision={settings.precision}: {first_line(error)}") from error
 
 
 def _is_first_to_fail() -> bool:

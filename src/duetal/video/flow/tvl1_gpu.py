@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from duetal.core.errors import UsageError
+from duetal.core.errors import UsageError, first_line
 from duetal.video.flow import tvl1_torch
 from duetal.video.flow.interface import FlowName, TVL1Settings, check_frames, pyramid_sizes
 from duetal.video.flow.tvl1_torch import resize
@@ -139,6 +139,5 @@ def _device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UsageError(f"no device {name!r} for the flow: {reason}") from error
+        raise UsageError(f"no device {name!r} for the flow: {first_line(error)}") from error
     return device
