@@ -1,14 +1,15 @@
 """Reading JSON: a file as a whole, and values of an expected kind."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from duetal.core.errors import DuetalError, Report, raise_error
 from duetal.core.files import read_json, refuse_large
 
+_T = TypeVar("_T")
 #: What a value of the wrong kind raises.
 FAULTS = (KeyError, TypeError, ValueError, OverflowError)
 
@@ -26,6 +27,19 @@ def read_document(path: Path, report: Report = raise_error) -> Any:
     """
     refuse_large(path)
     return read_json(path, unique_keys=True, report=report)
+
+
+def read_objects(path: Path, report: Report, form: str, *keys: str) -> tuple[dict[str, Any], ...]:
+    """Read a JSON object and the objects in it: what else it holds, and the object of each key.
+
+    Raises:
+        DuetalError: as `read_document`, or "not …", which is `form`, where one is missing.
+    """
+    document = read_document(path, report)
+    for key in keys:
+        if not isinstance(document, dict) or not isinstance(document.get(key), dict):
+            raise DuetalError(f"not {form}: no object {key!r}", file=path)
+    return document, *[document.pop(key) for key in keys]
 
 
 def located(error: Exception, path: Path, place: str) -> DuetalError:
@@ -52,6 +66,17 @@ def consumed(values: list[Any]) -> Iterator[tuple[int, Any]]:
     for index, value in enumerate(values):
         values[index] = None
         yield index, value
+
+
+def drained(members: dict[str, _T]) -> Iterator[tuple[str, _T]]:
+    """The keys and values; each is removed from the dictionary, to free its memory early."""
+    for key in list(members):
+        yield key, members.pop(key)
+
+
+def optional(value: Any, read: Callable[..., _T], *what: str) -> _T | None:
+    """What `read`, one of the functions below, makes of a value; None of None."""
+    return None if value is None else read(value, *what)
 
 
 def an_object(value: Any, what: str = "this") -> dict[str, Any]:

@@ -4,18 +4,23 @@ To a tool a detection is an annotation that somebody may want to correct, so one
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from sys import intern
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
-from duetal.core.errors import DuetalError
+from duetal.core.errors import DuetalError, Report, raise_error, reporting
+from duetal.formats.json_values import FAULTS, an_object, consumed, drained, faults_at, located
+from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
+_T = TypeVar("_T")
 #: What a writer for annotation tools takes.
 Content = Annotations | Detections
 
@@ -29,14 +34,19 @@ class Marked(NamedTuple):
     score: float | None = None
 
 
-class MarkedVideo(NamedTuple):
-    """A video, its intervals, None where they are unknown, and labels that have no interval."""
+@dataclass(slots=True)
+class MarkedVideo:
+    """A video as tools for annotation know it."""
 
     name: str
-    intervals: Sequence[Marked] | None
+    #: None where they are unknown.
+    intervals: list[Marked] | None
     duration: float | None = None
     subset: str | None = None
+    #: Of the video, with or without intervals.
     labels: Iterable[str] = ()
+    #: As in `VideoAnnotation`.
+    facts: str = ""
 
 
 #: Thirty years in seconds; a time beyond is a mistake, and has no milliseconds or frames.
@@ -120,7 +130,7 @@ def as_annotations(
         labels = tuple(sorted(found))
         labels = label_sets.setdefault(labels, labels)
         annotated[video.name] = VideoAnnotation(
-            video.name, video.subset, video.duration, labels, segments
+            video.name, video.subset, video.duration, labels, segments, facts=video.facts
         )
     ordered = dict.fromkeys(classes)
     ordered |= dict.fromkeys(
@@ -129,31 +139,81 @@ def as_annotations(
     return Annotations(annotated, tuple(ordered), source, left_out=counted(left_out or {}))
 
 
-def as_detections(
-    videos: Iterable[MarkedVideo],
-    source: Path,
-    *,
-    classes: Iterable[str] = (),
-    left_out: Mapping[str, int] | None = None,
-) -> Detections:
-    """Bring videos together as detections; intervals without a score are left out, and counted.
+@dataclass
+class Reading:
+    """What has been read of a file or folder so far."""
 
-    Raises:
-        DuetalError: a segment or score that is not a finite number.
-    """
-    listed = list(videos)
-    rows = (
-        (video.name, label, start, end, score)
-        for video in listed
-        for start, end, label, score in video.intervals or ()
-        if score is not None
-    )
-    names = [video.name for video in listed]
-    found = Detections.from_rows(rows, videos=names, classes=classes, source=source)
-    found.require_finite()
-    intervals = sum(len(video.intervals or ()) for video in listed)
-    unscored = {"intervals without a score": intervals - len(found)}
-    return replace(found, left_out=counted({**(left_out or {}), **unscored}))
+    path: Path
+    options: FormatOptions = DEFAULT_OPTIONS
+    #: Takes the error of each part that can't be used.
+    report: Report = raise_error
+    videos: dict[str, MarkedVideo] = field(default_factory=dict)
+    #: In their order, as far as the source knows it.
+    classes: list[str] = field(default_factory=list)
+    #: What else the source holds, with its count.
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def faults_at(self, place: str) -> AbstractContextManager[None]:
+        """As `json_values.faults_at`, in this source."""
+        return faults_at(self.path, place)
+
+    @contextmanager
+    def going_on(self, place: str) -> Iterator[None]:
+        """Report what is wrong in the block, with its place, and go on after the block."""
+        with reporting(self.report), self.faults_at(place):
+            yield
+
+    def add(self, video: MarkedVideo) -> None:
+        """Take a video. Raises a ValueError where there is one of its name."""
+        if video.name in self.videos:
+            raise ValueError(f"{video.name!r} is listed twice")
+        self.videos[video.name] = video
+
+    def intervals_of(self, name: str) -> list[Marked]:
+        """The intervals of a video, to add to; for sources that have them here and there."""
+        video = self.videos.setdefault(name, MarkedVideo(name, []))
+        assert video.intervals is not None
+        return video.intervals
+
+    def each(
+        self, values: list[Any], place: str, read: Callable[[dict[str, Any]], _T]
+    ) -> Iterator[_T]:
+        """What `read` makes of each object in a list, which is emptied on the way.
+
+        Raises:
+            DuetalError: one is faulty; named by the place and its index.
+        """
+        for index, value in consumed(values):
+            try:
+                found = read(an_object(value))
+            except FAULTS as error:
+                raise located(error, self.path, f"{place} {index}") from error
+            yield found
+
+    def annotations(self) -> Annotations:
+        """The videos as an annotation; they are given away."""
+        videos = (video for _, video in drained(self.videos))
+        return as_annotations(videos, self.path, classes=self.classes, left_out=self.left_out)
+
+    def detections(self) -> Detections:
+        """The videos as detections; intervals without a score are left out, and counted.
+
+        Raises:
+            DuetalError: a segment or score that is not a finite number.
+        """
+        rows = (
+            (video.name, label, start, end, score)
+            for video in self.videos.values()
+            for start, end, label, score in video.intervals or ()
+            if score is not None
+        )
+        found = Detections.from_rows(
+            rows, videos=self.videos, classes=self.classes, source=self.path
+        )
+        found.require_finite()
+        intervals = sum(len(video.intervals or ()) for video in self.videos.values())
+        self.left_out["intervals without a score"] = intervals - len(found)
+        return replace(found, left_out=counted(self.left_out))
 
 
 def counted(things: Mapping[str, int]) -> tuple[str, ...]:
