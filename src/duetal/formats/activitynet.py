@@ -187,7 +187,7 @@ def _read_video(name: str, entry: Any, reading: Reading) -> MarkedVideo:
         raise ValueError("some annotations have a segment, others none")
     facts = facts_text({key: entry[key] for key in entry if key not in _VIDEO_KEYS})
     known = segments if segments or not count else None
-    return MarkedVideo(name, known, duration, subset, labels, facts)
+    return MarkedVideo(name, known, duration, subset, list(labels), facts)
 
 
 def _video_entry(video: VideoAnnotation) -> dict[str, Any]:

@@ -13,16 +13,15 @@ are empty. Tables are tab-separated; a `.csv` file is comma-separated, with seve
 quotes. A file suffix (`.mp4`, `.wav`) is not part of a video's name.
 """
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from sys import intern
 
 from duetal.core.annotations import Annotations
-from duetal.core.errors import DuetalError, Report, raise_error, reporting
-from duetal.formats.delimited import Row, delimiter_of, read_rows, write_rows
-from duetal.formats.json_values import a_finite_number, faults_at
-from duetal.formats.marked import Marked, MarkedVideo, as_annotations
+from duetal.core.errors import DuetalError, Report, raise_error
+from duetal.formats.delimited import delimiter_of, read_rows, write_rows
+from duetal.formats.json_values import a_finite_number
+from duetal.formats.marked import Marked, MarkedVideo, Reading
 from duetal.formats.media import without_suffix
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
@@ -49,19 +48,13 @@ def read_weak(
         DuetalError: no such columns, a row of another number of them, an empty name, or a name
             that was there before; named by line.
     """
-    videos: dict[str, MarkedVideo] = {}
-    left_out: Counter[str] = Counter()
-    rows = read_rows(path, delimiter_of(path), WEAK_HEADER, left_out=left_out, report=report)
-    for row in rows:
-        name = without_suffix(row.cells["filename"])
-        if not name or name in videos:
-            cause = f"{name!r} is listed twice" if name else "no file name"
-            report(DuetalError(cause, file=path, place=row.place))
-            continue
-        labels = {label.strip() for label in row.cells["event_labels"].split(",")} - {""}
-        videos[name] = MarkedVideo(name, None, subset=subset, labels=tuple(map(intern, labels)))
-    listed = (videos.pop(name) for name in list(videos))
-    return as_annotations(listed, path, left_out=left_out)
+    reading = Reading(path, options, report)
+    for place, cells in _rows(reading, WEAK_HEADER):
+        with reading.going_on(place):
+            labels = {label.strip() for label in cells["event_labels"].split(",")} - {""}
+            name = _name(cells)
+            reading.add(MarkedVideo(name, None, subset=subset, labels=list(map(intern, labels))))
+    return reading.annotations()
 
 
 def write_weak(
@@ -89,17 +82,17 @@ def read_strong(
         DuetalError: a column is missing, or a row has no name, or a time without a label, or
             one that is not a finite number; named by line.
     """
-    videos: dict[str, list[Marked]] = {}
-    left_out: Counter[str] = Counter()
-    rows = read_rows(path, delimiter_of(path), STRONG_HEADER, left_out=left_out, report=report)
-    for row in rows:
-        with reporting(report):
-            name, event = _event(row, path)
-            events = videos.setdefault(name, [])
-            if event is not None:
-                events.append(event)
-    listed = (MarkedVideo(name, videos.pop(name)) for name in list(videos))
-    return as_annotations(listed, path, left_out=left_out)
+    reading = Reading(path, options, report)
+    for place, cells in _rows(reading, STRONG_HEADER):
+        with reading.going_on(place):
+            name, events = _name(cells), []
+            onset, offset, label = (cells[column] for column in STRONG_HEADER[1:])
+            if label:
+                events = [Marked(a_finite_number(onset), a_finite_number(offset), intern(label))]
+            elif onset or offset:
+                raise ValueError("no event label")
+            reading.intervals_of(name).extend(events)
+    return reading.annotations()
 
 
 def write_strong(
@@ -122,15 +115,15 @@ def write_strong(
     write_rows(path, delimiter_of(path), STRONG_HEADER, rows())
 
 
-def _event(row: Row, path: Path) -> tuple[str, Marked | None]:
-    """A row's video and event; none where nothing happens."""
-    name = without_suffix(row.cells["filename"])
-    onset, offset, label = (row.cells[column] for column in STRONG_HEADER[1:])
+def _rows(reading: Reading, header: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    delimiter = delimiter_of(reading.path)
+    return read_rows(
+        reading.path, delimiter, header, left_out=reading.left_out, report=reading.report
+    )
+
+
+def _name(cells: dict[str, str]) -> str:
+    name = without_suffix(cells["filename"])
     if not name:
-        raise DuetalError("no file name", file=path, place=row.place)
-    if not (onset or offset or label):
-        return name, None
-    if not label:
-        raise DuetalError("no event label", file=path, place=row.place)
-    with faults_at(path, row.place):
-        return name, Marked(a_finite_number(onset), a_finite_number(offset), intern(label))
+        raise ValueError("no file name")
+    return name

@@ -44,7 +44,7 @@ class MarkedVideo:
     duration: float | None = None
     subset: str | None = None
     #: Of the video, with or without intervals.
-    labels: Iterable[str] = ()
+    labels: list[str] = field(default_factory=list)
     #: As in `VideoAnnotation`.
     facts: str = ""
 
