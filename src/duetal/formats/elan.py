@@ -31,7 +31,7 @@ from duetal.core.annotations import Annotations
 from duetal.core.errors import DuetalError, Report, raise_error, reporting
 from duetal.core.files import refuse_large, write_text
 from duetal.formats.json_values import FAULTS
-from duetal.formats.marked import Content, Marked, MarkedVideo, as_annotations, marked
+from duetal.formats.marked import Content, Marked, MarkedVideo, Reading, marked
 from duetal.formats.media import (
     file_per_video,
     files_per_video,
@@ -88,19 +88,17 @@ def read_annotations(
         DuetalError: no such file; not well-formed, with a document type, nested too deeply, or not
             of this form; named by file and line.
     """
-    videos: dict[str, MarkedVideo] = {}
-    classes: dict[str, None] = {}
-    left_out: Counter[str] = Counter()
+    reading = Reading(path, options, report)
     for file in files_per_video(path, SUFFIX):
         with reporting(report):
             content = _read_file(file, options.tier)
             name = content.media or named_by_file(file.stem)
-            if name in videos:
+            if name in reading.videos:
                 raise DuetalError(f"{name!r} is annotated in a file before", file=file)
-            videos[name] = MarkedVideo(name, content.intervals)
-            classes.update(content.vocabulary)
-            left_out.update(content.left_out)
-    return as_annotations(videos.values(), path, classes=classes, left_out=left_out)
+            reading.add(MarkedVideo(name, content.intervals))
+            reading.classes += content.vocabulary
+            reading.left_out += content.left_out
+    return reading.annotations()
 
 
 def write(path: Path, content: Content, *, options: FormatOptions = DEFAULT_OPTIONS) -> None:
