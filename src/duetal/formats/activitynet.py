@@ -30,7 +30,6 @@ from duetal.formats.marked import (
     facts_object,
     facts_text,
 )
-from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 #: What is read of a video, an annotation and a detection. Other members of a video are kept as
 #: facts; those of an annotation and a detection are counted as left out.
@@ -46,9 +45,7 @@ class Results(NamedTuple):
     external_data: Mapping[str, Any]
 
 
-def read_annotations(
-    path: Path, *, options: FormatOptions = DEFAULT_OPTIONS, report: Report = raise_error
-) -> Annotations:
+def read_annotations(path: Path, *, report: Report = raise_error) -> Annotations:
     """Read an annotation file.
 
     Subset names stay as the file spells them, segments in the file's order and with the file's
@@ -59,7 +56,7 @@ def read_annotations(
         DuetalError: not JSON or not of this form, or a video listed twice; names the video and
             the annotation at fault.
     """
-    reading = Reading(path, options, report)
+    reading = Reading(path, report)
     document, database = read_objects(path, report, "of ActivityNet's form", "database")
     for name, entry in drained(database):
         with reading.going_on(f"video {name!r}"):
@@ -67,9 +64,7 @@ def read_annotations(
     return replace(reading.annotations(), facts=facts_text(document))
 
 
-def write_annotations(
-    path: Path, annotations: Annotations, *, options: FormatOptions = DEFAULT_OPTIONS
-) -> None:
+def write_annotations(path: Path, annotations: Annotations) -> None:
     """Write an annotation file, atomically; what only this package knows of is left out.
 
     A video whose segments are unknown (weak labels) has its labels written without `segment`.
@@ -82,9 +77,7 @@ def write_annotations(
     write_json(path, document | {"database": database}, indent=None)
 
 
-def write_string_annotations(
-    path: Path, annotations: Annotations, *, options: FormatOptions = DEFAULT_OPTIONS
-) -> None:
+def write_string_annotations(path: Path, annotations: Annotations) -> None:
     """Write BaS-Net's ground truth, atomically: times as strings, no durations.
 
     Raises:
@@ -107,14 +100,14 @@ def read_results(path: Path) -> Results:
     return Results(detections, detections.external_data)
 
 
-def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> Detections:
+def read_detections(path: Path) -> Detections:
     """Read a results file: its detections, in the file's order, and its `external_data`.
 
     Raises:
         DuetalError: not JSON or not of this form, or a segment or score that is not a finite
             number; names the video and the detection at fault.
     """
-    reading = Reading(path, options)
+    reading = Reading(path)
 
     def detection(entry: dict[str, Any]) -> Marked:
         if len(entry) > len(_DETECTION_KEYS):
@@ -140,7 +133,6 @@ def write_detections(
     path: Path,
     detections: Detections,
     *,
-    options: FormatOptions = DEFAULT_OPTIONS,
     version: str = "duetal",
     external_data: Mapping[str, Any] | None = None,
 ) -> None:
@@ -149,7 +141,6 @@ def write_detections(
     Args:
         path: the file.
         detections: in seconds.
-        options: not used.
         version: the file's `version`, by custom the dataset's name.
         external_data: facts about how the detections came to be instead of those that they carry;
             `selection` is the rule that chose the checkpoint, shown by `duetal evaluate`.

@@ -41,7 +41,6 @@ from duetal.formats.json_values import (
 )
 from duetal.formats.marked import Marked, MarkedVideo, Reading
 from duetal.formats.media import video_name
-from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 #: The header of older exports stands below some lines about the observation.
 _HEADER_WITHIN = 100
@@ -55,9 +54,7 @@ _Media = list[tuple[str, float | None]]
 _Event = tuple[float, str, str, str]
 
 
-def read_annotations(
-    path: Path, *, options: FormatOptions = DEFAULT_OPTIONS, report: Report = raise_error
-) -> Annotations:
+def read_annotations(path: Path, *, report: Report = raise_error) -> Annotations:
     """Read the state events of a project, or of a table exported from one.
 
     Left out, and counted, are point events, states without an end, modifiers, subjects and
@@ -67,7 +64,7 @@ def read_annotations(
         DuetalError: not of these forms; or in a project a time in a second media file while the
             first one's length is unknown; names the observation or line.
     """
-    reading = Reading(path, options, report)
+    reading = Reading(path, report)
     if head(path).startswith("{"):
         _read_project(reading)
     else:

@@ -24,16 +24,13 @@ from duetal.core.errors import DuetalError, Report, raise_error
 from duetal.formats.delimited import read_cells, read_rows, write_rows
 from duetal.formats.json_values import a_finite_number, faults_at, optional
 from duetal.formats.marked import Marked, MarkedVideo, Reading, detection_rows
-from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 REQUIRED = ("video", "label", "start", "end")
 SEGMENTS_HEADER = ("video", "subset", "duration", "label", "start", "end")
 DETECTIONS_HEADER = ("video", "label", "start", "end", "score")
 
 
-def read_annotations(
-    path: Path, *, options: FormatOptions = DEFAULT_OPTIONS, report: Report = raise_error
-) -> Annotations:
+def read_annotations(path: Path, *, report: Report = raise_error) -> Annotations:
     """Read a table of segments; classes are sorted by name.
 
     Raises:
@@ -41,7 +38,7 @@ def read_annotations(
             number that is not finite, or another subset or duration than a row before; named by
             line.
     """
-    reading = Reading(path, options, report)
+    reading = Reading(path, report)
     left_out = reading.left_out
     rows = read_rows(path, ",", REQUIRED, known=SEGMENTS_HEADER, left_out=left_out, report=report)
     for place, cells in rows:
@@ -56,9 +53,7 @@ def read_annotations(
     return reading.annotations()
 
 
-def write_annotations(
-    path: Path, annotations: Annotations, *, options: FormatOptions = DEFAULT_OPTIONS
-) -> None:
+def write_annotations(path: Path, annotations: Annotations) -> None:
     """Write a table of segments, atomically; numbers are read back as they were.
 
     Raises:
@@ -77,7 +72,7 @@ def write_annotations(
     write_rows(path, ",", SEGMENTS_HEADER, rows())
 
 
-def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> Detections:
+def read_detections(path: Path) -> Detections:
     """Read a table; videos and classes are in the order in which they come.
 
     Raises:
@@ -89,9 +84,7 @@ def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> 
     return detections
 
 
-def write_detections(
-    path: Path, detections: Detections, *, options: FormatOptions = DEFAULT_OPTIONS
-) -> None:
+def write_detections(path: Path, detections: Detections) -> None:
     """Write a table, atomically, in row order; numbers are read back as they were.
 
     Raises:

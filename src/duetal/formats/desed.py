@@ -23,7 +23,6 @@ from duetal.formats.delimited import delimiter_of, read_rows, write_rows
 from duetal.formats.json_values import a_finite_number
 from duetal.formats.marked import Marked, MarkedVideo, Reading
 from duetal.formats.media import without_suffix
-from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 WEAK_HEADER = ("filename", "event_labels")
 STRONG_HEADER = ("filename", "onset", "offset", "event_label")
@@ -32,7 +31,6 @@ STRONG_HEADER = ("filename", "onset", "offset", "event_label")
 def read_weak(
     path: Path,
     *,
-    options: FormatOptions = DEFAULT_OPTIONS,
     subset: str | None = "training",
     report: Report = raise_error,
 ) -> Annotations:
@@ -40,7 +38,6 @@ def read_weak(
 
     Args:
         path: a `.csv` file is comma-separated, any other tab-separated.
-        options: not used.
         subset: what to call the split, which such a table does not name.
         report: takes the error of each row that can't be used.
 
@@ -48,7 +45,7 @@ def read_weak(
         DuetalError: no such columns, a row of another number of them, an empty name, or a name
             that was there before; named by line.
     """
-    reading = Reading(path, options, report)
+    reading = Reading(path, report)
     for place, cells in _rows(reading, WEAK_HEADER):
         with reading.going_on(place):
             labels = {label.strip() for label in cells["event_labels"].split(",")} - {""}
@@ -57,9 +54,7 @@ def read_weak(
     return reading.annotations()
 
 
-def write_weak(
-    path: Path, annotations: Annotations, *, options: FormatOptions = DEFAULT_OPTIONS
-) -> None:
+def write_weak(path: Path, annotations: Annotations) -> None:
     """Write weak labels, atomically: of each video its labels, and nothing of its segments.
 
     Raises:
@@ -73,16 +68,14 @@ def write_weak(
     write_rows(path, delimiter_of(path), WEAK_HEADER, rows)
 
 
-def read_strong(
-    path: Path, *, options: FormatOptions = DEFAULT_OPTIONS, report: Report = raise_error
-) -> Annotations:
+def read_strong(path: Path, *, report: Report = raise_error) -> Annotations:
     """Read strong labels; no video has a subset or a duration.
 
     Raises:
         DuetalError: a column is missing, or a row has no name, or a time without a label, or
             one that is not a finite number; named by line.
     """
-    reading = Reading(path, options, report)
+    reading = Reading(path, report)
     for place, cells in _rows(reading, STRONG_HEADER):
         with reading.going_on(place):
             name, events = _name(cells), []
@@ -95,9 +88,7 @@ def read_strong(
     return reading.annotations()
 
 
-def write_strong(
-    path: Path, annotations: Annotations, *, options: FormatOptions = DEFAULT_OPTIONS
-) -> None:
+def write_strong(path: Path, annotations: Annotations) -> None:
     """Write strong labels, atomically; videos whose segments are unknown are left out.
 
     Raises:

@@ -88,7 +88,7 @@ def read_annotations(
         DuetalError: no such file; not well-formed, with a document type, nested too deeply, or not
             of this form; named by file and line.
     """
-    reading = Reading(path, options, report)
+    reading = Reading(path, report, options)
     for file in files_per_video(path, SUFFIX):
         with reporting(report):
             content = _read_file(file, options.tier)

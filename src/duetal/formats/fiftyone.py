@@ -87,7 +87,7 @@ def labels_place(path: Path) -> Path:
 
 
 def _read(path: Path, options: FormatOptions, report: Report) -> Reading:
-    reading = Reading(labels_place(path), options, report)
+    reading = Reading(labels_place(path), report, options)
     document, labels = read_objects(reading.path, report, "of FiftyOne's form", "labels")
     numbered = "classes" in document
     if numbered:

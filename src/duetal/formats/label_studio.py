@@ -55,12 +55,12 @@ def read_annotations(
         DuetalError: not JSON or not of this form; names the task and the result.
         UsageError: times are frames, and neither the task nor `options` has their rate.
     """
-    return _read("annotations", Reading(path, options, report)).annotations()
+    return _read("annotations", Reading(path, report, options)).annotations()
 
 
 def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> Detections:
     """Read the last prediction of each task; raises what `read_annotations` does."""
-    return _read("predictions", Reading(path, options)).detections()
+    return _read("predictions", Reading(path, options=options)).detections()
 
 
 def write(path: Path, content: Content, *, options: FormatOptions = DEFAULT_OPTIONS) -> None:

@@ -144,9 +144,9 @@ class Reading:
     """What has been read of a file or folder so far."""
 
     path: Path
-    options: FormatOptions = DEFAULT_OPTIONS
     #: Takes the error of each part that can't be used.
     report: Report = raise_error
+    options: FormatOptions = DEFAULT_OPTIONS
     videos: dict[str, MarkedVideo] = field(default_factory=dict)
     #: In their order, as far as the source knows it.
     classes: list[str] = field(default_factory=list)

@@ -26,7 +26,6 @@ from duetal.formats.delimited import read_lines
 from duetal.formats.json_values import shortened
 from duetal.formats.marked import Marked, MarkedVideo, Reading, detection_rows
 from duetal.formats.media import safe_file_name
-from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 AMBIGUOUS = "Ambiguous"
 CLASS_LIST = "detclasslist.txt"
@@ -62,9 +61,7 @@ def is_thumos14(folder: Path) -> bool:
     return any(_FILE_NAME.fullmatch(path.name) for path in folder.glob("*.txt"))
 
 
-def read_annotations(
-    folder: Path, *, options: FormatOptions = DEFAULT_OPTIONS, report: Report = raise_error
-) -> Annotations:
+def read_annotations(folder: Path, *, report: Report = raise_error) -> Annotations:
     """Read a folder of THUMOS'14 text.
 
     Classes are in the order of `detclasslist.txt` or, without one, sorted. A video that only the
@@ -73,7 +70,7 @@ def read_annotations(
     Raises:
         DuetalError: no such file in the folder, or a malformed line, named by file and number.
     """
-    reading = Reading(folder, options, report)
+    reading = Reading(folder, report)
     ambiguous: defaultdict[str, list[Segment]] = defaultdict(list)
     labels = set()
     for path in sorted(folder.glob("*.txt")):
@@ -98,9 +95,7 @@ def read_annotations(
     return replace(annotations, videos=videos)
 
 
-def write_annotations(
-    folder: Path, annotations: Annotations, *, options: FormatOptions = DEFAULT_OPTIONS
-) -> None:
+def write_annotations(folder: Path, annotations: Annotations) -> None:
     """Write a folder of THUMOS'14 text, each file atomically; for an empty or new folder.
 
     The form knows of segments alone: videos without any, durations and video labels are left out.
@@ -176,7 +171,7 @@ def read_class_list(path: Path) -> dict[str, int]:
     return classes
 
 
-def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> Detections:
+def read_detections(path: Path) -> Detections:
     """Read detections; videos and classes are in the order in which they come.
 
     Raises:
@@ -191,9 +186,7 @@ def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> 
     return detections
 
 
-def write_detections(
-    path: Path, detections: Detections, *, options: FormatOptions = DEFAULT_OPTIONS
-) -> None:
+def write_detections(path: Path, detections: Detections) -> None:
     """Write detections of THUMOS'14's classes, atomically, in row order.
 
     Raises:

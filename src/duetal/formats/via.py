@@ -74,7 +74,7 @@ def read_annotations(
         DuetalError: not JSON or not of this form; names the part at fault.
         UsageError: several attributes may hold the labels, or there is none of the name given.
     """
-    reading = Reading(path, options, report)
+    reading = Reading(path, report, options)
     project = _ViaProject()
     _, *parts = read_objects(path, report, "a VIA 3 project", *_PARTS)
     for part, members in zip(_PARTS, parts, strict=True):

@@ -28,7 +28,6 @@ from duetal.core.files import write_text
 from duetal.formats.delimited import read_lines
 from duetal.formats.marked import Content, Marked, MarkedVideo, Reading, detection_rows, marked
 from duetal.formats.media import file_per_video, files_per_video, named_by_file
-from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 SUFFIX = ".vtt"
 _TIME = r"(?:(\d{2,9}):)?([0-5]\d):([0-5]\d)\.(\d{3})"
@@ -40,31 +39,29 @@ _OTHER_BLOCKS = ("NOTE", "STYLE", "REGION")
 _LINE_ENDS = str.maketrans({"\n": "&#10;", "\r": "&#13;"})
 
 
-def read_annotations(
-    path: Path, *, options: FormatOptions = DEFAULT_OPTIONS, report: Report = raise_error
-) -> Annotations:
+def read_annotations(path: Path, *, report: Report = raise_error) -> Annotations:
     """Read one file, or each in a folder; a file's name is the video's.
 
     Raises:
         DuetalError: no such file, not WebVTT, or a cue without text or with impossible times; named
             by file and line.
     """
-    reading = _read(Reading(path, options, report))
+    reading = _read(Reading(path, report))
     found = (one for video in reading.videos.values() for one in video.intervals or ())
     reading.left_out["scores"] = sum(one.score is not None for one in found)
     return reading.annotations()
 
 
-def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> Detections:
+def read_detections(path: Path) -> Detections:
     """Read the cues as detections; those without a score are left out, and counted.
 
     Raises:
         DuetalError: as `read_annotations`.
     """
-    return _read(Reading(path, options)).detections()
+    return _read(Reading(path)).detections()
 
 
-def write(path: Path, content: Content, *, options: FormatOptions = DEFAULT_OPTIONS) -> None:
+def write(path: Path, content: Content) -> None:
     """Write a folder of files or, where the path ends in `.vtt`, the only video; scores beside.
 
     Raises:

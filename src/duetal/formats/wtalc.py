@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.errors import DuetalError, Report, raise_error, reporting
 from duetal.core.pickled_arrays import as_text, load_object_array
-from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 from duetal.formats.thumos14 import AMBIGUOUS, read_segments
 
 _OPTIONAL = frozenset({"labels_all", "duration"})
@@ -31,9 +30,7 @@ def is_wtalc(folder: Path) -> bool:
     return (folder / "videoname.npy").is_file() and (folder / "segments.npy").is_file()
 
 
-def read_annotations(
-    folder: Path, *, options: FormatOptions = DEFAULT_OPTIONS, report: Report = raise_error
-) -> Annotations:
+def read_annotations(folder: Path, *, report: Report = raise_error) -> Annotations:
     """Read the pack's annotation folder.
 
     A video's `labels` are those of `labels_all.npy`, which the field trains on, and not always
