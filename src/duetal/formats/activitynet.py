@@ -138,12 +138,9 @@ def write_detections(
 ) -> None:
     """Write a results file, atomically: every looked-at video, its detections in row order.
 
-    Args:
-        path: the file.
-        detections: in seconds.
-        version: the file's `version`, by custom the dataset's name.
-        external_data: facts about how the detections came to be instead of those that they carry;
-            `selection` is the rule that chose the checkpoint, shown by `duetal evaluate`.
+    The version is by custom the dataset's name. External data is facts about how the detections
+    came to be, instead of those that they carry; `selection` is the rule that chose the checkpoint,
+    shown by `duetal evaluate`.
 
     Raises:
         DuetalError: a value that is not finite, or the file can't be written.

@@ -30,26 +30,20 @@ _BY_SUFFIX = {
 
 @dataclass(frozen=True)
 class Conversion:
-    """What was converted.
-
-    Args:
-        source_format: the form that was read.
-        target_format: the form that was written.
-        kind: what was read.
-        videos: how many.
-        rows: segments or detections written.
-        lines: what was not carried over, a line for each kind of thing, with its count.
-        notes: what the reader had to repair.
-        files: what was written beside the target.
-    """
+    """What was converted, and what was written: so many videos."""
 
     source_format: Format
     target_format: Format
+    #: What was read.
     kind: ContentKind
     videos: int
+    #: Segments or detections.
     rows: int
+    #: What was not carried over, a line for each kind of thing, with its count.
     lines: tuple[str, ...]
+    #: What the reader had to repair.
     notes: tuple[str, ...] = ()
+    #: What was written beside the target.
     files: tuple[Path, ...] = ()
 
 

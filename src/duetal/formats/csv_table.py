@@ -22,7 +22,7 @@ from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error
 from duetal.formats.delimited import read_cells, read_rows, write_rows
-from duetal.formats.json_values import a_finite_number, faults_at, optional
+from duetal.formats.json_values import a_finite_number, optional
 from duetal.formats.marked import Marked, MarkedVideo, Reading, detection_rows
 
 REQUIRED = ("video", "label", "start", "end")
@@ -79,7 +79,7 @@ def read_detections(path: Path) -> Detections:
         DuetalError: unreadable, not UTF-8, another header, a row of other than five columns, or a
             segment or score that is not a finite number; named by line.
     """
-    detections = Detections.from_rows(_detections(path), source=path)
+    detections = Detections.from_rows(_detections(Reading(path)), source=path)
     detections.require_finite()
     return detections
 
@@ -114,8 +114,9 @@ def _add(cells: dict[str, str], reading: Reading) -> None:
         video.labels.append(intern(label))
 
 
-def _detections(path: Path) -> Iterator[tuple[str, str, float, float, float]]:
+def _detections(reading: Reading) -> Iterator[tuple[str, str, float, float, float]]:
     """The rows; cells are taken as they are, spaces included."""
+    path = reading.path
     rows = read_cells(path, ",")
     header = [name.strip().lower() for name in next(rows, (1, []))[1]]
     if header != [*DETECTIONS_HEADER]:
@@ -129,6 +130,6 @@ def _detections(path: Path) -> Iterator[tuple[str, str, float, float, float]]:
             cause = f"expected {len(header)} columns ({', '.join(header)}), found {len(fields)}"
             raise DuetalError(cause, file=path, place=place)
         video, label, *numbers = fields
-        with faults_at(path, place):
+        with reading.faults_at(place):
             start, end, score = map(float, numbers)
         yield video, label, start, end, score

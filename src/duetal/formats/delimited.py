@@ -88,15 +88,10 @@ def read_rows(
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Read a table whose first line names its columns: each row's place, and its cells by column.
 
-    Cells are stripped; empty rows are left out.
-
-    Args:
-        path: the file.
-        delimiter: between cells.
-        required: columns that have to be there, in any order and among others, in small letters.
-        known: columns that are read besides.
-        left_out: counts the cells of other columns that hold something.
-        report: takes the error of each row of another number of cells.
+    Cells are stripped; empty rows are left out. The columns `required` have to be there, in any
+    order and among others; names of columns are in small letters. `left_out` counts the cells that
+    hold something in columns neither `required` nor `known`, `report` takes the error of each row
+    of another number of cells.
 
     Raises:
         DuetalError: as `read_cells`, a required column missing or a column named twice, or a row of
@@ -135,12 +130,7 @@ def write_rows(
 ) -> None:
     """Write a table, atomically; numbers are read back as they were.
 
-    Args:
-        path: the file.
-        delimiter: between cells.
-        header: the names of the columns.
-        rows: the cells of each row.
-        errors: "replace" writes "?" for half a surrogate pair, which JSON can name a video by.
+    Errors "replace" write "?" for half a surrogate pair, which JSON can name a video by.
 
     Raises:
         DuetalError: it can't be written, or a cell holds half a surrogate pair.

@@ -36,10 +36,7 @@ def read_weak(
 ) -> Annotations:
     """Read weak labels; no video has segments.
 
-    Args:
-        path: a `.csv` file is comma-separated, any other tab-separated.
-        subset: what to call the split, which such a table does not name.
-        report: takes the error of each row that can't be used.
+    The subset is what to call the split, which such a table does not name.
 
     Raises:
         DuetalError: no such columns, a row of another number of them, an empty name, or a name

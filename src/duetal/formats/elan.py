@@ -77,12 +77,8 @@ def read_annotations(
 
     A video's name is that of its media file, or else of the `.eaf`. An interval's label is its
     text or, where it has none, its tier. Left out are intervals that hang on others (of dependent
-    tiers without times) and those that are not aligned with the time line.
-
-    Args:
-        path: the file or folder.
-        options: `tier` is the only tier to read; default all that have times.
-        report: takes the error of each file.
+    tiers without times) and those that are not aligned with the time line. The option `tier` is the
+    only tier to read; default all that have times.
 
     Raises:
         DuetalError: no such file; not well-formed, with a document type, nested too deeply, or not
@@ -105,12 +101,8 @@ def write(path: Path, content: Content, *, options: FormatOptions = DEFAULT_OPTI
     """Write a folder of `.eaf` files or, where the path ends in `.eaf`, the only video.
 
     The classes become the vocabulary that ELAN offers for an interval's text. Times are rounded to
-    milliseconds; scores have no place.
-
-    Args:
-        path: the folder or file.
-        content: annotations, or detections to correct, in seconds.
-        options: `media_root` and `media_suffix` give where ELAN finds the videos.
+    milliseconds; the scores of detections have no place. The options `media_root` and
+    `media_suffix` give where ELAN finds the videos.
 
     Raises:
         DuetalError: several videos for one file, a name or class with a character that XML can't

@@ -38,12 +38,9 @@ _KEYS = frozenset({"label", "timestamps", "support", "confidence"})
 def read_annotations(
     path: Path, *, options: FormatOptions = DEFAULT_OPTIONS, report: Report = raise_error
 ) -> Annotations:
-    """Read labels as annotations; confidences are left out, and so are videos without labels.
+    """Read a `labels.json`, or the folder that holds it; the option `fps` is needed for frames.
 
-    Args:
-        path: the `labels.json`, or the folder that holds it.
-        options: `fps` where times are frames.
-        report: takes the error of each video that is malformed or listed twice.
+    Confidences are left out, and so are videos without labels.
 
     Raises:
         DuetalError: not JSON or not of this form, or a label outside the classes; names the video

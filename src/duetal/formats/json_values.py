@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,11 +14,7 @@ FAULTS = (KeyError, TypeError, ValueError, OverflowError)
 
 
 def read_document(path: Path, report: Report = raise_error) -> Any:
-    """Read a JSON file.
-
-    Args:
-        path: the file.
-        report: takes each key that an object has twice, of which the last counts.
+    """Read a JSON file; reports each key that an object has twice, of which the last counts.
 
     Raises:
         DuetalError: missing, unreadable, too large, nested too deeply, not UTF-8 or not JSON, with
@@ -46,19 +41,6 @@ def located(error: Exception, path: Path, place: str) -> DuetalError:
     """One of the `FAULTS` as an error that names its file and place."""
     cause = f"no key {error}" if isinstance(error, KeyError) else str(error)
     return DuetalError(cause, file=path, place=place)
-
-
-@contextmanager
-def faults_at(path: Path, place: str) -> Iterator[None]:
-    """Give what a value of the wrong kind raises in the block its file and place.
-
-    Raises:
-        DuetalError: the block raised one of the `FAULTS`.
-    """
-    try:
-        yield
-    except FAULTS as error:
-        raise located(error, path, place) from error
 
 
 def consumed(values: list[Any]) -> Iterator[tuple[int, Any]]:

@@ -43,13 +43,9 @@ def read_annotations(
 ) -> Annotations:
     """Read what people marked; tasks that nobody has worked on are left out.
 
-    Of several annotations of a task the one marked as ground truth counts, else the last one that
-    was not cancelled.
-
-    Args:
-        path: a JSON export (not JSON-MIN, which does not hold who marked what).
-        options: `fps` where the tasks don't hold it.
-        report: takes the error of each task that is malformed, or of a video that was there before.
+    It takes a JSON export (not JSON-MIN, which does not hold who marked what), and the option `fps`
+    where the tasks don't hold it. Of several annotations of a task the one marked as ground truth
+    counts, else the last one that was not cancelled.
 
     Raises:
         DuetalError: not JSON or not of this form; names the task and the result.
@@ -68,11 +64,8 @@ def write(path: Path, content: Content, *, options: FormatOptions = DEFAULT_OPTI
 
     The interface is a file of the same name ending in `.interface.xml`. A video whose segments are
     unknown is a task without annotation. Detections become predictions, to accept or to correct.
-
-    Args:
-        path: the file.
-        content: in seconds; Label Studio has whole frames.
-        options: `fps`; `media_root` and `media_suffix` give where Label Studio finds the videos.
+    Times become whole frames at the option `fps`; `media_root` and `media_suffix` give where Label
+    Studio finds the videos.
 
     Raises:
         DuetalError: a number that is not finite, or a file can't be written.

@@ -6,7 +6,7 @@ To a tool a detection is an annotation that somebody may want to correct, so one
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from sys import intern
@@ -17,7 +17,7 @@ import numpy as np
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error, reporting
-from duetal.formats.json_values import FAULTS, an_object, consumed, drained, faults_at, located
+from duetal.formats.json_values import FAULTS, an_object, consumed, drained, located
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 _T = TypeVar("_T")
@@ -109,13 +109,9 @@ def as_annotations(
     classes: Iterable[str] = (),
     left_out: Mapping[str, int] | None = None,
 ) -> Annotations:
-    """Bring videos together as an annotation.
+    """Bring videos, each once, together as an annotation.
 
-    Args:
-        videos: each once.
-        source: where they were read.
-        classes: the classes in their order, as far as the source knows it; others follow by name.
-        left_out: what else the source holds, with its count; 0 is not listed.
+    Classes that are not in the order given follow it by name. Of what is left out 0 is not listed.
     """
     annotated: dict[str, VideoAnnotation] = {}
     # Many videos have the same labels: one tuple serves them all.
@@ -153,9 +149,17 @@ class Reading:
     #: What else the source holds, with its count.
     left_out: Counter[str] = field(default_factory=Counter)
 
-    def faults_at(self, place: str) -> AbstractContextManager[None]:
-        """As `json_values.faults_at`, in this source."""
-        return faults_at(self.path, place)
+    @contextmanager
+    def faults_at(self, place: str) -> Iterator[None]:
+        """Give what a value of the wrong kind raises in the block its file and place.
+
+        Raises:
+            DuetalError: the block raised one of the `FAULTS`.
+        """
+        try:
+            yield
+        except FAULTS as error:
+            raise located(error, self.path, place) from error
 
     @contextmanager
     def going_on(self, place: str) -> Iterator[None]:

@@ -56,12 +56,8 @@ def video_name(place: str) -> str:
 def media_place(name: str, options: FormatOptions, file: Path) -> str:
     """Where a tool finds a video: the name with its suffix, under the root of the options.
 
-    What means something in an address is quoted, also `/`, so that the name stays one name.
-
-    Args:
-        name: of the video.
-        options: the root and the suffix.
-        file: that it is to be written to, for the error message.
+    What means something in an address is quoted, also `/`, so that the name stays one name. The
+    file that the place goes to is named in the error.
 
     Raises:
         DuetalError: the name would not be found again in a path: it has a `/` or is empty.

@@ -65,10 +65,7 @@ def read_annotations(
 ) -> Annotations:
     """Read a project's temporal segments; regions, points in time and the like are left out.
 
-    Args:
-        path: the project's JSON.
-        options: `tier` names the attribute that holds the labels, where several are in use.
-        report: takes the error of each part that is malformed.
+    The option `tier` names the attribute that holds the labels, where several are in use.
 
     Raises:
         DuetalError: not JSON or not of this form; names the part at fault.
@@ -97,11 +94,8 @@ def read_annotations(
 def write(path: Path, content: Content, *, options: FormatOptions = DEFAULT_OPTIONS) -> None:
     """Write a project, atomically: a view per video, and a list of the classes to choose from.
 
-    Args:
-        path: the file.
-        content: annotations, or detections to correct, without their scores; in seconds.
-        options: `media_root` and `media_suffix` give where VIA finds the videos; without a root it
-            asks for each file, by name.
+    The scores of detections have no place. The options `media_root` and `media_suffix` give where
+    VIA finds the videos; without a root it asks for each file, by name.
 
     Raises:
         DuetalError: a number that is not finite, or the file can't be written.

@@ -44,18 +44,15 @@ _BEGINNINGS = {"train": Split.TRAIN, "test": Split.TEST, "val": Split.TEST, "eva
 
 @dataclass(frozen=True, slots=True)
 class LabelledVideo:
-    """A row of the table.
+    """A row of the table."""
 
-    Args:
-        video: the video's file, path or name, as it was written.
-        labels: sorted, each once; none where nothing of interest happens.
-        split: None in a table of two columns.
-        place: the row's line, for messages.
-    """
-
+    #: The video's file, path or name, as it was written.
     video: str
+    #: Sorted, each once; none where nothing of interest happens.
     labels: tuple[str, ...]
+    #: None in a table of two columns.
     split: Split | None
+    #: The row's line, for messages.
     place: str
 
 

@@ -74,10 +74,7 @@ def write(path: Path, content: Content) -> None:
 def write_video(path: Path, detections: Detections, video: str) -> None:
     """Write the detections of one video, atomically, by start; of equal starts the best first.
 
-    Args:
-        path: the file.
-        detections: of any videos, in seconds.
-        video: the one to write; without detections it becomes a file without cues.
+    A video without detections becomes a file without cues.
 
     Raises:
         DuetalError: a value that is not finite, or the file can't be written.
