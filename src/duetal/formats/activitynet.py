@@ -21,15 +21,8 @@ from duetal.core.annotations import Annotations, VideoAnnotation
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error
 from duetal.core.files import write_json
-from duetal.formats.json_values import a_list, a_number, a_string, drained, optional, read_objects
-from duetal.formats.marked import (
-    Marked,
-    MarkedVideo,
-    Reading,
-    detection_rows,
-    facts_object,
-    facts_text,
-)
+from duetal.formats.json_values import a_list, a_number, a_string, drained, optional
+from duetal.formats.marked import Marked, MarkedVideo, Reading, detection_rows, facts_of, facts_text
 
 #: What is read of a video, an annotation and a detection. Other members of a video are kept as
 #: facts; those of an annotation and a detection are counted as left out.
@@ -57,7 +50,7 @@ def read_annotations(path: Path, *, report: Report = raise_error) -> Annotations
             the annotation at fault.
     """
     reading = Reading(path, report)
-    document, database = read_objects(path, report, "of ActivityNet's form", "database")
+    document, database = reading.objects("of ActivityNet's form", "database")
     for name, entry in drained(database):
         with reading.going_on(f"video {name!r}"):
             reading.add(_read_video(name, entry, reading))
@@ -73,7 +66,7 @@ def write_annotations(path: Path, annotations: Annotations) -> None:
         DuetalError: a number that is not finite, or the file can't be written.
     """
     database = {video.name: _video_entry(video) for video in annotations}
-    document = {"version": "duetal", "taxonomy": []} | facts_object(annotations.facts)
+    document = {"version": "duetal", "taxonomy": []} | facts_of(annotations.facts)
     write_json(path, document | {"database": database}, indent=None)
 
 
@@ -116,7 +109,7 @@ def read_detections(path: Path) -> Detections:
         label = intern(a_string(entry["label"], "'label'"))
         return Marked(start, end, label, a_number(entry["score"]))
 
-    document, results = read_objects(path, raise_error, "of ActivityNet's form", "results")
+    document, results = reading.objects("of ActivityNet's form", "results")
     for name, entries in drained(results):
         with reading.going_on(f"video {name!r}"):
             if not isinstance(entries, list):
@@ -184,7 +177,7 @@ def _video_entry(video: VideoAnnotation) -> dict[str, Any]:
         annotations = [{"segment": [s.start, s.end], "label": s.label} for s in video.segments]
     entry = {"duration": video.duration, "subset": video.subset, "annotations": annotations}
     known = {key: value for key, value in entry.items() if value is not None}
-    return facts_object(video.facts) | known
+    return facts_of(video.facts) | known
 
 
 def _segment(value: Any) -> tuple[float, float]:

@@ -29,16 +29,7 @@ from typing import Any
 from duetal.core.annotations import Annotations
 from duetal.core.errors import DuetalError, Report, raise_error
 from duetal.formats.delimited import head, read_cells
-from duetal.formats.json_values import (
-    a_finite_number,
-    a_list,
-    a_string,
-    an_object,
-    consumed,
-    drained,
-    optional,
-    read_objects,
-)
+from duetal.formats.json_values import a_list, a_string, an_object, consumed, drained, finite
 from duetal.formats.marked import Marked, MarkedVideo, Reading
 from duetal.formats.media import video_name
 
@@ -75,9 +66,8 @@ def read_annotations(path: Path, *, report: Report = raise_error) -> Annotations
 
 
 def _read_project(reading: Reading) -> None:
-    _, behaviors, observations = read_objects(
-        reading.path, reading.report, "a BORIS project", "behaviors_conf", "observations"
-    )
+    parts = ("behaviors_conf", "observations")
+    _, behaviors, observations = reading.objects("a BORIS project", *parts)
     states: dict[str, bool] = {}
     for key, behavior in behaviors.items():
         with reading.going_on(f"behaviors_conf {key!r}"):
@@ -113,17 +103,18 @@ def _media(observation: dict[str, Any], left_out: Counter[str]) -> _Media:
     left_out["further players"] += sum(bool(players[key]) for key in players if key != "1")
     info = an_object(observation.get("media_info", {}), "'media_info'")
     lengths = an_object(info.get("length", {}), "'length'")
-    return [(video_name(file), optional(lengths.get(file), a_finite_number)) for file in files]
+    known = {file: finite(lengths[file]) for file in files if file in lengths}
+    return [(video_name(file), known.get(file)) for file in files]
 
 
 def _events(observation: dict[str, Any], left_out: Counter[str]) -> list[_Event]:
     """The events by time."""
-    offset = a_finite_number(observation.get("time offset", 0.0))
+    offset = finite(observation.get("time offset", 0.0))
     events = []
     for _, event in consumed(a_list(observation["events"], "'events'")):
         time, *about = a_list(event, "an event")[:4]
         subject, behavior, modifiers = (intern(a_string(one, "part of an event")) for one in about)
-        events.append((a_finite_number(time) - offset, subject, behavior, modifiers))
+        events.append((finite(time) - offset, subject, behavior, modifiers))
         left_out["comments"] += len(event) > 4 and bool(event[4])
     return sorted(events, key=itemgetter(0))
 
@@ -166,11 +157,7 @@ def _shown_at(time: float, media: _Media, *, end: bool = False) -> tuple[str, fl
 
 
 def _read_table(reading: Reading) -> None:
-    """Read an export of aggregated or of tabular events.
-
-    Raises:
-        DuetalError: a row that is not of the form; named by line.
-    """
+    """Read an export of aggregated or of tabular events."""
     path = reading.path
     rows = read_cells(path, "\t" if "\t" in head(path)[:10_000] else ",")
     columns = _header(rows)
@@ -204,7 +191,7 @@ class _EventTable:
     files: dict[str, str] = field(default_factory=dict)
     begun: dict[tuple[str, ...], float] = field(default_factory=dict)
 
-    def add(self, cells: Mapping[str, str]) -> None:
+    def add(self, cells: dict[str, str]) -> None:
         """Take one row."""
         left_out = self.reading.left_out
         place = _first_of(_FILE_COLUMNS, cells)
@@ -219,8 +206,8 @@ class _EventTable:
             raise ValueError(cause)
         length = _first_of(_LENGTH_COLUMNS, cells)
         known = length not in ("", "NA") and not length.startswith("player")
-        _note_length(self.reading, name, a_finite_number(length) if known else None)
-        offset = a_finite_number(cells.get("time offset (s)") or "0")
+        _note_length(self.reading, name, finite(length) if known else None)
+        offset = finite(cells.get("time offset (s)") or "0")
         behavior = intern(cells["behavior"])
         if not behavior:
             raise ValueError("an event without a behavior")
@@ -237,20 +224,18 @@ class _EventTable:
             one = Marked(times[0] - offset, times[1] - offset, behavior)
             self.reading.intervals_of(name).append(one)
 
-    def _aggregated(self, cells: Mapping[str, str]) -> tuple[float, float] | None:
+    def _aggregated(self, cells: dict[str, str]) -> tuple[float, float] | None:
         if cells.get("behavior type", "STATE") != "STATE":
             self.reading.left_out["point events"] += 1
         elif "NA" in (cells["start (s)"], cells["stop (s)"]):
             self.reading.left_out["states without an end"] += 1
         else:
-            return a_finite_number(cells["start (s)"]), a_finite_number(cells["stop (s)"])
+            return finite(cells["start (s)"]), finite(cells["stop (s)"])
         return None
 
-    def _tabular(
-        self, cells: Mapping[str, str], key: tuple[str, ...]
-    ) -> tuple[float, float] | None:
+    def _tabular(self, cells: dict[str, str], key: tuple[str, ...]) -> tuple[float, float] | None:
         status = cells.get("status") or cells.get("behavior type", "")
-        time = a_finite_number(cells["time"])
+        time = finite(cells["time"])
         if status == "START":
             self.reading.left_out["states without an end"] += key in self.begun
             self.begun[key] = time

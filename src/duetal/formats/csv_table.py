@@ -22,7 +22,7 @@ from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error
 from duetal.formats.delimited import read_cells, read_rows, write_rows
-from duetal.formats.json_values import a_finite_number, optional
+from duetal.formats.json_values import finite, optional
 from duetal.formats.marked import Marked, MarkedVideo, Reading, detection_rows
 
 REQUIRED = ("video", "label", "start", "end")
@@ -59,17 +59,15 @@ def write_annotations(path: Path, annotations: Annotations) -> None:
     Raises:
         DuetalError: the file can't be written.
     """
-
-    def rows() -> Iterator[tuple[object, ...]]:
-        for video in annotations:
-            duration = "" if video.duration is None else video.duration
-            about = (video.name, video.subset or "", duration)
-            marked: list[tuple[object, ...]] = [(label, "", "") for label in video.labels]
-            if video.segments is not None:
-                marked = [(s.label, s.start, s.end) for s in video.segments]
-            yield from ((*about, *one) for one in marked or [("", "", "")])
-
-    write_rows(path, ",", SEGMENTS_HEADER, rows())
+    rows: list[tuple[object, ...]] = []
+    for video in annotations:
+        duration = "" if video.duration is None else video.duration
+        about = (video.name, video.subset or "", duration)
+        marked: list[tuple[object, ...]] = [(label, "", "") for label in video.labels]
+        if video.segments is not None:
+            marked = [(s.label, s.start, s.end) for s in video.segments]
+        rows += [(*about, *one) for one in marked or [("", "", "")]]
+    write_rows(path, ",", SEGMENTS_HEADER, rows)
 
 
 def read_detections(path: Path) -> Detections:
@@ -99,7 +97,7 @@ def _add(cells: dict[str, str], reading: Reading) -> None:
     if not name:
         raise ValueError("no video")
     subset = intern(cells.get("subset", "")) or None
-    duration = optional(cells.get("duration") or None, a_finite_number)
+    duration = optional(cells.get("duration") or None, finite)
     if name not in reading.videos:
         reading.add(MarkedVideo(name, [], duration, subset))
     video = reading.videos[name]
@@ -108,7 +106,7 @@ def _add(cells: dict[str, str], reading: Reading) -> None:
     if bool(start) != bool(end) or (start and not label):
         raise ValueError("a segment is a label, a start and an end")
     if start:
-        one = Marked(a_finite_number(start), a_finite_number(end), intern(label))
+        one = Marked(finite(start), finite(end), intern(label))
         reading.intervals_of(name).append(one)
     elif label:
         video.labels.append(intern(label))

@@ -20,7 +20,7 @@ from sys import intern
 from duetal.core.annotations import Annotations
 from duetal.core.errors import DuetalError, Report, raise_error
 from duetal.formats.delimited import delimiter_of, read_rows, write_rows
-from duetal.formats.json_values import a_finite_number
+from duetal.formats.json_values import finite
 from duetal.formats.marked import Marked, MarkedVideo, Reading
 from duetal.formats.media import without_suffix
 
@@ -29,10 +29,7 @@ STRONG_HEADER = ("filename", "onset", "offset", "event_label")
 
 
 def read_weak(
-    path: Path,
-    *,
-    subset: str | None = "training",
-    report: Report = raise_error,
+    path: Path, *, subset: str | None = "training", report: Report = raise_error
 ) -> Annotations:
     """Read weak labels; no video has segments.
 
@@ -78,7 +75,7 @@ def read_strong(path: Path, *, report: Report = raise_error) -> Annotations:
             name, events = _name(cells), []
             onset, offset, label = (cells[column] for column in STRONG_HEADER[1:])
             if label:
-                events = [Marked(a_finite_number(onset), a_finite_number(offset), intern(label))]
+                events = [Marked(finite(onset), finite(offset), intern(label))]
             elif onset or offset:
                 raise ValueError("no event label")
             reading.intervals_of(name).extend(events)
@@ -91,16 +88,13 @@ def write_strong(path: Path, annotations: Annotations) -> None:
     Raises:
         DuetalError: the file can't be written.
     """
-
-    def rows() -> Iterator[tuple[object, ...]]:
-        for video in annotations:
-            if video.segments is not None:
-                for segment in video.segments:
-                    yield video.name, segment.start, segment.end, segment.label
-                if not video.segments:
-                    yield video.name, "", "", ""
-
-    write_rows(path, delimiter_of(path), STRONG_HEADER, rows())
+    rows: list[tuple[object, ...]] = []
+    for video in annotations:
+        if video.segments is not None:
+            rows += [(video.name, s.start, s.end, s.label) for s in video.segments]
+            if not video.segments:
+                rows.append((video.name, "", "", ""))
+    write_rows(path, delimiter_of(path), STRONG_HEADER, rows)
 
 
 def _rows(reading: Reading, header: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:

@@ -18,15 +18,7 @@ from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import Report, raise_error
 from duetal.core.files import write_json
-from duetal.formats.json_values import (
-    a_finite_number,
-    a_list,
-    a_string,
-    drained,
-    optional,
-    read_objects,
-    shortened,
-)
+from duetal.formats.json_values import a_list, a_string, drained, finite, optional, shortened
 from duetal.formats.marked import Content, Marked, MarkedVideo, Reading, marked
 from duetal.formats.media import video_name
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions, seconds_of
@@ -85,7 +77,7 @@ def labels_place(path: Path) -> Path:
 
 def _read(path: Path, options: FormatOptions, report: Report) -> Reading:
     reading = Reading(labels_place(path), report, options)
-    document, labels = read_objects(reading.path, report, "of FiftyOne's form", "labels")
+    document, labels = reading.objects("of FiftyOne's form", "labels")
     numbered = "classes" in document
     if numbered:
         with reading.faults_at("classes"):
@@ -96,7 +88,7 @@ def _read(path: Path, options: FormatOptions, report: Report) -> Reading:
     def detection(entry: dict[str, Any]) -> Marked:
         reading.left_out.update(key for key in entry.keys() - _KEYS if entry[key])
         label = _label(entry["label"], reading.classes if numbered else None)
-        score = optional(entry.get("confidence"), a_finite_number)
+        score = optional(entry.get("confidence"), finite)
         return Marked(*_times(entry, reading), label, score)
 
     for key, entries in drained(labels):
@@ -112,8 +104,8 @@ def _read(path: Path, options: FormatOptions, report: Report) -> Reading:
 def _times(entry: dict[str, Any], reading: Reading) -> tuple[float, float]:
     if entry.get("timestamps") is not None:
         start, end = a_list(entry["timestamps"], "'timestamps'")
-        return a_finite_number(start), a_finite_number(end)
-    first, last = map(a_finite_number, a_list(entry["support"], "'support'"))
+        return finite(start), finite(end)
+    first, last = map(finite, a_list(entry["support"], "'support'"))
     return seconds_of(first, last, reading.options.required_fps(reading.path))
 
 
@@ -123,6 +115,5 @@ def _label(label: Any, classes: list[str] | None) -> str:
         return intern(label)
     if classes is not None and type(label) is int and 0 <= label < len(classes):
         return intern(classes[label])
-    raise ValueError(
-        f"{shortened(label)} is the {'name' if classes is None else 'number'} of no class"
-    )
+    what = "name" if classes is None else "number"
+    raise ValueError(f"{shortened(label)} is the {what} of no class")

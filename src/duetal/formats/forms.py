@@ -59,11 +59,8 @@ class ReadAnnotations(Protocol):
     def __call__(self, path: Path, /, *, options: FormatOptions, report: Report) -> Annotations:
         """Read the file or folder.
 
-        Args:
-            path: the file or folder.
-            options: what the form may need to know that is not in its files.
-            report: takes the error of each video, row or line that can't be used; reading goes on
-                without it where the report returns.
+        The report takes the error of each video, row or line that can't be used; reading goes on
+        without it where the report returns.
 
         Raises:
             DuetalError: missing, unreadable, too large or not of the form; names file and place.

@@ -37,7 +37,7 @@ def read_annotations(
         DuetalError: nothing there, of no known form, or malformed.
         UsageError: the form needs one of the options.
     """
-    return FORMS[_form_of(path)].read_annotations(path, options=options, report=report)
+    return FORMS[form_of(path)].read_annotations(path, options=options, report=report)
 
 
 def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> Detections:
@@ -47,7 +47,7 @@ def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> 
         DuetalError: nothing there, of no known form, malformed, or of a form without detections.
         UsageError: the form needs one of the options.
     """
-    found = _form_of(path)
+    found = form_of(path)
     read = FORMS[found].read_detections
     if read is None:
         raise DuetalError(f"{found} has annotations, not detections", file=path)
@@ -55,16 +55,17 @@ def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> 
 
 
 def guess(path: Path) -> Guess:
+    """Recognise the form and kind of a file or folder; raises what `form_of` does."""
+    form = form_of(path)
+    return Guess(form, kind_of(path, form))
+
+
+def form_of(path: Path) -> Format:
     """Recognise the form of a file or folder by what is in it.
 
     Raises:
         DuetalError: nothing there, or of no known form.
     """
-    form = _form_of(path)
-    return Guess(form, kind_of(path, form))
-
-
-def _form_of(path: Path) -> Format:
     if path.is_dir():
         return _form_of_folder(path)
     text = head(path)

@@ -24,19 +24,6 @@ def read_document(path: Path, report: Report = raise_error) -> Any:
     return read_json(path, unique_keys=True, report=report)
 
 
-def read_objects(path: Path, report: Report, form: str, *keys: str) -> tuple[dict[str, Any], ...]:
-    """Read a JSON object and the objects in it: what else it holds, and the object of each key.
-
-    Raises:
-        DuetalError: as `read_document`, or "not …", which is `form`, where one is missing.
-    """
-    document = read_document(path, report)
-    for key in keys:
-        if not isinstance(document, dict) or not isinstance(document.get(key), dict):
-            raise DuetalError(f"not {form}: no object {key!r}", file=path)
-    return document, *[document.pop(key) for key in keys]
-
-
 def located(error: Exception, path: Path, place: str) -> DuetalError:
     """One of the `FAULTS` as an error that names its file and place."""
     cause = f"no key {error}" if isinstance(error, KeyError) else str(error)
@@ -89,7 +76,7 @@ def a_number(value: Any) -> float:
     return float(value)
 
 
-def a_finite_number(value: Any) -> float:
+def finite(value: Any) -> float:
     """The value, which is a finite number. Raises a TypeError or ValueError otherwise."""
     number = a_number(value)
     if not math.isfinite(number):

@@ -24,15 +24,7 @@ from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error
 from duetal.core.files import write_json, write_text
-from duetal.formats.json_values import (
-    a_finite_number,
-    a_list,
-    a_string,
-    an_object,
-    consumed,
-    optional,
-    read_document,
-)
+from duetal.formats.json_values import a_list, a_string, an_object, consumed, finite, optional
 from duetal.formats.marked import Content, Marked, MarkedVideo, Reading, marked
 from duetal.formats.media import is_media, media_place, video_name
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions, frames_of, seconds_of
@@ -100,10 +92,8 @@ def _task(
     video: MarkedVideo, key: str, fps: float, options: FormatOptions, path: Path
 ) -> dict[str, Any]:
     data: dict[str, Any] = {"video": media_place(video.name, options, path), "fps": fps}
-    if video.duration is not None:
-        data["duration"] = video.duration
-    if video.subset is not None:
-        data["subset"] = video.subset
+    about = {"duration": video.duration, "subset": video.subset}
+    data |= {key: value for key, value in about.items() if value is not None}
     if video.intervals is None:
         return {"data": data}
     results = []
@@ -117,12 +107,12 @@ def _task(
             "value": {"ranges": [{"start": first, "end": last}], "timelinelabels": [one.label]},
         }
         results.append(result if one.score is None else result | {"score": one.score})
-    about = {"model_version": "duetal"} if key == "predictions" else {}
-    return {"data": data, key: [{**about, "result": results}]}
+    model = {"model_version": "duetal"} if key == "predictions" else {}
+    return {"data": data, key: [{**model, "result": results}]}
 
 
 def _read(key: str, reading: Reading) -> Reading:
-    tasks = read_document(reading.path, reading.report)
+    tasks = reading.document()
     if not isinstance(tasks, list):
         raise DuetalError("not of Label Studio's form: no list of tasks", file=reading.path)
     for index, task in consumed(tasks):
@@ -138,10 +128,10 @@ def _add_task(task: dict[str, Any], key: str, place: str, reading: Reading) -> N
     if chosen is None:
         reading.left_out[f"tasks without {key}"] += 1
         return
-    fps = a_finite_number(data["fps"]) if data.get("fps") is not None else reading.options.fps
+    fps = finite(data["fps"]) if data.get("fps") is not None else reading.options.fps
     if fps is not None and fps <= 0:
         raise ValueError(f"{fps} frames per second")
-    duration = optional(data.get("duration"), a_finite_number)
+    duration = optional(data.get("duration"), finite)
     subset = data["subset"] if isinstance(data.get("subset"), str) else None
 
     def intervals(result: dict[str, Any]) -> list[Marked]:
@@ -179,7 +169,7 @@ def _intervals(result: dict[str, Any], fps: float | None, reading: Reading) -> I
     if kind not in ("timelinelabels", "labels", "timeserieslabels"):
         return
     value = an_object(result["value"], "'value'")
-    score = optional(result.get("score"), a_finite_number)
+    score = optional(result.get("score"), finite)
     if kind == "timelinelabels":
         rate = fps or reading.options.required_fps(reading.path)
         ranges = [an_object(one, "a range") for one in a_list(value["ranges"], "'ranges'")]
@@ -195,4 +185,4 @@ def _intervals(result: dict[str, Any], fps: float | None, reading: Reading) -> I
 
 
 def _ends(value: dict[str, Any]) -> tuple[float, float]:
-    return a_finite_number(value["start"]), a_finite_number(value["end"])
+    return finite(value["start"]), finite(value["end"])

@@ -12,12 +12,10 @@ from pathlib import Path
 from sys import intern
 from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
-
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error, reporting
-from duetal.formats.json_values import FAULTS, an_object, consumed, drained, located
+from duetal.formats.json_values import FAULTS, an_object, consumed, drained, located, read_document
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 _T = TypeVar("_T")
@@ -77,15 +75,11 @@ def _of_annotations(annotations: Annotations) -> Iterator[MarkedVideo]:
 
 
 def _found_in(detections: Detections) -> Iterator[MarkedVideo]:
-    detections.require_finite()
-    order = np.argsort(detections.video, kind="stable")
-    ends = np.searchsorted(detections.video[order], np.arange(len(detections.videos)), "right")
-    begin = 0
-    for name, end in zip(detections.videos, ends.tolist(), strict=True):
-        rows = detection_rows(detections.take(order[begin:end]))
-        begin = end
-        found = [Marked(first, last, label, score) for _, label, first, last, score in rows]
-        yield MarkedVideo(name, found)
+    found: dict[str, list[Marked]] = {name: [] for name in detections.videos}
+    for video, label, start, end, score in detection_rows(detections):
+        found[video].append(Marked(start, end, label, score))
+    for name, intervals in drained(found):
+        yield MarkedVideo(name, intervals)
 
 
 def detection_rows(detections: Detections) -> Iterator[tuple[str, str, float, float, float]]:
@@ -103,15 +97,11 @@ def detection_rows(detections: Detections) -> Iterator[tuple[str, str, float, fl
 
 
 def as_annotations(
-    videos: Iterable[MarkedVideo],
-    source: Path,
-    *,
-    classes: Iterable[str] = (),
-    left_out: Mapping[str, int] | None = None,
+    videos: Iterable[MarkedVideo], source: Path, classes: Iterable[str] = ()
 ) -> Annotations:
     """Bring videos, each once, together as an annotation.
 
-    Classes that are not in the order given follow it by name. Of what is left out 0 is not listed.
+    The classes are in their order, as far as it is known; others follow by name.
     """
     annotated: dict[str, VideoAnnotation] = {}
     # Many videos have the same labels: one tuple serves them all.
@@ -132,7 +122,7 @@ def as_annotations(
     ordered |= dict.fromkeys(
         sorted({label for labels in label_sets for label in labels} - {*ordered})
     )
-    return Annotations(annotated, tuple(ordered), source, left_out=counted(left_out or {}))
+    return Annotations(annotated, tuple(ordered), source)
 
 
 @dataclass
@@ -149,13 +139,25 @@ class Reading:
     #: What else the source holds, with its count.
     left_out: Counter[str] = field(default_factory=Counter)
 
-    @contextmanager
-    def faults_at(self, place: str) -> Iterator[None]:
-        """Give what a value of the wrong kind raises in the block its file and place.
+    def document(self) -> Any:
+        """The source as JSON; raises what `read_document` does."""
+        return read_document(self.path, self.report)
+
+    def objects(self, form: str, *keys: str) -> tuple[dict[str, Any], ...]:
+        """The source as a JSON object: what else it holds, and the object of each key.
 
         Raises:
-            DuetalError: the block raised one of the `FAULTS`.
+            DuetalError: as `read_document`; or it is not of the form: an object is missing.
         """
+        document = self.document()
+        for key in keys:
+            if not isinstance(document, dict) or not isinstance(document.get(key), dict):
+                raise DuetalError(f"not {form}: no object {key!r}", file=self.path)
+        return document, *[document.pop(key) for key in keys]
+
+    @contextmanager
+    def faults_at(self, place: str) -> Iterator[None]:
+        """Turn one of the `FAULTS` that the block raises into a DuetalError with its place."""
         try:
             yield
         except FAULTS as error:
@@ -184,8 +186,7 @@ class Reading:
     ) -> Iterator[_T]:
         """What `read` makes of each object in a list, which is emptied on the way.
 
-        Raises:
-            DuetalError: one is faulty; named by the place and its index.
+        A DuetalError names a faulty one by the place and its index.
         """
         for index, value in consumed(values):
             try:
@@ -197,7 +198,8 @@ class Reading:
     def annotations(self) -> Annotations:
         """The videos as an annotation; they are given away."""
         videos = (video for _, video in drained(self.videos))
-        return as_annotations(videos, self.path, classes=self.classes, left_out=self.left_out)
+        annotations = as_annotations(videos, self.path, self.classes)
+        return replace(annotations, left_out=counted(self.left_out))
 
     def detections(self) -> Detections:
         """The videos as detections; intervals without a score are left out, and counted.
@@ -230,7 +232,7 @@ def facts_text(facts: Mapping[str, Any]) -> str:
     return json.dumps(facts, ensure_ascii=False, separators=(",", ":")) if facts else ""
 
 
-def facts_object(text: str) -> dict[str, Any]:
+def facts_of(text: str) -> dict[str, Any]:
     """The facts that annotations carry."""
     facts: dict[str, Any] = json.loads(text) if text else {}
     return facts

@@ -20,11 +20,7 @@ class FormatOptions:
     tier: str | None = None
 
     def required_fps(self, path: Path) -> float:
-        """The frames per second.
-
-        Raises:
-            UsageError: they were not given.
-        """
+        """The frames per second. Raises a UsageError where they were not given."""
         if self.fps is None:
             cause = "times are in frames: give frames per second (duetal convert --fps)"
             raise UsageError(cause, file=path)

@@ -206,11 +206,7 @@ def write_detections(path: Path, detections: Detections) -> None:
 
 
 def _require_one_token(name: str, path: Path) -> None:
-    """Check that a video's name has no spaces and is printable, as the lines of this form need.
-
-    Raises:
-        DuetalError: it is not.
-    """
+    """Check that a video's name has no spaces and is printable, as the lines of this form need."""
     if name.split() != [name] or not name.isprintable():
         cause = f"cannot write: the form has no room for the video name {name!r}"
         raise DuetalError(cause, file=path)

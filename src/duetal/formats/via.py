@@ -23,14 +23,7 @@ from typing import Any
 from duetal.core.annotations import Annotations
 from duetal.core.errors import Report, UsageError, raise_error, unknown
 from duetal.core.files import write_json
-from duetal.formats.json_values import (
-    a_finite_number,
-    a_list,
-    a_string,
-    an_object,
-    drained,
-    read_objects,
-)
+from duetal.formats.json_values import a_list, a_string, an_object, drained, finite
 from duetal.formats.marked import Content, Marked, MarkedVideo, Reading, marked
 from duetal.formats.media import media_place, video_name
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
@@ -73,7 +66,7 @@ def read_annotations(
     """
     reading = Reading(path, report, options)
     project = _ViaProject()
-    _, *parts = read_objects(path, report, "a VIA 3 project", *_PARTS)
+    _, *parts = reading.objects("a VIA 3 project", *_PARTS)
     for part, members in zip(_PARTS, parts, strict=True):
         for key, value in drained(members):
             with reading.going_on(f"{part} {key!r}"):
@@ -115,13 +108,8 @@ def write(path: Path, content: Content, *, options: FormatOptions = DEFAULT_OPTI
             "src": "" if location == _LOCAL else place,
         }
         for index, one in enumerate(video.intervals or ()):
-            metadata[f"{number}_{index:08}"] = {
-                "vid": str(number),
-                "flg": 0,
-                "z": [one.start, one.end],
-                "xy": [],
-                "av": {"1": one.label},
-            }
+            about = {"vid": str(number), "flg": 0, "av": {"1": one.label}}
+            metadata[f"{number}_{index:08}"] = {**about, "z": [one.start, one.end], "xy": []}
     attribute = {
         "aname": "action",
         "anchor_id": _SEGMENT_ANCHOR,
@@ -186,7 +174,7 @@ def _add(
             left_out["regions, points in time and remarks on files"] += 1
             return
         segments = project.segments.setdefault(str(value["vid"]), [])
-        start, end = a_finite_number(times[0]), a_finite_number(times[1])
+        start, end = finite(times[0]), finite(times[1])
         segments.append((start, end, an_object(value.get("av", {}), "'av'")))
 
 
@@ -209,11 +197,7 @@ def _label_attribute(project: _ViaProject, path: Path, tier: str | None) -> str 
 
 
 def _video(
-    view: str,
-    files: list[str],
-    project: _ViaProject,
-    chosen: str | None,
-    left_out: Counter[str],
+    view: str, files: list[str], project: _ViaProject, chosen: str | None, left_out: Counter[str]
 ) -> MarkedVideo:
     if not files:
         raise ValueError("has no file")

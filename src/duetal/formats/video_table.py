@@ -72,12 +72,8 @@ def read_video_table(path: Path) -> tuple[LabelledVideo, ...]:
         hint = " (several labels go in quotes, or with semicolons between)"
         raise DuetalError(f"{error.cause}{hint}", file=path, place=error.place)
 
-    rows = read_rows(
-        path,
-        delimiter,
-        list(names.values()),
-        report=report if delimiter == "," else raise_error,
-    )
+    reported = report if delimiter == "," else raise_error
+    rows = read_rows(path, delimiter, list(names.values()), report=reported)
     videos = tuple(_labelled_video(place, cells, names, path) for place, cells in rows)
     if not videos:
         raise DuetalError("names no video", file=path)

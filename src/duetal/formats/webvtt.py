@@ -26,8 +26,8 @@ from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error, reporting
 from duetal.core.files import write_text
 from duetal.formats.delimited import read_lines
-from duetal.formats.marked import Content, Marked, MarkedVideo, Reading, detection_rows, marked
-from duetal.formats.media import file_per_video, files_per_video, named_by_file
+from duetal.formats.marked import Content, Marked, MarkedVideo, Reading, detection_rows
+from duetal.formats.media import file_per_video, files_per_video
 
 SUFFIX = ".vtt"
 _TIME = r"(?:(\d{2,9}):)?([0-5]\d):([0-5]\d)\.(\d{3})"
@@ -53,10 +53,9 @@ def read_annotations(path: Path, *, report: Report = raise_error) -> Annotations
 
 
 def read_detections(path: Path) -> Detections:
-    """Read the cues as detections; those without a score are left out, and counted.
+    """Read the cues as detections; raises what `read_annotations` does.
 
-    Raises:
-        DuetalError: as `read_annotations`.
+    Those without a score are left out, and counted.
     """
     return _read(Reading(path)).detections()
 
@@ -67,7 +66,7 @@ def write(path: Path, content: Content) -> None:
     Raises:
         DuetalError: several videos for one file, or a file can't be written.
     """
-    for place, video in file_per_video(path, SUFFIX, list(marked(content))):
+    for place, video in file_per_video(path, SUFFIX, content):
         write_text(place, _document(sorted(video.intervals or (), key=lambda one: one.start)))
 
 
@@ -96,7 +95,7 @@ def has_scores(path: Path) -> bool:
         DuetalError: no such file in the folder.
     """
     found = False
-    for file in files_per_video(path, SUFFIX):
+    for file, _ in files_per_video(path, SUFFIX):
         # Reading the cues reports what is wrong.
         with suppress(DuetalError):
             for _, _, text in _cues(file):
@@ -145,14 +144,14 @@ def parse_cue_text(text: str) -> tuple[str, float] | None:
 
 def _read(reading: Reading) -> Reading:
     scored = has_scores(reading.path)
-    for file in files_per_video(reading.path, SUFFIX):
+    for file, name in files_per_video(reading.path, SUFFIX):
         intervals = []
         with reporting(reading.report):
             for start, end, text in _cues(file):
                 parsed = parse_cue_text(text) if scored else None
                 label, score = parsed or (html.unescape(text), None)
                 intervals.append(Marked(start, end, intern(label), score))
-            reading.add(MarkedVideo(named_by_file(file.stem), intervals))
+            reading.add(MarkedVideo(name, intervals))
     return reading
 
 

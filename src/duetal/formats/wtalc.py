@@ -22,8 +22,6 @@ from duetal.core.errors import DuetalError, Report, raise_error, reporting
 from duetal.core.pickled_arrays import as_text, load_object_array
 from duetal.formats.thumos14 import AMBIGUOUS, read_segments
 
-_OPTIONAL = frozenset({"labels_all", "duration"})
-
 
 def is_wtalc(folder: Path) -> bool:
     """Whether a folder looks like the pack's annotation folder."""
@@ -44,9 +42,8 @@ def read_annotations(folder: Path, *, report: Report = raise_error) -> Annotatio
     """
     names = _texts(folder, "videoname")
     columns: dict[str, Sequence[Any] | NDArray[Any]] = {"subset": _texts(folder, "subset")}
-    for field in ("segments", "labels", "labels_all", "duration"):
-        if field not in _OPTIONAL or (folder / f"{field}.npy").exists():
-            columns[field] = _load(folder, field)
+    present = [field for field in ("labels_all", "duration") if (folder / f"{field}.npy").exists()]
+    columns |= {field: _load(folder, field) for field in ("segments", "labels", *present)}
     for field, column in columns.items():
         _check_column(folder / f"{field}.npy", column, len(names))
     classes = tuple(_texts(folder, "classlist"))
