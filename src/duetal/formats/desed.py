@@ -98,10 +98,8 @@ def write_strong(path: Path, annotations: Annotations) -> None:
 
 
 def _rows(reading: Reading, header: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    delimiter = delimiter_of(reading.path)
-    return read_rows(
-        reading.path, delimiter, header, left_out=reading.left_out, report=reading.report
-    )
+    path, left_out = reading.path, reading.left_out
+    return read_rows(path, delimiter_of(path), header, left_out=left_out, report=reading.report)
 
 
 def _name(cells: dict[str, str]) -> str:

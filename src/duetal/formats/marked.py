@@ -34,7 +34,7 @@ class Marked(NamedTuple):
 
 @dataclass(slots=True)
 class MarkedVideo:
-    """A video as tools for annotation know it."""
+    """A video, its intervals in seconds, and what else files tell of it."""
 
     name: str
     #: None where they are unknown.
@@ -90,9 +90,8 @@ def detection_rows(detections: Detections) -> Iterator[tuple[str, str, float, fl
     """
     detections.require_finite()
     columns = (detections.video, detections.label, detections.start, detections.end)
-    for video, label, start, end, score in zip(
-        *(column.tolist() for column in (*columns, detections.score)), strict=True
-    ):
+    rows = zip(*(column.tolist() for column in (*columns, detections.score)), strict=True)
+    for video, label, start, end, score in rows:
         yield detections.videos[video], detections.classes[label], start, end, score
 
 
@@ -101,7 +100,7 @@ def as_annotations(
 ) -> Annotations:
     """Bring videos, each once, together as an annotation.
 
-    The classes are in their order, as far as it is known; others follow by name.
+    The classes are in their order, as far as the source knows it; others follow by name.
     """
     annotated: dict[str, VideoAnnotation] = {}
     # Many videos have the same labels: one tuple serves them all.
@@ -109,9 +108,7 @@ def as_annotations(
     for video in videos:
         segments = None
         if video.intervals is not None:
-            segments = tuple(
-                Segment(start, end, intern(label)) for start, end, label, _ in video.intervals
-            )
+            segments = tuple(Segment(s.start, s.end, intern(s.label)) for s in video.intervals)
         found = {*map(intern, video.labels), *(segment.label for segment in segments or ())}
         labels = tuple(sorted(found))
         labels = label_sets.setdefault(labels, labels)
@@ -119,10 +116,8 @@ def as_annotations(
             video.name, video.subset, video.duration, labels, segments, facts=video.facts
         )
     ordered = dict.fromkeys(classes)
-    ordered |= dict.fromkeys(
-        sorted({label for labels in label_sets for label in labels} - {*ordered})
-    )
-    return Annotations(annotated, tuple(ordered), source)
+    others = {label for labels in label_sets for label in labels} - ordered.keys()
+    return Annotations(annotated, (*ordered, *sorted(others)), source)
 
 
 @dataclass
@@ -177,9 +172,11 @@ class Reading:
 
     def intervals_of(self, name: str) -> list[Marked]:
         """The intervals of a video, to add to; for sources that have them here and there."""
-        video = self.videos.setdefault(name, MarkedVideo(name, []))
-        assert video.intervals is not None
-        return video.intervals
+        if name not in self.videos:
+            self.videos[name] = MarkedVideo(name, [])
+        intervals = self.videos[name].intervals
+        assert intervals is not None
+        return intervals
 
     def each(
         self, values: list[Any], place: str, read: Callable[[dict[str, Any]], _T]
