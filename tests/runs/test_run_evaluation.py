@@ -194,10 +194,11 @@ def test_a_missing_file_is_made_again(
     before = (folder / file).read_bytes()
     (folder / file).unlink()
     run, dataset = open_run(folder), open_dataset(tiny_dataset)
-    assert not is_evaluated(run)
+    results = (run.folder.evaluation_file, run.folder.ground_truth_file)
+    assert not is_evaluated(run, *results)
     found = run_evaluation(run, dataset, CPU, silent)
     assert (folder / file).read_bytes() == before
-    assert is_evaluated(run)
+    assert is_evaluated(run, *results)
     assert found == RunEvaluation.read(folder / "evaluation.json")
 
 

@@ -9,7 +9,9 @@ that is evaluated again from the start.
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from statistics import fmean
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -33,11 +35,19 @@ from duetal.results.schema import (
     ScoreIndex,
     StageScores,
 )
-from duetal.runs.diagnostics import PseudoLabelCounter, SnippetCounter, read_pseudo_labels
+from duetal.runs.diagnostics import (
+    Hits,
+    pseudo_label_scores,
+    read_pseudo_labels,
+    snippet_hits,
+    snippet_scores,
+)
 from duetal.runs.localizing import Localized, Progress, localize_videos
 from duetal.runs.run import Run
 from duetal.runs.selection import video_mean_ap
 from duetal.runs.stage_scoring import stage_scorer
+
+Judgement = TypeVar("Judgement")
 
 
 def has_segments(dataset: Dataset) -> bool:
@@ -79,15 +89,9 @@ def run_evaluation(
     """
     if not has_segments(dataset):
         return None
-    if is_evaluated(run):
+    if is_evaluated(run, run.folder.evaluation_file, run.folder.ground_truth_file):
         return RunEvaluation.read(run.folder.evaluation_file)
     return evaluate_run(run, dataset, device, progress)
-
-
-def is_evaluated(run: Run) -> bool:
-    """Whether all files of the evaluation are there."""
-    files = (run.folder.evaluation_file, run.folder.ground_truth_file)
-    return _has_stage_results(run) and all(file.is_file() for file in files)
 
 
 def evaluate_run(
@@ -102,20 +106,20 @@ def evaluate_run(
     write_annotations(run.folder.ground_truth_file, truth)
     protocol = run.config.data.protocol
     missing = set(dataset.missing) & set(dataset.annotations.evaluation_names())
-    stages, snippet_scores = [], {}
+    classes = tuple(run.model.classes)
+
+    def judge(video: Localized) -> Hits:
+        return snippet_hits(video.scores.snippets, truth.videos[video.name], classes, dataset.grid)
+
+    stages, diagnostics = [], Diagnostics(pseudo_labels=_diagnose_pseudo_labels(run, dataset))
     for stage in run.model.evaluated_stages():
-        counter = SnippetCounter(dataset.grid, tuple(run.model.classes))
-
-        def count(video: Localized, counter: SnippetCounter = counter) -> None:
-            counter.add(video.scores.snippets, truth.videos[video.name])
-
-        detections = localize_stage(run, dataset, stage, device, progress, count)
+        detections, hits = localize_stage(run, dataset, stage, device, progress, judge)
         evaluation = evaluate(detections, truth, protocol)
         if missing:
             note = f"{len(missing):,} evaluation videos have no features and are left out"
             evaluation = evaluation.model_copy(update={"notes": (*evaluation.notes, note)})
         stages.append(StageScores.model_validate({**_names(run, stage), **dict(evaluation)}))
-        snippet_scores[stage] = counter.scores()
+        diagnostics.stages[stage] = snippet_scores(np.sum(hits, axis=0))
         averages = ", ".join(f"{n} {100 * v:.2f}" for n, v in evaluation.averages.items())
         run.folder.log(f"{run.model.title_of(stage)}: mAP (%) under {protocol}: {averages}")
     _write_score_index(run)
@@ -124,9 +128,7 @@ def evaluate_run(
         selection=run.model.selection,
         simulated=is_simulated(dataset),
         stages=stages,
-        diagnostics=Diagnostics(
-            stages=snippet_scores, pseudo_labels=_diagnose_pseudo_labels(run, dataset)
-        ),
+        diagnostics=diagnostics,
     )
     result.write(run.folder.evaluation_file)
     return result
@@ -139,16 +141,12 @@ def _diagnose_pseudo_labels(run: Run, dataset: Dataset) -> dict[str, PseudoLabel
         for name in dataset.training
         if (video := dataset.annotations.videos.get(name)) is not None and video.segments
     }
-    result = {}
-    for phase in run.model.phases:
-        path = run.folder.pseudo_labels(phase.name)
-        if known and path.is_file():
-            counter = PseudoLabelCounter(dataset.grid, tuple(run.model.classes))
-            for name, labels in read_pseudo_labels(path).items():
-                if name in known:
-                    counter.add(labels, known[name])
-            result[phase.name] = counter.scores()
-    return result
+    classes = tuple(run.model.classes)
+    return {
+        phase.name: pseudo_label_scores(read_pseudo_labels(path), known, classes, dataset.grid)
+        for phase in run.model.phases
+        if known and (path := run.folder.pseudo_labels(phase.name)).is_file()
+    }
 
 
 # --- by labels ----------------------------------------------------------------------------------
@@ -166,7 +164,7 @@ def run_label_evaluation(
     if not has_labels(dataset):
         return None
     file = run.folder.label_evaluation_file
-    if file.is_file() and _has_stage_results(run):
+    if is_evaluated(run, file):
         found = LabelEvaluation.read(file)
         if tuple(found.videos) == dataset.evaluation:
             return found
@@ -206,12 +204,7 @@ def _rank_by_label(
     device: torch.device,
     progress: Progress,
 ) -> LabelScores:
-    rows: list[NDArray[np.floating]] = []
-
-    def keep(video: Localized) -> None:
-        rows.append(video.scores.video)
-
-    localize_stage(run, dataset, stage, device, progress, keep)
+    _, rows = localize_stage(run, dataset, stage, device, progress, lambda v: v.scores.video)
     scores = np.stack(rows)
     per_class = {
         label: video_mean_ap(scores[:, [column]], labels[:, [column]])
@@ -235,10 +228,11 @@ def _names(run: Run, stage: str) -> dict[str, str]:
     return {"stage": stage, "title": run.model.title_of(stage), "branch": branch}
 
 
-def _has_stage_results(run: Run) -> bool:
-    """Whether detections of all stages and scores of the final branches are there."""
+def is_evaluated(run: Run, *results: Path) -> bool:
+    """Whether results, detections of all stages and scores of the final branches are there."""
     folder = run.folder
-    files = [folder.score_index_file, *(folder.scores(b.name) for b in run.model.branches)]
+    files = [*results, folder.score_index_file]
+    files += [folder.scores(branch.name) for branch in run.model.branches]
     files += [folder.detections(stage) for stage in run.model.evaluated_stages()]
     return all(file.is_file() for file in files)
 
@@ -249,20 +243,21 @@ def localize_stage(
     stage: str,
     device: torch.device,
     progress: Progress,
-    on_video: Callable[[Localized], object],
-) -> Detections:
+    judge: Callable[[Localized], Judgement],
+) -> tuple[Detections, list[Judgement]]:
     """Localize the evaluation videos with a stage, and write its detections.
 
     Of a final branch the snippets' scores are written too. `stage` is one of
-    `ModelRecord.evaluated_stages`; `on_video` is called with every video as it is localized.
+    `ModelRecord.evaluated_stages`. What `judge` makes of each video is returned too.
     """
     members = run.model.evaluated_stages()[stage]
     scorer = stage_scorer(run, members, dataset, device)
     keep = stage in run.model.finals()
     scores: dict[str, NDArray[np.float16]] = {}
+    judgements: list[Judgement] = []
 
     def take(video: Localized) -> None:
-        on_video(video)
+        judgements.append(judge(video))
         if keep:
             scores[video.name] = video.scores.snippets.astype(np.float16)
 
@@ -280,7 +275,7 @@ def localize_stage(
             save_file(scores, temporary)
     about = {"selection": run.model.rule(members), "stage": stage, "duetal": __version__}
     write_detections(run.folder.detections(stage), detections, external_data=about)
-    return detections
+    return detections, judgements
 
 
 def _write_score_index(run: Run) -> None:
