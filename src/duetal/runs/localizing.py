@@ -22,9 +22,7 @@ Progress = Callable[[str, int, int], None]
 def choose_videos(dataset: Dataset, subset: str) -> tuple[str, ...]:
     """The videos of a dataset that are to be localized.
 
-    Args:
-        dataset: the dataset.
-        subset: "train"; "test" (all videos, where the dataset is features alone); or "all".
+    `subset` is "train"; "test" (all videos, where the dataset is features alone); or "all".
 
     Raises:
         UsageError: there are none.
@@ -75,14 +73,8 @@ def localize_videos(
 ) -> Detections:
     """Localize video by video; the scores of no more than one are in memory.
 
-    Args:
-        scorer: gives a video's scores.
-        dataset: where the videos' features are.
-        names: the videos.
-        classes: names of the K classes.
-        settings: of localization.
-        on_video: called with every video as it is localized.
-        progress: then called with the videos done, and the videos in all.
+    `on_video` is called with every video as it is localized, then `progress` with the videos done
+    and the videos in all.
 
     Raises:
         DuetalError: a video's features are unreadable or not finite.
@@ -128,7 +120,8 @@ def localize(
         progress: called after every video.
 
     Returns:
-        The detections, with the facts of `with_facts` as their `external_data`.
+        The detections; their `external_data` names the checkpoints that found them, and the rule
+        that chose those.
 
     Raises:
         DuetalError: a checkpoint or features that do not fit or are damaged.
@@ -144,11 +137,6 @@ def localize(
         on_video,
         partial(progress, "localizing"),
     )
-    return with_facts(detections, run, stages, literal=literal)
-
-
-def with_facts(detections: Detections, run: Run, stages: list[str], *, literal: bool) -> Detections:
-    """The same detections, with the checkpoints that found them and the rule that chose those."""
     about = {
         "selection": run.model.rule(stages),
         "stages": stages,

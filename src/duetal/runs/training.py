@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from lightning_fabric import Fabric
@@ -72,12 +71,8 @@ def train(
 ) -> bool:
     """Train a run, or what is left of it, and choose its final checkpoints.
 
-    Args:
-        fabric: device, precision and processes; all of them call this.
-        config: the run's settings.
-        dataset: the result of `open_for_training`.
-        folder: where it lies.
-        method: branches, losses and schedule, where they are not the paper's.
+    All processes of `fabric` call this. `dataset` is the result of `open_for_training`, `method`
+    the branches, losses and schedule, where they are not the paper's.
 
     Returns:
         Whether anything was left to train.
@@ -190,16 +185,12 @@ def _mean_ap(fabric: Fabric, run: Run, stage: StageRecord, held_out: WeakVideos)
 
 def _log_other_machine(folder: RunFolder) -> None:
     """Log where a resumed run goes on, if that may change the last bits of its weights."""
-    before, now = read_json(folder.environment_file), collect()
+    environment, now = read_json(folder.environment_file), collect()["torch"]
+    before = environment.get("torch") if isinstance(environment, dict) else None
     changed = [
-        f"{key} {was!r}, now {now['torch'].get(key)!r}"
-        for key, was in _torch(before).items()
-        if was != now["torch"].get(key)
+        f"{key} {was!r}, now {now.get(key)!r}"
+        for key, was in (before.items() if isinstance(before, dict) else ())
+        if was != now.get(key)
     ]
     if changed:
         folder.log(f"another machine than before, weights may differ: {'; '.join(changed)}")
-
-
-def _torch(environment: Any) -> dict[str, Any]:
-    described = environment.get("torch") if isinstance(environment, dict) else None
-    return described if isinstance(described, dict) else {}
