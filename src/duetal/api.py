@@ -300,8 +300,9 @@ def diagnose(
         UsageError: an unknown protocol, subset or threshold.
         DuetalError: see `evaluate`.
     """
+    named = _protocol(protocol)
     found, truth = _detections(detections), _annotations(annotations)
-    return diagnosis.diagnose(found, truth, _protocol(protocol), subset, tiou=tiou)
+    return diagnosis.diagnose(found, truth, named, subset, tiou=tiou)
 
 
 def compare(

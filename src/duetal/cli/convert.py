@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from duetal.cli.terminal import finite, printable
+from duetal.cli.shared_options import PATH, finite
+from duetal.cli.terminal import printable
 
 #: Names of `duetal.formats.forms.Format`, as text, so that `--help` imports none of them.
 FORMATS = (
@@ -25,8 +26,8 @@ FORMATS = (
 
 
 @click.command("convert")
-@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
-@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.argument("source", metavar="IN", type=PATH)
+@click.argument("target", metavar="OUT", type=PATH)
 @click.option("--from", "source_format", type=click.Choice(FORMATS), help="The form of IN.")
 @click.option("--to", "target_format", type=click.Choice(FORMATS), help="The form of OUT.")
 @click.option(

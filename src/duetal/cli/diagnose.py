@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from duetal.cli.shared_options import PATH, json_option, subset_option, truth_option
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -12,18 +14,12 @@ if TYPE_CHECKING:
 
 
 @click.command("diagnose")
-@click.argument("detections", type=click.Path(path_type=Path))
-@click.option(
-    "--annotations",
-    "annotations_path",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Ground truth, in any form that duetal evaluate reads.",
-)
+@click.argument("detections", type=PATH)
+@truth_option
 @click.option(
     "--protocol", "protocol_name", default="seconds", show_default=True, help="See duetal evaluate."
 )
-@click.option("--subset", help="Diagnose on this subset, such as train, validation or test.")
+@subset_option
 @click.option(
     "--tiou",
     type=float,
@@ -31,17 +27,15 @@ if TYPE_CHECKING:
     show_default=True,
     help="The threshold at which predictions are right or wrong.",
 )
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write JSON.")
-@click.option(
-    "--plots", "plots", type=click.Path(path_type=Path), help="Also draw figures into this folder."
-)
+@json_option
+@click.option("--plots", type=PATH, help="Also draw figures into this folder.")
 def command(
     detections: Path,
     annotations_path: Path,
     protocol_name: str,
     subset: str | None,
     tiou: float,
-    json_path: Path | None,
+    json_file: Path | None,
     plots: Path | None,
 ) -> None:
     """Classify the errors of DETECTIONS, and measure what each kind costs.
@@ -49,17 +43,12 @@ def command(
     The kinds of error and the characteristics of segments are those of DETAD (Alwassel et al.,
     2018). A kind is fixed by removing its predictions.
     """
+    from duetal.api import diagnose
     from duetal.core.files import write_json
-    from duetal.evaluation import protocol_named
-    from duetal.evaluation.diagnosis import diagnose
-    from duetal.formats import read_annotations, read_detections
 
-    protocol = protocol_named(protocol_name)
-    found = read_detections(detections)
-    annotations = read_annotations(annotations_path)
-    diagnosis = diagnose(found, annotations, protocol, subset, tiou=tiou)
-    if json_path is not None:
-        write_json(json_path, diagnosis.to_json())
+    diagnosis = diagnose(detections, annotations_path, protocol_name, subset, tiou=tiou)
+    if json_file is not None:
+        write_json(json_file, diagnosis.to_json())
     _print(diagnosis)
     if plots is not None:
         from duetal.report.diagnosis_plots import write_plots

@@ -1,11 +1,11 @@
 """The options of every command that extracts features, and extraction with progress."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from duetal.backbones import BACKBONES
+from duetal.cli.shared_options import together
 
 if TYPE_CHECKING:
     from duetal.extraction.missing import Extracts, Plan
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from duetal.extraction.sources import Failure
     from duetal.extraction.store import Store
     from duetal.features.metadata import VideoRecord
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 #: Click's names of the options of weights, by backbone: `--i3d-rgb` is `i3d_rgb`.
 WEIGHTS = {record.name: record.option.strip("-").replace("-", "_") for record in BACKBONES}
@@ -37,7 +35,8 @@ COMPUTING = {
         "--threads", type=_COUNT, help="Threads of each stage on the CPU.  [default: all cores]"
     ),
 }
-_OPTIONS = (
+#: The options of the extraction; `make_extractor` takes their values.
+extraction_options = together(
     *(
         click.option(
             record.option,
@@ -72,21 +71,17 @@ _OPTIONS = (
     ),
     *COMPUTING.values(),
 )
-
-
-def extraction_options(command: Command) -> Command:
-    """Give a command the options of the extraction; `make_extractor` takes their values."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
-def weights_options(command: Command) -> Command:
-    """Give a command the options of weights that have moved; `take_weights` takes their values."""
-    for record in reversed(BACKBONES):
-        moved = f"Of videos: where the weights of the {record.name} features are, if they moved."
-        command = click.option(record.option, metavar="WEIGHTS", help=moved)(command)
-    return command
+#: The options of weights that have moved; `take_weights` takes their values.
+weights_options = together(
+    *(
+        click.option(
+            record.option,
+            metavar="WEIGHTS",
+            help=f"Of videos: where the weights of the {record.name} features are, if they moved.",
+        )
+        for record in BACKBONES
+    )
+)
 
 
 def make_extractor(options: dict[str, Any]) -> "Extractor":

@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from duetal.cli.extraction_options import WEIGHTS, weights_options
-from duetal.cli.terminal import finite, printable
+from duetal.cli.shared_options import PATH, finite
+from duetal.cli.terminal import printable
 
 if TYPE_CHECKING:
     from duetal.runs.run import Run
 
 
 @click.command("localize")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PATH)
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUTS...")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     required=True,
     help="Of videos: a folder for detections, subtitles and the page. Of a dataset: a JSON file.",
 )

@@ -51,10 +51,7 @@ def print_seeds(summary: "SeedSummary") -> None:
 def print_labels(found: "LabelEvaluation") -> None:
     """Print how well held-out videos are ranked by label, where no segment is known."""
     console = plain_console()
-    table = Table(box=None, padding=(0, 1), pad_edge=False, collapse_padding=True)
-    table.add_column("labels of held-out videos", no_wrap=True)
-    for column in ("mAP (%)", "top label right (%)"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = plain_table("labels of held-out videos", "mAP (%)", "top label right (%)")
     for stage in found.stages:
         table.add_row(stage.title, f"{100 * stage.mean_ap:.1f}", f"{100 * stage.first_right:.1f}")
     console.print()

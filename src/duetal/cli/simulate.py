@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from duetal.cli.terminal import finite
+from duetal.cli.shared_options import PATH, finite, json_option
 
 
 @click.command("simulate")
-@click.argument("annotations", type=click.Path(path_type=Path))
+@click.argument("annotations", type=PATH)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -38,7 +38,7 @@ from duetal.cli.terminal import finite
     show_default=True,
     help="Channels of the VLP stream and of the text encoder; even.",
 )
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write JSON.")
+@json_option
 def command(
     annotations: Path,
     out: Path,

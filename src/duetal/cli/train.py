@@ -7,6 +7,7 @@ import click
 from click.core import ParameterSource
 
 from duetal.cli.extraction_options import extraction_options
+from duetal.cli.shared_options import PATH
 
 if TYPE_CHECKING:
     from duetal.config import Config
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
 @click.command("train", options_metavar="")
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1, metavar="[key=value …] --out RUN [OPTIONS]")
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="The run's folder; made new."
-)
+@click.option("--out", type=PATH, required=True, help="The run's folder; made new.")
 @click.option(
     "--resume", is_flag=True, help="Go on with the run in the folder, or start it if there is none."
 )
@@ -34,13 +33,13 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--labels",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="TABLE",
     help="CSV or TSV with the columns video, labels and, if wanted, split (train, test).",
 )
 @click.option(
     "--annotations",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="When the actions are in some of the videos, in any form that duetal evaluate reads: "
     "the run is evaluated on those.",
 )
