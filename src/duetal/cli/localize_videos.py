@@ -1,6 +1,6 @@
 """`duetal localize` of raw videos: features, detections, and the page on which they are watched."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,18 @@ from duetal.cli.extraction_options import extract_with_progress, take_weights
 from duetal.cli.progress import VideoProgress
 from duetal.cli.terminal import print_failures
 from duetal.core.errors import DuetalError, UsageError
+from duetal.datasets import open_dataset
 from duetal.extraction.sources import Failure, Video
 from duetal.extraction.store import open_store
 from duetal.localization.non_overlapping import keep_non_overlapping, score_floor
 from duetal.localization.proposals import assemble
-from duetal.own_videos.raw_videos import UNVERIFIABLE, localize_prepared, prepare_videos
+from duetal.own_videos.raw_videos import UNVERIFIABLE, prepare_videos
 from duetal.own_videos.result_folder import FEATURES, MEDIA, PAGE, show, write_results
 from duetal.own_videos.video_features import local_store
 from duetal.report.player import PlayedVideo, PlayerPage, embed
 from duetal.results.schema import ENSEMBLE
-from duetal.runs.localizing import Localized
+from duetal.runs.localizing import Localized, localize
+from duetal.runs.processes import device_of
 from duetal.runs.run import Run
 
 
@@ -46,7 +48,7 @@ def localize_raw(
     store = local_store(features) if features else out / FEATURES
     if run.model.features is None:
         click.echo(f"note: {UNVERIFIABLE}")
-    prepared = prepare_videos(
+    videos, failures = prepare_videos(
         run,
         inputs,
         store,
@@ -55,28 +57,29 @@ def localize_raw(
         without=out / MEDIA,
         extract=extract_with_progress,
     )
-    if not prepared.videos:
-        print_failures("failed", prepared.failures)
+    if not videos:
+        print_failures("failed", failures)
         raise DuetalError("none of the videos could be processed", file=out)
-    page = VideoPage(run, out, store, copies=not no_copies)
+    page = VideoPage(run, out, store, videos, copies=not no_copies)
     with VideoProgress() as progress:
-        detections = localize_prepared(
+        detections = localize(
             run,
-            prepared,
+            open_dataset(store),
+            list(videos),
             stages=stages,
             literal=literal,
-            accelerator=accelerator,
+            device=device_of(accelerator),
             on_video=page.add,
             progress=progress,
         )
     floor = score_floor(detections) if min_score is None else min_score
     write_results(out, detections, floor=floor)
-    page.write(stages, prepared.failures, floor)
-    click.echo(f"{len(prepared.videos):,} videos, {len(detections):,} detections: {out / PAGE}")
+    page.write(stages, failures, floor)
+    click.echo(f"{len(videos):,} videos, {len(detections):,} detections: {out / PAGE}")
     click.echo(f"checkpoint: {run.model.rule(stages)}")
-    print_failures("failed", prepared.failures)
+    print_failures("failed", failures)
     print_failures("not copied for the page", page.uncopied)
-    return 1 if prepared.failures or page.uncopied else 0
+    return 1 if failures or page.uncopied else 0
 
 
 class VideoPage:
@@ -85,17 +88,21 @@ class VideoPage:
     `copies`: videos that browsers do not play are copied.
     """
 
-    def __init__(self, run: Run, folder: Path, store: Path, *, copies: bool):
+    def __init__(
+        self, run: Run, folder: Path, store: Path, videos: Mapping[str, Video], *, copies: bool
+    ):
         #: Videos that could not be copied, and why.
         self.uncopied: list[Failure] = []
         self._run = run
         self._folder = folder
         self._store = open_store(store)
+        self._videos = videos
         self._copies = copies
-        self._videos: list[dict[str, Any]] = []
+        self._embedded: list[dict[str, Any]] = []
 
-    def add(self, video: Video, localized: Localized) -> None:
+    def add(self, localized: Localized) -> None:
         """Add a video, copying it where that is needed to play it."""
+        video = self._videos[localized.name]
         record = self._store.record(video.name)
         assert record is not None, "the video has been localized from the store"
         fps = self._run.model.grid.fps
@@ -108,7 +115,7 @@ class VideoPage:
         played = PlayedVideo(
             video.name, record.duration, shown.url, shown.offset, shown.note, curves
         )
-        self._videos.append(embed(played, found, keep_non_overlapping(found)))
+        self._embedded.append(embed(played, found, keep_non_overlapping(found)))
 
     def write(self, stages: list[str], failures: Sequence[Failure], floor: float) -> None:
         """Write the page; detections of a score below `floor` are hidden at first."""
@@ -128,4 +135,4 @@ class VideoPage:
             floor=floor,
             grid=model.grid.grid(),
             branches={branch.name: branch.title for branch in model.branches},
-        ).write(self._folder / PAGE, model.classes, self._videos)
+        ).write(self._folder / PAGE, model.classes, self._embedded)

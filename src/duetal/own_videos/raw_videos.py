@@ -1,13 +1,10 @@
-"""Localizing actions in raw videos with a trained run: features first, then detections."""
+"""Raw videos for a trained run: which inputs they are, and their features."""
 
 import glob
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError
-from duetal.datasets import open_dataset
 from duetal.datasets.layouts import find_pieces
 from duetal.extraction.sources import (
     LIST_SUFFIX,
@@ -19,8 +16,6 @@ from duetal.extraction.sources import (
 )
 from duetal.features.places import is_url
 from duetal.own_videos.video_features import Extract, extract_for
-from duetal.runs.localizing import Localized, Progress, localize
-from duetal.runs.processes import device_of
 from duetal.runs.run import Run
 
 UNVERIFIABLE = (
@@ -80,15 +75,6 @@ def _has_videos(folder: Path) -> bool:
     return bool(found.videos or found.failures)
 
 
-@dataclass(frozen=True)
-class PreparedVideos:
-    """Raw videos with features in a store, and those without, with the reasons."""
-
-    videos: tuple[Video, ...]
-    failures: tuple[Failure, ...]
-    store: Path
-
-
 def prepare_videos(
     run: Run,
     inputs: Sequence[str],
@@ -98,11 +84,14 @@ def prepare_videos(
     accelerator: str = "auto",
     without: Path | None = None,
     extract: Extract | None = None,
-) -> PreparedVideos:
+) -> tuple[dict[str, Video], tuple[Failure, ...]]:
     """Extract the features of raw videos that are not there yet; see `extract_for`.
 
     `inputs` are files, folders, lists, patterns and URLs, see `find_videos`; the folder `without`
     is not searched. `accelerator` is "auto", "cpu", "cuda" or "mps".
+
+    Returns:
+        The videos whose features are in the store, by name; the others, with the reasons.
 
     Raises:
         UsageError: weights, or a store, other than those that the run was trained on.
@@ -113,35 +102,5 @@ def prepare_videos(
     device = accelerator if accelerator in ("auto", "cuda") else "cpu"
     failures = extract_for(run, found, store, weights, device=device, extract=extract)
     failed = {failure.name for failure in failures}
-    videos = tuple(video for video in found.videos if readable(video.name) not in failed)
-    return PreparedVideos(videos, failures, store)
-
-
-def localize_prepared(
-    run: Run,
-    prepared: PreparedVideos,
-    *,
-    stages: list[str],
-    literal: bool = False,
-    accelerator: str = "auto",
-    on_video: Callable[[Video, Localized], object] = lambda video, localized: None,
-    progress: Progress = lambda what, done, total: None,
-) -> Detections:
-    """Find the actions in videos whose features are there; see `duetal.runs.localizing.localize`.
-
-    `on_video` is called with every video as it is localized.
-
-    Raises:
-        DuetalError: a checkpoint or features that do not fit or are damaged.
-    """
-    videos = {video.name: video for video in prepared.videos}
-    return localize(
-        run,
-        open_dataset(prepared.store),
-        list(videos),
-        stages=stages,
-        literal=literal,
-        device=device_of(accelerator),
-        on_video=lambda localized: on_video(videos[localized.name], localized),
-        progress=progress,
-    )
+    videos = {v.name: v for v in found.videos if readable(v.name) not in failed}
+    return videos, failures

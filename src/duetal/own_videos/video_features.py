@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     from duetal.extraction.pipeline import ExtractionSettings, Extractor
     from duetal.extraction.sources import Found
 
-_KNOWN = {record.name: record for record in BACKBONES}
-#: The option that names the weights of a backbone.
-OPTIONS = {record.name: record.option for record in BACKBONES}
-
+#: The backbones, by the name of their features.
+MODALITIES = {record.name: record for record in BACKBONES}
 #: Extracts what a store lacks: `extract_missing`, or one that shows its progress.
 Extract = Callable[["Plan", Store, "Extractor"], tuple[Failure, ...]]
 
@@ -84,15 +82,9 @@ def fill_store(
 ) -> tuple[Store, tuple[Failure, ...]]:
     """Extract the features of some videos that a store lacks.
 
-    Where it has all of them, no network is loaded.
-
-    Args:
-        found: the videos.
-        place: the store; made where it is not there.
-        make_extractor: called if something is missing.
-        check: called with the store if it is there.
-        extract: how to extract what is missing.
-        reuse: False: the extractor is made in any case, and must fit the store.
+    The store is the folder `place`, made where it is not there; `check` is called with one that is.
+    Where it has all features, no network is loaded: `make_extractor` is called if something is
+    missing, or if not `reuse`, and must fit the store.
 
     Returns:
         The store; which videos have no features, and why.
@@ -124,7 +116,7 @@ def extraction_settings(run: Run, weights: Mapping[str, str]) -> "ExtractionSett
 
     known = run.model.features or _assumed(run, weights)
     for name in set(weights).difference(known.get("modalities", ())):
-        raise UsageError(f"{_KNOWN[name].option}: the run reads no {name} features")
+        raise UsageError(f"{MODALITIES[name].option}: the run reads no {name} features")
     try:
         settings = ExtractionSettings.recorded(known, weights)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -173,7 +165,7 @@ def require_same(run: Run, settings: Settings, place: Path | None = None) -> Non
     if run.model.features is None:
         return
     differences = differing(run.model.features, settings)
-    for modality, record in _KNOWN.items():
+    for modality, record in MODALITIES.items():
         if f"{modality}.sha256" in differences and place is None:
             old, new = differences[f"{modality}.sha256"]
             name = run.model.features.get(modality, {}).get("name")
