@@ -135,19 +135,16 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
             click.echo(f"{own.path}: {'trained' if trained else 'was trained already'}")
             run = open_run(own.path)
             with VideoProgress() as progress:
-                evaluation = run_evaluation(run, dataset, fabric.device, progress)
-                labels = None
-                if evaluation is None:
-                    labels = run_label_evaluation(run, dataset, fabric.device, progress)
-            if evaluation is not None:
-                print_run(evaluation)
-                found[seed] = evaluation
-            elif labels is not None:
-                print_labels(labels)
+                how = (run, dataset, fabric.device, progress)
+                scores = run_evaluation(*how) or run_label_evaluation(*how)
+            if isinstance(scores, RunEvaluation):
+                print_run(scores)
+                found[seed] = scores
+            elif scores is not None:
+                print_labels(scores)
             else:
-                click.echo(
-                    f"{config.data.dataset}: no test video with known segments; nothing to score"
-                )
+                nothing = "no test video with known segments; nothing to score"
+                click.echo(f"{config.data.dataset}: {nothing}")
         if not fabric.is_global_zero:
             return
     if several and found:

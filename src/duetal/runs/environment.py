@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import duetal
+from duetal.core.errors import first_line
 
 #: Distributions whose versions a bug report needs; torch is reported apart.
 PACKAGES = ("numpy", "numba", "transformers", "safetensors", "lightning-fabric", "h5py", "pydantic")
@@ -107,8 +108,10 @@ def _torch() -> dict[str, Any]:
             "mps": torch.backends.mps.is_available(),
         }
     except Exception as error:  # a broken build or driver fails in any way it likes
-        first_line = str(error).partition("\n")[0]
-        return {"version": None, "error": _hide_home(f"{type(error).__name__}: {first_line}")}
+        return {
+            "version": None,
+            "error": _hide_home(f"{type(error).__name__}: {first_line(error)}"),
+        }
 
 
 def _version(distribution: str) -> str | None:

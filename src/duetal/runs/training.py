@@ -163,7 +163,13 @@ def _model_record(
 
 def _choose_on_held_out(fabric: Fabric, run: Run, held_out: WeakVideos) -> ModelRecord:
     """Use of each branch the checkpoint that ranks held-out videos best by their labels."""
-    mean_ap = {stage.name: _mean_ap(fabric, run, stage, held_out) for stage in run.model.stages}
+    mean_ap = {}
+    for stage in run.model.stages:
+        network = restore(run, stage.name).to(fabric.device)
+        stream = held_out.streams[stage.branch]
+        score = branch_scorer(network, stream, stage.branch, run.config, fabric.device)
+        scores = np.stack([score(name).video for name in held_out.names])
+        mean_ap[stage.name] = video_mean_ap(scores, held_out.labels)
     final = best_stages(run.model.stages, mean_ap)
     branches = [b.model_copy(update={"final": final[b.name]}) for b in run.model.branches]
     return run.model.model_copy(
@@ -173,14 +179,6 @@ def _choose_on_held_out(fabric: Fabric, run: Run, held_out: WeakVideos) -> Model
             "heldout": Heldout(videos=list(held_out.names), mean_ap=mean_ap),
         }
     )
-
-
-def _mean_ap(fabric: Fabric, run: Run, stage: StageRecord, held_out: WeakVideos) -> float:
-    """Video-level mAP of a stage on videos that it was not trained on."""
-    network = restore(run, stage.name).to(fabric.device)
-    stream = held_out.streams[stage.branch]
-    score = branch_scorer(network, stream, stage.branch, run.config, fabric.device)
-    return video_mean_ap(np.stack([score(name).video for name in held_out.names]), held_out.labels)
 
 
 def _log_other_machine(folder: RunFolder) -> None:
