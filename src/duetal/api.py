@@ -220,11 +220,9 @@ def _open_videos(
 
 
 def load(path: PathLike) -> TrainedRun:
-    """Open a trained run.
+    """Open a trained run: the folder that `duetal train` made, or that `duetal push` published.
 
-    Args:
-        path: the folder that `duetal train` made, or a downloaded one that `duetal push` published;
-            of a run of several seeds, one of its `seed-N`.
+    Of a run of several seeds it is one of its `seed-N`.
 
     Raises:
         DuetalError: no run, one that is not trained to its end, or damaged.
@@ -292,12 +290,7 @@ def diagnose(
 ) -> Diagnosis:
     """What is wrong with detections and what each kind of error costs, as `duetal diagnose`.
 
-    Args:
-        detections: see `evaluate`.
-        annotations: see `evaluate`.
-        protocol: see `evaluate`.
-        subset: see `evaluate`.
-        tiou: the threshold at which predictions are right or wrong.
+    Predictions are right or wrong at the threshold `tiou`; see `evaluate` for the rest.
 
     Raises:
         UsageError: an unknown protocol, subset or threshold.
@@ -319,13 +312,8 @@ def compare(
 ) -> Comparison:
     """Compare several methods with the first by a bootstrap over videos, as `duetal compare`.
 
-    Args:
-        contenders: detections of each, by name; a list where they come of several seeds.
-        annotations: see `evaluate`.
-        protocol: see `evaluate`.
-        subset: see `evaluate`.
-        draws: resamples of the videos.
-        seed: of the resamples.
+    `contenders` are detections by name, a list where they come of several seeds. The videos are
+    resampled `draws` times, by `seed`; see `evaluate` for the rest.
 
     Raises:
         UsageError: fewer than two contenders or 100 draws, or as `evaluate`.

@@ -13,12 +13,9 @@ from duetal.evaluation import protocol_named
 def resolve_config(recipe: str, overrides: Sequence[str]) -> Config:
     """The settings of a run, with the places they name made absolute.
 
-    A relative `dataset` or `text_encoder` is looked for beside its source: in a YAML
-    file of the user beside that file, else in the current folder.
-
-    Args:
-        recipe: the name of a shipped recipe, or the path of a YAML file.
-        overrides: `key=value` arguments.
+    `recipe` is the name of a shipped one, or the path of a YAML file; `overrides` are `key=value`
+    arguments. A relative `dataset` or `text_encoder` of a user's YAML file is looked for beside
+    that file, else in the current folder.
 
     Raises:
         UsageError: an unknown recipe or setting (with the nearest), a bad value, no dataset.

@@ -25,23 +25,9 @@ from duetal.core.files import replacing
 from duetal.datasets import Dataset
 from duetal.evaluation import evaluate
 from duetal.formats.activitynet import write_annotations, write_detections
-from duetal.results.schema import (
-    ENSEMBLE,
-    Diagnostics,
-    LabelEvaluation,
-    LabelScores,
-    PseudoLabelScores,
-    RunEvaluation,
-    ScoreIndex,
-    StageScores,
-)
-from duetal.runs.diagnostics import (
-    Hits,
-    pseudo_label_scores,
-    read_pseudo_labels,
-    snippet_hits,
-    snippet_scores,
-)
+from duetal.results import schema
+from duetal.results.schema import LabelEvaluation, RunEvaluation
+from duetal.runs import diagnostics
 from duetal.runs.localizing import Localized, Progress, localize_videos
 from duetal.runs.run import Run
 from duetal.runs.selection import video_mean_ap
@@ -108,18 +94,20 @@ def evaluate_run(
     missing = set(dataset.missing) & set(dataset.annotations.evaluation_names())
     classes = tuple(run.model.classes)
 
-    def judge(video: Localized) -> Hits:
-        return snippet_hits(video.scores.snippets, truth.videos[video.name], classes, dataset.grid)
+    def judge(video: Localized) -> diagnostics.Hits:
+        return diagnostics.snippet_hits(
+            video.scores.snippets, truth.videos[video.name], classes, dataset.grid
+        )
 
-    stages, diagnostics = [], Diagnostics(pseudo_labels=_diagnose_pseudo_labels(run, dataset))
+    stages, found = [], schema.Diagnostics(pseudo_labels=_diagnose_pseudo_labels(run, dataset))
     for stage in run.model.evaluated_stages():
         detections, hits = localize_stage(run, dataset, stage, device, progress, judge)
         evaluation = evaluate(detections, truth, protocol)
         if missing:
             note = f"{len(missing):,} evaluation videos have no features and are left out"
             evaluation = evaluation.model_copy(update={"notes": (*evaluation.notes, note)})
-        stages.append(StageScores.model_validate({**_names(run, stage), **dict(evaluation)}))
-        diagnostics.stages[stage] = snippet_scores(np.sum(hits, axis=0))
+        stages.append(schema.StageScores.model_validate({**_names(run, stage), **dict(evaluation)}))
+        found.stages[stage] = diagnostics.snippet_scores(np.sum(hits, axis=0))
         averages = ", ".join(f"{n} {100 * v:.2f}" for n, v in evaluation.averages.items())
         run.folder.log(f"{run.model.title_of(stage)}: mAP (%) under {protocol}: {averages}")
     _write_score_index(run)
@@ -128,13 +116,13 @@ def evaluate_run(
         selection=run.model.selection,
         simulated=is_simulated(dataset),
         stages=stages,
-        diagnostics=diagnostics,
+        diagnostics=found,
     )
     result.write(run.folder.evaluation_file)
     return result
 
 
-def _diagnose_pseudo_labels(run: Run, dataset: Dataset) -> dict[str, PseudoLabelScores]:
+def _diagnose_pseudo_labels(run: Run, dataset: Dataset) -> dict[str, schema.PseudoLabelScores]:
     """Compare pseudo-labels with the training videos' segments, where they are known."""
     known = {
         name: video
@@ -143,7 +131,9 @@ def _diagnose_pseudo_labels(run: Run, dataset: Dataset) -> dict[str, PseudoLabel
     }
     classes = tuple(run.model.classes)
     return {
-        phase.name: pseudo_label_scores(read_pseudo_labels(path), known, classes, dataset.grid)
+        phase.name: diagnostics.pseudo_label_scores(
+            diagnostics.read_pseudo_labels(path), known, classes, dataset.grid
+        )
         for phase in run.model.phases
         if known and (path := run.folder.pseudo_labels(phase.name)).is_file()
     }
@@ -203,7 +193,7 @@ def _rank_by_label(
     labels: NDArray[np.bool_],
     device: torch.device,
     progress: Progress,
-) -> LabelScores:
+) -> schema.LabelScores:
     _, rows = localize_stage(run, dataset, stage, device, progress, lambda v: v.scores.video)
     scores = np.stack(rows)
     per_class = {
@@ -213,7 +203,7 @@ def _rank_by_label(
     }
     first = labels[np.arange(len(labels)), scores.argmax(axis=1)][labels.any(axis=1)]
     names = _names(run, stage)
-    found = LabelScores(**names, per_class=per_class, first_right=float(first.mean()))
+    found = schema.LabelScores(**names, per_class=per_class, first_right=float(first.mean()))
     mean_ap = f"{100 * found.mean_ap:.2f}"
     run.folder.log(f"{found.title}: mAP (%) of the labels of held-out videos: {mean_ap}")
     return found
@@ -224,7 +214,7 @@ def _rank_by_label(
 
 def _names(run: Run, stage: str) -> dict[str, str]:
     """The stage, its title and its branch, as records of scores name them."""
-    branch = ENSEMBLE if stage == ENSEMBLE else run.model.stage(stage).branch
+    branch = schema.ENSEMBLE if stage == schema.ENSEMBLE else run.model.stage(stage).branch
     return {"stage": stage, "title": run.model.title_of(stage), "branch": branch}
 
 
@@ -281,5 +271,5 @@ def localize_stage(
 def _write_score_index(run: Run) -> None:
     """Write the classes, the grid and the branches of the kept scores."""
     branches = [branch.name for branch in run.model.branches]
-    index = ScoreIndex(classes=run.model.classes, grid=run.model.grid, branches=branches)
+    index = schema.ScoreIndex(classes=run.model.classes, grid=run.model.grid, branches=branches)
     index.write(run.folder.score_index_file)

@@ -16,28 +16,15 @@ from duetal.extraction.store import recorded_settings
 from duetal.method.loop import Method, alternate
 from duetal.method.sampling import steps_per_epoch
 from duetal.method.schedule import Selection
+from duetal.results import schema
 from duetal.results.folder import RunFolder
-from duetal.results.schema import (
-    BranchRecord,
-    GridRecord,
-    Heldout,
-    ModelRecord,
-    PhaseRecord,
-    StageRecord,
-)
+from duetal.results.schema import ModelRecord
+from duetal.runs import selection
 from duetal.runs.environment import collect
 from duetal.runs.journal import Journal
 from duetal.runs.recorder import Recorder, recorded_position
 from duetal.runs.run import Run, begin
 from duetal.runs.run_evaluation import has_labels, has_segments, is_simulated
-from duetal.runs.selection import (
-    LAST_RULE,
-    best_stages,
-    heldout_rule,
-    hold_out,
-    last_stages,
-    video_mean_ap,
-)
 from duetal.runs.stage_scoring import branch_scorer, restore
 
 
@@ -126,7 +113,7 @@ def training_videos(config: Config, dataset: Dataset) -> tuple[WeakVideos, WeakV
     if config.data.text_encoder is not None:
         videos = replace(videos, text_encoder=config.data.text_encoder)
     if config.schedule.selection is Selection.HELDOUT:
-        return hold_out(videos, config.schedule.heldout_fraction, config.schedule.seed)
+        return selection.hold_out(videos, config.schedule.heldout_fraction, config.schedule.seed)
     return videos, None
 
 
@@ -136,25 +123,25 @@ def _model_record(
     """What a trained run holds; of each branch the last checkpoint is used."""
     phases = method.schedule(config.schedule, videos.streams)
     stages = [
-        StageRecord(name=p.stage, title=p.stage_title, branch=p.student, phase=p.name)
+        schema.StageRecord(name=p.stage, title=p.stage_title, branch=p.student, phase=p.name)
         for p in phases
     ]
-    final = last_stages(stages)
+    final = selection.last_stages(stages)
     return ModelRecord(
         duetal=__version__,
         classes=list(videos.classes),
         display_names=dict(videos.display_names),
-        grid=GridRecord.of(videos.grid),
+        grid=schema.GridRecord.of(videos.grid),
         branches=[
-            BranchRecord(
+            schema.BranchRecord(
                 name=b.name, title=b.title, dim=videos.streams[b.name].dim, final=final[b.name]
             )
             for b in method.branches
             if b.name in final
         ],
-        phases=[PhaseRecord.model_validate(phase, from_attributes=True) for phase in phases],
+        phases=[schema.PhaseRecord.model_validate(phase, from_attributes=True) for phase in phases],
         stages=stages,
-        selection=LAST_RULE,
+        selection=selection.LAST_RULE,
         training_videos=len(videos.names),
         simulated=is_simulated(dataset),
         features=recorded_settings(list(dataset.streams.values())),
@@ -169,14 +156,14 @@ def _choose_on_held_out(fabric: Fabric, run: Run, held_out: WeakVideos) -> Model
         stream = held_out.streams[stage.branch]
         score = branch_scorer(network, stream, stage.branch, run.config, fabric.device)
         scores = np.stack([score(name).video for name in held_out.names])
-        mean_ap[stage.name] = video_mean_ap(scores, held_out.labels)
-    final = best_stages(run.model.stages, mean_ap)
+        mean_ap[stage.name] = selection.video_mean_ap(scores, held_out.labels)
+    final = selection.best_stages(run.model.stages, mean_ap)
     branches = [b.model_copy(update={"final": final[b.name]}) for b in run.model.branches]
     return run.model.model_copy(
         update={
             "branches": branches,
-            "selection": heldout_rule(len(held_out.names)),
-            "heldout": Heldout(videos=list(held_out.names), mean_ap=mean_ap),
+            "selection": selection.heldout_rule(len(held_out.names)),
+            "heldout": schema.Heldout(videos=list(held_out.names), mean_ap=mean_ap),
         }
     )
 
