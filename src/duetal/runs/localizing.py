@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 
@@ -10,10 +9,9 @@ from duetal import __version__
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import Dataset
-from duetal.localization.localization_settings import LocalizationSettings
 from duetal.localization.proposals import VideoDetections, assemble, localize_video
 from duetal.runs.run import Run
-from duetal.runs.stage_scoring import Scorer, VideoScores, stage_scorer
+from duetal.runs.stage_scoring import VideoScores, stage_scorer
 
 #: Called with what is being done, the videos done, and the videos in all.
 Progress = Callable[[str, int, int], None]
@@ -62,23 +60,38 @@ class Localized:
     detections: VideoDetections
 
 
-def localize_videos(
-    scorer: Scorer,
+def localize(
+    run: Run,
     dataset: Dataset,
     names: Sequence[str],
-    classes: Sequence[str],
-    settings: LocalizationSettings,
-    on_video: Callable[[Localized], object],
-    progress: Callable[[int, int], None],
+    *,
+    stages: list[str],
+    literal: bool = False,
+    device: torch.device | str = "cpu",
+    on_video: Callable[[Localized], object] = lambda localized: None,
+    progress: Progress = lambda what, done, total: None,
 ) -> Detections:
-    """Localize video by video; the scores of no more than one are in memory.
+    """Find the actions in some videos, one by one; the scores of no more than one are in memory.
 
-    `on_video` is called with every video as it is localized, then `progress` with the videos done
-    and the videos in all.
+    Args:
+        run: a trained run.
+        dataset: where the videos' features are.
+        names: the videos.
+        stages: one checkpoint of the run; or one of CBP and one of VLP, for their ensemble.
+        literal: the paper's supplement to the letter; see `LocalizationSettings.literal`.
+        device: where to compute.
+        on_video: called with every video as it is localized.
+        progress: then called.
+
+    Returns:
+        The detections; their `external_data` names the checkpoints that found them, and the rule
+        that chose those.
 
     Raises:
-        DuetalError: a video's features are unreadable or not finite.
+        DuetalError: a checkpoint or features that do not fit or are damaged.
     """
+    scorer = stage_scorer(run, stages, dataset, torch.device(device))
+    settings = run.config.localization.literal() if literal else run.config.localization
     found: list[VideoDetections] = []
     for name in names:
         scores = scorer(name)
@@ -92,55 +105,11 @@ def localize_videos(
         )
         found.append(detections)
         on_video(Localized(name, scores, detections))
-        progress(len(found), len(names))
-    return assemble(found, names, classes)
-
-
-def localize(
-    run: Run,
-    dataset: Dataset,
-    names: Sequence[str],
-    *,
-    stages: list[str],
-    literal: bool = False,
-    device: torch.device | str = "cpu",
-    on_video: Callable[[Localized], object] = lambda localized: None,
-    progress: Progress = lambda what, done, total: None,
-) -> Detections:
-    """Find the actions in some videos.
-
-    Args:
-        run: a trained run.
-        dataset: where the videos' features are.
-        names: the videos.
-        stages: one checkpoint of the run; or one of CBP and one of VLP, for their ensemble.
-        literal: the paper's supplement to the letter; see `LocalizationSettings.literal`.
-        device: where to compute.
-        on_video: called with every video as it is localized.
-        progress: called after every video.
-
-    Returns:
-        The detections; their `external_data` names the checkpoints that found them, and the rule
-        that chose those.
-
-    Raises:
-        DuetalError: a checkpoint or features that do not fit or are damaged.
-    """
-    scorer = stage_scorer(run, stages, dataset, torch.device(device))
-    settings = run.config.localization.literal() if literal else run.config.localization
-    detections = localize_videos(
-        scorer,
-        dataset,
-        names,
-        run.model.classes,
-        settings,
-        on_video,
-        partial(progress, "localizing"),
-    )
+        progress("localizing", len(found), len(names))
     about = {
         "selection": run.model.rule(stages),
         "stages": stages,
         "literal": literal,
         "duetal": __version__,
     }
-    return replace(detections, external_data=about)
+    return replace(assemble(found, names, run.model.classes), external_data=about)

@@ -8,7 +8,6 @@ that is evaluated again from the start.
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import TypeVar
@@ -28,10 +27,9 @@ from duetal.formats.activitynet import write_annotations, write_detections
 from duetal.results import schema
 from duetal.results.schema import LabelEvaluation, RunEvaluation
 from duetal.runs import diagnostics
-from duetal.runs.localizing import Localized, Progress, localize_videos
+from duetal.runs.localizing import Localized, Progress, localize
 from duetal.runs.run import Run
 from duetal.runs.selection import video_mean_ap
-from duetal.runs.stage_scoring import stage_scorer
 
 Judgement = TypeVar("Judgement")
 
@@ -241,7 +239,7 @@ def localize_stage(
     `ModelRecord.evaluated_stages`. What `judge` makes of each video is returned too.
     """
     members = run.model.evaluated_stages()[stage]
-    scorer = stage_scorer(run, members, dataset, device)
+    title = run.model.title_of(stage)
     keep = stage in run.model.finals()
     scores: dict[str, NDArray[np.float16]] = {}
     judgements: list[Judgement] = []
@@ -251,14 +249,14 @@ def localize_stage(
         if keep:
             scores[video.name] = video.scores.snippets.astype(np.float16)
 
-    detections = localize_videos(
-        scorer,
+    detections = localize(
+        run,
         dataset,
         dataset.evaluation,
-        run.model.classes,
-        run.config.localization,
-        take,
-        partial(progress, f"evaluating {run.model.title_of(stage)}"),
+        stages=members,
+        device=device,
+        on_video=take,
+        progress=lambda _, done, total: progress(f"evaluating {title}", done, total),
     )
     if keep:
         with replacing(run.folder.scores(run.model.stage(stage).branch)) as temporary:
