@@ -3,20 +3,24 @@
 import glob
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets.layouts import find_pieces
-from duetal.extraction.sources import (
-    LIST_SUFFIX,
-    VIDEO_SUFFIXES,
-    Failure,
-    Video,
-    find_videos,
-    readable,
-)
+from duetal.extraction import sources
+from duetal.extraction.sources import Failure, Video, find_videos
+from duetal.extraction.store import Store
 from duetal.features.places import is_url
-from duetal.own_videos.video_features import Extract, extract_for
+from duetal.own_videos.video_features import (
+    Extract,
+    extraction_settings,
+    fill_store,
+    require_same,
+)
 from duetal.runs.run import Run
+
+if TYPE_CHECKING:
+    from duetal.extraction.pipeline import Extractor
 
 UNVERIFIABLE = (
     "the run was trained on features without a record of how they were made; "
@@ -42,7 +46,7 @@ def is_dataset(inputs: Sequence[str]) -> bool:
 
 def _could_be_dataset(name: str) -> bool:
     path = Path(name)
-    if is_url(name) or path.suffix.lower() in (*VIDEO_SUFFIXES, LIST_SUFFIX):
+    if is_url(name) or path.suffix.lower() in (*sources.VIDEO_SUFFIXES, sources.LIST_SUFFIX):
         return False
     if path.suffix.lower() in _YAML_SUFFIXES:
         return True
@@ -85,22 +89,36 @@ def prepare_videos(
     without: Path | None = None,
     extract: Extract | None = None,
 ) -> tuple[dict[str, Video], tuple[Failure, ...]]:
-    """Extract the features of raw videos that are not there yet; see `extract_for`.
+    """Fill a store with the features that a run needs of raw videos; see `fill_store`.
 
     `inputs` are files, folders, lists, patterns and URLs, see `find_videos`; the folder `without`
-    is not searched. `accelerator` is "auto", "cpu", "cuda" or "mps".
+    is not searched. `weights` are the present paths of the backbones' weights, by modality; by
+    default those of the features that the run was trained on. `accelerator` is "auto", "cpu",
+    "cuda" or "mps".
 
     Returns:
         The videos whose features are in the store, by name; the others, with the reasons.
 
     Raises:
-        UsageError: weights, or a store, other than those that the run was trained on.
+        UsageError: weights, or a store, other than those that the run was trained on; weights that
+            are not named and not recorded.
         DuetalError: no video there, weights that can't be read, a store that can't be written.
     """
     found = find_videos(inputs, without=without)
     # Extraction supports no other accelerator.
     device = accelerator if accelerator in ("auto", "cuda") else "cpu"
-    failures = extract_for(run, found, store, weights, device=device, extract=extract)
+
+    def make_extractor() -> "Extractor":
+        from duetal.extraction.pipeline import Extractor
+
+        extractor = Extractor(extraction_settings(run, weights), device=device)
+        require_same(run, extractor.store_settings)
+        return extractor
+
+    def check(known: Store) -> None:
+        require_same(run, known.settings, store)
+
+    _, failures = fill_store(found, store, make_extractor, check=check, extract=extract)
     failed = {failure.name for failure in failures}
-    videos = {v.name: v for v in found.videos if readable(v.name) not in failed}
+    videos = {v.name: v for v in found.videos if sources.readable(v.name) not in failed}
     return videos, failures

@@ -35,42 +35,6 @@ def local_store(place: str) -> Path:
     return Path(place)
 
 
-def extract_for(
-    run: Run,
-    found: "Found",
-    place: Path,
-    weights: Mapping[str, str],
-    *,
-    device: str = "auto",
-    extract: Extract | None = None,
-) -> tuple[Failure, ...]:
-    """Fill a store with the features that a run needs of some videos; see `fill_store`.
-
-    `weights` are the present paths of the backbones' weights, by modality; by default those of the
-    features that the run was trained on.
-
-    Returns:
-        Which videos have no features, and why.
-
-    Raises:
-        UsageError: weights, or a store, other than those that the run was trained on; weights that
-            are not named and not recorded.
-        DuetalError: weights that can't be read, or a store that can't be written.
-    """
-
-    def make_extractor() -> "Extractor":
-        from duetal.extraction.pipeline import Extractor
-
-        extractor = Extractor(extraction_settings(run, weights), device=device)
-        require_same(run, extractor.store_settings)
-        return extractor
-
-    def check(store: Store) -> None:
-        require_same(run, store.settings, place)
-
-    return fill_store(found, place, make_extractor, check=check, extract=extract)[1]
-
-
 def fill_store(
     found: "Found",
     place: Path,
@@ -105,7 +69,7 @@ def fill_store(
 
 
 def extraction_settings(run: Run, weights: Mapping[str, str]) -> "ExtractionSettings":
-    """The settings that make the features a run was trained on; `weights` as in `extract_for`.
+    """The settings that make the features a run was trained on; `weights` as in `prepare_videos`.
 
     Raises:
         UsageError: weights of a modality that the run does not read; none where they are not
