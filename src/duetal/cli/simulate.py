@@ -1,6 +1,7 @@
 """`duetal simulate`: simulated two-modality features over an annotation file."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -39,15 +40,7 @@ from duetal.cli.shared_options import PATH, finite, json_option
     help="Channels of the VLP stream and of the text encoder; even.",
 )
 @json_option
-def command(
-    annotations: Path,
-    out: Path,
-    difficulty: float,
-    seed: int,
-    cbp_channels: int,
-    vlp_channels: int,
-    json_file: Path | None,
-) -> None:
+def command(annotations: Path, out: Path, json_file: Path | None, **chosen: Any) -> None:
     """Make simulated two-modality features over ANNOTATIONS, a dataset to try things on.
 
     ANNOTATIONS is whatever duetal evaluate reads, with segments. The CBP stream responds in the
@@ -63,9 +56,9 @@ def command(
     from duetal.simulation.generate import simulate
     from duetal.simulation.world import Simulation
 
-    if vlp_channels % 2:
+    settings = Simulation(**chosen)
+    if settings.vlp_channels % 2:
         raise UsageError("--vlp-channels: must be even, the text encoder has two heads")
-    settings = Simulation(difficulty, seed, cbp_channels, vlp_channels)
     known = read_annotations(annotations)
     with VideoProgress() as progress:
         simulate(known, out, settings, progress=lambda done, all: progress("simulating", done, all))
