@@ -19,12 +19,8 @@ SHOWN = 8
 @click.command("compare")
 @click.argument("contenders", nargs=-1, required=True, type=PATH)
 @comparing_options
-@click.option(
-    "--draws", type=click.IntRange(100), default=1000, show_default=True, help="Resamples."
-)
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the resamples."
-)
+@click.option("--draws", type=click.IntRange(100), default=1000, help="Resamples.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the resamples.")
 @json_option
 def command(
     contenders: tuple[Path, ...],

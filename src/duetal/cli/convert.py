@@ -46,10 +46,11 @@ FORMATS = (
 @click.option("--min-score", type=float, callback=finite, help="Leave out detections below.")
 @click.option(
     "--media-root",
+    show_default=False,
     default="",
     help="The folder or address under which an annotation tool finds the videos.",
 )
-@click.option("--media-suffix", default=".mp4", show_default=True, help="Of the videos' files.")
+@click.option("--media-suffix", default=".mp4", help="Of the videos' files.")
 @click.option("--tier", help="The ELAN tier or VIA attribute that holds the labels.")
 @click.option("--force", is_flag=True, help="Replace OUT if it is there.")
 def command(

@@ -16,16 +16,10 @@ if TYPE_CHECKING:
 @click.command("diagnose")
 @click.argument("detections", type=PATH)
 @truth_option
-@click.option(
-    "--protocol", "protocol_name", default="seconds", show_default=True, help="See duetal evaluate."
-)
+@click.option("--protocol", "protocol_name", default="seconds", help="See duetal evaluate.")
 @subset_option
 @click.option(
-    "--tiou",
-    type=float,
-    default=0.5,
-    show_default=True,
-    help="The threshold at which predictions are right or wrong.",
+    "--tiou", type=float, default=0.5, help="The threshold at which predictions are right or wrong."
 )
 @json_option
 @click.option("--plots", type=PATH, help="Also draw figures into this folder.")

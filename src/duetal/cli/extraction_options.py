@@ -21,10 +21,7 @@ _COUNT = click.IntRange(min=1)
 #: Where and how fast features are computed; the other options change the features.
 COMPUTING = {
     "device": click.option(
-        "--device",
-        default="auto",
-        show_default=True,
-        help="Where to compute: auto, cpu, cuda or cuda:N.",
+        "--device", default="auto", help="Where to compute: auto, cpu, cuda or cuda:N."
     ),
     "batch": click.option(
         "--batch",

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     "--accelerator",
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
     default="auto",
-    show_default=True,
     help="Where to compute.",
 )
 @click.option(
@@ -88,6 +87,7 @@ def command(
 
     Or INPUTS is one dataset, a folder or a YAML file of features; annotations are not needed.
     """
+    from duetal.config import parse_overrides
     from duetal.core.errors import UsageError
     from duetal.own_videos.raw_videos import is_dataset
     from duetal.runs.run import open_run, with_localization
@@ -103,7 +103,11 @@ def command(
         if value is not None and value is not False:
             kind = "videos" if dataset else "a dataset"
             raise UsageError(f"--{name.replace('_', '-')}: is for {kind}, and INPUTS is not that")
-    opened = with_localization(open_run(run), _read_settings(settings))
+    given = parse_overrides(settings)
+    for setting in given:
+        if setting.section != "localization":
+            raise UsageError(f"--set: {setting.key} is no setting of localization")
+    opened = with_localization(open_run(run), {key.name: value for key, value in given.items()})
     stages = opened.model.stages_named(stage or branch)
     how: dict[str, Any] = {"stages": stages, "literal": literal, "accelerator": accelerator}
     if dataset:
@@ -137,15 +141,3 @@ def _localize_dataset(
     write_detections(out, detections)
     click.echo(f"{len(names):,} videos, {len(detections):,} detections: {out}")
     click.echo(f"checkpoint: {run.model.rule(how['stages'])}")
-
-
-def _read_settings(arguments: tuple[str, ...]) -> dict[str, Any]:
-    """Settings of localization by name."""
-    from duetal.config import parse_overrides
-    from duetal.core.errors import UsageError
-
-    given = parse_overrides(arguments)
-    for setting in given:
-        if setting.section != "localization":
-            raise UsageError(f"--set: {setting.key} is no setting of localization")
-    return {setting.name: value for setting, value in given.items()}

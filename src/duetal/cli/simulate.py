@@ -21,22 +21,16 @@ from duetal.cli.shared_options import PATH, finite, json_option
     type=click.FloatRange(0, 1),
     callback=finite,
     default=0.5,
-    show_default=True,
     help="From 0, easy, to 1, hard.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0)
 @click.option(
-    "--cbp-channels",
-    type=click.IntRange(min=2),
-    default=128,
-    show_default=True,
-    help="Channels of the CBP stream.",
+    "--cbp-channels", type=click.IntRange(min=2), default=128, help="Channels of the CBP stream."
 )
 @click.option(
     "--vlp-channels",
     type=click.IntRange(min=2),
     default=64,
-    show_default=True,
     help="Channels of the VLP stream and of the text encoder; even.",
 )
 @json_option
