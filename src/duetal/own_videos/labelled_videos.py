@@ -205,7 +205,16 @@ def write_dataset(folder: Path, annotations: Annotations, store: Store, *, begun
     """
     file = folder / ANNOTATIONS_FILE
     if begun and file.is_file():
-        _require_same_training(read_annotations(file), annotations, file)
+        before, now = (
+            {video.name: video.labels for video in known if video.subset == Split.TRAIN}
+            for known in (read_annotations(file), annotations)
+        )
+        if changed := {name for name, _ in before.items() ^ now.items()}:
+            cause = (
+                f"the run began with other training videos or labels ({len(changed):,} differ, "
+                f"{min(changed)!r} for one); train in another --out, with --store {folder}"
+            )
+            raise UsageError(cause, file=file)
     place = store.place.local
     assert place is not None, "features are read from a local folder alone"
     if place.resolve() != folder.resolve():
@@ -219,17 +228,3 @@ def write_dataset(folder: Path, annotations: Annotations, store: Store, *, begun
             description["text_encoder"] = encoder
         write_text(folder / DATASET_FILE, yaml.safe_dump(description, sort_keys=False))
     write_annotations(file, annotations)
-
-
-def _require_same_training(old: Annotations, new: Annotations, file: Path) -> None:
-    before, now = (
-        {video.name: video.labels for video in known if video.subset == Split.TRAIN}
-        for known in (old, new)
-    )
-    changed = {name for name, _ in before.items() ^ now.items()}
-    if changed:
-        cause = (
-            f"the run began with other training videos or labels ({len(changed):,} differ, "
-            f"{min(changed)!r} for one); train in another --out, with --store {file.parent}"
-        )
-        raise UsageError(cause, file=file)
