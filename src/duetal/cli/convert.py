@@ -1,6 +1,7 @@
 """`duetal convert`: annotations and detections from one form to another."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -59,13 +60,10 @@ def command(
     source_format: str | None,
     target_format: str | None,
     kind: str | None,
-    fps: float | None,
     subset: str | None,
     min_score: float | None,
-    media_root: str,
-    media_suffix: str,
-    tier: str | None,
     force: bool,
+    **options: Any,
 ) -> None:
     """Convert annotations or detections from IN to OUT.
 
@@ -82,7 +80,7 @@ def command(
         source_format=None if source_format is None else Format(source_format),
         target_format=None if target_format is None else Format(target_format),
         kind=None if kind is None else ContentKind(kind),
-        options=FormatOptions(fps, media_root, media_suffix, tier),
+        options=FormatOptions(**options),
         subset=subset,
         min_score=min_score,
         force=force,
@@ -94,7 +92,5 @@ def command(
         click.echo(f"also written: {path}")
     for note in done.notes:
         click.echo(f"note: {printable(note)}")
-    for line in done.lines:
+    for line in done.lines or ("nothing is lost",):
         click.echo(printable(line))
-    if not done.lines:
-        click.echo("nothing is lost")

@@ -98,15 +98,13 @@ def _kinds(diagnosis: "Diagnosis") -> "Table":
     table = plain_table(
         "predictions", "top 1G", "top 5G", "top 10G", "all", "%", f"fixed: mAP {diagnosis.headline}"
     )
-    total = max(1, sum(profile.whole.values()))
+    columns = [*(profile.ranks[rank] for rank in (1, 5, 10)), profile.whole]
+    sums = [sum(column.values()) for column in columns]
     for kind in KINDS:
         fixed = diagnosis.fixed.get(kind)
         gain = "" if fixed is None else f"{100 * fixed:.1f} ({100 * (fixed - average):+.1f})"
-        counts = [profile.ranks[rank][kind] for rank in (1, 5, 10)] + [profile.whole[kind]]
-        share = f"{100 * profile.whole[kind] / total:.1f}"
-        table.add_row(kind, *(f"{count:,}" for count in counts), share, gain)
-    sums = [sum(profile.ranks[rank].values()) for rank in (1, 5, 10)]
-    sums.append(sum(profile.whole.values()))
+        share = f"{100 * profile.whole[kind] / max(1, sums[-1]):.1f}"
+        table.add_row(kind, *(f"{column[kind]:,}" for column in columns), share, gain)
     table.add_row("sum", *(f"{count:,}" for count in sums), "", f"now {100 * average:.1f}")
     return table
 

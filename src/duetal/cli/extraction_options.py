@@ -19,19 +19,7 @@ WEIGHTS = {record.name: record.option.strip("-").replace("-", "_") for record in
 _SIZE = click.IntRange(32, 4096)
 _COUNT = click.IntRange(min=1)
 #: Where and how fast features are computed; the other options change the features.
-COMPUTING = {
-    "device": click.option(
-        "--device", default="auto", help="Where to compute: auto, cpu, cuda or cuda:N."
-    ),
-    "batch": click.option(
-        "--batch",
-        type=_COUNT,
-        help="Snippets that a network encodes at once.  [default: what fits]",
-    ),
-    "threads": click.option(
-        "--threads", type=_COUNT, help="Threads of each stage on the CPU.  [default: all cores]"
-    ),
-}
+COMPUTING = ("device", "batch", "threads")
 #: The options of the extraction; `make_extractor` takes their values.
 extraction_options = together(
     *(
@@ -66,7 +54,15 @@ extraction_options = together(
         type=click.Choice(["float16", "float32"]),
         help="As which features are stored.  [default: float16]",
     ),
-    *COMPUTING.values(),
+    click.option("--device", default="auto", help="Where to compute: auto, cpu, cuda or cuda:N."),
+    click.option(
+        "--batch",
+        type=_COUNT,
+        help="Snippets that a network encodes at once.  [default: what fits]",
+    ),
+    click.option(
+        "--threads", type=_COUNT, help="Threads of each stage on the CPU.  [default: all cores]"
+    ),
 )
 #: The options of weights that have moved; `take_weights` takes their values.
 weights_options = together(

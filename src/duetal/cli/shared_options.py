@@ -25,11 +25,7 @@ def together(*options: Callable[[Command], Command]) -> Callable[[Command], Comm
 
 
 def finite(context: click.Context, option: click.Parameter, value: float | None) -> float | None:
-    """An option's callback that refuses `nan` and `inf`, which click takes for numbers.
-
-    Raises:
-        click.BadParameter: the value is one of them.
-    """
+    """An option's callback that refuses `nan` and `inf`, which click takes for numbers."""
     if value is not None and not math.isfinite(value):
         raise click.BadParameter(f"{value} is not a finite number", context, option)
     return value
