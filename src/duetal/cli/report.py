@@ -52,7 +52,7 @@ def command(
         PageEntry(
             each.contender.name,
             each.contender.runs,
-            each.folder,
+            None if each.folder is None else each.folder.path,
             str(each.contender.runs[0].external_data.get("selection") or ""),
         )
         for each in opened

@@ -11,12 +11,7 @@ from duetal.extraction import sources
 from duetal.extraction.sources import Failure, Video, find_videos
 from duetal.extraction.store import Store
 from duetal.features.places import is_url
-from duetal.own_videos.video_features import (
-    Extract,
-    extraction_settings,
-    fill_store,
-    require_same,
-)
+from duetal.own_videos import video_features
 from duetal.runs.run import Run
 
 if TYPE_CHECKING:
@@ -87,7 +82,7 @@ def prepare_videos(
     *,
     accelerator: str = "auto",
     without: Path | None = None,
-    extract: Extract | None = None,
+    extract: video_features.Extract | None = None,
 ) -> tuple[dict[str, Video], tuple[Failure, ...]]:
     """Fill a store with the features that a run needs of raw videos; see `fill_store`.
 
@@ -111,14 +106,16 @@ def prepare_videos(
     def make_extractor() -> "Extractor":
         from duetal.extraction.pipeline import Extractor
 
-        extractor = Extractor(extraction_settings(run, weights), device=device)
-        require_same(run, extractor.store_settings)
+        extractor = Extractor(video_features.extraction_settings(run, weights), device=device)
+        video_features.require_same(run, extractor.store_settings)
         return extractor
 
     def check(known: Store) -> None:
-        require_same(run, known.settings, store)
+        video_features.require_same(run, known.settings, store)
 
-    _, failures = fill_store(found, store, make_extractor, check=check, extract=extract)
+    _, failures = video_features.fill_store(
+        found, store, make_extractor, check=check, extract=extract
+    )
     failed = {failure.name for failure in failures}
     videos = {v.name: v for v in found.videos if sources.readable(v.name) not in failed}
     return videos, failures

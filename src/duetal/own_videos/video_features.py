@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from duetal.backbones import BACKBONES
 from duetal.core.errors import DuetalError, UsageError
@@ -40,7 +40,7 @@ def fill_store(
     place: Path,
     make_extractor: Callable[[], "Extractor"],
     *,
-    check: Callable[[Store], object] | None = None,
+    check: Callable[[Store], object] = lambda store: None,
     extract: Extract | None = None,
     reuse: bool = True,
 ) -> tuple[Store, tuple[Failure, ...]]:
@@ -57,8 +57,7 @@ def fill_store(
 
     if reuse and (place / SETTINGS_FILE).is_file():
         with open_store(place) as store:
-            if check is not None:
-                check(store)
+            check(store)
             planned = plan(found, store, retry_failed=True)
             if not planned.todo:
                 return store, (*planned.unusable, *planned.failures)
@@ -78,14 +77,17 @@ def extraction_settings(run: Run, weights: Mapping[str, str]) -> "ExtractionSett
     """
     from duetal.extraction.pipeline import ExtractionSettings
 
-    known = run.model.features or _assumed(run, weights)
-    for name in set(weights).difference(known.get("modalities", ())):
-        raise UsageError(f"{MODALITIES[name].option}: the run reads no {name} features")
     try:
-        settings = ExtractionSettings.recorded(known, weights)
+        settings = (
+            ExtractionSettings.recorded(run.model.features, weights)
+            if run.model.features
+            else _assumed(run, weights)
+        )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         cause = f"features made in a way that this duetal does not support: {error}"
         raise DuetalError(cause, file=run.folder.model_file, place="features") from error
+    for name in set(weights).difference(record.name for record in settings.backbones):
+        raise UsageError(f"{MODALITIES[name].option}: the run reads no {name} features")
     for record in settings.backbones:
         source = settings.sources[record.name]
         # A run that was published holds of local weights only what their file was called.
@@ -95,7 +97,7 @@ def extraction_settings(run: Run, weights: Mapping[str, str]) -> "ExtractionSett
     return settings
 
 
-def _assumed(run: Run, weights: Mapping[str, str]) -> dict[str, Any]:
+def _assumed(run: Run, weights: Mapping[str, str]) -> "ExtractionSettings":
     """The field's usual settings, assumed of features without a record."""
     from duetal.extraction.pipeline import ExtractionSettings
 
@@ -107,14 +109,7 @@ def _assumed(run: Run, weights: Mapping[str, str]) -> dict[str, Any]:
             f"the run was trained on features without a record of how they were made, so "
             f"{', '.join(missing)} must name the weights to make them with"
         )
-    usual = ExtractionSettings.usual(needed)
-    return {
-        "grid": run.model.grid.to_json(),
-        "short_side": usual.short_side,
-        "crop": usual.crop,
-        "modalities": [record.name for record in needed],
-        "dtype": usual.dtype,
-    }
+    return ExtractionSettings.usual(needed, weights=weights, grid=run.model.grid.grid())
 
 
 def require_same(run: Run, settings: Settings, place: Path | None = None) -> None:

@@ -43,9 +43,7 @@ def collect() -> dict[str, Any]:
         "system": platform.platform(),
         "cpus": os.cpu_count(),
         # Fewer than the machine's in a container or a cluster job.
-        "cpus_usable": len(
-            getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 0))(0)
-        ),
+        "cpus_usable": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
         "memory_gib": _gib(lambda: os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")),
         # Where the command was called; the report does not name the folder.
         "disk_free_gib": _gib(lambda: shutil.disk_usage(Path.cwd()).free),

@@ -71,17 +71,11 @@ def localize(
     on_video: Callable[[Localized], object] = lambda localized: None,
     progress: Progress = lambda what, done, total: None,
 ) -> Detections:
-    """Find the actions in some videos, one by one; the scores of no more than one are in memory.
+    """Find the actions in videos of a dataset; the scores of no more than one are in memory.
 
-    Args:
-        run: a trained run.
-        dataset: where the videos' features are.
-        names: the videos.
-        stages: one checkpoint of the run; or one of CBP and one of VLP, for their ensemble.
-        literal: the paper's supplement to the letter; see `LocalizationSettings.literal`.
-        device: where to compute.
-        on_video: called with every video as it is localized.
-        progress: then called.
+    `stages` is one checkpoint of the run; or one of CBP and one of VLP, for their ensemble.
+    `literal`: the paper's supplement to the letter; see `LocalizationSettings.literal`. `on_video`
+    is called with every video as it is localized, then `progress`.
 
     Returns:
         The detections; their `external_data` names the checkpoints that found them, and the rule

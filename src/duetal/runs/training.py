@@ -162,7 +162,7 @@ def _choose_on_held_out(fabric: Fabric, run: Run, held_out: WeakVideos) -> Model
     return run.model.model_copy(
         update={
             "branches": branches,
-            "selection": selection.heldout_rule(len(held_out.names)),
+            "selection": selection.HELDOUT_RULE.format(len(held_out.names)),
             "heldout": schema.Heldout(videos=list(held_out.names), mean_ap=mean_ap),
         }
     )
