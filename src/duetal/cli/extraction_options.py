@@ -78,12 +78,7 @@ weights_options = together(
 
 
 def make_extractor(options: dict[str, Any]) -> "Extractor":
-    """The extractor for the values of `extraction_options`.
-
-    Raises:
-        UsageError: values that do not go together, no such device.
-        DuetalError: weights that can't be had or have another hash.
-    """
+    """The extractor for the values of `extraction_options`; raises as `Extractor`."""
     from duetal.cli.progress import DownloadProgress
     from duetal.extraction.pipeline import Extractor
 
@@ -92,11 +87,7 @@ def make_extractor(options: dict[str, Any]) -> "Extractor":
 
 
 def read_options(options: dict[str, Any]) -> "tuple[ExtractionSettings, dict[str, Any]]":
-    """The settings that the values of `extraction_options` name, and how to compute.
-
-    Raises:
-        UsageError: values that do not go together.
-    """
+    """What values of `extraction_options` mean: settings, and how to compute; or a UsageError."""
     from duetal.extraction.pipeline import ExtractionSettings
 
     values = {name: value for name, value in options.items() if value is not None}

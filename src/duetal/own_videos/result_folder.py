@@ -48,8 +48,7 @@ def safe_name(name: str) -> str:
 def write_results(folder: Path, detections: Detections, *, floor: float) -> None:
     """Write detections as JSON, as a table, and, from a score of `floor` on, as subtitles.
 
-    Raises:
-        DuetalError: something can't be written.
+    It is a DuetalError if something can't be written.
     """
     activitynet.write_detections(folder / "detections.json", detections)
     csv_table.write_detections(folder / "detections.csv", detections)

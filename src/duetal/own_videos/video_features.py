@@ -25,11 +25,7 @@ Extract = Callable[["Plan", Store, "Extractor"], tuple[Failure, ...]]
 
 
 def local_store(place: str) -> Path:
-    """The folder of a store that features are read from, and not only written to.
-
-    Raises:
-        UsageError: a URL.
-    """
+    """The folder of a store that features are read from; a UsageError if it is a URL."""
     if is_url(place):
         raise UsageError("--features: must be a local folder", file=place)
     return Path(place)

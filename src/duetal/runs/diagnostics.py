@@ -91,11 +91,7 @@ def snippet_truth(
 
 
 def read_pseudo_labels(path: Path) -> dict[str, NDArray[np.int8]]:
-    """The pseudo-labels of a phase, by training video.
-
-    Raises:
-        DuetalError: missing or damaged.
-    """
+    """The pseudo-labels of a phase, by training video; a DuetalError if missing or damaged."""
     tensors = checkpoints.load(path).tensors
     labels = {name: tensor.numpy() for name, tensor in tensors.items()}
     if any(array.ndim != 2 or array.dtype != np.int8 for array in labels.values()):

@@ -51,11 +51,7 @@ def open_run(path: Path, method: Method | None = None) -> Run:
 
 
 def with_localization(run: Run, settings: Mapping[str, Any]) -> Run:
-    """The same run, which localizes with other settings of `LocalizationSettings`, by name.
-
-    Raises:
-        UsageError: an unknown setting or a value out of its range, naming the setting.
-    """
+    """The same run with other settings of localization, by name; a UsageError names a bad one."""
     localization = run.config.localization.replace(**settings)
     return replace(run, config=run.config.model_copy(update={"localization": localization}))
 

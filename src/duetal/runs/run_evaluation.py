@@ -60,9 +60,6 @@ def ground_truth(dataset: Dataset) -> Annotations:
     return Annotations(videos, chosen.classes, chosen.source, chosen.notes)
 
 
-# --- by segments --------------------------------------------------------------------------------
-
-
 def run_evaluation(
     run: Run, dataset: Dataset, device: torch.device, progress: Progress
 ) -> RunEvaluation | None:
@@ -137,9 +134,6 @@ def _diagnose_pseudo_labels(run: Run, dataset: Dataset) -> dict[str, schema.Pseu
     }
 
 
-# --- by labels ----------------------------------------------------------------------------------
-
-
 def run_label_evaluation(
     run: Run, dataset: Dataset, device: torch.device, progress: Progress
 ) -> LabelEvaluation | None:
@@ -205,9 +199,6 @@ def _rank_by_label(
     mean_ap = f"{100 * found.mean_ap:.2f}"
     run.folder.log(f"{found.title}: mAP (%) of the labels of held-out videos: {mean_ap}")
     return found
-
-
-# --- what both keep -----------------------------------------------------------------------------
 
 
 def _names(run: Run, stage: str) -> dict[str, str]:

@@ -86,11 +86,7 @@ def train(
 def train_phases(
     fabric: Fabric, config: Config, videos: WeakVideos, folder: RunFolder, method: Method
 ) -> None:
-    """Train every phase of the schedule, or those that are left, with journal and checkpoints.
-
-    Raises:
-        DuetalError: bad features, a non-finite loss, a checkpoint that does not fit.
-    """
+    """Train the phases that are left, with journal and checkpoints; raises as `train`."""
     phases = method.schedule(config.schedule, videos.streams)
     epochs = sum(phase.epochs for phase in phases)
     steps = epochs * steps_per_epoch(len(videos.names), config.data)
