@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
-from duetal.core.files import refuse_large
+from duetal.core.files import reading, refuse_large
 from duetal.core.npy import DAMAGED, read_npy_header
 
 
@@ -75,12 +75,8 @@ def load_object_array(path: Path) -> NDArray[Any]:
             beyond numpy's array constructors ("refuses to load <module.name>").
     """
     refuse_large(path)
-    try:
-        with path.open("rb") as file:
-            return _load(file, path)
-    except OSError as error:
-        cause = f"cannot read: {error.strerror}"
-        raise DuetalError(cause, file=path) from error
+    with reading(path), path.open("rb") as file:
+        return _load(file, path)
 
 
 def as_text(value: object) -> str:
