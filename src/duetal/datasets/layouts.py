@@ -93,7 +93,7 @@ def find_pieces(path: Path) -> Pieces:
         test_list=_existing(folder / "split_test.txt"),
         pack_names=_find_pack_names(folder, annotations),
         text_encoder=_text_encoder(folder, description.text_encoder, yaml_file),
-        grid=description.grid.grid(),
+        grid=description.grid,
         display_names=description.display_names,
         classes=None if description.classes is None else tuple(description.classes),
     )

@@ -1,6 +1,7 @@
 """Features of raw videos, made exactly as those that a run was trained on."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,7 +154,7 @@ def _assumed(run: Run, weights: Mapping[str, str]) -> dict[str, Any]:
         )
     usual = ExtractionSettings.usual(needed)
     return {
-        "grid": run.model.grid.to_json(),
+        "grid": asdict(run.model.grid),
         "short_side": usual.short_side,
         "crop": usual.crop,
         "modalities": [record.name for record in needed],

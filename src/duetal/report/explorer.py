@@ -6,7 +6,7 @@ megabytes. `assets/exploration.js` reads them.
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -137,7 +137,7 @@ def explore(
         "signals": [
             {
                 "title": each.title,
-                "grid": each.grid.model_dump(),
+                "grid": asdict(each.grid),
                 "phases": list(each.labels),
                 "videos": videos,
             }

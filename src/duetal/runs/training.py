@@ -20,7 +20,6 @@ from duetal.method.schedule import Selection
 from duetal.results.folder import RunFolder
 from duetal.results.schema import (
     BranchRecord,
-    GridRecord,
     Heldout,
     ModelRecord,
     PhaseRecord,
@@ -149,7 +148,7 @@ def _model_record(
         duetal=__version__,
         classes=list(videos.classes),
         display_names=dict(videos.display_names),
-        grid=GridRecord.of(videos.grid),
+        grid=videos.grid,
         branches=[
             BranchRecord(
                 name=b.name, title=b.title, dim=videos.streams[b.name].dim, final=final[b.name]
