@@ -57,19 +57,11 @@ class Findings:
         return counts | asdict(self) | {"problems": problems}
 
 
-def check(path: Path) -> list[Problem]:
-    """List every problem of the dataset at a folder or a YAML file.
-
-    Raises:
-        UsageError: a bad `dataset.yaml`.
-    """
-    return list(examine(path).problems)
-
-
 def examine(path: Path, track: Track = lambda names: names) -> Findings:
-    """List every problem of a dataset, and measure it. Reads every feature, in bounded memory.
+    """List every problem of the dataset at a folder or a YAML file, and measure it.
 
-    `track` wraps the names of the videos while their features are read, to show progress.
+    Every feature is read, in bounded memory; `track` wraps the names of the videos meanwhile, to
+    show progress.
 
     Raises:
         UsageError: a bad `dataset.yaml`.
