@@ -30,11 +30,9 @@ class RunVideos:
 
 
 def read_videos(folder: RunFolder, stage_order: Sequence[str] = ()) -> RunVideos:
-    """Read the ground truth and the detections that a run has.
+    """Read the ground truth and the detections that a run of one seed has.
 
-    Args:
-        folder: folder of one seed's run.
-        stage_order: stages in the order of training; further ones follow by name.
+    `stage_order` has the stages in the order of training; further ones follow by name.
 
     Raises:
         DuetalError: a file is damaged.
