@@ -52,8 +52,7 @@ def check_features(
         for array in arrays[1:]:
             if array.header.length != (length := arrays[0].header.length):
                 cause = f"T = {array.header.length}, but {arrays[0].path} has T = {length}"
-                place = f"video {name!r}"
-                report(Problem.fatal(cause, array.path, place))
+                report(Problem.fatal(cause, array.path, f"video {name!r}"))
         if arrays and len(arrays) == len(parts):
             lengths[name] = arrays[0].header.length
     return lengths
@@ -105,8 +104,7 @@ def check_durations(
             continue
         place = f"video {name!r}"
         if not 0 < video.duration < float("inf"):
-            cause = f"a duration of {video.duration} s"
-            report(Problem.fatal(cause, annotations.source, place))
+            report(Problem.fatal(f"a duration of {video.duration} s", annotations.source, place))
             continue
         expected = grid.length(video.duration)
         off = abs(length - expected)

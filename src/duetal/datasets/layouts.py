@@ -44,13 +44,10 @@ class PartPlaces:
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """The pieces of a dataset; none has been read.
-
-    `streams` has the parts of each stream in the order of their channels.
-    """
+    """The pieces of a dataset; none has been read."""
 
     source: Path  #: What the user named.
-    streams: Mapping[str, tuple[PartPlaces, ...]]
+    streams: Mapping[str, tuple[PartPlaces, ...]]  #: Parts in the order of their channels.
     annotations: Path | None = None
     train_labels: Path | None = None  #: Weak labels, where they are a piece of their own.
     train_list: Path | None = None  #: Names of the training videos, one a line.
