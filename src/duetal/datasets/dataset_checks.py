@@ -3,14 +3,12 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from duetal.core.annotations import Annotations
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
-from duetal.datasets.dataset import classes_without_video
 from duetal.datasets.problems import OnProblem, Problem, reporting
 from duetal.features.arrays import FeatureArray
 from duetal.features.streams import FeaturePart
@@ -134,20 +132,6 @@ def check_strays(parts: Sequence[FeaturePart], annotations: Annotations, report:
                 f"{strays[0]!r} the first"
             )
             report(Problem.warning(cause, part.place))
-
-
-def check_classes(
-    classes: Sequence[str],
-    train_labels: Mapping[str, tuple[str, ...]],
-    source: Path,
-    report: OnProblem,
-) -> None:
-    """Report each class without a training video; `train_labels` are of those with features."""
-    if not train_labels:
-        report(Problem.fatal("no training video with labels and features", source))
-        return
-    for label in classes_without_video(classes, train_labels.values()):
-        report(Problem.fatal(f"class {label!r} has no training video", source))
 
 
 def check_segments(
