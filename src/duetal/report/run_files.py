@@ -100,10 +100,8 @@ class SnippetFile:
             DuetalError: of another shape, or not finite.
         """
         values = self._read(video)
-        if values is None:
-            return None
-        scores = values.astype(np.float32)
-        if not np.isfinite(scores).all():
+        scores = None if values is None else values.astype(np.float32)
+        if scores is not None and not np.isfinite(scores).all():
             raise self._error(video, "a score is not finite")
         return scores
 
@@ -114,11 +112,9 @@ class SnippetFile:
             DuetalError: of another shape, or another value.
         """
         values = self._read(video)
-        if values is None:
-            return None
-        if not np.isin(values, (-1, 0, 1)).all():
+        if values is not None and not np.isin(values, (-1, 0, 1)).all():
             raise self._error(video, "a pseudo-label is none of -1, 0 and 1")
-        return values.astype(np.int8)
+        return None if values is None else values.astype(np.int8)
 
     def _length(self, video: str) -> int:
         shape = self._file.get_slice(video).get_shape()
