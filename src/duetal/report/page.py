@@ -121,7 +121,7 @@ def _journey(
 ) -> list[dict[str, Any]]:
     """The headline score of every stage."""
     return [
-        _stage_point(row.stage, row.title, row.branch, branches, stages)
+        _stage_point(row, branches, stages)
         | {
             "teacher": stages[row.stage].teacher if row.stage in stages else None,
             "mean": round(score.mean, 3),
@@ -133,27 +133,26 @@ def _journey(
 
 
 def _precision_recall(
-    diagnostics: list[scores.DiagnosticRow],
+    diagnostics: list[scores.StageRow],
     branches: BranchMarks,
     stages: Mapping[str, PhaseRecord],
 ) -> list[dict[str, Any]]:
     return [
-        _stage_point(row.key, row.name, row.branch, branches, stages)
-        | {"precision": precision.mean, "recall": recall.mean}
+        _stage_point(row, branches, stages) | {"precision": precision.mean, "recall": recall.mean}
         for row in diagnostics
-        if (precision := row.values["precision"]) and (recall := row.values["recall"])
+        if (precision := row.scores["precision"]) and (recall := row.scores["recall"])
     ]
 
 
 def _stage_point(
-    stage: str, title: str, branch: str, branches: BranchMarks, stages: Mapping[str, PhaseRecord]
+    row: scores.StageRow, branches: BranchMarks, stages: Mapping[str, PhaseRecord]
 ) -> dict[str, Any]:
     """A stage in a chart; its branch is None for the ensemble."""
     return {
-        "title": title,
-        "short": _short_title(stage, title, stages.get(stage)),
-        "branch": branches.name(branch),
-        "mark": branches.mark(branch),
+        "title": row.title,
+        "short": _short_title(row.stage, row.title, stages.get(row.stage)),
+        "branch": branches.name(row.branch),
+        "mark": branches.mark(row.branch),
     }
 
 

@@ -1,7 +1,7 @@
 """The tables of scores: mAP by stage and tIoU, AP by class, per-snippet diagnostics."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
@@ -28,9 +28,9 @@ class Score:
 
 @dataclass(frozen=True)
 class StageRow:
-    """The scores of one stage, by column name; a column it was not measured at is None."""
+    """The scores of one stage or phase, by column name; None where it was not measured."""
 
-    stage: str
+    stage: str  #: Or the phase.
     title: str
     branch: str
     scores: dict[str, Score | None]
@@ -49,21 +49,11 @@ class ScoreTable:
 
 
 @dataclass(frozen=True)
-class LabelRow:
-    """How well a stage ranks held-out videos by label: mAP, and the highest-scoring label right."""
-
-    stage: str
-    title: str
-    branch: str
-    mean_ap: Score | None
-    first_right: Score | None
-
-
-@dataclass(frozen=True)
 class LabelTable:
-    """The evaluation by labels alone."""
+    """The evaluation by labels alone: how well each stage ranks held-out videos."""
 
-    rows: list[LabelRow]  #: One per stage, in the order of training.
+    #: One per stage, in the order of training: mAP, and the highest-scoring label right.
+    rows: list[StageRow]
     videos: int  #: How many were held out.
     chance: float  #: The mAP of a random order, in percent.
 
@@ -77,9 +67,8 @@ def label_table(run: RunResults) -> LabelTable | None:
     rows = []
     for number, stage in enumerate(first.stages):
         same = [file.stages[number] for file in files if len(file.stages) == len(first.stages)]
-        mean_ap = over_seeds(row.mean_ap for row in same)
-        first_right = over_seeds(row.first_right for row in same)
-        rows.append(LabelRow(stage.stage, stage.title, stage.branch, mean_ap, first_right))
+        scores = _means(("mean_ap", "first_right"), same)
+        rows.append(StageRow(stage.stage, stage.title, stage.branch, scores))
     return LabelTable(rows, len(first.videos), 100 * first.chance)
 
 
@@ -189,48 +178,34 @@ def class_rows(run: RunResults, table: ScoreTable) -> list[ClassRow]:
     return sorted(rows, key=lambda row: -row.points[-1][1])
 
 
-@dataclass(frozen=True)
-class DiagnosticRow:
-    """Per-snippet precision and recall and the like, in percent; None is "not measured".
-
-    `key` is the stage or the phase, `name` what the table calls it.
-    """
-
-    key: str
-    name: str
-    branch: str
-    values: dict[str, Score | None]
-
-
-def stage_diagnostics(run: RunResults) -> list[DiagnosticRow]:
+def stage_diagnostics(run: RunResults) -> list[StageRow]:
     """Per-snippet precision, recall and F1 by stage, mean over seeds."""
     found = [diagnostics.stages for diagnostics in _diagnosed(run)]
     stages = {
         stage.stage: stage for s in run.seeds if s.evaluation for stage in s.evaluation.stages
     }
     return [
-        DiagnosticRow(name, stage.title, stage.branch, _means(SnippetScores, name, found))
+        StageRow(name, stage.title, stage.branch, _means(SnippetScores.model_fields, records))
         for name, stage in stages.items()
-        if any(name in scores for scores in found)
+        if (records := [scores[name] for scores in found if name in scores])
     ]
 
 
-def pseudo_label_diagnostics(run: RunResults) -> list[DiagnosticRow]:
-    """Precision and recall of each step's pseudo-labels, mean over seeds."""
+def pseudo_label_diagnostics(run: RunResults) -> list[StageRow]:
+    """Precision and recall of each step's pseudo-labels, mean over seeds; the teacher's branch."""
     found = [diagnostics.pseudo_labels for diagnostics in _diagnosed(run)]
     teachers = {name: phase.teacher or "" for name, phase in run.phases().items()}
-    return [
-        DiagnosticRow(name, name, teachers.get(name, ""), _means(PseudoLabelScores, name, found))
-        for name in dict.fromkeys(name for phases in found for name in phases)
-    ]
+    rows = []
+    for name in dict.fromkeys(name for phases in found for name in phases):
+        records = [phases[name] for phases in found if name in phases]
+        scores = _means(PseudoLabelScores.model_fields, records)
+        rows.append(StageRow(name, name, teachers.get(name, ""), scores))
+    return rows
 
 
-def _means(
-    kind: type[Record], name: str, seeds: Sequence[Mapping[str, Record]]
-) -> dict[str, Score | None]:
-    """Each field of a kind of record over the seeds that have one of a name."""
-    records = [seed[name] for seed in seeds if name in seed]
-    return {c: over_seeds(getattr(record, c) for record in records) for c in kind.model_fields}
+def _means(columns: Iterable[str], records: Sequence[Record]) -> dict[str, Score | None]:
+    """Each field in `columns` over the records of the seeds."""
+    return {c: over_seeds(getattr(record, c) for record in records) for c in columns}
 
 
 def _diagnosed(run: RunResults) -> list[Diagnostics]:
