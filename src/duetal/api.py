@@ -96,7 +96,7 @@ class TrainedRun:
     @property
     def grid(self) -> TimeGrid:
         """The time grid of the features it reads."""
-        return self.run.model.grid.grid()
+        return self.run.model.grid
 
     @property
     def evaluation(self) -> "RunEvaluation | None":

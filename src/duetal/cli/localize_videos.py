@@ -130,6 +130,6 @@ class VideoPage:
             },
             failures=[(failure.name, failure.reason) for failure in failures],
             floor=floor,
-            grid=model.grid.grid(),
+            grid=model.grid,
             branches={branch.name: branch.title for branch in model.branches},
         ).write(self.folder / PAGE, model.classes, self._embedded)

@@ -105,7 +105,7 @@ def _assumed(run: Run, weights: Mapping[str, str]) -> "ExtractionSettings":
             f"the run was trained on features without a record of how they were made, so "
             f"{', '.join(missing)} must name the weights to make them with"
         )
-    return ExtractionSettings.usual(needed, weights=weights, grid=run.model.grid.grid())
+    return ExtractionSettings.usual(needed, weights=weights, grid=run.model.grid)
 
 
 def require_same(run: Run, settings: Settings, place: Path | None = None) -> None:

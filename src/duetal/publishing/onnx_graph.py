@@ -7,6 +7,7 @@ import logging
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -125,7 +126,7 @@ def export_onnx(run: Run, stages: Sequence[str], path: Path) -> ExportedGraph:
     metadata = {
         "duetal": __version__,
         "classes": json.dumps(model.classes, ensure_ascii=False),
-        "grid": json.dumps(model.grid.to_json()),
+        "grid": json.dumps(asdict(model.grid)),
         "stages": json.dumps(list(stages)),
         "crop": str(crop),
         "selection": model.rule(stages),

@@ -119,7 +119,7 @@ def _fitting_stream(run: Run, branch: str, dataset: Dataset) -> FeatureStream:
     if stream.dim != record.dim:
         cause = f"{branch} features have C = {stream.dim}; the run was trained on C = {record.dim}"
         raise DuetalError(cause, file=stream.path(stream.names()[0]))
-    grid = run.model.grid.grid()
+    grid = run.model.grid
     if dataset.grid != grid:
         cause = f"features of {_describe(dataset.grid)}; the run was trained on {_describe(grid)}"
         raise DuetalError(cause, file=dataset.source)

@@ -127,7 +127,7 @@ def _model_record(
         duetal=__version__,
         classes=list(videos.classes),
         display_names=dict(videos.display_names),
-        grid=schema.GridRecord.of(videos.grid),
+        grid=videos.grid,
         branches=[
             schema.BranchRecord(
                 name=b.name, title=b.title, dim=videos.streams[b.name].dim, final=final[b.name]
