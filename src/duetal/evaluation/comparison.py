@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from duetal.core.annotations import Annotations
+from duetal.core.array_types import Bools, Floats, Ints
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError
 from duetal.evaluation.considered import Considered, GroundTruth, consider
@@ -205,10 +205,8 @@ def _check_videos(
 
 
 def _scores(
-    resamplers: Sequence["Resampler"],
-    averages: Sequence[NDArray[np.bool_]],
-    weightings: NDArray[np.int64],
-) -> NDArray[np.float64]:
+    resamplers: Sequence["Resampler"], averages: Sequence[Bools], weightings: Ints
+) -> Floats:
     """(D, A + C) scores under each of (D, V) weightings of the videos: the mean over the seeds.
 
     First the averages, then AP of each class over the thresholds of the last of them; NaN where a
@@ -224,7 +222,7 @@ def _scores(
     return np.array(rows)
 
 
-def _draw(videos: int, draws: int, seed: int) -> NDArray[np.int64]:
+def _draw(videos: int, draws: int, seed: int) -> Ints:
     """(D, V) how often each video is in each resample."""
     generator = np.random.default_rng(seed)
     chosen = generator.integers(videos, size=(draws, videos))
@@ -237,9 +235,9 @@ def _versus(
     name: str,
     truth: GroundTruth,
     averages: Sequence[str],
-    whole: NDArray[np.float64],
-    drawn: NDArray[np.float64],
-    without: NDArray[np.float64],
+    whole: Floats,
+    drawn: Floats,
+    without: Floats,
 ) -> Versus:
     """A contender's differences from the first, in columns as those of `_scores`."""
     tail = 50.0 * (1.0 - CONFIDENCE)

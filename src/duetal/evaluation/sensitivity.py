@@ -12,9 +12,9 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from duetal.core.annotations import Annotations
+from duetal.core.array_types import Bools, Floats, Ints
 from duetal.evaluation.considered import Considered
 from duetal.evaluation.mean_ap import Ranking
 from duetal.evaluation.result import PlainRecord
@@ -94,7 +94,7 @@ def sensitivity(
 
 def _characteristics(
     considered: Considered, annotations: Annotations
-) -> dict[str, tuple[str, NDArray[np.float64]]]:
+) -> dict[str, tuple[str, Floats]]:
     """Unit and (M,) values of each characteristic, by name."""
     truth, grid = considered.truth, considered.protocol.grid
     seconds = np.maximum(truth.end - truth.start, 0.0)
@@ -122,7 +122,7 @@ _BORDERS = {
 }
 
 
-def _borders(protocol: str, name: str, values: NDArray[np.float64]) -> Sequence[float]:
+def _borders(protocol: str, name: str, values: Floats) -> Sequence[float]:
     """DETAD's borders for its datasets; for others quintiles, or each value where they are few."""
     known = _BORDERS.get((protocol.partition("/")[0], name))
     if known is not None:
@@ -134,10 +134,7 @@ def _borders(protocol: str, name: str, values: NDArray[np.float64]) -> Sequence[
 
 
 def normalized_mean_ap(
-    considered: Considered,
-    ranking: Ranking,
-    matched: NDArray[np.int64],
-    inside: NDArray[np.bool_],
+    considered: Considered, ranking: Ranking, matched: Ints, inside: Bools
 ) -> float | None:
     """Mean over classes of normalised AP of finding some of the segments.
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from duetal.core.array_types import Bools, Singles
 from duetal.core.weak_videos import FeatureReader, WeakVideos
 from duetal.method.sampling import Crop
 from duetal.method.video_scoring import probabilities, score_video
@@ -39,9 +40,7 @@ class TeacherScore(StrEnum):
     LOGIT = "logit"
 
 
-def threshold(
-    scores: NDArray[np.float32], present: NDArray[np.bool_], settings: "LossSettings"
-) -> NDArray[np.int8]:
+def threshold(scores: Singles, present: Bools, settings: "LossSettings") -> NDArray[np.int8]:
     """Turn a teacher's scores of one video into pseudo-labels.
 
     Args:
