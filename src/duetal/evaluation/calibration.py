@@ -24,20 +24,15 @@ class ScoreBin(PlainRecord):
 
 @dataclass(frozen=True)
 class Calibration(PlainRecord):
-    """Scores compared with the share of true positives.
+    """Scores compared with the share of true positives."""
 
-    Args:
-        tiou: the threshold of a true positive.
-        bins: of equally many predictions, by rising score.
-        error: expected calibration error, the mean over predictions of |score - precision| of
-            their bins; None where a score lies outside [0, 1].
-        auc: the probability that of a true and a false positive the true one has the higher score;
-            None where there are no true or no false ones.
-    """
-
-    tiou: float
-    bins: tuple[ScoreBin, ...]
+    tiou: float  # The threshold of a true positive.
+    bins: tuple[ScoreBin, ...]  # Of equally many predictions, by rising score.
+    #: Expected calibration error, the mean over predictions of |score - precision| of their bins;
+    #: None where a score lies outside [0, 1].
     error: float | None
+    #: The probability that of a true and a false positive the true one has the higher score; None
+    #: where there are no true or no false ones.
     auc: float | None
 
     json_keys: ClassVar = {"error": "expected_calibration_error"}

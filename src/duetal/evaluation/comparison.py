@@ -71,33 +71,19 @@ class Versus(PlainRecord):
 
 @dataclass(frozen=True)
 class Comparison(PlainRecord):
-    """Contenders on the same ground truth.
+    """Contenders on the same ground truth."""
 
-    Args:
-        protocol: its name.
-        subset: its name, as the annotation spells it.
-        headline: the average that classes and videos are compared by.
-        videos: how many.
-        segments: to find in them.
-        draws: number of resamples.
-        seed: of the resamples.
-        confidence: the share of resamples inside an interval.
-        scores: each contender's averages, by contender and by the average's name.
-        versus: every other contender against the first.
-        notes: what a reader must know, one line each.
-    """
-
-    protocol: str
-    subset: str
-    headline: str
-    videos: int
-    segments: int
-    draws: int
-    seed: int
-    confidence: float
-    scores: Mapping[str, Mapping[str, float]]
-    versus: tuple[Versus, ...]
-    notes: tuple[str, ...]
+    protocol: str  # Its name.
+    subset: str  # Its name, as the annotation spells it.
+    headline: str  # The average that classes and videos are compared by.
+    videos: int  # How many.
+    segments: int  # To find in them.
+    draws: int  # Number of resamples.
+    seed: int  # Of the resamples.
+    confidence: float  # The share of resamples inside an interval.
+    scores: Mapping[str, Mapping[str, float]]  # By contender and by the average's name.
+    versus: tuple[Versus, ...]  # Every other contender against the first.
+    notes: tuple[str, ...]  # What a reader must know, one line each.
 
 
 def compare(
