@@ -33,6 +33,15 @@ class GroundTruth:
     def __len__(self) -> int:
         return len(self.start)
 
+    @property
+    def groups(self) -> Ints:
+        """(M,) one number for each class in each video: `video * C + label`, with C classes."""
+        return self.video * len(self.classes) + self.label
+
+    def count(self, rows: Bools | slice = np.s_[:]) -> Ints:
+        """(C,) number of segments of each class, among the chosen ones."""
+        return np.bincount(self.label[rows], minlength=len(self.classes))
+
 
 @dataclass(frozen=True)
 class Considered:

@@ -119,11 +119,9 @@ def error_profile(
     considered: Considered, ranking: Ranking, kinds: Ints, column: int
 ) -> ErrorProfile:
     """Count the (N, K) kinds in one of the thresholds' columns, by rank and in all."""
-    truth = considered.truth
-    positives = np.bincount(truth.label, minlength=len(truth.classes))
     sizes = np.diff(ranking.bounds)
     position = np.arange(len(kinds)) - np.repeat(ranking.bounds[:-1], sizes)
-    allowed = np.repeat(positives, sizes)
+    allowed = np.repeat(considered.truth.count(), sizes)
 
     def counts(rows: Bools) -> dict[PredictionKind, int]:
         found = np.bincount(kinds[rows, column], minlength=len(KINDS))
@@ -143,15 +141,13 @@ def fixed_mean_ap(
 
     A false positive takes no segment, so that the others' matches stay.
     """
-    truth = considered.truth
-    positives = np.bincount(truth.label, minlength=len(truth.classes))
-    fixed = {}
+    positives, fixed = considered.truth.count(), {}
     for number, kind in enumerate(ERRORS, start=1):
-        ap = np.zeros((len(truth.classes), kinds.shape[1]))
+        ap = np.zeros((len(positives), kinds.shape[1]))
         for c, (first, last) in enumerate(pairwise(ranking.bounds)):
             for k in range(kinds.shape[1]):
                 kept = kinds[first:last, k] != number
                 hits = ranking.matched[first:last, k][kept] >= 0
-                ap[c, k] = interpolated_area(hits[:, None], int(positives[c]))[0]
+                ap[c, k] = interpolated_area(hits[:, None], positives[c])[0]
         fixed[kind] = ap.mean(axis=0)
     return fixed

@@ -81,13 +81,11 @@ def average_precision(ranking: Ranking, truth: GroundTruth) -> Floats:
     The area under the interpolated precision-recall curve (PASCAL VOC 2011, all points). A segment
     that nothing can match still counts for recall.
     """
-    positives = np.bincount(truth.label, minlength=len(truth.classes))
-    return np.stack(
-        [
-            interpolated_area(ranking.matched[first:last] >= 0, int(positives[c]))
-            for c, (first, last) in enumerate(pairwise(ranking.bounds))
-        ]
-    )
+    areas = [
+        interpolated_area(ranking.matched[first:last] >= 0, positives)
+        for positives, (first, last) in zip(truth.count(), pairwise(ranking.bounds), strict=True)
+    ]
+    return np.stack(areas)
 
 
 def rank(truth: GroundTruth, detections: Detections, tiou: Sequence[float]) -> Ranking:
@@ -117,9 +115,8 @@ def rank(truth: GroundTruth, detections: Detections, tiou: Sequence[float]) -> R
     order = order[np.argsort(label[order], kind="stable")]
     video, label = video[order], label[order]
 
-    key = truth.video * len(truth.classes) + truth.label
-    truth_order = np.argsort(key, kind="stable")
-    keys, first = np.unique(key[truth_order], return_index=True)
+    truth_order = np.argsort(truth.groups, kind="stable")
+    keys, first = np.unique(truth.groups[truth_order], return_index=True)
     matched = match(
         detections.start[order],
         detections.end[order],
@@ -137,12 +134,11 @@ def rank(truth: GroundTruth, detections: Detections, tiou: Sequence[float]) -> R
     )
 
 
-def interpolated_area(matched: Bools, positives: int) -> Floats:
+def interpolated_area(matched: Bools, positives: np.integer) -> Floats:
     """(K,) area under the interpolated precision-recall curve.
 
-    Args:
-        matched: (N, K) whether each prediction, by falling score, is a true positive.
-        positives: segments to find.
+    `matched` (N, K) is whether each prediction, by falling score, is a true positive, `positives`
+    the number of segments to find.
     """
     precision = np.cumsum(matched, axis=0) / np.arange(1, len(matched) + 1)[:, None]
     interpolated = np.maximum.accumulate(precision[::-1], axis=0)[::-1]

@@ -100,8 +100,7 @@ def _characteristics(
     seconds = np.maximum(truth.end - truth.start, 0.0)
     if grid is not None:
         seconds = grid.start(seconds)
-    same = truth.video * len(truth.classes) + truth.label
-    _, group, sizes = np.unique(same, return_inverse=True, return_counts=True)
+    _, group, sizes = np.unique(truth.groups, return_inverse=True, return_counts=True)
     values = {"length": ("s", seconds), "instances": ("in the video", sizes[group].astype(float))}
     durations = [annotations.videos[name].duration for name in truth.videos]
     if not all(duration is not None and duration > 0 for duration in durations):
@@ -152,10 +151,9 @@ def normalized_mean_ap(
     Returns:
         In [0, 1], over the classes that have any of the segments; None where none has.
     """
-    truth = considered.truth
+    truth, scores = considered.truth, []
     normal = len(truth) / len(truth.classes)
-    positives = np.bincount(truth.label[inside], minlength=len(truth.classes))
-    scores = []
+    positives = truth.count(inside)
     for c in np.flatnonzero(positives):
         mine = matched[ranking.bounds[c] : ranking.bounds[c + 1]]
         is_true = np.zeros(len(mine), dtype=np.bool_)
