@@ -52,32 +52,23 @@ class LossSettings(Settings):
 
     @model_validator(mode="after")
     def _check_thresholds(self) -> "LossSettings":
-        if self.pseudo_low > self.pseudo_high:
-            raise ValueError(
-                f"pseudo_low ({self.pseudo_low}) is above pseudo_high ({self.pseudo_high})"
-            )
+        low, high = self.pseudo_low, self.pseudo_high
+        if low > high:
+            raise ValueError(f"pseudo_low ({low}) is above pseudo_high ({high})")
         return self
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """A student's output for a micro-batch, and what is known of its videos.
+    """A student's output for a micro-batch, and what is known of its videos."""
 
-    Args:
-        logits: (B, T, K).
-        encoded: (B, T, D) frame features.
-        mask: (B, T) True where a snippet is real.
-        labels: (B, K), 1 where the video carries the label.
-        pseudo: (B, T, K) of FOREGROUND, BACKGROUND and IGNORED; None in a phase without a teacher.
-        distils: see `Phase.distils`.
-    """
-
-    logits: Tensor
-    encoded: Tensor
-    mask: Tensor
-    labels: Tensor
+    logits: Tensor  # (B, T, K).
+    encoded: Tensor  # (B, T, D) frame features.
+    mask: Tensor  # (B, T) True where a snippet is real.
+    labels: Tensor  # (B, K), 1 where the video carries the label.
+    #: (B, T, K) of FOREGROUND, BACKGROUND and IGNORED; None in a phase without a teacher.
     pseudo: Tensor | None = None
-    distils: Collection[str] = ()
+    distils: Collection[str] = ()  # See `Phase.distils`.
 
 
 def classification(batch: Predictions, settings: LossSettings) -> Tensor:
@@ -143,19 +134,13 @@ def contrast(batch: Predictions, settings: LossSettings) -> Tensor:
 
 @dataclass(frozen=True)
 class LossTerm:
-    """A term of the loss.
+    """A term of the loss."""
 
-    Args:
-        name: in the log, in `metrics.jsonl` and in plots.
-        loss: gives one number a video, (B,).
-        weight: its factor, from the settings; a term of weight 0 is not computed.
-        needs_teacher: whether it reads pseudo-labels; left out in phases without a teacher.
-    """
-
-    name: str
-    loss: Callable[[Predictions, LossSettings], Tensor]
+    name: str  # In the log, in `metrics.jsonl` and in plots.
+    loss: Callable[[Predictions, LossSettings], Tensor]  # Gives one number a video, (B,).
+    #: Its factor, from the settings; a term of weight 0 is not computed.
     weight: Callable[[LossSettings], float] = lambda settings: 1.0
-    needs_teacher: bool = False
+    needs_teacher: bool = False  # Whether it reads pseudo-labels; left out without a teacher.
 
 
 LOSSES = (
