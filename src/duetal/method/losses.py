@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from duetal.core.settings_section import Settings
 from duetal.method.layers import topk_mean
-from duetal.method.pseudo_labels import BACKGROUND, FOREGROUND, ScoreRange, TeacherScore
+from duetal.method.pseudo_labels import BACKGROUND, FOREGROUND, PseudoLabelSettings
 
 
 class VideoLoss(StrEnum):
@@ -25,7 +24,7 @@ class VideoLoss(StrEnum):
     SOFTMAX = "softmax"
 
 
-class LossSettings(Settings):
+class LossSettings(PseudoLabelSettings):
     """The loss, and the pseudo-labels it distils."""
 
     video_loss: VideoLoss = VideoLoss.BCE
@@ -39,23 +38,6 @@ class LossSettings(Settings):
     separately, so that the many cannot drown the few."""
     contrastive_weight: float = Field(0.0, ge=0)
     """[D] Weight of the foreground/background contrastive term on the student's frame features."""
-    pseudo_high: float = Field(0.7, gt=0, lt=1)
-    """[D] δ_h: a normalised teacher score above it is foreground."""
-    pseudo_low: float = Field(0.15, gt=0, lt=1)
-    """[D] δ_l: a normalised teacher score below it is background; between, ignored [N]."""
-    pseudo_normalization: ScoreRange = ScoreRange.VIDEO
-    """[D] Scale a teacher's scores to [0, 1] over each video's present classes together
-    (`video`), over each present class by itself (`class`), or not at all (`none`)."""
-    pseudo_score: TeacherScore = TeacherScore.PROBABILITY
-    """[D] Threshold a teacher's probabilities, or its logits: a sigmoid trained on video labels
-    saturates, and the soft parts of an action fall below δ_l of its peak."""
-
-    @model_validator(mode="after")
-    def _check_thresholds(self) -> "LossSettings":
-        low, high = self.pseudo_low, self.pseudo_high
-        if low > high:
-            raise ValueError(f"pseudo_low ({low}) is above pseudo_high ({high})")
-        return self
 
 
 @dataclass(frozen=True)
