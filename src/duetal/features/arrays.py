@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from duetal.core.errors import DuetalError
 from duetal.core.npy import DAMAGED, read_npy_header
 
+#: What reading raises on a damaged file.
+Errors = tuple[type[Exception], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Header:
@@ -53,22 +56,26 @@ class FeatureArray:
     header: Header  #: Its shape and type.
     read: Callable[[int, int], NDArray[np.floating]]  #: Gives its rows `[start, stop)`, unchecked.
     damage: str  #: The message where `read` raises one of `errors`.
-    errors: tuple[type[Exception], ...] = DAMAGED  #: What `read` raises on a damaged file.
+    errors: Errors = DAMAGED  #: What `read` raises on a damaged file.
 
     def rows(self, start: int, stop: int) -> NDArray[np.floating]:
         """Rows `[start, stop)` in the stored type, unchecked; no file stays open afterwards.
 
-        Raises:
-            DuetalError: the file can't be read, or has changed since its header was.
+        DuetalError if the file can't be read, or has changed since its header was.
         """
         with reading(self.path, self.place, damage=self.damage, errors=self.errors):
             return self.read(start, stop)
 
 
 def mapped_array(
-    path: Path, place: str | None, header: Header, offset: int, *, fortran: bool = False
+    path: Path, place: str | None, header: Header, offset: int, end: int, *, fortran: bool = False
 ) -> FeatureArray:
-    """An array whose values lie in the file one after the other: read through a memory map."""
+    """An array whose values lie in the file's bytes `[offset, end)`: read through a memory map.
+
+    Raises:
+        DuetalError: truncated.
+    """
+    refuse_truncated(header, end - offset, path, place)
 
     def read(start: int, stop: int) -> NDArray[np.floating]:
         values: NDArray[np.floating] = np.memmap(
@@ -88,14 +95,12 @@ def open_npy(path: Path) -> FeatureArray:
     damage = "not a .npy file, or its header is damaged"
     with reading(path, damage=damage), path.open("rb") as file:
         shape, fortran, dtype = read_npy_header(file)
-        offset = file.tell()
-        size = path.stat().st_size
+        offset, end = file.tell(), path.stat().st_size
     header = Header.of(shape, dtype, path, None)
-    refuse_truncated(header, size - offset, path)
-    return mapped_array(path, None, header, offset, fortran=fortran)
+    return mapped_array(path, None, header, offset, end, fortran=fortran)
 
 
-def refuse_truncated(header: Header, available: int, path: Path, place: str | None = None) -> None:
+def refuse_truncated(header: Header, available: int, path: Path, place: str | None) -> None:
     """Raise DuetalError when fewer than the promised bytes are there."""
     promised = math.prod((header.length, header.dim, header.dtype.itemsize))
     if available < promised:
@@ -112,17 +117,9 @@ def cannot_read(error: OSError, path: Path, place: str | None = None) -> DuetalE
 
 @contextmanager
 def reading(
-    path: Path,
-    place: str | None = None,
-    *,
-    damage: str,
-    errors: tuple[type[Exception], ...] = DAMAGED,
+    path: Path, place: str | None = None, *, damage: str, errors: Errors = DAMAGED
 ) -> Iterator[None]:
-    """Give what goes wrong in the block its file and place.
-
-    Raises:
-        DuetalError: the system's refusal, or `damage` for one of the `errors`.
-    """
+    """Raise DuetalError for what goes wrong in the block: the system's refusal, or `damage`."""
     try:
         yield
     except OSError as error:

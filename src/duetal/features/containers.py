@@ -1,22 +1,26 @@
-"""Files that hold several named arrays: .npz, .safetensors and HDF5.
+"""Files that hold several arrays: .npz, .safetensors, HDF5, and the W-TALC pack.
 
-Such a file serves in two ways: one file per video, holding that video's array (the only one in
-the file, or the one called "features"); or one file for all, holding an array per video.
+Those that name their arrays serve in two ways: one file per video, holding that video's array (the
+only one in the file, or the one called "features"); or one file for all, holding an array per
+video. A pack is always for all videos, and its arrays have no names.
 """
 
 import json
+import math
+import os
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
 from duetal.core.npy import DAMAGED, read_npy_header
+from duetal.core.pickled_arrays import PickledArray, PickledString, index_arrays
 from duetal.features.arrays import FeatureArray, Header, mapped_array, reading, refuse_truncated
 
 #: The array taken from a per-video file that holds several.
@@ -52,7 +56,7 @@ def open_only(path: Path) -> FeatureArray:
     raise DuetalError(f"holds several arrays and none called {DEFAULT_KEY!r}: {names}", file=path)
 
 
-def _place(key: str) -> str:
+def _place(key: str | int) -> str:
     return f"array {key!r}"
 
 
@@ -127,15 +131,14 @@ def _open_tensor(path: Path, name: str, entry: Any, values: int) -> FeatureArray
         begin, end = (int(offset) for offset in entry["data_offsets"])
         shape = tuple(int(size) for size in entry["shape"])
         stored = str(entry["dtype"])
-        available = min(end, path.stat().st_size - values) - begin
+        end = min(values + end, path.stat().st_size)
         if begin < 0:
             raise ValueError("negative offset")
     if stored not in _SAFETENSORS_TYPES:
         cause = f"holds {stored}; features are F16 or F32"
         raise DuetalError(cause, file=path, place=place)
     header = Header.of(shape, np.dtype(_SAFETENSORS_TYPES[stored]), path, place)
-    refuse_truncated(header, available, path, place)
-    return mapped_array(path, place, header, values + begin)
+    return mapped_array(path, place, header, values + begin, end)
 
 
 # --- HDF5 ---------------------------------------------------------------------------------------
@@ -174,6 +177,75 @@ def _read_dataset(path: Path, key: str, start: int, stop: int) -> NDArray[np.flo
 
     with h5py.File(path, "r") as file:
         return np.asarray(file[key][start:stop])
+
+
+# --- the W-TALC pack ----------------------------------------------------------------------------
+
+
+def list_pack(path: Path) -> Sequence[Opener]:
+    """The arrays of a W-TALC pack in their order; the videos' names are not in it.
+
+    `Thumos14reduced-I3D-JOINTFeatures.npy` and its kin are .npy files of a pickled object array of
+    N arrays (T, C), about a gigabyte each. Nothing is unpickled: `core.pickled_arrays` finds where
+    each array's values lie. Also takes a plain array (N, T, C), which numpy makes when all videos
+    are of one length.
+
+    Raises:
+        DuetalError: unreadable, truncated, not a pack, or a pickle with anything else in it.
+    """
+    damage = "not a .npy file, or its header is damaged"
+    with reading(path, damage=damage), path.open("rb") as file:
+        shape, fortran, dtype = read_npy_header(file)
+        if dtype.hasobject:
+            arrays = index_arrays(file, path)
+            return [partial(_open_pickled, path, _place(i), a) for i, a in enumerate(arrays)]
+        offset = file.tell()
+        end = os.fstat(file.fileno()).st_size
+    if len(shape) != 3 or fortran:
+        raise DuetalError(f"not a pack of arrays (T, C): one array of shape {shape}", file=path)
+    step = math.prod(shape[1:]) * dtype.itemsize
+    return [
+        partial(_open_slice, path, _place(i), shape[1:], dtype, offset + i * step, end)
+        for i in range(shape[0])
+    ]
+
+
+def _open_slice(
+    path: Path, place: str, shape: tuple[int, ...], dtype: np.dtype[Any], offset: int, end: int
+) -> FeatureArray:
+    return mapped_array(path, place, Header.of(shape, dtype, path, place), offset, end)
+
+
+def _open_pickled(path: Path, place: str, array: PickledArray) -> FeatureArray:
+    content = array.content
+    header = None if array.dtype is None else Header.of(array.shape, array.dtype, path, place)
+    if header is None or not isinstance(content, PickledString):
+        raise DuetalError("an array without values", file=path, place=place)
+    if not content.encoded:
+        offset, end = content.offset, content.offset + content.size
+        return mapped_array(path, place, header, offset, end, fortran=array.fortran)
+    refuse_truncated(header, content.size, path, place)
+    read = partial(_decode, path, place, header, content, "F" if array.fortran else "C")
+    return FeatureArray(path, place, header, read, "the values are damaged")
+
+
+def _decode(
+    path: Path,
+    place: str,
+    header: Header,
+    content: PickledString,
+    order: Literal["C", "F"],
+    start: int,
+    stop: int,
+) -> NDArray[np.floating]:
+    """Rows of an array whose bytes were pickled as text; it is decoded whole."""
+    with path.open("rb") as file:
+        data = content.read(file)
+    refuse_truncated(header, len(data), path, place)
+    shape = (header.length, header.dim)
+    values: NDArray[np.floating]
+    values = np.ndarray(shape, header.dtype, data, order=order)  # type: ignore[arg-type]
+    return values[start:stop]
 
 
 _LISTERS: Mapping[str, Callable[[Path], dict[str, Opener]]] = {
