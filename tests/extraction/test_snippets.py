@@ -6,8 +6,9 @@ import pytest
 from duetal.backbones import BACKBONES
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
+from duetal.extraction import snippets as module
 from duetal.extraction.items import Broken, End, FrameBlock, Job, Snippet
-from duetal.extraction.snippets import Cutting, Motion, central
+from duetal.extraction.snippets import Motion, central
 from duetal.extraction.sources import Video
 
 SIDE = 4
@@ -39,7 +40,8 @@ def video(brightness, repeated=None, together=16, job=None):
 
 
 def cut(items, flow=None, grid=None):
-    return list(Cutting(grid or TimeGrid(), SIDE, flow or CountingFlow(), BACKBONES)(items))
+    how = {"grid": grid or TimeGrid(), "crop": SIDE, "backbones": BACKBONES}
+    return list(module.cut(items, flow=flow or CountingFlow(), **how))
 
 
 @pytest.mark.parametrize("frames", [16, 17, 31, 32, 33, 100])
@@ -101,7 +103,8 @@ def test_only_what_is_wanted_is_made(modality):
     engine = CountingFlow()
     flow = engine if modality == "flow" else None
     backbones = [record for record in BACKBONES if record.name == modality]
-    items = list(Cutting(TimeGrid(), SIDE, flow, backbones)(video(range(40))))
+    how = {"grid": TimeGrid(), "crop": SIDE, "backbones": backbones}
+    items = list(module.cut(video(range(40)), flow=flow, **how))
     assert [set(item.inputs) for item in items[:-1]] == [{modality}] * 2
     assert engine.pairs == (39 if modality == "flow" else 0)
 

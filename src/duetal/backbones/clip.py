@@ -3,13 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from duetal.backbones.protocol import (
-    Backbone,
-    BackboneRecord,
-    Input,
-    OnDownload,
-    WeightsIdentity,
-)
+from duetal.backbones.protocol import Backbone, BackboneRecord, Input, OnDownload, WeightsIdentity
 
 if TYPE_CHECKING:
     import numpy as np

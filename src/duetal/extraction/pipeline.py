@@ -21,9 +21,9 @@ from duetal.backbones import BACKBONES
 from duetal.backbones.protocol import BackboneRecord, OnDownload, Reads, WeightsIdentity
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
-from duetal.extraction.items import Broken, End, Job, OnSnippet, Passing, Snippet
+from duetal.extraction.items import Broken, End, FrameBlock, Job, OnSnippet, Passing, Snippet
 from duetal.extraction.networks import Network, choose_device, encode, usual_batch
-from duetal.extraction.snippets import Cutting, Decoding
+from duetal.extraction.snippets import cut, decode
 from duetal.extraction.sources import Failure, Video, readable
 from duetal.extraction.store import Store, VideoWriter
 from duetal.extraction.threads import Stages
@@ -239,28 +239,27 @@ class Extractor:
                 on_snippet(job.video, item.index + 1, max(job.expected or 0, item.index + 1))
         raise AssertionError("every video ends, or breaks")
 
-    @property
-    def decoding(self) -> Decoding:
-        """The first stage."""
-        return Decoding(
-            self.settings.grid,
-            self.settings.short_side,
-            self.networks,
-            self._threads,
+    def decoded(self, videos: Iterable[Video]) -> Generator[FrameBlock | End | Broken, None, None]:
+        """The first stage: frames."""
+        return decode(
+            videos,
+            grid=self.settings.grid,
+            short_side=self.settings.short_side,
+            networks=self.networks,
+            threads=self._threads,
             # A GPU works best on many pairs of frames at once.
             together=64 if self.device.type == "cuda" else 16,
         )
 
-    @property
-    def cutting(self) -> Cutting:
-        """The second stage, with the flow."""
-        settings = self.settings
-        return Cutting(settings.grid, settings.crop, self._flow, settings.backbones)
+    def cut(self, frames: Iterable[FrameBlock | End | Broken]) -> Generator[Passing, None, None]:
+        """The second stage: snippets, with the flow."""
+        grid, crop, backbones = self.settings.grid, self.settings.crop, self.settings.backbones
+        return cut(frames, grid=grid, crop=crop, flow=self._flow, backbones=backbones)
 
     def _items(self, videos: Iterable[Video], stages: Stages) -> Iterator[Passing]:
         """The stages, each a little ahead of the next."""
-        frames = stages.ahead(self.decoding(videos), 4)
-        items: Iterator[Passing] = stages.ahead(self.cutting(frames), 2 * self._batch)
+        frames = stages.ahead(self.decoded(videos), 4)
+        items: Iterator[Passing] = stages.ahead(self.cut(frames), 2 * self._batch)
         for network in self.networks:
             items = stages.ahead(encode(items, network), 2 * self._batch)
         return items

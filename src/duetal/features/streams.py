@@ -12,13 +12,7 @@ from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError, Report, raise_error, reporting
 from duetal.features.arrays import FeatureArray, cannot_read, open_npy
-from duetal.features.containers import (
-    CONTAINER_SUFFIXES,
-    Opener,
-    list_arrays,
-    list_pack,
-    open_only,
-)
+from duetal.features.containers import CONTAINER_SUFFIXES, Opener, list_arrays, list_pack, open_only
 
 #: Suffixes of the files that may hold features.
 SUFFIXES = CONTAINER_SUFFIXES | {".npy"}
