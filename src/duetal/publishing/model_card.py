@@ -112,7 +112,7 @@ def _distillation(model: ModelRecord) -> list[str]:
 
 
 #: Title, columns and rows of scores; a row is a stage's title and cells.
-_StageTable = tuple[str, list[str], list[tuple[str, list[str]]]]
+_StageTable = tuple[str, list[str], list[tuple[str, list[float | MeanStd]]]]
 
 
 def _tables(published: PublicRun) -> list[_StageTable]:
@@ -136,8 +136,7 @@ def _table(title: str, stages: Mapping[str, Evaluation | Summary]) -> _StageTabl
     rows = []
     for name, scores in stages.items():
         values = scores.spreads if isinstance(scores, Summary) else scores.mean_ap
-        cells = [*(values[row] for row in shown), *scores.averages.values()]
-        rows.append((name, [_percent(cell) for cell in cells]))
+        rows.append((name, [*(values[row] for row in shown), *scores.averages.values()]))
     return title, [f"{first.tiou[row]:g}" for row in shown] + list(first.averages), rows
 
 

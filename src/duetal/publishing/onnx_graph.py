@@ -45,9 +45,8 @@ class ExportedGraph(NamedTuple):
 class ScoringGraph(nn.Module):
     """Features of one video to its scores, as `duetal localize` computes them in one window.
 
-    Args:
-        networks: of one branch, or of several for their ensemble; in eval mode.
-        config: of the run: pooling, video loss, the ensemble's weight and mean.
+    `networks`, in eval mode, are of one branch, or of several for their ensemble. The settings of
+    the run say how scores are pooled and joined.
     """
 
     def __init__(self, networks: Sequence[nn.Module], config: Config):
@@ -61,13 +60,9 @@ class ScoringGraph(nn.Module):
         self.register_buffer("_weights", torch.tensor(weights))
 
     def forward(self, *features: Tensor) -> tuple[Tensor, Tensor]:
-        """Score one video.
+        """Score one video by the features (T, C) of each branch.
 
-        Args:
-            features: (T, C) for each branch.
-
-        Returns:
-            (T, K) probability of each class at each snippet, and (K,) that the video contains it.
+        Gives the probability of each class at each snippet (T, K), and that the video has it (K,).
         """
         scored = [
             network(x.unsqueeze(0), torch.ones_like(x[None, :, 0], dtype=torch.bool))[0]
@@ -98,14 +93,10 @@ class ScoringGraph(nn.Module):
 def export_onnx(run: Run, stages: Sequence[str], path: Path) -> ExportedGraph:
     """Write a run's scoring as an ONNX file, checked in ONNX Runtime before it is in place.
 
-    The graph reads a whole video at once, of any length T; `duetal localize` reads longer ones than
-    the training crop in windows that overlap. The names of the classes, the time grid, the crop
-    and the rule that chose the checkpoint are in the file's metadata.
-
-    Args:
-        run: a trained run.
-        stages: one checkpoint; or one of each branch, for their ensemble.
-        path: the file.
+    `stages` are one checkpoint; or one of each branch, for their ensemble. The graph reads a whole
+    video at once, of any length T; `duetal localize` reads longer ones than the training crop in
+    windows that overlap. The names of the classes, the time grid, the crop and the rule that chose
+    the checkpoint are in the file's metadata.
 
     Raises:
         UsageError: ONNX is not installed.
@@ -179,8 +170,7 @@ def _difference(
 ) -> float:
     """The largest difference between the scores of PyTorch and of ONNX Runtime at a length.
 
-    Raises:
-        DuetalError: PyTorch's own scores are not finite; names the run.
+    DuetalError, which names the run, if PyTorch's own scores are not finite.
     """
     features = _random_features(inputs, length)
     with torch.inference_mode():

@@ -20,10 +20,7 @@ from typing import NamedTuple
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import (  # type: ignore[attr-defined]
-    disable_progress_bars,
-    validate_repo_id,
-)
+from huggingface_hub.utils import disable_progress_bars, validate_repo_id  # type: ignore[attr-defined]
 
 from duetal.core.errors import DuetalError, UsageError, first_line
 from duetal.core.files import write_text
@@ -60,11 +57,7 @@ class Uploaded(NamedTuple):
 
 
 def check_repo_name(repo: str) -> None:
-    """Check that a name can be that of a model repository.
-
-    Raises:
-        UsageError: it can't.
-    """
+    """Raise UsageError unless a name can be that of a model repository."""
     parts = repo.split("/")
     if len(parts) == 3 and parts[0] in ("datasets", "spaces", "models"):
         cause = f"a run is pushed to a model repository, OWNER/NAME, not to {repo!r}"
@@ -82,11 +75,8 @@ def write_files(
 ) -> dict[str, int]:
     """Write the files that are uploaded, a run folder again; give their sizes in bytes by path.
 
-    Args:
-        published: the run, or all of its seeds.
-        folder: an empty one.
-        repo: the hub's repository that they are for, "owner/name".
-        onnx: also write an ONNX file of the final checkpoints together.
+    `folder` is empty; the files are for the hub's repository `repo`, "owner/name". With `onnx`, an
+    ONNX file of the final checkpoints together is among them.
 
     Raises:
         DuetalError: a checkpoint is missing, damaged or of another configuration.
@@ -122,14 +112,11 @@ def _files(folder: Path) -> dict[str, Path]:
 def upload(
     folder: Path, repo: str, *, private: bool = False, revision: str | None = None, message: str
 ) -> Uploaded:
-    """Upload all files of a run to a repository, and remove those of an earlier upload.
+    """Upload all files of a run's folder to a repository, and remove those of an earlier upload.
 
-    Args:
-        folder: of the files.
-        repo: "owner/name"; made where it is not there.
-        private: whether the repository must be private; a new one is made so.
-        revision: the branch; made where it is not there.
-        message: of the commit; its description lists what has changed.
+    The repository, "owner/name", and the branch `revision` are made where they are not there. With
+    `private` the repository must be private; a new one is made so. The description of the commit
+    lists what has changed.
 
     Raises:
         DuetalError: no token or one that is refused, no network, a public repository where a
