@@ -23,11 +23,7 @@ CPU_SNIPPET_BYTES = 2**30
 
 
 def choose_device(name: str) -> torch.device:
-    """The device that "auto", "cpu", "cuda" or "cuda:1" means here.
-
-    Raises:
-        UsageError: this machine has no such device.
-    """
+    """The device that "auto", "cpu", "cuda" or "cuda:1" means; UsageError if it is not here."""
     there = torch.cuda.is_available()
     if name == "auto":
         return torch.device("cuda" if there else "cpu")
@@ -132,25 +128,25 @@ def encode(items: Iterable[Passing], network: Network) -> Generator[Passing, Non
         waiting.append(item)
         if isinstance(item, Snippet):
             snippets.append(item)
-        # A video that ends after all of its snippets were encoded need not wait for the next.
-        if not snippets or len(snippets) >= network.batch:
+        if len(snippets) >= network.batch:
             _encode_batch(snippets, network)
+            snippets = []
+        # A video that ends after all of its snippets were encoded need not wait for the next.
+        if not snippets:
             yield from waiting
-            waiting, snippets = [], []
-    _encode_batch(snippets, network)
+            waiting = []
+    if snippets:
+        _encode_batch(snippets, network)
     yield from waiting
 
 
 def _encode_batch(snippets: Sequence[Snippet], network: Network) -> None:
-    if not snippets:
-        return
-    jobs = {id(snippet.job): snippet.job for snippet in snippets}
     began = time.perf_counter()
     try:
         rows = network([snippet.inputs.pop(network.name) for snippet in snippets])
     except Exception as error:
-        names = ", ".join(repr(job.video.name) for job in jobs.values())
-        error.add_note(f"while the {network.name} backbone encoded snippets of {names}")
+        names = dict.fromkeys(repr(snippet.job.video.name) for snippet in snippets)
+        error.add_note(f"while the {network.name} backbone encoded snippets of {', '.join(names)}")
         raise
     seconds = (time.perf_counter() - began) / len(snippets)
     for snippet, row in zip(snippets, rows, strict=True):

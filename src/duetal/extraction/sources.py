@@ -88,7 +88,10 @@ def find_videos(inputs: Iterable[str], *, without: Path | None = None) -> Found:
         found = dict.fromkeys(
             source
             for source in _expand(named)
-            if without is None or source == _absolute(named) or not _is_inside(source, without)
+            if without is None
+            or source == _absolute(named)
+            # False for a URL, which would be a relative path.
+            or not Path(source).is_relative_to(without.absolute())
         )
         if not found:
             raise DuetalError("no video there", file=readable(named))
@@ -157,10 +160,6 @@ def _expand_list(lines: Sequence[str], place: Callable[[str], str]) -> Iterator[
         source = line if is_url(line) else place(line)
         # A list within a list could name itself; it is taken for a video, and found to be none.
         yield from [source] if source.endswith(LIST_SUFFIX) else _expand(source)
-
-
-def _is_inside(source: str, folder: Path) -> bool:
-    return not is_url(source) and Path(source).is_relative_to(folder.absolute())
 
 
 def _absolute(path: str | Path) -> str:
