@@ -87,8 +87,9 @@ class Dispatch:
         return self._exhausted and not self._again
 
 
-#: What is done with a worker: yields what the driver waits for, and is sent the result.
-_Life = Generator[Any, Any, None]
+#: What is done with a worker: yields what the driver waits for, is sent the result, and returns why
+#: the worker can't go on.
+_Life = Generator[Any, Any, Exception]
 
 
 @dataclass(eq=False)
@@ -111,11 +112,8 @@ class Cluster(Closing):
         address: see `duetal.extraction.machines.join`.
         settings: as for `Extractor`. Every worker loads the weights, by name or by a path that
             every machine has.
-        workers: how many; None for as many as there is room for.
-        cpus_per_worker: cores of each; None for what suits the machines.
-        device: "auto", "cpu" or "cuda".
-        batch: as for `Extractor`.
-        threads: likewise; None for all cores of the worker.
+        workers, cpus_per_worker, device: see `duetal.extraction.machines.divide`.
+        batch, threads: as for `Extractor`; all cores are those of the worker.
         notify: called with a line when a worker is lost, or none is there.
 
     Raises:
@@ -234,7 +232,11 @@ class Cluster(Closing):
             self._extraction, device=device, batch=self._batch, threads=threads
         )
         _require(seat, settings)
-        self._agree(seat, settings)
+        self._settings = self._settings or settings
+        if different := differing(self._settings, settings):
+            changes = (f"{key} is {new}, not {old}" for key, (old, new) in different.items())
+            cause = f"features would differ: {'; '.join(changes)}"
+            raise UsageError(cause, file=str(seat.process))
         if self._store is None:
             yield None  # until there is something to do
         assert self._store is not None
@@ -244,24 +246,14 @@ class Cluster(Closing):
         while True:
             more = self._dispatch.more(seat.at_hand)
             seat.at_hand += more
-            self._take(seat, (yield seat.actor.work.remote(more, _REPORT_EVERY)))
-
-    def _agree(self, seat: _Seat, settings: Settings) -> None:
-        """Refuse a worker whose weights are not those of the first."""
-        self._settings = self._settings or settings
-        if different := differing(self._settings, settings):
-            changes = (f"{key} is {new}, not {old}" for key, (old, new) in different.items())
-            cause = f"features would differ: {'; '.join(changes)}"
-            raise UsageError(cause, file=str(seat.process))
-
-    def _take(self, seat: _Seat, report: WorkerReport) -> None:
-        ended = {outcome.name for outcome in report.outcomes}
-        seat.at_hand = [video for video in seat.at_hand if readable(video.name) not in ended]
-        self._outcomes += report.outcomes
-        if report.progress is not None and report.progress[0] in seat.at_hand:
-            self._on_snippet(*report.progress)
-        if report.stopped is not None:
-            raise _StoppedError(report.stopped)
+            report: WorkerReport = yield seat.actor.work.remote(more, _REPORT_EVERY)
+            ended = {outcome.name for outcome in report.outcomes}
+            seat.at_hand = [video for video in seat.at_hand if readable(video.name) not in ended]
+            self._outcomes += report.outcomes
+            if report.progress is not None and report.progress[0] in seat.at_hand:
+                self._on_snippet(*report.progress)
+            if report.stopped is not None:
+                return report.stopped
 
     def _step(self) -> None:
         """Wait for workers, and go on with those that have done something."""
@@ -287,8 +279,8 @@ class Cluster(Closing):
         assert seat.life is not None
         try:
             seat.waits_for = seat.life.send(came)
-        except _StoppedError as stopped:
-            self._replace(seat, stopped.args[0])
+        except StopIteration as stopped:
+            self._replace(seat, stopped.value)
 
     def _replace(self, seat: _Seat, reason: Exception) -> None:
         """Have a lost worker's videos tried again, and put another worker into its seat."""
@@ -331,10 +323,6 @@ class Cluster(Closing):
             return RuntimeError(f"{type(error.cause).__name__}: {error.cause}")
         lost = "machine was lost" if "node has died" in str(error) else "process ended"
         return RuntimeError(f"its {lost}")
-
-
-class _StoppedError(Exception):
-    """A worker reports that it can't go on; the reason is its only argument."""
 
 
 def _require(seat: _Seat, result: object) -> None:
