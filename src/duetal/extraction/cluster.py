@@ -15,14 +15,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import duetal
 from duetal.backbones.weights import split_hash
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import Closing
 from duetal.extraction.items import OnSnippet
-from duetal.extraction.machines import Share, divide, join, machines_of
+from duetal.extraction.machines import divide, join, machines_of
 from duetal.extraction.pipeline import ExtractionSettings
 from duetal.extraction.sources import Failure, Video, readable
 from duetal.extraction.store import Store
@@ -106,7 +106,7 @@ class _Seat:
 
 
 class Cluster(Closing):
-    """Makes the features of videos on a Ray cluster; to be used in a `with` statement.
+    """Makes the features of videos on a Ray cluster; close it, or use it in a `with` statement.
 
     Args:
         address: see `duetal.extraction.machines.join`.
@@ -134,12 +134,8 @@ class Cluster(Closing):
         threads: int | None = None,
         notify: Callable[[str], object] = lambda line: None,
     ):
-        self._address, self._wanted = address, (device, workers, cpus_per_worker)
         self._extraction, self._notify = _from_anywhere(settings), notify
         self._batch, self._threads = batch, threads
-        self._ray: Any = None
-        self._share = Share(0, 0, 0)
-        self._seats: list[_Seat] = []
         self._settings: Settings | None = None
         self._store: Store | None = None
         self._sample: Video | None = None
@@ -147,11 +143,9 @@ class Cluster(Closing):
         self._outcomes: deque[VideoRecord | Failure] = deque()
         self._on_snippet: OnSnippet = lambda video, done, expected: None
         self._notified_at = time.monotonic()
-
-    def __enter__(self) -> Self:
-        self._ray = join(self._address)
+        self._ray: Any = join(address)
         try:
-            self._share = divide(machines_of(self._ray), *self._wanted)
+            self._share = divide(machines_of(self._ray), device, workers, cpus_per_worker)
             self._seats = [_Seat() for _ in range(self._share.workers)]
             for seat in self._seats:
                 self._start(seat)
@@ -160,7 +154,6 @@ class Cluster(Closing):
         except BaseException:
             self.close()
             raise
-        return self
 
     def close(self) -> None:
         """Leave the cluster, which ends the workers."""
@@ -169,7 +162,7 @@ class Cluster(Closing):
     @property
     def store_settings(self) -> Settings:
         """The settings as a store keeps them, which all workers agree on."""
-        assert self._settings is not None, "inside the with statement"
+        assert self._settings is not None
         return self._settings
 
     @property
@@ -202,7 +195,7 @@ class Cluster(Closing):
         self._store, self._on_snippet = store, on_snippet
         self._dispatch = Dispatch(itertools.chain([self._sample], todo))
         for seat in self._seats:
-            if seat.life is not None and seat.waits_for is None:
+            if seat.waits_for is None:
                 self._go_on(seat, None)
         while not self._dispatch.is_empty or any(seat.at_hand for seat in self._seats):
             self._step()
