@@ -21,7 +21,16 @@ from duetal.backbones import BACKBONES
 from duetal.backbones.protocol import BackboneRecord, OnDownload, Reads, WeightsIdentity
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
-from duetal.extraction.items import Broken, End, FrameBlock, Job, OnSnippet, Passing, Snippet
+from duetal.extraction.items import (
+    Broken,
+    End,
+    FromDecoder,
+    Job,
+    OnSnippet,
+    Passing,
+    Snippet,
+    ignore,
+)
 from duetal.extraction.networks import Network, choose_device, encode, usual_batch
 from duetal.extraction.snippets import cut, decode
 from duetal.extraction.sources import Failure, Video, readable
@@ -201,10 +210,7 @@ class Extractor:
         return described
 
     def extract_all(
-        self,
-        videos: Iterable[Video],
-        store: Store,
-        on_snippet: OnSnippet = lambda video, done, expected: None,
+        self, videos: Iterable[Video], store: Store, on_snippet: OnSnippet = ignore
     ) -> Generator[VideoRecord | Failure, None, None]:
         """Extract videos into a store, one outcome each, in their order.
 
@@ -239,7 +245,7 @@ class Extractor:
                 on_snippet(job.video, item.index + 1, max(job.expected or 0, item.index + 1))
         raise AssertionError("every video ends, or breaks")
 
-    def decoded(self, videos: Iterable[Video]) -> Generator[FrameBlock | End | Broken, None, None]:
+    def decoded(self, videos: Iterable[Video]) -> Generator[FromDecoder, None, None]:
         """The first stage: frames."""
         return decode(
             videos,
@@ -251,7 +257,7 @@ class Extractor:
             together=64 if self.device.type == "cuda" else 16,
         )
 
-    def cut(self, frames: Iterable[FrameBlock | End | Broken]) -> Generator[Passing, None, None]:
+    def cut(self, frames: Iterable[FromDecoder]) -> Generator[Passing, None, None]:
         """The second stage: snippets, with the flow."""
         grid, crop, backbones = self.settings.grid, self.settings.crop, self.settings.backbones
         return cut(frames, grid=grid, crop=crop, flow=self._flow, backbones=backbones)
@@ -283,12 +289,9 @@ class Extractor:
             source=readable(job.video.source),
             sha256=job.sha256,
             size=job.size,
-            frames=end.frames,
-            source_frames=end.source_frames,
-            duration=end.duration,
-            snippets=self.settings.grid.snippets(end.frames),
+            **asdict(end.decoded),
+            snippets=self.settings.grid.snippets(end.decoded.frames),
             widths={network.name: network.backbone.dim for network in self.networks},
-            notes=end.notes,
             settings=dict(store.settings),
             versions=dict(versions()),
             seconds={stage: round(seconds, 3) for stage, seconds in job.seconds.items()},

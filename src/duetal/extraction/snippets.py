@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from duetal.backbones.protocol import BackboneRecord, Reads
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
-from duetal.extraction.items import Broken, End, FrameBlock, Job, Passing, Snippet
+from duetal.extraction.items import Broken, End, FrameBlock, FromDecoder, Job, Passing, Snippet
 from duetal.extraction.networks import Network
 from duetal.extraction.sources import Video, fetched
 from duetal.video.decoding.video_reader import Frame, VideoReader, open_video, require_snippet
@@ -27,7 +27,7 @@ def decode(
     networks: Sequence[Network],
     threads: int,
     together: int,
-) -> Generator[FrameBlock | End | Broken, None, None]:
+) -> Generator[FromDecoder, None, None]:
     """Decode video after video at the grid's frame rate, `together` frames in a block.
 
     Networks that prepare whole pictures do it here, before the pictures are resized.
@@ -42,8 +42,7 @@ def decode(
                 frames = reader.frames(grid.fps, short_side)
                 while block := _next_block(job, frames, together, preparing, grid.stride):
                     yield block
-                read = reader.decoded
-                yield End(job, read.frames, read.source_frames, read.duration, read.notes)
+                yield End(job, reader.decoded)
         except Exception as error:
             yield Broken.by(error, job)
 
@@ -84,7 +83,7 @@ def _next_block(
 
 
 def cut(
-    items: Iterable[FrameBlock | End | Broken],
+    items: Iterable[FromDecoder],
     *,
     grid: TimeGrid,
     crop: int,
@@ -128,7 +127,7 @@ class _Cutter:
         self._pictures: defaultdict[str, dict[int, Any]] = defaultdict(dict)
         self._next = 0
 
-    def take(self, item: FrameBlock | End | Broken) -> Iterator[Snippet]:
+    def take(self, item: FromDecoder) -> Iterator[Snippet]:
         """Take frames, or the end; give the snippets that are whole now.
 
         DuetalError if the video ends without a whole snippet.
@@ -140,7 +139,7 @@ class _Cutter:
             self._flow.append(self._flow[-1])
         yield from self._cut()
         if isinstance(item, End):
-            require_snippet(self.job.video.source, item.frames, self._grid)
+            require_snippet(self.job.video.source, item.decoded.frames, self._grid)
 
     def _push(self, block: FrameBlock) -> None:
         for name, pictures in block.pictures.items():
