@@ -21,7 +21,7 @@ import duetal
 from duetal.backbones.weights import split_hash
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import Closing
-from duetal.extraction.items import OnSnippet
+from duetal.extraction.items import OnSnippet, ignore
 from duetal.extraction.machines import divide, join, machines_of
 from duetal.extraction.pipeline import ExtractionSettings
 from duetal.extraction.sources import Failure, Video, readable
@@ -141,7 +141,7 @@ class Cluster(Closing):
         self._sample: Video | None = None
         self._dispatch = Dispatch(iter(()))
         self._outcomes: deque[VideoRecord | Failure] = deque()
-        self._on_snippet: OnSnippet = lambda video, done, expected: None
+        self._on_snippet: OnSnippet = ignore
         self._notified_at = time.monotonic()
         self._ray: Any = join(address)
         try:
@@ -171,10 +171,7 @@ class Cluster(Closing):
         return tuple(seat.process for seat in self._seats if seat.ready and seat.process)
 
     def extract_all(
-        self,
-        videos: Iterable[Video],
-        store: Store,
-        on_snippet: OnSnippet = lambda video, done, expected: None,
+        self, videos: Iterable[Video], store: Store, on_snippet: OnSnippet = ignore
     ) -> Generator[VideoRecord | Failure, None, None]:
         """Extract videos into a store, one outcome each, as they end.
 
@@ -292,8 +289,7 @@ class Cluster(Closing):
     def _settle(self, video: Video, reason: Exception) -> bool:
         """Find out whether a video is done with although its worker was lost."""
         assert self._store is not None
-        record = self._store.record(video.name)
-        if record is not None and self._store.agrees(record):
+        if record := self._store.complete_record(video.name):
             self._outcomes.append(record)
             return True
         if self._dispatch.lost(video):

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Protocol
 
 from duetal.core.errors import DuetalError
-from duetal.extraction.items import OnSnippet
+from duetal.extraction.items import OnSnippet, ignore
 from duetal.extraction.sources import Failure, Found, Video, fetched, readable, source_size
 from duetal.extraction.store import Store
 from duetal.features.metadata import VideoRecord, record_file
@@ -79,9 +79,7 @@ def plan(found: Found, store: Store, *, retry_failed: bool = False) -> Plan:
 
 def _check(video: Video, store: Store, recorded: Set[str]) -> tuple[bool, int | DuetalError | None]:
     """Whether a store has a video's features, and the size of its file or what is wrong with it."""
-    record = store.record(video.name) if video.name in recorded else None
-    if record is not None and not store.agrees(record):
-        record = None
+    record = store.complete_record(video.name) if video.name in recorded else None
     try:
         size = source_size(video.source)
         if record is not None:
@@ -110,7 +108,7 @@ def extract_missing(
     planned: Plan,
     store: Store,
     extractor: Extracts,
-    on_snippet: OnSnippet = lambda video, done, expected: None,
+    on_snippet: OnSnippet = ignore,
     on_outcome: Callable[[VideoRecord | Failure], object] = lambda outcome: None,
 ) -> tuple[Failure, ...]:
     """Extract what a store lacks by its plan, and record what fails.

@@ -30,7 +30,7 @@ from duetal.core.npy import DAMAGED, read_npy_header
 from duetal.extraction.sources import NAME_BYTES, Failure
 from duetal.features import metadata
 from duetal.features.metadata import Settings, VideoRecord
-from duetal.features.places import Place
+from duetal.features.places import Place, explained
 from duetal.features.streams import FeatureStream
 
 FAILURES = "failures"
@@ -57,14 +57,15 @@ class VideoWriter(Closing):
         #: C of each array, known from its first row on.
         self.widths: dict[str, int] = {}
         try:
-            # Beside the arrays, because that disk is the one known to have the room.
-            if place.local is not None:
-                place.local.mkdir(parents=True, exist_ok=True)
-            for modality in modalities:
-                self._files[modality] = tempfile.TemporaryFile(dir=place.local)  # noqa: SIM115
-        except OSError as error:
+            with explained("write features", place.name):
+                # Beside the arrays, because that disk is the one known to have the room.
+                if place.local is not None:
+                    place.local.mkdir(parents=True, exist_ok=True)
+                for modality in modalities:
+                    self._files[modality] = tempfile.TemporaryFile(dir=place.local)  # noqa: SIM115
+        except DuetalError:
             self.close()
-            raise self._refusal(error) from error
+            raise
 
     def close(self) -> None:
         """Throw away the rows; what has been published stays."""
@@ -78,10 +79,8 @@ class VideoWriter(Closing):
         rows = np.ascontiguousarray(rows, dtype=self._dtype)
         if self.widths.setdefault(modality, rows.shape[1]) != rows.shape[1]:
             raise ValueError(f"{modality}: rows of {rows.shape[1]} after {self.widths[modality]}")
-        try:
+        with explained("write features", self._place.name):
             self._files[modality].write(rows.data)
-        except OSError as error:
-            raise self._refusal(error) from error
         self.lengths[modality] += len(rows)
 
     def publish(self, modality: str, name: str) -> None:
@@ -90,15 +89,9 @@ class VideoWriter(Closing):
         shape = (self.lengths[modality], self.widths[modality])
         described = {"descr": self._dtype.str, "fortran_order": False, "shape": shape}
         npy_format.write_array_header_1_0(header, described)
-        try:
+        with explained("write features", self._place.name):
             self._files[modality].flush()
-        except OSError as error:
-            raise self._refusal(error) from error
         self._place.write(name, header, self._files[modality])
-
-    def _refusal(self, error: OSError) -> DuetalError:
-        cause = f"cannot write features: {error.strerror or error}"
-        return DuetalError(cause, file=self._place.name)
 
 
 class Store(Closing):
@@ -136,10 +129,14 @@ class Store(Closing):
         """The record of a video; None when there is none, or a damaged one."""
         return metadata.read_record(self.place, name)
 
-    def is_complete(self, name: str) -> bool:
-        """Whether a video's record is there, of this store's settings, and its arrays are whole."""
+    def complete_record(self, name: str) -> VideoRecord | None:
+        """The record of a video, if it is of this store's settings and its arrays are whole."""
         record = self.record(name)
-        return record is not None and self.agrees(record)
+        return record if record is not None and self.agrees(record) else None
+
+    def is_complete(self, name: str) -> bool:
+        """Whether a video has a complete record."""
+        return self.complete_record(name) is not None
 
     def agrees(self, record: VideoRecord) -> bool:
         """Whether a record is of this store's settings, and the video's arrays fit it."""

@@ -29,8 +29,7 @@ class Header:
     def of(shape: tuple[int, ...], dtype: np.dtype[Any], path: Path, place: str | None) -> "Header":
         """The header of an array of `shape` and `dtype`.
 
-        Raises:
-            DuetalError: pickled objects, not floating point, not (T, C), no snippet, no channel.
+        DuetalError if it is not floating point, of shape (T, C), with a snippet and a channel.
         """
         if dtype.hasobject:
             cause = "holds pickled Python objects, not a plain array; refused"
@@ -70,11 +69,7 @@ class FeatureArray:
 def mapped_array(
     path: Path, place: str | None, header: Header, offset: int, end: int, *, fortran: bool = False
 ) -> FeatureArray:
-    """An array whose values lie in the file's bytes `[offset, end)`: read through a memory map.
-
-    Raises:
-        DuetalError: truncated.
-    """
+    """An array whose values lie in the file's bytes `[offset, end)`: read through a memory map."""
     refuse_truncated(header, end - offset, path, place)
 
     def read(start: int, stop: int) -> NDArray[np.floating]:
@@ -89,8 +84,7 @@ def mapped_array(
 def open_npy(path: Path) -> FeatureArray:
     """Read the header of a .npy file.
 
-    Raises:
-        DuetalError: unreadable, truncated, not .npy, or no feature array (see `Header.of`).
+    DuetalError if it is unreadable, truncated, not .npy, or no feature array (see `Header.of`).
     """
     damage = "not a .npy file, or its header is damaged"
     with reading(path, damage=damage), path.open("rb") as file:
@@ -108,13 +102,6 @@ def refuse_truncated(header: Header, available: int, path: Path, place: str | No
         raise DuetalError(cause, file=path, place=place)
 
 
-def cannot_read(error: OSError, path: Path, place: str | None = None) -> DuetalError:
-    """The one-line form of an operating system's refusal."""
-    if isinstance(error, FileNotFoundError):
-        return DuetalError("no such file", file=path, place=place)
-    return DuetalError(f"cannot read: {error.strerror or error}", file=path, place=place)
-
-
 @contextmanager
 def reading(
     path: Path, place: str | None = None, *, damage: str, errors: Errors = DAMAGED
@@ -123,9 +110,10 @@ def reading(
     try:
         yield
     except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        cause = "no such file" if missing else f"cannot read: {error.strerror or error}"
         # HDF5 raises OSError for everything; only the system's own carry an error number.
-        if error.errno is None:
-            raise DuetalError(damage, file=path, place=place) from error
-        raise cannot_read(error, path, place) from error
+        cause = damage if error.errno is None else cause
+        raise DuetalError(cause, file=path, place=place) from error
     except errors as error:
         raise DuetalError(damage, file=path, place=place) from error

@@ -33,8 +33,7 @@ Opener = Callable[[], FeatureArray]
 def list_arrays(path: Path) -> Mapping[str, Opener]:
     """The arrays of a container file by name, none of them opened yet.
 
-    Raises:
-        DuetalError: the file can't be read or is of another type than its suffix.
+    DuetalError if the file can't be read or is of another type than its suffix.
     """
     return _LISTERS[path.suffix](path)
 
@@ -42,8 +41,7 @@ def list_arrays(path: Path) -> Mapping[str, Opener]:
 def open_only(path: Path) -> FeatureArray:
     """The array of a per-video container file: the only one, or the one called "features".
 
-    Raises:
-        DuetalError: unreadable, no array, several and none called "features", no feature array.
+    DuetalError if there is none, or the file is unreadable, or it is no feature array.
     """
     arrays = list_arrays(path)
     if len(arrays) == 1:
@@ -190,8 +188,7 @@ def list_pack(path: Path) -> Sequence[Opener]:
     each array's values lie. Also takes a plain array (N, T, C), which numpy makes when all videos
     are of one length.
 
-    Raises:
-        DuetalError: unreadable, truncated, not a pack, or a pickle with anything else in it.
+    DuetalError if it is unreadable, truncated, not a pack, or a pickle with anything else in it.
     """
     damage = "not a .npy file, or its header is damaged"
     with reading(path, damage=damage), path.open("rb") as file:

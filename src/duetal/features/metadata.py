@@ -87,10 +87,10 @@ def read_record(place: Place, name: str) -> VideoRecord | None:
 
 def recorded_duration(folder: Path, name: str) -> float | None:
     """Seconds of a video, as the store in a local folder recorded them; None where it did not."""
-    record = None
     with suppress(DuetalError):
-        record = read_record(Place(folder), name)
-    return None if record is None else record.duration
+        if record := read_record(Place(folder), name):
+            return record.duration
+    return None
 
 
 def differing(stored: Settings, wanted: Settings) -> dict[str, tuple[Any, Any]]:

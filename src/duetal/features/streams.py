@@ -1,6 +1,5 @@
 """Feature streams: the arrays of one modality, by video name."""
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError, Report, raise_error, reporting
-from duetal.features.arrays import FeatureArray, cannot_read, open_npy
+from duetal.features.arrays import FeatureArray, open_npy
 from duetal.features.containers import CONTAINER_SUFFIXES, Opener, list_arrays, list_pack, open_only
+from duetal.features.places import explained
 
 #: Suffixes of the files that may hold features.
 SUFFIXES = CONTAINER_SUFFIXES | {".npy"}
@@ -134,8 +134,7 @@ def common_length(name: str, *streams: FeatureStream) -> int:
 def copy_finite(array: FeatureArray, start: int, values: NDArray[np.float32]) -> None:
     """Fill `values` (rows, C) with the array's rows from `start` on, cast to float32.
 
-    Raises:
-        DuetalError: unreadable, or a value that is not finite in float32; names the snippet.
+    DuetalError if it is unreadable, or a value is not finite in float32; names the snippet.
     """
     rows = array.rows(start, start + len(values))
     if rows.shape != values.shape:
@@ -194,13 +193,10 @@ def check_name(name: str, file: Path | None) -> None:
 def _find(place: Path, pack_names: Sequence[str] | None) -> Iterable[tuple[str, ArrayFile]]:
     """The arrays at a place, by video."""
     if place.is_dir():
-        try:
-            with os.scandir(place) as items:
-                names = sorted(item.name for item in items if not item.name.startswith("."))
-        except OSError as error:
-            raise cannot_read(error, place) from error
-        files = [place / name for name in names if Path(name).suffix in SUFFIXES]
-        return [(file.stem, ArrayFile(file, partial(_open_file, file))) for file in files]
+        with explained("read", place):
+            files = sorted(file for file in place.iterdir() if file.suffix in SUFFIXES)
+        shown = [file for file in files if not file.name.startswith(".")]
+        return [(file.stem, ArrayFile(file, partial(_open_file, file))) for file in shown]
     if place.suffix != ".npy":
         if not place.exists():
             raise DuetalError("no such file or folder", file=place)

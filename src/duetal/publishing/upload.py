@@ -24,6 +24,7 @@ from huggingface_hub.utils import disable_progress_bars, validate_repo_id  # typ
 
 from duetal.core.errors import DuetalError, UsageError, first_line
 from duetal.core.files import write_text
+from duetal.features.places import explained
 from duetal.publishing.model_card import render_card
 from duetal.publishing.onnx_graph import export_onnx
 from duetal.publishing.public_run import PublicRun, public_config, public_model
@@ -95,10 +96,8 @@ def write_files(
             restore(run, stage)
             source, target = run.folder.checkpoint(stage), out.checkpoint(stage)
             target.parent.mkdir(exist_ok=True)
-            try:
+            with explained("copy", source):
                 shutil.copyfile(source, target)
-            except OSError as error:
-                raise DuetalError(f"cannot copy: {error.strerror}", file=source) from error
         if onnx:
             export_onnx(run, finals, out.path / "model.onnx")
     return {path: file.stat().st_size for path, file in _files(folder).items()}
