@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -201,16 +201,12 @@ def list_pack(path: Path) -> Sequence[Opener]:
     if len(shape) != 3 or fortran:
         raise DuetalError(f"not a pack of arrays (T, C): one array of shape {shape}", file=path)
     step = math.prod(shape[1:]) * dtype.itemsize
-    return [
-        partial(_open_slice, path, _place(i), shape[1:], dtype, offset + i * step, end)
-        for i in range(shape[0])
-    ]
 
+    def open_slice(i: int) -> FeatureArray:
+        header = Header.of(shape[1:], dtype, path, _place(i))
+        return mapped_array(path, _place(i), header, offset + i * step, end)
 
-def _open_slice(
-    path: Path, place: str, shape: tuple[int, ...], dtype: np.dtype[Any], offset: int, end: int
-) -> FeatureArray:
-    return mapped_array(path, place, Header.of(shape, dtype, path, place), offset, end)
+    return [partial(open_slice, i) for i in range(shape[0])]
 
 
 def _open_pickled(path: Path, place: str, array: PickledArray) -> FeatureArray:
@@ -222,27 +218,17 @@ def _open_pickled(path: Path, place: str, array: PickledArray) -> FeatureArray:
         offset, end = content.offset, content.offset + content.size
         return mapped_array(path, place, header, offset, end, fortran=array.fortran)
     refuse_truncated(header, content.size, path, place)
-    read = partial(_decode, path, place, header, content, "F" if array.fortran else "C")
+
+    def read(start: int, stop: int) -> NDArray[np.floating]:
+        # The bytes were pickled as text, which has to be decoded whole.
+        with path.open("rb") as file:
+            data = content.read(file)
+        refuse_truncated(header, len(data), path, place)
+        shape = (header.length, header.dim)
+        values = np.frombuffer(data, header.dtype, math.prod(shape))  # type: ignore[arg-type]
+        return values.reshape(shape, order="F" if array.fortran else "C")[start:stop]
+
     return FeatureArray(path, place, header, read, "the values are damaged")
-
-
-def _decode(
-    path: Path,
-    place: str,
-    header: Header,
-    content: PickledString,
-    order: Literal["C", "F"],
-    start: int,
-    stop: int,
-) -> NDArray[np.floating]:
-    """Rows of an array whose bytes were pickled as text; it is decoded whole."""
-    with path.open("rb") as file:
-        data = content.read(file)
-    refuse_truncated(header, len(data), path, place)
-    shape = (header.length, header.dim)
-    values: NDArray[np.floating]
-    values = np.ndarray(shape, header.dtype, data, order=order)  # type: ignore[arg-type]
-    return values[start:stop]
 
 
 _LISTERS: Mapping[str, Callable[[Path], dict[str, Opener]]] = {
