@@ -88,6 +88,6 @@ class Broken:
 
 
 #: What the decoder passes on.
-FromDecoder = FrameBlock | End | Broken
+Decoding = FrameBlock | End | Broken
 #: What the stages behind it pass on.
 Passing = Snippet | End | Broken

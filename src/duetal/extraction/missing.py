@@ -49,10 +49,8 @@ def plan(found: Found, store: Store, *, retry_failed: bool = False) -> Plan:
     """Find out what a store lacks.
 
     A video counts as complete only if its features were made of the very same file; one that failed
-    is tried again with `retry_failed`, or when it lies elsewhere than it did then.
-
-    Raises:
-        DuetalError: the store can't be read.
+    is tried again with `retry_failed`, or when it lies elsewhere than it did then. DuetalError if
+    the store can't be read.
     """
     todo: dict[Video, int | None] = {}
     complete: list[Video] = []
@@ -114,10 +112,8 @@ def extract_missing(
     """Extract what a store lacks by its plan, and record what fails.
 
     `on_snippet` is called while a video is worked on, `on_outcome` when it is in the store or could
-    not be extracted.
-
-    Returns:
-        What failed now, in the order of the plan's, then of the videos; not what failed before.
+    not be extracted. Gives what failed now, in the order of the plan's, then of the videos; not
+    what failed before.
 
     Raises:
         DuetalError: the store can't be written to or is full, or a network does not fit into

@@ -8,7 +8,7 @@ import importlib.metadata
 import itertools
 import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,10 @@ from numpy.typing import NDArray
 
 import duetal
 from duetal.backbones import BACKBONES
-from duetal.backbones.protocol import BackboneRecord, OnDownload, Reads, WeightsIdentity
+from duetal.backbones.protocol import BackboneRecord, OnDownload, Reads
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
-from duetal.extraction.items import (
-    Broken,
-    End,
-    FromDecoder,
-    Job,
-    OnSnippet,
-    Passing,
-    Snippet,
-    ignore,
-)
+from duetal.extraction.items import Broken, Decoding, End, Job, OnSnippet, Passing, Snippet, ignore
 from duetal.extraction.networks import Network, choose_device, encode, usual_batch
 from duetal.extraction.snippets import cut, decode
 from duetal.extraction.sources import Failure, Video, readable
@@ -89,8 +80,7 @@ class ExtractionSettings:
     ) -> "ExtractionSettings":
         """The settings that the weights of backbones were trained for, but for those chosen.
 
-        Raises:
-            UsageError: an impossible value, or backbones that were trained for different settings.
+        UsageError for an impossible value, or backbones that were trained for different settings.
         """
         inputs = [record.input for record in backbones]
         grids = {TimeGrid(one.fps, one.stride, one.window) for one in inputs}
@@ -168,25 +158,16 @@ class Extractor:
         self.device = choose_device(device)
         self._threads = threads or usable_cpus()
         self._batch = batch or usual_batch(self.device)
+        how: dict[str, Any] = {"device": self.device, "threads": self._threads}
         #: The later stages, in the order of the backbones.
-        self.networks = [
-            Network(
-                record,
-                record.load(settings.sources[record.name], on_download),
-                device=self.device,
-                batch=self._batch,
-                threads=self._threads,
-            )
-            for record in settings.backbones
-        ]
+        self.networks = []
+        for record in settings.backbones:
+            backbone = record.load(settings.sources[record.name], on_download)
+            self.networks.append(Network(record, backbone, batch=self._batch, **how))
         self._flow = None
-        if self._reads_flow:
-            how: dict[str, Any] = {"device": str(self.device), "threads": self._threads}
+        if any(record.input.reads is Reads.FLOW for record in settings.backbones):
+            how["device"] = str(self.device)
             self._flow = open_flow(settings.flow, settings.flow_settings, **how)
-
-    @property
-    def _reads_flow(self) -> bool:
-        return any(record.input.reads is Reads.FLOW for record in self.settings.backbones)
 
     @property
     def store_settings(self) -> dict[str, Any]:
@@ -201,11 +182,15 @@ class Extractor:
         }
         if any(record.input.crop is not None for record in settings.backbones):
             described["crop"] = settings.crop
-        if self._reads_flow:
+        if self._flow is not None:
             parameters = asdict(settings.flow_settings)
             described["flow_engine"] = {"engine": str(settings.flow), **parameters}
         for network in self.networks:
-            identity = asdict(_absolute(network.backbone.identity))
+            identity = asdict(network.backbone.identity)
+            path = Path(identity["name"]).expanduser()
+            if path.exists():
+                # A relative one means nothing to whoever opens the store from another folder.
+                identity["name"] = str(path.absolute())
             described[network.name] = identity | {"branch": network.record.branch}
         return described
 
@@ -245,7 +230,7 @@ class Extractor:
                 on_snippet(job.video, item.index + 1, max(job.expected or 0, item.index + 1))
         raise AssertionError("every video ends, or breaks")
 
-    def decoded(self, videos: Iterable[Video]) -> Generator[FromDecoder, None, None]:
+    def decoded(self, videos: Iterable[Video]) -> Generator[Decoding, None, None]:
         """The first stage: frames."""
         return decode(
             videos,
@@ -257,7 +242,7 @@ class Extractor:
             together=64 if self.device.type == "cuda" else 16,
         )
 
-    def cut(self, frames: Iterable[FromDecoder]) -> Generator[Passing, None, None]:
+    def cut(self, frames: Iterable[Decoding]) -> Generator[Passing, None, None]:
         """The second stage: snippets, with the flow."""
         grid, crop, backbones = self.settings.grid, self.settings.crop, self.settings.backbones
         return cut(frames, grid=grid, crop=crop, flow=self._flow, backbones=backbones)
@@ -298,12 +283,6 @@ class Extractor:
         )
         store.finish(writer, record)
         return record
-
-
-def _absolute(identity: WeightsIdentity) -> WeightsIdentity:
-    """A local path means nothing to whoever opens the store from another folder."""
-    path = Path(identity.name).expanduser()
-    return replace(identity, name=str(path.absolute())) if path.exists() else identity
 
 
 def usable_cpus() -> int:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from duetal.backbones.protocol import BackboneRecord, Reads
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
-from duetal.extraction.items import Broken, End, FrameBlock, FromDecoder, Job, Passing, Snippet
+from duetal.extraction.items import Broken, Decoding, End, FrameBlock, Job, Passing, Snippet
 from duetal.extraction.networks import Network
 from duetal.extraction.sources import Video, fetched
 from duetal.video.decoding.video_reader import Frame, VideoReader, open_video, require_snippet
@@ -27,7 +27,7 @@ def decode(
     networks: Sequence[Network],
     threads: int,
     together: int,
-) -> Generator[FromDecoder, None, None]:
+) -> Generator[Decoding, None, None]:
     """Decode video after video at the grid's frame rate, `together` frames in a block.
 
     Networks that prepare whole pictures do it here, before the pictures are resized.
@@ -83,7 +83,7 @@ def _next_block(
 
 
 def cut(
-    items: Iterable[FromDecoder],
+    items: Iterable[Decoding],
     *,
     grid: TimeGrid,
     crop: int,
@@ -127,7 +127,7 @@ class _Cutter:
         self._pictures: defaultdict[str, dict[int, Any]] = defaultdict(dict)
         self._next = 0
 
-    def take(self, item: FromDecoder) -> Iterator[Snippet]:
+    def take(self, item: Decoding) -> Iterator[Snippet]:
         """Take frames, or the end; give the snippets that are whole now.
 
         DuetalError if the video ends without a whole snippet.

@@ -272,9 +272,8 @@ def _agree(place: Place, settings: Settings) -> None:
         cause = f"the store's features were made with other settings: {listed}"
         raise UsageError(cause, file=place.name)
     if not place.exists(metadata.DATASET_FILE):
-        place.write_text(
-            metadata.DATASET_FILE, yaml.safe_dump(_description(settings), sort_keys=False)
-        )
+        description = yaml.safe_dump(_description(settings), sort_keys=False)
+        place.write_text(metadata.DATASET_FILE, description)
 
 
 def _description(settings: Settings) -> dict[str, object]:
