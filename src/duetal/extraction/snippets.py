@@ -4,6 +4,7 @@ import itertools
 from collections import defaultdict, deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -109,23 +110,19 @@ def cut(
                 yield item
 
 
+@dataclass(eq=False)
 class _Cutter:
     """Cuts one video. Frames wait here until their snippet is whole."""
 
-    def __init__(
-        self,
-        job: Job,
-        grid: TimeGrid,
-        crop: int,
-        motion: "Motion | None",
-        backbones: Sequence[BackboneRecord],
-    ):
-        self.job, self._grid, self._crop, self._motion = job, grid, crop, motion
-        self._inputs = {record.name: record.input for record in backbones}
-        self._frames: deque[NDArray[np.uint8]] = deque()
-        self._flow: deque[NDArray[np.float32]] = deque()
-        self._pictures: defaultdict[str, dict[int, Any]] = defaultdict(dict)
-        self._next = 0
+    job: Job
+    grid: TimeGrid
+    crop: int
+    motion: "Motion | None"
+    backbones: Sequence[BackboneRecord]
+    frames: deque[NDArray[np.uint8]] = field(default_factory=deque)
+    flow: deque[NDArray[np.float32]] = field(default_factory=deque)
+    pictures: defaultdict[str, dict[int, Any]] = field(default_factory=lambda: defaultdict(dict))
+    next: int = 0  #: The index of the next snippet.
 
     def take(self, item: Decoding) -> Iterator[Snippet]:
         """Take frames, or the end; give the snippets that are whole now.
@@ -134,42 +131,43 @@ class _Cutter:
         """
         if isinstance(item, FrameBlock):
             self._push(item)
-        elif isinstance(item, End) and self._flow:
+        elif isinstance(item, End) and self.flow:
             # There is no frame for the last one to move to.
-            self._flow.append(self._flow[-1])
+            self.flow.append(self.flow[-1])
         yield from self._cut()
         if isinstance(item, End):
-            require_snippet(self.job.video.source, item.decoded.frames, self._grid)
+            require_snippet(self.job.video.source, item.decoded.frames, self.grid)
 
     def _push(self, block: FrameBlock) -> None:
         for name, pictures in block.pictures.items():
-            self._pictures[name].update(pictures)
-        self._frames.extend(central(block.images, self._crop))
-        if self._motion is not None:
+            self.pictures[name].update(pictures)
+        self.frames.extend(central(block.images, self.crop))
+        if self.motion is not None:
             with self.job.timed(Reads.FLOW.value):
-                flow = self._motion(grey(block.images), block.repeated)
-                self._flow.extend(scale_flow(central(flow, self._crop)))
+                flow = self.motion(grey(block.images), block.repeated)
+                self.flow.extend(scale_flow(central(flow, self.crop)))
 
     def _cut(self) -> Iterator[Snippet]:
-        ready = self._frames if self._motion is None else self._flow
-        while len(ready) >= self._grid.window:
-            yield Snippet(self.job, self._next, {name: self._input(name) for name in self._inputs})
-            self._next += 1
-            for _ in range(self._grid.stride):
-                self._frames.popleft()
-                if self._motion is not None:
-                    self._flow.popleft()
-            for pictures in self._pictures.values():
-                for index in [k for k in pictures if k < self._next * self._grid.stride]:
+        ready = self.frames if self.motion is None else self.flow
+        while len(ready) >= self.grid.window:
+            inputs = {record.name: self._input(record) for record in self.backbones}
+            yield Snippet(self.job, self.next, inputs)
+            self.next += 1
+            for _ in range(self.grid.stride):
+                self.frames.popleft()
+                if self.motion is not None:
+                    self.flow.popleft()
+            for pictures in self.pictures.values():
+                for index in [k for k in pictures if k < self.next * self.grid.stride]:
                     del pictures[index]
 
-    def _input(self, name: str) -> NDArray[Any]:
+    def _input(self, record: BackboneRecord) -> NDArray[Any]:
         """What a backbone reads of the next snippet: (frames, ...)."""
-        wanted = self._inputs[name]
+        wanted = record.input
         if wanted.crop is None:
-            first = self._next * self._grid.stride
-            return np.stack([self._pictures[name][first + k] for k in wanted.offsets])
-        read = self._flow if wanted.reads is Reads.FLOW else self._frames
+            first = self.next * self.grid.stride
+            return np.stack([self.pictures[record.name][first + k] for k in wanted.offsets])
+        read = self.flow if wanted.reads is Reads.FLOW else self.frames
         return np.stack([read[k] for k in wanted.offsets])
 
 
