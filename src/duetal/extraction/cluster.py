@@ -201,10 +201,8 @@ class Cluster(Closing):
 
     def _start(self, seat: _Seat) -> None:
         """Put a new worker into a seat."""
-        actor = self._ray.remote(Worker).options(
-            num_cpus=self._share.cpus, num_gpus=self._share.gpus, max_restarts=0
-        )
-        seat.actor = actor.remote()
+        room = {"num_cpus": self._share.cpus, "num_gpus": self._share.gpus}
+        seat.actor = self._ray.remote(Worker).options(**room).remote()
         seat.process, seat.ready, seat.at_hand = None, False, []
         seat.life = self._live(seat)
         self._go_on(seat, None)
