@@ -70,7 +70,8 @@ def load_text_tower(
     # A wrong configuration shows when it is used.
     with found.explaining("cannot be used"):
         limit = int(model.config.max_position_embeddings)
-        frame = _siglip_frame(tokenizer, limit) if _is_siglip(model) else _clip_frame(tokenizer)
+        is_siglip = type(model).__name__.startswith("Siglip")
+        frame = _siglip_frame(tokenizer, limit) if is_siglip else _clip_frame(tokenizer)
         if None in (*frame.start, *frame.end, frame.pad):
             raise found.error("its tokenizer does not define how a text starts, ends or is padded")
         sequences = _tokenize(found, tokenizer, classes, names, frame, count, limit)
@@ -109,10 +110,6 @@ def _tokenizer(found: Pretrained) -> Any:
             cause = 'SigLIP\'s tokenizer needs SentencePiece: pip install "duetal[siglip]"'
             raise UsageError(cause, file=found.source, place=found.role) from error
         raise
-
-
-def _is_siglip(model: nn.Module) -> bool:
-    return type(model).__name__.startswith("Siglip")
 
 
 @dataclass(frozen=True)

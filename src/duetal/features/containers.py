@@ -85,20 +85,20 @@ def _open_member(path: Path, member: str) -> FeatureArray:
         available = archive.getinfo(member).file_size - file.tell()
     header = Header.of(shape, dtype, path, place)
     refuse_truncated(header, available, path, place)
-    return FeatureArray(path, place, header, partial(_unzip, path, member), damage, _ZIP_ERRORS)
 
+    def read(start: int, stop: int) -> NDArray[np.floating]:
+        """Decompress the member only as far as needed."""
+        with zipfile.ZipFile(path) as archive, archive.open(member) as file:
+            (length, dim), fortran, dtype = read_npy_header(file)
+            row = dim * dtype.itemsize
+            if fortran:
+                # A row's values lie apart: the whole array has to be read.
+                whole = np.frombuffer(file.read(row * length), dtype)
+                return whole.reshape((length, dim), order="F")[start:stop]
+            file.seek(start * row, 1)
+            return np.frombuffer(file.read((stop - start) * row), dtype).reshape(-1, dim)
 
-def _unzip(path: Path, member: str, start: int, stop: int) -> NDArray[np.floating]:
-    """Rows of a member, which is decompressed only as far as needed."""
-    with zipfile.ZipFile(path) as archive, archive.open(member) as file:
-        (length, dim), fortran, dtype = read_npy_header(file)
-        row = dim * dtype.itemsize
-        if fortran:
-            # A row's values lie apart: the whole array has to be read.
-            whole = np.frombuffer(file.read(row * length), dtype)
-            return whole.reshape((length, dim), order="F")[start:stop]
-        file.seek(start * row, 1)
-        return np.frombuffer(file.read((stop - start) * row), dtype).reshape(-1, dim)
+    return FeatureArray(path, place, header, read, damage, _ZIP_ERRORS)
 
 
 # --- .safetensors -------------------------------------------------------------------------------
@@ -165,16 +165,14 @@ def _open_dataset(path: Path, key: str) -> FeatureArray:
             node = next(iter(node.values()))
         if not isinstance(node, h5py.Dataset):
             raise DuetalError("not an HDF5 dataset", file=path, place=place)
-        shape, dtype, key = node.shape or (), node.dtype, node.name
-    header, read = Header.of(shape, dtype, path, place), partial(_read_dataset, path, key)
+        shape, dtype, name = node.shape or (), node.dtype, node.name
+
+    def read(start: int, stop: int) -> NDArray[np.floating]:
+        with h5py.File(path, "r") as file:
+            return np.asarray(file[name][start:stop])
+
+    header = Header.of(shape, dtype, path, place)
     return FeatureArray(path, place, header, read, damage, _HDF5_ERRORS)
-
-
-def _read_dataset(path: Path, key: str, start: int, stop: int) -> NDArray[np.floating]:
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        return np.asarray(file[key][start:stop])
 
 
 # --- the W-TALC pack ----------------------------------------------------------------------------

@@ -85,10 +85,9 @@ class FeatureStream:
         return self._arrays(name)[0].header.length
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
-        """The snippets `[start, stop)` of a video; a `stop` beyond the end means the end.
+        """The snippets `[start, stop)` of a video: (T, C) float32, a copy of the caller's own.
 
-        Returns:
-            (T, C) float32, a copy of the caller's own.
+        A `stop` beyond the end means the end.
 
         Raises:
             DuetalError: no features of this video, unreadable, parts of different T, another C than

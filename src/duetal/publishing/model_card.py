@@ -31,7 +31,6 @@ NOT_RECORDED = "not recorded"
 _MARKUP = re.compile(r"([\\`*\[\]|~$#]|(?<![^\W_])_|_(?![^\W_]))")
 #: Settings of where a run was made, and of nothing in the model; with the section `machine`.
 _WHERE = {"data.dataset", "data.text_encoder", "data.micro_batch_snippets", "schedule.seed"}
-_NETWORK_FACTS = ("architecture", "name", "sha256", "licence")
 
 
 class Markdown(str):
@@ -103,12 +102,9 @@ def _counted(number: int | None) -> str:
 
 def _distillation(model: ModelRecord) -> list[str]:
     """Teacher → student of every phase that has a teacher."""
-    pairs = [(phase.teacher, phase.student) for phase in model.phases if phase.teacher]
+    pairs = dict.fromkeys((phase.teacher, phase.student) for phase in model.phases if phase.teacher)
     titles = {branch.name: branch.title for branch in model.branches}
-    return [
-        f"{titles.get(teacher, teacher)} → {titles.get(student, student)}"
-        for teacher, student in dict.fromkeys(pairs)
-    ]
+    return [" → ".join(titles.get(name, name) for name in pair) for pair in pairs]
 
 
 #: Title, columns and rows of scores; a row is a stage's title and cells.
@@ -156,12 +152,8 @@ def _features(model: ModelRecord) -> dict[str, Any]:
     local = [key for key in networks if key in options and is_local(str(features[key]["name"]))]
     pairs = ", ".join(f'"{key}": "…"' for key in local)
     return {
-        "networks": [
-            [key, *(str(value.get(fact) or NOT_RECORDED) for fact in _NETWORK_FACTS)]
-            for key, value in networks.items()
-        ],
+        "networks": networks,
         "extraction": sorted(flat_values(settings)),
-        "local_weights": bool(local),
         "weight_options": Markdown("".join(f" {options[key]} WEIGHTS" for key in local)),
         "weight_arguments": Markdown(f", weights={{{pairs}}}" if local else ""),
     }

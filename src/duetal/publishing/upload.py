@@ -167,10 +167,8 @@ def _changes(folder: Path, present: Mapping[str, str]) -> dict[str, str]:
     for path, file in _files(folder).items():
         content = file.read_bytes()
         blob = b"blob %d\0" % len(content) + content
-        hashes = (
-            hashlib.sha256(content).hexdigest(),
-            hashlib.sha1(blob, usedforsecurity=False).hexdigest(),
-        )
+        git_hash = hashlib.sha1(blob, usedforsecurity=False).hexdigest()
+        hashes = (hashlib.sha256(content).hexdigest(), git_hash)
         kept = "unchanged" if present.get(path) in hashes else "changed"
         changes[path] = kept if path in present else "added"
     # Weights of an earlier upload would pass for weights of this run.
