@@ -14,7 +14,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import duetal
@@ -23,7 +22,7 @@ from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import Closing
 from duetal.extraction.items import OnSnippet, ignore
 from duetal.extraction.machines import divide, join, machines_of
-from duetal.extraction.pipeline import ExtractionSettings
+from duetal.extraction.pipeline import ExtractionSettings, absolute
 from duetal.extraction.sources import Failure, Video, readable
 from duetal.extraction.store import Store
 from duetal.extraction.worker import Worker, WorkerReport
@@ -219,7 +218,6 @@ class Cluster(Closing):
         settings = yield seat.actor.load.remote(
             self._extraction, device=device, batch=self._batch, threads=threads
         )
-        _require(seat, settings)
         self._settings = self._settings or settings
         if different := differing(self._settings, settings):
             changes = (f"{key} is {new}, not {old}" for key, (old, new) in different.items())
@@ -229,7 +227,7 @@ class Cluster(Closing):
             yield None  # until there is something to do
         assert self._store is not None
         place = str(self._store.place.local or self._store.place.name)
-        _require(seat, (yield seat.actor.open.remote(place, self._sample)))
+        yield seat.actor.open.remote(place, self._sample)
         seat.ready, seat.failed_starts = True, 0
         while True:
             more = self._dispatch.more(seat.at_hand)
@@ -265,6 +263,8 @@ class Cluster(Closing):
 
     def _go_on(self, seat: _Seat, came: Any) -> None:
         assert seat.life is not None
+        if isinstance(came, DuetalError):
+            raise type(came)(str(came), file=str(seat.process))
         try:
             seat.waits_for = seat.life.send(came)
         except StopIteration as stopped:
@@ -312,18 +312,10 @@ class Cluster(Closing):
         return RuntimeError(f"its {lost}")
 
 
-def _require(seat: _Seat, result: object) -> None:
-    """Raise what a worker returned as an error, with the machine that it runs on."""
-    if isinstance(result, DuetalError):
-        raise type(result)(str(result), file=str(seat.process))
-
-
 def _from_anywhere(settings: ExtractionSettings) -> ExtractionSettings:
     """The settings with relative paths of weights made absolute: workers begin elsewhere."""
     weights = settings.sources
     for backbone, source in weights.items():
         name, _ = split_hash(source)
-        path = Path(name).expanduser()
-        if path.exists():
-            weights[backbone] = f"{path.absolute()}{source[len(name) :]}"
+        weights[backbone] = absolute(name) + source[len(name) :]
     return replace(settings, weights=weights)

@@ -186,12 +186,9 @@ class Extractor:
             parameters = asdict(settings.flow_settings)
             described["flow_engine"] = {"engine": str(settings.flow), **parameters}
         for network in self.networks:
-            identity = asdict(network.backbone.identity)
-            path = Path(identity["name"]).expanduser()
-            if path.exists():
-                # A relative one means nothing to whoever opens the store from another folder.
-                identity["name"] = str(path.absolute())
-            described[network.name] = identity | {"branch": network.record.branch}
+            identity = network.backbone.identity
+            known = {"name": absolute(identity.name), "branch": network.record.branch}
+            described[network.name] = asdict(identity) | known
         return described
 
     def extract_all(
@@ -206,10 +203,15 @@ class Extractor:
             DuetalError: the store can't be written to or is full, or a network does not fit into
                 memory. Videos that were finished before are complete.
         """
+        # Each stage is a little ahead of the next.
         with Stages() as stages:
-            # The stages keep the order, so the items of a video come one after the other.
-            for job, items in itertools.groupby(self._items(videos, stages), lambda item: item.job):
-                yield self._collect(job, items, store, on_snippet)
+            frames = stages.ahead(self.decoded(videos), 4)
+            items: Iterator[Passing] = stages.ahead(self.cut(frames), 2 * self._batch)
+            for network in self.networks:
+                items = stages.ahead(encode(items, network), 2 * self._batch)
+            # They keep the order, so the items of a video come one after the other.
+            for job, of_video in itertools.groupby(items, lambda item: item.job):
+                yield self._collect(job, of_video, store, on_snippet)
 
     def _collect(
         self, job: Job, items: Iterable[Passing], store: Store, on_snippet: OnSnippet
@@ -247,14 +249,6 @@ class Extractor:
         grid, crop, backbones = self.settings.grid, self.settings.crop, self.settings.backbones
         return cut(frames, grid=grid, crop=crop, flow=self._flow, backbones=backbones)
 
-    def _items(self, videos: Iterable[Video], stages: Stages) -> Iterator[Passing]:
-        """The stages, each a little ahead of the next."""
-        frames = stages.ahead(self.decoded(videos), 4)
-        items: Iterator[Passing] = stages.ahead(self.cut(frames), 2 * self._batch)
-        for network in self.networks:
-            items = stages.ahead(encode(items, network), 2 * self._batch)
-        return items
-
     def _rows(self, snippet: Snippet) -> dict[str, NDArray[np.floating]]:
         """The features of a snippet as they are stored; DuetalError if a value is not finite."""
         rows = {}
@@ -285,6 +279,12 @@ class Extractor:
         return record
 
 
+def absolute(name: str) -> str:
+    """A local path as it is called in any folder; another name of weights as it is."""
+    path = Path(name).expanduser()
+    return str(path.absolute()) if path.exists() else name
+
+
 def usable_cpus() -> int:
     """CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -297,9 +297,8 @@ def versions() -> Mapping[str, str]:
     """The versions of the programs that features depend on."""
     import av
 
-    found = {"duetal": duetal.__version__}
-    for package in ("av", "numpy", "torch", "transformers"):
-        found[package] = importlib.metadata.version(package)
+    packages = ("av", "numpy", "torch", "transformers")
+    found = {"duetal": duetal.__version__} | {p: importlib.metadata.version(p) for p in packages}
     for library in ("libavcodec", "libavformat", "libswscale"):
         found[library] = ".".join(map(str, av.library_versions[library]))
     return found
