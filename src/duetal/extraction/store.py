@@ -184,10 +184,8 @@ class Store(Closing):
     def failures(self) -> Iterator[Failure]:
         """Every recorded failure, in order of name."""
         for quoted in self.place.names(FAILURES, ".json"):
-            try:
+            with contextlib.suppress(ValidationError, DuetalError):
                 yield Failure.model_validate(self.place.read_json(f"{FAILURES}/{quoted}.json"))
-            except (ValidationError, DuetalError):
-                continue
 
     def fail(self, failure: Failure) -> None:
         """Record why a video has no features."""

@@ -195,7 +195,8 @@ def _find(place: Path, pack_names: Sequence[str] | None) -> Iterable[tuple[str, 
         with explained("read", place):
             files = sorted(file for file in place.iterdir() if file.suffix in SUFFIXES)
         shown = [file for file in files if not file.name.startswith(".")]
-        return [(file.stem, ArrayFile(file, partial(_open_file, file))) for file in shown]
+        openers = {file: open_npy if file.suffix == ".npy" else open_only for file in shown}
+        return [(f.stem, ArrayFile(f, partial(opener, f))) for f, opener in openers.items()]
     if place.suffix != ".npy":
         if not place.exists():
             raise DuetalError("no such file or folder", file=place)
@@ -211,7 +212,3 @@ def _find(place: Path, pack_names: Sequence[str] | None) -> Iterable[tuple[str, 
     if len(pack) != len(pack_names):
         raise DuetalError(f"{len(pack)} arrays for {len(pack_names)} video names", file=place)
     return zip(pack_names, [ArrayFile(place, opener) for opener in pack], strict=True)
-
-
-def _open_file(path: Path) -> FeatureArray:
-    return open_npy(path) if path.suffix == ".npy" else open_only(path)
