@@ -7,7 +7,7 @@ and a missing weight is an error (the library would fill it with random numbers)
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -86,10 +86,9 @@ class Pretrained:
         """The licence in the model card, if there is one that can be read."""
         from huggingface_hub import metadata_load
 
-        try:
+        card: dict[str, Any] = {}
+        with suppress(Exception):  # a card is prose, and may be damaged where the weights are not
             card = metadata_load(self.folder / "README.md") or {}
-        except Exception:  # a card is prose, and may be damaged where the weights are not
-            return None
         licence = card.get("license")
         return licence if isinstance(licence, str) else None
 

@@ -20,6 +20,8 @@ GPU_BATCH = 32
 CPU_BATCH = 2
 #: Bytes that a 3D network takes for a snippet of 224 x 224 pixels, roughly.
 CPU_SNIPPET_BYTES = 2**30
+#: In the message of a RuntimeError that means that memory is full.
+_OUT_OF_MEMORY = ("DefaultCPUAllocator", "CUDA out of memory")
 
 
 def choose_device(name: str) -> torch.device:
@@ -99,8 +101,11 @@ class Network:
                 batch = torch.stack([torch.as_tensor(one) for one in inputs])
                 features = self.backbone.encode(self._normalized(batch.to(self._device)))
                 return np.asarray(features.float().cpu().numpy())
-        except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
+        except (torch.OutOfMemoryError, MemoryError):
+            return None
+        except RuntimeError as error:
+            # What PyTorch raises on a CPU, and in some libraries of a GPU.
+            if not any(sign in str(error) for sign in _OUT_OF_MEMORY):
                 raise
             return None
 
@@ -109,15 +114,6 @@ class Network:
         if wanted.crop is None or (wanted.mean, wanted.std) == (0.0, 1.0):
             return batch
         return batch.float().div_(wanted.std).sub_(wanted.mean / wanted.std)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # On a CPU, PyTorch raises a plain RuntimeError.
-    return (
-        isinstance(error, (MemoryError, torch.OutOfMemoryError))
-        or "DefaultCPUAllocator" in str(error)
-        or "CUDA out of memory" in str(error)
-    )
 
 
 def encode(items: Iterable[Passing], network: Network) -> Generator[Passing, None, None]:

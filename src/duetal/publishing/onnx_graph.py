@@ -8,7 +8,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,9 +24,6 @@ from duetal.localization.localization_settings import EnsembleMean
 from duetal.method.losses import VideoLoss
 from duetal.runs.run import Run
 from duetal.runs.stage_scoring import restore
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
 
 #: How far a score of ONNX Runtime may lie from PyTorch's.
 TOLERANCE = 1e-4
@@ -166,7 +163,7 @@ def _random_features(inputs: dict[str, int], length: int) -> tuple[Tensor, ...]:
 
 
 def _difference(
-    graph: ScoringGraph, session: "InferenceSession", inputs: dict[str, int], length: int, run: Run
+    graph: ScoringGraph, session: Any, inputs: dict[str, int], length: int, run: Run
 ) -> float:
     """The largest difference between the scores of PyTorch and of ONNX Runtime at a length.
 
@@ -186,7 +183,7 @@ def _difference(
     return float(np.max([np.abs(a - b).max(initial=0.0) for a, b in pairs]))
 
 
-def _session(path: Path) -> "InferenceSession":
+def _session(path: Path) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
