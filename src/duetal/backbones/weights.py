@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from duetal.backbones.protocol import OnDownload, WeightsIdentity
 from duetal.core.errors import DuetalError, UsageError
@@ -17,8 +16,6 @@ from duetal.core.files import replacing
 _HASH_MARK = "@sha256:"
 #: Answers after which another attempt may help; so may it when no answer came.
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
-#: Bytes that are downloaded between two reports.
-_BLOCK = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,15 +162,16 @@ def download(
 
 def _fetch(address: str, target: Path, on_download: OnDownload | None, policy: RetryPolicy) -> None:
     """Download once, or more often while that may help."""
-    import requests
+    import pooch
+    from requests import RequestException
 
+    bar = None if on_download is None else _ProgressBar(on_download)
+    downloader = pooch.HTTPDownloader(progressbar=bar, timeout=policy.timeout)
     for attempt in itertools.count(1):
         try:
-            with requests.get(address, stream=True, timeout=policy.timeout) as response:
-                response.raise_for_status()
-                _save(response, target, on_download)
+            downloader(address, str(target), None)
             return
-        except requests.RequestException as error:
+        except RequestException as error:
             passing = error.response is None or error.response.status_code in _PASSING
             if not passing or attempt == policy.attempts:
                 cause = f"cannot download: {_reason(error)}"
@@ -181,14 +179,23 @@ def _fetch(address: str, target: Path, on_download: OnDownload | None, policy: R
             time.sleep(policy.pause * 2 ** (attempt - 1))
 
 
-def _save(response: Any, target: Path, on_download: OnDownload | None) -> None:
-    total = int(response.headers.get("content-length", 0)) or None
-    with target.open("wb") as file:
-        for block in response.iter_content(_BLOCK):
-            file.write(block)
-            if on_download is not None:
-                # What the server compressed is more than it announced.
-                on_download(min(file.tell(), total or file.tell()), total)
+class _ProgressBar:
+    """Passes on what `pooch` reports: it sets `total`, and updates by the bytes of each block."""
+
+    total: int | None = None
+
+    def __init__(self, on_download: OnDownload):
+        self._on_download = on_download
+        self._done = 0
+
+    def update(self, count: int) -> None:
+        self._done = min(self._done + count, self.total or self._done + count)
+        self._on_download(self._done, self.total or None)
+
+    def reset(self) -> None:
+        self._done = 0
+
+    close = reset
 
 
 def _reason(error: BaseException) -> str:
