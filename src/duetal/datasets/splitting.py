@@ -30,6 +30,7 @@ def hold_back(
         least: with fewer held-back videos none is held back.
     """
     there = Counter(label for present in labels.values() for label in set(present))
+    # How many videos of each class may be held back.
     most = {label: min(round(SHARE * n), n - LEAST_TRAINING) for label, n in there.items()}
     taken: Counter[str] = Counter()
     held = []

@@ -81,6 +81,7 @@ def explore(
     judgements: list[Judgement] = []
     if annotations is not None and any(video.segments for video in annotations):
         judgements = [judge(lane.detections, annotations, protocol, subset) for lane in lanes]
+    # Of two annotations of a video the evaluated one counts.
     known = {video.name: video for part in (further, annotations) for video in part or ()}
     evaluated = list(judgements[0].missed) if judgements else [v.name for v in annotations or ()]
     scored, labelled = names_of(signals)
