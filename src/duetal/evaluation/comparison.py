@@ -210,11 +210,8 @@ def _scores(
 
 def _draw(videos: int, draws: int, seed: int) -> Ints:
     """(D, V) how often each video is in each resample."""
-    generator = np.random.default_rng(seed)
-    chosen = generator.integers(videos, size=(draws, videos))
-    weights = np.zeros((draws, videos), dtype=np.int64)
-    np.add.at(weights, (np.arange(draws)[:, None], chosen), 1)
-    return weights
+    chosen = np.random.default_rng(seed).integers(videos, size=(draws, videos))
+    return np.stack([np.bincount(row, minlength=videos) for row in chosen])
 
 
 def _versus(

@@ -9,17 +9,10 @@ import numpy as np
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import UsageError
+from duetal.evaluation import false_positives
 from duetal.evaluation.calibration import Calibration, calibration
 from duetal.evaluation.considered import consider
-from duetal.evaluation.false_positives import (
-    ERRORS,
-    ErrorProfile,
-    PredictionKind,
-    best_overlaps,
-    classify,
-    error_profile,
-    fixed_mean_ap,
-)
+from duetal.evaluation.false_positives import ERRORS, ErrorProfile, PredictionKind
 from duetal.evaluation.mean_ap import averaged, rank, score
 from duetal.evaluation.protocols import Protocol
 from duetal.evaluation.result import Evaluation, PlainRecord
@@ -76,8 +69,9 @@ def diagnose(
         raise UsageError(f"tIoU {tiou:g} is not of {protocol.name}, which has {valid}")
     considered = consider(detections, annotations, protocol, subset)
     ranking = rank(considered.truth, considered.detections, protocol.tiou)
-    kinds = classify(considered, ranking, best_overlaps(considered, ranking))
-    fixed = fixed_mean_ap(considered, ranking, kinds)
+    overlaps = false_positives.best_overlaps(considered, ranking)
+    kinds = false_positives.classify(considered, ranking, overlaps)
+    fixed = false_positives.fixed_mean_ap(considered, ranking, kinds)
     column = protocol.tiou.index(tiou)
     headline, rows = list(averaged(protocol).items())[-1]
     found = sensitivity(considered, ranking, annotations, column)
@@ -89,7 +83,7 @@ def diagnose(
     return Diagnosis(
         evaluation,
         headline,
-        error_profile(considered, ranking, kinds, column),
+        false_positives.error_profile(considered, ranking, kinds, column),
         {kind: float(values[rows].mean()) for kind, values in fixed.items()},
         {kind: tuple(values.tolist()) for kind, values in fixed.items()},
         found,

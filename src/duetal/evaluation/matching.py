@@ -25,11 +25,11 @@ def match(
     segments that share no time (also: two instants) have a tIoU of 0.
 
     Args:
-        start: (N,) of the predictions, by falling score.
-        end: (N,) of the predictions.
+        start: (N,) of the predictions, by falling score; `end` likewise.
+        end: (N,)
         group: (N,) the group (one class in one video) that each belongs to; -1 for none.
-        truth_start: (M,) of the ground truth, sorted by group.
-        truth_end: (M,) of the ground truth.
+        truth_start: (M,) of the ground truth, sorted by group; `truth_end` likewise.
+        truth_end: (M,)
         offsets: (G + 1,) group `g` is the ground truth `[offsets[g], offsets[g + 1])`.
         tiou: (K,) thresholds above 0, ascending.
 

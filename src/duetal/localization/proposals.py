@@ -105,10 +105,8 @@ def select_classes(video_probabilities: NDArray[np.floating], threshold: float) 
 
 def stretch(curve: Floats) -> Floats:
     """Min-max normalise a (T,) curve to 0..1; a flat one becomes 1, the whole video."""
-    low, high = curve.min(), curve.max()
-    if high - low < FLAT:
-        return np.ones_like(curve)
-    return np.asarray((curve - low) / (high - low))
+    low, span = curve.min(), np.ptp(curve)
+    return np.ones_like(curve) if span < FLAT else np.asarray((curve - low) / span)
 
 
 def find_intervals(curve: Floats, thresholds: Sequence[float]) -> tuple[Ints, Ints]:
@@ -138,15 +136,9 @@ def highest_inside(curve: Floats, first: Ints, stop: Ints) -> Floats:
 def outer_inner_contrast(curve: Floats, first: Ints, stop: Ints, margin: float) -> Floats:
     """Mean inside each interval less the mean in its margins (Shou et al., AutoLoc, ECCV 2018).
 
-    Args:
-        curve: (T,) scores.
-        first: (N,) first snippets.
-        stop: (N,) one past the last ones, each above its first.
-        margin: size of each of the two margins as a part of the interval's length, rounded up to
-            whole snippets. Margins end at the video's ends; the mean of no snippet is 0.
-
-    Returns:
-        (N,) in -1..1 for a curve in 0..1.
+    (N,) in -1..1 for a curve (T,) in 0..1. The intervals are `[first, stop)`, none empty. `margin`
+    is the size of each of the two margins as a part of the interval's length, rounded up to whole
+    snippets. Margins end at the video's ends; the mean of no snippet is 0.
     """
     total = np.concatenate([[0.0], np.cumsum(curve)])
     length = stop - first

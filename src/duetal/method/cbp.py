@@ -54,12 +54,9 @@ class CBPSettings(Settings):
 
 
 class CBPBranch(BranchNetwork):
-    """Features of one video or a padded batch to a logit for each snippet and class.
+    """Features of a padded batch to a logit for each snippet and class.
 
-    Args:
-        dim: C of the features (2048 for I3D RGB and flow).
-        num_classes: K.
-        settings: of the branch.
+    `dim` is C of the features (2048 for I3D RGB and flow), `num_classes` is K.
     """
 
     mean: Tensor

@@ -33,13 +33,7 @@ def apply_mask(x: Tensor, mask: Tensor) -> Tensor:
 
 
 class MaskedConv(nn.Module):
-    """1-D convolution over time, stride 1, that keeps T.
-
-    Args:
-        channels_in: C of the input.
-        channels_out: C of the output.
-        kernel: odd width of the kernel, in snippets.
-    """
+    """1-D convolution over time, stride 1, with an odd kernel in snippets, that keeps T."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int = 3):
         super().__init__()
@@ -51,12 +45,9 @@ class MaskedConv(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention over the valid positions.
+    """Multi-head self-attention over the valid positions; C, `embed_dim`, is a multiple of `heads`.
 
-    Args:
-        embed_dim: C.
-        heads: number of heads; divides `embed_dim`.
-        radius: positions to either side that a position attends to; None: all.
+    `radius` is the number of positions to either side that a position attends to; None: all.
     """
 
     def __init__(self, embed_dim: int, heads: int, radius: int | None = None):
@@ -98,12 +89,8 @@ class SelfAttention(nn.Module):
 class TransformerBlock(nn.Module):
     """Self-attention, then an MLP; Layer Norm before each, residual after each (pre-LN).
 
-    Args:
-        embed_dim: C.
-        heads: attention heads.
-        radius: attention radius in positions; None: all.
-        dropout: on both residual branches.
-        expansion: hidden width of the MLP over `embed_dim`.
+    The first three arguments are those of `SelfAttention`. Dropout is on both residual branches;
+    `expansion` is the hidden width of the MLP over `embed_dim`.
     """
 
     def __init__(
@@ -146,15 +133,9 @@ def masked_avg_pool(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def topk_mean(scores: Tensor, mask: Tensor, ratio: int) -> Tensor:
-    """Video-level score of each class: the mean of its top ceil(T_valid / ratio) snippets.
+    """Video-level score (B, K) of each class: the mean of its top ceil(T_valid / ratio) snippets.
 
-    Args:
-        scores: (B, T, K).
-        mask: (B, T).
-        ratio: 8 takes the top eighth.
-
-    Returns:
-        (B, K).
+    Of scores (B, T, K); a `ratio` of 8 takes the top eighth.
     """
     counts = (mask.sum(dim=1) + ratio - 1) // ratio
     lowest = torch.finfo(scores.dtype).min

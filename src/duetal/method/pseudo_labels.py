@@ -100,13 +100,8 @@ def make_pseudo_labels(
 ) -> PseudoLabels:
     """Score every training video whole with a frozen teacher and threshold the scores.
 
-    Args:
-        teacher: a branch in eval mode.
-        videos: the training videos and their labels.
-        stream: the features that the teacher reads.
-        settings: see `threshold`, and which score is thresholded.
-        window: snippets in one pass.
-        device: where to compute.
+    The teacher is a branch in eval mode, `stream` the features that it reads, and `window` the
+    snippets in one pass.
     """
     labels = []
     for name, present in zip(videos.names, videos.labels, strict=True):

@@ -53,10 +53,8 @@ def epoch_batches(
 ) -> list[list[Crop]]:
     """Draw one epoch: `repeats_per_epoch` crops of every video at random offsets, in batches.
 
-    Args:
-        lengths: T of each video; a video no longer than a crop is taken whole.
-        settings: length of a crop, crops of each video, size of a batch (the last may be smaller).
-        seed: of this epoch.
+    `lengths` are T of each video. A video no longer than a crop is taken whole, and the last batch
+    may be smaller. The seed is that of this epoch.
     """
     random = np.random.default_rng(seed)
     crops: list[Crop] = []
@@ -79,12 +77,10 @@ def share_of(batch: Sequence[Crop], rank: int, processes: int) -> list[Crop]:
 
 
 def micro_batches(crops: Sequence[Crop], budget: int, waste: float = 0.07) -> list[list[Crop]]:
-    """Cut crops into groups of similar length that go through the network together.
+    """Cut crops, sorted by falling length, into groups that go through the network together.
 
-    Args:
-        crops: sorted by falling length.
-        budget: most padded snippets of a group (a longer crop is a group by itself).
-        waste: largest share of a group's padded snippets that may be padding.
+    A group has at most `budget` padded snippets (a longer crop is a group by itself), of which at
+    most the share `waste` is padding.
     """
     groups: list[list[Crop]] = []
     real = 0

@@ -29,20 +29,11 @@ def score_video(
     window: int,
     device: torch.device | str = "cpu",
 ) -> Singles:
-    """Logits of a whole video.
+    """Logits (T, K) of a whole video, by a branch in eval mode and the stream that it reads.
 
-    Where windows overlap, their logits are blended with weights that fall towards a window's ends,
-    so the result depends on the video and the window's length alone.
-
-    Args:
-        branch: a branch in eval mode.
-        stream: the features that it reads.
-        name: of the video.
-        window: snippets in one pass; the crop's length in training.
-        device: where to compute.
-
-    Returns:
-        (T, K) logits.
+    A pass has `window` snippets, the crop's length in training. Where windows overlap, their logits
+    are blended with weights that fall towards a window's ends, so the result depends on the video
+    and the window's length alone.
     """
     length = stream.length(name)
     total: Singles | None = None
@@ -64,10 +55,8 @@ def score_video(
 def video_probabilities(logits: Singles, topk_ratio: int, *, softmax: bool = False) -> Singles:
     """(T, K) snippet logits → (K,) probabilities that the video contains each class.
 
-    Args:
-        logits: (T, K).
-        topk_ratio: the top ceil(T / topk_ratio) snippets of each class are pooled.
-        softmax: whether the video loss was softmax cross-entropy; else each class is by itself.
+    The top ceil(T / topk_ratio) snippets of each class are pooled. `softmax` is whether the video
+    loss was softmax cross-entropy; else each class is by itself.
     """
     snippets = torch.from_numpy(logits).unsqueeze(0)
     mask = torch.ones(snippets.shape[:2], dtype=torch.bool)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from duetal.core.errors import UsageError, unknown
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+Frames = TypeVar("Frames", bound=Any)  #: Arrays or tensors of some engine.
 
 MAX_FLOW = 20.0  #: Pixels: I3D's flow network was trained on flow clipped to this.
 #: Red, green and blue of BT.601's luma in 1/2¹⁵, OpenCV's rounding of them.
@@ -37,7 +40,7 @@ class FlowName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TVL1Settings:
-    """Parameters of TV-L1, with the names and defaults of OpenCV's `DualTVL1OpticalFlow`.
+    """Parameters of TV-L1: those of OpenCV's `DualTVL1OpticalFlow_create`, in its order.
 
     Raises:
         UsageError: a value out of its range, naming the setting.
@@ -166,6 +169,35 @@ def flow_by_pair(
     with ThreadPoolExecutor(threads) as pool:
         for k, pair_flow in enumerate(pool.map(compute, grey, grey[1:])):
             flow[k] = pair_flow
+    return flow
+
+
+def solve_pyramid(
+    frames: Frames,
+    settings: TVL1Settings,
+    resize: Callable[[Frames, tuple[int, int], tuple[float, float]], Frames],
+    solve: Callable[[Frames, Frames | None], Frames],
+) -> Frames:
+    """Flow (..., 2, H, W) of frames (..., H, W), from the pyramid's coarsest level to the finest.
+
+    Args:
+        frames: float32 arrays or tensors, as `resize` and `solve` take them.
+        settings: of the pyramid.
+        resize: makes images of another size, with so many old pixels to a new one, down and across.
+        solve: gives the flow on one level's frames, beginning from a rough flow; None is zero.
+    """
+    sizes = pyramid_sizes(frames.shape[-2:], settings)
+    pyramid = [frames]
+    for before, size in pairwise(sizes):
+        # By the scale itself, not by the ratio of the sizes, which are rounded; unless rounding
+        # makes the same size of it: so does OpenCV.
+        step = 1.0 if size == before else 1 / settings.scale_step
+        pyramid.append(resize(pyramid[-1], size, (step, step)))
+    flow = solve(pyramid.pop(), None)
+    while pyramid:
+        old, new = flow.shape[-2:], sizes[len(pyramid) - 1]
+        flow = resize(flow, new, (old[0] / new[0], old[1] / new[1])) / settings.scale_step
+        flow = solve(pyramid.pop(), flow)
     return flow
 
 

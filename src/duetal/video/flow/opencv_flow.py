@@ -1,5 +1,6 @@
 """TV-L1 flow as OpenCV computes it: the reference that the field's features were made with."""
 
+from dataclasses import astuple, replace
 from typing import Any
 
 import numpy as np
@@ -37,21 +38,12 @@ class OpenCVFlow:
         height, width = first.shape
         missing = ((0, max(_MIN_SIDE - height, 0)), (0, max(_MIN_SIDE - width, 0)))
         padded = [np.pad(frame, missing, mode="edge") for frame in (first, second)]
-        settings = self.settings
-        # New for each pair: it has buffers inside, which threads must not share.
-        engine = self._cv2.optflow.DualTVL1OpticalFlow_create()
-        engine.setTau(settings.tau)
-        engine.setLambda(settings.lambda_)
-        engine.setTheta(settings.theta)
         # No more than it will use: it would try to make one level beyond, even of no pixels.
-        engine.setScalesNumber(len(pyramid_sizes(padded[0].shape, settings)))
-        engine.setWarpingsNumber(settings.warps)
-        engine.setEpsilon(settings.epsilon)
-        engine.setInnerIterations(settings.inner_iterations)
-        engine.setOuterIterations(settings.outer_iterations)
-        engine.setScaleStep(settings.scale_step)
-        engine.setGamma(settings.gamma)
-        engine.setMedianFiltering(settings.median_filtering)
+        scales = len(pyramid_sizes(padded[0].shape, self.settings))
+        # New for each pair: it has buffers inside, which threads must not share.
+        engine = self._cv2.optflow.DualTVL1OpticalFlow_create(
+            *astuple(replace(self.settings, scales=scales))
+        )
         flow: Singles = engine.calc(*padded, None)
         return flow[:height, :width]
 

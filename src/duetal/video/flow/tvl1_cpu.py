@@ -12,7 +12,6 @@ cache, and the compiler turns its loop into vector instructions without a remain
 """
 
 import math
-from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from duetal.core.array_types import Singles
 from duetal.core.compiled import compiled
 from duetal.video.flow.cpu_kernels import linearize, median_filter, resize, stack_gradient
-from duetal.video.flow.interface import FlowName, TVL1Settings, flow_by_pair, pyramid_sizes
+from duetal.video.flow.interface import FlowName, TVL1Settings, flow_by_pair, solve_pyramid
 
 CHUNK = 512
 # Positions are unsigned: numba checks each time whether a signed index is negative.
@@ -45,40 +44,22 @@ class TVL1Flow:
         """Flow of one pair, from the pyramid's coarsest level to the finest."""
         if np.array_equal(first, second):  # as many in videos are: the iterations would find 0
             return np.zeros((*first.shape, 2), np.float32)
-        firsts, seconds = (list(_pyramid(frame, self.settings)) for frame in (first, second))
-        flow = np.zeros((2, *firsts[-1].shape), np.float32)
-        for level in reversed(range(len(firsts))):
-            if level < len(firsts) - 1:
-                flow = _enlarge(flow, firsts[level].shape, self.settings.scale_step)
-            flow = _solve_level(firsts[level], seconds[level], flow, self.settings)
-        return np.moveaxis(flow, 0, -1)
+        solve = partial(_solve_level, settings=self.settings)
+        frames = np.stack([first, second]).astype(np.float32, order="C")
+        return np.moveaxis(solve_pyramid(frames, self.settings, _resize, solve), 0, -1)
 
 
-def _pyramid(frame: NDArray[np.uint8], settings: TVL1Settings) -> Iterator[Singles]:
-    """The frame and its smaller copies, each made from the one before."""
-    image = frame.astype(np.float32, order="C")
-    yield image
-    for size in pyramid_sizes(frame.shape, settings)[1:]:
-        smaller = np.empty(size, np.float32)
-        # By the scale itself, not by the ratio of the sizes, which are rounded; unless rounding
-        # makes the same size of it: so does OpenCV.
-        step = 1.0 if size == image.shape else 1 / settings.scale_step
-        resize(image, smaller, step, step)
-        yield smaller
-        image = smaller
+def _resize(images: Singles, size: tuple[int, int], step: tuple[float, float]) -> Singles:
+    """Images (2, H, W) at another size; see `solve_pyramid`."""
+    resized = np.empty((2, *size), np.float32)
+    for source, target in zip(images, resized, strict=True):
+        resize(source, target, *step)
+    return resized
 
 
-def _enlarge(flow: Singles, size: tuple[int, ...], scale_step: float) -> Singles:
-    """The flow (2, H, W) of a level, where the next finer one begins."""
-    larger = np.empty((2, *size), np.float32)
-    for source, target in zip(flow, larger, strict=True):
-        resize(source, target, source.shape[0] / size[0], source.shape[1] / size[1])
-    larger /= np.float32(scale_step)
-    return larger
-
-
-def _solve_level(first: Singles, second: Singles, flow: Singles, settings: TVL1Settings) -> Singles:
-    """The flow (2, H, W) between two images of one size, beginning from a rough one."""
+def _solve_level(frames: Singles, flow: Singles | None, settings: TVL1Settings) -> Singles:
+    """The flow (2, H, W) between two images of one size, beginning from a rough one or zero."""
+    first, second = frames
     height, width = first.shape
     stride = width + 1
     lead = math.ceil((stride + 1) / CHUNK) * CHUNK
@@ -90,7 +71,8 @@ def _solve_level(first: Singles, second: Singles, flow: Singles, settings: TVL1S
         return rows.reshape(len(planes), height, stride)[:, :, :width]
 
     planes, dual, data, has = (np.zeros((count, length), np.float32) for count in (2, 4, 4, 2))
-    pixels(planes)[:] = flow
+    if flow is not None:
+        pixels(planes)[:] = flow
     pixels(has)[0, :, :-1] = 1
     pixels(has)[1, :-1] = 1
 

@@ -5,7 +5,6 @@ NVIDIA's and AMD's GPUs. A pair's iterations, and so its flow, do not depend on 
 """
 
 import importlib
-import itertools
 from collections.abc import Callable
 from typing import Literal
 
@@ -17,7 +16,7 @@ from torch import Tensor
 from duetal.core.array_types import Singles
 from duetal.core.errors import UsageError, first_line
 from duetal.video.flow import tvl1_torch
-from duetal.video.flow.interface import FlowName, TVL1Settings, check_frames, pyramid_sizes
+from duetal.video.flow.interface import FlowName, TVL1Settings, check_frames, solve_pyramid
 from duetal.video.flow.tvl1_torch import resize
 
 Backend = Literal["torch", "triton"]
@@ -92,20 +91,13 @@ class TorchTVL1Flow:
     @torch.inference_mode()
     def _flow(self, frames: Tensor) -> Tensor:
         """Flow (N, H, W, 2) of frames that fit into memory at once."""
-        settings = self.settings
-        sizes = pyramid_sizes(frames.shape[1:], settings)
-        pyramid = [frames.float()]
-        for before, size in itertools.pairwise(sizes):
-            # Where rounding makes the same size of it, OpenCV copies the image.
-            step = 1.0 if size == before else 1 / settings.scale_step
-            pyramid.append(resize(pyramid[-1], size, (step, step)))
-        flow = pyramid[-1].new_zeros(len(frames) - 1, 2, *sizes[-1])
-        flow = self._solve(pyramid.pop(), flow, settings)
-        while pyramid:
-            old, new = flow.shape[2:], sizes[len(pyramid) - 1]
-            flow = resize(flow, new, (old[0] / new[0], old[1] / new[1])) / settings.scale_step
-            flow = self._solve(pyramid.pop(), flow, settings)
-        return flow.permute(0, 2, 3, 1)
+
+        def solve(level: Tensor, flow: Tensor | None) -> Tensor:
+            if flow is None:
+                flow = level.new_zeros(len(level) - 1, 2, *level.shape[1:])
+            return self._solve(level, flow, self.settings)
+
+        return solve_pyramid(frames.float(), self.settings, resize, solve).permute(0, 2, 3, 1)
 
     def _chunks(self, frames: int, height: int, width: int) -> list[slice]:
         """The pairs of a video in parts that fit into memory."""
