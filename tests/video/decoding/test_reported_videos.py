@@ -20,6 +20,8 @@ class Right(NamedTuple):
     duration: float
     #: By index of a frame at 25 a second, the picture that it shows.
     shown: dict[int, int]
+    #: A player's time of the first picture.
+    offset: float = 0.0
     size: tuple[int, int] = (96, 64)
     note: str | None = None
 
@@ -33,7 +35,7 @@ RIGHT = {
     "two_video_tracks.mp4": Right(
         200, 8.0, {0: 0, 199: 199}, note="video streams: 0 of 64x48, 1 of 96x64; stream 1 is read"
     ),
-    "video_begins_2s_late.mp4": Right(200, 8.0, {0: 0, 199: 199}),
+    "video_begins_2s_late.mp4": Right(200, 8.0, {0: 0, 199: 199}, offset=2.0),
     # Its sound goes on, so no clock was reset.
     "picture_lost_15s_sound_goes_on.ts": Right(
         200, 23.0, {99: 99, 474: 99, 475: 100}, note="one picture is shown for 15.04 s at 3.96 s"
@@ -56,6 +58,7 @@ def test_pictures_are_shown_at_their_times(name):
         found = video.decoded
     assert (video.info.width, video.info.height) == right.size
     assert (found.source_frames, found.duration) == (right.pictures, right.duration)
+    assert (found.offset, found.rate) == (pytest.approx(right.offset, abs=0.03), 25)
     assert found.notes == (() if right.note is None else (right.note,))
     assert {index: shown[index] for index in right.shown} == right.shown
 

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 from duetal.core.errors import DuetalError
 from duetal.video.decoding.container import VideoFile
 from duetal.video.decoding.damage import MOST_LOST, Damage
-from duetal.video.decoding.timeline import LONGEST_HOLD, USUAL_RATE, StreamTimes, Timeline
+from duetal.video.decoding.timeline import LONGEST_HOLD, TICKS, USUAL_RATE, StreamTimes, Timeline
 
 MOST_UNREADABLE = 1000  #: Unreadable places of a container after which the rest of it is given up.
 RECENT = 25  #: Pictures whose length is taken for the last one's, where none is declared.
@@ -48,6 +48,8 @@ class Pictures:
         self._ahead: deque[VideoFrame] = deque()
         #: Pictures, and the last one's end in seconds after the first one's begin, so far.
         self.count, self.end = 0, Fraction(0)
+        #: Pictures a second at the end, where most go on for as long as the ones before.
+        self.rate = Fraction(0)
         #: The first picture's timestamp, and the earliest declared end after it.
         self._zero = Fraction(0)
         self._declared_end: Fraction | None = None
@@ -80,12 +82,21 @@ class Pictures:
             yield begin, frame
         if self._timeline.last is None:
             raise DuetalError("no picture in it can be decoded", file=self._source)
-        # A rate is an average, and a pause makes it slow.
-        self.end = self._timeline.last + (usual or median(self._steps or [self._step]))
+        # A declared rate is an average, and a pause makes it slow.
+        usual = usual or median(self._steps or [self._step])
+        self.end, self.rate = self._timeline.last + usual, 1 / usual
         declared = self._declared_end or Fraction(0)
         refusal = self._damage.refusal(self.end, declared, self._missing_at_end())
         if refusal and not self._accepts_damage:
             raise DuetalError(f"{refusal} ({self.count} pictures)", file=self._source)
+
+    @property
+    def offset(self) -> Fraction:
+        """Seconds that a player's clock shows at the first picture; it begins with the file."""
+        begin = self._container.start_time
+        return (
+            Fraction(0) if begin is None else max(Fraction(0), self._zero - Fraction(begin, TICKS))
+        )
 
     def notes(self) -> tuple[str, ...]:
         """What was wrong and could be tolerated, a line each; complete at the end."""

@@ -50,6 +50,8 @@ class Decoded:
     frames: int  #: N, frames at the fixed rate.
     source_frames: int  #: Pictures of the video itself.
     duration: float  #: Seconds from the begin of the first picture to the end of the last.
+    offset: float  #: Seconds that a player's clock shows at the first picture.
+    rate: float  #: Pictures of the video a second, where it does not pause.
     notes: tuple[str, ...]  #: What was wrong and could be tolerated, one line each.
 
 
@@ -138,7 +140,10 @@ class VideoReader(Closing):
             yield Frame(k, current[0](), current is shown, current[1])
             index, shown = k + 1, current
         notes = (*self._stream_note, *self._pictures.notes())
-        self._decoded = Decoded(index, self._pictures.count, duration, notes)
+        found = self._pictures
+        self._decoded = Decoded(
+            index, found.count, duration, float(found.offset), float(found.rate), notes
+        )
 
 
 def open_video(
