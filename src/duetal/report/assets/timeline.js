@@ -65,7 +65,7 @@ export const curvesOf = (branches, scores, label) => branches.flatMap((branch) =
  */
 function pointSeconds(i, pool, grid) {
   const snippet = i * pool + (pool - 1) / 2;
-  return (snippet * grid.stride + grid.window / 2) / grid.fps;
+  return (grid.begin ?? 0) + (snippet * grid.stride + grid.window / 2) / grid.fps;
 }
 
 /**
@@ -91,7 +91,7 @@ export function scoreCurves(curves, pool, grid, x) {
  * @param {Grid} grid
  */
 export function scoresAt(curves, seconds, pool, grid) {
-  const point = Math.floor((seconds * grid.fps) / (grid.stride * pool));
+  const point = Math.floor(((seconds - (grid.begin ?? 0)) * grid.fps) / (grid.stride * pool));
   return curves.filter(({ values }) => values[point] !== undefined)
     .map(({ branch, values }) => `${branch.title} ${values[point].toFixed(2)}`);
 }
