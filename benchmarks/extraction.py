@@ -132,8 +132,8 @@ def measure_speed(folder: Path, options: argparse.Namespace) -> None:
 def one_round(extractor: Extractor, videos: Iterable[Video], store: Path) -> dict[str, float]:
     """Seconds of each stage alone, then of the pipeline."""
     seconds = {}
-    seconds["decode"], frames = timed(lambda: list(extractor.decoding(videos)))
-    seconds["flow"], snippets = timed(lambda: list(extractor.cutting(frames)))
+    seconds["decode"], frames = timed(lambda: list(extractor.decoded(videos)))
+    seconds["flow"], snippets = timed(lambda: list(extractor.cut(frames)))
     assert sum(isinstance(item, End) for item in snippets) == VIDEOS
     networks = {network.name: network for network in extractor.networks}
     for stage, modalities in {"I3D (RGB and flow)": ("rgb", "flow"), "CLIP": ("clip",)}.items():

@@ -1,5 +1,8 @@
 """Weakly-supervised temporal action localization; see `duetal.api` for what is used from here."""
 
+# The names of `__all__` come from the star import; a test compares them with those of the API.
+# ruff: noqa: F403, F405
+
 import importlib
 from typing import TYPE_CHECKING
 
@@ -28,26 +31,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from duetal.api import (
-        Annotations,
-        Comparison,
-        Detections,
-        Diagnosis,
-        DuetalError,
-        DuetalWarning,
-        Evaluation,
-        Segment,
-        TrainedRun,
-        UsageError,
-        VideoAnnotation,
-        compare,
-        diagnose,
-        evaluate,
-        load,
-        read_annotations,
-        read_detections,
-        write_detections,
-    )
+    from duetal.api import *
 else:
 
     def __getattr__(name: str) -> object:

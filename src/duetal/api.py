@@ -30,6 +30,7 @@ from duetal.formats.activitynet import write_detections as write_results
 
 # Whatever needs PyTorch is imported by the functions that use it.
 if TYPE_CHECKING:
+    from duetal.datasets import Dataset
     from duetal.results.schema import RunEvaluation
     from duetal.runs.localizing import Progress
     from duetal.runs.run import Run
@@ -67,12 +68,9 @@ class DuetalWarning(UserWarning):
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A trained run; see `load`.
+    """A trained run; see `load`."""
 
-    Args:
-        run: its folder, its settings, and which of its checkpoints to use.
-    """
-
+    #: Its folder, its settings, and which of its checkpoints to use.
     run: "Run"
 
     @property
@@ -98,7 +96,7 @@ class TrainedRun:
     @property
     def grid(self) -> TimeGrid:
         """The time grid of the features it reads."""
-        return self.run.model.grid.grid()
+        return self.run.model.grid
 
     @property
     def evaluation(self) -> "RunEvaluation | None":
@@ -156,72 +154,75 @@ class TrainedRun:
             DuetalError: nothing there, or something unreadable or damaged.
         """
         from duetal.own_videos.raw_videos import is_dataset
-        from duetal.own_videos.video_features import OPTIONS, local_store
+        from duetal.own_videos.video_features import MODALITIES, local_store
+        from duetal.runs.localizing import localize
+        from duetal.runs.processes import device_of
         from duetal.runs.run import with_localization
 
         if branch is not None and stage is not None:
             raise UsageError("branch and stage: a stage is of one branch, give one of the two")
         run = with_localization(self.run, settings or {})
         stages = run.model.stages_named(stage or branch)
-        how: dict[str, Any] = {"stages": stages, "literal": literal, "progress": progress}
         paths = [os.fspath(path) for path in _several(inputs)]
-        if is_dataset(paths):
-            if features is not None or weights is not None:
-                raise UsageError("features and weights: are for videos, and inputs are a dataset")
-            return _localize_dataset(run, Path(paths[0]), subset or "test", accelerator, **how)
-        if subset is not None:
+        from_features = is_dataset(paths)
+        if from_features and (features is not None or weights is not None):
+            raise UsageError("features and weights: are for videos, and inputs are a dataset")
+        if not from_features and subset is not None:
             raise UsageError("subset: is for a dataset, and inputs are videos")
         moved = {modality: os.fspath(source) for modality, source in (weights or {}).items()}
         for modality in moved:
-            if modality not in OPTIONS:
-                raise UsageError(unknown("modality", modality, OPTIONS), place="weights")
-        if features is not None:
-            store = local_store(os.fspath(features))
-            return _localize_videos(run, paths, store, moved, accelerator, **how)
-        with tempfile.TemporaryDirectory(prefix="duetal-") as folder:
-            return _localize_videos(run, paths, Path(folder), moved, accelerator, **how)
+            if modality not in MODALITIES:
+                raise UsageError(unknown("modality", modality, MODALITIES), place="weights")
+        with tempfile.TemporaryDirectory(prefix="duetal-") as temporary:
+            if from_features:
+                dataset, names = _open_dataset(run, Path(paths[0]), subset or "test")
+            else:
+                store = local_store(os.fspath(temporary if features is None else features))
+                dataset, names = _open_videos(run, paths, store, moved, accelerator)
+            return localize(
+                run,
+                dataset,
+                names,
+                stages=stages,
+                literal=literal,
+                device=device_of(accelerator),
+                progress=progress,
+            )
 
 
-def _localize_dataset(
-    run: "Run", path: Path, subset: str, accelerator: str, **how: Any
-) -> Detections:
+def _open_dataset(run: "Run", path: Path, subset: str) -> "tuple[Dataset, tuple[str, ...]]":
+    """A dataset and the videos of it to localize."""
     from duetal.datasets import open_dataset
-    from duetal.runs.localizing import choose_videos, localize, unknown_classes
-    from duetal.runs.processes import device_of
+    from duetal.runs.localizing import choose_videos, unknown_classes
 
     dataset = open_dataset(path)
     names = choose_videos(dataset, subset)
     for label in unknown_classes(run, dataset):
         _warn(f"the run was not trained on the class {label!r}")
-    return localize(run, dataset, names, device=device_of(accelerator), **how)
+    return dataset, names
 
 
-def _localize_videos(
-    run: "Run",
-    paths: Sequence[str],
-    store: Path,
-    weights: Mapping[str, str],
-    accelerator: str,
-    **how: Any,
-) -> Detections:
-    from duetal.own_videos.raw_videos import UNVERIFIABLE, localize_prepared, prepare_videos
+def _open_videos(
+    run: "Run", paths: Sequence[str], store: Path, weights: Mapping[str, str], accelerator: str
+) -> "tuple[Dataset, tuple[str, ...]]":
+    """The features of videos, in a store, as a dataset; the videos that have some."""
+    from duetal.datasets import open_dataset
+    from duetal.own_videos.raw_videos import UNVERIFIABLE, prepare_videos
 
     if run.model.features is None:
         _warn(UNVERIFIABLE)
-    prepared = prepare_videos(run, paths, store, weights, accelerator=accelerator)
-    if not prepared.videos:
-        raise DuetalError(f"no video could be processed; {prepared.failures[0].reason}")
-    for failure in prepared.failures:
+    videos, failures = prepare_videos(run, paths, store, weights, accelerator=accelerator)
+    if not videos:
+        raise DuetalError(f"no video could be processed; {failures[0].reason}")
+    for failure in failures:
         _warn(f"left out: {failure.reason}")
-    return localize_prepared(run, prepared, accelerator=accelerator, **how)
+    return open_dataset(store), tuple(videos)
 
 
 def load(path: PathLike) -> TrainedRun:
-    """Open a trained run.
+    """Open a trained run: the folder that `duetal train` made, or that `duetal push` published.
 
-    Args:
-        path: the folder that `duetal train` made, or a downloaded one that `duetal push` published;
-            of a run of several seeds, one of its `seed-N`.
+    Of a run of several seeds it is one of its `seed-N`.
 
     Raises:
         DuetalError: no run, one that is not trained to its end, or damaged.
@@ -289,19 +290,15 @@ def diagnose(
 ) -> Diagnosis:
     """What is wrong with detections and what each kind of error costs, as `duetal diagnose`.
 
-    Args:
-        detections: see `evaluate`.
-        annotations: see `evaluate`.
-        protocol: see `evaluate`.
-        subset: see `evaluate`.
-        tiou: the threshold at which predictions are right or wrong.
+    Predictions are right or wrong at the threshold `tiou`; see `evaluate` for the rest.
 
     Raises:
         UsageError: an unknown protocol, subset or threshold.
         DuetalError: see `evaluate`.
     """
+    named = _protocol(protocol)
     found, truth = _detections(detections), _annotations(annotations)
-    return diagnosis.diagnose(found, truth, _protocol(protocol), subset, tiou=tiou)
+    return diagnosis.diagnose(found, truth, named, subset, tiou=tiou)
 
 
 def compare(
@@ -315,13 +312,8 @@ def compare(
 ) -> Comparison:
     """Compare several methods with the first by a bootstrap over videos, as `duetal compare`.
 
-    Args:
-        contenders: detections of each, by name; a list where they come of several seeds.
-        annotations: see `evaluate`.
-        protocol: see `evaluate`.
-        subset: see `evaluate`.
-        draws: resamples of the videos.
-        seed: of the resamples.
+    `contenders` are detections by name, a list where they come of several seeds. The videos are
+    resampled `draws` times, by `seed`; see `evaluate` for the rest.
 
     Raises:
         UsageError: fewer than two contenders or 100 draws, or as `evaluate`.

@@ -77,28 +77,23 @@ class Config(MethodSettings):
         """Every setting as a plain value, by its dotted name."""
         return dict(_flatten(self.model_dump(mode="json")))
 
-    def differences(self, other: "Config", ignore: Iterable[str] = ()) -> list[str]:
+    def differences(self, other: "Config", ignore: Collection[str] = ()) -> list[str]:
         """The settings in which two configurations differ, as "section.name: mine, not theirs"."""
-        skip = set(ignore)
-        mine, theirs = self.flat(), other.flat()
+        theirs = other.flat()
         return [
-            f"{key}: {mine[key]!r}, not {theirs[key]!r}"
-            for key in mine
-            if key not in skip and mine[key] != theirs[key]
+            f"{key}: {mine!r}, not {theirs[key]!r}"
+            for key, mine in self.flat().items()
+            if key not in ignore and mine != theirs[key]
         ]
 
     def replace(self, **values: Any) -> "Config":
         """The same settings with some changed, by short name. Values are not validated."""
-        sections: dict[str, dict[str, Any]] = {}
-        for key, value in values.items():
-            found = _find_setting(key, "replace")
-            sections.setdefault(found.section, {})[found.name] = value
-        return self.model_copy(
-            update={
-                section: getattr(self, section).model_copy(update=update)
-                for section, update in sections.items()
-            }
-        )
+        found = {_find_setting(key, "replace"): value for key, value in values.items()}
+        changed = {
+            section: getattr(self, section).model_copy(update=update)
+            for section, update in _by_section(found).items()
+        }
+        return self.model_copy(update=changed)
 
     def save(self, path: Path) -> None:
         """Write every setting as a flat YAML file, which is a recipe too."""
@@ -117,16 +112,12 @@ class Setting(NamedTuple):
         return f"{self.section}.{self.name}"
 
 
-def _fields() -> dict[Setting, FieldInfo]:
-    return {
-        Setting(section, name): info
-        for section, field in Config.model_fields.items()
-        for name, info in field.annotation.model_fields.items()  # type: ignore[union-attr]
-    }
-
-
 #: Every setting, in order.
-SETTINGS: dict[Setting, FieldInfo] = _fields()
+SETTINGS: dict[Setting, FieldInfo] = {
+    Setting(section, name): info
+    for section, field in Config.model_fields.items()
+    for name, info in field.annotation.model_fields.items()  # type: ignore[union-attr]
+}
 
 #: The settings that version 0.1.0 named otherwise; its recipes and runs are read on.
 RENAMED = {
@@ -156,12 +147,10 @@ _ZERO_WAS_NONE = {
 
 
 def load_config(text: str, source: Path | str, overrides: Iterable[str] = ()) -> Config:
-    """Make a configuration of a YAML text and `key=value` overrides.
+    """Make a configuration of a YAML text and `key=value` arguments of the command line.
 
-    Args:
-        text: one YAML mapping of settings, dotted, short or nested in sections.
-        source: where the text came from, for error messages.
-        overrides: `key=value` arguments of the command line; values are read as YAML scalars.
+    The text is one mapping of settings, dotted, short or nested in sections; it came from `source`,
+    which error messages name. The values of arguments are read as YAML scalars.
 
     Raises:
         UsageError: not a mapping, an unknown key (with the nearest known one), a bad value.
@@ -174,13 +163,10 @@ def load_config(text: str, source: Path | str, overrides: Iterable[str] = ()) ->
         place = None if mark is None else f"line {mark.line + 1}"
         problem = getattr(error, "problem", None) or "malformed"
         raise UsageError(f"not YAML: {problem}", file=source, place=place) from error
-    if content is None:
-        content = {}
-    if not isinstance(content, dict):
+    if not isinstance(content, dict | None):
         raise UsageError("not a mapping of settings to values", file=source)
-    values = read_values(content, source)
     given = parse_overrides(overrides)
-    return make_config(values | given, source, given)
+    return make_config(read_values(content or {}, source) | given, source, given)
 
 
 def read_values(content: Mapping[Any, Any], source: Path | str) -> dict[Setting, Any]:
@@ -225,21 +211,13 @@ def parse_overrides(overrides: Iterable[str]) -> dict[Setting, Any]:
 def make_config(
     values: Mapping[Setting, Any], source: Path | str, overridden: Collection[Setting] = ()
 ) -> Config:
-    """Validate settings.
-
-    Args:
-        values: by setting.
-        source: where they came from, for error messages.
-        overridden: those whose values came from the command line instead.
+    """Validate settings that came from `source`, those `overridden` from the command line.
 
     Raises:
-        UsageError: naming the first setting at fault.
+        UsageError: naming the first setting at fault, and where it came from.
     """
-    sections: dict[str, dict[str, Any]] = {}
-    for setting, value in values.items():
-        sections.setdefault(setting.section, {})[setting.name] = value
     try:
-        return Config.model_validate(sections)
+        return Config.model_validate(_by_section(values))
     except ValidationError as error:
         first = error.errors()[0]
         location = first["loc"]
@@ -251,6 +229,13 @@ def make_config(
             file="command line" if is_typed else source,
             place=".".join(str(part) for part in location) or None,
         ) from error
+
+
+def _by_section(values: Mapping[Setting, Any]) -> dict[str, dict[str, Any]]:
+    sections: dict[str, dict[str, Any]] = {}
+    for setting, value in values.items():
+        sections.setdefault(setting.section, {})[setting.name] = value
+    return sections
 
 
 def _flatten(content: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

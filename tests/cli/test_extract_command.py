@@ -18,7 +18,7 @@ import pytest
 from duetal.backbones import BACKBONES
 from duetal.backbones.i3d import random_weights
 from duetal.cli.main import main
-from duetal.datasets.examination import check
+from duetal.datasets.examination import examine
 from duetal.extraction.pipeline import ExtractionSettings
 from duetal.extraction.store import open_store
 from duetal.simulation.clips import render_clip
@@ -171,7 +171,7 @@ def test_nothing_is_written_outside_the_store_and_no_half_file_stays(
 def test_what_was_extracted_is_a_dataset_that_lacks_labels_alone(
     bad_store: tuple[Path, int, str],
 ) -> None:
-    problems = [problem.message for problem in check(bad_store[0])]
+    problems = [problem.message for problem in examine(bad_store[0]).problems]
     assert problems == [
         "no annotation: features alone can be localized, not trained on",
         "no training video with labels and features",

@@ -10,7 +10,7 @@ import pytest
 
 from duetal.core.errors import UsageError
 from duetal.datasets import dataset_checks
-from duetal.datasets.examination import check, examine
+from duetal.datasets.examination import examine
 from duetal.datasets.problems import Problem, Severity
 
 Edit = Callable[[Path, Callable[[dict[str, Any]], object]], None]
@@ -18,11 +18,15 @@ LAYOUTS = ["own_dataset", "two_modality_dataset", "basnet_dataset", "wtalc_datas
 
 
 def fatal(path: Path) -> list[str]:
-    return [str(p).removeprefix("fatal: ") for p in check(path) if p.severity is Severity.FATAL]
+    return [
+        str(p).removeprefix("fatal: ")
+        for p in examine(path).problems
+        if p.severity is Severity.FATAL
+    ]
 
 
 def warnings(path: Path) -> list[str]:
-    return [str(p) for p in check(path) if p.severity is Severity.WARNING]
+    return [str(p) for p in examine(path).problems if p.severity is Severity.WARNING]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -116,7 +120,7 @@ def test_length_against_duration(
     edit_annotations(own_dataset / "annotations.json", lambda d: d["v_d"].update(duration=64.0))
     file = own_dataset / "features" / "v_d.npy"
     np.save(file, np.zeros((length, 6), np.float32))
-    problems = check(own_dataset)
+    problems = examine(own_dataset).problems
     assert [problem.severity for problem in problems] == ([severity] if severity else [])
     for problem in problems:
         assert problem.file == file
@@ -239,7 +243,7 @@ def test_damaged_pack_does_not_hide_the_rest(wtalc_dataset: Path) -> None:
     segments = np.load(notes / "segments.npy", allow_pickle=True)
     segments[3] = [[1.0, 77.0]]
     np.save(notes / "segments.npy", segments, allow_pickle=True)
-    problems = check(wtalc_dataset)
+    problems = examine(wtalc_dataset).problems
     assert any(p.file == pack and "truncated" in p.message for p in problems)
     assert any("77 s is out of range" in p.message for p in problems)
 
@@ -289,7 +293,7 @@ def test_features_without_annotation_are_still_read(own_dataset: Path) -> None:
 def test_bad_description_is_wrong_usage(own_dataset: Path) -> None:
     (own_dataset / "dataset.yaml").write_text("clip: x")
     with pytest.raises(UsageError, match="unknown key 'clip'"):
-        check(own_dataset)
+        examine(own_dataset)
 
 
 def test_problem_is_one_line() -> None:
@@ -317,7 +321,7 @@ def test_real_annotation_with_segments_out_of_range(real_data: Path, tmp_path: P
     for row, duration in enumerate(durations):
         pack[row] = np.zeros((max(1, int(duration * 25 / 16)), 2), np.float16)
     np.save(tmp_path / "x-I3D-JOINTFeatures.npy", pack, allow_pickle=True)
-    problems = check(tmp_path)
+    problems = examine(tmp_path).problems
     assert {problem.severity for problem in problems} == {Severity.WARNING}
     outside = [p for p in problems if "out of range" in p.message]
     assert {p.place.split(",")[0] for p in outside if p.place} >= {"video 'video_test_0000270'"}

@@ -11,6 +11,7 @@ from duetal.extraction import networks
 from duetal.extraction.items import End, Job, Snippet
 from duetal.extraction.networks import Network, choose_device, encode, usual_batch
 from duetal.extraction.sources import Video
+from duetal.video.decoding.video_reader import Decoded
 
 
 class Sum(Backbone):
@@ -41,7 +42,7 @@ def snippets(job, count, offset=0):
 
 
 def end(job):
-    return End(job, 16, 16, 1.0, ())
+    return End(job, Decoded(16, 16, 1.0, ()))
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 4, 100])

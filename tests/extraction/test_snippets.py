@@ -6,9 +6,11 @@ import pytest
 from duetal.backbones import BACKBONES
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
+from duetal.extraction import snippets as module
 from duetal.extraction.items import Broken, End, FrameBlock, Job, Snippet
-from duetal.extraction.snippets import Cutting, Motion, central
+from duetal.extraction.snippets import Motion, central
 from duetal.extraction.sources import Video
+from duetal.video.decoding.video_reader import Decoded
 
 SIDE = 4
 
@@ -35,11 +37,12 @@ def video(brightness, repeated=None, together=16, job=None):
         part = slice(first, first + together)
         middles = [k for k in range(*part.indices(len(images))) if k >= 8 and k % 4 == 0]
         yield FrameBlock(job, images[part], repeated[part], {"clip": {k: k for k in middles}})
-    yield End(job, len(images), len(images), len(images) / 25, ())
+    yield End(job, Decoded(len(images), len(images), len(images) / 25, ()))
 
 
 def cut(items, flow=None, grid=None):
-    return list(Cutting(grid or TimeGrid(), SIDE, flow or CountingFlow(), BACKBONES)(items))
+    how = {"grid": grid or TimeGrid(), "crop": SIDE, "backbones": BACKBONES}
+    return list(module.cut(items, flow=flow or CountingFlow(), **how))
 
 
 @pytest.mark.parametrize("frames", [16, 17, 31, 32, 33, 100])
@@ -101,7 +104,8 @@ def test_only_what_is_wanted_is_made(modality):
     engine = CountingFlow()
     flow = engine if modality == "flow" else None
     backbones = [record for record in BACKBONES if record.name == modality]
-    items = list(Cutting(TimeGrid(), SIDE, flow, backbones)(video(range(40))))
+    how = {"grid": TimeGrid(), "crop": SIDE, "backbones": backbones}
+    items = list(module.cut(video(range(40)), flow=flow, **how))
     assert [set(item.inputs) for item in items[:-1]] == [{modality}] * 2
     assert engine.pairs == (39 if modality == "flow" else 0)
 

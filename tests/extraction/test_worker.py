@@ -72,8 +72,7 @@ def ready(store, sample):
     worker = Worker()
     assert worker.load(None, device="cpu", batch=None, threads=1) == SETTINGS
     assert worker.open(str(store.place.local), sample) is None
-    yield worker
-    worker.close()
+    return worker
 
 
 def named(*names):
@@ -176,5 +175,4 @@ def test_it_leaves_alone_what_others_are_writing(store, ready, sample):
     another = Worker()
     another.load(None, device="cpu", batch=None, threads=1)
     assert another.open(str(store.place.local), sample) is None
-    another.close()
     assert begun.exists()

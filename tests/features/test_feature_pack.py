@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
-from duetal.features.pack import list_pack
+from duetal.features.containers import list_pack
 
 Array = NDArray[np.floating]
 

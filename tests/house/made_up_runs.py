@@ -15,6 +15,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from duetal.core.files import write_json
+from duetal.core.grid import TimeGrid
 from duetal.evaluation.result import summarize
 from duetal.method.schedule import ScheduleSettings, schedule
 from duetal.results.folder import RunFolder
@@ -22,7 +23,6 @@ from duetal.results.schema import (
     BranchRecord,
     Diagnostics,
     EpochEvent,
-    GridRecord,
     LabelCounts,
     ModelRecord,
     PhaseEnd,
@@ -221,7 +221,7 @@ class FakeRun:
             "  batch: 64\npseudo_labels: {high: 0.7, low: 0.15}\ntheta_loc: [0.1, 0.2, 0.3]\n"
         )
         write_json(folder.environment_file, {"duetal": "0.2.0", "torch": "2.13.0", "cpus": 2})
-        grid = GridRecord(fps=self.fps, stride=self.stride)
+        grid = TimeGrid(fps=self.fps, stride=self.stride)
         branches = [
             BranchRecord(name="cbp", title="CBP", dim=2048, final="cbp-f2"),
             BranchRecord(name="vlp", title="VLP", dim=512, final="vlp-b2"),

@@ -10,7 +10,7 @@ import pytest
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import open_dataset
-from duetal.datasets.examination import check
+from duetal.datasets.examination import examine
 from duetal.extraction.sources import Failure, Found, Video
 from duetal.extraction.store import Store, open_store
 from duetal.features.metadata import VideoRecord
@@ -229,7 +229,7 @@ def test_the_dataset_is_an_ordinary_one(store: Store, tmp_path: Path, elsewhere:
     assert dataset.streams["cbp"].dim == 6
     assert dataset.text_encoder == "some/clip"
     assert dataset.duration("v0") == 2.8
-    assert check(folder) == []
+    assert examine(folder).problems == ()
 
 
 def test_one_modality_and_clip_alone_are_described(store: Store, tmp_path: Path) -> None:

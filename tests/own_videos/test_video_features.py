@@ -9,13 +9,14 @@ import pytest
 
 from duetal.config import Config
 from duetal.core.errors import DuetalError, UsageError
+from duetal.core.grid import TimeGrid
 from duetal.datasets import open_dataset
 from duetal.extraction.pipeline import ExtractionSettings
 from duetal.extraction.store import recorded_settings
 from duetal.own_videos.raw_videos import is_dataset
 from duetal.own_videos.video_features import extraction_settings, require_same
 from duetal.results.folder import RunFolder
-from duetal.results.schema import BranchRecord, GridRecord, ModelRecord, StageRecord
+from duetal.results.schema import BranchRecord, ModelRecord, StageRecord
 from duetal.runs.run import Run
 from duetal.video.flow.interface import FlowName
 
@@ -40,7 +41,7 @@ def run_with(features: dict[str, Any] | None, *, vlp: int | None = 8) -> Run:
     model = ModelRecord(
         duetal="0",
         classes=["A"],
-        grid=GridRecord(fps=25, stride=16, window=16),
+        grid=TimeGrid(fps=25, stride=16, window=16),
         branches=[
             BranchRecord(name=name, title=name, dim=dim, final=f"{name}-x")
             for name, dim in (("cbp", 8), ("vlp", vlp))

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from duetal.config import make_config, read_values
+from duetal.core.grid import TimeGrid
 from duetal.evaluation import Evaluation
 from duetal.publishing.model_card import escape, plain, render_card
 from duetal.publishing.public_run import PublicRun, open_public_run
 from duetal.results.folder import RunFolder
 from duetal.results.schema import (
     BranchRecord,
-    GridRecord,
     Heldout,
     LabelEvaluation,
     LabelScores,
@@ -45,7 +45,7 @@ def model(**changes: Any) -> ModelRecord:
     fixed: dict[str, Any] = {
         "duetal": "0.1.0",
         "classes": ["Diving", "HighJump"],
-        "grid": GridRecord(fps=25, stride=16, window=16),
+        "grid": TimeGrid(fps=25, stride=16, window=16),
         "branches": [
             BranchRecord(name="cbp", title="CBP", dim=2048, final="cbp-f1"),
             BranchRecord(name="vlp", title="VLP", dim=512, final="vlp-b1"),

@@ -43,7 +43,7 @@ def test_the_table_has_a_row_for_each_stage_and_no_best_one(make: Make) -> None:
     table = label_table(read_run(make(0.5, 0.9)))
     assert table is not None
     assert (table.videos, table.chance) == (2, 75.0)
-    rows = [(row.title, row.branch, row.mean_ap, row.first_right) for row in table.rows]
+    rows = [(row.title, row.branch, *row.scores.values()) for row in table.rows]
     assert [(title, branch) for title, branch, *_ in rows] == [
         ("CBP after warm-up", "cbp"),
         ("Ensemble", "ensemble"),
@@ -56,7 +56,7 @@ def test_seeds_are_averaged(make: Make) -> None:
     make(0.5, 0.9, seed="seed-0")
     table = label_table(read_run(make(0.7, 0.9, seed="seed-1")))
     assert table is not None
-    score = table.rows[0].mean_ap
+    score = table.rows[0].scores["mean_ap"]
     assert score is not None
     assert (score.mean, score.spread) == (pytest.approx(60.0), pytest.approx(200**0.5))
 

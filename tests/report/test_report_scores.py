@@ -121,14 +121,14 @@ def test_diagnostics_follow_the_order_of_training_and_average_over_seeds(fake_se
         write_evaluation(folder / f"seed-{seed}", stages, diagnostics)
     run = read_run(folder)
     first, second = stage_diagnostics(run)
-    assert (first.name, second.name) == ("cbp-warmup", "ensemble")
-    assert first.values["precision"].mean == pytest.approx(20)
-    assert first.values["precision"].spread == pytest.approx(10)
-    assert second.values["f1"] is None
+    assert (first.stage, second.stage) == ("cbp-warmup", "ensemble")
+    assert first.scores["precision"].mean == pytest.approx(20)
+    assert first.scores["precision"].spread == pytest.approx(10)
+    assert second.scores["f1"] is None
     (labels,) = pseudo_label_diagnostics(run)
     assert labels.branch == "cbp"
-    assert labels.values["background_precision"].mean == pytest.approx(90)
-    assert labels.values["foreground_recall"] is None
+    assert labels.scores["background_precision"].mean == pytest.approx(90)
+    assert labels.scores["foreground_recall"] is None
 
 
 def test_diagnostics_may_be_absent(fake_run):

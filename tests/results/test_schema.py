@@ -12,7 +12,6 @@ from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
 from duetal.results.schema import (
     BranchRecord,
-    GridRecord,
     Heldout,
     ModelRecord,
     PhaseRecord,
@@ -23,7 +22,7 @@ MODEL = ModelRecord(
     duetal="0.2.0",
     classes=["Diving", "HighJump"],
     display_names={"HighJump": "high jump"},
-    grid=GridRecord.of(TimeGrid(30.0, 4, 16)),
+    grid=TimeGrid(30.0, 4, 16),
     branches=[
         BranchRecord(name="cbp", title="CBP", dim=2048, final="cbp-f1"),
         BranchRecord(name="vlp", title="VLP", dim=512, final="vlp-b1"),
@@ -63,7 +62,7 @@ FORMAT_1 = {
 def test_what_is_written_is_read(tmp_path: Path, model: ModelRecord) -> None:
     model.write(tmp_path / "model.json")
     assert ModelRecord.read(tmp_path / "model.json") == model
-    assert model.grid.grid() == TimeGrid(30.0, 4, 16)
+    assert model.grid == TimeGrid(30.0, 4, 16)
 
 
 def test_the_promised_keys_are_there(tmp_path: Path) -> None:

@@ -11,10 +11,12 @@ from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.results import checkpoints
 from duetal.runs.diagnostics import (
-    Hits,
-    PseudoLabelCounter,
-    SnippetCounter,
+    count_hits,
+    precision_recall,
+    pseudo_label_scores,
     read_pseudo_labels,
+    snippet_hits,
+    snippet_scores,
     snippet_truth,
 )
 
@@ -37,10 +39,9 @@ def test_truth_is_at_the_snippets_centres() -> None:
 
 
 def test_nothing_predicted_has_no_precision_and_nothing_true_no_recall() -> None:
-    hits = Hits()
-    assert (hits.precision, hits.recall) == (None, None)
-    hits.add(np.array([True, True, False, False]), np.array([True, False, True, True]))
-    assert (hits.precision, hits.recall) == (1 / 2, 1 / 3)
+    assert precision_recall(np.zeros(3, dtype=np.int64)) == (None, None)
+    hits = count_hits(np.array([True, True, False, False]), np.array([True, False, True, True]))
+    assert precision_recall(hits) == (1 / 2, 1 / 3)
 
 
 def test_a_stage_is_judged_over_present_classes_on_stretched_scores() -> None:
@@ -50,28 +51,26 @@ def test_a_stage_is_judged_over_present_classes_on_stretched_scores() -> None:
     scores[:, 1] = [0.1, 0.1, 0.15, 0.21]
     scores[:, 2] = 0.9
     known = video((0.0, 1.0, "Diving"), (2.0, 4.0, "HighJump"))
-    stage = SnippetCounter(GRID, CLASSES)
-    stage.add(scores, known)
-    assert (stage.hits.predicted, stage.hits.true, stage.hits.both) == (3, 3, 2)
-    stage.add(scores, video())
-    assert stage.scores().to_json() == pytest.approx(
+    hits = snippet_hits(scores, known, CLASSES, GRID)
+    assert hits.tolist() == [3, 3, 2]
+    assert not snippet_hits(scores, video(), CLASSES, GRID).any()
+    assert snippet_scores(hits).to_json() == pytest.approx(
         {"precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3}
     )
 
 
 def test_a_flat_stage_predicts_nothing() -> None:
-    stage = SnippetCounter(GRID, CLASSES)
-    stage.add(np.full((4, 3), 0.5), video((0.0, 1.0, "Diving")))
-    assert stage.scores().to_json() == {"precision": 0.0, "recall": 0.0, "f1": 0.0}
+    hits = snippet_hits(np.full((4, 3), 0.5), video((0.0, 1.0, "Diving")), CLASSES, GRID)
+    assert snippet_scores(hits).to_json() == {"precision": 0.0, "recall": 0.0, "f1": 0.0}
 
 
 def test_pseudo_labels_are_judged_over_present_classes() -> None:
     labels = np.zeros((4, 3), dtype=np.int8)
     labels[:, 0] = [1, 1, -1, 0]
     labels[:, 1] = 1
-    judged = PseudoLabelCounter(GRID, CLASSES)
-    judged.add(labels, video((1.0, 4.0, "Diving")))
-    assert judged.scores().to_json() == {
+    known = {"v": video((1.0, 4.0, "Diving")), "without pseudo-labels": video((0.0, 1.0, "Diving"))}
+    scores = pseudo_label_scores({"v": labels, "unknown": labels}, known, CLASSES, GRID)
+    assert scores.to_json() == {
         "foreground_precision": 1 / 2,
         "foreground_recall": 1 / 3,
         "background_precision": 0.0,

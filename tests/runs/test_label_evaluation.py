@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,10 +71,9 @@ def test_its_numbers_are_those_of_the_scores(
 ) -> None:
     scores = {"v_6": [0.9, 0.2, 0.1], "v_7": [0.8, 0.3, 0.2], "v_8": [0.1, 0.5, 0.4]}
 
-    def localize(run: Run, dataset: Dataset, stage: str, *how: object) -> None:
-        for name in dataset.evaluation:
-            video = type("Scores", (), {"video": np.array(scores[name])})
-            how[-1](type("Localized", (), {"scores": video}))  # type: ignore[operator]
+    def localize(run: Run, dataset: Dataset, stage: str, *how: Any) -> tuple[None, list[Any]]:
+        videos = [type("Scores", (), {"video": np.array(scores[v])}) for v in dataset.evaluation]
+        return None, [how[-1](type("Localized", (), {"scores": video})) for video in videos]
 
     monkeypatch.setattr("duetal.runs.run_evaluation.localize_stage", localize)
     found = run_label_evaluation(run, weak, CPU, silent)

@@ -194,10 +194,11 @@ def test_a_missing_file_is_made_again(
     before = (folder / file).read_bytes()
     (folder / file).unlink()
     run, dataset = open_run(folder), open_dataset(tiny_dataset)
-    assert not is_evaluated(run)
+    results = (run.folder.evaluation_file, run.folder.ground_truth_file)
+    assert not is_evaluated(run, *results)
     found = run_evaluation(run, dataset, CPU, silent)
     assert (folder / file).read_bytes() == before
-    assert is_evaluated(run)
+    assert is_evaluated(run, *results)
     assert found == RunEvaluation.read(folder / "evaluation.json")
 
 
@@ -350,7 +351,7 @@ def test_held_out_videos_choose_the_best_checkpoint(
 ) -> None:
     """Were every stage worse than the one before, the first of each branch would be used."""
     values = iter([0.9, 0.8, 0.7, 0.6])
-    monkeypatch.setattr("duetal.runs.training.video_mean_ap", lambda scores, labels: next(values))
+    monkeypatch.setattr("duetal.runs.selection.video_mean_ap", lambda scores, labels: next(values))
     out = tmp_path / "run"
     command_line = (f"dataset={tiny_dataset}", *tiny_settings, "selection=heldout")
     assert duetal("train", "demo", *command_line, "--out", out)[0] == 0

@@ -15,7 +15,7 @@ from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.datasets import open_dataset
-from duetal.datasets.examination import check
+from duetal.datasets.examination import examine
 from duetal.simulation.generate import simulate
 from duetal.simulation.world import Simulation
 
@@ -66,7 +66,7 @@ def test_it_is_a_dataset_without_a_problem(
     grid = TimeGrid(fps=30.0, stride=8, window=16)
     settings = Simulation(cbp_channels=20, vlp_channels=16)
     simulate(annotations, tmp_path / "data", settings, grid=grid)
-    assert check(tmp_path / "data") == []
+    assert examine(tmp_path / "data").problems == ()
     dataset = open_dataset(tmp_path / "data")
     assert dataset.classes == annotations.classes
     assert dataset.grid == grid

@@ -3,13 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from duetal.backbones.protocol import (
-    Backbone,
-    BackboneRecord,
-    Input,
-    OnDownload,
-    WeightsIdentity,
-)
+from duetal.backbones.protocol import Backbone, BackboneRecord, Input, OnDownload, WeightsIdentity
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,9 +19,7 @@ class ImageEncoder(Backbone):
     """A frozen image encoder whose features are comparable with its text encoder's.
 
     It is a `transformers` model with `get_image_features` and its image processor, on PIL.
-
-    Raises:
-        ValueError: the model does not make one feature of each picture of one size.
+    ValueError if the model does not make one feature of each picture of one size.
     """
 
     def __init__(self, model: Any, processor: Any, identity: WeightsIdentity):
@@ -82,10 +74,8 @@ class ImageEncoder(Backbone):
 def load_image_encoder(source: str, on_download: OnDownload | None = None) -> ImageEncoder:
     """Load the image encoder of CLIP, SigLIP, MetaCLIP, ALIGN or another model of their interface.
 
-    Args:
-        source: a local folder or a hub name of a whole image-text model; weights are read from
-            safetensors only.
-        on_download: not called; the hub's client downloads.
+    `source` is a local folder or a hub name of a whole image-text model; weights are read from
+    safetensors only. `on_download` is not called: the hub's client downloads.
 
     Raises:
         DuetalError: it can't be loaded, its weights are damaged or incomplete, or it has no image

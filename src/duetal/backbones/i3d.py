@@ -86,8 +86,7 @@ class I3DBackbone(Backbone):
 def load_i3d(modality: Modality, source: str, on_download: OnDownload | None = None) -> I3DBackbone:
     """Load a frozen I3D by a name of `PUBLISHED` or a local path; see `weights.locate`.
 
-    Raises:
-        DuetalError: weights that can't be had, or are of the other modality or another network.
+    DuetalError if the weights can't be had, or are of the other modality or another network.
     """
     from duetal.backbones.i3d_network import i3d_from
     from duetal.backbones.state_dicts import read_state_dict
@@ -97,11 +96,7 @@ def load_i3d(modality: Modality, source: str, on_download: OnDownload | None = N
 
 
 def random_weights(path: Path, modality: Modality, seed: int = 0) -> None:
-    """Write random weights as a file like `rgb_imagenet.pt`, to stand in for a download.
-
-    Raises:
-        DuetalError: `path` can't be written.
-    """
+    """Write random weights as a file like `rgb_imagenet.pt`, to stand in for a download."""
     from duetal.backbones.i3d_network import write_random_weights
 
     write_random_weights(path, CHANNELS[modality], seed)

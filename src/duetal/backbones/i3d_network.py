@@ -185,8 +185,7 @@ def _key(layout: KeyLayout, own: str) -> str:
 def i3d_from(weights: dict[str, Tensor], channels: int, file: Path) -> I3D:
     """The network with weights of either layout, strictly: no key is missing or left over.
 
-    Raises:
-        DuetalError: they are not the weights of this network; names `file`, the key and the cause.
+    DuetalError, which names `file`, the key and the cause, if they are of another network.
     """
     layout = next((one for one in (PIERGIAJ, HASSONY2) if _key(one, _FIRST) in weights), None)
     if layout is None:

@@ -7,8 +7,8 @@ and a missing weight is an error (the library would fill it with random numbers)
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +43,7 @@ class Pretrained:
     def load_model(self, model_class: Any, **settings: Any) -> Any:
         """Load a model in float32, with all of its weights, to evaluate and not to train.
 
-        Raises:
-            DuetalError: there are no safetensors, or they are damaged, incomplete or of another
-                model.
+        DuetalError if there are no safetensors, or damaged or incomplete ones, or of another model.
         """
         import torch
 
@@ -88,10 +86,9 @@ class Pretrained:
         """The licence in the model card, if there is one that can be read."""
         from huggingface_hub import metadata_load
 
-        try:
+        card: dict[str, Any] = {}
+        with suppress(Exception):  # a card is prose, and may be damaged where the weights are not
             card = metadata_load(self.folder / "README.md") or {}
-        except Exception:  # a card is prose, and may be damaged where the weights are not
-            return None
         licence = card.get("license")
         return licence if isinstance(licence, str) else None
 
@@ -113,24 +110,19 @@ class Pretrained:
 def find_pretrained(source: str, role: str) -> Pretrained:
     """Find a model's folder, downloading it from the hub when `source` is no folder.
 
-    `role` is what it is wanted for, such as "image encoder".
-
-    Raises:
-        DuetalError: there is no such folder or hub repository, or it can't be reached.
+    `role` is what it is wanted for, such as "image encoder". DuetalError if there is no such folder
+    or hub repository, or it can't be reached.
     """
-    path = Path(source)
+    found = Pretrained(source, Path(source), role)
     try:
-        if source and path.is_dir():
-            return Pretrained(source, path, role)
-        if not source or path.is_absolute() or path.exists():
-            raise DuetalError("no such folder", file=source, place=role)
+        if source and found.folder.is_dir():
+            return found
+        if not source or found.folder.is_absolute() or found.folder.exists():
+            raise found.error("no such folder")
     except OSError as error:  # a name that no file could have
-        raise DuetalError(f"no such folder: {error.strerror}", file=source, place=role) from error
-    try:
-        return Pretrained(source, _download(source), role)
-    except Exception as error:  # whatever the hub's client raises
-        cause = f"neither a folder nor to be had from the hub: {first_line(error)}"
-        raise DuetalError(cause, file=source, place=role) from error
+        raise found.error(f"no such folder: {error.strerror}") from error
+    with found.explaining("neither a folder nor to be had from the hub"):
+        return replace(found, folder=_download(source))
 
 
 def _download(name: str) -> Path:

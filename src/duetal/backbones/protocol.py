@@ -23,11 +23,9 @@ OnDownload = Callable[[int, int | None], object]
 class Reads(StrEnum):
     """What a backbone reads of each frame."""
 
-    FRAMES = auto()
-    """(h, w, 3) uint8 RGB."""
-
+    FRAMES = auto()  #: (h, w, 3) uint8 RGB.
+    #: (h, w, 2) float32, the TV-L1 flow to the next frame, clipped and scaled to [-1, 1].
     FLOW = auto()
-    """(h, w, 2) float32, the TV-L1 flow to the next frame, clipped and scaled to [-1, 1]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +62,10 @@ class WeightsIdentity:
 
 
 class Backbone(Protocol):
-    """A loaded backbone.
+    """A loaded backbone."""
 
-    Attributes:
-        dim: C of its features.
-        identity: of its weights.
-    """
-
-    dim: int
-    identity: WeightsIdentity
+    dim: int  #: C of its features.
+    identity: WeightsIdentity  #: Of its weights.
 
     def to(self, device: "torch.device") -> object:
         """Move the weights to a device."""

@@ -22,10 +22,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     """The tensors of a checkpoint by key: `.safetensors`, or whatever `torch.save` has written.
 
     Weights below "state_dict" or "model" are found there; `DataParallel`'s "module." is removed.
-
-    Raises:
-        DuetalError: unreadable, truncated, or something else than tensors in it; nothing of it was
-            executed.
+    DuetalError if it is unreadable, truncated, or holds something else than tensors; nothing of it
+    is executed.
     """
     content = _read(path)
     for nest in _NESTS:

@@ -11,17 +11,13 @@ from duetal.backbones.pretrained import Pretrained, find_pretrained
 from duetal.core.annotations import display_name
 from duetal.core.errors import DuetalError, UsageError
 
-#: The text models that prompts can be inserted into, by the `model_type` of their configuration.
-#: MetaCLIP's is "clip".
+#: The text models that prompts can be inserted into, by the `model_type` of a whole model's
+#: configuration; that of a text model alone ends in "_text_model". MetaCLIP's is "clip".
 TEXT_MODELS = {
     "clip": "CLIPTextModelWithProjection",
-    "clip_text_model": "CLIPTextModelWithProjection",
     "metaclip_2": "MetaClip2TextModelWithProjection",
-    "metaclip_2_text_model": "MetaClip2TextModelWithProjection",
     "siglip": "SiglipTextModel",
-    "siglip_text_model": "SiglipTextModel",
     "siglip2": "Siglip2TextModel",
-    "siglip2_text_model": "Siglip2TextModel",
 }
 
 
@@ -29,8 +25,7 @@ TEXT_MODELS = {
 class TextTokens:
     """A frozen text encoder and the tokens of the classes."""
 
-    #: A `transformers` text model that returns `text_embeds`, or its features as
-    #: `pooler_output`.
+    #: A `transformers` text model that returns `text_embeds`, or its features as `pooler_output`.
     model: nn.Module
     plain_tokens: Tensor  #: (K, L₀) token ids of the names alone, padded.
     tokens: Tensor  #: (K, L) token ids, with placeholders for the prompts.
@@ -75,7 +70,8 @@ def load_text_tower(
     # A wrong configuration shows when it is used.
     with found.explaining("cannot be used"):
         limit = int(model.config.max_position_embeddings)
-        frame = _siglip_frame(tokenizer, limit) if _is_siglip(model) else _clip_frame(tokenizer)
+        is_siglip = type(model).__name__.startswith("Siglip")
+        frame = _siglip_frame(tokenizer, limit) if is_siglip else _clip_frame(tokenizer)
         if None in (*frame.start, *frame.end, frame.pad):
             raise found.error("its tokenizer does not define how a text starts, ends or is padded")
         sequences = _tokenize(found, tokenizer, classes, names, frame, count, limit)
@@ -93,16 +89,15 @@ def _text_model(found: Pretrained) -> Any:
     import transformers
 
     config = found.load(transformers.AutoConfig)
-    if config.model_type not in TEXT_MODELS:
-        raise found.error(
-            f"prompts can be inserted into CLIP, MetaCLIP and SigLIP, not {config.model_type!r}"
-        )
+    family = config.model_type.removesuffix("_text_model")
+    if family not in TEXT_MODELS:
+        cause = f"prompts can be inserted into CLIP, MetaCLIP and SigLIP, not {config.model_type!r}"
+        raise found.error(cause)
     text_config = getattr(config, "text_config", config)
     if hasattr(config, "projection_dim"):
         # The text part's own value is not used by the whole model, and wrong in some.
         text_config.projection_dim = config.projection_dim
-    model_class = getattr(transformers, TEXT_MODELS[config.model_type])
-    return found.load_model(model_class, config=text_config)
+    return found.load_model(getattr(transformers, TEXT_MODELS[family]), config=text_config)
 
 
 def _tokenizer(found: Pretrained) -> Any:
@@ -115,10 +110,6 @@ def _tokenizer(found: Pretrained) -> Any:
             cause = 'SigLIP\'s tokenizer needs SentencePiece: pip install "duetal[siglip]"'
             raise UsageError(cause, file=found.source, place=found.role) from error
         raise
-
-
-def _is_siglip(model: nn.Module) -> bool:
-    return type(model).__name__.startswith("Siglip")
 
 
 @dataclass(frozen=True)
@@ -174,12 +165,9 @@ def _tokenize(
             raise DuetalError(f"class {label!r} has no word in its name", file=found.source)
         taken = len(ids) + prompts + marks
         if taken > limit:
-            raise DuetalError(
-                f"class {label!r} ({names[label]!r}) takes {len(ids)} tokens; with {prompts} "
-                f"prompt vectors and {marks} marks that is {taken}, and the text encoder reads "
-                f"{limit}",
-                file=found.source,
-            )
+            cause = f"class {label!r} ({names[label]!r}) takes {len(ids)} tokens; "
+            cause += f"with {prompts} prompt vectors and {marks} marks that is {taken}"
+            raise DuetalError(f"{cause}, and the text encoder reads {limit}", file=found.source)
         sequences.append(ids)
     return sequences
 

@@ -11,15 +11,10 @@ from duetal.backbones.pretrained import quiet
 
 
 def make_tiny_clip(folder: Path, *, dimension: int = 32, seed: int = 0) -> None:
-    """Write a tiny CLIP of random weights, in the layout of a real one.
+    """Write a tiny CLIP of random weights, in the layout of a real one; `folder` is made.
 
     It has two layers in either encoder, byte-level tokens without merges, and takes images of
-    32 x 32 pixels.
-
-    Args:
-        folder: where to write; made if missing.
-        dimension: D of the text and image features; even.
-        seed: of the weights.
+    32 x 32 pixels. `dimension` is D of the text and image features; even.
     """
     quiet()
     from transformers import CLIPImageProcessor, CLIPTokenizer

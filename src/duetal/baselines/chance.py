@@ -21,10 +21,7 @@ def guess_by_labels(
     score is the class's share of the training videos, divided by m. Nothing is random; random
     segments of the best single length have about half the mAP.
 
-    Args:
-        videos: the training videos' labels.
-        durations: seconds of each video to guess in, by name.
-        parts: the values of m.
+    `durations` are the seconds of each video to guess in, by name; `parts` are the values of m.
     """
     prior = videos.labels.mean(axis=0)
     bounds = np.array([(i / m, (i + 1) / m, 1 / m) for m in parts for i in range(m)])

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from duetal.cli.shared_options import PATH, json_option
+
 if TYPE_CHECKING:
     from duetal.datasets.examination import Findings
 
 
 @click.command("check")
-@click.argument("dataset", type=click.Path(path_type=Path))
-@click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), help="Write the findings to this file."
-)
+@click.argument("dataset", type=PATH)
+@json_option
 def command(dataset: Path, json_file: Path | None) -> int:
     """List every problem of DATASET, with file and place.
 
@@ -42,11 +42,7 @@ def _track(names: Sequence[str]) -> Iterable[str]:
 
     console = Console(stderr=True)
     return track(
-        names,
-        "Reading features",
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
+        names, "Reading features", console=console, transient=True, disable=not console.is_terminal
     )
 
 

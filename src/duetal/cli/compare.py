@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from duetal.cli.shared_options import PATH, comparing_options, json_option
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -15,23 +17,11 @@ SHOWN = 8
 
 
 @click.command("compare")
-@click.argument("contenders", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--annotations",
-    "annotations_path",
-    type=click.Path(path_type=Path),
-    help="Ground truth, in any form that duetal evaluate reads.  [default: the runs' own]",
-)
-@click.option("--protocol", "protocol_name", help="See duetal evaluate.  [default: the runs' own]")
-@click.option("--subset", help="Compare on this subset, such as train, validation or test.")
-@click.option("--stage", help="Which stage of the runs, such as cbp-f2.  [default: the last]")
-@click.option(
-    "--draws", type=click.IntRange(100), default=1000, show_default=True, help="Resamples."
-)
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the resamples."
-)
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write JSON.")
+@click.argument("contenders", nargs=-1, required=True, type=PATH)
+@comparing_options
+@click.option("--draws", type=click.IntRange(100), default=1000, help="Resamples.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the resamples.")
+@json_option
 def command(
     contenders: tuple[Path, ...],
     annotations_path: Path | None,
@@ -40,7 +30,7 @@ def command(
     stage: str | None,
     draws: int,
     seed: int,
-    json_path: Path | None,
+    json_file: Path | None,
 ) -> None:
     """Compare CONTENDERS, run folders or detection files, with the first of them.
 
@@ -57,16 +47,10 @@ def command(
         raise UsageError("a comparison needs two runs or detection files, or more")
     opened = open_contenders(contenders, stage)
     annotations, protocol = common_ground(opened, annotations_path, protocol_name)
-    result = compare(
-        [each.contender for each in opened],
-        annotations,
-        protocol,
-        subset,
-        draws=draws,
-        seed=seed,
-    )
-    if json_path is not None:
-        write_json(json_path, result.to_json())
+    rivals = [each.contender for each in opened]
+    result = compare(rivals, annotations, protocol, subset, draws=draws, seed=seed)
+    if json_file is not None:
+        write_json(json_file, result.to_json())
     _print(result)
 
 

@@ -1,10 +1,12 @@
 """`duetal convert`: annotations and detections from one form to another."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from duetal.cli.terminal import finite, printable
+from duetal.cli.shared_options import PATH, finite
+from duetal.cli.terminal import printable
 
 #: Names of `duetal.formats.forms.Format`, as text, so that `--help` imports none of them.
 FORMATS = (
@@ -25,8 +27,8 @@ FORMATS = (
 
 
 @click.command("convert")
-@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
-@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.argument("source", metavar="IN", type=PATH)
+@click.argument("target", metavar="OUT", type=PATH)
 @click.option("--from", "source_format", type=click.Choice(FORMATS), help="The form of IN.")
 @click.option("--to", "target_format", type=click.Choice(FORMATS), help="The form of OUT.")
 @click.option(
@@ -45,10 +47,11 @@ FORMATS = (
 @click.option("--min-score", type=float, callback=finite, help="Leave out detections below.")
 @click.option(
     "--media-root",
+    show_default=False,
     default="",
     help="The folder or address under which an annotation tool finds the videos.",
 )
-@click.option("--media-suffix", default=".mp4", show_default=True, help="Of the videos' files.")
+@click.option("--media-suffix", default=".mp4", help="Of the videos' files.")
 @click.option("--tier", help="The ELAN tier or VIA attribute that holds the labels.")
 @click.option("--force", is_flag=True, help="Replace OUT if it is there.")
 def command(
@@ -57,13 +60,10 @@ def command(
     source_format: str | None,
     target_format: str | None,
     kind: str | None,
-    fps: float | None,
     subset: str | None,
     min_score: float | None,
-    media_root: str,
-    media_suffix: str,
-    tier: str | None,
     force: bool,
+    **options: Any,
 ) -> None:
     """Convert annotations or detections from IN to OUT.
 
@@ -80,7 +80,7 @@ def command(
         source_format=None if source_format is None else Format(source_format),
         target_format=None if target_format is None else Format(target_format),
         kind=None if kind is None else ContentKind(kind),
-        options=FormatOptions(fps, media_root, media_suffix, tier),
+        options=FormatOptions(**options),
         subset=subset,
         min_score=min_score,
         force=force,
@@ -92,7 +92,5 @@ def command(
         click.echo(f"also written: {path}")
     for note in done.notes:
         click.echo(f"note: {printable(note)}")
-    for line in done.lines:
+    for line in done.lines or ("nothing is lost",):
         click.echo(printable(line))
-    if not done.lines:
-        click.echo("nothing is lost")

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from duetal.cli.shared_options import PATH, json_option, subset_option, truth_option
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -12,36 +14,22 @@ if TYPE_CHECKING:
 
 
 @click.command("diagnose")
-@click.argument("detections", type=click.Path(path_type=Path))
+@click.argument("detections", type=PATH)
+@truth_option
+@click.option("--protocol", "protocol_name", default="seconds", help="See duetal evaluate.")
+@subset_option
 @click.option(
-    "--annotations",
-    "annotations_path",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Ground truth, in any form that duetal evaluate reads.",
+    "--tiou", type=float, default=0.5, help="The threshold at which predictions are right or wrong."
 )
-@click.option(
-    "--protocol", "protocol_name", default="seconds", show_default=True, help="See duetal evaluate."
-)
-@click.option("--subset", help="Diagnose on this subset, such as train, validation or test.")
-@click.option(
-    "--tiou",
-    type=float,
-    default=0.5,
-    show_default=True,
-    help="The threshold at which predictions are right or wrong.",
-)
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write JSON.")
-@click.option(
-    "--plots", "plots", type=click.Path(path_type=Path), help="Also draw figures into this folder."
-)
+@json_option
+@click.option("--plots", type=PATH, help="Also draw figures into this folder.")
 def command(
     detections: Path,
     annotations_path: Path,
     protocol_name: str,
     subset: str | None,
     tiou: float,
-    json_path: Path | None,
+    json_file: Path | None,
     plots: Path | None,
 ) -> None:
     """Classify the errors of DETECTIONS, and measure what each kind costs.
@@ -49,17 +37,12 @@ def command(
     The kinds of error and the characteristics of segments are those of DETAD (Alwassel et al.,
     2018). A kind is fixed by removing its predictions.
     """
+    from duetal.api import diagnose
     from duetal.core.files import write_json
-    from duetal.evaluation import protocol_named
-    from duetal.evaluation.diagnosis import diagnose
-    from duetal.formats import read_annotations, read_detections
 
-    protocol = protocol_named(protocol_name)
-    found = read_detections(detections)
-    annotations = read_annotations(annotations_path)
-    diagnosis = diagnose(found, annotations, protocol, subset, tiou=tiou)
-    if json_path is not None:
-        write_json(json_path, diagnosis.to_json())
+    diagnosis = diagnose(detections, annotations_path, protocol_name, subset, tiou=tiou)
+    if json_file is not None:
+        write_json(json_file, diagnosis.to_json())
     _print(diagnosis)
     if plots is not None:
         from duetal.report.diagnosis_plots import write_plots
@@ -115,15 +98,13 @@ def _kinds(diagnosis: "Diagnosis") -> "Table":
     table = plain_table(
         "predictions", "top 1G", "top 5G", "top 10G", "all", "%", f"fixed: mAP {diagnosis.headline}"
     )
-    total = max(1, sum(profile.whole.values()))
+    columns = [*(profile.ranks[rank] for rank in (1, 5, 10)), profile.whole]
+    sums = [sum(column.values()) for column in columns]
     for kind in KINDS:
         fixed = diagnosis.fixed.get(kind)
         gain = "" if fixed is None else f"{100 * fixed:.1f} ({100 * (fixed - average):+.1f})"
-        counts = [profile.ranks[rank][kind] for rank in (1, 5, 10)] + [profile.whole[kind]]
-        share = f"{100 * profile.whole[kind] / total:.1f}"
-        table.add_row(kind, *(f"{count:,}" for count in counts), share, gain)
-    sums = [sum(profile.ranks[rank].values()) for rank in (1, 5, 10)]
-    sums.append(sum(profile.whole.values()))
+        share = f"{100 * profile.whole[kind] / max(1, sums[-1]):.1f}"
+        table.add_row(kind, *(f"{column[kind]:,}" for column in columns), share, gain)
     table.add_row("sum", *(f"{count:,}" for count in sums), "", f"now {100 * average:.1f}")
     return table
 

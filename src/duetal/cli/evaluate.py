@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from duetal.cli.shared_options import PATH, json_option, subset_option, truth_option
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -12,14 +14,8 @@ if TYPE_CHECKING:
 
 
 @click.command("evaluate")
-@click.argument("detections", type=click.Path(path_type=Path))
-@click.option(
-    "--annotations",
-    "annotations_path",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="With segments, in any form that duetal convert reads.",
-)
+@click.argument("detections", type=PATH)
+@truth_option
 @click.option(
     "--protocol",
     "protocol_name",
@@ -27,14 +23,14 @@ if TYPE_CHECKING:
     help="thumos14/seconds-210, thumos14/tad-211, thumos14/tad-212, thumos14/grid-212, "
     "activitynet/1.2, activitynet/1.3, or seconds for other data.",
 )
-@click.option("--subset", help="Evaluate on this subset, such as train, validation or test.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write JSON.")
+@subset_option
+@json_option
 def command(
     detections: Path,
     annotations_path: Path,
     protocol_name: str,
     subset: str | None,
-    json_path: Path | None,
+    json_file: Path | None,
 ) -> None:
     """Temporal mAP of DETECTIONS (ActivityNet results JSON, CSV, …) under a named protocol.
 
@@ -48,9 +44,9 @@ def command(
     found = read_detections(detections)
     evaluation = evaluate(found, read_annotations(annotations_path), protocol, subset)
     selection = found.external_data.get("selection")
-    if json_path is not None:
+    if json_file is not None:
         rule = {} if selection is None else {"selection": selection}
-        write_json(json_path, evaluation.to_json() | rule)
+        write_json(json_file, evaluation.to_json() | rule)
     _print(evaluation, protocol, selection)
 
 

@@ -5,18 +5,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from duetal.cli.shared_options import PATH
+
 if TYPE_CHECKING:
     from duetal.publishing.public_run import PublicRun
 
 
 @click.command("export")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PATH)
 @click.option("--onnx", is_flag=True, help="Write an ONNX file: features in, scores out.")
 @click.option("--card", is_flag=True, help="Write a model card in Markdown.")
 @click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="The file to write.  [default: RUN/model.onnx, RUN/README.md]",
+    "--out", type=PATH, help="The file to write.  [default: RUN/model.onnx, RUN/README.md]"
 )
 @click.option(
     "--branch",

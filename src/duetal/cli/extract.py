@@ -35,13 +35,7 @@ from duetal.cli.extraction_options import extraction_options
 )
 @click.option("--retry-failed", is_flag=True, help="Try those videos again that failed before.")
 def command(
-    videos: tuple[str, ...],
-    out: str,
-    retry_failed: bool,
-    cluster: str | None,
-    workers: int | None,
-    cpus_per_worker: int | None,
-    **options: Any,
+    videos: tuple[str, ...], out: str, retry_failed: bool, cluster: str | None, **options: Any
 ) -> int:
     """Extract I3D and CLIP features of VIDEOS into a store.
 
@@ -59,11 +53,10 @@ def command(
     from duetal.extraction.store import open_store
 
     found = find_videos(videos)
-    crew: dict[str, Any] = {"workers": workers, "cpus_per_worker": cpus_per_worker}
-    if cluster is None:
-        for name, value in crew.items():
-            if value is not None:
-                raise UsageError(f"--{name.replace('_', '-')}: only goes with --cluster")
+    crew = {name: options.pop(name) for name in ("workers", "cpus_per_worker")}
+    for name, value in crew.items():
+        if cluster is None and value is not None:
+            raise UsageError(f"--{name.replace('_', '-')}: only goes with --cluster")
 
     def notify(line: str) -> None:
         click.echo(f"note: {printable(line)}", err=True)

@@ -1,11 +1,11 @@
 """The options of every command that extracts features, and extraction with progress."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from duetal.backbones import BACKBONES
+from duetal.cli.shared_options import together
 
 if TYPE_CHECKING:
     from duetal.extraction.missing import Extracts, Plan
@@ -14,30 +14,14 @@ if TYPE_CHECKING:
     from duetal.extraction.store import Store
     from duetal.features.metadata import VideoRecord
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
 #: Click's names of the options of weights, by backbone: `--i3d-rgb` is `i3d_rgb`.
 WEIGHTS = {record.name: record.option.strip("-").replace("-", "_") for record in BACKBONES}
 _SIZE = click.IntRange(32, 4096)
 _COUNT = click.IntRange(min=1)
 #: Where and how fast features are computed; the other options change the features.
-COMPUTING = {
-    "device": click.option(
-        "--device",
-        default="auto",
-        show_default=True,
-        help="Where to compute: auto, cpu, cuda or cuda:N.",
-    ),
-    "batch": click.option(
-        "--batch",
-        type=_COUNT,
-        help="Snippets that a network encodes at once.  [default: what fits]",
-    ),
-    "threads": click.option(
-        "--threads", type=_COUNT, help="Threads of each stage on the CPU.  [default: all cores]"
-    ),
-}
-_OPTIONS = (
+COMPUTING = ("device", "batch", "threads")
+#: The options of the extraction; `make_extractor` takes their values.
+extraction_options = together(
     *(
         click.option(
             record.option,
@@ -70,32 +54,31 @@ _OPTIONS = (
         type=click.Choice(["float16", "float32"]),
         help="As which features are stored.  [default: float16]",
     ),
-    *COMPUTING.values(),
+    click.option("--device", default="auto", help="Where to compute: auto, cpu, cuda or cuda:N."),
+    click.option(
+        "--batch",
+        type=_COUNT,
+        help="Snippets that a network encodes at once.  [default: what fits]",
+    ),
+    click.option(
+        "--threads", type=_COUNT, help="Threads of each stage on the CPU.  [default: all cores]"
+    ),
+)
+#: The options of weights that have moved; `take_weights` takes their values.
+weights_options = together(
+    *(
+        click.option(
+            record.option,
+            metavar="WEIGHTS",
+            help=f"Of videos: where the weights of the {record.name} features are, if they moved.",
+        )
+        for record in BACKBONES
+    )
 )
 
 
-def extraction_options(command: Command) -> Command:
-    """Give a command the options of the extraction; `make_extractor` takes their values."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
-def weights_options(command: Command) -> Command:
-    """Give a command the options of weights that have moved; `take_weights` takes their values."""
-    for record in reversed(BACKBONES):
-        moved = f"Of videos: where the weights of the {record.name} features are, if they moved."
-        command = click.option(record.option, metavar="WEIGHTS", help=moved)(command)
-    return command
-
-
 def make_extractor(options: dict[str, Any]) -> "Extractor":
-    """The extractor for the values of `extraction_options`.
-
-    Raises:
-        UsageError: values that do not go together, no such device.
-        DuetalError: weights that can't be had or have another hash.
-    """
+    """The extractor for the values of `extraction_options`; raises as `Extractor`."""
     from duetal.cli.progress import DownloadProgress
     from duetal.extraction.pipeline import Extractor
 
@@ -104,11 +87,7 @@ def make_extractor(options: dict[str, Any]) -> "Extractor":
 
 
 def read_options(options: dict[str, Any]) -> "tuple[ExtractionSettings, dict[str, Any]]":
-    """The settings that the values of `extraction_options` name, and how to compute.
-
-    Raises:
-        UsageError: values that do not go together.
-    """
+    """What values of `extraction_options` mean: settings, and how to compute; or a UsageError."""
     from duetal.extraction.pipeline import ExtractionSettings
 
     values = {name: value for name, value in options.items() if value is not None}

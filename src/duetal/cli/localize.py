@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from duetal.cli.extraction_options import WEIGHTS, weights_options
-from duetal.cli.terminal import finite, printable
+from duetal.cli.shared_options import PATH, finite
+from duetal.cli.terminal import printable
 
 if TYPE_CHECKING:
     from duetal.runs.run import Run
 
 
 @click.command("localize")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PATH)
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUTS...")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     required=True,
     help="Of videos: a folder for detections, subtitles and the page. Of a dataset: a JSON file.",
 )
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     "--accelerator",
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
     default="auto",
-    show_default=True,
     help="Where to compute.",
 )
 @click.option(
@@ -87,6 +87,7 @@ def command(
 
     Or INPUTS is one dataset, a folder or a YAML file of features; annotations are not needed.
     """
+    from duetal.config import parse_overrides
     from duetal.core.errors import UsageError
     from duetal.own_videos.raw_videos import is_dataset
     from duetal.runs.run import open_run, with_localization
@@ -102,7 +103,11 @@ def command(
         if value is not None and value is not False:
             kind = "videos" if dataset else "a dataset"
             raise UsageError(f"--{name.replace('_', '-')}: is for {kind}, and INPUTS is not that")
-    opened = with_localization(open_run(run), _read_settings(settings))
+    given = parse_overrides(settings)
+    for setting in given:
+        if setting.section != "localization":
+            raise UsageError(f"--set: {setting.key} is no setting of localization")
+    opened = with_localization(open_run(run), {key.name: value for key, value in given.items()})
     stages = opened.model.stages_named(stage or branch)
     how: dict[str, Any] = {"stages": stages, "literal": literal, "accelerator": accelerator}
     if dataset:
@@ -136,15 +141,3 @@ def _localize_dataset(
     write_detections(out, detections)
     click.echo(f"{len(names):,} videos, {len(detections):,} detections: {out}")
     click.echo(f"checkpoint: {run.model.rule(how['stages'])}")
-
-
-def _read_settings(arguments: tuple[str, ...]) -> dict[str, Any]:
-    """Settings of localization by name."""
-    from duetal.config import parse_overrides
-    from duetal.core.errors import UsageError
-
-    given = parse_overrides(arguments)
-    for setting in given:
-        if setting.section != "localization":
-            raise UsageError(f"--set: {setting.key} is no setting of localization")
-    return {setting.name: value for setting, value in given.items()}

@@ -1,6 +1,7 @@
 """`duetal localize` of raw videos: features, detections, and the page on which they are watched."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,18 @@ from duetal.cli.extraction_options import extract_with_progress, take_weights
 from duetal.cli.progress import VideoProgress
 from duetal.cli.terminal import print_failures
 from duetal.core.errors import DuetalError, UsageError
+from duetal.datasets import open_dataset
 from duetal.extraction.sources import Failure, Video
-from duetal.extraction.store import open_store
+from duetal.extraction.store import Store, open_store
 from duetal.localization.non_overlapping import keep_non_overlapping, score_floor
 from duetal.localization.proposals import assemble
-from duetal.own_videos.raw_videos import UNVERIFIABLE, localize_prepared, prepare_videos
+from duetal.own_videos.raw_videos import UNVERIFIABLE, prepare_videos
 from duetal.own_videos.result_folder import FEATURES, MEDIA, PAGE, show, write_results
 from duetal.own_videos.video_features import local_store
 from duetal.report.player import PlayedVideo, PlayerPage, embed
 from duetal.results.schema import ENSEMBLE
-from duetal.runs.localizing import Localized
+from duetal.runs.localizing import Localized, localize
+from duetal.runs.processes import device_of
 from duetal.runs.run import Run
 
 
@@ -46,7 +49,7 @@ def localize_raw(
     store = local_store(features) if features else out / FEATURES
     if run.model.features is None:
         click.echo(f"note: {UNVERIFIABLE}")
-    prepared = prepare_videos(
+    videos, failures = prepare_videos(
         run,
         inputs,
         store,
@@ -55,69 +58,70 @@ def localize_raw(
         without=out / MEDIA,
         extract=extract_with_progress,
     )
-    if not prepared.videos:
-        print_failures("failed", prepared.failures)
+    if not videos:
+        print_failures("failed", failures)
         raise DuetalError("none of the videos could be processed", file=out)
-    page = VideoPage(run, out, store, copies=not no_copies)
+    page = VideoPage(run, out, open_store(store), videos, copies=not no_copies)
     with VideoProgress() as progress:
-        detections = localize_prepared(
+        detections = localize(
             run,
-            prepared,
+            open_dataset(store),
+            list(videos),
             stages=stages,
             literal=literal,
-            accelerator=accelerator,
+            device=device_of(accelerator),
             on_video=page.add,
             progress=progress,
         )
     floor = score_floor(detections) if min_score is None else min_score
     write_results(out, detections, floor=floor)
-    page.write(stages, prepared.failures, floor)
-    click.echo(f"{len(prepared.videos):,} videos, {len(detections):,} detections: {out / PAGE}")
+    page.write(stages, failures, floor)
+    click.echo(f"{len(videos):,} videos, {len(detections):,} detections: {out / PAGE}")
     click.echo(f"checkpoint: {run.model.rule(stages)}")
-    print_failures("failed", prepared.failures)
+    print_failures("failed", failures)
     print_failures("not copied for the page", page.uncopied)
-    return 1 if prepared.failures or page.uncopied else 0
+    return 1 if failures or page.uncopied else 0
 
 
+@dataclass
 class VideoPage:
-    """The page of a folder of results, to which videos are added as they are localized.
+    """The page of a folder of results, to which videos are added as they are localized."""
 
-    `copies`: videos that browsers do not play are copied.
-    """
+    run: Run
+    folder: Path
+    store: Store
+    videos: Mapping[str, Video]
+    #: Whether videos that browsers do not play are copied.
+    copies: bool
+    #: Videos that could not be copied, and why.
+    uncopied: list[Failure] = field(default_factory=list)
+    _embedded: list[dict[str, Any]] = field(default_factory=list)
 
-    def __init__(self, run: Run, folder: Path, store: Path, *, copies: bool):
-        #: Videos that could not be copied, and why.
-        self.uncopied: list[Failure] = []
-        self._run = run
-        self._folder = folder
-        self._store = open_store(store)
-        self._copies = copies
-        self._videos: list[dict[str, Any]] = []
-
-    def add(self, video: Video, localized: Localized) -> None:
+    def add(self, localized: Localized) -> None:
         """Add a video, copying it where that is needed to play it."""
-        record = self._store.record(video.name)
+        video = self.videos[localized.name]
+        record = self.store.record(video.name)
         assert record is not None, "the video has been localized from the store"
-        fps = self._run.model.grid.fps
-        shown = show(self._folder, video, fingerprint=record.sha256, fps=fps, copies=self._copies)
+        fps = self.run.model.grid.fps
+        shown = show(self.folder, video, fingerprint=record.sha256, fps=fps, copies=self.copies)
         if shown.failure:
             failure = Failure(name=video.name, source=video.source, reason=shown.failure)
             self.uncopied.append(failure)
-        found = assemble([localized.detections], [video.name], self._run.model.classes)
+        found = assemble([localized.detections], [video.name], self.run.model.classes)
         curves = localized.scores.branches
         played = PlayedVideo(
             video.name, record.duration, shown.url, shown.offset, shown.note, curves
         )
-        self._videos.append(embed(played, found, keep_non_overlapping(found)))
+        self._embedded.append(embed(played, found, keep_non_overlapping(found)))
 
     def write(self, stages: list[str], failures: Sequence[Failure], floor: float) -> None:
         """Write the page; detections of a score below `floor` are hidden at first."""
-        model, store = self._run.model, self._store
+        model, store = self.run.model, self.store
         weights = [f"{m}: {Path(store.settings[m]['name']).name}" for m in store.modalities]
         if model.features is None:
             weights.append("whether these are what the run was trained on cannot be verified")
         PlayerPage(
-            title=f"{' and '.join(stages)} of {self._run.folder.path.absolute().name}",
+            title=f"{' and '.join(stages)} of {self.run.folder.path.absolute().name}",
             branch=model.branch_of(stages[0]).name if len(stages) == 1 else ENSEMBLE,
             facts={
                 "Checkpoint chosen by": model.rule(stages),
@@ -126,6 +130,6 @@ class VideoPage:
             },
             failures=[(failure.name, failure.reason) for failure in failures],
             floor=floor,
-            grid=model.grid.grid(),
+            grid=model.grid,
             branches={branch.name: branch.title for branch in model.branches},
-        ).write(self._folder / PAGE, model.classes, self._videos)
+        ).write(self.folder / PAGE, model.classes, self._embedded)

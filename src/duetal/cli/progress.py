@@ -34,11 +34,8 @@ class ExtractionProgress(LiveProgress):
     """Progress over videos of which some take longer than others.
 
     One bar is for all videos. Where they are worked on one after the other, a second one is for the
-    current video.
-
-    Args:
-        weights: by video name, how long it may take, in any unit (bytes will do); None if unknown.
-        workers: returns how many workers are alive, where several machines work.
+    current video. `weights` are how long a video may take, in any unit (bytes will do); None if
+    unknown. Where several machines work, `workers` returns how many workers are alive.
     """
 
     def __init__(

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import click
 
+from duetal.cli.shared_options import PATH
+
 
 @click.command("push")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PATH)
 @click.option("--repo", required=True, metavar="OWNER/NAME", help="The model repository.")
 @click.option("--private", is_flag=True, help="Make the repository private, if it is new.")
 @click.option("--revision", help="The branch; made if it is not there.  [default: main]")

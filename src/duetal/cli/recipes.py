@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from duetal.cli.main import NearestGroup
+from duetal.cli.shared_options import PATH
 
 
 @click.group("recipes", cls=NearestGroup)
@@ -25,7 +26,7 @@ def list_recipes() -> None:
 
 @command.command("cp")
 @click.argument("name")
-@click.argument("destination", required=False, type=click.Path(path_type=Path))
+@click.argument("destination", required=False, type=PATH)
 @click.option("--force", is_flag=True, help="Overwrite the destination.")
 def copy_recipe(name: str, destination: Path | None, force: bool) -> None:
     """Copy the recipe NAME to DESTINATION, a file or a folder (default: the current folder)."""

@@ -4,25 +4,18 @@ from pathlib import Path
 
 import click
 
+from duetal.cli.shared_options import PATH, comparing_options
+
 
 @click.command("report")
-@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("sources", nargs=-1, required=True, type=PATH)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     help="The HTML file.  [default: RUN/report.html, or beside one file of detections; "
     "several sources need it]",
 )
-@click.option(
-    "--annotations",
-    "annotations_path",
-    type=click.Path(path_type=Path),
-    help="Ground truth, in any form that duetal evaluate reads; of one run, also shows where the "
-    "actions are in its training videos.  [default: the runs' own]",
-)
-@click.option("--protocol", "protocol_name", help="See duetal evaluate.  [default: the runs' own]")
-@click.option("--subset", help="Evaluate on this subset, such as train, validation or test.")
-@click.option("--stage", help="Which stage of several runs, such as cbp-f2.  [default: the last]")
+@comparing_options
 def command(
     sources: tuple[Path, ...],
     out: Path | None,
@@ -34,8 +27,9 @@ def command(
     """Make one self-contained HTML page of SOURCES: run folders, files of detections, or both.
 
     Of one run: scores of all stages, training curves, pseudo-labels, and every video to explore;
-    a run that is still training gives a partial page. Of several, or of detections: their
-    scores and differences, and their predictions above one another. The page needs no network.
+    a run that is still training gives a partial page, and --annotations also shows where the
+    actions are in training videos. Of several, or of detections: their scores and differences, and
+    their predictions above one another. The page needs no network.
     """
     from duetal.core.errors import UsageError
     from duetal.formats import read_annotations
@@ -58,7 +52,7 @@ def command(
         PageEntry(
             each.contender.name,
             each.contender.runs,
-            each.folder,
+            None if each.folder is None else each.folder.path,
             str(each.contender.runs[0].external_data.get("selection") or ""),
         )
         for each in opened

@@ -25,9 +25,7 @@ def print_run(found: "RunEvaluation") -> None:
         }
         for stage in found.stages
     }
-    _print_table(rows, found.protocol, list(first.averages))
-    counts = f"{first.videos:,} videos, {first.segments:,} segments"
-    _print_meaning(found.protocol, counts, found.selection, simulated=found.simulated)
+    _print_scores(rows, found, f"{first.videos:,} videos, {first.segments:,} segments")
     for note in dict.fromkeys(note for stage in found.stages for note in stage.notes):
         plain_console().print(f"note:       {printable(note)}")
 
@@ -42,19 +40,14 @@ def print_seeds(summary: "SeedSummary") -> None:
             + ("" if spread.std is None else f" ± {100 * spread.std:.1f}")
             for name, spread in spreads.items()
         }
-    _print_table(rows, summary.protocol, list(summary.stages[0].averages))
     seeds = ", ".join(map(str, summary.seeds))
-    counts = f"mean ± standard deviation over the seeds {seeds}"
-    _print_meaning(summary.protocol, counts, summary.selection, simulated=summary.simulated)
+    _print_scores(rows, summary, f"mean ± standard deviation over the seeds {seeds}")
 
 
 def print_labels(found: "LabelEvaluation") -> None:
     """Print how well held-out videos are ranked by label, where no segment is known."""
     console = plain_console()
-    table = Table(box=None, padding=(0, 1), pad_edge=False, collapse_padding=True)
-    table.add_column("labels of held-out videos", no_wrap=True)
-    for column in ("mAP (%)", "top label right (%)"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = plain_table("labels of held-out videos", "mAP (%)", "top label right (%)")
     for stage in found.stages:
         table.add_row(stage.title, f"{100 * stage.mean_ap:.1f}", f"{100 * stage.first_right:.1f}")
     console.print()
@@ -75,15 +68,16 @@ def _by_column(tiou: Iterable[float], values: Iterable[Value]) -> dict[str, Valu
     return {f"{t:g}": value for t, value in zip(tiou, values, strict=True)}
 
 
-def _print_table(
-    rows: Mapping[str, Mapping[str, str]], protocol: str, averages: Sequence[str]
+def _print_scores(
+    rows: Mapping[str, Mapping[str, str]], found: "RunEvaluation | SeedSummary", counts: str
 ) -> None:
-    """A row per stage; columns: the protocol's shown thresholds and the averages.
+    """A row per stage, and what it means; columns: the protocol's shown thresholds, the averages.
 
     Columns that do not fit into the width of the terminal follow in further tables.
     """
     console = plain_console()
-    left = [f"{t:g}" for t in protocol_named(protocol).shown] + list(averages)
+    protocol = protocol_named(found.protocol)
+    left = [f"{t:g}" for t in protocol.shown] + list(found.stages[0].averages)
     console.print()
     while left:
         count = len(left)
@@ -92,6 +86,10 @@ def _print_table(
         console.print(_table(rows, left[:count]))
         console.print()
         left = left[count:]
+    console.print(f"protocol:   {found.protocol} ({protocol.summary}); {counts}")
+    console.print(f"checkpoint: {found.selection}")
+    if found.simulated:
+        console.print("features:   simulated (duetal simulate); they stand for no real video")
 
 
 def _width(table: Table, console: Console) -> int:
@@ -103,11 +101,3 @@ def _table(rows: Mapping[str, Mapping[str, str]], columns: Sequence[str]) -> Tab
     for title, cells in rows.items():
         table.add_row(title, *(cells[column] for column in columns))
     return table
-
-
-def _print_meaning(protocol: str, counts: str, selection: str, *, simulated: bool) -> None:
-    console = plain_console()
-    console.print(f"protocol:   {protocol} ({protocol_named(protocol).summary}); {counts}")
-    console.print(f"checkpoint: {selection}")
-    if simulated:
-        console.print("features:   simulated (duetal simulate); they stand for no real video")

@@ -1,14 +1,15 @@
 """`duetal simulate`: simulated two-modality features over an annotation file."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from duetal.cli.terminal import finite
+from duetal.cli.shared_options import PATH, finite, json_option
 
 
 @click.command("simulate")
-@click.argument("annotations", type=click.Path(path_type=Path))
+@click.argument("annotations", type=PATH)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -20,34 +21,20 @@ from duetal.cli.terminal import finite
     type=click.FloatRange(0, 1),
     callback=finite,
     default=0.5,
-    show_default=True,
     help="From 0, easy, to 1, hard.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0)
 @click.option(
-    "--cbp-channels",
-    type=click.IntRange(min=2),
-    default=128,
-    show_default=True,
-    help="Channels of the CBP stream.",
+    "--cbp-channels", type=click.IntRange(min=2), default=128, help="Channels of the CBP stream."
 )
 @click.option(
     "--vlp-channels",
     type=click.IntRange(min=2),
     default=64,
-    show_default=True,
     help="Channels of the VLP stream and of the text encoder; even.",
 )
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write JSON.")
-def command(
-    annotations: Path,
-    out: Path,
-    difficulty: float,
-    seed: int,
-    cbp_channels: int,
-    vlp_channels: int,
-    json_file: Path | None,
-) -> None:
+@json_option
+def command(annotations: Path, out: Path, json_file: Path | None, **chosen: Any) -> None:
     """Make simulated two-modality features over ANNOTATIONS, a dataset to try things on.
 
     ANNOTATIONS is whatever duetal evaluate reads, with segments. The CBP stream responds in the
@@ -63,9 +50,9 @@ def command(
     from duetal.simulation.generate import simulate
     from duetal.simulation.world import Simulation
 
-    if vlp_channels % 2:
+    settings = Simulation(**chosen)
+    if settings.vlp_channels % 2:
         raise UsageError("--vlp-channels: must be even, the text encoder has two heads")
-    settings = Simulation(difficulty, seed, cbp_channels, vlp_channels)
     known = read_annotations(annotations)
     with VideoProgress() as progress:
         simulate(known, out, settings, progress=lambda done, all: progress("simulating", done, all))

@@ -1,6 +1,5 @@
-"""What several commands read and print: numbers, tables, names from files."""
+"""What several commands print: tables, failures, names from files."""
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,17 +9,6 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from duetal.extraction.sources import Failure
-
-
-def finite(context: click.Context, option: click.Parameter, value: float | None) -> float | None:
-    """An option's callback that refuses `nan` and `inf`, which click takes for numbers.
-
-    Raises:
-        click.BadParameter: the value is one of them.
-    """
-    if value is not None and not math.isfinite(value):
-        raise click.BadParameter(f"{value} is not a finite number", context, option)
-    return value
 
 
 def plain_console() -> Console:
@@ -38,12 +26,9 @@ def printable(name: str) -> str:
 
 
 def plain_table(first: str, *others: str, fold: bool = False) -> Table:
-    """A table without lines, numbers to the right.
+    """A table without lines: a column of names, `others` of numbers, which are to the right.
 
-    Args:
-        first: title of the column of names.
-        others: titles of the columns of numbers.
-        fold: whether long names may be broken into several lines.
+    `fold`: long names may be broken into several lines.
     """
     table = Table(box=None, padding=(0, 1), pad_edge=False, collapse_padding=True)
     table.add_column(first, no_wrap=not fold, overflow="fold" if fold else "ellipsis")

@@ -7,6 +7,7 @@ import click
 from click.core import ParameterSource
 
 from duetal.cli.extraction_options import extraction_options
+from duetal.cli.shared_options import PATH
 
 if TYPE_CHECKING:
     from duetal.config import Config
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
 @click.command("train", options_metavar="")
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1, metavar="[key=value …] --out RUN [OPTIONS]")
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="The run's folder; made new."
-)
+@click.option("--out", type=PATH, required=True, help="The run's folder; made new.")
 @click.option(
     "--resume", is_flag=True, help="Go on with the run in the folder, or start it if there is none."
 )
@@ -34,13 +33,13 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--labels",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="TABLE",
     help="CSV or TSV with the columns video, labels and, if wanted, split (train, test).",
 )
 @click.option(
     "--annotations",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="When the actions are in some of the videos, in any form that duetal evaluate reads: "
     "the run is evaluated on those.",
 )
@@ -136,19 +135,16 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
             click.echo(f"{own.path}: {'trained' if trained else 'was trained already'}")
             run = open_run(own.path)
             with VideoProgress() as progress:
-                evaluation = run_evaluation(run, dataset, fabric.device, progress)
-                labels = None
-                if evaluation is None:
-                    labels = run_label_evaluation(run, dataset, fabric.device, progress)
-            if evaluation is not None:
-                print_run(evaluation)
-                found[seed] = evaluation
-            elif labels is not None:
-                print_labels(labels)
+                how = (run, dataset, fabric.device, progress)
+                scores = run_evaluation(*how) or run_label_evaluation(*how)
+            if isinstance(scores, RunEvaluation):
+                print_run(scores)
+                found[seed] = scores
+            elif scores is not None:
+                print_labels(scores)
             else:
-                click.echo(
-                    f"{config.data.dataset}: no test video with known segments; nothing to score"
-                )
+                nothing = "no test video with known segments; nothing to score"
+                click.echo(f"{config.data.dataset}: {nothing}")
         if not fabric.is_global_zero:
             return
     if several and found:

@@ -13,15 +13,9 @@ from duetal.core.errors import DuetalError
 from duetal.extraction.sources import Failure, Found, find_videos
 from duetal.formats import read_annotations
 from duetal.formats.video_table import read_video_table
+from duetal.own_videos import labelled_videos
 from duetal.own_videos.expectation import expectation
-from duetal.own_videos.labelled_videos import (
-    OwnVideos,
-    annotate,
-    doubtful_labels,
-    match,
-    require_plan,
-    write_dataset,
-)
+from duetal.own_videos.labelled_videos import OwnVideos
 from duetal.own_videos.video_features import fill_store
 from duetal.results.folder import RunFolder
 
@@ -54,8 +48,8 @@ def make_dataset(
     """
     strong = None if annotations is None else read_annotations(annotations)
     found = find_videos(videos)
-    own = match(read_video_table(labels), found, labels)
-    require_plan(own)
+    own = labelled_videos.match(read_video_table(labels), found, labels)
+    labelled_videos.require_plan(own)
     _print_doubts(own, found)
     place = Path(store) if store else folder.dataset
     # A store that is complete needs no networks, unless an option names some.
@@ -69,11 +63,11 @@ def make_dataset(
     )
     failures = (*own.missing, *failures)
     try:
-        known = annotate(own, filled, failures, strong)
+        known = labelled_videos.annotate(own, filled, failures, strong)
     except DuetalError:
         print_failures("failed", failures)
         raise
-    write_dataset(folder.dataset, known, filled, begun=begun)
+    labelled_videos.write_dataset(folder.dataset, known, filled, begun=begun)
     _print_split(own, known, failures)
     click.echo(f"dataset: {folder.dataset}; its features can be used again with --store {place}")
     return failures
@@ -91,7 +85,7 @@ def _print_doubts(own: OwnVideos, found: Found) -> None:
             shown = ", ".join(map(printable, names[:_NAMED]))
             more = f", … ({len(names):,} in all)" if len(names) > _NAMED else ""
             click.echo(f"{title}: {shown}{more}")
-    for doubt in doubtful_labels(own.rows.values()):
+    for doubt in labelled_videos.doubtful_labels(own.rows.values()):
         click.echo(f"warning: {own.table}: {printable(doubt)}")
 
 

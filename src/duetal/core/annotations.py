@@ -19,41 +19,26 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class VideoAnnotation:
-    """The annotation of one video.
+    """The annotation of one video."""
 
-    Args:
-        name: the video's file name without folder and suffix.
-        subset: the split as the source spells it ("training", "validation", "test", …).
-        duration: seconds, where the source has it.
-        labels: the classes that occur, sorted, each once.
-        segments: the marked instances; None where only labels are known (weak annotation).
-        ambiguous: intervals that the source excludes from evaluation (THUMOS14).
-        facts: other fields of the source (address, frame rate, …): a JSON object as text, or empty.
-            Used only to write formats that can hold them.
-    """
-
-    name: str
-    subset: str | None = None
-    duration: float | None = None
-    labels: tuple[str, ...] = ()
-    segments: tuple[Segment, ...] | None = None
-    ambiguous: tuple[Segment, ...] = ()
+    name: str  #: The video's file name without folder and suffix.
+    subset: str | None = None  #: As the source spells it ("training", "validation", "test", …).
+    duration: float | None = None  #: Seconds, where the source has it.
+    labels: tuple[str, ...] = ()  #: The classes that occur, sorted, each once.
+    segments: tuple[Segment, ...] | None = None  #: None where only labels are known (weak).
+    ambiguous: tuple[Segment, ...] = ()  #: Intervals excluded from evaluation (THUMOS14).
+    #: Other fields of the source (address, frame rate, …): a JSON object as text, or empty.
+    #: Used only to write formats that can hold them.
     facts: str = ""
 
 
 @dataclass(frozen=True)
 class Annotations:
-    """The annotation of a set of videos, in the order of the source.
+    """The annotation of a set of videos, in the order of the source."""
 
-    Args:
-        videos: by name.
-        classes: every class, in the order that gives class indices.
-        source: the file or folder it was read from, for error messages.
-    """
-
-    videos: Mapping[str, VideoAnnotation]
-    classes: tuple[str, ...]
-    source: Path | None = None
+    videos: Mapping[str, VideoAnnotation]  #: By name.
+    classes: tuple[str, ...]  #: Every class, in the order that gives class indices.
+    source: Path | None = None  #: The file or folder it was read from, for error messages.
     #: What the reader repaired or skipped, one line each; shown by `duetal check`.
     notes: tuple[str, ...] = ()
     #: Content of the source that has no place here, one line each with a count; for `convert`.

@@ -1,7 +1,7 @@
 """Detections: which action, from when to when, with what score."""
 
 from array import array
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,31 +14,20 @@ from duetal.core.errors import DuetalError
 
 @dataclass(frozen=True)
 class Detections:
-    """Detections of many videos, one row each, as columns.
+    """Detections of many videos, one row each, as columns."""
 
-    Args:
-        videos: names of the videos searched, with or without detections.
-        classes: class names.
-        video: (N,) indices into `videos`.
-        label: (N,) indices into `classes`.
-        start: (N,) seconds.
-        end: (N,) seconds.
-        score: (N,) confidence.
-        source: the file it was read from, for error messages.
-        external_data: how the detections were made, as in a results file; `selection` is the rule
-            that chose the checkpoint.
-        left_out: content of the source that has no place here, one line each with a count.
-    """
-
-    videos: tuple[str, ...]
-    classes: tuple[str, ...]
-    video: NDArray[np.int64]
-    label: NDArray[np.int64]
-    start: NDArray[np.float64]
-    end: NDArray[np.float64]
-    score: NDArray[np.float64]
-    source: Path | None = None
+    videos: tuple[str, ...]  #: Names of the videos searched, with or without detections.
+    classes: tuple[str, ...]  #: Class names.
+    video: NDArray[np.int64]  #: (N,) indices into `videos`.
+    label: NDArray[np.int64]  #: (N,) indices into `classes`.
+    start: NDArray[np.float64]  #: (N,) seconds.
+    end: NDArray[np.float64]  #: (N,) seconds.
+    score: NDArray[np.float64]  #: (N,) confidence.
+    source: Path | None = None  #: The file it was read from, for error messages.
+    #: How the detections were made, as in a results file; `selection` is the rule that chose the
+    #: checkpoint.
     external_data: Mapping[str, Any] = field(default_factory=dict)
+    #: Content of the source that has no place here, one line each with a count.
     left_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -74,31 +63,18 @@ class Detections:
         videos: Iterable[str] = (),
         classes: Iterable[str] = (),
         source: Path | None = None,
-        on_name: Callable[[str], object] = lambda _: None,
     ) -> "Detections":
         """Build from `(video, label, start, end, score)` rows, in seconds.
 
-        Args:
-            rows: names that are in neither list are appended to it.
-            videos: the first videos.
-            classes: the first classes.
-            source: the file they are from.
-            on_name: called with each name before it is appended.
+        `videos` and `classes` are the first names; others in the rows follow them.
         """
         video_index = {name: i for i, name in enumerate(dict.fromkeys(videos))}
         class_index = {name: i for i, name in enumerate(dict.fromkeys(classes))}
-
-        def index(indices: dict[str, int], name: str) -> int:
-            if name not in indices:
-                on_name(name)
-                indices[name] = len(indices)
-            return indices[name]
-
         # Arrays of machine numbers: a list of Python numbers takes four times the memory.
         columns = (array("q"), array("q"), array("d"), array("d"), array("d"))
         for video, label, start, end, score in rows:
-            columns[0].append(index(video_index, video))
-            columns[1].append(index(class_index, label))
+            columns[0].append(video_index.setdefault(video, len(video_index)))
+            columns[1].append(class_index.setdefault(label, len(class_index)))
             columns[2].append(start)
             columns[3].append(end)
             columns[4].append(score)

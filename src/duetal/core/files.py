@@ -1,4 +1,4 @@
-"""Text and JSON files, written so that a killed program leaves the old content or the new."""
+"""Text, JSON and YAML files, written so that a killed program leaves the old content or the new."""
 
 import json
 import os
@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
+
+import yaml
 
 from duetal.core.errors import DuetalError, Report, raise_error
 
@@ -74,18 +76,25 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn an OSError of the block into a DuetalError: "no such file", "cannot read: …"."""
+    try:
+        yield
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        cause = "no such file" if missing else f"cannot read: {error.strerror}"
+        raise DuetalError(cause, file=path) from error
+
+
 def refuse_large(path: Path) -> None:
     """Check a file's size before it is read whole.
 
     Raises:
         DuetalError: missing, unreadable or larger than `MOST_BYTES`.
     """
-    try:
+    with reading(path):
         size = path.stat().st_size
-    except FileNotFoundError as error:
-        raise DuetalError("no such file", file=path) from error
-    except OSError as error:
-        raise DuetalError(f"cannot read: {error.strerror}", file=path) from error
     if size > MOST_BYTES:
         cause = f"is too large: {size:,} bytes, at most {MOST_BYTES:,} are read"
         raise DuetalError(cause, file=path)
@@ -98,11 +107,8 @@ def read_text(path: Path) -> str:
         DuetalError: missing, unreadable or not UTF-8.
     """
     try:
-        return path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        missing = isinstance(error, FileNotFoundError)
-        cause = "no such file" if missing else f"cannot read: {error.strerror}"
-        raise DuetalError(cause, file=path) from error
+        with reading(path):
+            return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DuetalError("not UTF-8 text", file=path, place=f"byte {error.start}") from error
 
@@ -168,3 +174,20 @@ def read_json(path: Path, *, unique_keys: bool = False, report: Report = raise_e
     except ValueError as error:
         # Python reads no integer of more than 4,300 digits.
         raise DuetalError(f"not JSON: {error}", file=path) from error
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file of plain values.
+
+    Raises:
+        DuetalError: missing, unreadable, not UTF-8 or not YAML, with the line.
+    """
+    text = read_text(path)
+    try:
+        return yaml.safe_load(text)
+    except Exception as error:
+        # A scalar that is not of its tag (`!!int ''`) fails in any way that Python has.
+        mark = getattr(error, "problem_mark", None)
+        place = None if mark is None else f"line {mark.line + 1}"
+        cause = f"not YAML: {getattr(error, 'problem', None) or 'damaged'}"
+        raise DuetalError(cause, file=path, place=place) from error

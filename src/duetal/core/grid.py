@@ -1,27 +1,27 @@
 """The time grid: the one place where snippets become seconds and seconds become snippets."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 
 @dataclass(frozen=True, slots=True)
 class TimeGrid:
     """Snippets laid over a video of fixed frame rate.
 
+    A field of a record or of a YAML file as it is: pydantic checks the bounds of a file's values.
     Snippet `t` covers the frames `[t * stride, t * stride + window)`. A detection that spans the
     snippets `[a, b)` lasts from `a * stride / fps` to `b * stride / fps` seconds.
-
-    Args:
-        fps: frames per second after resampling.
-        stride: frames from one snippet's start to the next one's.
-        window: frames that one snippet sees.
     """
 
-    fps: float = 25.0
-    stride: int = 16
-    window: int = 16
+    #: Frames per second after resampling.
+    fps: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 25.0
+    #: Frames from one snippet's start to the next one's.
+    stride: Annotated[int, Field(gt=0)] = 16
+    window: Annotated[int, Field(gt=0)] = 16  #: Frames that one snippet sees.
 
     @property
     def seconds_per_snippet(self) -> float:

@@ -19,26 +19,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
-from duetal.core.files import refuse_large
+from duetal.core.files import reading, refuse_large
 from duetal.core.npy import DAMAGED, read_npy_header
 
 
 @dataclass(frozen=True, slots=True)
 class PickledString:
-    """Where a string's bytes lie in the file, and the bytes where they are few.
+    """Where a string's bytes lie in the file, and the bytes where they are few."""
 
-    Args:
-        offset: of the first byte.
-        size: in bytes.
-        short: the bytes of a short string.
-        is_text: a `str`; its bytes are UTF-8.
-        encoded: `bytes` that Python 3 wrote into an old pickle as text, a character for each byte.
-    """
-
-    offset: int
-    size: int
-    short: bytes | None = None
-    is_text: bool = False
+    offset: int  #: Of the first byte.
+    size: int  #: In bytes.
+    short: bytes | None = None  #: The bytes of a short string.
+    is_text: bool = False  #: A `str`; its bytes are UTF-8.
+    #: `bytes` that Python 3 wrote into an old pickle as text, a character for each byte.
     encoded: bool = False
 
     def read(self, file: IO[bytes]) -> str | bytes:
@@ -75,12 +68,8 @@ def load_object_array(path: Path) -> NDArray[Any]:
             beyond numpy's array constructors ("refuses to load <module.name>").
     """
     refuse_large(path)
-    try:
-        with path.open("rb") as file:
-            return _load(file, path)
-    except OSError as error:
-        cause = f"cannot read: {error.strerror}"
-        raise DuetalError(cause, file=path) from error
+    with reading(path), path.open("rb") as file:
+        return _load(file, path)
 
 
 def as_text(value: object) -> str:
@@ -99,9 +88,7 @@ def as_text(value: object) -> str:
 def index_arrays(file: IO[bytes], path: Path) -> list[PickledArray]:
     """Find the arrays inside a pickled one-dimensional object array.
 
-    Args:
-        file: stands at the pickle's first opcode.
-        path: the file's path, for errors.
+    The file stands at the pickle's first opcode; errors name it by its path.
 
     Raises:
         DuetalError: truncated, damaged, or a pickle with anything else in it.

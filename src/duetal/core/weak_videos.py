@@ -30,28 +30,17 @@ class FeatureReader(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class WeakVideos:
-    """Training videos: features and video-level labels. No segment can be reached from here.
+    """Training videos: features and video-level labels. No segment can be reached from here."""
 
-    Args:
-        source: the dataset, for error messages.
-        names: N training videos.
-        classes: K class names.
-        labels: (N, K) whether the class occurs in the video.
-        streams: features by the name of the branch that reads them; all of one T for each video.
-        grid: the time grid of all streams.
-        text_encoder: the text encoder that shares a space with the vision-language features: a
-            folder or a hub name.
-        display_names: the words that stand for each class in a prompt.
-    """
-
-    source: Path
-    names: tuple[str, ...]
-    classes: tuple[str, ...]
-    labels: NDArray[np.bool_]
+    source: Path  #: The dataset, for error messages.
+    names: tuple[str, ...]  #: N training videos.
+    classes: tuple[str, ...]  #: K class names.
+    labels: NDArray[np.bool_]  #: (N, K) whether the class occurs in the video.
+    #: Features by the name of the branch that reads them; all of one T for each video.
     streams: Mapping[str, FeatureReader]
-    grid: TimeGrid
-    text_encoder: str | None
-    display_names: Mapping[str, str]
+    grid: TimeGrid  #: The time grid of all streams.
+    text_encoder: str | None  #: Of the vision-language features' space: a folder or a hub name.
+    display_names: Mapping[str, str]  #: The words that stand for each class in a prompt.
 
     def length(self, name: str) -> int:
         """T, the number of snippets of a video."""

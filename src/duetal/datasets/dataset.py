@@ -60,10 +60,8 @@ class Dataset:
         Raises:
             DuetalError: no training video, a class without one, streams of different T.
         """
-        if not self.train_labels:
-            raise DuetalError("no training video with labels and features", file=self.source)
-        for label in classes_without_video(self.classes, self.train_labels.values()):
-            raise DuetalError(f"class {label!r} has no training video", file=self.source)
+        for cause in training_faults(self.classes, self.train_labels):
+            raise DuetalError(cause, file=self.source)
         index = {label: column for column, label in enumerate(self.classes)}
         labels = np.zeros((len(self.train_labels), len(index)), dtype=np.bool_)
         for row, (name, present) in enumerate(self.train_labels.items()):
@@ -79,6 +77,16 @@ class Dataset:
             self.text_encoder,
             self.display_names,
         )
+
+
+def training_faults(
+    classes: Iterable[str], train_labels: Mapping[str, tuple[str, ...]]
+) -> list[str]:
+    """Why nothing can be trained on the labels of videos with features; each class needs one."""
+    if not train_labels:
+        return ["no training video with labels and features"]
+    missing = classes_without_video(classes, train_labels.values())
+    return [f"class {label!r} has no training video" for label in missing]
 
 
 def classes_without_video(

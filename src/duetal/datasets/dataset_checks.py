@@ -3,14 +3,12 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from duetal.core.annotations import Annotations
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
-from duetal.datasets.dataset import classes_without_video
 from duetal.datasets.problems import OnProblem, Problem, reporting
 from duetal.features.arrays import FeatureArray
 from duetal.features.streams import FeaturePart
@@ -52,8 +50,7 @@ def check_features(
         for array in arrays[1:]:
             if array.header.length != (length := arrays[0].header.length):
                 cause = f"T = {array.header.length}, but {arrays[0].path} has T = {length}"
-                place = f"video {name!r}"
-                report(Problem.fatal(cause, array.path, place))
+                report(Problem.fatal(cause, array.path, f"video {name!r}"))
         if arrays and len(arrays) == len(parts):
             lengths[name] = arrays[0].header.length
     return lengths
@@ -105,8 +102,7 @@ def check_durations(
             continue
         place = f"video {name!r}"
         if not 0 < video.duration < float("inf"):
-            cause = f"a duration of {video.duration} s"
-            report(Problem.fatal(cause, annotations.source, place))
+            report(Problem.fatal(f"a duration of {video.duration} s", annotations.source, place))
             continue
         expected = grid.length(video.duration)
         off = abs(length - expected)
@@ -136,20 +132,6 @@ def check_strays(parts: Sequence[FeaturePart], annotations: Annotations, report:
                 f"{strays[0]!r} the first"
             )
             report(Problem.warning(cause, part.place))
-
-
-def check_classes(
-    classes: Sequence[str],
-    train_labels: Mapping[str, tuple[str, ...]],
-    source: Path,
-    report: OnProblem,
-) -> None:
-    """Report each class without a training video; `train_labels` are of those with features."""
-    if not train_labels:
-        report(Problem.fatal("no training video with labels and features", source))
-        return
-    for label in classes_without_video(classes, train_labels.values()):
-        report(Problem.fatal(f"class {label!r} has no training video", source))
 
 
 def check_segments(

@@ -7,9 +7,9 @@ from typing import Any
 
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
+from duetal.datasets.dataset import training_faults
 from duetal.datasets.dataset_checks import (
     Track,
-    check_classes,
     check_durations,
     check_features,
     check_segments,
@@ -57,19 +57,11 @@ class Findings:
         return counts | asdict(self) | {"problems": problems}
 
 
-def check(path: Path) -> list[Problem]:
-    """List every problem of the dataset at a folder or a YAML file.
-
-    Raises:
-        UsageError: a bad `dataset.yaml`.
-    """
-    return list(examine(path).problems)
-
-
 def examine(path: Path, track: Track = lambda names: names) -> Findings:
-    """List every problem of a dataset, and measure it. Reads every feature, in bounded memory.
+    """List every problem of the dataset at a folder or a YAML file, and measure it.
 
-    `track` wraps the names of the videos while their features are read, to show progress.
+    Every feature is read, in bounded memory; `track` wraps the names of the videos meanwhile, to
+    show progress.
 
     Raises:
         UsageError: a bad `dataset.yaml`.
@@ -102,7 +94,8 @@ def _examine_videos(
     names = tuple(dict.fromkeys((*labelling.train_labels, *labelling.evaluation)))
     lengths = check_features(parts, names, track, report)
     trained = {name: labels for name, labels in labelling.train_labels.items() if name in lengths}
-    check_classes(labelling.annotations.classes, trained, pieces.source, report)
+    for cause in training_faults(labelling.annotations.classes, trained):
+        report(Problem.fatal(cause, pieces.source))
     check_segments(labelling.annotations, lengths, pieces.grid, report)
     if parts:
         check_durations(labelling.annotations, parts[0], lengths, pieces.grid, report)

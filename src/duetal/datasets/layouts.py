@@ -44,13 +44,10 @@ class PartPlaces:
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """The pieces of a dataset; none has been read.
-
-    `streams` has the parts of each stream in the order of their channels.
-    """
+    """The pieces of a dataset; none has been read."""
 
     source: Path  #: What the user named.
-    streams: Mapping[str, tuple[PartPlaces, ...]]
+    streams: Mapping[str, tuple[PartPlaces, ...]]  #: Parts in the order of their channels.
     annotations: Path | None = None
     train_labels: Path | None = None  #: Weak labels, where they are a piece of their own.
     train_list: Path | None = None  #: Names of the training videos, one a line.
@@ -93,7 +90,7 @@ def find_pieces(path: Path) -> Pieces:
         test_list=_existing(folder / "split_test.txt"),
         pack_names=_find_pack_names(folder, annotations),
         text_encoder=_text_encoder(folder, description.text_encoder, yaml_file),
-        grid=description.grid.grid(),
+        grid=description.grid,
         display_names=description.display_names,
         classes=None if description.classes is None else tuple(description.classes),
     )

@@ -168,8 +168,7 @@ def _within_classes(
     for video in annotations:
         for label in set(video.labels).difference(classes):
             cause = f"label {label!r} is not in the class list"
-            place = f"video {video.name!r}"
-            report(Problem.fatal(cause, annotations.source, place))
+            report(Problem.fatal(cause, annotations.source, f"video {video.name!r}"))
         labels = tuple(label for label in video.labels if label in classes)
         videos[video.name] = replace(video, labels=labels)
     return Annotations(videos, classes, annotations.source, annotations.notes)

@@ -25,27 +25,20 @@ def hold_back(
     share and keeps enough videos to train on.
 
     Args:
-        labels: of every video.
+        labels: of every video, by name.
         candidates: those that may be held back; None for all.
         least: with fewer held-back videos none is held back.
-
-    Returns:
-        Names.
     """
     there = Counter(label for present in labels.values() for label in set(present))
+    most = {label: min(round(SHARE * n), n - LEAST_TRAINING) for label, n in there.items()}
     taken: Counter[str] = Counter()
     held = []
     for name in sorted(labels if candidates is None else candidates, key=_hash):
         classes = set(labels[name])
-        if classes and all(taken[label] < _allowed(there[label]) for label in classes):
+        if classes and all(taken[label] < most[label] for label in classes):
             held.append(name)
             taken.update(classes)
     return frozenset(held if len(held) >= least else ())
-
-
-def _allowed(videos: int) -> int:
-    """How many videos of a class with so many may be held back."""
-    return max(0, min(round(SHARE * videos), videos - LEAST_TRAINING))
 
 
 def _hash(name: str) -> bytes:

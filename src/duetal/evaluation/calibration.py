@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from duetal.core.array_types import Bools, Floats
 from duetal.evaluation.result import PlainRecord
 
 BINS = 10
@@ -24,26 +24,21 @@ class ScoreBin(PlainRecord):
 
 @dataclass(frozen=True)
 class Calibration(PlainRecord):
-    """Scores compared with the share of true positives.
+    """Scores compared with the share of true positives."""
 
-    Args:
-        tiou: the threshold of a true positive.
-        bins: of equally many predictions, by rising score.
-        error: expected calibration error, the mean over predictions of |score - precision| of
-            their bins; None where a score lies outside [0, 1].
-        auc: the probability that of a true and a false positive the true one has the higher score;
-            None where there are no true or no false ones.
-    """
-
-    tiou: float
-    bins: tuple[ScoreBin, ...]
+    tiou: float  # The threshold of a true positive.
+    bins: tuple[ScoreBin, ...]  # Of equally many predictions, by rising score.
+    #: Expected calibration error, the mean over predictions of |score - precision| of their bins;
+    #: None where a score lies outside [0, 1].
     error: float | None
+    #: The probability that of a true and a false positive the true one has the higher score; None
+    #: where there are no true or no false ones.
     auc: float | None
 
     json_keys: ClassVar = {"error": "expected_calibration_error"}
 
 
-def calibration(score: NDArray[np.float64], is_true: NDArray[np.bool_], tiou: float) -> Calibration:
+def calibration(score: Floats, is_true: Bools, tiou: float) -> Calibration:
     """Compare (N,) scores with whether each prediction is a true positive at a threshold."""
     order = np.argsort(score, kind="stable")
     bins = []
@@ -59,7 +54,7 @@ def calibration(score: NDArray[np.float64], is_true: NDArray[np.bool_], tiou: fl
     return Calibration(tiou, tuple(bins), error, _auc(score, is_true))
 
 
-def _auc(score: NDArray[np.float64], is_true: NDArray[np.bool_]) -> float | None:
+def _auc(score: Floats, is_true: Bools) -> float | None:
     """Area under the ROC curve, from the mean rank of the true (ties share their ranks)."""
     true, false = int(is_true.sum()), int((~is_true).sum())
     if not true or not false:

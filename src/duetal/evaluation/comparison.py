@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from duetal.core.annotations import Annotations
+from duetal.core.array_types import Bools, Floats, Ints
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError
 from duetal.evaluation.considered import Considered, GroundTruth, consider
@@ -71,33 +71,19 @@ class Versus(PlainRecord):
 
 @dataclass(frozen=True)
 class Comparison(PlainRecord):
-    """Contenders on the same ground truth.
+    """Contenders on the same ground truth."""
 
-    Args:
-        protocol: its name.
-        subset: its name, as the annotation spells it.
-        headline: the average that classes and videos are compared by.
-        videos: how many.
-        segments: to find in them.
-        draws: number of resamples.
-        seed: of the resamples.
-        confidence: the share of resamples inside an interval.
-        scores: each contender's averages, by contender and by the average's name.
-        versus: every other contender against the first.
-        notes: what a reader must know, one line each.
-    """
-
-    protocol: str
-    subset: str
-    headline: str
-    videos: int
-    segments: int
-    draws: int
-    seed: int
-    confidence: float
-    scores: Mapping[str, Mapping[str, float]]
-    versus: tuple[Versus, ...]
-    notes: tuple[str, ...]
+    protocol: str  # Its name.
+    subset: str  # Its name, as the annotation spells it.
+    headline: str  # The average that classes and videos are compared by.
+    videos: int  # How many.
+    segments: int  # To find in them.
+    draws: int  # Number of resamples.
+    seed: int  # Of the resamples.
+    confidence: float  # The share of resamples inside an interval.
+    scores: Mapping[str, Mapping[str, float]]  # By contender and by the average's name.
+    versus: tuple[Versus, ...]  # Every other contender against the first.
+    notes: tuple[str, ...]  # What a reader must know, one line each.
 
 
 def compare(
@@ -205,10 +191,8 @@ def _check_videos(
 
 
 def _scores(
-    resamplers: Sequence["Resampler"],
-    averages: Sequence[NDArray[np.bool_]],
-    weightings: NDArray[np.int64],
-) -> NDArray[np.float64]:
+    resamplers: Sequence["Resampler"], averages: Sequence[Bools], weightings: Ints
+) -> Floats:
     """(D, A + C) scores under each of (D, V) weightings of the videos: the mean over the seeds.
 
     First the averages, then AP of each class over the thresholds of the last of them; NaN where a
@@ -224,7 +208,7 @@ def _scores(
     return np.array(rows)
 
 
-def _draw(videos: int, draws: int, seed: int) -> NDArray[np.int64]:
+def _draw(videos: int, draws: int, seed: int) -> Ints:
     """(D, V) how often each video is in each resample."""
     generator = np.random.default_rng(seed)
     chosen = generator.integers(videos, size=(draws, videos))
@@ -237,9 +221,9 @@ def _versus(
     name: str,
     truth: GroundTruth,
     averages: Sequence[str],
-    whole: NDArray[np.float64],
-    drawn: NDArray[np.float64],
-    without: NDArray[np.float64],
+    whole: Floats,
+    drawn: Floats,
+    without: Floats,
 ) -> Versus:
     """A contender's differences from the first, in columns as those of `_scores`."""
     tail = 50.0 * (1.0 - CONFIDENCE)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from duetal.core.annotations import Annotations
+from duetal.core.array_types import Bools, Floats, Ints
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
@@ -25,13 +25,22 @@ class GroundTruth:
 
     videos: tuple[str, ...]  # Names of the videos evaluated on.
     classes: tuple[str, ...]  # Those that occur, sorted.
-    video: NDArray[np.int64]  # (M,) indices into `videos`.
-    label: NDArray[np.int64]  # (M,) indices into `classes`.
-    start: NDArray[np.float64]  # (M,)
-    end: NDArray[np.float64]  # (M,)
+    video: Ints  # (M,) indices into `videos`.
+    label: Ints  # (M,) indices into `classes`.
+    start: Floats  # (M,)
+    end: Floats  # (M,)
 
     def __len__(self) -> int:
         return len(self.start)
+
+    @property
+    def groups(self) -> Ints:
+        """(M,) one number for each class in each video: `video * C + label`, with C classes."""
+        return self.video * len(self.classes) + self.label
+
+    def count(self, rows: Bools | slice = np.s_[:]) -> Ints:
+        """(C,) number of segments of each class, among the chosen ones."""
+        return np.bincount(self.label[rows], minlength=len(self.classes))
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,7 @@ class Considered:
     subset: str  # As the annotation spells it.
     truth: GroundTruth
     detections: Detections  # The predictions that count, in their given order; finite.
-    rows: NDArray[np.int64]  # (N,) their rows in the detections that were given.
+    rows: Ints  # (N,) their rows in the detections that were given.
     dropped: Mapping[str, int]  # Number of predictions left out, by reason.
     notes: tuple[str, ...]  # What a reader of the numbers must know, one line each.
 
@@ -163,7 +172,7 @@ def _ground_truth(annotations: Annotations, names: tuple[str, ...], subset: str)
 
 def _outside(
     detections: Detections, annotations: Annotations, truth: GroundTruth, protocol: Protocol
-) -> tuple[NDArray[np.bool_], dict[str, int]]:
+) -> tuple[Bools, dict[str, int]]:
     """Which predictions the protocol does not judge, and how many for each reason."""
     evaluated, classes = set(truth.videos), set(truth.classes)
     excluded = [name in protocol.excluded for name in detections.videos]
@@ -183,9 +192,7 @@ def _outside(
     return outside, dropped
 
 
-def _ambiguous(
-    detections: Detections, annotations: Annotations, grid: TimeGrid
-) -> NDArray[np.bool_]:
+def _ambiguous(detections: Detections, annotations: Annotations, grid: TimeGrid) -> Bools:
     """Which predictions, already on the grid, share a snippet with an ambiguous segment."""
     overlaps = np.zeros(len(detections), dtype=bool)
     for index, name in enumerate(detections.videos):
@@ -200,7 +207,7 @@ def _ambiguous(
     return overlaps
 
 
-def to_snippets(seconds: NDArray[np.float64], grid: TimeGrid) -> NDArray[np.float64]:
+def to_snippets(seconds: Floats, grid: TimeGrid) -> Floats:
     """Seconds as whole snippets of the grid: the nearest border, halves to the even one."""
     return np.asarray(np.rint(seconds * grid.fps / grid.stride), dtype=np.float64)
 

@@ -14,8 +14,8 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from duetal.core.array_types import Bools, Floats, Ints
 from duetal.evaluation.considered import Considered
 from duetal.evaluation.mean_ap import Ranking, interpolated_area
 from duetal.evaluation.result import PlainRecord
@@ -64,9 +64,7 @@ class ErrorProfile(PlainRecord):
         return super().to_json() | {"top": top}
 
 
-def classify(
-    considered: Considered, ranking: Ranking, overlaps: tuple[NDArray[np.float64], ...]
-) -> NDArray[np.int64]:
+def classify(considered: Considered, ranking: Ranking, overlaps: tuple[Floats, ...]) -> Ints:
     """(N, K) indices into `KINDS` at every threshold, in the ranking's order."""
     own, other = (each[:, None] for each in overlaps)
     tiou = np.asarray(considered.protocol.tiou)
@@ -83,9 +81,7 @@ def classify(
     return np.select(conditions, range(len(conditions)), default=len(conditions)).astype(np.int64)
 
 
-def best_overlaps(
-    considered: Considered, ranking: Ranking
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def best_overlaps(considered: Considered, ranking: Ranking) -> tuple[Floats, Floats]:
     """(N,) highest tIoU with segments of the own class, and (N,) of other classes, matched or not.
 
     In the ranking's order; 0 where the video has no such segment.
@@ -112,7 +108,7 @@ def best_overlaps(
     return own, other
 
 
-def _groups(values: NDArray[np.int64], count: int) -> list[NDArray[np.int64]]:
+def _groups(values: Ints, count: int) -> list[Ints]:
     """The rows that hold each of the values 0 to `count` - 1."""
     order = np.argsort(values, kind="stable")
     borders = np.searchsorted(values[order], np.arange(count + 1))
@@ -120,16 +116,14 @@ def _groups(values: NDArray[np.int64], count: int) -> list[NDArray[np.int64]]:
 
 
 def error_profile(
-    considered: Considered, ranking: Ranking, kinds: NDArray[np.int64], column: int
+    considered: Considered, ranking: Ranking, kinds: Ints, column: int
 ) -> ErrorProfile:
     """Count the (N, K) kinds in one of the thresholds' columns, by rank and in all."""
-    truth = considered.truth
-    positives = np.bincount(truth.label, minlength=len(truth.classes))
     sizes = np.diff(ranking.bounds)
     position = np.arange(len(kinds)) - np.repeat(ranking.bounds[:-1], sizes)
-    allowed = np.repeat(positives, sizes)
+    allowed = np.repeat(considered.truth.count(), sizes)
 
-    def counts(rows: NDArray[np.bool_]) -> dict[PredictionKind, int]:
+    def counts(rows: Bools) -> dict[PredictionKind, int]:
         found = np.bincount(kinds[rows, column], minlength=len(KINDS))
         return dict(zip(KINDS, found.tolist(), strict=True))
 
@@ -141,21 +135,19 @@ def error_profile(
 
 
 def fixed_mean_ap(
-    considered: Considered, ranking: Ranking, kinds: NDArray[np.int64]
-) -> dict[PredictionKind, NDArray[np.float64]]:
+    considered: Considered, ranking: Ranking, kinds: Ints
+) -> dict[PredictionKind, Floats]:
     """(K,) mAP at each threshold without the predictions of one kind of error, by kind.
 
     A false positive takes no segment, so that the others' matches stay.
     """
-    truth = considered.truth
-    positives = np.bincount(truth.label, minlength=len(truth.classes))
-    fixed = {}
+    positives, fixed = considered.truth.count(), {}
     for number, kind in enumerate(ERRORS, start=1):
-        ap = np.zeros((len(truth.classes), kinds.shape[1]))
+        ap = np.zeros((len(positives), kinds.shape[1]))
         for c, (first, last) in enumerate(pairwise(ranking.bounds)):
             for k in range(kinds.shape[1]):
                 kept = kinds[first:last, k] != number
                 hits = ranking.matched[first:last, k][kept] >= 0
-                ap[c, k] = interpolated_area(hits[:, None], int(positives[c]))[0]
+                ap[c, k] = interpolated_area(hits[:, None], positives[c])[0]
         fixed[kind] = ap.mean(axis=0)
     return fixed

@@ -1,8 +1,8 @@
 """Greedy matching of predictions to ground truth, compiled."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from duetal.core.array_types import Floats, Ints
 from duetal.core.compiled import compiled
 
 
@@ -11,14 +11,14 @@ from duetal.core.compiled import compiled
     " int64[::1], float64[::1])"
 )
 def match(
-    start: NDArray[np.float64],
-    end: NDArray[np.float64],
-    group: NDArray[np.int64],
-    truth_start: NDArray[np.float64],
-    truth_end: NDArray[np.float64],
-    offsets: NDArray[np.int64],
-    tiou: NDArray[np.float64],
-) -> NDArray[np.int64]:
+    start: Floats,
+    end: Floats,
+    group: Ints,
+    truth_start: Floats,
+    truth_end: Floats,
+    offsets: Ints,
+    tiou: Floats,
+) -> Ints:
     """Match each prediction, in the given order, to the free segment that it overlaps most.
 
     Of segments with equal tIoU the last one is taken. A tIoU equal to the threshold matches; two

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from duetal.core.annotations import Annotations
+from duetal.core.array_types import Bools, Floats, Ints
 from duetal.core.detections import Detections
 from duetal.evaluation.considered import Considered, GroundTruth, consider
 from duetal.evaluation.protocols import Protocol
@@ -41,12 +41,12 @@ def evaluate(
 class Ranking:
     """Predictions of the ground truth's classes, class by class, by falling score, and matched."""
 
-    rows: NDArray[np.int64]  # (N,) rows of the detections, in this order.
-    video: NDArray[np.int64]  # (N,) indices into the ground truth's videos; -1 for any other.
-    bounds: NDArray[np.int64]  # (C + 1,) class `c` is the rows `[bounds[c], bounds[c + 1])`.
+    rows: Ints  # (N,) rows of the detections, in this order.
+    video: Ints  # (N,) indices into the ground truth's videos; -1 for any other.
+    bounds: Ints  # (C + 1,) class `c` is the rows `[bounds[c], bounds[c + 1])`.
     #: (N, K) the row of the ground truth that each prediction matches at each threshold,
     #: independently; -1 for none: a false positive.
-    matched: NDArray[np.int64]
+    matched: Ints
 
 
 def score(considered: Considered, ranking: Ranking) -> Evaluation:
@@ -69,25 +69,23 @@ def score(considered: Considered, ranking: Ranking) -> Evaluation:
     )
 
 
-def averaged(protocol: Protocol) -> dict[str, NDArray[np.bool_]]:
+def averaged(protocol: Protocol) -> dict[str, Bools]:
     """(K,) by each average's name: which of the protocol's thresholds it is over."""
     tiou = np.asarray(protocol.tiou)
     return {name: (tiou >= low) & (tiou <= high) for name, (low, high) in protocol.averages.items()}
 
 
-def average_precision(ranking: Ranking, truth: GroundTruth) -> NDArray[np.float64]:
+def average_precision(ranking: Ranking, truth: GroundTruth) -> Floats:
     """(C, K) AP of each class of the ground truth at each tIoU threshold, in [0, 1].
 
     The area under the interpolated precision-recall curve (PASCAL VOC 2011, all points). A segment
     that nothing can match still counts for recall.
     """
-    positives = np.bincount(truth.label, minlength=len(truth.classes))
-    return np.stack(
-        [
-            interpolated_area(ranking.matched[first:last] >= 0, int(positives[c]))
-            for c, (first, last) in enumerate(pairwise(ranking.bounds))
-        ]
-    )
+    areas = [
+        interpolated_area(ranking.matched[first:last] >= 0, positives)
+        for positives, (first, last) in zip(truth.count(), pairwise(ranking.bounds), strict=True)
+    ]
+    return np.stack(areas)
 
 
 def rank(truth: GroundTruth, detections: Detections, tiou: Sequence[float]) -> Ranking:
@@ -117,9 +115,8 @@ def rank(truth: GroundTruth, detections: Detections, tiou: Sequence[float]) -> R
     order = order[np.argsort(label[order], kind="stable")]
     video, label = video[order], label[order]
 
-    key = truth.video * len(truth.classes) + truth.label
-    truth_order = np.argsort(key, kind="stable")
-    keys, first = np.unique(key[truth_order], return_index=True)
+    truth_order = np.argsort(truth.groups, kind="stable")
+    keys, first = np.unique(truth.groups[truth_order], return_index=True)
     matched = match(
         detections.start[order],
         detections.end[order],
@@ -137,12 +134,11 @@ def rank(truth: GroundTruth, detections: Detections, tiou: Sequence[float]) -> R
     )
 
 
-def interpolated_area(matched: NDArray[np.bool_], positives: int) -> NDArray[np.float64]:
+def interpolated_area(matched: Bools, positives: np.integer) -> Floats:
     """(K,) area under the interpolated precision-recall curve.
 
-    Args:
-        matched: (N, K) whether each prediction, by falling score, is a true positive.
-        positives: segments to find.
+    `matched` (N, K) is whether each prediction, by falling score, is a true positive, `positives`
+    the number of segments to find.
     """
     precision = np.cumsum(matched, axis=0) / np.arange(1, len(matched) + 1)[:, None]
     interpolated = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
@@ -150,13 +146,13 @@ def interpolated_area(matched: NDArray[np.bool_], positives: int) -> NDArray[np.
     return np.asarray((interpolated * matched).sum(axis=0) / positives, dtype=np.float64)
 
 
-def _translate(names: Sequence[str], known: Sequence[str]) -> NDArray[np.int64]:
+def _translate(names: Sequence[str], known: Sequence[str]) -> Ints:
     """The index of each name among the known ones; -1 where it is not among them."""
     index = {name: i for i, name in enumerate(known)}
     return np.array([index.get(name, -1) for name in names], dtype=np.int64)
 
 
-def _positions(values: NDArray[np.int64], keys: NDArray[np.int64]) -> NDArray[np.int64]:
+def _positions(values: Ints, keys: Ints) -> Ints:
     """The position of each value in the sorted keys; -1 where it is not among them."""
     position = np.searchsorted(keys, values)
     found = keys[np.minimum(position, len(keys) - 1)] == values

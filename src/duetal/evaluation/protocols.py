@@ -11,7 +11,7 @@ unit, is where the protocols differ:
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from duetal.core.errors import UsageError
 from duetal.core.grid import TimeGrid
@@ -19,27 +19,17 @@ from duetal.core.grid import TimeGrid
 
 @dataclass(frozen=True)
 class Protocol:
-    """How detections are compared with the ground truth.
+    """How detections are compared with the ground truth."""
 
-    Args:
-        name: as users spell it.
-        summary: one line on where it comes from.
-        tiou: thresholds, ascending.
-        averages: lowest and highest threshold of each average, by its name.
-        shown: thresholds to print; all of them are evaluated.
-        excluded: videos that it does not evaluate on, wherever they are annotated.
-        videos: on how many videos published numbers under it rest, where that is fixed.
-        grid: where given, segments are rounded to whole snippets of this grid before they are
-            compared, and predictions that overlap an ambiguous segment are deleted.
-    """
-
-    name: str
-    summary: str
-    tiou: tuple[float, ...]
-    averages: Mapping[str, tuple[float, float]]
-    shown: tuple[float, ...]
-    excluded: frozenset[str] = field(default=frozenset())
-    videos: int | None = None
+    name: str  # As users spell it.
+    summary: str  # One line on where it comes from.
+    tiou: tuple[float, ...]  # Thresholds, ascending.
+    averages: Mapping[str, tuple[float, float]]  # Lowest and highest threshold, by name.
+    shown: tuple[float, ...]  # Thresholds to print; all of them are evaluated.
+    excluded: frozenset[str] = frozenset()  # Not evaluated on, wherever they are annotated.
+    videos: int | None = None  # How many published numbers under it rest on, where that is fixed.
+    #: Where given, segments are rounded to whole snippets of this grid before they are compared,
+    #: and predictions that overlap an ambiguous segment are deleted.
     grid: TimeGrid | None = None
 
 
@@ -89,9 +79,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         _tenths(
             "thumos14/seconds-210",
             "BaS-Net family, seconds",
-            _NO_SEGMENTS,
-            _TOO_LONG,
-            _WRONG_CLASS,
+            *(_NO_SEGMENTS, _TOO_LONG, _WRONG_CLASS),
             videos=210,
         ),
         # OpenTAD's README: following G-TAD and VSGN it leaves out 0000270 (wrong annotation) and

@@ -6,8 +6,8 @@ occurs as many times as its weight.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from duetal.core.array_types import Bools, Floats, Ints
 from duetal.core.compiled import compiled
 from duetal.evaluation.considered import Considered
 from duetal.evaluation.mean_ap import rank
@@ -27,7 +27,7 @@ class Resampler:
         self._positives = np.zeros((len(truth.classes), len(truth.videos) + 1), dtype=np.int64)
         np.add.at(self._positives, (truth.label, truth.video), 1)
 
-    def average_precision(self, weights: NDArray[np.int64]) -> NDArray[np.float64]:
+    def average_precision(self, weights: Ints) -> Floats:
         """(C, K) AP in [0, 1] of each class at each threshold, under (V,) weights of the videos.
 
         NaN for a class without a segment in the videos that count.
@@ -39,13 +39,7 @@ class Resampler:
 
 
 @compiled("float64[:, ::1](int64[::1], int64[::1], boolean[:, ::1], int64[::1], int64[::1])")
-def _weighted(
-    video: NDArray[np.int64],
-    bounds: NDArray[np.int64],
-    matched: NDArray[np.bool_],
-    positives: NDArray[np.int64],
-    weights: NDArray[np.int64],
-) -> NDArray[np.float64]:
+def _weighted(video: Ints, bounds: Ints, matched: Bools, positives: Ints, weights: Ints) -> Floats:
     """(C, K) interpolated AP of weighted predictions.
 
     A true positive of weight w is w true positives in a row. The precision after the last of them

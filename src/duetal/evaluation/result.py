@@ -36,33 +36,20 @@ def plain(value: Any) -> Any:
 
 
 class Evaluation(Record):
-    """Mean average precision under one protocol.
+    """Mean average precision under one protocol."""
 
-    Args:
-        protocol: its name.
-        subset: which part of the annotation was evaluated on, as the annotation calls it.
-        tiou: (K,) thresholds.
-        mean_ap: (K,) mAP in [0, 1], the mean over the classes present in the ground truth.
-        averages: mean of `mean_ap` over a range of thresholds, by the range's name.
-        per_class: (K,) AP of each class.
-        videos: evaluated on.
-        segments: to find in them.
-        predictions: compared with them, the dropped ones not among them.
-        dropped: predictions left out, by reason.
-        notes: what a reader of the numbers must know, one line each.
-    """
-
-    protocol: str = ""
-    subset: str = ""
-    tiou: Fractions
+    protocol: str = ""  # Its name.
+    subset: str = ""  # The part of the annotation that was evaluated on, as it is called there.
+    tiou: Fractions  # (K,) thresholds.
+    #: (K,) mAP in [0, 1], the mean over the classes present in the ground truth.
     mean_ap: Annotated[Fractions, Field(alias="mAP")]
-    averages: dict[str, FiniteFloat] = {}
-    per_class: dict[str, Fractions] = {}
-    videos: int | None = None
-    segments: int | None = None
-    predictions: int | None = None
-    dropped: dict[str, int] = {}
-    notes: tuple[str, ...] = ()
+    averages: dict[str, FiniteFloat] = {}  # Of `mean_ap` over thresholds, by the range's name.
+    per_class: dict[str, Fractions] = {}  # (K,) AP of each class.
+    videos: int | None = None  # Evaluated on.
+    segments: int | None = None  # To find in them.
+    predictions: int | None = None  # Compared with them, the dropped ones not among them.
+    dropped: dict[str, int] = {}  # Predictions left out, by reason.
+    notes: tuple[str, ...] = ()  # What a reader of the numbers must know, one line each.
 
 
 class MeanStd(Record):
@@ -79,23 +66,15 @@ class MeanStd(Record):
 
 
 class Summary(Record):
-    """Evaluations of several seeds, summarized.
+    """Evaluations of several seeds, summarized."""
 
-    Args:
-        protocol: its name.
-        runs: how many evaluations.
-        tiou: (K,) thresholds.
-        mean_ap: (K,) mean of the mAP.
-        std: (K,) its standard deviation.
-        averages: by the name of the range of thresholds.
-    """
-
-    protocol: str = ""
-    runs: int | None = None
-    tiou: Fractions
-    mean_ap: Annotated[Fractions, Field(alias="mAP_mean")]
+    protocol: str = ""  # Its name.
+    runs: int | None = None  # How many evaluations.
+    tiou: Fractions  # (K,) thresholds.
+    mean_ap: Annotated[Fractions, Field(alias="mAP_mean")]  # (K,) mean of the mAP.
+    #: (K,) its standard deviation.
     std: Annotated[tuple[FiniteFloat | None, ...], Field(alias="mAP_std")]
-    averages: dict[str, MeanStd] = {}
+    averages: dict[str, MeanStd] = {}  # By the name of the range of thresholds.
 
     @property
     def spreads(self) -> tuple[MeanStd, ...]:

@@ -12,9 +12,9 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from duetal.core.annotations import Annotations
+from duetal.core.array_types import Bools, Floats, Ints
 from duetal.evaluation.considered import Considered
 from duetal.evaluation.mean_ap import Ranking
 from duetal.evaluation.result import PlainRecord
@@ -94,14 +94,13 @@ def sensitivity(
 
 def _characteristics(
     considered: Considered, annotations: Annotations
-) -> dict[str, tuple[str, NDArray[np.float64]]]:
+) -> dict[str, tuple[str, Floats]]:
     """Unit and (M,) values of each characteristic, by name."""
     truth, grid = considered.truth, considered.protocol.grid
     seconds = np.maximum(truth.end - truth.start, 0.0)
     if grid is not None:
         seconds = grid.start(seconds)
-    same = truth.video * len(truth.classes) + truth.label
-    _, group, sizes = np.unique(same, return_inverse=True, return_counts=True)
+    _, group, sizes = np.unique(truth.groups, return_inverse=True, return_counts=True)
     values = {"length": ("s", seconds), "instances": ("in the video", sizes[group].astype(float))}
     durations = [annotations.videos[name].duration for name in truth.videos]
     if not all(duration is not None and duration > 0 for duration in durations):
@@ -122,7 +121,7 @@ _BORDERS = {
 }
 
 
-def _borders(protocol: str, name: str, values: NDArray[np.float64]) -> Sequence[float]:
+def _borders(protocol: str, name: str, values: Floats) -> Sequence[float]:
     """DETAD's borders for its datasets; for others quintiles, or each value where they are few."""
     known = _BORDERS.get((protocol.partition("/")[0], name))
     if known is not None:
@@ -134,10 +133,7 @@ def _borders(protocol: str, name: str, values: NDArray[np.float64]) -> Sequence[
 
 
 def normalized_mean_ap(
-    considered: Considered,
-    ranking: Ranking,
-    matched: NDArray[np.int64],
-    inside: NDArray[np.bool_],
+    considered: Considered, ranking: Ranking, matched: Ints, inside: Bools
 ) -> float | None:
     """Mean over classes of normalised AP of finding some of the segments.
 
@@ -155,10 +151,9 @@ def normalized_mean_ap(
     Returns:
         In [0, 1], over the classes that have any of the segments; None where none has.
     """
-    truth = considered.truth
+    truth, scores = considered.truth, []
     normal = len(truth) / len(truth.classes)
-    positives = np.bincount(truth.label[inside], minlength=len(truth.classes))
-    scores = []
+    positives = truth.count(inside)
     for c in np.flatnonzero(positives):
         mine = matched[ranking.bounds[c] : ranking.bounds[c + 1]]
         is_true = np.zeros(len(mine), dtype=np.bool_)

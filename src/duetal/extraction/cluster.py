@@ -14,16 +14,15 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import duetal
 from duetal.backbones.weights import split_hash
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import Closing
-from duetal.extraction.items import OnSnippet
-from duetal.extraction.machines import Share, divide, join, machines_of
-from duetal.extraction.pipeline import ExtractionSettings
+from duetal.extraction.items import OnSnippet, ignore
+from duetal.extraction.machines import divide, join, machines_of
+from duetal.extraction.pipeline import ExtractionSettings, absolute
 from duetal.extraction.sources import Failure, Video, readable
 from duetal.extraction.store import Store
 from duetal.extraction.worker import Worker, WorkerReport
@@ -87,8 +86,9 @@ class Dispatch:
         return self._exhausted and not self._again
 
 
-#: What is done with a worker: yields what the driver waits for, and is sent the result.
-_Life = Generator[Any, Any, None]
+#: What is done with a worker: yields what the driver waits for, is sent the result, and returns why
+#: the worker can't go on.
+_Life = Generator[Any, Any, Exception]
 
 
 @dataclass(eq=False)
@@ -105,17 +105,14 @@ class _Seat:
 
 
 class Cluster(Closing):
-    """Makes the features of videos on a Ray cluster; to be used in a `with` statement.
+    """Makes the features of videos on a Ray cluster; close it, or use it in a `with` statement.
 
     Args:
         address: see `duetal.extraction.machines.join`.
         settings: as for `Extractor`. Every worker loads the weights, by name or by a path that
             every machine has.
-        workers: how many; None for as many as there is room for.
-        cpus_per_worker: cores of each; None for what suits the machines.
-        device: "auto", "cpu" or "cuda".
-        batch: as for `Extractor`.
-        threads: likewise; None for all cores of the worker.
+        workers, cpus_per_worker, device: see `duetal.extraction.machines.divide`.
+        batch, threads: as for `Extractor`; all cores are those of the worker.
         notify: called with a line when a worker is lost, or none is there.
 
     Raises:
@@ -136,24 +133,18 @@ class Cluster(Closing):
         threads: int | None = None,
         notify: Callable[[str], object] = lambda line: None,
     ):
-        self._address, self._wanted = address, (device, workers, cpus_per_worker)
         self._extraction, self._notify = _from_anywhere(settings), notify
         self._batch, self._threads = batch, threads
-        self._ray: Any = None
-        self._share = Share(0, 0, 0)
-        self._seats: list[_Seat] = []
         self._settings: Settings | None = None
         self._store: Store | None = None
         self._sample: Video | None = None
         self._dispatch = Dispatch(iter(()))
         self._outcomes: deque[VideoRecord | Failure] = deque()
-        self._on_snippet: OnSnippet = lambda video, done, expected: None
+        self._on_snippet: OnSnippet = ignore
         self._notified_at = time.monotonic()
-
-    def __enter__(self) -> Self:
-        self._ray = join(self._address)
+        self._ray: Any = join(address)
         try:
-            self._share = divide(machines_of(self._ray), *self._wanted)
+            self._share = divide(machines_of(self._ray), device, workers, cpus_per_worker)
             self._seats = [_Seat() for _ in range(self._share.workers)]
             for seat in self._seats:
                 self._start(seat)
@@ -162,7 +153,6 @@ class Cluster(Closing):
         except BaseException:
             self.close()
             raise
-        return self
 
     def close(self) -> None:
         """Leave the cluster, which ends the workers."""
@@ -171,7 +161,7 @@ class Cluster(Closing):
     @property
     def store_settings(self) -> Settings:
         """The settings as a store keeps them, which all workers agree on."""
-        assert self._settings is not None, "inside the with statement"
+        assert self._settings is not None
         return self._settings
 
     @property
@@ -180,10 +170,7 @@ class Cluster(Closing):
         return tuple(seat.process for seat in self._seats if seat.ready and seat.process)
 
     def extract_all(
-        self,
-        videos: Iterable[Video],
-        store: Store,
-        on_snippet: OnSnippet = lambda video, done, expected: None,
+        self, videos: Iterable[Video], store: Store, on_snippet: OnSnippet = ignore
     ) -> Generator[VideoRecord | Failure, None, None]:
         """Extract videos into a store, one outcome each, as they end.
 
@@ -204,7 +191,7 @@ class Cluster(Closing):
         self._store, self._on_snippet = store, on_snippet
         self._dispatch = Dispatch(itertools.chain([self._sample], todo))
         for seat in self._seats:
-            if seat.life is not None and seat.waits_for is None:
+            if seat.waits_for is None:
                 self._go_on(seat, None)
         while not self._dispatch.is_empty or any(seat.at_hand for seat in self._seats):
             self._step()
@@ -213,10 +200,8 @@ class Cluster(Closing):
 
     def _start(self, seat: _Seat) -> None:
         """Put a new worker into a seat."""
-        actor = self._ray.remote(Worker).options(
-            num_cpus=self._share.cpus, num_gpus=self._share.gpus, max_restarts=0
-        )
-        seat.actor = actor.remote()
+        room = {"num_cpus": self._share.cpus, "num_gpus": self._share.gpus}
+        seat.actor = self._ray.remote(Worker).options(**room).remote()
         seat.process, seat.ready, seat.at_hand = None, False, []
         seat.life = self._live(seat)
         self._go_on(seat, None)
@@ -233,35 +218,28 @@ class Cluster(Closing):
         settings = yield seat.actor.load.remote(
             self._extraction, device=device, batch=self._batch, threads=threads
         )
-        _require(seat, settings)
-        self._agree(seat, settings)
-        if self._store is None:
-            yield None  # until there is something to do
-        assert self._store is not None
-        place = str(self._store.place.local or self._store.place.name)
-        _require(seat, (yield seat.actor.open.remote(place, self._sample)))
-        seat.ready, seat.failed_starts = True, 0
-        while True:
-            more = self._dispatch.more(seat.at_hand)
-            seat.at_hand += more
-            self._take(seat, (yield seat.actor.work.remote(more, _REPORT_EVERY)))
-
-    def _agree(self, seat: _Seat, settings: Settings) -> None:
-        """Refuse a worker whose weights are not those of the first."""
         self._settings = self._settings or settings
         if different := differing(self._settings, settings):
             changes = (f"{key} is {new}, not {old}" for key, (old, new) in different.items())
             cause = f"features would differ: {'; '.join(changes)}"
             raise UsageError(cause, file=str(seat.process))
-
-    def _take(self, seat: _Seat, report: WorkerReport) -> None:
-        ended = {outcome.name for outcome in report.outcomes}
-        seat.at_hand = [video for video in seat.at_hand if readable(video.name) not in ended]
-        self._outcomes += report.outcomes
-        if report.progress is not None and report.progress[0] in seat.at_hand:
-            self._on_snippet(*report.progress)
-        if report.stopped is not None:
-            raise _StoppedError(report.stopped)
+        if self._store is None:
+            yield None  # until there is something to do
+        assert self._store is not None
+        place = str(self._store.place.local or self._store.place.name)
+        yield seat.actor.open.remote(place, self._sample)
+        seat.ready, seat.failed_starts = True, 0
+        while True:
+            more = self._dispatch.more(seat.at_hand)
+            seat.at_hand += more
+            report: WorkerReport = yield seat.actor.work.remote(more, _REPORT_EVERY)
+            ended = {outcome.name for outcome in report.outcomes}
+            seat.at_hand = [video for video in seat.at_hand if readable(video.name) not in ended]
+            self._outcomes += report.outcomes
+            if report.progress is not None and report.progress[0] in seat.at_hand:
+                self._on_snippet(*report.progress)
+            if report.stopped is not None:
+                return report.stopped
 
     def _step(self) -> None:
         """Wait for workers, and go on with those that have done something."""
@@ -285,10 +263,12 @@ class Cluster(Closing):
 
     def _go_on(self, seat: _Seat, came: Any) -> None:
         assert seat.life is not None
+        if isinstance(came, DuetalError):
+            raise type(came)(str(came), file=str(seat.process))
         try:
             seat.waits_for = seat.life.send(came)
-        except _StoppedError as stopped:
-            self._replace(seat, stopped.args[0])
+        except StopIteration as stopped:
+            self._replace(seat, stopped.value)
 
     def _replace(self, seat: _Seat, reason: Exception) -> None:
         """Have a lost worker's videos tried again, and put another worker into its seat."""
@@ -307,8 +287,7 @@ class Cluster(Closing):
     def _settle(self, video: Video, reason: Exception) -> bool:
         """Find out whether a video is done with although its worker was lost."""
         assert self._store is not None
-        record = self._store.record(video.name)
-        if record is not None and self._store.agrees(record):
+        if record := self._store.complete_record(video.name):
             self._outcomes.append(record)
             return True
         if self._dispatch.lost(video):
@@ -333,22 +312,10 @@ class Cluster(Closing):
         return RuntimeError(f"its {lost}")
 
 
-class _StoppedError(Exception):
-    """A worker reports that it can't go on; the reason is its only argument."""
-
-
-def _require(seat: _Seat, result: object) -> None:
-    """Raise what a worker returned as an error, with the machine that it runs on."""
-    if isinstance(result, DuetalError):
-        raise type(result)(str(result), file=str(seat.process))
-
-
 def _from_anywhere(settings: ExtractionSettings) -> ExtractionSettings:
     """The settings with relative paths of weights made absolute: workers begin elsewhere."""
     weights = settings.sources
     for backbone, source in weights.items():
         name, _ = split_hash(source)
-        path = Path(name).expanduser()
-        if path.exists():
-            weights[backbone] = f"{path.absolute()}{source[len(name) :]}"
+        weights[backbone] = absolute(name) + source[len(name) :]
     return replace(settings, weights=weights)

@@ -11,9 +11,14 @@ from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
 from duetal.extraction.sources import Video
+from duetal.video.decoding.video_reader import Decoded
 
 #: Called while a video is worked on, with its snippets done and about how many it has.
 OnSnippet = Callable[[Video, int, int], object]
+
+
+def ignore(video: Video, done: int, expected: int) -> None:
+    """The `OnSnippet` of whoever does not want to know."""
 
 
 @dataclass(eq=False)
@@ -60,13 +65,10 @@ class Snippet:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """All of a video has passed; the fields are those of `VideoRecord`."""
+    """All of a video has passed."""
 
     job: Job
-    frames: int
-    source_frames: int
-    duration: float
-    notes: tuple[str, ...]
+    decoded: Decoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,5 +87,7 @@ class Broken:
         return Broken(job, error)
 
 
-#: What the stages behind the decoder pass on.
+#: What the decoder passes on.
+Decoding = FrameBlock | End | Broken
+#: What the stages behind it pass on.
 Passing = Snippet | End | Broken

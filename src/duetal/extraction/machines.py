@@ -49,27 +49,25 @@ def divide(
     if device not in ("auto", "cpu", "cuda"):
         raise UsageError(f"--device: a cluster chooses its devices itself, so not {device!r}")
     with_gpus = [machine for machine in machines if machine.gpus]
-    if device == "cuda" or (device == "auto" and with_gpus):
+    gpus = int(device == "cuda" or (device == "auto" and bool(with_gpus)))
+    if gpus:
         cpus = cpus or min((max(1, m.cpus // m.gpus) for m in with_gpus), default=1)
         room = sum(min(m.gpus, m.cpus // cpus) for m in with_gpus)
-        share = Share(workers or room, cpus, 1)
     else:
         cpus = cpus or max(1, min(CPUS, max((m.cpus for m in machines), default=1)))
         room = sum(m.cpus // cpus for m in machines)
-        share = Share(workers or room, cpus, 0)
-    if not share.workers:
-        needed = f"{cpus} CPU core{'s' if cpus > 1 else ''}" + (" and a GPU" if share.gpus else "")
+    if not (workers or room):
+        needed = f"{cpus} CPU core{'s' if cpus > 1 else ''}" + (" and a GPU" if gpus else "")
         cause = f"no machine of the cluster has {needed}; --workers N waits for N that will"
         raise UsageError(cause)
-    return share
+    return Share(workers or room, cpus, gpus)
 
 
 def join(address: str) -> ModuleType:
     """Join a Ray cluster; end with `shutdown` of the module that is returned.
 
-    Args:
-        address: "auto" (the cluster that this machine is part of), "local" (a new one, of this
-            machine), "host:port" or "ray://host:port".
+    The address is "auto" (the cluster that this machine is part of), "local" (a new one, of this
+    machine), "host:port" or "ray://host:port".
 
     Raises:
         UsageError: no such address, or Ray is not installed.
@@ -87,7 +85,13 @@ def join(address: str) -> ModuleType:
         cause = '--cluster needs Ray, which pip install "duetal[cluster]" brings'
         raise UsageError(cause) from error
     if remote is not None:
-        _require_answer(remote["host"], int(remote["port"]), address)
+        # Ray would need minutes to find out that there is no server.
+        try:
+            server = (remote["host"], int(remote["port"]))
+            socket.create_connection(server, timeout=_TIMEOUT).close()
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise DuetalError(f"no Ray cluster answers: {reason}", file=address) from error
     how: dict[str, Any] = {}
     if address == "local":
         # No array goes through Ray's own store, and /dev/shm is small in a container.
@@ -114,12 +118,3 @@ def machines_of(ray: ModuleType) -> list[Machine]:
     """The machines of the cluster that was joined."""
     resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return [Machine(int(r.get("CPU", 0)), int(r.get("GPU", 0))) for r in resources]
-
-
-def _require_answer(host: str, port: int, address: str) -> None:
-    """Refuse an address without a server at once; Ray needs minutes for that."""
-    try:
-        socket.create_connection((host, port), timeout=_TIMEOUT).close()
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DuetalError(f"no Ray cluster answers: {reason}", file=address) from error

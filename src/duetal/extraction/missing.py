@@ -8,7 +8,7 @@ from functools import partial
 from typing import Protocol
 
 from duetal.core.errors import DuetalError
-from duetal.extraction.items import OnSnippet
+from duetal.extraction.items import OnSnippet, ignore
 from duetal.extraction.sources import Failure, Found, Video, fetched, readable, source_size
 from duetal.extraction.store import Store
 from duetal.features.metadata import VideoRecord, record_file
@@ -49,10 +49,8 @@ def plan(found: Found, store: Store, *, retry_failed: bool = False) -> Plan:
     """Find out what a store lacks.
 
     A video counts as complete only if its features were made of the very same file; one that failed
-    is tried again with `retry_failed`, or when it lies elsewhere than it did then.
-
-    Raises:
-        DuetalError: the store can't be read.
+    is tried again with `retry_failed`, or when it lies elsewhere than it did then. DuetalError if
+    the store can't be read.
     """
     todo: dict[Video, int | None] = {}
     complete: list[Video] = []
@@ -79,9 +77,7 @@ def plan(found: Found, store: Store, *, retry_failed: bool = False) -> Plan:
 
 def _check(video: Video, store: Store, recorded: Set[str]) -> tuple[bool, int | DuetalError | None]:
     """Whether a store has a video's features, and the size of its file or what is wrong with it."""
-    record = store.record(video.name) if video.name in recorded else None
-    if record is not None and not store.agrees(record):
-        record = None
+    record = store.complete_record(video.name) if video.name in recorded else None
     try:
         size = source_size(video.source)
         if record is not None:
@@ -110,16 +106,14 @@ def extract_missing(
     planned: Plan,
     store: Store,
     extractor: Extracts,
-    on_snippet: OnSnippet = lambda video, done, expected: None,
+    on_snippet: OnSnippet = ignore,
     on_outcome: Callable[[VideoRecord | Failure], object] = lambda outcome: None,
 ) -> tuple[Failure, ...]:
     """Extract what a store lacks by its plan, and record what fails.
 
     `on_snippet` is called while a video is worked on, `on_outcome` when it is in the store or could
-    not be extracted.
-
-    Returns:
-        What failed now, in the order of the plan's, then of the videos; not what failed before.
+    not be extracted. Gives what failed now, in the order of the plan's, then of the videos; not
+    what failed before.
 
     Raises:
         DuetalError: the store can't be written to or is full, or a network does not fit into

@@ -20,14 +20,12 @@ GPU_BATCH = 32
 CPU_BATCH = 2
 #: Bytes that a 3D network takes for a snippet of 224 x 224 pixels, roughly.
 CPU_SNIPPET_BYTES = 2**30
+#: In the message of a RuntimeError that means that memory is full.
+_OUT_OF_MEMORY = ("DefaultCPUAllocator", "CUDA out of memory")
 
 
 def choose_device(name: str) -> torch.device:
-    """The device that "auto", "cpu", "cuda" or "cuda:1" means here.
-
-    Raises:
-        UsageError: this machine has no such device.
-    """
+    """The device that "auto", "cpu", "cuda" or "cuda:1" means; UsageError if it is not here."""
     there = torch.cuda.is_available()
     if name == "auto":
         return torch.device("cuda" if there else "cpu")
@@ -103,8 +101,11 @@ class Network:
                 batch = torch.stack([torch.as_tensor(one) for one in inputs])
                 features = self.backbone.encode(self._normalized(batch.to(self._device)))
                 return np.asarray(features.float().cpu().numpy())
-        except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
+        except (torch.OutOfMemoryError, MemoryError):
+            return None
+        except RuntimeError as error:
+            # What PyTorch raises on a CPU, and in some libraries of a GPU.
+            if not any(sign in str(error) for sign in _OUT_OF_MEMORY):
                 raise
             return None
 
@@ -115,15 +116,6 @@ class Network:
         return batch.float().div_(wanted.std).sub_(wanted.mean / wanted.std)
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    # On a CPU, PyTorch raises a plain RuntimeError.
-    return (
-        isinstance(error, (MemoryError, torch.OutOfMemoryError))
-        or "DefaultCPUAllocator" in str(error)
-        or "CUDA out of memory" in str(error)
-    )
-
-
 def encode(items: Iterable[Passing], network: Network) -> Generator[Passing, None, None]:
     """Encode snippets, of the same video or not, in batches; the other items pass between them."""
     waiting: list[Passing] = []
@@ -132,25 +124,25 @@ def encode(items: Iterable[Passing], network: Network) -> Generator[Passing, Non
         waiting.append(item)
         if isinstance(item, Snippet):
             snippets.append(item)
-        # A video that ends after all of its snippets were encoded need not wait for the next.
-        if not snippets or len(snippets) >= network.batch:
+        if len(snippets) >= network.batch:
             _encode_batch(snippets, network)
+            snippets = []
+        # A video that ends after all of its snippets were encoded need not wait for the next.
+        if not snippets:
             yield from waiting
-            waiting, snippets = [], []
-    _encode_batch(snippets, network)
+            waiting = []
+    if snippets:
+        _encode_batch(snippets, network)
     yield from waiting
 
 
 def _encode_batch(snippets: Sequence[Snippet], network: Network) -> None:
-    if not snippets:
-        return
-    jobs = {id(snippet.job): snippet.job for snippet in snippets}
     began = time.perf_counter()
     try:
         rows = network([snippet.inputs.pop(network.name) for snippet in snippets])
     except Exception as error:
-        names = ", ".join(repr(job.video.name) for job in jobs.values())
-        error.add_note(f"while the {network.name} backbone encoded snippets of {names}")
+        names = dict.fromkeys(repr(snippet.job.video.name) for snippet in snippets)
+        error.add_note(f"while the {network.name} backbone encoded snippets of {', '.join(names)}")
         raise
     seconds = (time.perf_counter() - began) / len(snippets)
     for snippet, row in zip(snippets, rows, strict=True):

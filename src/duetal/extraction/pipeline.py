@@ -8,7 +8,7 @@ import importlib.metadata
 import itertools
 import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 import duetal
 from duetal.backbones import BACKBONES
-from duetal.backbones.protocol import BackboneRecord, OnDownload, Reads, WeightsIdentity
+from duetal.backbones.protocol import BackboneRecord, OnDownload, Reads
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
-from duetal.extraction.items import Broken, End, Job, OnSnippet, Passing, Snippet
+from duetal.extraction.items import Broken, Decoding, End, Job, OnSnippet, Passing, Snippet, ignore
 from duetal.extraction.networks import Network, choose_device, encode, usual_batch
-from duetal.extraction.snippets import Cutting, Decoding
+from duetal.extraction.snippets import cut, decode
 from duetal.extraction.sources import Failure, Video, readable
 from duetal.extraction.store import Store, VideoWriter
 from duetal.extraction.threads import Stages
@@ -80,8 +80,7 @@ class ExtractionSettings:
     ) -> "ExtractionSettings":
         """The settings that the weights of backbones were trained for, but for those chosen.
 
-        Raises:
-            UsageError: an impossible value, or backbones that were trained for different settings.
+        UsageError for an impossible value, or backbones that were trained for different settings.
         """
         inputs = [record.input for record in backbones]
         grids = {TimeGrid(one.fps, one.stride, one.window) for one in inputs}
@@ -159,25 +158,16 @@ class Extractor:
         self.device = choose_device(device)
         self._threads = threads or usable_cpus()
         self._batch = batch or usual_batch(self.device)
+        how: dict[str, Any] = {"device": self.device, "threads": self._threads}
         #: The later stages, in the order of the backbones.
-        self.networks = [
-            Network(
-                record,
-                record.load(settings.sources[record.name], on_download),
-                device=self.device,
-                batch=self._batch,
-                threads=self._threads,
-            )
-            for record in settings.backbones
-        ]
+        self.networks = []
+        for record in settings.backbones:
+            backbone = record.load(settings.sources[record.name], on_download)
+            self.networks.append(Network(record, backbone, batch=self._batch, **how))
         self._flow = None
-        if self._reads_flow:
-            how: dict[str, Any] = {"device": str(self.device), "threads": self._threads}
+        if any(record.input.reads is Reads.FLOW for record in settings.backbones):
+            how["device"] = str(self.device)
             self._flow = open_flow(settings.flow, settings.flow_settings, **how)
-
-    @property
-    def _reads_flow(self) -> bool:
-        return any(record.input.reads is Reads.FLOW for record in self.settings.backbones)
 
     @property
     def store_settings(self) -> dict[str, Any]:
@@ -192,19 +182,17 @@ class Extractor:
         }
         if any(record.input.crop is not None for record in settings.backbones):
             described["crop"] = settings.crop
-        if self._reads_flow:
+        if self._flow is not None:
             parameters = asdict(settings.flow_settings)
             described["flow_engine"] = {"engine": str(settings.flow), **parameters}
         for network in self.networks:
-            identity = asdict(_absolute(network.backbone.identity))
-            described[network.name] = identity | {"branch": network.record.branch}
+            identity = network.backbone.identity
+            known = {"name": absolute(identity.name), "branch": network.record.branch}
+            described[network.name] = asdict(identity) | known
         return described
 
     def extract_all(
-        self,
-        videos: Iterable[Video],
-        store: Store,
-        on_snippet: OnSnippet = lambda video, done, expected: None,
+        self, videos: Iterable[Video], store: Store, on_snippet: OnSnippet = ignore
     ) -> Generator[VideoRecord | Failure, None, None]:
         """Extract videos into a store, one outcome each, in their order.
 
@@ -215,10 +203,15 @@ class Extractor:
             DuetalError: the store can't be written to or is full, or a network does not fit into
                 memory. Videos that were finished before are complete.
         """
+        # Each stage is a little ahead of the next.
         with Stages() as stages:
-            # The stages keep the order, so the items of a video come one after the other.
-            for job, items in itertools.groupby(self._items(videos, stages), lambda item: item.job):
-                yield self._collect(job, items, store, on_snippet)
+            frames = stages.ahead(self.decoded(videos), 4)
+            items: Iterator[Passing] = stages.ahead(self.cut(frames), 2 * self._batch)
+            for network in self.networks:
+                items = stages.ahead(encode(items, network), 2 * self._batch)
+            # They keep the order, so the items of a video come one after the other.
+            for job, of_video in itertools.groupby(items, lambda item: item.job):
+                yield self._collect(job, of_video, store, on_snippet)
 
     def _collect(
         self, job: Job, items: Iterable[Passing], store: Store, on_snippet: OnSnippet
@@ -239,31 +232,22 @@ class Extractor:
                 on_snippet(job.video, item.index + 1, max(job.expected or 0, item.index + 1))
         raise AssertionError("every video ends, or breaks")
 
-    @property
-    def decoding(self) -> Decoding:
-        """The first stage."""
-        return Decoding(
-            self.settings.grid,
-            self.settings.short_side,
-            self.networks,
-            self._threads,
+    def decoded(self, videos: Iterable[Video]) -> Generator[Decoding, None, None]:
+        """The first stage: frames."""
+        return decode(
+            videos,
+            grid=self.settings.grid,
+            short_side=self.settings.short_side,
+            networks=self.networks,
+            threads=self._threads,
             # A GPU works best on many pairs of frames at once.
             together=64 if self.device.type == "cuda" else 16,
         )
 
-    @property
-    def cutting(self) -> Cutting:
-        """The second stage, with the flow."""
-        settings = self.settings
-        return Cutting(settings.grid, settings.crop, self._flow, settings.backbones)
-
-    def _items(self, videos: Iterable[Video], stages: Stages) -> Iterator[Passing]:
-        """The stages, each a little ahead of the next."""
-        frames = stages.ahead(self.decoding(videos), 4)
-        items: Iterator[Passing] = stages.ahead(self.cutting(frames), 2 * self._batch)
-        for network in self.networks:
-            items = stages.ahead(encode(items, network), 2 * self._batch)
-        return items
+    def cut(self, frames: Iterable[Decoding]) -> Generator[Passing, None, None]:
+        """The second stage: snippets, with the flow."""
+        grid, crop, backbones = self.settings.grid, self.settings.crop, self.settings.backbones
+        return cut(frames, grid=grid, crop=crop, flow=self._flow, backbones=backbones)
 
     def _rows(self, snippet: Snippet) -> dict[str, NDArray[np.floating]]:
         """The features of a snippet as they are stored; DuetalError if a value is not finite."""
@@ -284,12 +268,9 @@ class Extractor:
             source=readable(job.video.source),
             sha256=job.sha256,
             size=job.size,
-            frames=end.frames,
-            source_frames=end.source_frames,
-            duration=end.duration,
-            snippets=self.settings.grid.snippets(end.frames),
+            **asdict(end.decoded),
+            snippets=self.settings.grid.snippets(end.decoded.frames),
             widths={network.name: network.backbone.dim for network in self.networks},
-            notes=end.notes,
             settings=dict(store.settings),
             versions=dict(versions()),
             seconds={stage: round(seconds, 3) for stage, seconds in job.seconds.items()},
@@ -298,10 +279,10 @@ class Extractor:
         return record
 
 
-def _absolute(identity: WeightsIdentity) -> WeightsIdentity:
-    """A local path means nothing to whoever opens the store from another folder."""
-    path = Path(identity.name).expanduser()
-    return replace(identity, name=str(path.absolute())) if path.exists() else identity
+def absolute(name: str) -> str:
+    """A local path as it is called in any folder; another name of weights as it is."""
+    path = Path(name).expanduser()
+    return str(path.absolute()) if path.exists() else name
 
 
 def usable_cpus() -> int:
@@ -316,9 +297,8 @@ def versions() -> Mapping[str, str]:
     """The versions of the programs that features depend on."""
     import av
 
-    found = {"duetal": duetal.__version__}
-    for package in ("av", "numpy", "torch", "transformers"):
-        found[package] = importlib.metadata.version(package)
+    packages = ("av", "numpy", "torch", "transformers")
+    found = {"duetal": duetal.__version__} | {p: importlib.metadata.version(p) for p in packages}
     for library in ("libavcodec", "libavformat", "libswscale"):
         found[library] = ".".join(map(str, av.library_versions[library]))
     return found

@@ -3,8 +3,8 @@
 import itertools
 from collections import defaultdict, deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,163 +13,161 @@ from numpy.typing import NDArray
 from duetal.backbones.protocol import BackboneRecord, Reads
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
-from duetal.extraction.items import Broken, End, FrameBlock, Job, Passing, Snippet
+from duetal.extraction.items import Broken, Decoding, End, FrameBlock, Job, Passing, Snippet
 from duetal.extraction.networks import Network
 from duetal.extraction.sources import Video, fetched
-from duetal.video.decoding.video_reader import VideoReader, open_video, require_snippet
+from duetal.video.decoding.video_reader import Frame, VideoReader, open_video, require_snippet
 from duetal.video.flow.interface import FlowEngine, grey, scale_flow
 
 
-@dataclass(frozen=True)
-class Decoding:
-    """How videos are decoded: at the grid's frame rate, `together` frames in a block.
+def decode(
+    videos: Iterable[Video],
+    *,
+    grid: TimeGrid,
+    short_side: int,
+    networks: Sequence[Network],
+    threads: int,
+    together: int,
+) -> Generator[Decoding, None, None]:
+    """Decode video after video at the grid's frame rate, `together` frames in a block.
 
     Networks that prepare whole pictures do it here, before the pictures are resized.
     """
-
-    grid: TimeGrid
-    short_side: int
-    networks: Sequence[Network]
-    threads: int
-    together: int
-
-    def __call__(self, videos: Iterable[Video]) -> Generator[FrameBlock | End | Broken, None, None]:
-        """Decode video after video."""
-        for video in videos:
-            job = Job(video)
-            try:
-                yield from self._decode(job)
-            except Exception as error:
-                yield Broken.by(error, job)
-
-    def _decode(self, job: Job) -> Iterator[FrameBlock | End]:
-        with ExitStack() as stack:
-            with job.timed("read"):
-                file = stack.enter_context(fetched(job.video.source))
-            job.sha256, job.size = file.sha256, file.size
-            try:
-                with open_video(file.path, threads=self.threads) as reader:
-                    if reader.info.duration is not None:
-                        job.expected = self.grid.length(reader.info.duration)
-                    yield from self._read(job, reader)
-            except DuetalError as error:
-                if error.file != file.path:
-                    raise
-                # The copy of what lies at a URL means nothing to the user.
-                raise DuetalError(error.cause, file=job.video.source, place=error.place) from error
-
-    def _read(self, job: Job, reader: VideoReader) -> Iterator[FrameBlock | End]:
-        frames = reader.frames(self.grid.fps, self.short_side)
-        preparing = [one for one in self.networks if one.record.input.crop is None]
-        while True:
-            # Not the frames themselves, which keep their decoded pictures.
-            read: list[tuple[NDArray[np.uint8], bool]] = []
-            pictures: dict[str, dict[int, Any]] = {one.name: {} for one in preparing}
-            with job.timed("decode"):
-                for frame in itertools.islice(frames, self.together):
-                    read.append((frame.image, frame.repeated))
-                    for one in preparing:
-                        if self._is_read(frame.index, one.record.input.offsets):
-                            pictures[one.name][frame.index] = one.backbone.prepare(frame.full())
-            if not read:
-                break
-            images, repeated = zip(*read, strict=True)
-            yield FrameBlock(job, np.stack(images), np.array(repeated), pictures)
-        decoded = reader.decoded
-        yield End(job, decoded.frames, decoded.source_frames, decoded.duration, decoded.notes)
-
-    def _is_read(self, index: int, offsets: range) -> bool:
-        """Whether a backbone reads this frame of any snippet."""
-        return any(index >= k and (index - k) % self.grid.stride == 0 for k in offsets)
+    preparing = [network for network in networks if network.record.input.crop is None]
+    for video in videos:
+        job = Job(video)
+        try:
+            with _opened(job, threads) as reader:
+                if reader.info.duration is not None:
+                    job.expected = grid.length(reader.info.duration)
+                frames = reader.frames(grid.fps, short_side)
+                while block := _next_block(job, frames, together, preparing, grid.stride):
+                    yield block
+                yield End(job, reader.decoded)
+        except Exception as error:
+            yield Broken.by(error, job)
 
 
-@dataclass(frozen=True)
-class Cutting:
-    """How frames, cropped to their central square, become snippets for backbones.
+@contextmanager
+def _opened(job: Job, threads: int) -> Iterator[VideoReader]:
+    with ExitStack() as stack:
+        with job.timed("read"):
+            file = stack.enter_context(fetched(job.video.source))
+        job.sha256, job.size = file.sha256, file.size
+        try:
+            yield stack.enter_context(open_video(file.path, threads=threads))
+        except DuetalError as error:
+            if error.file != file.path:
+                raise
+            # The copy of what lies at a URL means nothing to the user.
+            raise DuetalError(error.cause, file=job.video.source, place=error.place) from error
+
+
+def _next_block(
+    job: Job, frames: Iterator[Frame], together: int, preparing: Sequence[Network], stride: int
+) -> FrameBlock | None:
+    # Not the frames themselves, which keep their decoded pictures.
+    read: list[tuple[NDArray[np.uint8], bool]] = []
+    pictures: dict[str, dict[int, Any]] = {network.name: {} for network in preparing}
+    with job.timed("decode"):
+        for frame in itertools.islice(frames, together):
+            read.append((frame.image, frame.repeated))
+            for network in preparing:
+                offsets = network.record.input.offsets
+                # Whether any snippet has the frame at one of these offsets.
+                if any(frame.index >= k and (frame.index - k) % stride == 0 for k in offsets):
+                    pictures[network.name][frame.index] = network.backbone.prepare(frame.full())
+    if not read:
+        return None
+    images, repeated = zip(*read, strict=True)
+    return FrameBlock(job, np.stack(images), np.array(repeated), pictures)
+
+
+def cut(
+    items: Iterable[Decoding],
+    *,
+    grid: TimeGrid,
+    crop: int,
+    flow: FlowEngine | None,
+    backbones: Sequence[BackboneRecord],
+) -> Generator[Passing, None, None]:
+    """Cut frames, cropped to their central square, and their flow into snippets for backbones.
 
     `flow` computes the flow; None where no backbone reads it.
     """
-
-    grid: TimeGrid
-    crop: int
-    flow: FlowEngine | None
-    backbones: Sequence[BackboneRecord]
-
-    def __call__(
-        self, items: Iterable[FrameBlock | End | Broken]
-    ) -> Generator[Passing, None, None]:
-        """Compute the flow of videos, one after the other, and cut it and the frames."""
-        # The stages keep the order, so the items of a video come one after the other.
-        for job, of_video in itertools.groupby(items, lambda item: item.job):
-            cutter = _Cutter(job, self)
-            for item in of_video:
-                # Only what goes wrong here is the video's fault, not what comes with the items.
-                try:
-                    snippets = list(cutter.take(item))
-                except Exception as error:
-                    yield Broken.by(error, job)
-                    break
-                yield from snippets
-                if not isinstance(item, FrameBlock):
-                    yield item
+    # The stages keep the order, so the items of a video come one after the other.
+    for job, of_video in itertools.groupby(items, lambda item: item.job):
+        cutter = _Cutter(job, grid, crop, None if flow is None else Motion(flow), backbones)
+        for item in of_video:
+            # Only what goes wrong here is the video's fault, not what comes with the items.
+            try:
+                snippets = list(cutter.take(item))
+            except Exception as error:
+                yield Broken.by(error, job)
+                break
+            yield from snippets
+            if not isinstance(item, FrameBlock):
+                yield item
 
 
+@dataclass(eq=False)
 class _Cutter:
     """Cuts one video. Frames wait here until their snippet is whole."""
 
-    def __init__(self, job: Job, how: Cutting):
-        self.job, self._grid, self._crop = job, how.grid, how.crop
-        self._motion = None if how.flow is None else Motion(how.flow)
-        self._inputs = {record.name: record.input for record in how.backbones}
-        self._frames: deque[NDArray[np.uint8]] = deque()
-        self._flow: deque[NDArray[np.float32]] = deque()
-        self._pictures: defaultdict[str, dict[int, Any]] = defaultdict(dict)
-        self._next = 0
+    job: Job
+    grid: TimeGrid
+    crop: int
+    motion: "Motion | None"
+    backbones: Sequence[BackboneRecord]
+    frames: deque[NDArray[np.uint8]] = field(default_factory=deque)
+    flow: deque[NDArray[np.float32]] = field(default_factory=deque)
+    pictures: defaultdict[str, dict[int, Any]] = field(default_factory=lambda: defaultdict(dict))
+    next: int = 0  #: The index of the next snippet.
 
-    def take(self, item: FrameBlock | End | Broken) -> Iterator[Snippet]:
+    def take(self, item: Decoding) -> Iterator[Snippet]:
         """Take frames, or the end; give the snippets that are whole now.
 
-        Raises:
-            DuetalError: the video ends without a whole snippet.
+        DuetalError if the video ends without a whole snippet.
         """
         if isinstance(item, FrameBlock):
             self._push(item)
-        elif isinstance(item, End) and self._flow:
+        elif isinstance(item, End) and self.flow:
             # There is no frame for the last one to move to.
-            self._flow.append(self._flow[-1])
+            self.flow.append(self.flow[-1])
         yield from self._cut()
         if isinstance(item, End):
-            require_snippet(self.job.video.source, item.frames, self._grid)
+            require_snippet(self.job.video.source, item.decoded.frames, self.grid)
 
     def _push(self, block: FrameBlock) -> None:
         for name, pictures in block.pictures.items():
-            self._pictures[name].update(pictures)
-        self._frames.extend(central(block.images, self._crop))
-        if self._motion is not None:
+            self.pictures[name].update(pictures)
+        self.frames.extend(central(block.images, self.crop))
+        if self.motion is not None:
             with self.job.timed(Reads.FLOW.value):
-                flow = self._motion(grey(block.images), block.repeated)
-                self._flow.extend(scale_flow(central(flow, self._crop)))
+                flow = self.motion(grey(block.images), block.repeated)
+                self.flow.extend(scale_flow(central(flow, self.crop)))
 
     def _cut(self) -> Iterator[Snippet]:
-        ready = self._frames if self._motion is None else self._flow
-        while len(ready) >= self._grid.window:
-            yield Snippet(self.job, self._next, {name: self._input(name) for name in self._inputs})
-            self._next += 1
-            for _ in range(self._grid.stride):
-                self._frames.popleft()
-                if self._motion is not None:
-                    self._flow.popleft()
-            for pictures in self._pictures.values():
-                for index in [k for k in pictures if k < self._next * self._grid.stride]:
+        ready = self.frames if self.motion is None else self.flow
+        while len(ready) >= self.grid.window:
+            inputs = {record.name: self._input(record) for record in self.backbones}
+            yield Snippet(self.job, self.next, inputs)
+            self.next += 1
+            for _ in range(self.grid.stride):
+                self.frames.popleft()
+                if self.motion is not None:
+                    self.flow.popleft()
+            for pictures in self.pictures.values():
+                for index in [k for k in pictures if k < self.next * self.grid.stride]:
                     del pictures[index]
 
-    def _input(self, name: str) -> NDArray[Any]:
+    def _input(self, record: BackboneRecord) -> NDArray[Any]:
         """What a backbone reads of the next snippet: (frames, ...)."""
-        wanted = self._inputs[name]
+        wanted = record.input
         if wanted.crop is None:
-            first = self._next * self._grid.stride
-            return np.stack([self._pictures[name][first + k] for k in wanted.offsets])
-        read = self._flow if wanted.reads is Reads.FLOW else self._frames
+            first = self.next * self.grid.stride
+            return np.stack([self.pictures[record.name][first + k] for k in wanted.offsets])
+        read = self.flow if wanted.reads is Reads.FLOW else self.frames
         return np.stack([read[k] for k in wanted.offsets])
 
 
@@ -181,14 +179,10 @@ class Motion:
         self._last: NDArray[np.uint8] | None = None
 
     def __call__(self, images: NDArray[np.uint8], repeated: NDArray[np.bool_]) -> NDArray[Any]:
-        """The flow between the frames, the last one of the call before included.
+        """The flow between grey frames (n, H, W), the last one of the call before included.
 
-        Args:
-            images: (n, H, W) grey.
-            repeated: (n,) whether a frame is the same picture as the one before.
-
-        Returns:
-            (n, H, W, 2) pixels; (n - 1, H, W, 2) for the first frames.
+        `repeated` (n,) says whether a frame is the same picture as the one before. Gives
+        (n, H, W, 2) pixels; (n - 1, H, W, 2) for the first frames.
         """
         if self._last is not None:
             images = np.concatenate([self._last[None], images])

@@ -49,9 +49,8 @@ class Failure(BaseModel):
     @staticmethod
     def of(video: Video, error: DuetalError) -> "Failure":
         """The failure of a video."""
-        return Failure(
-            name=readable(video.name), source=readable(video.source), reason=readable(str(error))
-        )
+        name, source, reason = map(readable, (video.name, video.source, str(error)))
+        return Failure(name=name, source=source, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,27 +87,31 @@ def find_videos(inputs: Iterable[str], *, without: Path | None = None) -> Found:
         found = dict.fromkeys(
             source
             for source in _expand(named)
-            if without is None or source == _absolute(named) or not _is_inside(source, without)
+            if without is None
+            or source == _absolute(named)
+            # False for a URL, which would be a relative path.
+            or not Path(source).is_relative_to(without.absolute())
         )
         if not found:
             raise DuetalError("no video there", file=readable(named))
         sources |= found
-    by_name: dict[str, list[str]] = {}
+    # By the file that it leads to: `x/../a.mp4` and `a.mp4`, or a link, are one video.
+    by_name: dict[str, dict[str, str]] = {}
     for source in sources:
-        namesakes = by_name.setdefault(video_name(source), [])
-        if not any(_is_same(source, other) for other in namesakes):
-            namesakes.append(source)
+        file = source if is_url(source) else os.path.realpath(source)
+        by_name.setdefault(video_name(source), {}).setdefault(file, source)
     videos, failures = [], []
-    for name, files in by_name.items():
-        where = " and ".join(readable(file) for file in files)
+    for name, namesakes in by_name.items():
+        first, *others = namesakes.values()
+        where = " and ".join(map(readable, [first, *others]))
         try:
-            check_storable(name, readable(files[0]))
-            if len(files) > 1:
+            check_storable(name, readable(first))
+            if others:
                 raise DuetalError(f"several videos would be called {name!r}: {where}")
         except DuetalError as error:
             failures.append(Failure.of(Video(name, where), error))
         else:
-            videos.append(Video(name, files[0]))
+            videos.append(Video(name, first))
     return Found(tuple(videos), tuple(failures))
 
 
@@ -159,19 +162,9 @@ def _expand_list(lines: Sequence[str], place: Callable[[str], str]) -> Iterator[
         yield from [source] if source.endswith(LIST_SUFFIX) else _expand(source)
 
 
-def _is_inside(source: str, folder: Path) -> bool:
-    return not is_url(source) and Path(source).is_relative_to(folder.absolute())
-
-
 def _absolute(path: str | Path) -> str:
     # Links are not resolved: what a link is called is what the user calls the video.
     return str(Path(path).absolute())
-
-
-def _is_same(source: str, other: str) -> bool:
-    """Whether two ways of writing it lead to one file: `x/../a.mp4` and `a.mp4`, or a link."""
-    local = not (is_url(source) or is_url(other))
-    return local and os.path.realpath(source) == os.path.realpath(other)
 
 
 def _walk(folder: Path) -> Iterator[str]:

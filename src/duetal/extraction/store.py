@@ -28,20 +28,9 @@ from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import Closing, remove_unfinished
 from duetal.core.npy import DAMAGED, read_npy_header
 from duetal.extraction.sources import NAME_BYTES, Failure
-from duetal.features.metadata import (
-    DATASET_FILE,
-    RECORDS,
-    SETTINGS_FILE,
-    Settings,
-    VideoRecord,
-    array_file,
-    differing,
-    read_record,
-    read_settings,
-    record_file,
-    settings_hash,
-)
-from duetal.features.places import Place
+from duetal.features import metadata
+from duetal.features.metadata import Settings, VideoRecord
+from duetal.features.places import Place, explained
 from duetal.features.streams import FeatureStream
 
 FAILURES = "failures"
@@ -49,46 +38,6 @@ FAILURES = "failures"
 FIRST_BRANCH = "cbp"
 #: More than the header of a feature array takes.
 _HEADER_BYTES = 4096
-
-
-class FolderLock:
-    """A lock on a folder: held alone while it is prepared, then shared with all who write there.
-
-    The system releases it when the process ends, however it ends. Where the file system has no
-    locks, nobody is ever `alone`, and nothing waits.
-
-    Args:
-        folder: made if it is missing and can be made.
-    """
-
-    def __init__(self, folder: Path):
-        self.alone = False
-        self._lock: ReadWriteLock | None = None
-        with contextlib.suppress(OSError, sqlite3.Error):
-            folder.mkdir(parents=True, exist_ok=True)
-            file = folder / ".lock"
-            # Not left to the library, whose files others who write there could not open.
-            file.touch()
-            self._lock = ReadWriteLock(file, is_singleton=False)
-            try:
-                self._lock.acquire_write(blocking=False)
-                self.alone = True
-            except Timeout:
-                # Whoever prepares the folder is done in a moment.
-                self._lock.acquire_read()
-
-    def share(self) -> None:
-        """Let others in."""
-        if self.alone and self._lock is not None:
-            self.alone = False
-            self._lock.release()
-            self._lock.acquire_read()
-
-    def release(self) -> None:
-        """Give the lock up."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
 
 
 class VideoWriter(Closing):
@@ -108,14 +57,15 @@ class VideoWriter(Closing):
         #: C of each array, known from its first row on.
         self.widths: dict[str, int] = {}
         try:
-            # Beside the arrays, because that disk is the one known to have the room.
-            if place.local is not None:
-                place.local.mkdir(parents=True, exist_ok=True)
-            for modality in modalities:
-                self._files[modality] = tempfile.TemporaryFile(dir=place.local)  # noqa: SIM115
-        except OSError as error:
+            with explained("write features", place.name):
+                # Beside the arrays, because that disk is the one known to have the room.
+                if place.local is not None:
+                    place.local.mkdir(parents=True, exist_ok=True)
+                for modality in modalities:
+                    self._files[modality] = tempfile.TemporaryFile(dir=place.local)  # noqa: SIM115
+        except DuetalError:
             self.close()
-            raise self._refusal(error) from error
+            raise
 
     def close(self) -> None:
         """Throw away the rows; what has been published stays."""
@@ -129,28 +79,19 @@ class VideoWriter(Closing):
         rows = np.ascontiguousarray(rows, dtype=self._dtype)
         if self.widths.setdefault(modality, rows.shape[1]) != rows.shape[1]:
             raise ValueError(f"{modality}: rows of {rows.shape[1]} after {self.widths[modality]}")
-        try:
+        with explained("write features", self._place.name):
             self._files[modality].write(rows.data)
-        except OSError as error:
-            raise self._refusal(error) from error
         self.lengths[modality] += len(rows)
 
     def publish(self, modality: str, name: str) -> None:
         """Put the array of a modality, whole, into the place under a name."""
         header = io.BytesIO()
         shape = (self.lengths[modality], self.widths[modality])
-        type_ = npy_format.dtype_to_descr(self._dtype)
-        described = {"descr": type_, "fortran_order": False, "shape": shape}
+        described = {"descr": self._dtype.str, "fortran_order": False, "shape": shape}
         npy_format.write_array_header_1_0(header, described)
-        try:
+        with explained("write features", self._place.name):
             self._files[modality].flush()
-        except OSError as error:
-            raise self._refusal(error) from error
         self._place.write(name, header, self._files[modality])
-
-    def _refusal(self, error: OSError) -> DuetalError:
-        cause = f"cannot write features: {error.strerror or error}"
-        return DuetalError(cause, file=self._place.name)
 
 
 class Store(Closing):
@@ -160,10 +101,10 @@ class Store(Closing):
     can't be written to or is full. A reader has no lock.
     """
 
-    def __init__(self, place: Place, settings: Settings, lock: FolderLock | None = None):
+    def __init__(self, place: Place, settings: Settings, lock: ReadWriteLock | None = None):
         self.place = place
         self.settings = settings
-        self._hash = settings_hash(settings)
+        self._hash = metadata.settings_hash(settings)
         self._lock = lock
 
     def __reduce__(self) -> tuple[type["Store"], tuple[Place, Settings]]:
@@ -173,7 +114,7 @@ class Store(Closing):
     def close(self) -> None:
         """Give up the store's lock; what has been written stays."""
         if self._lock is not None:
-            self._lock.release()
+            self._lock.close()
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -182,24 +123,28 @@ class Store(Closing):
 
     def names(self) -> list[str]:
         """Names of the videos that have a record."""
-        return self.place.names(RECORDS, ".json")
+        return self.place.names(metadata.RECORDS, ".json")
 
     def record(self, name: str) -> VideoRecord | None:
         """The record of a video; None when there is none, or a damaged one."""
-        return read_record(self.place, name)
+        return metadata.read_record(self.place, name)
+
+    def complete_record(self, name: str) -> VideoRecord | None:
+        """The record of a video, if it is of this store's settings and its arrays are whole."""
+        record = self.record(name)
+        return record if record is not None and self.agrees(record) else None
 
     def is_complete(self, name: str) -> bool:
-        """Whether a video's record is there, of this store's settings, and its arrays are whole."""
-        record = self.record(name)
-        return record is not None and self.agrees(record)
+        """Whether a video has a complete record."""
+        return self.complete_record(name) is not None
 
     def agrees(self, record: VideoRecord) -> bool:
         """Whether a record is of this store's settings, and the video's arrays fit it."""
         return (
-            settings_hash(record.settings) == self._hash
+            metadata.settings_hash(record.settings) == self._hash
             and set(record.widths) == set(self.modalities)
             and all(
-                self._is_whole(array_file(modality, record.name), (record.snippets, width))
+                self._is_whole(metadata.array_file(modality, record.name), (record.snippets, width))
                 for modality, width in record.widths.items()
             )
         )
@@ -224,7 +169,7 @@ class Store(Closing):
         What another process has made of the same file meanwhile is kept: it must not be incomplete
         for a moment, when this process may be killed.
         """
-        file = record_file(record.name)
+        file = metadata.record_file(record.name)
         old = self.record(record.name)
         if old is not None:
             if old.sha256 == record.sha256 and self.agrees(old):
@@ -232,17 +177,15 @@ class Store(Closing):
             # An old record must not stand beside new arrays.
             self.place.remove(file)
         for modality in self.modalities:
-            writer.publish(modality, array_file(modality, record.name))
+            writer.publish(modality, metadata.array_file(modality, record.name))
         self.place.write_json(file, record.model_dump())
         self.place.remove(failure_file(record.name))
 
     def failures(self) -> Iterator[Failure]:
         """Every recorded failure, in order of name."""
         for quoted in self.place.names(FAILURES, ".json"):
-            try:
+            with contextlib.suppress(ValidationError, DuetalError):
                 yield Failure.model_validate(self.place.read_json(f"{FAILURES}/{quoted}.json"))
-            except (ValidationError, DuetalError):
-                continue
 
     def fail(self, failure: Failure) -> None:
         """Record why a video has no features."""
@@ -261,12 +204,10 @@ def failure_file(name: str) -> str:
 
 
 def open_store(place: str | Path, settings: Settings | None = None) -> Store:
-    """Open a store, to read it or to add videos to it.
+    """Open a store, a folder or a URL, to read it or to add videos to it.
 
-    Args:
-        place: a folder or a URL.
-        settings: of the features to be added; a store that is not there is made with them. None
-            opens a store for reading.
+    `settings` are those of the features to be added; a store that is not there is made with them.
+    None opens a store for reading.
 
     Raises:
         UsageError: the store's features were made with other settings; names each of them.
@@ -274,37 +215,63 @@ def open_store(place: str | Path, settings: Settings | None = None) -> Store:
     """
     opened = Place(place)
     if settings is None:
-        return Store(opened, read_settings(opened))
+        return Store(opened, metadata.read_settings(opened))
     if opened.local is None:
         _agree(opened, settings)
         return Store(opened, settings)
-    lock = FolderLock(opened.local)
+    lock, alone = _locked(opened.local)
     try:
-        if lock.alone:
+        if alone:
             remove_unfinished(opened.local)
         _agree(opened, settings)
-        lock.share()
+        if lock is not None and alone:
+            lock.release()
+            lock.acquire_read()
     except BaseException:
-        lock.release()
+        if lock is not None:
+            lock.close()
         raise
     return Store(opened, settings, lock)
 
 
+def _locked(folder: Path) -> tuple[ReadWriteLock | None, bool]:
+    """A lock on a store's folder, made if it is missing, and whether nobody else has it.
+
+    It is held alone while the folder is prepared, then shared with all who write there. The system
+    releases it when the process ends, however it ends. None where the file system has no locks.
+    """
+    lock = None
+    with contextlib.suppress(OSError, sqlite3.Error):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / ".lock"
+        # Not left to the library, whose files others who write there could not open.
+        file.touch()
+        lock = ReadWriteLock(file, is_singleton=False)
+        try:
+            lock.acquire_write(blocking=False)
+            return lock, True
+        except Timeout:
+            # Whoever prepares the folder is done in a moment.
+            lock.acquire_read()
+    return lock, False
+
+
 def _agree(place: Place, settings: Settings) -> None:
     """Give a new store its settings; refuse those that an old one was not made with."""
-    if not place.exists(SETTINGS_FILE):
-        place.write_json(SETTINGS_FILE, settings)
-    stored = read_settings(place)
-    if different := differing(stored, settings):
-        values = (
-            (key, *("absent" if value is None else value for value in pair))
-            for key, pair in different.items()
+    if not place.exists(metadata.SETTINGS_FILE):
+        place.write_json(metadata.SETTINGS_FILE, settings)
+    stored = metadata.read_settings(place)
+    if different := metadata.differing(stored, settings):
+        listed = "; ".join(
+            f"{key} is {'absent' if old is None else old} there "
+            f"and {'absent' if new is None else new} here"
+            for key, (old, new) in different.items()
         )
-        listed = "; ".join(f"{key} is {old} there and {new} here" for key, old, new in values)
         cause = f"the store's features were made with other settings: {listed}"
         raise UsageError(cause, file=place.name)
-    if not place.exists(DATASET_FILE):
-        place.write_text(DATASET_FILE, yaml.safe_dump(_description(settings), sort_keys=False))
+    if not place.exists(metadata.DATASET_FILE):
+        description = yaml.safe_dump(_description(settings), sort_keys=False)
+        place.write_text(metadata.DATASET_FILE, description)
 
 
 def _description(settings: Settings) -> dict[str, object]:
@@ -345,19 +312,15 @@ def text_encoder(settings: Settings) -> str | None:
 
 
 def recorded_settings(streams: Sequence[FeatureStream]) -> dict[str, Any] | None:
-    """How the features of a dataset were made, from the settings of their store.
+    """How the features of a dataset were made: their store's settings, of what is read of it.
 
-    Returns:
-        The store's settings, of the modalities that are read; None where the features are in no
-        store, or are put together otherwise than a store's are.
-
-    Raises:
-        DuetalError: the store's settings are damaged.
+    None where the features are in no store, or are put together otherwise than a store's are.
+    DuetalError if the store's settings are damaged.
     """
     read = [[part.place.name for part in stream.parts] for stream in streams]
     places = {part.place.parent.parent for stream in streams for part in stream.parts}
     folder = places.pop()
-    if places or not (folder / SETTINGS_FILE).is_file():
+    if places or not (folder / metadata.SETTINGS_FILE).is_file():
         return None
     settings = dict(open_store(folder).settings)
     stored = settings["modalities"]

@@ -11,8 +11,9 @@ the loop at the end. Leaving the `with` block, for whatever reason, ends all thr
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator
-from typing import NamedTuple, TypeVar
+from collections.abc import Generator, Iterator
+from contextlib import closing, suppress
+from typing import Any, NamedTuple, TypeVar
 
 from duetal.core.files import Closing
 
@@ -44,31 +45,28 @@ class Stages(Closing):
     def ahead(self, items: Generator[Item, None, None], size: int) -> Iterator[Item]:
         """Run a generator in a thread of its own, up to `size` items ahead of the consumer."""
         waiting: queue.Queue[Item | _Over] = queue.Queue(size)
-        thread = threading.Thread(target=self._run, args=(items, waiting.put), daemon=True)
+        thread = threading.Thread(target=self._run, args=(items, waiting), daemon=True)
         self._threads.append(thread)
         thread.start()
         return self._take(waiting)
 
-    def _run(self, items: Generator[Item, None, None], put: Callable[..., None]) -> None:
+    def _run(self, items: Generator[Any, None, None], waiting: "queue.Queue[Any]") -> None:
         over = _Over()
         try:
-            for item in items:
-                if not self._put(put, item):
-                    break
+            with closing(items):
+                for item in items:
+                    if not self._put(waiting, item):
+                        break
         except BaseException as error:
             over = _Over(error)
-        finally:
-            items.close()
-        self._put(put, over)
+        self._put(waiting, over)
 
-    def _put(self, put: Callable[..., None], item: object) -> bool:
+    def _put(self, waiting: "queue.Queue[Any]", item: object) -> bool:
         """Put an item as soon as there is room; False when the stages were closed before."""
         while not self._stop.is_set():
-            try:
-                put(item, timeout=_POLL)
+            with suppress(queue.Full):
+                waiting.put(item, timeout=_POLL)
                 return True
-            except queue.Full:
-                pass
         return False
 
     def _take(self, waiting: "queue.Queue[Item | _Over]") -> Generator[Item, None, None]:

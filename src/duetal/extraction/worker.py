@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import duetal
 from duetal.core.errors import DuetalError, UsageError
 from duetal.extraction.pipeline import ExtractionSettings, Extractor
 from duetal.extraction.sources import Failure, Video
-from duetal.extraction.store import open_store
+from duetal.extraction.store import Store, open_store
 from duetal.features.metadata import Settings, VideoRecord, differing
 from duetal.features.places import is_url
 
@@ -42,11 +42,10 @@ class Worker:
     """Extracts what it is handed: `introduce`, `load` and `open` it, then let it `work`."""
 
     def __init__(self) -> None:
-        self._handed: queue.SimpleQueue[Video | None] = queue.SimpleQueue()
+        self._handed: queue.SimpleQueue[Video] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[VideoRecord | Failure | Exception] = queue.SimpleQueue()
         self._progress: tuple[Video, int, int] | None = None
         self._extractor: Extractor
-        self._thread: threading.Thread
 
     def introduce(self) -> dict[str, Any]:
         """Plain values, which every version reads: `version`, `host` and `pid`."""
@@ -75,8 +74,7 @@ class Worker:
         if not is_url(sample.source) and not Path(sample.source).exists():
             cause = "no such file there; local videos must lie where every machine sees them"
             return DuetalError(cause, file=sample.source)
-        self._thread = threading.Thread(target=self._run, args=(store,), daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._run, args=(store,), daemon=True).start()
         return None
 
     def work(self, videos: Sequence[Video], timeout: float) -> WorkerReport:
@@ -97,17 +95,12 @@ class Worker:
                 outcomes.append(result)
         return WorkerReport(tuple(outcomes), self._progress, stopped)
 
-    def close(self) -> None:
-        """End the thread, once all that has been handed is done."""
-        self._handed.put(None)
-        self._thread.join()
-
-    def _run(self, store: Any) -> None:
+    def _run(self, store: Store) -> None:
+        """Extract what is handed, until something stops it."""
         try:
-            while (first := self._handed.get()) is not None:
-                with closing(
-                    self._extractor.extract_all(self._from(first), store, self._note)
-                ) as outcomes:
+            while True:
+                videos = self._at_hand(self._handed.get())
+                with closing(self._extractor.extract_all(videos, store, self._note)) as outcomes:
                     for outcome in outcomes:
                         self._results.put(outcome)
         except DuetalError as error:
@@ -116,16 +109,12 @@ class Worker:
             # As plain text: not every library's error survives the way to the driver.
             self._results.put(RuntimeError(f"{type(error).__name__}: {error}"))
 
-    def _from(self, first: Video) -> Iterator[Video]:
+    def _at_hand(self, first: Video) -> Iterator[Video]:
         """The videos at hand; ends with them, as only then the last batch is not waited with."""
-        video: Video | None = first
-        while video is not None:
-            yield video
-            try:
-                video = self._handed.get_nowait()
-            except queue.Empty:
-                return
-        self._handed.put(None)
+        yield first
+        with suppress(queue.Empty):
+            while True:
+                yield self._handed.get_nowait()
 
     def _note(self, video: Video, done: int, expected: int) -> None:
         self._progress = (video, done, expected)

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from duetal.core.errors import DuetalError
 from duetal.core.npy import DAMAGED, read_npy_header
 
+#: What reading raises on a damaged file.
+Errors = tuple[type[Exception], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Header:
@@ -26,8 +29,7 @@ class Header:
     def of(shape: tuple[int, ...], dtype: np.dtype[Any], path: Path, place: str | None) -> "Header":
         """The header of an array of `shape` and `dtype`.
 
-        Raises:
-            DuetalError: pickled objects, not floating point, not (T, C), no snippet, no channel.
+        DuetalError if it is not floating point, of shape (T, C), with a snippet and a channel.
         """
         if dtype.hasobject:
             cause = "holds pickled Python objects, not a plain array; refused"
@@ -53,22 +55,22 @@ class FeatureArray:
     header: Header  #: Its shape and type.
     read: Callable[[int, int], NDArray[np.floating]]  #: Gives its rows `[start, stop)`, unchecked.
     damage: str  #: The message where `read` raises one of `errors`.
-    errors: tuple[type[Exception], ...] = DAMAGED  #: What `read` raises on a damaged file.
+    errors: Errors = DAMAGED  #: What `read` raises on a damaged file.
 
     def rows(self, start: int, stop: int) -> NDArray[np.floating]:
         """Rows `[start, stop)` in the stored type, unchecked; no file stays open afterwards.
 
-        Raises:
-            DuetalError: the file can't be read, or has changed since its header was.
+        DuetalError if the file can't be read, or has changed since its header was.
         """
         with reading(self.path, self.place, damage=self.damage, errors=self.errors):
             return self.read(start, stop)
 
 
 def mapped_array(
-    path: Path, place: str | None, header: Header, offset: int, *, fortran: bool = False
+    path: Path, place: str | None, header: Header, offset: int, end: int, *, fortran: bool = False
 ) -> FeatureArray:
-    """An array whose values lie in the file one after the other: read through a memory map."""
+    """An array whose values lie in the file's bytes `[offset, end)`: read through a memory map."""
+    refuse_truncated(header, end - offset, path, place)
 
     def read(start: int, stop: int) -> NDArray[np.floating]:
         values: NDArray[np.floating] = np.memmap(
@@ -82,20 +84,17 @@ def mapped_array(
 def open_npy(path: Path) -> FeatureArray:
     """Read the header of a .npy file.
 
-    Raises:
-        DuetalError: unreadable, truncated, not .npy, or no feature array (see `Header.of`).
+    DuetalError if it is unreadable, truncated, not .npy, or no feature array (see `Header.of`).
     """
     damage = "not a .npy file, or its header is damaged"
     with reading(path, damage=damage), path.open("rb") as file:
         shape, fortran, dtype = read_npy_header(file)
-        offset = file.tell()
-        size = path.stat().st_size
+        offset, end = file.tell(), path.stat().st_size
     header = Header.of(shape, dtype, path, None)
-    refuse_truncated(header, size - offset, path)
-    return mapped_array(path, None, header, offset, fortran=fortran)
+    return mapped_array(path, None, header, offset, end, fortran=fortran)
 
 
-def refuse_truncated(header: Header, available: int, path: Path, place: str | None = None) -> None:
+def refuse_truncated(header: Header, available: int, path: Path, place: str | None) -> None:
     """Raise DuetalError when fewer than the promised bytes are there."""
     promised = math.prod((header.length, header.dim, header.dtype.itemsize))
     if available < promised:
@@ -103,32 +102,18 @@ def refuse_truncated(header: Header, available: int, path: Path, place: str | No
         raise DuetalError(cause, file=path, place=place)
 
 
-def cannot_read(error: OSError, path: Path, place: str | None = None) -> DuetalError:
-    """The one-line form of an operating system's refusal."""
-    if isinstance(error, FileNotFoundError):
-        return DuetalError("no such file", file=path, place=place)
-    return DuetalError(f"cannot read: {error.strerror or error}", file=path, place=place)
-
-
 @contextmanager
 def reading(
-    path: Path,
-    place: str | None = None,
-    *,
-    damage: str,
-    errors: tuple[type[Exception], ...] = DAMAGED,
+    path: Path, place: str | None = None, *, damage: str, errors: Errors = DAMAGED
 ) -> Iterator[None]:
-    """Give what goes wrong in the block its file and place.
-
-    Raises:
-        DuetalError: the system's refusal, or `damage` for one of the `errors`.
-    """
+    """Raise DuetalError for what goes wrong in the block: the system's refusal, or `damage`."""
     try:
         yield
     except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        cause = "no such file" if missing else f"cannot read: {error.strerror or error}"
         # HDF5 raises OSError for everything; only the system's own carry an error number.
-        if error.errno is None:
-            raise DuetalError(damage, file=path, place=place) from error
-        raise cannot_read(error, path, place) from error
+        cause = damage if error.errno is None else cause
+        raise DuetalError(cause, file=path, place=place) from error
     except errors as error:
         raise DuetalError(damage, file=path, place=place) from error

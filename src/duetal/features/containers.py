@@ -1,13 +1,16 @@
-"""Files that hold several named arrays: .npz, .safetensors and HDF5.
+"""Files that hold several arrays: .npz, .safetensors, HDF5, and the W-TALC pack.
 
-Such a file serves in two ways: one file per video, holding that video's array (the only one in
-the file, or the one called "features"); or one file for all, holding an array per video.
+Those that name their arrays serve in two ways: one file per video, holding that video's array (the
+only one in the file, or the one called "features"); or one file for all, holding an array per
+video. A pack is always for all videos, and its arrays have no names.
 """
 
 import json
+import math
+import os
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
 from duetal.core.npy import DAMAGED, read_npy_header
+from duetal.core.pickled_arrays import PickledArray, PickledString, index_arrays
 from duetal.features.arrays import FeatureArray, Header, mapped_array, reading, refuse_truncated
 
 #: The array taken from a per-video file that holds several.
@@ -29,8 +33,7 @@ Opener = Callable[[], FeatureArray]
 def list_arrays(path: Path) -> Mapping[str, Opener]:
     """The arrays of a container file by name, none of them opened yet.
 
-    Raises:
-        DuetalError: the file can't be read or is of another type than its suffix.
+    DuetalError if the file can't be read or is of another type than its suffix.
     """
     return _LISTERS[path.suffix](path)
 
@@ -38,8 +41,7 @@ def list_arrays(path: Path) -> Mapping[str, Opener]:
 def open_only(path: Path) -> FeatureArray:
     """The array of a per-video container file: the only one, or the one called "features".
 
-    Raises:
-        DuetalError: unreadable, no array, several and none called "features", no feature array.
+    DuetalError if there is none, or the file is unreadable, or it is no feature array.
     """
     arrays = list_arrays(path)
     if len(arrays) == 1:
@@ -52,7 +54,7 @@ def open_only(path: Path) -> FeatureArray:
     raise DuetalError(f"holds several arrays and none called {DEFAULT_KEY!r}: {names}", file=path)
 
 
-def _place(key: str) -> str:
+def _place(key: str | int) -> str:
     return f"array {key!r}"
 
 
@@ -83,20 +85,20 @@ def _open_member(path: Path, member: str) -> FeatureArray:
         available = archive.getinfo(member).file_size - file.tell()
     header = Header.of(shape, dtype, path, place)
     refuse_truncated(header, available, path, place)
-    return FeatureArray(path, place, header, partial(_unzip, path, member), damage, _ZIP_ERRORS)
 
+    def read(start: int, stop: int) -> NDArray[np.floating]:
+        """Decompress the member only as far as needed."""
+        with zipfile.ZipFile(path) as archive, archive.open(member) as file:
+            (length, dim), fortran, dtype = read_npy_header(file)
+            row = dim * dtype.itemsize
+            if fortran:
+                # A row's values lie apart: the whole array has to be read.
+                whole = np.frombuffer(file.read(row * length), dtype)
+                return whole.reshape((length, dim), order="F")[start:stop]
+            file.seek(start * row, 1)
+            return np.frombuffer(file.read((stop - start) * row), dtype).reshape(-1, dim)
 
-def _unzip(path: Path, member: str, start: int, stop: int) -> NDArray[np.floating]:
-    """Rows of a member, which is decompressed only as far as needed."""
-    with zipfile.ZipFile(path) as archive, archive.open(member) as file:
-        (length, dim), fortran, dtype = read_npy_header(file)
-        row = dim * dtype.itemsize
-        if fortran:
-            # A row's values lie apart: the whole array has to be read.
-            whole = np.frombuffer(file.read(row * length), dtype)
-            return whole.reshape((length, dim), order="F")[start:stop]
-        file.seek(start * row, 1)
-        return np.frombuffer(file.read((stop - start) * row), dtype).reshape(-1, dim)
+    return FeatureArray(path, place, header, read, damage, _ZIP_ERRORS)
 
 
 # --- .safetensors -------------------------------------------------------------------------------
@@ -127,15 +129,14 @@ def _open_tensor(path: Path, name: str, entry: Any, values: int) -> FeatureArray
         begin, end = (int(offset) for offset in entry["data_offsets"])
         shape = tuple(int(size) for size in entry["shape"])
         stored = str(entry["dtype"])
-        available = min(end, path.stat().st_size - values) - begin
+        end = min(values + end, path.stat().st_size)
         if begin < 0:
             raise ValueError("negative offset")
     if stored not in _SAFETENSORS_TYPES:
         cause = f"holds {stored}; features are F16 or F32"
         raise DuetalError(cause, file=path, place=place)
     header = Header.of(shape, np.dtype(_SAFETENSORS_TYPES[stored]), path, place)
-    refuse_truncated(header, available, path, place)
-    return mapped_array(path, place, header, values + begin)
+    return mapped_array(path, place, header, values + begin, end)
 
 
 # --- HDF5 ---------------------------------------------------------------------------------------
@@ -164,16 +165,68 @@ def _open_dataset(path: Path, key: str) -> FeatureArray:
             node = next(iter(node.values()))
         if not isinstance(node, h5py.Dataset):
             raise DuetalError("not an HDF5 dataset", file=path, place=place)
-        shape, dtype, key = node.shape or (), node.dtype, node.name
-    header, read = Header.of(shape, dtype, path, place), partial(_read_dataset, path, key)
+        shape, dtype, name = node.shape or (), node.dtype, node.name
+
+    def read(start: int, stop: int) -> NDArray[np.floating]:
+        with h5py.File(path, "r") as file:
+            return np.asarray(file[name][start:stop])
+
+    header = Header.of(shape, dtype, path, place)
     return FeatureArray(path, place, header, read, damage, _HDF5_ERRORS)
 
 
-def _read_dataset(path: Path, key: str, start: int, stop: int) -> NDArray[np.floating]:
-    import h5py
+# --- the W-TALC pack ----------------------------------------------------------------------------
 
-    with h5py.File(path, "r") as file:
-        return np.asarray(file[key][start:stop])
+
+def list_pack(path: Path) -> Sequence[Opener]:
+    """The arrays of a W-TALC pack in their order; the videos' names are not in it.
+
+    `Thumos14reduced-I3D-JOINTFeatures.npy` and its kin are .npy files of a pickled object array of
+    N arrays (T, C), about a gigabyte each. Nothing is unpickled: `core.pickled_arrays` finds where
+    each array's values lie. Also takes a plain array (N, T, C), which numpy makes when all videos
+    are of one length.
+
+    DuetalError if it is unreadable, truncated, not a pack, or a pickle with anything else in it.
+    """
+    damage = "not a .npy file, or its header is damaged"
+    with reading(path, damage=damage), path.open("rb") as file:
+        shape, fortran, dtype = read_npy_header(file)
+        if dtype.hasobject:
+            arrays = index_arrays(file, path)
+            return [partial(_open_pickled, path, _place(i), a) for i, a in enumerate(arrays)]
+        offset = file.tell()
+        end = os.fstat(file.fileno()).st_size
+    if len(shape) != 3 or fortran:
+        raise DuetalError(f"not a pack of arrays (T, C): one array of shape {shape}", file=path)
+    step = math.prod(shape[1:]) * dtype.itemsize
+
+    def open_slice(i: int) -> FeatureArray:
+        header = Header.of(shape[1:], dtype, path, _place(i))
+        return mapped_array(path, _place(i), header, offset + i * step, end)
+
+    return [partial(open_slice, i) for i in range(shape[0])]
+
+
+def _open_pickled(path: Path, place: str, array: PickledArray) -> FeatureArray:
+    content = array.content
+    header = None if array.dtype is None else Header.of(array.shape, array.dtype, path, place)
+    if header is None or not isinstance(content, PickledString):
+        raise DuetalError("an array without values", file=path, place=place)
+    if not content.encoded:
+        offset, end = content.offset, content.offset + content.size
+        return mapped_array(path, place, header, offset, end, fortran=array.fortran)
+    refuse_truncated(header, content.size, path, place)
+
+    def read(start: int, stop: int) -> NDArray[np.floating]:
+        # The bytes were pickled as text, which has to be decoded whole.
+        with path.open("rb") as file:
+            data = content.read(file)
+        refuse_truncated(header, len(data), path, place)
+        shape = (header.length, header.dim)
+        values = np.frombuffer(data, header.dtype, math.prod(shape))  # type: ignore[arg-type]
+        return values.reshape(shape, order="F" if array.fortran else "C")[start:stop]
+
+    return FeatureArray(path, place, header, read, "the values are damaged")
 
 
 _LISTERS: Mapping[str, Callable[[Path], dict[str, Opener]]] = {

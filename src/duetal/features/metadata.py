@@ -75,22 +75,17 @@ def read_settings(place: Place) -> Settings:
 
 def read_record(place: Place, name: str) -> VideoRecord | None:
     """The record of a video; None when there is none, or a damaged one."""
-    try:
-        return VideoRecord.model_validate(place.read_json(record_file(name)))
-    except ValidationError:
-        return None
-    except DuetalError as error:
-        if isinstance(error.__cause__, (ValueError, RecursionError)):
-            return None
-        raise
+    with suppress(ValidationError):
+        return VideoRecord.model_validate_json(place.read(record_file(name)) or b"")
+    return None
 
 
 def recorded_duration(folder: Path, name: str) -> float | None:
     """Seconds of a video, as the store in a local folder recorded them; None where it did not."""
-    record = None
     with suppress(DuetalError):
-        record = read_record(Place(folder), name)
-    return None if record is None else record.duration
+        if record := read_record(Place(folder), name):
+            return record.duration
+    return None
 
 
 def differing(stored: Settings, wanted: Settings) -> dict[str, tuple[Any, Any]]:

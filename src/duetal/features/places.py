@@ -100,13 +100,9 @@ class Place:
 
     def names(self, folder: str, suffix: str) -> list[str]:
         """The files of a folder with a suffix, without it, sorted; hidden files are left out."""
-        try:
-            with explained("read", self.path(folder)):
-                paths = self._filesystem.ls(self._inside(folder), detail=False)
-        except DuetalError as error:
-            if isinstance(error.__cause__, FileNotFoundError):
-                return []
-            raise
+        paths = []
+        with explained("read", self.path(folder)), contextlib.suppress(FileNotFoundError):
+            paths = self._filesystem.ls(self._inside(folder), detail=False)
         names = (str(path).rpartition("/")[2] for path in paths)
         ours = (name for name in names if name.endswith(suffix) and not name.startswith("."))
         return sorted(name.removesuffix(suffix) for name in ours)

@@ -1,6 +1,5 @@
 """Feature streams: the arrays of one modality, by video name."""
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError, Report, raise_error, reporting
-from duetal.features.arrays import FeatureArray, cannot_read, open_npy
-from duetal.features.containers import CONTAINER_SUFFIXES, Opener, list_arrays, open_only
-from duetal.features.pack import list_pack
+from duetal.features.arrays import FeatureArray, open_npy
+from duetal.features.containers import CONTAINER_SUFFIXES, Opener, list_arrays, list_pack, open_only
+from duetal.features.places import explained
 
 #: Suffixes of the files that may hold features.
 SUFFIXES = CONTAINER_SUFFIXES | {".npy"}
@@ -86,10 +85,9 @@ class FeatureStream:
         return self._arrays(name)[0].header.length
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
-        """The snippets `[start, stop)` of a video; a `stop` beyond the end means the end.
+        """The snippets `[start, stop)` of a video: (T, C) float32, a copy of the caller's own.
 
-        Returns:
-            (T, C) float32, a copy of the caller's own.
+        A `stop` beyond the end means the end.
 
         Raises:
             DuetalError: no features of this video, unreadable, parts of different T, another C than
@@ -135,8 +133,7 @@ def common_length(name: str, *streams: FeatureStream) -> int:
 def copy_finite(array: FeatureArray, start: int, values: NDArray[np.float32]) -> None:
     """Fill `values` (rows, C) with the array's rows from `start` on, cast to float32.
 
-    Raises:
-        DuetalError: unreadable, or a value that is not finite in float32; names the snippet.
+    DuetalError if it is unreadable, or a value is not finite in float32; names the snippet.
     """
     rows = array.rows(start, start + len(values))
     if rows.shape != values.shape:
@@ -195,13 +192,11 @@ def check_name(name: str, file: Path | None) -> None:
 def _find(place: Path, pack_names: Sequence[str] | None) -> Iterable[tuple[str, ArrayFile]]:
     """The arrays at a place, by video."""
     if place.is_dir():
-        try:
-            with os.scandir(place) as items:
-                names = sorted(item.name for item in items if not item.name.startswith("."))
-        except OSError as error:
-            raise cannot_read(error, place) from error
-        files = [place / name for name in names if Path(name).suffix in SUFFIXES]
-        return [(file.stem, ArrayFile(file, partial(_open_file, file))) for file in files]
+        with explained("read", place):
+            files = sorted(file for file in place.iterdir() if file.suffix in SUFFIXES)
+        shown = [file for file in files if not file.name.startswith(".")]
+        openers = {file: open_npy if file.suffix == ".npy" else open_only for file in shown}
+        return [(f.stem, ArrayFile(f, partial(opener, f))) for f, opener in openers.items()]
     if place.suffix != ".npy":
         if not place.exists():
             raise DuetalError("no such file or folder", file=place)
@@ -217,7 +212,3 @@ def _find(place: Path, pack_names: Sequence[str] | None) -> Iterable[tuple[str, 
     if len(pack) != len(pack_names):
         raise DuetalError(f"{len(pack)} arrays for {len(pack_names)} video names", file=place)
     return zip(pack_names, [ArrayFile(place, opener) for opener in pack], strict=True)
-
-
-def _open_file(path: Path) -> FeatureArray:
-    return open_npy(path) if path.suffix == ".npy" else open_only(path)

@@ -13,7 +13,7 @@ from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError, raise_error
 from duetal.formats.conversion_losses import annotation_losses, as_losses, detection_losses
 from duetal.formats.forms import FORMS, ContentKind, Form, Format
-from duetal.formats.guess import guess, kind_of
+from duetal.formats.guess import form_of, kind_of
 from duetal.formats.label_studio import interface_place
 from duetal.formats.marked import Content, as_annotations, marked
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
@@ -30,26 +30,20 @@ _BY_SUFFIX = {
 
 @dataclass(frozen=True)
 class Conversion:
-    """What was converted.
-
-    Args:
-        source_format: the form that was read.
-        target_format: the form that was written.
-        kind: what was read.
-        videos: how many.
-        rows: segments or detections written.
-        lines: what was not carried over, a line for each kind of thing, with its count.
-        notes: what the reader had to repair.
-        files: what was written beside the target.
-    """
+    """What was converted, and what was written: so many videos."""
 
     source_format: Format
     target_format: Format
+    #: What was read.
     kind: ContentKind
     videos: int
+    #: Segments or detections.
     rows: int
+    #: What was not carried over, a line for each kind of thing, with its count.
     lines: tuple[str, ...]
+    #: What the reader had to repair.
     notes: tuple[str, ...] = ()
+    #: What was written beside the target.
     files: tuple[Path, ...] = ()
 
 
@@ -85,9 +79,7 @@ def convert(
             be written or can't hold it.
         UsageError: the target is there, its form is not clear, or an option is missing.
     """
-    if source_format is None:
-        source_format, guessed = guess(source)
-        kind = kind or guessed
+    source_format = source_format or form_of(source)
     kind = kind or kind_of(source, source_format)
     content = _read(source, source_format, kind, options)
     if isinstance(content, Annotations):
@@ -118,7 +110,10 @@ def _chosen(
     if isinstance(content, Annotations):
         if min_score is not None:
             raise UsageError("annotations have no scores (--min-score)", file=content.source)
-        return _with_subset(content, subset)
+        if subset is not None:
+            videos = {v.name: v if v.subset else replace(v, subset=subset) for v in content}
+            content = replace(content, videos=videos)
+        return content
     if subset is not None:
         raise UsageError("detections have no subsets (--subset)", file=content.source)
     if min_score is None:
@@ -139,27 +134,13 @@ def _read(path: Path, name: Format, kind: ContentKind, options: FormatOptions) -
 
 
 def _require_finite(annotations: Annotations) -> None:
-    """Check that every time is a number, as no form can hold NaN.
-
-    Raises:
-        DuetalError: one is NaN or infinite; names its video.
-    """
+    """Check that every time is a number, as no form can hold NaN; names the video of another."""
     for video in annotations:
         marked = (*(video.segments or ()), *video.ambiguous)
         times = [time for segment in marked for time in (segment.start, segment.end)]
         if not all(map(math.isfinite, (*times, video.duration or 0.0))):
             cause = "a segment or the duration is not a finite number"
             raise DuetalError(cause, file=annotations.source, place=f"video {video.name!r}")
-
-
-def _with_subset(annotations: Annotations, subset: str | None) -> Annotations:
-    if subset is None:
-        return annotations
-    videos = {
-        video.name: video if video.subset else replace(video, subset=subset)
-        for video in annotations
-    }
-    return replace(annotations, videos=videos)
 
 
 def _format_for(target: Path, content: Content) -> Format:
@@ -193,21 +174,22 @@ def _write(
     target: Path, content: Content, form: Form, name: Format, options: FormatOptions
 ) -> list[str]:
     """Write, read back, and compare; gives what is lost."""
+    lost = []
     if isinstance(content, Detections):
         assert form.write_detections is not None
         with _in_place(target, folder=form.folder not in ("", "/")) as place:
             form.write_detections(place, content, options=options)
-        if form.read_detections is None:
-            again = form.read_annotations(target, options=options, report=raise_error)
-            shown = as_annotations(marked(content), target, classes=content.classes)
-            return [*as_losses(content), *annotation_losses(shown, again)]
-        return detection_losses(content, form.read_detections(target, options=options))
-    if form.write_annotations is None:
+        if form.read_detections is not None:
+            return detection_losses(content, form.read_detections(target, options=options))
+        lost = as_losses(content)
+        content = as_annotations(marked(content), target, classes=content.classes)
+    elif form.write_annotations is None:
         raise UsageError(f"{name} is read, not written", file=target)
-    with _in_place(target, folder=form.folder != "") as place:
-        form.write_annotations(place, content, options=options)
+    else:
+        with _in_place(target, folder=form.folder != "") as place:
+            form.write_annotations(place, content, options=options)
     again = form.read_annotations(target, options=options, report=raise_error)
-    return annotation_losses(content, again)
+    return lost + annotation_losses(content, again)
 
 
 @contextmanager

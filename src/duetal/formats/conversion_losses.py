@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from duetal.core.annotations import Annotations, Segment, VideoAnnotation
+from duetal.core.annotations import Annotations, VideoAnnotation
 from duetal.core.detections import Detections
-from duetal.formats.marked import facts_object
+from duetal.formats.marked import facts_of
 
 #: Seconds by which a time may differ and count as the same: half a digit of a float's printing.
 _SAME = 1e-9
@@ -81,13 +82,13 @@ def _label_losses(pairs: Sequence[tuple[VideoAnnotation, VideoAnnotation]]) -> I
 
 
 def _segment_losses(before: Annotations, after: Annotations) -> list[str]:
-    dropped = 0
+    by_label = attrgetter("label", "start", "end")
+    dropped = total = 0
     moved = 0.0
-    total = 0
     for video in before:
-        segments = sorted(video.segments or (), key=_by_label)
         found = after.videos.get(video.name)
-        again = sorted((found.segments if found else None) or (), key=_by_label)
+        segments = sorted(video.segments or (), key=by_label)
+        again = sorted((found and found.segments) or (), key=by_label)
         if [s.label for s in segments] != [s.label for s in again]:
             dropped += len(segments) - len(again)
             continue
@@ -106,19 +107,15 @@ def _fact_losses(before: Annotations, after: Annotations) -> Iterator[str]:
     lost: Counter[str] = Counter()
     for old, new in pairs:
         if old != new:
-            kept = facts_object(new)
+            kept = facts_of(new)
             # Something empty, such as a taxonomy, is no loss; a version belongs to the form.
             lost.update(
                 key
-                for key, value in facts_object(old).items()
+                for key, value in facts_of(old).items()
                 if value and key != "version" and kept.get(key) != value
             )
     for key in sorted(lost):
         yield from _count(key, lost[key])
-
-
-def _by_label(segment: Segment) -> tuple[str, float, float]:
-    return segment.label, segment.start, segment.end
 
 
 def _class_losses(before: tuple[str, ...], after: tuple[str, ...]) -> list[str]:

@@ -14,37 +14,23 @@ one without label, a video in which nothing happens. `subset` and `duration` may
 missing. A video without detections has no row.
 """
 
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from sys import intern
 
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
-from duetal.core.errors import DuetalError, Report, raise_error, reporting
-from duetal.formats.delimited import Row, read_cells, read_rows, write_rows
-from duetal.formats.json_values import a_finite_number, faults_at
-from duetal.formats.marked import Marked, MarkedVideo, as_annotations, detection_rows
-from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
+from duetal.core.errors import DuetalError, Report, raise_error
+from duetal.formats.delimited import read_cells, read_rows, write_rows
+from duetal.formats.json_values import finite, optional
+from duetal.formats.marked import Marked, MarkedVideo, Reading, detection_rows
 
 REQUIRED = ("video", "label", "start", "end")
 SEGMENTS_HEADER = ("video", "subset", "duration", "label", "start", "end")
 DETECTIONS_HEADER = ("video", "label", "start", "end", "score")
 
 
-@dataclass(slots=True)
-class _TableVideo:
-    subset: str | None = None
-    duration: float | None = None
-    intervals: list[Marked] = field(default_factory=list)
-    #: Of the rows without times.
-    labels: list[str] = field(default_factory=list)
-
-
-def read_annotations(
-    path: Path, *, options: FormatOptions = DEFAULT_OPTIONS, report: Report = raise_error
-) -> Annotations:
+def read_annotations(path: Path, *, report: Report = raise_error) -> Annotations:
     """Read a table of segments; classes are sorted by name.
 
     Raises:
@@ -52,52 +38,51 @@ def read_annotations(
             number that is not finite, or another subset or duration than a row before; named by
             line.
     """
-    videos: dict[str, _TableVideo] = {}
-    left_out: Counter[str] = Counter()
+    reading = Reading(path, report)
+    left_out = reading.left_out
     rows = read_rows(path, ",", REQUIRED, known=SEGMENTS_HEADER, left_out=left_out, report=report)
-    for row in rows:
-        with reporting(report):
-            _add(row, videos, path)
-    listed = (_video(name, videos.pop(name), path) for name in list(videos))
-    return as_annotations(listed, path, left_out=left_out)
+    for place, cells in rows:
+        with reading.going_on(place):
+            _add(cells, reading)
+    for video in reading.videos.values():
+        if not video.intervals:
+            video.intervals = None if video.labels else []
+        elif not {one.label for one in video.intervals} >= {*video.labels}:
+            cause = "some labels have a segment, others none"
+            raise DuetalError(cause, file=path, place=f"video {video.name!r}")
+    return reading.annotations()
 
 
-def write_annotations(
-    path: Path, annotations: Annotations, *, options: FormatOptions = DEFAULT_OPTIONS
-) -> None:
+def write_annotations(path: Path, annotations: Annotations) -> None:
     """Write a table of segments, atomically; numbers are read back as they were.
 
     Raises:
         DuetalError: the file can't be written.
     """
-
-    def rows() -> Iterator[tuple[object, ...]]:
-        for video in annotations:
-            duration = "" if video.duration is None else video.duration
-            about = (video.name, video.subset or "", duration)
-            marked: list[tuple[object, ...]] = [(label, "", "") for label in video.labels]
-            if video.segments is not None:
-                marked = [(s.label, s.start, s.end) for s in video.segments]
-            yield from ((*about, *one) for one in marked or [("", "", "")])
-
-    write_rows(path, ",", SEGMENTS_HEADER, rows())
+    rows: list[tuple[object, ...]] = []
+    for video in annotations:
+        duration = "" if video.duration is None else video.duration
+        about = (video.name, video.subset or "", duration)
+        marked: list[tuple[object, ...]] = [(label, "", "") for label in video.labels]
+        if video.segments is not None:
+            marked = [(s.label, s.start, s.end) for s in video.segments]
+        rows += [(*about, *one) for one in marked or [("", "", "")]]
+    write_rows(path, ",", SEGMENTS_HEADER, rows)
 
 
-def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> Detections:
+def read_detections(path: Path) -> Detections:
     """Read a table; videos and classes are in the order in which they come.
 
     Raises:
         DuetalError: unreadable, not UTF-8, another header, a row of other than five columns, or a
             segment or score that is not a finite number; named by line.
     """
-    detections = Detections.from_rows(_detections(path), source=path)
+    detections = Detections.from_rows(_detections(Reading(path)), source=path)
     detections.require_finite()
     return detections
 
 
-def write_detections(
-    path: Path, detections: Detections, *, options: FormatOptions = DEFAULT_OPTIONS
-) -> None:
+def write_detections(path: Path, detections: Detections) -> None:
     """Write a table, atomically, in row order; numbers are read back as they were.
 
     Raises:
@@ -107,38 +92,29 @@ def write_detections(
     write_rows(path, ",", DETECTIONS_HEADER, detection_rows(detections), errors="replace")
 
 
-def _add(row: Row, videos: dict[str, _TableVideo], path: Path) -> None:
-    name, label, start, end = (row.cells[column] for column in REQUIRED)
+def _add(cells: dict[str, str], reading: Reading) -> None:
+    name, label, start, end = (cells[column] for column in REQUIRED)
     if not name:
-        raise DuetalError("no video", file=path, place=row.place)
-    subset, duration = intern(row.cells.get("subset") or ""), row.cells.get("duration")
-    with faults_at(path, row.place):
-        about = subset or None, a_finite_number(duration) if duration else None
-        video = videos.get(name)
-        if video is None:
-            video = videos[name] = _TableVideo(*about)
-        if (video.subset, video.duration) != about:
-            raise ValueError(f"{name!r} has another subset or duration in a row before")
-        if bool(start) != bool(end) or (start and not label):
-            raise ValueError("a segment is a label, a start and an end")
-        if start:
-            times = a_finite_number(start), a_finite_number(end)
-            video.intervals.append(Marked(*times, intern(label)))
-        elif label:
-            video.labels.append(intern(label))
+        raise ValueError("no video")
+    subset = intern(cells.get("subset", "")) or None
+    duration = optional(cells.get("duration") or None, finite)
+    if name not in reading.videos:
+        reading.add(MarkedVideo(name, [], duration, subset))
+    video = reading.videos[name]
+    if (video.subset, video.duration) != (subset, duration):
+        raise ValueError(f"{name!r} has another subset or duration in a row before")
+    if bool(start) != bool(end) or (start and not label):
+        raise ValueError("a segment is a label, a start and an end")
+    if start:
+        one = Marked(finite(start), finite(end), intern(label))
+        reading.intervals_of(name).append(one)
+    elif label:
+        video.labels.append(intern(label))
 
 
-def _video(name: str, video: _TableVideo, path: Path) -> MarkedVideo:
-    if video.intervals and not {one.label for one in video.intervals} >= {*video.labels}:
-        cause = "some labels have a segment, others none"
-        raise DuetalError(cause, file=path, place=f"video {name!r}")
-    unknown = video.labels and not video.intervals
-    intervals = None if unknown else video.intervals
-    return MarkedVideo(name, intervals, video.duration, video.subset, video.labels)
-
-
-def _detections(path: Path) -> Iterator[tuple[str, str, float, float, float]]:
+def _detections(reading: Reading) -> Iterator[tuple[str, str, float, float, float]]:
     """The rows; cells are taken as they are, spaces included."""
+    path = reading.path
     rows = read_cells(path, ",")
     header = [name.strip().lower() for name in next(rows, (1, []))[1]]
     if header != [*DETECTIONS_HEADER]:
@@ -152,6 +128,6 @@ def _detections(path: Path) -> Iterator[tuple[str, str, float, float, float]]:
             cause = f"expected {len(header)} columns ({', '.join(header)}), found {len(fields)}"
             raise DuetalError(cause, file=path, place=place)
         video, label, *numbers = fields
-        with faults_at(path, place):
+        with reading.faults_at(place):
             start, end, score = map(float, numbers)
         yield video, label, start, end, score

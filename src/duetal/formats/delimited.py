@@ -3,8 +3,7 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from duetal.core.errors import DuetalError, Report, raise_error
@@ -13,24 +12,6 @@ from duetal.core.files import refuse_large, replacing
 #: Characters that a line may have; a row's cells are all held at once.
 _LONGEST_LINE = 2**20
 _HEAD = 2**16
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row of a table.
-
-    Args:
-        line: the line that it ends in.
-        cells: by the name of the column, stripped.
-    """
-
-    line: int
-    cells: Mapping[str, str]
-
-    @property
-    def place(self) -> str:
-        """Its line, for error messages."""
-        return f"line {self.line}"
 
 
 def head(path: Path) -> str:
@@ -103,19 +84,14 @@ def read_rows(
     *,
     known: Sequence[str] = (),
     left_out: Counter[str] | None = None,
-    on_header: Callable[[Sequence[str]], object] = lambda _: None,
     report: Report = raise_error,
-) -> Iterator[Row]:
-    """Read the rows of a table whose first line names its columns; empty rows are left out.
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Read a table whose first line names its columns: each row's place, and its cells by column.
 
-    Args:
-        path: the file.
-        delimiter: between cells.
-        required: columns that have to be there, in any order and among others, in small letters.
-        known: columns that are read besides.
-        left_out: counts the cells of other columns that hold something.
-        on_header: takes the names of all columns, in small letters.
-        report: takes the error of each row of another number of cells.
+    Cells are stripped; empty rows are left out. The columns `required` have to be there, in any
+    order and among others; names of columns are in small letters. `left_out` counts the cells that
+    hold something in columns neither `required` nor `known`, `report` takes the error of each row
+    of another number of cells.
 
     Raises:
         DuetalError: as `read_cells`, a required column missing or a column named twice, or a row of
@@ -128,7 +104,6 @@ def read_rows(
         wanted = ", ".join(repr(name) for name in required) + separator
         cause = f"expected a header with the columns {wanted}"
         raise DuetalError(cause, file=path, place="line 1")
-    on_header(columns)
     others = [name for name in columns if name not in (*required, *known)]
     for line, fields in rows:
         stripped = [field.strip() for field in fields]
@@ -142,7 +117,7 @@ def read_rows(
         cells = dict(zip(columns, stripped, strict=True))
         if left_out is not None:
             left_out.update(name for name in others if cells[name])
-        yield Row(line, cells)
+        yield f"line {line}", cells
 
 
 def write_rows(
@@ -155,12 +130,7 @@ def write_rows(
 ) -> None:
     """Write a table, atomically; numbers are read back as they were.
 
-    Args:
-        path: the file.
-        delimiter: between cells.
-        header: the names of the columns.
-        rows: the cells of each row.
-        errors: "replace" writes "?" for half a surrogate pair, which JSON can name a video by.
+    Errors "replace" write "?" for half a surrogate pair, which JSON can name a video by.
 
     Raises:
         DuetalError: it can't be written, or a cell holds half a surrogate pair.

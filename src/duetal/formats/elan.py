@@ -14,7 +14,7 @@ https://www.mpi.nl/tools/elan/EAF_Annotation_Format_3.0_and_ELAN.pdf
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from sys import intern
@@ -31,14 +31,8 @@ from duetal.core.annotations import Annotations
 from duetal.core.errors import DuetalError, Report, raise_error, reporting
 from duetal.core.files import refuse_large, write_text
 from duetal.formats.json_values import FAULTS
-from duetal.formats.marked import Content, Marked, MarkedVideo, as_annotations, marked
-from duetal.formats.media import (
-    file_per_video,
-    files_per_video,
-    media_place,
-    named_by_file,
-    video_name,
-)
+from duetal.formats.marked import Content, Marked, MarkedVideo, Reading
+from duetal.formats.media import file_per_video, files_per_video, media_place, video_name
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 SUFFIX = ".eaf"
@@ -77,48 +71,38 @@ def read_annotations(
 
     A video's name is that of its media file, or else of the `.eaf`. An interval's label is its
     text or, where it has none, its tier. Left out are intervals that hang on others (of dependent
-    tiers without times) and those that are not aligned with the time line.
-
-    Args:
-        path: the file or folder.
-        options: `tier` is the only tier to read; default all that have times.
-        report: takes the error of each file.
+    tiers without times) and those that are not aligned with the time line. The option `tier` is the
+    only tier to read; default all that have times.
 
     Raises:
         DuetalError: no such file; not well-formed, with a document type, nested too deeply, or not
             of this form; named by file and line.
     """
-    videos: dict[str, MarkedVideo] = {}
-    classes: dict[str, None] = {}
-    left_out: Counter[str] = Counter()
-    for file in files_per_video(path, SUFFIX):
+    reading = Reading(path, report, options)
+    for file, called in files_per_video(path, SUFFIX):
         with reporting(report):
             content = _read_file(file, options.tier)
-            name = content.media or named_by_file(file.stem)
-            if name in videos:
+            name = content.media or called
+            if name in reading.videos:
                 raise DuetalError(f"{name!r} is annotated in a file before", file=file)
-            videos[name] = MarkedVideo(name, content.intervals)
-            classes.update(content.vocabulary)
-            left_out.update(content.left_out)
-    return as_annotations(videos.values(), path, classes=classes, left_out=left_out)
+            reading.add(MarkedVideo(name, content.intervals))
+            reading.classes += content.vocabulary
+            reading.left_out += content.left_out
+    return reading.annotations()
 
 
 def write(path: Path, content: Content, *, options: FormatOptions = DEFAULT_OPTIONS) -> None:
     """Write a folder of `.eaf` files or, where the path ends in `.eaf`, the only video.
 
     The classes become the vocabulary that ELAN offers for an interval's text. Times are rounded to
-    milliseconds; scores have no place.
-
-    Args:
-        path: the folder or file.
-        content: annotations, or detections to correct, in seconds.
-        options: `media_root` and `media_suffix` give where ELAN finds the videos.
+    milliseconds; the scores of detections have no place. The options `media_root` and
+    `media_suffix` give where ELAN finds the videos.
 
     Raises:
         DuetalError: several videos for one file, a name or class with a character that XML can't
             hold, or a file can't be written.
     """
-    for place, video in file_per_video(path, SUFFIX, list(marked(content))):
+    for place, video in file_per_video(path, SUFFIX, content):
         write_text(place, _document(video, content.classes, options, place))
 
 
@@ -148,6 +132,9 @@ def _read_file(path: Path, tier: str | None) -> "_ElanHandler":
 class _ElanHandler(ContentHandler):
     """Takes what is read of a file element by element, so that no tree is built."""
 
+    #: Knows the place that has been read up to; the base class takes it.
+    _locator: Any
+
     def __init__(self, chosen: str | None):
         super().__init__()
         self.media: str | None = None
@@ -163,13 +150,8 @@ class _ElanHandler(ContentHandler):
         self._text: list[str] = []
         self._length = 0
         self._depth = 0
-        self._locator: Any = None
         #: Of the element that was read last.
         self.place = ""
-
-    def setDocumentLocator(self, locator: Any) -> None:  # noqa: N802
-        """Keep what knows the place that has been read up to."""
-        self._locator = locator
 
     def located(self) -> str:
         """Line and column that have been read up to."""
@@ -269,9 +251,9 @@ def _document(
 
 def _add_tiers(root: Element, intervals: Iterable[Marked]) -> list[int]:
     """Add a tier per class, more where its intervals overlap; gives the times of the slots."""
-    by_label: dict[str, list[Marked]] = {}
+    by_label: defaultdict[str, list[Marked]] = defaultdict(list)
     for one in intervals:
-        by_label.setdefault(one.label, []).append(one)
+        by_label[one.label].append(one)
     slots: list[int] = []
     names: set[str] = set()
     for label, intervals_of_label in by_label.items():
@@ -298,16 +280,11 @@ def _add_tiers(root: Element, intervals: Iterable[Marked]) -> list[int]:
 def _lanes(intervals: Iterable[Marked]) -> list[list[tuple[int, int]]]:
     """Milliseconds of intervals, by start, on as few tiers as hold them without overlap."""
     lanes: list[list[tuple[int, int]]] = []
-    for start, end in sorted(
-        (_milliseconds(one.start), _milliseconds(one.end)) for one in intervals
-    ):
+    times = ((round(1000 * one.start), round(1000 * one.end)) for one in intervals)
+    for start, end in sorted((max(0, first), max(0, last)) for first, last in times):
         lane = next((lane for lane in lanes if lane[-1][1] <= start), None)
         if lane is None:
             lane = []
             lanes.append(lane)
         lane.append((start, max(end, start + 1)))
     return lanes
-
-
-def _milliseconds(seconds: float) -> int:
-    return max(0, round(1000 * seconds))

@@ -10,34 +10,16 @@ first and last frame, counted from 1. Without `classes` a label is the class its
 `null` has not been labelled. https://docs.voxel51.com/user_guide/export_datasets.html
 """
 
-from collections import Counter
 from pathlib import Path
 from sys import intern
 from typing import Any
 
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
-from duetal.core.errors import DuetalError, Report, raise_error, reporting
+from duetal.core.errors import Report, raise_error
 from duetal.core.files import write_json
-from duetal.formats.json_values import (
-    FAULTS,
-    a_finite_number,
-    a_list,
-    a_string,
-    an_object,
-    consumed,
-    located,
-    read_document,
-    shortened,
-)
-from duetal.formats.marked import (
-    Content,
-    Marked,
-    MarkedVideo,
-    as_annotations,
-    as_detections,
-    marked,
-)
+from duetal.formats.json_values import a_list, a_string, drained, finite, optional, shortened
+from duetal.formats.marked import Content, Marked, MarkedVideo, Reading, marked
 from duetal.formats.media import video_name
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions, seconds_of
 
@@ -48,28 +30,24 @@ _KEYS = frozenset({"label", "timestamps", "support", "confidence"})
 def read_annotations(
     path: Path, *, options: FormatOptions = DEFAULT_OPTIONS, report: Report = raise_error
 ) -> Annotations:
-    """Read labels as annotations; confidences are left out, and so are videos without labels.
+    """Read a `labels.json`, or the folder that holds it; the option `fps` is needed for frames.
 
-    Args:
-        path: the `labels.json`, or the folder that holds it.
-        options: `fps` where times are frames.
-        report: takes the error of each video that is malformed or listed twice.
+    Confidences are left out, and so are videos without labels.
 
     Raises:
         DuetalError: not JSON or not of this form, or a label outside the classes; names the video
             and the detection.
         UsageError: times are frames, and `fps` was not given.
     """
-    videos, classes, left_out = _read(path, options, report)
-    scored = (one for video in videos for one in video.intervals or () if one.score is not None)
-    left_out["confidence"] = sum(1 for _ in scored)
-    return as_annotations(videos, path, classes=classes, left_out=left_out)
+    reading = _read(path, options, report)
+    found = (one for video in reading.videos.values() for one in video.intervals or ())
+    reading.left_out["confidence"] = sum(one.score is not None for one in found)
+    return reading.annotations()
 
 
 def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> Detections:
     """Read labels as detections with their confidences; raises what `read_annotations` does."""
-    videos, classes, left_out = _read(path, options, raise_error)
-    return as_detections(videos, path, classes=classes, left_out=left_out)
+    return _read(path, options, raise_error).detections()
 
 
 def write(path: Path, content: Content, *, options: FormatOptions = DEFAULT_OPTIONS) -> None:
@@ -85,7 +63,7 @@ def write(path: Path, content: Content, *, options: FormatOptions = DEFAULT_OPTI
         return value if one.score is None else {**value, "confidence": one.score}
 
     labels = {
-        video.name: None if video.intervals is None else [entry(one) for one in video.intervals]
+        video.name: None if video.intervals is None else list(map(entry, video.intervals))
         for video in marked(content)
     }
     document = {"classes": list(content.classes), "labels": labels}
@@ -97,71 +75,38 @@ def labels_place(path: Path) -> Path:
     return path / FILE_NAME if path.is_dir() else path
 
 
-def _read(
-    path: Path, options: FormatOptions, report: Report
-) -> tuple[list[MarkedVideo], list[str], Counter[str]]:
-    place = labels_place(path)
-    document = read_document(place, report)
-    labels = document.pop("labels", None) if isinstance(document, dict) else None
-    if not isinstance(labels, dict):
-        raise DuetalError("not of FiftyOne's form: no object 'labels'", file=place)
-    classes = _classes(document.pop("classes"), place) if "classes" in document else None
-    left_out = Counter(document.keys())
-    videos: dict[str, MarkedVideo] = {}
-    for key in list(labels):
-        entries = labels.pop(key)
+def _read(path: Path, options: FormatOptions, report: Report) -> Reading:
+    reading = Reading(labels_place(path), report, options)
+    document, labels = reading.objects("of FiftyOne's form", "labels")
+    numbered = "classes" in document
+    if numbered:
+        with reading.faults_at("classes"):
+            listed = a_list(document.pop("classes"), "'classes'")
+            reading.classes = [a_string(label, "a class") for label in listed]
+    reading.left_out.update(document.keys())
+
+    def detection(entry: dict[str, Any]) -> Marked:
+        reading.left_out.update(key for key in entry.keys() - _KEYS if entry[key])
+        label = _label(entry["label"], reading.classes if numbered else None)
+        score = optional(entry.get("confidence"), finite)
+        return Marked(*_times(entry, reading), label, score)
+
+    for key, entries in drained(labels):
         if entries is None:
-            left_out["videos without labels"] += 1
+            reading.left_out["videos without labels"] += 1
             continue
-        with reporting(report):
-            video = _video(key, entries, classes, place, options, left_out)
-            if video.name in videos:
-                raise DuetalError(f"{video.name!r} is listed twice", file=place)
-            videos[video.name] = video
-    return list(videos.values()), classes or [], left_out
+        with reading.going_on(f"video {key!r}"):
+            found = reading.each(a_list(entries), f"video {key!r}, detection", detection)
+            reading.add(MarkedVideo(video_name(key), list(found)))
+    return reading
 
 
-def _classes(value: Any, path: Path) -> list[str]:
-    try:
-        return [a_string(label, "a class") for label in a_list(value, "'classes'")]
-    except TypeError as error:
-        raise located(error, path, "classes") from error
-
-
-def _video(
-    key: str,
-    entries: Any,
-    classes: list[str] | None,
-    path: Path,
-    options: FormatOptions,
-    left_out: Counter[str],
-) -> MarkedVideo:
-    place = f"video {key!r}"
-    intervals = []
-    try:
-        name = video_name(key)
-        listed = a_list(entries)
-    except FAULTS as error:
-        raise located(error, path, place) from error
-    for index, entry in consumed(listed):
-        try:
-            label = _label(an_object(entry)["label"], classes)
-            confidence = entry.get("confidence")
-            score = None if confidence is None else a_finite_number(confidence)
-            intervals.append(Marked(*_times(entry, path, options), label, score))
-        except FAULTS as error:
-            raise located(error, path, f"{place}, detection {index}") from error
-        left_out.update(key for key in entry.keys() - _KEYS if entry[key])
-    return MarkedVideo(name, intervals)
-
-
-def _times(entry: dict[str, Any], path: Path, options: FormatOptions) -> tuple[float, float]:
+def _times(entry: dict[str, Any], reading: Reading) -> tuple[float, float]:
     if entry.get("timestamps") is not None:
         start, end = a_list(entry["timestamps"], "'timestamps'")
-        return a_finite_number(start), a_finite_number(end)
-    first, last = a_list(entry["support"], "'support'")
-    fps = options.required_fps(path)
-    return seconds_of(a_finite_number(first), a_finite_number(last), fps)
+        return finite(start), finite(end)
+    first, last = map(finite, a_list(entry["support"], "'support'"))
+    return seconds_of(first, last, reading.options.required_fps(reading.path))
 
 
 def _label(label: Any, classes: list[str] | None) -> str:
@@ -170,6 +115,5 @@ def _label(label: Any, classes: list[str] | None) -> str:
         return intern(label)
     if classes is not None and type(label) is int and 0 <= label < len(classes):
         return intern(classes[label])
-    raise ValueError(
-        f"{shortened(label)} is the {'name' if classes is None else 'number'} of no class"
-    )
+    what = "name" if classes is None else "number"
+    raise ValueError(f"{shortened(label)} is the {what} of no class")

@@ -1,10 +1,10 @@
 """Every outside form that is read or written, by name: the one list of them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
@@ -23,6 +23,9 @@ from duetal.formats import (
     wtalc,
 )
 from duetal.formats.options import FormatOptions
+
+_C = TypeVar("_C", contravariant=True)
+_R = TypeVar("_R")
 
 
 class Format(StrEnum):
@@ -56,11 +59,8 @@ class ReadAnnotations(Protocol):
     def __call__(self, path: Path, /, *, options: FormatOptions, report: Report) -> Annotations:
         """Read the file or folder.
 
-        Args:
-            path: the file or folder.
-            options: what the form may need to know that is not in its files.
-            report: takes the error of each video, row or line that can't be used; reading goes on
-                without it where the report returns.
+        The report takes the error of each video, row or line that can't be used; reading goes on
+        without it where the report returns.
 
         Raises:
             DuetalError: missing, unreadable, too large or not of the form; names file and place.
@@ -74,51 +74,50 @@ class ReadDetections(Protocol):
         """Read the file or folder."""
 
 
-class WriteAnnotations(Protocol):
-    """Writes annotations, each file atomically."""
+class Write(Protocol[_C]):
+    """Writes annotations or detections, each file atomically."""
 
-    def __call__(self, path: Path, content: Annotations, /, *, options: FormatOptions) -> None:
-        """Write the file or folder."""
-
-
-class WriteDetections(Protocol):
-    """Writes detections, each file atomically."""
-
-    def __call__(self, path: Path, content: Detections, /, *, options: FormatOptions) -> None:
+    def __call__(self, path: Path, content: _C, /, *, options: FormatOptions) -> None:
         """Write the file or folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What can be done with a form.
-
-    Args:
-        read_annotations: None where it has no annotations, and so on.
-        write_annotations: likewise.
-        read_detections: likewise.
-        write_detections: into a form that annotation tools read, detections go to be corrected; it
-            need not be able to hold their scores.
-        folder: a file's suffix, where an annotation is a folder of such files, one a video; "/"
-            where it is always a folder; "" where it is a file.
-    """
+    """What can be done with a form; None where it can't."""
 
     read_annotations: ReadAnnotations
-    write_annotations: WriteAnnotations | None = None
+    write_annotations: Write[Annotations] | None = None
     read_detections: ReadDetections | None = None
-    write_detections: WriteDetections | None = None
-    folder: str = ""
+    #: Into a form that annotation tools read, detections go to be corrected; it need not be able
+    #: to hold their scores.
+    write_detections: Write[Detections] | None = None
+    #: A file's suffix, where an annotation is a folder of such files, one a video; "/" where it is
+    #: always a folder; "" where it is a file.
+    folder: str = field(default="", kw_only=True)
+
+
+def _without_options(function: Callable[..., _R]) -> Callable[..., _R]:
+    def called(*arguments: Any, options: FormatOptions, **more: Any) -> _R:
+        return function(*arguments, **more)
+
+    return called
+
+
+def _plain(*functions: Callable[..., Any], folder: str = "") -> Form:
+    """A form whose functions, in the order of `Form`, take no options."""
+    return Form(*map(_without_options, functions), folder=folder)
 
 
 FORMS: Mapping[Format, Form] = {
-    Format.ACTIVITYNET: Form(
+    Format.ACTIVITYNET: _plain(
         activitynet.read_annotations,
         activitynet.write_annotations,
         activitynet.read_detections,
         activitynet.write_detections,
     ),
-    Format.BASNET: Form(activitynet.read_annotations, activitynet.write_string_annotations),
-    Format.BORIS: Form(boris.read_annotations),
-    Format.CSV: Form(
+    Format.BASNET: _plain(activitynet.read_annotations, activitynet.write_string_annotations),
+    Format.BORIS: _plain(boris.read_annotations),
+    Format.CSV: _plain(
         csv_table.read_annotations,
         csv_table.write_annotations,
         csv_table.read_detections,
@@ -136,8 +135,8 @@ FORMS: Mapping[Format, Form] = {
         label_studio.read_detections,
         label_studio.write,
     ),
-    Format.STRONG: Form(desed.read_strong, desed.write_strong),
-    Format.THUMOS14: Form(
+    Format.STRONG: _plain(desed.read_strong, desed.write_strong),
+    Format.THUMOS14: _plain(
         thumos14.read_annotations,
         thumos14.write_annotations,
         thumos14.read_detections,
@@ -145,8 +144,8 @@ FORMS: Mapping[Format, Form] = {
         folder="/",
     ),
     Format.VIA: Form(via.read_annotations, via.write, write_detections=via.write),
-    Format.WEAK: Form(desed.read_weak, desed.write_weak),
-    Format.WEBVTT: Form(
+    Format.WEAK: _plain(desed.read_weak, desed.write_weak),
+    Format.WEBVTT: _plain(
         webvtt.read_annotations,
         webvtt.write,
         webvtt.read_detections,
@@ -154,5 +153,5 @@ FORMS: Mapping[Format, Form] = {
         folder=webvtt.SUFFIX,
     ),
     # Its arrays are pickled objects: whoever reads them has to trust them, so none are made here.
-    Format.WTALC: Form(wtalc.read_annotations, folder="/"),
+    Format.WTALC: _plain(wtalc.read_annotations, folder="/"),
 }

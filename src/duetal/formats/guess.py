@@ -31,19 +31,13 @@ class Guess(NamedTuple):
 def read_annotations(
     path: Path, *, options: FormatOptions = DEFAULT_OPTIONS, report: Report = raise_error
 ) -> Annotations:
-    """Read the annotation at a path, in any known form.
-
-    Args:
-        path: the file or folder.
-        options: what the form may need to know that is not in its files.
-        report: takes the errors after which reading can go on without a video, row or line.
+    """Read the annotation at a path, in any known form; arguments as of `forms.ReadAnnotations`.
 
     Raises:
         DuetalError: nothing there, of no known form, or malformed.
         UsageError: the form needs one of the options.
     """
-    form = FORMS[guess(path).format]
-    return form.read_annotations(path, options=options, report=report)
+    return FORMS[form_of(path)].read_annotations(path, options=options, report=report)
 
 
 def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> Detections:
@@ -53,7 +47,7 @@ def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> 
         DuetalError: nothing there, of no known form, malformed, or of a form without detections.
         UsageError: the form needs one of the options.
     """
-    found = guess(path).format
+    found = form_of(path)
     read = FORMS[found].read_detections
     if read is None:
         raise DuetalError(f"{found} has annotations, not detections", file=path)
@@ -61,25 +55,31 @@ def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> 
 
 
 def guess(path: Path) -> Guess:
+    """Recognise the form and kind of a file or folder; raises what `form_of` does."""
+    form = form_of(path)
+    return Guess(form, kind_of(path, form))
+
+
+def form_of(path: Path) -> Format:
     """Recognise the form of a file or folder by what is in it.
 
     Raises:
         DuetalError: nothing there, or of no known form.
     """
     if path.is_dir():
-        return _guess_folder(path)
+        return _form_of_folder(path)
     text = head(path)
     if not text:
         raise DuetalError("is empty", file=path)
     if text.startswith("WEBVTT"):
-        return Guess(Format.WEBVTT, kind_of(path, Format.WEBVTT))
+        return Format.WEBVTT
     if text.startswith("<"):
         if "<ANNOTATION_DOCUMENT" in text:
-            return Guess(Format.ELAN, ContentKind.ANNOTATIONS)
+            return Format.ELAN
         raise DuetalError("XML, but not ELAN's", file=path)
     if text.startswith(("{", "[")):
-        return _guess_json(path, text)
-    return _guess_text(path, text)
+        return _form_of_json(path, text)
+    return _form_of_text(path, text)
 
 
 def kind_of(path: Path, form: Format) -> ContentKind:
@@ -96,7 +96,8 @@ def kind_of(path: Path, form: Format) -> ContentKind:
     if form is Format.THUMOS14:
         is_detections = not path.is_dir()
     elif form is Format.ACTIVITYNET:
-        is_detections = "results" in _all_keys(path, head(path))
+        keys = _all_keys(path, head(path))
+        is_detections = "results" in keys and "database" not in keys
     elif form is Format.CSV:
         is_detections = "score" in next(_table_lines(head(path), ","), [])
     elif form is Format.LABEL_STUDIO:
@@ -111,40 +112,39 @@ def kind_of(path: Path, form: Format) -> ContentKind:
     return ContentKind.DETECTIONS if is_detections else ContentKind.ANNOTATIONS
 
 
-def _guess_folder(path: Path) -> Guess:
+def _form_of_folder(path: Path) -> Format:
     if wtalc.is_wtalc(path):
-        return Guess(Format.WTALC, ContentKind.ANNOTATIONS)
+        return Format.WTALC
     if thumos14.is_thumos14(path):
-        return Guess(Format.THUMOS14, ContentKind.ANNOTATIONS)
+        return Format.THUMOS14
     if (path / fiftyone.FILE_NAME).is_file():
-        return Guess(Format.FIFTYONE, kind_of(path, Format.FIFTYONE))
+        return Format.FIFTYONE
     if any(path.glob(f"*{elan.SUFFIX}")):
-        return Guess(Format.ELAN, ContentKind.ANNOTATIONS)
+        return Format.ELAN
     if any(path.glob(f"*{webvtt.SUFFIX}")):
-        return Guess(Format.WEBVTT, kind_of(path, Format.WEBVTT))
+        return Format.WEBVTT
     cause = "holds neither the W-TALC pack's annotation (videoname.npy, segments.npy, …) nor "
     cause += "THUMOS text (<Class>_test.txt, …) nor labels.json, *.eaf or *.vtt"
     raise DuetalError(cause, file=path)
 
 
-def _guess_json(path: Path, text: str) -> Guess:
+def _form_of_json(path: Path, text: str) -> Format:
     if text.startswith("["):
-        keys = _json_keys(text)
-        if "data" in keys:
-            return Guess(Format.LABEL_STUDIO, kind_of(path, Format.LABEL_STUDIO))
+        if "data" in _json_keys(text):
+            return Format.LABEL_STUDIO
         raise DuetalError("a JSON list, but not of Label Studio's tasks", file=path)
     keys = _all_keys(path, text)
     if "database" in keys:
         in_strings = '"segment": ["' in text or '"segment":["' in text
-        return Guess(Format.BASNET if in_strings else Format.ACTIVITYNET, ContentKind.ANNOTATIONS)
+        return Format.BASNET if in_strings else Format.ACTIVITYNET
     if "results" in keys:
-        return Guess(Format.ACTIVITYNET, ContentKind.DETECTIONS)
+        return Format.ACTIVITYNET
     if keys >= _VIA_KEYS:
-        return Guess(Format.VIA, ContentKind.ANNOTATIONS)
+        return Format.VIA
     if "observations" in keys and keys & (_BORIS_KEYS - {"observations"}):
-        return Guess(Format.BORIS, ContentKind.ANNOTATIONS)
+        return Format.BORIS
     if "labels" in keys:
-        return Guess(Format.FIFTYONE, kind_of(path, Format.FIFTYONE))
+        return Format.FIFTYONE
     cause = "JSON of no known form: no 'database', 'results', 'labels', 'observations' or 'project'"
     raise DuetalError(cause, file=path)
 
@@ -157,28 +157,25 @@ def _all_keys(path: Path, text: str) -> frozenset[str]:
     return frozenset(read_document(path, report=lambda _: None))
 
 
-def _guess_text(path: Path, text: str) -> Guess:
+def _form_of_text(path: Path, text: str) -> Format:
     for delimiter in ("\t", ","):
         header = set(next(_table_lines(text, delimiter), []))
         if header >= set(desed.STRONG_HEADER):
-            return Guess(Format.STRONG, ContentKind.ANNOTATIONS)
+            return Format.STRONG
         if header >= set(desed.WEAK_HEADER):
-            return Guess(Format.WEAK, ContentKind.ANNOTATIONS)
-        if header >= set(csv_table.DETECTIONS_HEADER):
-            return Guess(Format.CSV, ContentKind.DETECTIONS)
+            return Format.WEAK
         if header >= set(csv_table.REQUIRED):
-            return Guess(Format.CSV, ContentKind.ANNOTATIONS)
+            return Format.CSV
         for names in _table_lines(text, delimiter):
             if "behavior" in names and {"time", "start (s)"} & set(names):
-                return Guess(Format.BORIS, ContentKind.ANNOTATIONS)
+                return Format.BORIS
     if _is_thumos14_detection(text.partition("\n")[0]):
-        return Guess(Format.THUMOS14, ContentKind.DETECTIONS)
+        return Format.THUMOS14
     if path.suffix.lower() in (".tsv", ".csv"):
         # Most likely a table whose header is wrong, which its reader describes.
-        return Guess(Format.WEAK, ContentKind.ANNOTATIONS)
-    raise DuetalError(
-        "of no known form; annotations are .json, .tsv, .csv, … or a folder", file=path
-    )
+        return Format.WEAK
+    cause = "of no known form; annotations are .json, .tsv, .csv, … or a folder"
+    raise DuetalError(cause, file=path)
 
 
 def _is_thumos14_detection(line: str) -> bool:

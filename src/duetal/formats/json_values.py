@@ -1,24 +1,20 @@
 """Reading JSON: a file as a whole, and values of an expected kind."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from duetal.core.errors import DuetalError, Report, raise_error
 from duetal.core.files import read_json, refuse_large
 
+_T = TypeVar("_T")
 #: What a value of the wrong kind raises.
 FAULTS = (KeyError, TypeError, ValueError, OverflowError)
 
 
 def read_document(path: Path, report: Report = raise_error) -> Any:
-    """Read a JSON file.
-
-    Args:
-        path: the file.
-        report: takes each key that an object has twice, of which the last counts.
+    """Read a JSON file; reports each key that an object has twice, of which the last counts.
 
     Raises:
         DuetalError: missing, unreadable, too large, nested too deeply, not UTF-8 or not JSON, with
@@ -34,24 +30,22 @@ def located(error: Exception, path: Path, place: str) -> DuetalError:
     return DuetalError(cause, file=path, place=place)
 
 
-@contextmanager
-def faults_at(path: Path, place: str) -> Iterator[None]:
-    """Give what a value of the wrong kind raises in the block its file and place.
-
-    Raises:
-        DuetalError: the block raised one of the `FAULTS`.
-    """
-    try:
-        yield
-    except FAULTS as error:
-        raise located(error, path, place) from error
-
-
 def consumed(values: list[Any]) -> Iterator[tuple[int, Any]]:
     """The values with their indices; each is removed from the list, to free its memory early."""
     for index, value in enumerate(values):
         values[index] = None
         yield index, value
+
+
+def drained(members: dict[str, _T]) -> Iterator[tuple[str, _T]]:
+    """The keys and values; each is removed from the dictionary, to free its memory early."""
+    for key in list(members):
+        yield key, members.pop(key)
+
+
+def optional(value: Any, read: Callable[..., _T], *what: str) -> _T | None:
+    """What `read`, one of the functions below, makes of a value; None of None."""
+    return None if value is None else read(value, *what)
 
 
 def an_object(value: Any, what: str = "this") -> dict[str, Any]:
@@ -82,7 +76,7 @@ def a_number(value: Any) -> float:
     return float(value)
 
 
-def a_finite_number(value: Any) -> float:
+def finite(value: Any) -> float:
     """The value, which is a finite number. Raises a TypeError or ValueError otherwise."""
     number = a_number(value)
     if not math.isfinite(number):

@@ -14,6 +14,7 @@ https://labelstud.io/tags/timelinelabels, https://labelstud.io/guide/predictions
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from sys import intern
 from typing import Any
@@ -21,26 +22,10 @@ from xml.sax.saxutils import quoteattr
 
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
-from duetal.core.errors import DuetalError, Report, raise_error, reporting
+from duetal.core.errors import DuetalError, Report, raise_error
 from duetal.core.files import write_json, write_text
-from duetal.formats.json_values import (
-    FAULTS,
-    a_finite_number,
-    a_list,
-    a_string,
-    an_object,
-    consumed,
-    located,
-    read_document,
-)
-from duetal.formats.marked import (
-    Content,
-    Marked,
-    MarkedVideo,
-    as_annotations,
-    as_detections,
-    marked,
-)
+from duetal.formats.json_values import a_list, a_string, an_object, consumed, finite, optional
+from duetal.formats.marked import Content, Marked, MarkedVideo, Reading, marked
 from duetal.formats.media import is_media, media_place, video_name
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions, frames_of, seconds_of
 
@@ -50,28 +35,20 @@ def read_annotations(
 ) -> Annotations:
     """Read what people marked; tasks that nobody has worked on are left out.
 
-    Of several annotations of a task the one marked as ground truth counts, else the last one that
-    was not cancelled.
-
-    Args:
-        path: a JSON export (not JSON-MIN, which does not hold who marked what).
-        options: `fps` where the tasks don't hold it.
-        report: takes the error of each task that is malformed, or of a video that was there before.
+    It takes a JSON export (not JSON-MIN, which does not hold who marked what), and the option `fps`
+    where the tasks don't hold it. Of several annotations of a task the one marked as ground truth
+    counts, else the last one that was not cancelled.
 
     Raises:
         DuetalError: not JSON or not of this form; names the task and the result.
         UsageError: times are frames, and neither the task nor `options` has their rate.
     """
-    left_out: Counter[str] = Counter()
-    videos = _read(path, "annotations", options, left_out, report)
-    return as_annotations(videos, path, left_out=left_out)
+    return _read("annotations", Reading(path, report, options)).annotations()
 
 
 def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> Detections:
     """Read the last prediction of each task; raises what `read_annotations` does."""
-    left_out: Counter[str] = Counter()
-    videos = list(_read(path, "predictions", options, left_out, raise_error))
-    return as_detections(videos, path, left_out=left_out)
+    return _read("predictions", Reading(path, options=options)).detections()
 
 
 def write(path: Path, content: Content, *, options: FormatOptions = DEFAULT_OPTIONS) -> None:
@@ -79,11 +56,8 @@ def write(path: Path, content: Content, *, options: FormatOptions = DEFAULT_OPTI
 
     The interface is a file of the same name ending in `.interface.xml`. A video whose segments are
     unknown is a task without annotation. Detections become predictions, to accept or to correct.
-
-    Args:
-        path: the file.
-        content: in seconds; Label Studio has whole frames.
-        options: `fps`; `media_root` and `media_suffix` give where Label Studio finds the videos.
+    Times become whole frames at the option `fps`; `media_root` and `media_suffix` give where Label
+    Studio finds the videos.
 
     Raises:
         DuetalError: a number that is not finite, or a file can't be written.
@@ -118,10 +92,8 @@ def _task(
     video: MarkedVideo, key: str, fps: float, options: FormatOptions, path: Path
 ) -> dict[str, Any]:
     data: dict[str, Any] = {"video": media_place(video.name, options, path), "fps": fps}
-    if video.duration is not None:
-        data["duration"] = video.duration
-    if video.subset is not None:
-        data["subset"] = video.subset
+    about = {"duration": video.duration, "subset": video.subset}
+    data |= {key: value for key, value in about.items() if value is not None}
     if video.intervals is None:
         return {"data": data}
     results = []
@@ -134,57 +106,43 @@ def _task(
             "to_name": "video",
             "value": {"ranges": [{"start": first, "end": last}], "timelinelabels": [one.label]},
         }
-        results.append(result if one.score is None else {**result, "score": one.score})
-    about = {"model_version": "duetal"} if key == "predictions" else {}
-    return {"data": data, key: [{**about, "result": results}]}
+        results.append(result if one.score is None else result | {"score": one.score})
+    model = {"model_version": "duetal"} if key == "predictions" else {}
+    return {"data": data, key: [{**model, "result": results}]}
 
 
-def _read(
-    path: Path, key: str, options: FormatOptions, left_out: Counter[str], report: Report
-) -> Iterator[MarkedVideo]:
-    tasks = read_document(path, report)
+def _read(key: str, reading: Reading) -> Reading:
+    tasks = reading.document()
     if not isinstance(tasks, list):
-        raise DuetalError("not of Label Studio's form: no list of tasks", file=path)
-    seen: set[str] = set()
+        raise DuetalError("not of Label Studio's form: no list of tasks", file=reading.path)
     for index, task in consumed(tasks):
-        place = f"task {index}"
-        with reporting(report):
-            video = _read_task(task, key, path, place, options, left_out)
-            if video is not None and video.name in seen:
-                raise DuetalError(f"{video.name!r} is listed twice", file=path, place=place)
-            if video is not None:
-                seen.add(video.name)
-                yield video
+        with reading.going_on(f"task {index}"):
+            _add_task(an_object(task), key, f"task {index}", reading)
+    return reading
 
 
-def _read_task(
-    task: Any, key: str, path: Path, place: str, options: FormatOptions, left_out: Counter[str]
-) -> MarkedVideo | None:
-    try:
-        data = an_object(an_object(task)["data"], "'data'")
-        name = video_name(_media(data))
-        chosen = _choose(task, key, left_out)
-        if chosen is None:
-            left_out[f"tasks without {key}"] += 1
-            return None
-        results = a_list(chosen["result"], "'result'")
-        fps = a_finite_number(data["fps"]) if data.get("fps") is not None else options.fps
-        if fps is not None and fps <= 0:
-            raise ValueError(f"{fps} frames per second")
-        duration = None if data.get("duration") is None else a_finite_number(data["duration"])
-        subset = data["subset"] if isinstance(data.get("subset"), str) else None
-    except FAULTS as error:
-        raise located(error, path, place) from error
-    intervals: list[Marked] = []
-    for index, result in consumed(results):
-        try:
-            found = list(_intervals(an_object(result), fps, path, options))
-        except FAULTS as error:
-            raise located(error, path, f"{place}, result {index}") from error
-        intervals += found
+def _add_task(task: dict[str, Any], key: str, place: str, reading: Reading) -> None:
+    data = an_object(task["data"], "'data'")
+    name = video_name(_media(data))
+    chosen = _choose(task, key, reading.left_out)
+    if chosen is None:
+        reading.left_out[f"tasks without {key}"] += 1
+        return
+    fps = finite(data["fps"]) if data.get("fps") is not None else reading.options.fps
+    if fps is not None and fps <= 0:
+        raise ValueError(f"{fps} frames per second")
+    duration = optional(data.get("duration"), finite)
+    subset = data["subset"] if isinstance(data.get("subset"), str) else None
+
+    def intervals(result: dict[str, Any]) -> list[Marked]:
+        found = list(_intervals(result, fps, reading))
         if not found:
-            left_out[f"results of type {str(result.get('type'))[:40]!r}"] += 1
-    return MarkedVideo(name, intervals, duration, subset)
+            reading.left_out[f"results of type {str(result.get('type'))[:40]!r}"] += 1
+        return found
+
+    results = a_list(chosen["result"], "'result'")
+    found = chain.from_iterable(reading.each(results, f"{place}, result", intervals))
+    reading.add(MarkedVideo(name, list(found), duration, subset))
 
 
 def _media(data: dict[str, Any]) -> str:
@@ -206,26 +164,25 @@ def _choose(task: dict[str, Any], key: str, left_out: Counter[str]) -> dict[str,
     return next((one for one in listed if one.get("ground_truth")), listed[-1])
 
 
-def _intervals(
-    result: dict[str, Any], fps: float | None, path: Path, options: FormatOptions
-) -> Iterator[Marked]:
+def _intervals(result: dict[str, Any], fps: float | None, reading: Reading) -> Iterator[Marked]:
     kind = result.get("type")
     if kind not in ("timelinelabels", "labels", "timeserieslabels"):
         return
     value = an_object(result["value"], "'value'")
-    score = None if result.get("score") is None else a_finite_number(result["score"])
+    score = optional(result.get("score"), finite)
     if kind == "timelinelabels":
-        rate = fps or options.required_fps(path)
+        rate = fps or reading.options.required_fps(reading.path)
         ranges = [an_object(one, "a range") for one in a_list(value["ranges"], "'ranges'")]
-        times = [
-            seconds_of(a_finite_number(one["start"]), a_finite_number(one["end"]), rate)
-            for one in ranges
-        ]
+        times = [seconds_of(*_ends(one), rate) for one in ranges]
     else:
-        times = [(a_finite_number(value["start"]), a_finite_number(value["end"]))]
+        times = [_ends(value)]
     labels = a_list(value.get(kind, []), repr(kind))
     if len(labels) > 1 and len(times) > 1:
         raise ValueError("a region has several ranges and several labels")
     for label in labels:
         for start, end in times:
             yield Marked(start, end, intern(a_string(label, "a label")), score)
+
+
+def _ends(value: dict[str, Any]) -> tuple[float, float]:
+    return finite(value["start"]), finite(value["end"])

@@ -4,18 +4,21 @@ To a tool a detection is an annotation that somebody may want to correct, so one
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from sys import intern
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any, NamedTuple, TypeVar
 
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
-from duetal.core.errors import DuetalError
+from duetal.core.errors import DuetalError, Report, raise_error, reporting
+from duetal.formats.json_values import FAULTS, an_object, consumed, drained, located, read_document
+from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
+_T = TypeVar("_T")
 #: What a writer for annotation tools takes.
 Content = Annotations | Detections
 
@@ -29,14 +32,19 @@ class Marked(NamedTuple):
     score: float | None = None
 
 
-class MarkedVideo(NamedTuple):
-    """A video, its intervals, None where they are unknown, and labels that have no interval."""
+@dataclass(slots=True)
+class MarkedVideo:
+    """A video, its intervals in seconds, and what else files tell of it."""
 
     name: str
-    intervals: Sequence[Marked] | None
+    #: None where they are unknown.
+    intervals: list[Marked] | None
     duration: float | None = None
     subset: str | None = None
-    labels: Iterable[str] = ()
+    #: Of the video, with or without intervals.
+    labels: list[str] = field(default_factory=list)
+    #: As in `VideoAnnotation`.
+    facts: str = ""
 
 
 #: Thirty years in seconds; a time beyond is a mistake, and has no milliseconds or frames.
@@ -67,15 +75,11 @@ def _of_annotations(annotations: Annotations) -> Iterator[MarkedVideo]:
 
 
 def _found_in(detections: Detections) -> Iterator[MarkedVideo]:
-    detections.require_finite()
-    order = np.argsort(detections.video, kind="stable")
-    ends = np.searchsorted(detections.video[order], np.arange(len(detections.videos)), "right")
-    begin = 0
-    for name, end in zip(detections.videos, ends.tolist(), strict=True):
-        rows = detection_rows(detections.take(order[begin:end]))
-        begin = end
-        found = [Marked(first, last, label, score) for _, label, first, last, score in rows]
-        yield MarkedVideo(name, found)
+    found: dict[str, list[Marked]] = {name: [] for name in detections.videos}
+    for video, label, start, end, score in detection_rows(detections):
+        found[video].append(Marked(start, end, label, score))
+    for name, intervals in drained(found):
+        yield MarkedVideo(name, intervals)
 
 
 def detection_rows(detections: Detections) -> Iterator[tuple[str, str, float, float, float]]:
@@ -86,26 +90,17 @@ def detection_rows(detections: Detections) -> Iterator[tuple[str, str, float, fl
     """
     detections.require_finite()
     columns = (detections.video, detections.label, detections.start, detections.end)
-    for video, label, start, end, score in zip(
-        *(column.tolist() for column in (*columns, detections.score)), strict=True
-    ):
+    rows = zip(*(column.tolist() for column in (*columns, detections.score)), strict=True)
+    for video, label, start, end, score in rows:
         yield detections.videos[video], detections.classes[label], start, end, score
 
 
 def as_annotations(
-    videos: Iterable[MarkedVideo],
-    source: Path,
-    *,
-    classes: Iterable[str] = (),
-    left_out: Mapping[str, int] | None = None,
+    videos: Iterable[MarkedVideo], source: Path, classes: Iterable[str] = ()
 ) -> Annotations:
-    """Bring videos together as an annotation.
+    """Bring videos, each once, together as an annotation.
 
-    Args:
-        videos: each once.
-        source: where they were read.
-        classes: the classes in their order, as far as the source knows it; others follow by name.
-        left_out: what else the source holds, with its count; 0 is not listed.
+    The classes are in their order, as far as the source knows it; others follow by name.
     """
     annotated: dict[str, VideoAnnotation] = {}
     # Many videos have the same labels: one tuple serves them all.
@@ -113,47 +108,115 @@ def as_annotations(
     for video in videos:
         segments = None
         if video.intervals is not None:
-            segments = tuple(
-                Segment(start, end, intern(label)) for start, end, label, _ in video.intervals
-            )
+            segments = tuple(Segment(s.start, s.end, intern(s.label)) for s in video.intervals)
         found = {*map(intern, video.labels), *(segment.label for segment in segments or ())}
         labels = tuple(sorted(found))
         labels = label_sets.setdefault(labels, labels)
         annotated[video.name] = VideoAnnotation(
-            video.name, video.subset, video.duration, labels, segments
+            video.name, video.subset, video.duration, labels, segments, facts=video.facts
         )
     ordered = dict.fromkeys(classes)
-    ordered |= dict.fromkeys(
-        sorted({label for labels in label_sets for label in labels} - {*ordered})
-    )
-    return Annotations(annotated, tuple(ordered), source, left_out=counted(left_out or {}))
+    others = {label for labels in label_sets for label in labels} - ordered.keys()
+    return Annotations(annotated, (*ordered, *sorted(others)), source)
 
 
-def as_detections(
-    videos: Iterable[MarkedVideo],
-    source: Path,
-    *,
-    classes: Iterable[str] = (),
-    left_out: Mapping[str, int] | None = None,
-) -> Detections:
-    """Bring videos together as detections; intervals without a score are left out, and counted.
+@dataclass
+class Reading:
+    """What has been read of a file or folder so far."""
 
-    Raises:
-        DuetalError: a segment or score that is not a finite number.
-    """
-    listed = list(videos)
-    rows = (
-        (video.name, label, start, end, score)
-        for video in listed
-        for start, end, label, score in video.intervals or ()
-        if score is not None
-    )
-    names = [video.name for video in listed]
-    found = Detections.from_rows(rows, videos=names, classes=classes, source=source)
-    found.require_finite()
-    intervals = sum(len(video.intervals or ()) for video in listed)
-    unscored = {"intervals without a score": intervals - len(found)}
-    return replace(found, left_out=counted({**(left_out or {}), **unscored}))
+    path: Path
+    #: Takes the error of each part that can't be used.
+    report: Report = raise_error
+    options: FormatOptions = DEFAULT_OPTIONS
+    videos: dict[str, MarkedVideo] = field(default_factory=dict)
+    #: In their order, as far as the source knows it.
+    classes: list[str] = field(default_factory=list)
+    #: What else the source holds, with its count.
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def document(self) -> Any:
+        """The source as JSON; raises what `read_document` does."""
+        return read_document(self.path, self.report)
+
+    def objects(self, form: str, *keys: str) -> tuple[dict[str, Any], ...]:
+        """The source as a JSON object: what else it holds, and the object of each key.
+
+        Raises:
+            DuetalError: as `read_document`; or it is not of the form: an object is missing.
+        """
+        document = self.document()
+        for key in keys:
+            if not isinstance(document, dict) or not isinstance(document.get(key), dict):
+                raise DuetalError(f"not {form}: no object {key!r}", file=self.path)
+        return document, *[document.pop(key) for key in keys]
+
+    @contextmanager
+    def faults_at(self, place: str) -> Iterator[None]:
+        """Turn one of the `FAULTS` that the block raises into a DuetalError with its place."""
+        try:
+            yield
+        except FAULTS as error:
+            raise located(error, self.path, place) from error
+
+    @contextmanager
+    def going_on(self, place: str) -> Iterator[None]:
+        """Report what is wrong in the block, with its place, and go on after the block."""
+        with reporting(self.report), self.faults_at(place):
+            yield
+
+    def add(self, video: MarkedVideo) -> None:
+        """Take a video. Raises a ValueError where there is one of its name."""
+        if video.name in self.videos:
+            raise ValueError(f"{video.name!r} is listed twice")
+        self.videos[video.name] = video
+
+    def intervals_of(self, name: str) -> list[Marked]:
+        """The intervals of a video, to add to; for sources that have them here and there."""
+        if name not in self.videos:
+            self.videos[name] = MarkedVideo(name, [])
+        intervals = self.videos[name].intervals
+        assert intervals is not None
+        return intervals
+
+    def each(
+        self, values: list[Any], place: str, read: Callable[[dict[str, Any]], _T]
+    ) -> Iterator[_T]:
+        """What `read` makes of each object in a list, which is emptied on the way.
+
+        A DuetalError names a faulty one by the place and its index.
+        """
+        for index, value in consumed(values):
+            try:
+                found = read(an_object(value))
+            except FAULTS as error:
+                raise located(error, self.path, f"{place} {index}") from error
+            yield found
+
+    def annotations(self) -> Annotations:
+        """The videos as an annotation; they are given away."""
+        videos = (video for _, video in drained(self.videos))
+        annotations = as_annotations(videos, self.path, self.classes)
+        return replace(annotations, left_out=counted(self.left_out))
+
+    def detections(self) -> Detections:
+        """The videos as detections; intervals without a score are left out, and counted.
+
+        Raises:
+            DuetalError: a segment or score that is not a finite number.
+        """
+        rows = (
+            (video.name, label, start, end, score)
+            for video in self.videos.values()
+            for start, end, label, score in video.intervals or ()
+            if score is not None
+        )
+        found = Detections.from_rows(
+            rows, videos=self.videos, classes=self.classes, source=self.path
+        )
+        found.require_finite()
+        intervals = sum(len(video.intervals or ()) for video in self.videos.values())
+        self.left_out["intervals without a score"] = intervals - len(found)
+        return replace(found, left_out=counted(self.left_out))
 
 
 def counted(things: Mapping[str, int]) -> tuple[str, ...]:
@@ -166,7 +229,7 @@ def facts_text(facts: Mapping[str, Any]) -> str:
     return json.dumps(facts, ensure_ascii=False, separators=(",", ":")) if facts else ""
 
 
-def facts_object(text: str) -> dict[str, Any]:
+def facts_of(text: str) -> dict[str, Any]:
     """The facts that annotations carry."""
     facts: dict[str, Any] = json.loads(text) if text else {}
     return facts

@@ -1,12 +1,12 @@
 """The names of videos, and of the media files that annotation tools know them by."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from duetal.core.errors import DuetalError
-from duetal.formats.marked import MarkedVideo
+from duetal.formats.marked import Content, MarkedVideo, marked
 from duetal.formats.options import FormatOptions
 
 #: Suffixes of media and of feature files; another dot may well belong to the name.
@@ -56,12 +56,8 @@ def video_name(place: str) -> str:
 def media_place(name: str, options: FormatOptions, file: Path) -> str:
     """Where a tool finds a video: the name with its suffix, under the root of the options.
 
-    What means something in an address is quoted, also `/`, so that the name stays one name.
-
-    Args:
-        name: of the video.
-        options: the root and the suffix.
-        file: that it is to be written to, for the error message.
+    What means something in an address is quoted, also `/`, so that the name stays one name. The
+    file that the place goes to is named in the error.
 
     Raises:
         DuetalError: the name would not be found again in a path: it has a `/` or is empty.
@@ -99,8 +95,8 @@ def named_by_file(stem: str) -> str:
     return name if safe_file_name(name, "") == stem else stem
 
 
-def files_per_video(path: Path, suffix: str) -> list[Path]:
-    """The file itself, or those with the suffix in a folder, sorted.
+def files_per_video(path: Path, suffix: str) -> list[tuple[Path, str]]:
+    """The file itself, or those with the suffix in a folder, sorted, each with its video's name.
 
     Raises:
         DuetalError: there are none.
@@ -108,17 +104,16 @@ def files_per_video(path: Path, suffix: str) -> list[Path]:
     files = sorted(path.glob(f"*{suffix}")) if path.is_dir() else [path]
     if not files:
         raise DuetalError(f"no *{suffix} in the folder", file=path)
-    return files
+    return [(file, named_by_file(file.stem)) for file in files]
 
 
-def file_per_video(
-    path: Path, suffix: str, videos: Sequence[MarkedVideo]
-) -> Iterator[tuple[Path, MarkedVideo]]:
+def file_per_video(path: Path, suffix: str, content: Content) -> Iterator[tuple[Path, MarkedVideo]]:
     """The file of each video: in a folder or, where the path has the suffix, of the only one.
 
     Raises:
         DuetalError: several videos for one file.
     """
+    videos = list(marked(content))
     alone = path.suffix.lower() == suffix
     if alone and len(videos) != 1:
         cause = f"cannot write: one file is one video, and here are {len(videos)}; name a folder"

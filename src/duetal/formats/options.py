@@ -8,26 +8,19 @@ from duetal.core.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class FormatOptions:
-    """What some forms need to know that is not in their files; the others ignore it.
+    """What some forms need to know that is not in their files; the others ignore it."""
 
-    Args:
-        fps: frames per second of the videos, for forms that count frames.
-        media_root: the folder or address under which an annotation tool finds the videos.
-        media_suffix: the suffix of the videos' files.
-        tier: the tier (ELAN) or attribute (VIA) that holds the labels, where there are several.
-    """
-
+    #: Frames per second of the videos, for forms that count frames.
     fps: float | None = None
+    #: The folder or address under which an annotation tool finds the videos.
     media_root: str = ""
+    #: The suffix of the videos' files.
     media_suffix: str = ".mp4"
+    #: The tier (ELAN) or attribute (VIA) that holds the labels, where there are several.
     tier: str | None = None
 
     def required_fps(self, path: Path) -> float:
-        """The frames per second.
-
-        Raises:
-            UsageError: they were not given.
-        """
+        """The frames per second. Raises a UsageError where they were not given."""
         if self.fps is None:
             cause = "times are in frames: give frames per second (duetal convert --fps)"
             raise UsageError(cause, file=path)

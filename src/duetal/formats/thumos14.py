@@ -14,7 +14,7 @@ with video, start and end in seconds, the class's number (7 to 97, those of `det
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from sys import intern
 
@@ -24,9 +24,8 @@ from duetal.core.errors import DuetalError, Report, UsageError, raise_error
 from duetal.core.files import replacing, write_text
 from duetal.formats.delimited import read_lines
 from duetal.formats.json_values import shortened
-from duetal.formats.marked import detection_rows
+from duetal.formats.marked import Marked, MarkedVideo, Reading, detection_rows
 from duetal.formats.media import safe_file_name
-from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 AMBIGUOUS = "Ambiguous"
 CLASS_LIST = "detclasslist.txt"
@@ -57,21 +56,12 @@ CLASS_NUMBERS = {
 }
 
 
-@dataclass(slots=True)
-class _MarkedLines:
-    subset: str
-    segments: list[Segment] = field(default_factory=list)
-    ambiguous: list[Segment] = field(default_factory=list)
-
-
 def is_thumos14(folder: Path) -> bool:
     """Whether a folder holds at least one file named as this form names them."""
     return any(_FILE_NAME.fullmatch(path.name) for path in folder.glob("*.txt"))
 
 
-def read_annotations(
-    folder: Path, *, options: FormatOptions = DEFAULT_OPTIONS, report: Report = raise_error
-) -> Annotations:
+def read_annotations(folder: Path, *, report: Report = raise_error) -> Annotations:
     """Read a folder of THUMOS'14 text.
 
     Classes are in the order of `detclasslist.txt` or, without one, sorted. A video that only the
@@ -80,32 +70,32 @@ def read_annotations(
     Raises:
         DuetalError: no such file in the folder, or a malformed line, named by file and number.
     """
-    files = {
-        path: match
-        for path in sorted(folder.glob("*.txt"))
-        if (match := _FILE_NAME.fullmatch(path.name))
-    }
-    videos: dict[str, _MarkedLines] = {}
-    for path, match in files.items():
+    reading = Reading(folder, report)
+    ambiguous: defaultdict[str, list[Segment]] = defaultdict(list)
+    labels = set()
+    for path in sorted(folder.glob("*.txt")):
+        match = _FILE_NAME.fullmatch(path.name)
+        if match is None:
+            continue
         label = intern(match["label"])
+        labels.add(label)
         for name, segment in read_segments(path, label, report):
-            if name not in videos:
-                videos[name] = _MarkedLines(_SUBSETS[match["subset"]])
-            video = videos[name]
-            (video.ambiguous if label == AMBIGUOUS else video.segments).append(segment)
-    classes = _read_classes(folder, {match["label"] for match in files.values()} - {AMBIGUOUS})
-    known = {}
-    for name in sorted(videos):
-        video = videos.pop(name)
-        labels = tuple(sorted({segment.label for segment in video.segments}))
-        segments, ambiguous = tuple(video.segments), tuple(video.ambiguous)
-        known[name] = VideoAnnotation(name, video.subset, None, labels, segments, ambiguous)
-    return Annotations(known, classes, folder)
+            if name not in reading.videos:
+                reading.add(MarkedVideo(name, [], subset=_SUBSETS[match["subset"]]))
+            if label == AMBIGUOUS:
+                ambiguous[name].append(segment)
+            else:
+                reading.intervals_of(name).append(Marked(segment.start, segment.end, label))
+    reading.classes = _read_classes(folder, labels - {AMBIGUOUS})
+    annotations = reading.annotations()
+    videos = {
+        name: replace(annotations.videos[name], ambiguous=tuple(ambiguous[name]))
+        for name in sorted(annotations.videos)
+    }
+    return replace(annotations, videos=videos)
 
 
-def write_annotations(
-    folder: Path, annotations: Annotations, *, options: FormatOptions = DEFAULT_OPTIONS
-) -> None:
+def write_annotations(folder: Path, annotations: Annotations) -> None:
     """Write a folder of THUMOS'14 text, each file atomically; for an empty or new folder.
 
     The form knows of segments alone: videos without any, durations and video labels are left out.
@@ -155,17 +145,13 @@ def read_segments(
     Raises:
         DuetalError: unreadable, or a line that is not a name and two numbers.
     """
-    for number, line in enumerate(read_lines(path), start=1):
-        # No more fields than show that there are too many.
-        fields = line.split(maxsplit=3)
-        if not fields:
-            continue
+    for place, line, fields in _lines(path, most_fields=4):
         try:
             name, start, end = fields
             segment = Segment(float(start), float(end), label)
         except ValueError:
-            cause = f"expected 'video start end', found {shortened(line.strip())}"
-            report(DuetalError(cause, file=path, place=f"line {number}"))
+            cause = f"expected 'video start end', found {shortened(line)}"
+            report(DuetalError(cause, file=path, place=place))
         else:
             yield name, segment
 
@@ -177,17 +163,15 @@ def read_class_list(path: Path) -> dict[str, int]:
         DuetalError: unreadable, or a line that is not a number and a class.
     """
     classes: dict[str, int] = {}
-    for number, line in enumerate(read_lines(path), start=1):
-        fields = line.strip().split(maxsplit=1)
-        if fields and (len(fields) != 2 or not re.fullmatch("[0-9]{1,9}", fields[0])):
-            cause = f"expected 'number class', found {shortened(line.strip())}"
-            raise DuetalError(cause, file=path, place=f"line {number}")
-        if fields:
-            classes[fields[1]] = int(fields[0])
+    for place, line, fields in _lines(path, most_fields=2):
+        if len(fields) != 2 or not re.fullmatch("[0-9]{1,9}", fields[0]):
+            cause = f"expected 'number class', found {shortened(line)}"
+            raise DuetalError(cause, file=path, place=place)
+        classes[fields[1]] = int(fields[0])
     return classes
 
 
-def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> Detections:
+def read_detections(path: Path) -> Detections:
     """Read detections; videos and classes are in the order in which they come.
 
     Raises:
@@ -202,9 +186,7 @@ def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> 
     return detections
 
 
-def write_detections(
-    path: Path, detections: Detections, *, options: FormatOptions = DEFAULT_OPTIONS
-) -> None:
+def write_detections(path: Path, detections: Detections) -> None:
     """Write detections of THUMOS'14's classes, atomically, in row order.
 
     Raises:
@@ -224,46 +206,47 @@ def write_detections(
 
 
 def _require_one_token(name: str, path: Path) -> None:
-    """Check that a video's name has no spaces and is printable, as the lines of this form need.
-
-    Raises:
-        DuetalError: it is not.
-    """
+    """Check that a video's name has no spaces and is printable, as the lines of this form need."""
     if name.split() != [name] or not name.isprintable():
         cause = f"cannot write: the form has no room for the video name {name!r}"
         raise DuetalError(cause, file=path)
 
 
-def _read_classes(folder: Path, found: set[str]) -> tuple[str, ...]:
+def _read_classes(folder: Path, found: set[str]) -> list[str]:
     if not found:
         raise DuetalError("no <Class>_val.txt or <Class>_test.txt in the folder", file=folder)
     path = folder / CLASS_LIST
     if not path.exists():
-        return tuple(sorted(found))
+        return sorted(found)
     classes = read_class_list(path)
     if found - classes.keys():
         raise DuetalError(f"lacks the class {min(found - classes.keys())!r}", file=path)
-    return tuple(classes)
+    return list(classes)
 
 
 def _detections(
     path: Path, labels: dict[int, str]
 ) -> Iterator[tuple[str, str, float, float, float]]:
-    for number, line in enumerate(read_lines(path), start=1):
-        # No more fields than show that there are too many.
-        fields = line.split(maxsplit=5)
-        if not fields:
-            continue
-        place = f"line {number}"
+    for place, line, fields in _lines(path, most_fields=6):
         try:
-            video, start, end, label, score = fields
-            times = float(start), float(end)
-            known = labels.get(int(label))
-            confidence = float(score)
+            video, start, end, number, score = fields
+            label = labels.get(int(number))
+            values = float(start), float(end), float(score)
         except ValueError as error:
-            cause = f"expected 'video start end class score', found {shortened(line.strip())}"
+            cause = f"expected 'video start end class score', found {shortened(line)}"
             raise DuetalError(cause, file=path, place=place) from error
-        if known is None:
-            cause = f"{label} is the number of no class in detclasslist.txt"
+        if label is None:
+            cause = f"{number} is the number of no class in detclasslist.txt"
             raise DuetalError(cause, file=path, place=place)
-        yield video, known, *times, confidence
+        yield video, label, *values
+
+
+def _lines(path: Path, most_fields: int) -> Iterator[tuple[str, str, list[str]]]:
+    """The place of each line that is not empty, its text and fields.
+
+    One field more than there should be shows that there are too many: no more are split off.
+    """
+    for number, line in enumerate(read_lines(path), start=1):
+        text = line.strip()
+        if text:
+            yield f"line {number}", text, text.split(maxsplit=most_fields - 1)

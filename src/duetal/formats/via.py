@@ -15,30 +15,16 @@ options, or text. https://gitlab.com/vgg/via/-/blob/master/via-3.x.y/CodeDoc.md
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from sys import intern
 from typing import Any
 
 from duetal.core.annotations import Annotations
-from duetal.core.errors import (
-    DuetalError,
-    Report,
-    UsageError,
-    raise_error,
-    reporting,
-    unknown,
-)
+from duetal.core.errors import Report, UsageError, raise_error, unknown
 from duetal.core.files import write_json
-from duetal.formats.json_values import (
-    FAULTS,
-    a_finite_number,
-    a_list,
-    a_string,
-    an_object,
-    located,
-    read_document,
-)
-from duetal.formats.marked import Content, Marked, MarkedVideo, as_annotations, marked
+from duetal.formats.json_values import a_list, a_string, an_object, drained, finite
+from duetal.formats.marked import Content, Marked, MarkedVideo, Reading, marked
 from duetal.formats.media import media_place, video_name
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
@@ -65,7 +51,6 @@ class _ViaProject:
     files: dict[str, str] = field(default_factory=dict)
     views: dict[str, list[str]] = field(default_factory=dict)
     segments: dict[str, list[tuple[float, float, dict[str, Any]]]] = field(default_factory=dict)
-    left_out: Counter[str] = field(default_factory=Counter)
 
 
 def read_annotations(
@@ -73,39 +58,37 @@ def read_annotations(
 ) -> Annotations:
     """Read a project's temporal segments; regions, points in time and the like are left out.
 
-    Args:
-        path: the project's JSON.
-        options: `tier` names the attribute that holds the labels, where several are in use.
-        report: takes the error of each part that is malformed.
+    The option `tier` names the attribute that holds the labels, where several are in use.
 
     Raises:
         DuetalError: not JSON or not of this form; names the part at fault.
         UsageError: several attributes may hold the labels, or there is none of the name given.
     """
-    project = _read_project(path, report)
-    chosen = _label_attribute(project, path, options)
-    videos: dict[str, MarkedVideo] = {}
+    reading = Reading(path, report, options)
+    project = _ViaProject()
+    _, *parts = reading.objects("a VIA 3 project", *_PARTS)
+    for part, members in zip(_PARTS, parts, strict=True):
+        for key, value in drained(members):
+            with reading.going_on(f"{part} {key!r}"):
+                _add(project, part, key, an_object(value), reading.left_out)
+    chosen = _label_attribute(project, path, options.tier)
     for view, files in project.views.items():
-        with reporting(report):
-            video = _video(view, files, project, chosen, path)
-            if video.name in videos:
-                raise DuetalError(
-                    f"{video.name!r} is in two views", file=path, place=f"view {view!r}"
-                )
-            videos[video.name] = video
-    project.left_out["segments of no view"] += sum(map(len, project.segments.values()))
-    classes = project.attributes[chosen].options.values() if chosen is not None else ()
-    return as_annotations(videos.values(), path, classes=classes, left_out=project.left_out)
+        with reading.going_on(f"view {view!r}"):
+            video = _video(view, files, project, chosen, reading.left_out)
+            if video.name in reading.videos:
+                raise ValueError(f"{video.name!r} is in two views")
+            reading.add(video)
+    reading.left_out["segments of no view"] += sum(map(len, project.segments.values()))
+    if chosen is not None:
+        reading.classes = list(project.attributes[chosen].options.values())
+    return reading.annotations()
 
 
 def write(path: Path, content: Content, *, options: FormatOptions = DEFAULT_OPTIONS) -> None:
     """Write a project, atomically: a view per video, and a list of the classes to choose from.
 
-    Args:
-        path: the file.
-        content: annotations, or detections to correct, without their scores; in seconds.
-        options: `media_root` and `media_suffix` give where VIA finds the videos; without a root it
-            asks for each file, by name.
+    The scores of detections have no place. The options `media_root` and `media_suffix` give where
+    VIA finds the videos; without a root it asks for each file, by name.
 
     Raises:
         DuetalError: a number that is not finite, or the file can't be written.
@@ -125,13 +108,8 @@ def write(path: Path, content: Content, *, options: FormatOptions = DEFAULT_OPTI
             "src": "" if location == _LOCAL else place,
         }
         for index, one in enumerate(video.intervals or ()):
-            metadata[f"{number}_{index:08}"] = {
-                "vid": str(number),
-                "flg": 0,
-                "z": [one.start, one.end],
-                "xy": [],
-                "av": {"1": one.label},
-            }
+            about = {"vid": str(number), "flg": 0, "av": {"1": one.label}}
+            metadata[f"{number}_{index:08}"] = {**about, "z": [one.start, one.end], "xy": []}
     attribute = {
         "aname": "action",
         "anchor_id": _SEGMENT_ANCHOR,
@@ -141,7 +119,7 @@ def write(path: Path, content: Content, *, options: FormatOptions = DEFAULT_OPTI
         "default_option_id": "",
     }
     document = {
-        "project": _project_entry(path.stem, list(files)),
+        "project": _PROJECT | {"pname": path.stem, "vid_list": list(files)},
         "config": _CONFIG,
         "attribute": {"1": attribute},
         "file": files,
@@ -151,20 +129,15 @@ def write(path: Path, content: Content, *, options: FormatOptions = DEFAULT_OPTI
     write_json(path, document, indent=None)
 
 
-def _project_entry(name: str, views: list[str]) -> dict[str, Any]:
-    """The project's head; the identifiers in underscores mark it as unknown to any server."""
-    return {
-        "pid": "__VIA_PROJECT_ID__",
-        "rev": "__VIA_PROJECT_REV_ID__",
-        "rev_timestamp": "__VIA_PROJECT_REV_TIMESTAMP__",
-        "pname": name,
-        "creator": "duetal",
-        "created": 0,
-        "data_format_version": "3.1.1",
-        "vid_list": views,
-    }
-
-
+#: The identifiers in underscores mark the project as unknown to any server.
+_PROJECT: dict[str, Any] = {
+    "pid": "__VIA_PROJECT_ID__",
+    "rev": "__VIA_PROJECT_REV_ID__",
+    "rev_timestamp": "__VIA_PROJECT_REV_TIMESTAMP__",
+    "creator": "duetal",
+    "created": 0,
+    "data_format_version": "3.1.1",
+}
 _CONFIG = {
     "file": {"loc_prefix": {"1": "", "2": "", "3": "", "4": ""}},
     "ui": {
@@ -178,22 +151,9 @@ _CONFIG = {
 }
 
 
-def _read_project(path: Path, report: Report) -> _ViaProject:
-    document = read_document(path, report)
-    project = _ViaProject()
-    for part in _PARTS:
-        members = document.get(part) if isinstance(document, dict) else None
-        if not isinstance(members, dict):
-            raise DuetalError(f"not a VIA 3 project: no object {part!r}", file=path)
-        for key in list(members):
-            try:
-                _add(project, part, key, an_object(members.pop(key)))
-            except FAULTS as error:
-                report(located(error, path, f"{part} {key!r}"))
-    return project
-
-
-def _add(project: _ViaProject, part: str, key: str, value: dict[str, Any]) -> None:
+def _add(
+    project: _ViaProject, part: str, key: str, value: dict[str, Any], left_out: Counter[str]
+) -> None:
     """Take what is needed of one member of a project's part."""
     if part == "file":
         place = value.get("fname") or value.get("src")
@@ -207,32 +167,27 @@ def _add(project: _ViaProject, part: str, key: str, value: dict[str, Any]) -> No
             a_string(value["aname"], "'aname'"), options, value.get("type")
         )
     elif part == "attribute":
-        project.left_out["attributes of other things than segments"] += 1
+        left_out["attributes of other things than segments"] += 1
     elif part == "metadata" and value.get("flg") != _DELETED:
         times = a_list(value.get("z", []), "'z'")
         if len(times) != 2 or a_list(value.get("xy", []), "'xy'"):
-            project.left_out["regions, points in time and remarks on files"] += 1
+            left_out["regions, points in time and remarks on files"] += 1
             return
         segments = project.segments.setdefault(str(value["vid"]), [])
-        start, end = a_finite_number(times[0]), a_finite_number(times[1])
+        start, end = finite(times[0]), finite(times[1])
         segments.append((start, end, an_object(value.get("av", {}), "'av'")))
 
 
-def _label_attribute(project: _ViaProject, path: Path, options: FormatOptions) -> str | None:
+def _label_attribute(project: _ViaProject, path: Path, tier: str | None) -> str | None:
     """The key of the attribute that holds the labels; None where no segment has any."""
     names = {key: attribute.name for key, attribute in project.attributes.items()}
-    if options.tier is not None:
+    if tier is not None:
         for key, name in names.items():
-            if options.tier in (key, name):
+            if tier in (key, name):
                 return key
-        raise UsageError(unknown("attribute", options.tier, names.values()), file=path)
-    used = {
-        key
-        for segments in project.segments.values()
-        for _, _, values in segments
-        for key in values
-        if key in names
-    }
+        raise UsageError(unknown("attribute", tier, names.values()), file=path)
+    marked = chain.from_iterable(project.segments.values())
+    used = {key for _, _, values in marked for key in values if key in names}
     candidates = used or names.keys()
     if len(candidates) > 1:
         listed = ", ".join(repr(names[key]) for key in sorted(candidates))
@@ -242,22 +197,18 @@ def _label_attribute(project: _ViaProject, path: Path, options: FormatOptions) -
 
 
 def _video(
-    view: str, files: list[str], project: _ViaProject, chosen: str | None, path: Path
+    view: str, files: list[str], project: _ViaProject, chosen: str | None, left_out: Counter[str]
 ) -> MarkedVideo:
-    place = f"view {view!r}"
-    try:
-        if not files:
-            raise ValueError("has no file")
-        name = project.files[files[0]]
-        project.left_out["further files of a view"] += len(files) - 1
-        intervals: list[Marked] = []
-        for start, end, values in project.segments.pop(view, []):
-            labels = _labels(values, chosen, project)
-            intervals += (Marked(start, end, intern(label)) for label in labels)
-            project.left_out["segments without a label"] += not labels
-            project.left_out["values of other attributes"] += len(values) - (chosen in values)
-    except FAULTS as error:
-        raise located(error, path, place) from error
+    if not files:
+        raise ValueError("has no file")
+    name = project.files[files[0]]
+    left_out["further files of a view"] += len(files) - 1
+    intervals: list[Marked] = []
+    for start, end, values in project.segments.pop(view, []):
+        labels = _labels(values, chosen, project)
+        intervals += (Marked(start, end, intern(label)) for label in labels)
+        left_out["segments without a label"] += not labels
+        left_out["values of other attributes"] += len(values) - (chosen in values)
     return MarkedVideo(name, intervals)
 
 

@@ -20,7 +20,7 @@ from sys import intern
 from typing import NoReturn
 
 from duetal.core.errors import DuetalError, raise_error, unknown
-from duetal.formats.delimited import Row, read_lines, read_rows
+from duetal.formats.delimited import read_cells, read_lines, read_rows
 
 #: What each column may be called; messages use the first name.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -44,18 +44,15 @@ _BEGINNINGS = {"train": Split.TRAIN, "test": Split.TEST, "val": Split.TEST, "eva
 
 @dataclass(frozen=True, slots=True)
 class LabelledVideo:
-    """A row of the table.
+    """A row of the table."""
 
-    Args:
-        video: the video's file, path or name, as it was written.
-        labels: sorted, each once; none where nothing of interest happens.
-        split: None in a table of two columns.
-        place: the row's line, for messages.
-    """
-
+    #: The video's file, path or name, as it was written.
     video: str
+    #: Sorted, each once; none where nothing of interest happens.
     labels: tuple[str, ...]
+    #: None in a table of two columns.
     split: Split | None
+    #: The row's line, for messages.
     place: str
 
 
@@ -66,21 +63,18 @@ def read_video_table(path: Path) -> tuple[LabelledVideo, ...]:
         DuetalError: unreadable, other columns, a row of another number of them, no video in a row,
             an unknown split, or a split for some rows alone; names the line.
     """
-    names: dict[str, str] = {}
-    delimiter = _delimiter(path)
+    header = next(read_lines(path), "")
+    delimiter = next((sign for sign in "\t,;" if sign in header), ",")
+    _, columns = next(read_cells(path, delimiter), (1, []))
+    names = _column_names([name.strip().lower() for name in columns], path)
 
     def report(error: DuetalError) -> NoReturn:
         hint = " (several labels go in quotes, or with semicolons between)"
         raise DuetalError(f"{error.cause}{hint}", file=path, place=error.place)
 
-    rows = read_rows(
-        path,
-        delimiter,
-        (),
-        on_header=lambda columns: names.update(_column_names(columns, path)),
-        report=report if delimiter == "," else raise_error,
-    )
-    videos = tuple(_labelled_video(row, names, path) for row in rows)
+    reported = report if delimiter == "," else raise_error
+    rows = read_rows(path, delimiter, list(names.values()), report=reported)
+    videos = tuple(_labelled_video(place, cells, names, path) for place, cells in rows)
     if not videos:
         raise DuetalError("names no video", file=path)
     if any(video.split for video in videos):
@@ -88,12 +82,6 @@ def read_video_table(path: Path) -> tuple[LabelledVideo, ...]:
             if video.split is None:
                 raise DuetalError("no split, and other rows have one", file=path, place=video.place)
     return videos
-
-
-def _delimiter(path: Path) -> str:
-    """What is between the columns: of the three, what the header has."""
-    header = next(read_lines(path), "")
-    return next((sign for sign in "\t,;" if sign in header), ",")
 
 
 def _column_names(columns: Sequence[str], path: Path) -> dict[str, str]:
@@ -114,14 +102,15 @@ def _column_names(columns: Sequence[str], path: Path) -> dict[str, str]:
     return found
 
 
-def _labelled_video(row: Row, names: Mapping[str, str], path: Path) -> LabelledVideo:
-    video = row.cells[names["video"]]
+def _labelled_video(
+    place: str, cells: Mapping[str, str], names: Mapping[str, str], path: Path
+) -> LabelledVideo:
+    video = cells[names["video"]]
     if not video:
-        raise DuetalError("no video", file=path, place=row.place)
-    cell = row.cells[names["labels"]]
-    labels = {" ".join(label.split()) for label in re.split("[,;]", cell)} - {""}
-    split = _split(row.cells[names["split"]], path, row.place) if "split" in names else None
-    return LabelledVideo(video, tuple(sorted(map(intern, labels))), split, row.place)
+        raise DuetalError("no video", file=path, place=place)
+    labels = {" ".join(label.split()) for label in re.split("[,;]", cells[names["labels"]])} - {""}
+    split = _split(cells[names["split"]], path, place) if "split" in names else None
+    return LabelledVideo(video, tuple(sorted(map(intern, labels))), split, place)
 
 
 def _split(name: str, path: Path, place: str) -> Split | None:

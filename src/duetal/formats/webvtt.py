@@ -26,17 +26,8 @@ from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error, reporting
 from duetal.core.files import write_text
 from duetal.formats.delimited import read_lines
-from duetal.formats.marked import (
-    Content,
-    Marked,
-    MarkedVideo,
-    as_annotations,
-    as_detections,
-    detection_rows,
-    marked,
-)
-from duetal.formats.media import file_per_video, files_per_video, named_by_file
-from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
+from duetal.formats.marked import Content, Marked, MarkedVideo, Reading, detection_rows
+from duetal.formats.media import file_per_video, files_per_video
 
 SUFFIX = ".vtt"
 _TIME = r"(?:(\d{2,9}):)?([0-5]\d):([0-5]\d)\.(\d{3})"
@@ -48,47 +39,41 @@ _OTHER_BLOCKS = ("NOTE", "STYLE", "REGION")
 _LINE_ENDS = str.maketrans({"\n": "&#10;", "\r": "&#13;"})
 
 
-def read_annotations(
-    path: Path, *, options: FormatOptions = DEFAULT_OPTIONS, report: Report = raise_error
-) -> Annotations:
+def read_annotations(path: Path, *, report: Report = raise_error) -> Annotations:
     """Read one file, or each in a folder; a file's name is the video's.
 
     Raises:
         DuetalError: no such file, not WebVTT, or a cue without text or with impossible times; named
             by file and line.
     """
-    videos, scored = _read(path, report)
-    left_out = {"scores": sum(len(video.intervals or ()) for video in videos) if scored else 0}
-    return as_annotations(videos, path, left_out=left_out)
+    reading = _read(Reading(path, report))
+    found = (one for video in reading.videos.values() for one in video.intervals or ())
+    reading.left_out["scores"] = sum(one.score is not None for one in found)
+    return reading.annotations()
 
 
-def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> Detections:
-    """Read the cues as detections; those without a score are left out, and counted.
+def read_detections(path: Path) -> Detections:
+    """Read the cues as detections; raises what `read_annotations` does.
 
-    Raises:
-        DuetalError: as `read_annotations`.
+    Those without a score are left out, and counted.
     """
-    videos, _ = _read(path, raise_error)
-    return as_detections(videos, path)
+    return _read(Reading(path)).detections()
 
 
-def write(path: Path, content: Content, *, options: FormatOptions = DEFAULT_OPTIONS) -> None:
+def write(path: Path, content: Content) -> None:
     """Write a folder of files or, where the path ends in `.vtt`, the only video; scores beside.
 
     Raises:
         DuetalError: several videos for one file, or a file can't be written.
     """
-    for place, video in file_per_video(path, SUFFIX, list(marked(content))):
+    for place, video in file_per_video(path, SUFFIX, content):
         write_text(place, _document(sorted(video.intervals or (), key=lambda one: one.start)))
 
 
 def write_video(path: Path, detections: Detections, video: str) -> None:
     """Write the detections of one video, atomically, by start; of equal starts the best first.
 
-    Args:
-        path: the file.
-        detections: of any videos, in seconds.
-        video: the one to write; without detections it becomes a file without cues.
+    A video without detections becomes a file without cues.
 
     Raises:
         DuetalError: a value that is not finite, or the file can't be written.
@@ -104,8 +89,20 @@ def write_video(path: Path, detections: Detections, video: str) -> None:
 
 
 def has_scores(path: Path) -> bool:
-    """Whether there are cues, and each ends in a number; raises what `read_annotations` does."""
-    return _read(path, raise_error)[1]
+    """Whether there are cues, and each ends in a number; as far as the files can be read.
+
+    Raises:
+        DuetalError: no such file in the folder.
+    """
+    found = False
+    for file, _ in files_per_video(path, SUFFIX):
+        # Reading the cues reports what is wrong.
+        with suppress(DuetalError):
+            for _, _, text in _cues(file):
+                if parse_cue_text(text) is None:
+                    return False
+                found = True
+    return found
 
 
 def _document(intervals: Iterable[Marked]) -> str:
@@ -145,33 +142,17 @@ def parse_cue_text(text: str) -> tuple[str, float] | None:
     return html.unescape(label), score
 
 
-def _read(path: Path, report: Report) -> tuple[list[MarkedVideo], bool]:
-    """The videos, and whether every cue has a score."""
-    files = files_per_video(path, SUFFIX)
-    scored = _have_scores(files)
-    videos = []
-    for file in files:
+def _read(reading: Reading) -> Reading:
+    scored = has_scores(reading.path)
+    for file, name in files_per_video(reading.path, SUFFIX):
         intervals = []
-        with reporting(report):
+        with reporting(reading.report):
             for start, end, text in _cues(file):
                 parsed = parse_cue_text(text) if scored else None
                 label, score = parsed or (html.unescape(text), None)
                 intervals.append(Marked(start, end, intern(label), score))
-            videos.append(MarkedVideo(named_by_file(file.stem), intervals))
-    return videos, scored
-
-
-def _have_scores(files: Iterable[Path]) -> bool:
-    """Whether there are cues, and each ends in a number; as far as the files can be read."""
-    found = False
-    for file in files:
-        # Reading the cues reports what is wrong.
-        with suppress(DuetalError):
-            for _, _, text in _cues(file):
-                if parse_cue_text(text) is None:
-                    return False
-                found = True
-    return found
+            reading.add(MarkedVideo(name, intervals))
+    return reading
 
 
 def _cues(path: Path) -> Iterator[tuple[float, float, str]]:

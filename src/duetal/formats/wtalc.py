@@ -10,7 +10,7 @@ and whoever opens them with numpy has to let them run what they like.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.errors import DuetalError, Report, raise_error, reporting
 from duetal.core.pickled_arrays import as_text, load_object_array
-from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 from duetal.formats.thumos14 import AMBIGUOUS, read_segments
 
 
@@ -29,9 +28,7 @@ def is_wtalc(folder: Path) -> bool:
     return (folder / "videoname.npy").is_file() and (folder / "segments.npy").is_file()
 
 
-def read_annotations(
-    folder: Path, *, options: FormatOptions = DEFAULT_OPTIONS, report: Report = raise_error
-) -> Annotations:
+def read_annotations(folder: Path, *, report: Report = raise_error) -> Annotations:
     """Read the pack's annotation folder.
 
     A video's `labels` are those of `labels_all.npy`, which the field trains on, and not always
@@ -44,35 +41,26 @@ def read_annotations(
             of another shape, named by video.
     """
     names = _texts(folder, "videoname")
-    fields = {
-        "subset": _texts(folder, "subset"),
-        "segments": _load(folder, "segments"),
-        "labels": _load(folder, "labels"),
-        "labels_all": _load(folder, "labels_all", optional=True),
-        "duration": _load(folder, "duration", optional=True),
-    }
-    for field, column in fields.items():
-        if column is not None and len(column) != len(names):
-            cause = f"{len(column)} rows, videoname.npy has {len(names)}"
-            raise DuetalError(cause, file=folder / f"{field}.npy")
-    rows = {field: column for field, column in fields.items() if column is not None}
-    for field, column in rows.items():
-        _check_rows(folder / f"{field}.npy", column)
+    columns: dict[str, Sequence[Any] | NDArray[Any]] = {"subset": _texts(folder, "subset")}
+    present = [field for field in ("labels_all", "duration") if (folder / f"{field}.npy").exists()]
+    columns |= {field: _load(folder, field) for field in ("segments", "labels", *present)}
+    for field, column in columns.items():
+        _check_column(folder / f"{field}.npy", column, len(names))
     classes = tuple(_texts(folder, "classlist"))
     videos: dict[str, VideoAnnotation] = {}
     for index, name in enumerate(names):
-        row = {field: column[index] for field, column in rows.items()}
+        row = {field: column[index] for field, column in columns.items()}
         with reporting(report):
             if name in videos:
                 raise DuetalError(f"names {name!r} twice", file=folder / "videoname.npy")
-            video = _video(name, row, folder)
-            _check_classes(video, classes, folder)
-            videos[name] = video
+            videos[name] = _video(name, row, classes, folder)
     notes = [*_add_ambiguous(videos, folder), *_label_note(videos)]
     return Annotations(videos, classes, folder, tuple(notes))
 
 
-def _video(name: str, row: dict[str, Any], folder: Path) -> VideoAnnotation:
+def _video(
+    name: str, row: dict[str, Any], classes: tuple[str, ...], folder: Path
+) -> VideoAnnotation:
     try:
         labels = [as_text(label) for label in row["labels"]]
         pairs = [(float(start), float(end)) for start, end in row["segments"]]
@@ -82,17 +70,13 @@ def _video(name: str, row: dict[str, Any], folder: Path) -> VideoAnnotation:
         duration = row.get("duration")
         if duration is not None:
             duration = float(duration.item() if hasattr(duration, "item") else duration)
+        for label in sorted({*weak, *labels}):
+            if label not in classes:
+                raise ValueError(f"label {label!r} is not in classlist.npy")
     except (TypeError, ValueError, OverflowError) as error:
         raise DuetalError(str(error), file=folder, place=f"video {name!r}") from error
     segments = tuple(Segment(*pair, label) for pair, label in zip(pairs, labels, strict=True))
     return VideoAnnotation(name, row["subset"], duration, tuple(sorted(set(weak))), segments)
-
-
-def _check_classes(video: VideoAnnotation, classes: tuple[str, ...], folder: Path) -> None:
-    for label in (*video.labels, *_segment_classes(video)):
-        if label not in classes:
-            cause = f"label {label!r} is not in classlist.npy"
-            raise DuetalError(cause, file=folder, place=f"video {video.name!r}")
 
 
 def _segment_classes(video: VideoAnnotation) -> tuple[str, ...]:
@@ -123,27 +107,24 @@ def _label_note(videos: dict[str, VideoAnnotation]) -> list[str]:
     return [f"{len(differing)} videos have other classes in labels_all than in segments: {which}"]
 
 
-def _load(folder: Path, field: str, *, optional: bool = False) -> NDArray[Any] | None:
+def _load(folder: Path, field: str) -> NDArray[Any]:
     path = folder / f"{field}.npy"
-    if optional and not path.exists():
-        return None
     array = load_object_array(path)
     if array.ndim == 0:
         raise DuetalError("holds a single value, expected a row per video", file=path)
     return array
 
 
-def _check_rows(path: Path, rows: Iterable[Any]) -> None:
-    """Refuse rows that are one long list many times, which takes a few bytes of pickle."""
-    values = sum(len(row) for row in rows if isinstance(row, list))
-    if values > path.stat().st_size:
-        raise DuetalError("its rows hold more values than the file has bytes", file=path)
-
-
 def _texts(folder: Path, field: str) -> list[str]:
-    rows = _load(folder, field)
-    assert rows is not None
     try:
-        return [as_text(value) for value in rows]
+        return [as_text(value) for value in _load(folder, field)]
     except ValueError as error:
         raise DuetalError(str(error), file=folder / f"{field}.npy") from error
+
+
+def _check_column(path: Path, column: Sequence[Any] | NDArray[Any], videos: int) -> None:
+    if len(column) != videos:
+        raise DuetalError(f"{len(column)} rows, videoname.npy has {videos}", file=path)
+    # Rows that are one long list many times take a few bytes of pickle.
+    if sum(len(row) for row in column if isinstance(row, list)) > path.stat().st_size:
+        raise DuetalError("its rows hold more values than the file has bytes", file=path)

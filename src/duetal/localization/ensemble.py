@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from duetal.core.array_types import Floats
 from duetal.core.errors import DuetalError
 from duetal.localization.localization_settings import EnsembleMean, LocalizationSettings
 
@@ -17,7 +18,7 @@ def combine_branches(
     settings: LocalizationSettings,
     *,
     name: str | None = None,
-) -> NDArray[np.float64]:
+) -> Floats:
     """Weighted mean of the branches' probabilities of one video.
 
     Args:
@@ -56,22 +57,20 @@ def branch_weights(branches: int, others: float) -> list[float]:
     return [1 - others, *[others / (branches - 1)] * (branches - 1)]
 
 
-def _weighted(
-    curves: Sequence[NDArray[np.float64]], weights: Sequence[float]
-) -> NDArray[np.float64]:
+def _weighted(curves: Sequence[Floats], weights: Sequence[float]) -> Floats:
     total = weights[0] * curves[0]
     for weight, curve in zip(weights[1:], curves[1:], strict=True):
         total = total + weight * curve
     return np.asarray(total)
 
 
-def _min_max(curves: NDArray[np.float64]) -> NDArray[np.float64]:
+def _min_max(curves: Floats) -> Floats:
     """Stretch each column of (T, K) curves to 0..1; a flat one becomes 0."""
     low, high = curves.min(axis=0), curves.max(axis=0)
     return np.asarray((curves - low) / np.where(high > low, high - low, 1.0))
 
 
-def _log_odds(p: NDArray[np.float64]) -> NDArray[np.float64]:
+def _log_odds(p: Floats) -> Floats:
     """Log p/(1 - p), with p kept so far from 0 and 1 that it is finite."""
     kept = np.clip(p, 1e-6, 1 - 1e-6)
     return np.asarray(np.log(kept / (1 - kept)))

@@ -33,15 +33,7 @@ class LocalizationSettings(Settings):
     """[F] θ_cls: classes of a higher video-level probability are localized [S]; where none is
     higher, the best one is."""
     thresholds: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(min_length=1)] = (
-        0.1,
-        0.2,
-        0.3,
-        0.4,
-        0.5,
-        0.6,
-        0.7,
-        0.8,
-        0.9,
+        tuple(tenths / 10 for tenths in range(1, 10))
     )
     """[F] θ_loc: consecutive snippets that score above make a proposal [S]; several thresholds give
     several proposals for an action, and soft-NMS chooses between them."""

@@ -3,12 +3,12 @@
 from bisect import bisect
 
 import numpy as np
-from numpy.typing import NDArray
 
+from duetal.core.array_types import Bools
 from duetal.core.detections import Detections
 
 
-def keep_non_overlapping(detections: Detections) -> NDArray[np.bool_]:
+def keep_non_overlapping(detections: Detections) -> Bools:
     """(N,) which detections are kept when, of two of a class that overlap, the higher-scoring is.
 
     Soft-NMS only lowers the scores of overlapping detections. A detection is kept unless a kept one

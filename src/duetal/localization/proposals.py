@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from duetal.core.array_types import Floats, Ints
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
@@ -28,10 +29,10 @@ ROUNDING = 1e-3
 class VideoDetections:
     """Detections of one video, by falling score: (N,) class indices, seconds and scores."""
 
-    label: NDArray[np.int64]
-    start: NDArray[np.float64]
-    end: NDArray[np.float64]
-    score: NDArray[np.float64]
+    label: Ints
+    start: Floats
+    end: Floats
+    score: Floats
 
     def __len__(self) -> int:
         return len(self.score)
@@ -94,9 +95,7 @@ def assemble(
     )
 
 
-def select_classes(
-    video_probabilities: NDArray[np.floating], threshold: float
-) -> NDArray[np.int64]:
+def select_classes(video_probabilities: NDArray[np.floating], threshold: float) -> Ints:
     """Indices of the classes whose probability is above the threshold, else of the best one."""
     chosen = np.flatnonzero(video_probabilities > threshold)
     if not len(chosen) and len(video_probabilities):
@@ -104,7 +103,7 @@ def select_classes(
     return chosen
 
 
-def stretch(curve: NDArray[np.float64]) -> NDArray[np.float64]:
+def stretch(curve: Floats) -> Floats:
     """Min-max normalise a (T,) curve to 0..1; a flat one becomes 1, the whole video."""
     low, high = curve.min(), curve.max()
     if high - low < FLAT:
@@ -112,9 +111,7 @@ def stretch(curve: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray((curve - low) / (high - low))
 
 
-def find_intervals(
-    curve: NDArray[np.float64], thresholds: Sequence[float]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def find_intervals(curve: Floats, thresholds: Sequence[float]) -> tuple[Ints, Ints]:
     """Runs of consecutive snippets of a (T,) curve above each threshold, each distinct run once.
 
     Returns:
@@ -130,9 +127,7 @@ def find_intervals(
     return runs // size, runs % size
 
 
-def highest_inside(
-    curve: NDArray[np.float64], first: NDArray[np.int64], stop: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def highest_inside(curve: Floats, first: Ints, stop: Ints) -> Floats:
     """Maximum of a (T,) curve over each of (N,) non-empty intervals `[first, stop)`."""
     bounds = np.column_stack([first, stop]).ravel()
     # reduceat accepts no bound past the end.
@@ -140,12 +135,7 @@ def highest_inside(
     return np.asarray(np.maximum.reduceat(padded, bounds)[0::2]) if len(bounds) else np.empty(0)
 
 
-def outer_inner_contrast(
-    curve: NDArray[np.float64],
-    first: NDArray[np.int64],
-    stop: NDArray[np.int64],
-    margin: float,
-) -> NDArray[np.float64]:
+def outer_inner_contrast(curve: Floats, first: Ints, stop: Ints, margin: float) -> Floats:
     """Mean inside each interval less the mean in its margins (Shou et al., AutoLoc, ECCV 2018).
 
     Args:
@@ -170,12 +160,12 @@ def outer_inner_contrast(
 
 
 def _localize_class(
-    curve: NDArray[np.float64],
+    curve: Floats,
     weight: float,
     grid: TimeGrid,
     settings: LocalizationSettings,
     duration: float | None,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[Floats, Floats, Floats]:
     """Start, end and score of the detections of one class."""
     if not len(curve):
         return np.empty(0), np.empty(0), np.empty(0)

@@ -4,8 +4,9 @@ import math
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from duetal.core.array_types import Floats, Ints
 from duetal.core.errors import DuetalError, UsageError
 
 NmsMethod = Literal["gaussian", "linear", "hard"]
@@ -21,7 +22,7 @@ def soft_nms(
     iou_threshold: float = 0.5,
     min_score: float = 0.001,
     max_kept: int | None = None,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> tuple[Ints, Floats]:
     """Keep the best interval, decay the scores of those that overlap it, repeat.
 
     Result, order and ties are those of the textbook loop, with the same arithmetic: of equal scores
@@ -58,7 +59,7 @@ def soft_nms(
 
     from duetal.localization.soft_nms_kernel import suppress  # Imports numba.
 
-    kept: tuple[NDArray[np.int64], NDArray[np.float64]] = suppress(
+    kept: tuple[Ints, Floats] = suppress(
         starts[index],
         ends[index],
         scores[index],
@@ -86,9 +87,7 @@ def _check_settings(
         raise UsageError(f"max_kept: must be at least 1, or none for all, not {max_kept}")
 
 
-def _check_intervals(
-    start: NDArray[np.float64], end: NDArray[np.float64], score: NDArray[np.float64]
-) -> None:
+def _check_intervals(start: Floats, end: Floats, score: Floats) -> None:
     if not start.shape == end.shape == score.shape or start.ndim != 1:
         shapes = f"{start.shape}, {end.shape}, {score.shape}"
         raise DuetalError(f"start, end and score must be columns of one length, not {shapes}")
@@ -102,9 +101,7 @@ def _check_intervals(
         raise DuetalError(f"interval {values} {cause}", place=f"row {row}")
 
 
-def _groups(
-    start: NDArray[np.float64], end: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _groups(start: Floats, end: Floats) -> tuple[Ints, Ints]:
     """(N,) order by groups of similar length and place, and (G + 1,) where each begins, and N.
 
     Within a group the longest is less than twice as long as the shortest, so that the group spans

@@ -3,21 +3,15 @@
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from duetal.core.array_types import Floats, Ints
 from duetal.core.compiled import compiled
 
 GAUSSIAN, LINEAR, HARD = 0, 1, 2
 
 
 @compiled(error_model="numpy")
-def _fill_iou(
-    iou: NDArray[np.float64],
-    start: NDArray[np.float64],
-    end: NDArray[np.float64],
-    kept_start: float,
-    kept_end: float,
-) -> None:
+def _fill_iou(iou: Floats, start: Floats, end: Floats, kept_start: float, kept_end: float) -> None:
     """Write the temporal IoU of one kept interval with each of a group's intervals."""
     kept_length = kept_end - kept_start
     for j in range(len(start)):
@@ -26,13 +20,7 @@ def _fill_iou(
 
 
 @compiled(error_model="numpy")
-def _decay(
-    score: NDArray[np.float64],
-    iou: NDArray[np.float64],
-    method: int,
-    sigma: float,
-    iou_threshold: float,
-) -> None:
+def _decay(score: Floats, iou: Floats, method: int, sigma: float, iou_threshold: float) -> None:
     """Lower a group's scores by their IoU with one kept interval; -1 marks hard suppression."""
     for j in range(len(score)):
         if method == GAUSSIAN:
@@ -45,14 +33,7 @@ def _decay(
 
 
 @compiled(error_model="numpy")
-def _remove(
-    start: NDArray[np.float64],
-    end: NDArray[np.float64],
-    score: NDArray[np.float64],
-    index: NDArray[np.int64],
-    row: int,
-    last: int,
-) -> None:
+def _remove(start: Floats, end: Floats, score: Floats, index: Ints, row: int, last: int) -> None:
     """Overwrite one row of a group with its last one."""
     start[row] = start[last]
     end[row] = end[last]
@@ -62,13 +43,7 @@ def _remove(
 
 @compiled(error_model="numpy")
 def _prune(
-    start: NDArray[np.float64],
-    end: NDArray[np.float64],
-    score: NDArray[np.float64],
-    index: NDArray[np.int64],
-    a: int,
-    b: int,
-    min_score: float,
+    start: Floats, end: Floats, score: Floats, index: Ints, a: int, b: int, min_score: float
 ) -> int:
     """Remove the rows of `[a, b)` that fell below the least score; the group's new end."""
     for row in range(b - 1, a - 1, -1):
@@ -79,7 +54,7 @@ def _prune(
 
 
 @compiled(error_model="numpy")
-def _best(score: NDArray[np.float64], index: NDArray[np.int64], a: int, b: int) -> int:
+def _best(score: Floats, index: Ints, a: int, b: int) -> int:
     """Row in `[a, b)` of the highest score, of the lowest index among equals; -1 of no rows."""
     best = -1
     for row in range(a, b):
@@ -93,7 +68,7 @@ def _best(score: NDArray[np.float64], index: NDArray[np.int64], a: int, b: int) 
 
 
 @compiled(error_model="numpy")
-def _leader(score: NDArray[np.float64], index: NDArray[np.int64], best: NDArray[np.int64]) -> int:
+def _leader(score: Floats, index: Ints, best: Ints) -> int:
     """The group whose best row is the best of all; -1 where all groups are empty."""
     leader = -1
     for g in range(len(best)):
@@ -107,9 +82,7 @@ def _leader(score: NDArray[np.float64], index: NDArray[np.int64], best: NDArray[
 
 
 @compiled(error_model="numpy")
-def _extents(
-    start: NDArray[np.float64], end: NDArray[np.float64], first: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _extents(start: Floats, end: Floats, first: Ints) -> Floats:
     """(G, 4) per group: earliest start, latest end, shortest and longest length."""
     extents = np.empty((len(first) - 1, 4))
     for g in range(len(extents)):
@@ -121,17 +94,17 @@ def _extents(
 
 @compiled(error_model="numpy")
 def suppress(
-    start: NDArray[np.float64],
-    end: NDArray[np.float64],
-    score: NDArray[np.float64],
-    index: NDArray[np.int64],
-    first: NDArray[np.int64],
+    start: Floats,
+    end: Floats,
+    score: Floats,
+    index: Ints,
+    first: Ints,
     method: int,
     sigma: float,
     iou_threshold: float,
     min_score: float,
     max_kept: int,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> tuple[Ints, Floats]:
     """The indices kept by soft-NMS, best first, and their scores; over intervals in groups.
 
     A kept interval is compared only with the groups that it can overlap, and each group keeps its

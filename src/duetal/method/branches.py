@@ -36,21 +36,15 @@ class LoadText(Protocol):
 
 @dataclass(frozen=True)
 class Branch:
-    """One branch.
+    """One branch. What makes its networks leaves the caller's random state as it is."""
 
-    Args:
-        name: of the branch, of its features in a dataset, of its section of settings.
-        title: in tables and plots.
-        build: makes the untrained network, initialised from the training videos' features.
-        for_inference: makes a network to load a checkpoint into, from the dimension C of the
-            features and the number of classes K. Neither changes the caller's random state.
-        check: raises, before any training, the errors of `build` that need no feature to be read.
-    """
-
-    name: str
-    title: str
+    name: str  # Of the branch, of its features in a dataset, of its section of settings.
+    title: str  # In tables and plots.
+    #: Makes the untrained network, initialised from the training videos' features.
     build: Callable[[MethodSettings, WeakVideos, LoadText], BranchNetwork]
+    #: Makes a network to load a checkpoint into, from the features' dimension C and the classes, K.
     for_inference: Callable[[MethodSettings, int, int], BranchNetwork]
+    #: Raises, before any training, the errors of `build` that need no feature to be read.
     check: Callable[[MethodSettings, WeakVideos, LoadText], object] = lambda *_: None
 
 
@@ -73,9 +67,7 @@ def cbp_for_inference(settings: MethodSettings, dim: int, num_classes: int) -> B
 
 def channel_statistics(videos: WeakVideos, stream: FeatureReader) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (C,) of a stream's channels over all training snippets."""
-    total = np.zeros(stream.dim)
-    squares = np.zeros(stream.dim)
-    count = 0
+    total, squares, count = np.zeros(stream.dim), np.zeros(stream.dim), 0
     for name in videos.names:
         x = stream.read(name).astype(np.float64)
         total += x.sum(axis=0)
@@ -114,11 +106,8 @@ def load_prompted_text(
 ) -> PromptedTextEncoder:
     """The prompted text encoder of the dataset, checked against its vision-language features."""
     if videos.text_encoder is None:
-        raise DuetalError(
-            "the dataset has CLIP features but names no text encoder; "
-            "set text_encoder= to a CLIP folder or hub name",
-            file=videos.source,
-        )
+        cause = "the dataset has CLIP features but names no text encoder; set text_encoder= to a "
+        raise DuetalError(cause + "CLIP folder or hub name", file=videos.source)
     torch.manual_seed(random_seed(settings.schedule.seed, "prompts"))
     tower = load_text(
         videos.text_encoder,
@@ -130,11 +119,8 @@ def load_prompted_text(
     text = PromptedTextEncoder(tower)
     dim, expected = text.plain().shape[1], videos.streams["vlp"].dim
     if dim != expected:
-        raise DuetalError(
-            f"text features have dimension {dim}, the VLP features {expected}",
-            file=Path(videos.text_encoder),
-            place="text encoder",
-        )
+        cause = f"text features have dimension {dim}, the VLP features {expected}"
+        raise DuetalError(cause, file=Path(videos.text_encoder), place="text encoder")
     return text
 
 

@@ -42,10 +42,9 @@ class CBPSettings(Settings):
 
     @model_validator(mode="after")
     def _check_heads(self) -> "CBPSettings":
-        if self.embed_dim % self.heads:
-            raise ValueError(
-                f"embed_dim ({self.embed_dim}) is not a multiple of heads ({self.heads})"
-            )
+        dim, heads = self.embed_dim, self.heads
+        if dim % heads:
+            raise ValueError(f"embed_dim ({dim}) is not a multiple of heads ({heads})")
         return self
 
     @property
@@ -118,14 +117,9 @@ class CBPBranch(BranchNetwork):
         return logits
 
     def forward(self, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Score a padded batch.
+        """Logits (B, T, K), whose sigmoid is P^cb, and frame features (B, T, embed_dim).
 
-        Args:
-            features: (B, T, C).
-            mask: (B, T), True where a snippet is real.
-
-        Returns:
-            Logits (B, T, K), whose sigmoid is P^cb, and frame features (B, T, embed_dim).
+        Of features (B, T, C); the mask (B, T) is True where a snippet is real.
         """
         encoded = self.encode(features, mask)
         return self.decode(encoded, mask), encoded

@@ -30,19 +30,17 @@ from duetal.method.sampling import (
 )
 from duetal.method.schedule import Phase, ScheduleSettings, schedule
 
+#: The end of an error that comes before an update.
+_STOP = "the run stops before the update, its last checkpoint is whole"
+
 
 @dataclass(frozen=True)
 class Method:
-    """The parts of the method; another method replaces some of them.
+    """The parts of the method; another method replaces some of them."""
 
-    Args:
-        branches: in the order of tables and plots.
-        losses: the terms of the loss.
-        schedule: gives the phases, from the schedule's settings and the names of the streams.
-    """
-
-    branches: tuple[Branch, ...] = BRANCHES
-    losses: tuple[LossTerm, ...] = LOSSES
+    branches: tuple[Branch, ...] = BRANCHES  # In the order of tables and plots.
+    losses: tuple[LossTerm, ...] = LOSSES  # The terms of the loss.
+    #: Gives the phases, from the schedule's settings and the names of the streams.
     schedule: Callable[[ScheduleSettings, Collection[str]], list[Phase]] = schedule
 
     def branch(self, name: str) -> Branch:
@@ -216,11 +214,7 @@ def compute_gradient(lesson: Lesson, batch: Sequence[Crop]) -> dict[str, float]:
     norm = torch.nn.utils.clip_grad_norm_(trained, math.inf if clip is None else clip)
     if not torch.isfinite(norm):
         # A finite loss may still have such a gradient, and one update would ruin the weights.
-        raise DuetalError(
-            "the gradient is not finite; the run stops before the update, its last checkpoint is "
-            "whole",
-            place=f"phase {phase.name}",
-        )
+        raise DuetalError(f"the gradient is not finite; {_STOP}", place=f"phase {phase.name}")
     return mean_over_processes(fabric, sums, len(batch))
 
 
@@ -253,8 +247,7 @@ def refuse_non_finite(lesson: Lesson, micro: MicroBatch, losses: Mapping[str, Te
         if bad.any():
             name = lesson.videos.names[micro.crops[int(bad.nonzero()[0, 0])].video]
             raise DuetalError(
-                f"the {term} loss is {values[bad][0].item()} in phase {lesson.phase.name}; "
-                "the run stops before the update, its last checkpoint is whole",
+                f"the {term} loss is {values[bad][0].item()} in phase {lesson.phase.name}; {_STOP}",
                 file=lesson.videos.streams[lesson.phase.student].path(name),
                 place=f"video {name!r}",
             )

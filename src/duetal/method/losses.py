@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from duetal.core.settings_section import Settings
 from duetal.method.layers import topk_mean
-from duetal.method.pseudo_labels import BACKGROUND, FOREGROUND, ScoreRange, TeacherScore
+from duetal.method.pseudo_labels import BACKGROUND, FOREGROUND, PseudoLabelSettings
 
 
 class VideoLoss(StrEnum):
@@ -25,7 +24,7 @@ class VideoLoss(StrEnum):
     SOFTMAX = "softmax"
 
 
-class LossSettings(Settings):
+class LossSettings(PseudoLabelSettings):
     """The loss, and the pseudo-labels it distils."""
 
     video_loss: VideoLoss = VideoLoss.BCE
@@ -39,45 +38,19 @@ class LossSettings(Settings):
     separately, so that the many cannot drown the few."""
     contrastive_weight: float = Field(0.0, ge=0)
     """[D] Weight of the foreground/background contrastive term on the student's frame features."""
-    pseudo_high: float = Field(0.7, gt=0, lt=1)
-    """[D] δ_h: a normalised teacher score above it is foreground."""
-    pseudo_low: float = Field(0.15, gt=0, lt=1)
-    """[D] δ_l: a normalised teacher score below it is background; between, ignored [N]."""
-    pseudo_normalization: ScoreRange = ScoreRange.VIDEO
-    """[D] Scale a teacher's scores to [0, 1] over each video's present classes together
-    (`video`), over each present class by itself (`class`), or not at all (`none`)."""
-    pseudo_score: TeacherScore = TeacherScore.PROBABILITY
-    """[D] Threshold a teacher's probabilities, or its logits: a sigmoid trained on video labels
-    saturates, and the soft parts of an action fall below δ_l of its peak."""
-
-    @model_validator(mode="after")
-    def _check_thresholds(self) -> "LossSettings":
-        if self.pseudo_low > self.pseudo_high:
-            raise ValueError(
-                f"pseudo_low ({self.pseudo_low}) is above pseudo_high ({self.pseudo_high})"
-            )
-        return self
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """A student's output for a micro-batch, and what is known of its videos.
+    """A student's output for a micro-batch, and what is known of its videos."""
 
-    Args:
-        logits: (B, T, K).
-        encoded: (B, T, D) frame features.
-        mask: (B, T) True where a snippet is real.
-        labels: (B, K), 1 where the video carries the label.
-        pseudo: (B, T, K) of FOREGROUND, BACKGROUND and IGNORED; None in a phase without a teacher.
-        distils: see `Phase.distils`.
-    """
-
-    logits: Tensor
-    encoded: Tensor
-    mask: Tensor
-    labels: Tensor
+    logits: Tensor  # (B, T, K).
+    encoded: Tensor  # (B, T, D) frame features.
+    mask: Tensor  # (B, T) True where a snippet is real.
+    labels: Tensor  # (B, K), 1 where the video carries the label.
+    #: (B, T, K) of FOREGROUND, BACKGROUND and IGNORED; None in a phase without a teacher.
     pseudo: Tensor | None = None
-    distils: Collection[str] = ()
+    distils: Collection[str] = ()  # See `Phase.distils`.
 
 
 def classification(batch: Predictions, settings: LossSettings) -> Tensor:
@@ -143,19 +116,13 @@ def contrast(batch: Predictions, settings: LossSettings) -> Tensor:
 
 @dataclass(frozen=True)
 class LossTerm:
-    """A term of the loss.
+    """A term of the loss."""
 
-    Args:
-        name: in the log, in `metrics.jsonl` and in plots.
-        loss: gives one number a video, (B,).
-        weight: its factor, from the settings; a term of weight 0 is not computed.
-        needs_teacher: whether it reads pseudo-labels; left out in phases without a teacher.
-    """
-
-    name: str
-    loss: Callable[[Predictions, LossSettings], Tensor]
+    name: str  # In the log, in `metrics.jsonl` and in plots.
+    loss: Callable[[Predictions, LossSettings], Tensor]  # Gives one number a video, (B,).
+    #: Its factor, from the settings; a term of weight 0 is not computed.
     weight: Callable[[LossSettings], float] = lambda settings: 1.0
-    needs_teacher: bool = False
+    needs_teacher: bool = False  # Whether it reads pseudo-labels; left out without a teacher.
 
 
 LOSSES = (

@@ -2,19 +2,19 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from duetal.core.array_types import Bools, Singles
+from duetal.core.settings_section import Settings
 from duetal.core.weak_videos import FeatureReader, WeakVideos
 from duetal.method.sampling import Crop
 from duetal.method.video_scoring import probabilities, score_video
-
-if TYPE_CHECKING:
-    from duetal.method.losses import LossSettings
 
 FOREGROUND = 1
 BACKGROUND = 0
@@ -39,9 +39,29 @@ class TeacherScore(StrEnum):
     LOGIT = "logit"
 
 
-def threshold(
-    scores: NDArray[np.float32], present: NDArray[np.bool_], settings: "LossSettings"
-) -> NDArray[np.int8]:
+class PseudoLabelSettings(Settings):
+    """How a teacher's scores become pseudo-labels; a part of the section of the loss."""
+
+    pseudo_high: float = Field(0.7, gt=0, lt=1)
+    """[D] δ_h: a normalised teacher score above it is foreground."""
+    pseudo_low: float = Field(0.15, gt=0, lt=1)
+    """[D] δ_l: a normalised teacher score below it is background; between, ignored [N]."""
+    pseudo_normalization: ScoreRange = ScoreRange.VIDEO
+    """[D] Scale a teacher's scores to [0, 1] over each video's present classes together
+    (`video`), over each present class by itself (`class`), or not at all (`none`)."""
+    pseudo_score: TeacherScore = TeacherScore.PROBABILITY
+    """[D] Threshold a teacher's probabilities, or its logits: a sigmoid trained on video labels
+    saturates, and the soft parts of an action fall below δ_l of its peak."""
+
+    @model_validator(mode="after")
+    def _check_thresholds(self) -> Self:
+        low, high = self.pseudo_low, self.pseudo_high
+        if low > high:
+            raise ValueError(f"pseudo_low ({low}) is above pseudo_high ({high})")
+        return self
+
+
+def threshold(scores: Singles, present: Bools, settings: PseudoLabelSettings) -> NDArray[np.int8]:
     """Turn a teacher's scores of one video into pseudo-labels.
 
     Args:
@@ -73,7 +93,7 @@ def make_pseudo_labels(
     teacher: nn.Module,
     videos: WeakVideos,
     stream: FeatureReader,
-    settings: "LossSettings",
+    settings: PseudoLabelSettings,
     *,
     window: int,
     device: torch.device | str = "cpu",

@@ -102,19 +102,12 @@ def micro_batches(crops: Sequence[Crop], budget: int, waste: float = 0.07) -> li
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """Padded features of some crops.
+    """Padded features of some crops."""
 
-    Args:
-        crops: in the order of the rows.
-        features: (B, T, C) float32, zeros where padded.
-        mask: (B, T) True where a snippet is real.
-        labels: (B, K) float32, 1 where the video carries the label.
-    """
-
-    crops: list[Crop]
-    features: Tensor
-    mask: Tensor
-    labels: Tensor
+    crops: list[Crop]  # In the order of the rows.
+    features: Tensor  # (B, T, C) float32, zeros where padded.
+    mask: Tensor  # (B, T) True where a snippet is real.
+    labels: Tensor  # (B, K) float32, 1 where the video carries the label.
 
 
 def load(videos: WeakVideos, stream: FeatureReader, crops: list[Crop]) -> MicroBatch:

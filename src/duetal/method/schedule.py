@@ -54,30 +54,18 @@ class ScheduleSettings(Settings):
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase of training.
+    """One phase of training."""
 
-    Args:
-        name: a short name, unique in the schedule: "B1".
-        title: the name in tables and plots: "B step 1".
-        student: name of the branch that is trained.
-        epochs: 0 keeps the untrained branch as a stage.
-        stage: name of the resulting checkpoint: "vlp-b1".
-        stage_title: its name in tables: "VLP after B1".
-        teacher: name of the frozen branch that makes the pseudo-labels.
-        distils: what is distilled: "foreground"; "background" (of present classes, and absent
-            classes everywhere).
-        learning_rate: of this phase; None takes the schedule's.
-    """
-
-    name: str
-    title: str
-    student: str
-    epochs: int
-    stage: str
-    stage_title: str
-    teacher: str | None = None
+    name: str  # A short name, unique in the schedule: "B1".
+    title: str  # The name in tables and plots: "B step 1".
+    student: str  # Name of the branch that is trained.
+    epochs: int  # 0 keeps the untrained branch as a stage.
+    stage: str  # Name of the resulting checkpoint: "vlp-b1".
+    stage_title: str  # Its name in tables: "VLP after B1".
+    teacher: str | None = None  # Name of the frozen branch that makes the pseudo-labels.
+    #: "foreground"; "background" (of present classes, and absent classes everywhere).
     distils: tuple[str, ...] = ()
-    learning_rate: float | None = None
+    learning_rate: float | None = None  # Of this phase; None takes the schedule's.
 
 
 def warm_up(epochs: int, *, title: str = "CBP after warm-up") -> Phase:
@@ -127,11 +115,10 @@ def schedule(settings: ScheduleSettings, streams: Collection[str]) -> list[Phase
         streams: names of the branches that have features. With CBP's alone the warm-up takes as
             many epochs as the whole schedule would train CBP.
     """
-    turns = range(1, settings.alternations + 1)
     if "vlp" not in streams:
         epochs = settings.warmup_epochs + settings.alternations * settings.f_epochs
         return [warm_up(epochs, title="CBP on labels alone")]
     phases = [warm_up(settings.warmup_epochs), zero_shot()]
-    for turn in turns:
+    for turn in range(1, settings.alternations + 1):
         phases += [b_step(settings, turn), f_step(settings, turn)]
     return phases

@@ -2,9 +2,9 @@
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
+from duetal.core.array_types import Singles
 from duetal.core.weak_videos import FeatureReader
 from duetal.method.layers import topk_mean
 
@@ -28,7 +28,7 @@ def score_video(
     name: str,
     window: int,
     device: torch.device | str = "cpu",
-) -> NDArray[np.float32]:
+) -> Singles:
     """Logits of a whole video.
 
     Where windows overlap, their logits are blended with weights that fall towards a window's ends,
@@ -45,7 +45,7 @@ def score_video(
         (T, K) logits.
     """
     length = stream.length(name)
-    total: NDArray[np.float32] | None = None
+    total: Singles | None = None
     weights = np.zeros((length, 1), dtype=np.float32)
     for start, stop in windows(length, window):
         features = torch.from_numpy(stream.read(name, start, stop)).to(device).unsqueeze(0)
@@ -61,9 +61,7 @@ def score_video(
     return total / weights
 
 
-def video_probabilities(
-    logits: NDArray[np.float32], topk_ratio: int, *, softmax: bool = False
-) -> NDArray[np.float32]:
+def video_probabilities(logits: Singles, topk_ratio: int, *, softmax: bool = False) -> Singles:
     """(T, K) snippet logits → (K,) probabilities that the video contains each class.
 
     Args:
@@ -77,6 +75,6 @@ def video_probabilities(
     return (torch.softmax(pooled, dim=0) if softmax else torch.sigmoid(pooled)).numpy()
 
 
-def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+def probabilities(logits: Singles) -> Singles:
     """Sigmoid, element by element."""
     return torch.sigmoid(torch.from_numpy(logits)).numpy()

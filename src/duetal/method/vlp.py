@@ -147,14 +147,9 @@ class VLPBranch(BranchNetwork):
         return cosines
 
     def forward(self, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Score a padded batch.
+        """Logits (B, T, K), whose sigmoid is P^vl, and frame features (B, T, D).
 
-        Args:
-            features: (B, T, D).
-            mask: (B, T), True where a snippet is real.
-
-        Returns:
-            Logits (B, T, K), whose sigmoid is P^vl, and frame features (B, T, D).
+        Of features (B, T, D); the mask (B, T) is True where a snippet is real.
         """
         encoded = self.encode(features, mask)
         cosines = self.cosines(encoded)

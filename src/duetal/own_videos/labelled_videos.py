@@ -38,15 +38,13 @@ _ALIKE = 0.8
 
 @dataclass(frozen=True)
 class OwnVideos:
-    """Videos and their rows of the table.
-
-    `missing` have labels and are not there, or cannot be used as they are named; `unlabelled` are
-    the names of videos that are there and have none.
-    """
+    """Videos and their rows of the table."""
 
     table: Path
     rows: "Mapping[Video, LabelledVideo]"
+    #: With labels; not there, or not to be used as they are named.
     missing: tuple[Failure, ...]
+    #: Names of videos that are there and have no labels.
     unlabelled: tuple[str, ...]
 
 
@@ -207,35 +205,26 @@ def write_dataset(folder: Path, annotations: Annotations, store: Store, *, begun
     """
     file = folder / ANNOTATIONS_FILE
     if begun and file.is_file():
-        _require_same_training(read_annotations(file), annotations, file)
+        before, now = (
+            {video.name: video.labels for video in known if video.subset == Split.TRAIN}
+            for known in (read_annotations(file), annotations)
+        )
+        if changed := {name for name, _ in before.items() ^ now.items()}:
+            cause = (
+                f"the run began with other training videos or labels ({len(changed):,} differ, "
+                f"{min(changed)!r} for one); train in another --out, with --store {folder}"
+            )
+            raise UsageError(cause, file=file)
     place = store.place.local
     assert place is not None, "features are read from a local folder alone"
     if place.resolve() != folder.resolve():
-        text = yaml.safe_dump(_description(place, store), sort_keys=False)
-        write_text(folder / DATASET_FILE, text)
+        # Absolute, as the store may be anywhere.
+        description: dict[str, object] = {
+            branch: [str((place / array_file(name, "_")).parent.resolve()) for name in names]
+            for branch, names in branch_streams(store.settings).items()
+        }
+        description |= {"annotations": ANNOTATIONS_FILE, "grid": dict(store.settings["grid"])}
+        if (encoder := text_encoder(store.settings)) is not None:
+            description["text_encoder"] = encoder
+        write_text(folder / DATASET_FILE, yaml.safe_dump(description, sort_keys=False))
     write_annotations(file, annotations)
-
-
-def _require_same_training(old: Annotations, new: Annotations, file: Path) -> None:
-    before, now = (
-        {video.name: video.labels for video in known if video.subset == Split.TRAIN}
-        for known in (old, new)
-    )
-    changed = {name for name, _ in before.items() ^ now.items()}
-    if changed:
-        cause = (
-            f"the run began with other training videos or labels ({len(changed):,} differ, "
-            f"{min(changed)!r} for one); train in another --out, with --store {file.parent}"
-        )
-        raise UsageError(cause, file=file)
-
-
-def _description(location: Path, store: Store) -> dict[str, object]:
-    """`dataset.yaml`, where the features are elsewhere; absolute, as the store may be anywhere."""
-    description: dict[str, object] = {
-        branch: [str((location / array_file(name, "_")).parent.resolve()) for name in names]
-        for branch, names in branch_streams(store.settings).items()
-    }
-    description |= {"annotations": ANNOTATIONS_FILE, "grid": dict(store.settings["grid"])}
-    encoder = text_encoder(store.settings)
-    return description if encoder is None else description | {"text_encoder": encoder}

@@ -1,27 +1,21 @@
-"""Localizing actions in raw videos with a trained run: features first, then detections."""
+"""Raw videos for a trained run: which inputs they are, and their features."""
 
 import glob
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError
-from duetal.datasets import open_dataset
 from duetal.datasets.layouts import find_pieces
-from duetal.extraction.sources import (
-    LIST_SUFFIX,
-    VIDEO_SUFFIXES,
-    Failure,
-    Video,
-    find_videos,
-    readable,
-)
+from duetal.extraction import sources
+from duetal.extraction.sources import Failure, Video, find_videos
+from duetal.extraction.store import Store
 from duetal.features.places import is_url
-from duetal.own_videos.video_features import Extract, extract_for
-from duetal.runs.localizing import Localized, Progress, localize
-from duetal.runs.processes import device_of
+from duetal.own_videos import video_features
 from duetal.runs.run import Run
+
+if TYPE_CHECKING:
+    from duetal.extraction.pipeline import Extractor
 
 UNVERIFIABLE = (
     "the run was trained on features without a record of how they were made; "
@@ -47,7 +41,7 @@ def is_dataset(inputs: Sequence[str]) -> bool:
 
 def _could_be_dataset(name: str) -> bool:
     path = Path(name)
-    if is_url(name) or path.suffix.lower() in (*VIDEO_SUFFIXES, LIST_SUFFIX):
+    if is_url(name) or path.suffix.lower() in (*sources.VIDEO_SUFFIXES, sources.LIST_SUFFIX):
         return False
     if path.suffix.lower() in _YAML_SUFFIXES:
         return True
@@ -80,15 +74,6 @@ def _has_videos(folder: Path) -> bool:
     return bool(found.videos or found.failures)
 
 
-@dataclass(frozen=True)
-class PreparedVideos:
-    """Raw videos with features in a store, and those without, with the reasons."""
-
-    videos: tuple[Video, ...]
-    failures: tuple[Failure, ...]
-    store: Path
-
-
 def prepare_videos(
     run: Run,
     inputs: Sequence[str],
@@ -97,51 +82,40 @@ def prepare_videos(
     *,
     accelerator: str = "auto",
     without: Path | None = None,
-    extract: Extract | None = None,
-) -> PreparedVideos:
-    """Extract the features of raw videos that are not there yet; see `extract_for`.
+    extract: video_features.Extract | None = None,
+) -> tuple[dict[str, Video], tuple[Failure, ...]]:
+    """Fill a store with the features that a run needs of raw videos; see `fill_store`.
 
     `inputs` are files, folders, lists, patterns and URLs, see `find_videos`; the folder `without`
-    is not searched. `accelerator` is "auto", "cpu", "cuda" or "mps".
+    is not searched. `weights` are the present paths of the backbones' weights, by modality; by
+    default those of the features that the run was trained on. `accelerator` is "auto", "cpu",
+    "cuda" or "mps".
+
+    Returns:
+        The videos whose features are in the store, by name; the others, with the reasons.
 
     Raises:
-        UsageError: weights, or a store, other than those that the run was trained on.
+        UsageError: weights, or a store, other than those that the run was trained on; weights that
+            are not named and not recorded.
         DuetalError: no video there, weights that can't be read, a store that can't be written.
     """
     found = find_videos(inputs, without=without)
     # Extraction supports no other accelerator.
     device = accelerator if accelerator in ("auto", "cuda") else "cpu"
-    failures = extract_for(run, found, store, weights, device=device, extract=extract)
-    failed = {failure.name for failure in failures}
-    videos = tuple(video for video in found.videos if readable(video.name) not in failed)
-    return PreparedVideos(videos, failures, store)
 
+    def make_extractor() -> "Extractor":
+        from duetal.extraction.pipeline import Extractor
 
-def localize_prepared(
-    run: Run,
-    prepared: PreparedVideos,
-    *,
-    stages: list[str],
-    literal: bool = False,
-    accelerator: str = "auto",
-    on_video: Callable[[Video, Localized], object] = lambda video, localized: None,
-    progress: Progress = lambda what, done, total: None,
-) -> Detections:
-    """Find the actions in videos whose features are there; see `duetal.runs.localizing.localize`.
+        extractor = Extractor(video_features.extraction_settings(run, weights), device=device)
+        video_features.require_same(run, extractor.store_settings)
+        return extractor
 
-    `on_video` is called with every video as it is localized.
+    def check(known: Store) -> None:
+        video_features.require_same(run, known.settings, store)
 
-    Raises:
-        DuetalError: a checkpoint or features that do not fit or are damaged.
-    """
-    videos = {video.name: video for video in prepared.videos}
-    return localize(
-        run,
-        open_dataset(prepared.store),
-        list(videos),
-        stages=stages,
-        literal=literal,
-        device=device_of(accelerator),
-        on_video=lambda localized: on_video(videos[localized.name], localized),
-        progress=progress,
+    _, failures = video_features.fill_store(
+        found, store, make_extractor, check=check, extract=extract
     )
+    failed = {failure.name for failure in failures}
+    videos = {v.name: v for v in found.videos if sources.readable(v.name) not in failed}
+    return videos, failures

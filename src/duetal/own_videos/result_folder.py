@@ -28,8 +28,6 @@ from duetal.video.browser import copy_suffix, is_copy_of, playback, write_browse
 _UNSAFE = re.compile(r'[\x00-\x1f"%*/:<>?\\|]')
 #: Bytes of a file's name, less those of suffixes and temporary names.
 _NAME_BYTES = 200
-
-
 #: Parts of the folder.
 PAGE, FEATURES, MEDIA = "index.html", "features", "media"
 
@@ -50,8 +48,7 @@ def safe_name(name: str) -> str:
 def write_results(folder: Path, detections: Detections, *, floor: float) -> None:
     """Write detections as JSON, as a table, and, from a score of `floor` on, as subtitles.
 
-    Raises:
-        DuetalError: something can't be written.
+    It is a DuetalError if something can't be written.
     """
     activitynet.write_detections(folder / "detections.json", detections)
     csv_table.write_detections(folder / "detections.csv", detections)
@@ -65,32 +62,25 @@ def write_results(folder: Path, detections: Detections, *, floor: float) -> None
 
 @dataclass(frozen=True)
 class Showing:
-    """How a video is shown on the page.
+    """How a video is shown on the page."""
 
-    Args:
-        url: relative to the page; None where the video is not shown.
-        offset: seconds that a browser's clock shows at its first picture.
-        note: a restriction that the page shows.
-        failure: why it could not be copied.
-    """
-
+    #: Relative to the page; None where the video is not shown.
     url: str | None
+    #: Seconds that a browser's clock shows at its first picture.
     offset: float = 0.0
+    #: A restriction that the page shows.
     note: str = ""
+    #: Why it could not be copied.
     failure: str = ""
 
 
 def show(
     folder: Path, video: Video, *, fingerprint: str, fps: float, copies: bool = True
 ) -> Showing:
-    """Find out how a video can be shown; where browsers do not play it, copy it.
+    """Find out how a video can be shown; where browsers do not play it, copy it, if `copies`.
 
-    Args:
-        folder: that of the page and the copies.
-        video: the video.
-        fingerprint: the sha256 of its file; an existing copy of that is kept.
-        fps: frames a second of a copy.
-        copies: whether to make copies at all.
+    `folder` is that of the page. `fingerprint` is the sha256 of the video's file; an existing copy
+    of that is kept. `fps` are the frames a second of a copy.
     """
     try:
         found = playback(video.source)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from duetal.backbones import BACKBONES
 from duetal.core.errors import DuetalError, UsageError
@@ -18,59 +18,17 @@ if TYPE_CHECKING:
     from duetal.extraction.pipeline import ExtractionSettings, Extractor
     from duetal.extraction.sources import Found
 
-_KNOWN = {record.name: record for record in BACKBONES}
-#: The option that names the weights of a backbone.
-OPTIONS = {record.name: record.option for record in BACKBONES}
-
+#: The backbones, by the name of their features.
+MODALITIES = {record.name: record for record in BACKBONES}
 #: Extracts what a store lacks: `extract_missing`, or one that shows its progress.
 Extract = Callable[["Plan", Store, "Extractor"], tuple[Failure, ...]]
 
 
 def local_store(place: str) -> Path:
-    """The folder of a store that features are read from, and not only written to.
-
-    Raises:
-        UsageError: a URL.
-    """
+    """The folder of a store that features are read from; a UsageError if it is a URL."""
     if is_url(place):
         raise UsageError("--features: must be a local folder", file=place)
     return Path(place)
-
-
-def extract_for(
-    run: Run,
-    found: "Found",
-    place: Path,
-    weights: Mapping[str, str],
-    *,
-    device: str = "auto",
-    extract: Extract | None = None,
-) -> tuple[Failure, ...]:
-    """Fill a store with the features that a run needs of some videos; see `fill_store`.
-
-    `weights` are the present paths of the backbones' weights, by modality; by default those of the
-    features that the run was trained on.
-
-    Returns:
-        Which videos have no features, and why.
-
-    Raises:
-        UsageError: weights, or a store, other than those that the run was trained on; weights that
-            are not named and not recorded.
-        DuetalError: weights that can't be read, or a store that can't be written.
-    """
-
-    def make_extractor() -> "Extractor":
-        from duetal.extraction.pipeline import Extractor
-
-        extractor = Extractor(extraction_settings(run, weights), device=device)
-        require_same(run, extractor.store_settings)
-        return extractor
-
-    def check(store: Store) -> None:
-        require_same(run, store.settings, place)
-
-    return fill_store(found, place, make_extractor, check=check, extract=extract)[1]
 
 
 def fill_store(
@@ -78,21 +36,15 @@ def fill_store(
     place: Path,
     make_extractor: Callable[[], "Extractor"],
     *,
-    check: Callable[[Store], object] | None = None,
+    check: Callable[[Store], object] = lambda store: None,
     extract: Extract | None = None,
     reuse: bool = True,
 ) -> tuple[Store, tuple[Failure, ...]]:
     """Extract the features of some videos that a store lacks.
 
-    Where it has all of them, no network is loaded.
-
-    Args:
-        found: the videos.
-        place: the store; made where it is not there.
-        make_extractor: called if something is missing.
-        check: called with the store if it is there.
-        extract: how to extract what is missing.
-        reuse: False: the extractor is made in any case, and must fit the store.
+    The store is the folder `place`, made where it is not there; `check` is called with one that is.
+    Where it has all features, no network is loaded: `make_extractor` is called if something is
+    missing, or if not `reuse`, and must fit the store.
 
     Returns:
         The store; which videos have no features, and why.
@@ -101,8 +53,7 @@ def fill_store(
 
     if reuse and (place / SETTINGS_FILE).is_file():
         with open_store(place) as store:
-            if check is not None:
-                check(store)
+            check(store)
             planned = plan(found, store, retry_failed=True)
             if not planned.todo:
                 return store, (*planned.unusable, *planned.failures)
@@ -113,7 +64,7 @@ def fill_store(
 
 
 def extraction_settings(run: Run, weights: Mapping[str, str]) -> "ExtractionSettings":
-    """The settings that make the features a run was trained on; `weights` as in `extract_for`.
+    """The settings that make the features a run was trained on; `weights` as in `prepare_videos`.
 
     Raises:
         UsageError: weights of a modality that the run does not read; none where they are not
@@ -122,14 +73,17 @@ def extraction_settings(run: Run, weights: Mapping[str, str]) -> "ExtractionSett
     """
     from duetal.extraction.pipeline import ExtractionSettings
 
-    known = run.model.features or _assumed(run, weights)
-    for name in set(weights).difference(known.get("modalities", ())):
-        raise UsageError(f"{_KNOWN[name].option}: the run reads no {name} features")
     try:
-        settings = ExtractionSettings.recorded(known, weights)
+        settings = (
+            ExtractionSettings.recorded(run.model.features, weights)
+            if run.model.features
+            else _assumed(run, weights)
+        )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         cause = f"features made in a way that this duetal does not support: {error}"
         raise DuetalError(cause, file=run.folder.model_file, place="features") from error
+    for name in set(weights).difference(record.name for record in settings.backbones):
+        raise UsageError(f"{MODALITIES[name].option}: the run reads no {name} features")
     for record in settings.backbones:
         source = settings.sources[record.name]
         # A run that was published holds of local weights only what their file was called.
@@ -139,7 +93,7 @@ def extraction_settings(run: Run, weights: Mapping[str, str]) -> "ExtractionSett
     return settings
 
 
-def _assumed(run: Run, weights: Mapping[str, str]) -> dict[str, Any]:
+def _assumed(run: Run, weights: Mapping[str, str]) -> "ExtractionSettings":
     """The field's usual settings, assumed of features without a record."""
     from duetal.extraction.pipeline import ExtractionSettings
 
@@ -151,14 +105,7 @@ def _assumed(run: Run, weights: Mapping[str, str]) -> dict[str, Any]:
             f"the run was trained on features without a record of how they were made, so "
             f"{', '.join(missing)} must name the weights to make them with"
         )
-    usual = ExtractionSettings.usual(needed)
-    return {
-        "grid": run.model.grid.to_json(),
-        "short_side": usual.short_side,
-        "crop": usual.crop,
-        "modalities": [record.name for record in needed],
-        "dtype": usual.dtype,
-    }
+    return ExtractionSettings.usual(needed, weights=weights, grid=run.model.grid)
 
 
 def require_same(run: Run, settings: Settings, place: Path | None = None) -> None:
@@ -173,7 +120,7 @@ def require_same(run: Run, settings: Settings, place: Path | None = None) -> Non
     if run.model.features is None:
         return
     differences = differing(run.model.features, settings)
-    for modality, record in _KNOWN.items():
+    for modality, record in MODALITIES.items():
         if f"{modality}.sha256" in differences and place is None:
             old, new = differences[f"{modality}.sha256"]
             name = run.model.features.get(modality, {}).get("name")

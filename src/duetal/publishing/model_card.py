@@ -31,7 +31,6 @@ NOT_RECORDED = "not recorded"
 _MARKUP = re.compile(r"([\\`*\[\]|~$#]|(?<![^\W_])_|_(?![^\W_]))")
 #: Settings of where a run was made, and of nothing in the model; with the section `machine`.
 _WHERE = {"data.dataset", "data.text_encoder", "data.micro_batch_snippets", "schedule.seed"}
-_NETWORK_FACTS = ("architecture", "name", "sha256", "licence")
 
 
 class Markdown(str):
@@ -51,18 +50,12 @@ def escape(text: str) -> Markdown:
 
 
 def render_card(published: PublicRun, repo: str | None = None) -> str:
-    """The model card of a run, or of one of several seeds.
-
-    Args:
-        published: the run.
-        repo: the hub's repository that it is for, "owner/name".
-    """
+    """The model card of a run, for the hub's repository "owner/name" where it has one."""
     run, model = published.first, published.first.model
     name = repo.rpartition("/")[2] if repo else published.path.absolute().name
     evaluation = next(iter(published.evaluations.values()), None)
     simulated = evaluation.simulated if evaluation else model.simulated
     scores = evaluation.stages[-1] if evaluation else Evaluation(tiou=(), mean_ap=())
-    protocol = PROTOCOLS.get(scores.protocol)
     dataset = public_name(run.config.data.dataset or "") or NOT_RECORDED
     # A folder's name that needs no quotes.
     folder = re.sub(r"[^\w.-]", "-", name, flags=re.ASCII).lstrip("-.") or "run"
@@ -72,29 +65,16 @@ def render_card(published: PublicRun, repo: str | None = None) -> str:
         "repo": repo,
         "folder": Markdown(folder),
         "seed_folder": "" if "" in published.runs else f"/{next(iter(published.runs))}",
-        "version": model.duetal,
-        "branches": [f"{branch.title} (C = {branch.dim:,})" for branch in model.branches],
+        "model": model,
         "distillation": _distillation(model),
-        "finals": model.finals(),
-        "selection": model.selection,
         "seeds": [run.config.schedule.seed for run in published.runs.values()],
-        "classes": [plain(label) for label in model.classes],
-        "simulated": bool(simulated),
+        "simulated": simulated,
         "tables": _tables(published),
-        "protocol": scores.protocol + (f" ({protocol.summary})" if protocol else ""),
-        "videos": _count(scores.videos),
-        "segments": _count(scores.segments),
-        "notes": scores.notes,
-        "heldout": [f"{s} {100 * v:.1f}" for s, v in model.heldout.mean_ap.items()]
-        if model.heldout
-        else [],
-        "label_lines": _label_lines(published),
+        "scores": scores,
+        "protocol": PROTOCOLS.get(scores.protocol),
+        "labels": published.labels,
         "dataset": "own videos and a table of their labels" if dataset == DATASET else dataset,
-        "training_videos": _count(model.training_videos),
-        "kind": {True: "simulated", False: "not simulated", None: NOT_RECORDED}[simulated],
         "text_encoder": public_name(run.config.data.text_encoder or ""),
-        "grid": f"{model.grid.fps:g} frames per second, a snippet of {model.grid.window} frames "
-        f"every {model.grid.stride}",
         "changed": _changed(run.config),
     }
     return _environment().get_template("model_card.md.j2").render(values | _features(model))
@@ -102,7 +82,7 @@ def render_card(published: PublicRun, repo: str | None = None) -> str:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("duetal.publishing", "assets"),
         # Not the escapes of HTML: `finalize` adds those of Markdown.
         autoescape=False,  # noqa: S701
@@ -112,24 +92,23 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters |= {"counted": _counted, "percent": _percent}
+    return environment
 
 
-def _count(number: int | None) -> str:
+def _counted(number: int | None) -> str:
     return NOT_RECORDED if number is None else f"{number:,}"
 
 
 def _distillation(model: ModelRecord) -> list[str]:
     """Teacher → student of every phase that has a teacher."""
-    pairs = [(phase.teacher, phase.student) for phase in model.phases if phase.teacher]
+    pairs = dict.fromkeys((phase.teacher, phase.student) for phase in model.phases if phase.teacher)
     titles = {branch.name: branch.title for branch in model.branches}
-    return [
-        f"{titles.get(teacher, teacher)} → {titles.get(student, student)}"
-        for teacher, student in dict.fromkeys(pairs)
-    ]
+    return [" → ".join(titles.get(name, name) for name in pair) for pair in pairs]
 
 
 #: Title, columns and rows of scores; a row is a stage's title and cells.
-_StageTable = tuple[str, list[str], list[tuple[str, list[str]]]]
+_StageTable = tuple[str, list[str], list[tuple[str, list[float | MeanStd]]]]
 
 
 def _tables(published: PublicRun) -> list[_StageTable]:
@@ -153,8 +132,7 @@ def _table(title: str, stages: Mapping[str, Evaluation | Summary]) -> _StageTabl
     rows = []
     for name, scores in stages.items():
         values = scores.spreads if isinstance(scores, Summary) else scores.mean_ap
-        cells = [*(values[row] for row in shown), *scores.averages.values()]
-        rows.append((name, [_percent(cell) for cell in cells]))
+        rows.append((name, [*(values[row] for row in shown), *scores.averages.values()]))
     return title, [f"{first.tiou[row]:g}" for row in shown] + list(first.averages), rows
 
 
@@ -162,18 +140,6 @@ def _percent(value: float | MeanStd) -> str:
     if isinstance(value, MeanStd):
         return f"{100 * value.mean:.1f} ± {100 * (value.std or 0.0):.1f}"
     return f"{100 * value:.1f}"
-
-
-def _label_lines(published: PublicRun) -> list[str]:
-    lines = []
-    for name, labels in published.labels.items():
-        scores = ", ".join(f"{s.title} {100 * s.mean_ap:.1f}" for s in labels.stages)
-        lines.append(
-            f"{f'{name}: ' if name else ''}Video-level mAP in percent on {len(labels.videos):,} "
-            f"held-out videos (how far up the videos of each class are ranked; no segment is "
-            f"evaluated): {scores}; chance {100 * labels.chance:.1f}."
-        )
-    return lines
 
 
 def _features(model: ModelRecord) -> dict[str, Any]:
@@ -186,12 +152,8 @@ def _features(model: ModelRecord) -> dict[str, Any]:
     local = [key for key in networks if key in options and is_local(str(features[key]["name"]))]
     pairs = ", ".join(f'"{key}": "…"' for key in local)
     return {
-        "networks": [
-            [key, *(str(value.get(fact) or NOT_RECORDED) for fact in _NETWORK_FACTS)]
-            for key, value in networks.items()
-        ],
+        "networks": networks,
         "extraction": sorted(flat_values(settings)),
-        "local_weights": bool(local),
         "weight_options": Markdown("".join(f" {options[key]} WEIGHTS" for key in local)),
         "weight_arguments": Markdown(f", weights={{{pairs}}}" if local else ""),
     }

@@ -7,8 +7,9 @@ import logging
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,9 +25,6 @@ from duetal.localization.localization_settings import EnsembleMean
 from duetal.method.losses import VideoLoss
 from duetal.runs.run import Run
 from duetal.runs.stage_scoring import restore
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
 
 #: How far a score of ONNX Runtime may lie from PyTorch's.
 TOLERANCE = 1e-4
@@ -45,9 +43,8 @@ class ExportedGraph(NamedTuple):
 class ScoringGraph(nn.Module):
     """Features of one video to its scores, as `duetal localize` computes them in one window.
 
-    Args:
-        networks: of one branch, or of several for their ensemble; in eval mode.
-        config: of the run: pooling, video loss, the ensemble's weight and mean.
+    `networks`, in eval mode, are of one branch, or of several for their ensemble. The settings of
+    the run say how scores are pooled and joined.
     """
 
     def __init__(self, networks: Sequence[nn.Module], config: Config):
@@ -61,13 +58,9 @@ class ScoringGraph(nn.Module):
         self.register_buffer("_weights", torch.tensor(weights))
 
     def forward(self, *features: Tensor) -> tuple[Tensor, Tensor]:
-        """Score one video.
+        """Score one video by the features (T, C) of each branch.
 
-        Args:
-            features: (T, C) for each branch.
-
-        Returns:
-            (T, K) probability of each class at each snippet, and (K,) that the video contains it.
+        Gives the probability of each class at each snippet (T, K), and that the video has it (K,).
         """
         scored = [
             network(x.unsqueeze(0), torch.ones_like(x[None, :, 0], dtype=torch.bool))[0]
@@ -98,14 +91,10 @@ class ScoringGraph(nn.Module):
 def export_onnx(run: Run, stages: Sequence[str], path: Path) -> ExportedGraph:
     """Write a run's scoring as an ONNX file, checked in ONNX Runtime before it is in place.
 
-    The graph reads a whole video at once, of any length T; `duetal localize` reads longer ones than
-    the training crop in windows that overlap. The names of the classes, the time grid, the crop
-    and the rule that chose the checkpoint are in the file's metadata.
-
-    Args:
-        run: a trained run.
-        stages: one checkpoint; or one of each branch, for their ensemble.
-        path: the file.
+    `stages` are one checkpoint; or one of each branch, for their ensemble. The graph reads a whole
+    video at once, of any length T; `duetal localize` reads longer ones than the training crop in
+    windows that overlap. The names of the classes, the time grid, the crop and the rule that chose
+    the checkpoint are in the file's metadata.
 
     Raises:
         UsageError: ONNX is not installed.
@@ -125,7 +114,7 @@ def export_onnx(run: Run, stages: Sequence[str], path: Path) -> ExportedGraph:
     metadata = {
         "duetal": __version__,
         "classes": json.dumps(model.classes, ensure_ascii=False),
-        "grid": json.dumps(model.grid.to_json()),
+        "grid": json.dumps(asdict(model.grid)),
         "stages": json.dumps(list(stages)),
         "crop": str(crop),
         "selection": model.rule(stages),
@@ -175,12 +164,11 @@ def _random_features(inputs: dict[str, int], length: int) -> tuple[Tensor, ...]:
 
 
 def _difference(
-    graph: ScoringGraph, session: "InferenceSession", inputs: dict[str, int], length: int, run: Run
+    graph: ScoringGraph, session: Any, inputs: dict[str, int], length: int, run: Run
 ) -> float:
     """The largest difference between the scores of PyTorch and of ONNX Runtime at a length.
 
-    Raises:
-        DuetalError: PyTorch's own scores are not finite; names the run.
+    DuetalError, which names the run, if PyTorch's own scores are not finite.
     """
     features = _random_features(inputs, length)
     with torch.inference_mode():
@@ -196,7 +184,7 @@ def _difference(
     return float(np.max([np.abs(a - b).max(initial=0.0) for a, b in pairs]))
 
 
-def _session(path: Path) -> "InferenceSession":
+def _session(path: Path) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -42,8 +42,7 @@ class PublicRun:
 def open_public_run(path: Path) -> PublicRun:
     """Open a trained run, or all seeds of one of several.
 
-    Raises:
-        DuetalError: no run, one that is not trained to its end, or damaged.
+    DuetalError if there is no run, or one that is not trained to its end, or a damaged one.
     """
     folder = RunFolder(path)
     is_single = folder.config_file.is_file() or not folder.seeds()

@@ -20,13 +20,11 @@ from typing import NamedTuple
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import (  # type: ignore[attr-defined]
-    disable_progress_bars,
-    validate_repo_id,
-)
+from huggingface_hub.utils import disable_progress_bars, validate_repo_id  # type: ignore[attr-defined]
 
 from duetal.core.errors import DuetalError, UsageError, first_line
 from duetal.core.files import write_text
+from duetal.features.places import explained
 from duetal.publishing.model_card import render_card
 from duetal.publishing.onnx_graph import export_onnx
 from duetal.publishing.public_run import PublicRun, public_config, public_model
@@ -60,11 +58,7 @@ class Uploaded(NamedTuple):
 
 
 def check_repo_name(repo: str) -> None:
-    """Check that a name can be that of a model repository.
-
-    Raises:
-        UsageError: it can't.
-    """
+    """Raise UsageError unless a name can be that of a model repository."""
     parts = repo.split("/")
     if len(parts) == 3 and parts[0] in ("datasets", "spaces", "models"):
         cause = f"a run is pushed to a model repository, OWNER/NAME, not to {repo!r}"
@@ -82,11 +76,8 @@ def write_files(
 ) -> dict[str, int]:
     """Write the files that are uploaded, a run folder again; give their sizes in bytes by path.
 
-    Args:
-        published: the run, or all of its seeds.
-        folder: an empty one.
-        repo: the hub's repository that they are for, "owner/name".
-        onnx: also write an ONNX file of the final checkpoints together.
+    `folder` is empty; the files are for the hub's repository `repo`, "owner/name". With `onnx`, an
+    ONNX file of the final checkpoints together is among them.
 
     Raises:
         DuetalError: a checkpoint is missing, damaged or of another configuration.
@@ -105,10 +96,8 @@ def write_files(
             restore(run, stage)
             source, target = run.folder.checkpoint(stage), out.checkpoint(stage)
             target.parent.mkdir(exist_ok=True)
-            try:
+            with explained("copy", source):
                 shutil.copyfile(source, target)
-            except OSError as error:
-                raise DuetalError(f"cannot copy: {error.strerror}", file=source) from error
         if onnx:
             export_onnx(run, finals, out.path / "model.onnx")
     return {path: file.stat().st_size for path, file in _files(folder).items()}
@@ -122,14 +111,11 @@ def _files(folder: Path) -> dict[str, Path]:
 def upload(
     folder: Path, repo: str, *, private: bool = False, revision: str | None = None, message: str
 ) -> Uploaded:
-    """Upload all files of a run to a repository, and remove those of an earlier upload.
+    """Upload all files of a run's folder to a repository, and remove those of an earlier upload.
 
-    Args:
-        folder: of the files.
-        repo: "owner/name"; made where it is not there.
-        private: whether the repository must be private; a new one is made so.
-        revision: the branch; made where it is not there.
-        message: of the commit; its description lists what has changed.
+    The repository, "owner/name", and the branch `revision` are made where they are not there. With
+    `private` the repository must be private; a new one is made so. The description of the commit
+    lists what has changed.
 
     Raises:
         DuetalError: no token or one that is refused, no network, a public repository where a
@@ -181,10 +167,8 @@ def _changes(folder: Path, present: Mapping[str, str]) -> dict[str, str]:
     for path, file in _files(folder).items():
         content = file.read_bytes()
         blob = b"blob %d\0" % len(content) + content
-        hashes = (
-            hashlib.sha256(content).hexdigest(),
-            hashlib.sha1(blob, usedforsecurity=False).hexdigest(),
-        )
+        git_hash = hashlib.sha1(blob, usedforsecurity=False).hexdigest()
+        hashes = (hashlib.sha256(content).hexdigest(), git_hash)
         kept = "unchanged" if present.get(path) in hashes else "changed"
         changes[path] = kept if path in present else "added"
     # Weights of an earlier upload would pass for weights of this run.

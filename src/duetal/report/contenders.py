@@ -10,10 +10,10 @@ from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import UsageError
 from duetal.core.files import write_text
-from duetal.evaluation import Evaluation, Protocol, evaluate
+from duetal.evaluation import Protocol, evaluate
 from duetal.evaluation.comparison import Comparison, Contender, compare
 from duetal.report.explorer import Exploration, Lane, explore
-from duetal.report.html import Assets, render, versions
+from duetal.report.html import render
 from duetal.report.marks import mark_of_run
 from duetal.report.page import STYLES
 from duetal.report.run_files import open_signals
@@ -29,19 +29,14 @@ MAX_LISTED = 12
 
 @dataclass(frozen=True)
 class PageEntry:
-    """A run or a file of detections on a page.
+    """A run or a file of detections on a page."""
 
-    Args:
-        name: its title on the page.
-        runs: the detections of each seed; the first one's are drawn, scores are their mean.
-        folder: of the first seed's run, for its curves and pseudo-labels; None for a file.
-        rule: how the checkpoint was chosen, if known.
-    """
-
-    name: str
+    name: str  #: Its title on the page.
+    #: The detections of each seed; the first one's are drawn, scores are their mean.
     runs: tuple[Detections, ...]
+    #: Of the first seed's run, for its curves and pseudo-labels; None for a file.
     folder: Path | None = None
-    rule: str = ""
+    rule: str = ""  #: How the checkpoint was chosen, if known.
 
 
 @dataclass(frozen=True)
@@ -61,25 +56,17 @@ def write_contenders(
     out: Path,
     subset: str | None = None,
 ) -> Path:
-    """Write one page of runs and files of detections.
+    """Write one page of runs and files of detections; returns `out`, the HTML file.
 
-    Args:
-        entries: one, or several to be compared with the first.
-        annotations: with segments.
-        protocol: of the evaluation.
-        out: the HTML file.
-        subset: see `duetal.evaluation.evaluate`.
-
-    Returns:
-        The file written.
+    Several entries are compared with the first. The annotations have segments; for `protocol` and
+    `subset` see `duetal.evaluation.evaluate`.
 
     Raises:
         UsageError: more than `MAX_ENTRIES`, or an unknown subset.
         DuetalError: nothing to evaluate on, a damaged file, or `out` can't be written.
     """
     if len(entries) > MAX_ENTRIES:
-        cause = f"{len(entries)} runs: a page can show at most {MAX_ENTRIES}"
-        raise UsageError(cause)
+        raise UsageError(f"{len(entries)} runs: a page can show at most {MAX_ENTRIES}")
     exploration = _explore(entries, annotations, protocol, subset)
     rows = [
         _score_row(number, entry, annotations, protocol, subset)
@@ -90,10 +77,12 @@ def write_contenders(
         contenders = [Contender(entry.name, entry.runs) for entry in entries]
         comparison = compare(contenders, annotations, protocol, subset)
     evaluation = exploration.evaluations[0]
+    notes = [*evaluation.notes, *(comparison.notes if comparison else ())]
     html = render(
         "contenders.html.j2",
-        Assets.read(STYLES, "contenders_page.js"),
         {"explorer": exploration.data},
+        styles=STYLES,
+        script="contenders_page.js",
         title=", ".join(entry.name for entry in entries),
         rows=[
             replace(row, scores=scores)
@@ -103,10 +92,9 @@ def write_contenders(
         protocol=protocol,
         comparison=comparison,
         versus=[] if comparison is None else _versus(comparison),
-        notes=_notes(evaluation, comparison),
+        notes=list(dict.fromkeys(notes)),
         exploration=exploration,
         shown_seed=None,
-        versions=versions(),
     )
     write_text(out, html)
     return out
@@ -158,7 +146,3 @@ def _versus(comparison: Comparison) -> list[dict[str, Any]]:
         }
         for versus in comparison.versus
     ]
-
-
-def _notes(evaluation: Evaluation, comparison: Comparison | None) -> list[str]:
-    return list(dict.fromkeys([*evaluation.notes, *(comparison.notes if comparison else ())]))

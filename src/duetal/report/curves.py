@@ -1,7 +1,7 @@
 """Score curves and pseudo-labels of one video, reduced to what a page can show."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,19 +22,12 @@ MAX_LABEL_BYTES = 1_000_000
 
 @dataclass
 class SignalWriter:
-    """Embeds the signals of one run, video after video, within bounds.
+    """Embeds the signals of one run, video after video, within bounds."""
 
-    Args:
-        signals: of the run.
-        index: the page's index of each class, to which new ones are added.
-        runs: how many runs share the page's bounds.
-    """
-
-    signals: Signals
-    index: dict[str, int]
-    runs: int = 1
-    #: Training videos whose pseudo-labels did not fit.
-    left_out: int = 0
+    signals: Signals  #: Of the run.
+    index: dict[str, int]  #: The page's index of each class, to which new ones are added.
+    runs: int = 1  #: How many runs share the page's bounds.
+    left_out: int = 0  #: Training videos whose pseudo-labels did not fit.
     _classes: int = field(init=False)
     _pool: int = field(init=False)
     _room: float = field(init=False)
@@ -50,10 +43,8 @@ class SignalWriter:
     def video(self, name: str, annotated: Sequence[str], found: Sequence[str]) -> dict[str, Any]:
         """The curves and pseudo-labels of one video.
 
-        Args:
-            name: of the video.
-            annotated: its classes in the ground truth.
-            found: its detected classes, the highest-scoring first.
+        `annotated` are its classes in the ground truth, `found` the detected ones, the
+        highest-scoring first.
 
         Returns:
             `{"snippets": T, "pool": snippets per point, "scores": {branch: {class: base64 of one
@@ -127,13 +118,8 @@ def top_class(scores: NDArray[np.float32]) -> int:
     return int(top.mean(axis=0).argmax())
 
 
-def names_of(signals: Iterable[Signals]) -> tuple[list[str], list[str]]:
+def names_of(signals: Sequence[Signals]) -> tuple[list[str], list[str]]:
     """Videos that have scores, and videos that have pseudo-labels, each once."""
-    scored: dict[str, None] = {}
-    labelled: dict[str, None] = {}
-    for each in signals:
-        for file in each.scores.values():
-            scored |= dict.fromkeys(file.videos)
-        for file in each.labels.values():
-            labelled |= dict.fromkeys(file.videos)
-    return list(scored), list(labelled)
+    scored = (name for s in signals for file in s.scores.values() for name in file.videos)
+    labelled = (name for s in signals for file in s.labels.values() for name in file.videos)
+    return list(dict.fromkeys(scored)), list(dict.fromkeys(labelled))

@@ -1,6 +1,5 @@
 """Figures of a diagnosis: errors by kind, their cost, missed segments, calibration."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from matplotlib import rc_context
@@ -23,27 +22,14 @@ COLOURS = {
 
 
 def write_plots(diagnosis: Diagnosis, folder: Path) -> list[Path]:
-    """Draw every figure as a PNG.
-
-    Args:
-        diagnosis: to draw.
-        folder: made if missing.
-
-    Returns:
-        The files written.
+    """Draw every figure as a PNG into a folder, which is made if missing; returns the files.
 
     Raises:
         DuetalError: the folder can't be written.
     """
-    figures: dict[str, Callable[[Diagnosis], Figure]] = {
-        "false_positives": false_positives,
-        "fixed": fixed,
-        "missed": missed,
-        "calibration": calibration,
-    }
     written = []
-    for name, draw in figures.items():
-        path = folder / f"{name}.png"
+    for draw in (false_positives, fixed, missed, calibration):
+        path = folder / f"{draw.__name__}.png"
         with rc_context({"font.size": 8, "axes.titlesize": 9}), replacing(path) as temporary:
             draw(diagnosis).savefig(temporary, format="png", dpi=150)
         written.append(path)
@@ -60,11 +46,8 @@ def false_positives(diagnosis: Diagnosis) -> Figure:
         sizes = [100 * bars[n][kind] / max(1, sum(bars[n].values())) for n in names]
         axes.bar(names, sizes, bottom=bottom, width=0.82, color=COLOURS[kind], label=kind)
         bottom = [a + b for a, b in zip(bottom, sizes, strict=True)]
-    axes.set(
-        ylabel="share of predictions (%)",
-        xlabel="top-scoring predictions of each class",
-        ylim=(0, 100),
-    )
+    axes.set(ylabel="share of predictions (%)", ylim=(0, 100))
+    axes.set_xlabel("top-scoring predictions of each class")
     axes.set_title(f"Kinds of predictions at tIoU {profile.tiou:g} (G: segments of the class)")
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(

@@ -6,13 +6,13 @@ megabytes. `assets/exploration.js` reads them.
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from duetal.core.annotations import Annotations, VideoAnnotation
+from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.evaluation import Evaluation, Protocol
 from duetal.evaluation.false_positives import KINDS
@@ -30,46 +30,27 @@ FIRST_TIOU = 0.5
 
 @dataclass(frozen=True)
 class Lane:
-    """Predictions drawn on a line of their own.
+    """Predictions drawn on a line of their own."""
 
-    Args:
-        title: of the stage or run.
-        short: the label beside the line.
-        mark: the line's colour and shape, see `duetal.report.marks`.
-        detections: in seconds; finite.
-    """
-
-    title: str
-    short: str
-    mark: str
-    detections: Detections
+    title: str  #: Of the stage or run.
+    short: str  #: The label beside the line.
+    mark: str  #: The line's colour and shape, see `duetal.report.marks`.
+    detections: Detections  #: In seconds; finite.
 
 
 @dataclass(frozen=True)
 class Exploration:
-    """The data of a page, and what its text needs to know of it.
+    """The data of a page, and what its text needs to know of it."""
 
-    Args:
-        data: JSON, see `explore`.
-        videos: how many.
-        training: how many of them are training videos, shown for their pseudo-labels.
-        branches: those that have curves.
-        has_truth: whether predictions are judged.
-        kept: number of predictions embedded.
-        total: number of predictions.
-        unlabelled: training videos whose pseudo-labels did not fit.
-        evaluations: of each lane; empty where nothing is judged.
-    """
-
-    data: dict[str, Any]
-    videos: int
-    training: int
-    branches: BranchMarks
-    has_truth: bool
-    kept: int
-    total: int
-    unlabelled: int
-    evaluations: list[Evaluation]
+    data: dict[str, Any]  #: JSON, see `explore`.
+    videos: int  #: How many.
+    training: int  #: How many of them are training videos, shown for their pseudo-labels.
+    branches: BranchMarks  #: Those that have curves.
+    has_truth: bool  #: Whether predictions are judged.
+    kept: int  #: Number of predictions embedded.
+    total: int  #: Number of predictions.
+    unlabelled: int  #: Training videos whose pseudo-labels did not fit.
+    evaluations: list[Evaluation]  #: Of each lane; empty where nothing is judged.
 
 
 def explore(
@@ -100,15 +81,18 @@ def explore(
     judgements: list[Judgement] = []
     if annotations is not None and any(video.segments for video in annotations):
         judgements = [judge(lane.detections, annotations, protocol, subset) for lane in lanes]
-    known = _merged(annotations, further)
+    known = {video.name: video for part in (further, annotations) for video in part or ()}
     evaluated = list(judgements[0].missed) if judgements else [v.name for v in annotations or ()]
     scored, labelled = names_of(signals)
     found = [name for lane in lanes for name in lane.detections.videos]
     names = list(dict.fromkeys([*evaluated, *found, *scored, *labelled]))
-    index = _class_index(signals, names, known, lanes)
+    annotated = [known[name].segments or () if name in known else () for name in names]
+    labels = [label for each in signals for label in each.classes]
+    labels += [segment.label for segments in annotated for segment in segments]
+    labels += [label for lane in lanes for label in lane.detections.classes]
+    index = {label: number for number, label in enumerate(dict.fromkeys(labels))}
     tables = [_LaneTable(lane, names, MAX_ROWS // max(1, len(lanes))) for lane in lanes]
     writers = [SignalWriter(each, index, len(signals)) for each in signals]
-    annotated = [known[name].segments or () if name in known else () for name in names]
     embedded: list[dict[int, Any]] = [{} for _ in writers]
     for at, name in enumerate(names):
         own = list(dict.fromkeys(segment.label for segment in annotated[at]))
@@ -137,7 +121,7 @@ def explore(
         "signals": [
             {
                 "title": each.title,
-                "grid": each.grid.model_dump(),
+                "grid": asdict(each.grid),
                 "phases": list(each.labels),
                 "videos": videos,
             }
@@ -208,12 +192,9 @@ class _LaneTable:
 def top_of_each(
     group: NDArray[np.int64], score: NDArray[np.floating], room: int
 ) -> NDArray[np.int64]:
-    """Rows by group, the highest-scoring first; if too many, the same limit for each group.
+    """Rows by group, the highest-scoring first; past `room` rows, the same limit for each group.
 
-    Args:
-        group: (N,) of each row.
-        score: (N,)
-        room: most rows to keep.
+    `group` and `score` are (N,).
     """
     order = np.lexsort((-score, group))
     sizes = np.bincount(group) if len(group) else np.zeros(1, dtype=np.int64)
@@ -221,29 +202,6 @@ def top_of_each(
     fit = bisect_right(range(most + 1), room, key=lambda n: int(np.minimum(sizes, n).sum())) - 1
     rank = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     return np.asarray(order[rank < fit], dtype=np.int64)
-
-
-def _merged(*parts: Annotations | None) -> dict[str, VideoAnnotation]:
-    """Videos by name; of two the first counts."""
-    videos: dict[str, VideoAnnotation] = {}
-    for part in parts:
-        for video in part or ():
-            videos.setdefault(video.name, video)
-    return videos
-
-
-def _class_index(
-    signals: Sequence[Signals],
-    names: Sequence[str],
-    known: Mapping[str, VideoAnnotation],
-    lanes: Sequence[Lane],
-) -> dict[str, int]:
-    index = dict.fromkeys(label for each in signals for label in each.classes)
-    index |= dict.fromkeys(
-        segment.label for name in names if name in known for segment in known[name].segments or ()
-    )
-    index |= dict.fromkeys(label for lane in lanes for label in lane.detections.classes)
-    return {label: number for number, label in enumerate(index)}
 
 
 def _top_labels(tables: Sequence[_LaneTable], video: int) -> list[str]:

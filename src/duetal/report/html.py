@@ -10,7 +10,6 @@ import hashlib
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
@@ -22,64 +21,44 @@ from duetal.report.bundle import bundle
 from duetal.report.marks import SHAPES
 
 
-def render(template: str, assets: "Assets", data: Any, **values: Any) -> str:
+def render(
+    template: str,
+    data: Any,
+    *,
+    styles: Sequence[str],
+    script: str,
+    media: str = "",
+    **values: Any,
+) -> str:
     """Render a page as text.
 
     Args:
-        template: name in `assets/`; it uses `style`, `script`, `policy` and `data`.
-        assets: scripts and styles.
+        template: name in `assets/`; it uses `style`, `script`, `policy`, `data` and `versions`.
         data: JSON for the scripts, of a type in `assets/types.d.ts`.
+        styles: names in `assets/`, in order.
+        script: name in `assets/` of the module that runs; all that it imports comes with it.
+        media: sources of media that the page may play; empty for no media.
         values: further variables of the template.
     """
-    html = (
-        _environment()
-        .get_template(template)
-        .render(
-            data=_json_for_html(data),
-            style=Markup(assets.style),  # noqa: S704 - the package's own files
-            script=Markup(assets.script),  # noqa: S704 - the package's own files
-            policy=assets.policy,
-            **values,
-        )
+    folder = files("duetal.report") / "assets"
+    style = "\n".join((folder / name).read_text(encoding="utf-8") for name in styles)
+    code = bundle(script)
+    policy = (
+        f"default-src 'none'; script-src {_hash(code)}; style-src {_hash(style)}; "
+        f"img-src data:;{f' media-src {media};' if media else ''} "
+        "base-uri 'none'; form-action 'none'"
+    )
+    page = _environment().get_template(template)
+    html = page.render(
+        data=_json_for_html(data),
+        style=Markup(style),  # noqa: S704 - the package's own files
+        script=Markup(code),  # noqa: S704 - the package's own files
+        policy=policy,
+        versions=f"duetal {__version__}, Python {sys.version_info[0]}.{sys.version_info[1]}",
+        **values,
     )
     # A name read from JSON can hold half a surrogate pair, which UTF-8 has no bytes for.
     return html.encode("utf-8", "replace").decode("utf-8")
-
-
-@dataclass(frozen=True)
-class Assets:
-    """Scripts and styles of a page, and its Content-Security-Policy.
-
-    Args:
-        style: CSS.
-        script: JavaScript.
-        media: sources of media in the policy; empty for no media.
-    """
-
-    style: str
-    script: str
-    media: str = ""
-
-    @staticmethod
-    def read(styles: Sequence[str], entry: str, *, media: str = "") -> "Assets":
-        """Read styles in order, and an entry module with all that it imports, from `assets/`."""
-        folder = files("duetal.report") / "assets"
-        style = "\n".join((folder / name).read_text(encoding="utf-8") for name in styles)
-        return Assets(style, bundle(entry), media)
-
-    @property
-    def policy(self) -> str:
-        """Allow the page's own script and style, by their hashes, its media, and nothing else."""
-        return (
-            f"default-src 'none'; script-src {_hash(self.script)}; style-src {_hash(self.style)}; "
-            f"img-src data:;{f' media-src {self.media};' if self.media else ''} "
-            "base-uri 'none'; form-action 'none'"
-        )
-
-
-def versions() -> str:
-    """The versions that made the page."""
-    return f"duetal {__version__}, Python {sys.version_info[0]}.{sys.version_info[1]}"
 
 
 def _environment() -> Environment:

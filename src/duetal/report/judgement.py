@@ -21,34 +21,19 @@ NOT_ASKED = 15
 
 @dataclass(frozen=True)
 class Judgement:
-    """How a protocol judges the predictions of many videos, at each of its thresholds.
+    """How a protocol judges the predictions of many videos, at each of its thresholds."""
 
-    Args:
-        kinds: (N, K) indices into `KINDS`, or NOT_JUDGED; rows as the detections'.
-        missed: by video, (M,) for its annotated segments in their order: bit k is set where no
-            prediction matches at threshold k, or bit NOT_ASKED alone if it is not evaluated.
-        evaluation: mAP of the same predictions.
-    """
-
-    kinds: NDArray[np.uint8]
+    kinds: NDArray[np.uint8]  #: (N, K) indices into `KINDS`, or NOT_JUDGED; rows as detections.
+    #: By video, (M,) for its annotated segments in their order: bit k is set where no prediction
+    #: matches at threshold k, or bit NOT_ASKED alone if it is not evaluated.
     missed: dict[str, NDArray[np.uint16]]
-    evaluation: Evaluation
+    evaluation: Evaluation  #: mAP of the same predictions.
 
 
 def judge(
     detections: Detections, annotations: Annotations, protocol: Protocol, subset: str | None = None
 ) -> Judgement:
-    """Judge predictions as `duetal diagnose` does.
-
-    Args:
-        detections: in seconds.
-        annotations: with segments.
-        protocol: see `consider`.
-        subset: see `consider`.
-
-    Raises:
-        UsageError, DuetalError: as `consider`.
-    """
+    """Judge predictions as `duetal diagnose` does; arguments and errors are those of `consider`."""
     considered = consider(detections, annotations, protocol, subset)
     ranking = rank(considered.truth, considered.detections, protocol.tiou)
     found = classify(considered, ranking, best_overlaps(considered, ranking))

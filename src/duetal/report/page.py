@@ -1,5 +1,6 @@
 """Render a run as one self-contained HTML file."""
 
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,14 +10,14 @@ from duetal.core.annotations import Annotations
 from duetal.core.files import write_text
 from duetal.report import scores
 from duetal.report.explorer import Exploration, Lane, explore
-from duetal.report.html import Assets, render, versions
+from duetal.report.html import render
 from duetal.report.judgement import judging_protocol
 from duetal.report.marks import BranchMarks
 from duetal.report.run_files import open_signals, read_videos
 from duetal.report.training_curves import curves
 from duetal.results.folder import RunFolder
 from duetal.results.reading import RunResults, read_run
-from duetal.results.schema import ENSEMBLE, PhaseRecord
+from duetal.results.schema import ENSEMBLE, LabelCounts, PhaseRecord
 
 STYLES = ("style.css", "explorer.css")
 
@@ -24,15 +25,9 @@ STYLES = ("style.css", "explorer.css")
 def write_report(
     run: Path, out: Path | None = None, annotations: Annotations | None = None
 ) -> Path:
-    """Write the report of a run folder.
+    """Write the report of a run folder, of one seed or several; it may still be training.
 
-    Args:
-        run: run folder, of one seed or several; it may still be training.
-        out: the HTML file; `run/report.html` unless given.
-        annotations: see `render_report`.
-
-    Returns:
-        The file written.
+    The HTML file is `out`, or `run/report.html`, and is returned; see also `render_report`.
 
     Raises:
         DuetalError: the folder is no run, a file in it is damaged, or `out` can't be written.
@@ -65,7 +60,6 @@ def render_report(run: Path, annotations: Annotations | None = None) -> str:
     exploration = _explore(opened, shown.folder, table or labels, annotations)
     return render(
         "page.html.j2",
-        Assets.read(STYLES, "run_page.js"),
         {
             "branches": branches.data(),
             "headline": table.headline if table else "",
@@ -76,6 +70,8 @@ def render_report(run: Path, annotations: Annotations | None = None) -> str:
             ],
             "explorer": exploration.data,
         },
+        styles=STYLES,
+        script="run_page.js",
         title=opened.name,
         run=opened,
         branches=branches,
@@ -88,7 +84,6 @@ def render_report(run: Path, annotations: Annotations | None = None) -> str:
         pseudo_diagnostics=scores.pseudo_label_diagnostics(opened),
         pseudo_labels=_pseudo_labels(opened),
         exploration=exploration,
-        versions=versions(),
     )
 
 
@@ -126,7 +121,7 @@ def _journey(
 ) -> list[dict[str, Any]]:
     """The headline score of every stage."""
     return [
-        _stage_point(row.stage, row.title, row.branch, branches, stages)
+        _stage_point(row, branches, stages)
         | {
             "teacher": stages[row.stage].teacher if row.stage in stages else None,
             "mean": round(score.mean, 3),
@@ -138,27 +133,26 @@ def _journey(
 
 
 def _precision_recall(
-    diagnostics: list[scores.DiagnosticRow],
+    diagnostics: list[scores.StageRow],
     branches: BranchMarks,
     stages: Mapping[str, PhaseRecord],
 ) -> list[dict[str, Any]]:
     return [
-        _stage_point(row.key, row.name, row.branch, branches, stages)
-        | {"precision": precision.mean, "recall": recall.mean}
+        _stage_point(row, branches, stages) | {"precision": precision.mean, "recall": recall.mean}
         for row in diagnostics
-        if (precision := row.values["precision"]) and (recall := row.values["recall"])
+        if (precision := row.scores["precision"]) and (recall := row.scores["recall"])
     ]
 
 
 def _stage_point(
-    stage: str, title: str, branch: str, branches: BranchMarks, stages: Mapping[str, PhaseRecord]
+    row: scores.StageRow, branches: BranchMarks, stages: Mapping[str, PhaseRecord]
 ) -> dict[str, Any]:
     """A stage in a chart; its branch is None for the ensemble."""
     return {
-        "title": title,
-        "short": _short_title(stage, title, stages.get(stage)),
-        "branch": branches.name(branch),
-        "mark": branches.mark(branch),
+        "title": row.title,
+        "short": _short_title(row.stage, row.title, stages.get(row.stage)),
+        "branch": branches.name(row.branch),
+        "mark": branches.mark(row.branch),
     }
 
 
@@ -175,22 +169,14 @@ def _pseudo_labels(run: RunResults) -> list[dict[str, Any]]:
     """Snippets by pseudo-label in each step, summed over seeds."""
     steps: dict[str, dict[str, Any]] = {}
     phases = run.phases()
+    kinds = set(LabelCounts.model_fields)
     for event in (event for seed in run.seeds for event in seed.log.pseudo_labels.values()):
-        step = steps.setdefault(
-            event.phase,
-            {
-                "phase": event.phase,
-                "teacher": event.teacher or phases[event.phase].teacher or "",
-                "total": dict.fromkeys(("foreground", "background", "ignored"), 0),
-                "classes": {},
-            },
-        )
-        for kind in step["total"]:
-            step["total"][kind] += getattr(event, kind)
+        teacher = event.teacher or phases[event.phase].teacher or ""
+        new = {"phase": event.phase, "teacher": teacher, "total": Counter(), "classes": {}}
+        step = steps.setdefault(event.phase, new)
+        step["total"].update(event.model_dump(include=kinds))
         for name, counts in event.classes.items():
-            of_class = step["classes"].setdefault(name, dict.fromkeys(step["total"], 0))
-            for kind in of_class:
-                of_class[kind] += getattr(counts, kind)
+            step["classes"].setdefault(name, Counter()).update(counts.model_dump())
     return list(steps.values())
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from duetal.core.files import write_text
 from duetal.core.grid import TimeGrid
 from duetal.report.columns import quantise
 from duetal.report.curves import MAX_CLASSES, MAX_POINTS
-from duetal.report.html import Assets, render, versions
+from duetal.report.html import render
 from duetal.report.marks import BranchMarks
 
 STYLES = ("style.css", "player.css")
@@ -26,55 +26,34 @@ MEDIA = "'self' file:"
 
 @dataclass(frozen=True)
 class PlayedVideo:
-    """A video on the page, without its detections.
+    """A video on the page, without its detections."""
 
-    Args:
-        name: as the detections name it.
-        duration: seconds.
-        url: its address, percent-encoded, relative to the page; None if it can't be played:
-            its timeline is still shown.
-        offset: the player's time, in seconds, of the first picture, where our time starts.
-        note: a remark on the file that is played, such as that it is a copy.
-        curves: (T, K) probabilities by branch, K as the detections' classes.
-    """
-
-    name: str
-    duration: float
+    name: str  #: As the detections name it.
+    duration: float  #: Seconds.
+    #: Its address, percent-encoded, relative to the page; None if it can't be played: its timeline
+    #: is still shown.
     url: str | None = None
-    offset: float = 0.0
-    note: str = ""
+    offset: float = 0.0  #: The player's time, in seconds, of the first picture: our time 0.
+    note: str = ""  #: A remark on the file that is played, such as that it is a copy.
+    #: (T, K) probabilities by branch, K as the detections' classes.
     curves: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class PlayerPage:
-    """The page without its videos.
+    """The page without its videos."""
 
-    Args:
-        title: of the run.
-        branch: that the detections come from; any other name stands for all branches together.
-        facts: listed at the page's end, by name.
-        failures: videos that could not be processed, and why.
-        floor: detections that score below are hidden until the reader lowers it.
-        grid: of the curves.
-        branches: title by name of each branch of the run, in its order.
-    """
-
-    title: str
-    branch: str
-    facts: Mapping[str, str] = field(default_factory=dict)
-    failures: Sequence[tuple[str, str]] = ()
-    floor: float = 0.0
-    grid: TimeGrid = field(default_factory=TimeGrid)
+    title: str  #: Of the run.
+    branch: str  #: That the detections come from; any other name: all branches together.
+    facts: Mapping[str, str] = field(default_factory=dict)  #: At the page's end, by name.
+    failures: Sequence[tuple[str, str]] = ()  #: Videos that could not be processed, and why.
+    floor: float = 0.0  #: Detections that score below are hidden until the reader lowers it.
+    grid: TimeGrid = field(default_factory=TimeGrid)  #: Of the curves.
+    #: Title by name of each branch of the run, in its order.
     branches: Mapping[str, str] = field(default_factory=dict)
 
     def write(self, path: Path, classes: Sequence[str], videos: Sequence[dict[str, Any]]) -> None:
-        """Write the page.
-
-        Args:
-            path: the HTML file.
-            classes: names, by the indices in `videos`.
-            videos: results of `embed`.
+        """Write the HTML page of videos, results of `embed`, and of the classes by index.
 
         Raises:
             DuetalError: it can't be written.
@@ -86,7 +65,7 @@ class PlayerPage:
         with_curves, mark = branches.only(names), branches.mark(self.branch)
         data = {
             "classes": list(classes),
-            "grid": {key: getattr(self.grid, key) for key in ("fps", "stride", "window")},
+            "grid": asdict(self.grid),
             "branches": with_curves.data(),
             "mark": mark,
             "floor": self.floor,
@@ -95,8 +74,10 @@ class PlayerPage:
         }
         html = render(
             "player.html.j2",
-            Assets.read(STYLES, "player_page.js", media=MEDIA),
             data,
+            styles=STYLES,
+            script="player_page.js",
+            media=MEDIA,
             page=self,
             videos=videos,
             found=sum(len(video["detections"]) + video["left"] for video in videos),
@@ -104,7 +85,6 @@ class PlayerPage:
             branches=with_curves,
             mark=mark,
             max_shown=MAX_SHOWN,
-            versions=versions(),
         )
         write_text(path, html)
 
@@ -112,12 +92,9 @@ class PlayerPage:
 def embed(
     video: PlayedVideo, detections: Detections, overlaid: NDArray[np.bool_] | None = None
 ) -> dict[str, Any]:
-    """A video as the page embeds it.
+    """A video as the page embeds it, with its own detections alone.
 
-    Args:
-        video: the video.
-        detections: its own alone.
-        overlaid: (N,) whether each is written over the picture; all unless given.
+    `overlaid` is (N,) whether each is written over the picture; all are unless given.
 
     Returns:
         `{"name", "url", "offset", "duration", "note", "pool": snippets per point,

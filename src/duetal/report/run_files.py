@@ -13,38 +13,26 @@ from safetensors import SafetensorError, safe_open
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError
+from duetal.core.grid import TimeGrid
 from duetal.core.records import read_if_there
 from duetal.results.folder import RunFolder
-from duetal.results.schema import (
-    GridRecord,
-    ModelRecord,
-    ScoreIndex,
-    StageDetections,
-    TruthFile,
-)
+from duetal.results.schema import ModelRecord, ScoreIndex, StageDetections, TruthFile
 from duetal.results.training_log import read_training_log
 from duetal.results.version_0_1 import order_phases
 
 
 @dataclass(frozen=True)
 class RunVideos:
-    """The detections of a run, and the ground truth.
+    """The detections of a run, and the ground truth."""
 
-    Args:
-        truth: the videos that it was evaluated on; None before that.
-        found: by stage, in the order of training.
-    """
-
-    truth: Annotations | None
-    found: dict[str, Detections]
+    truth: Annotations | None  #: The videos that it was evaluated on; None before that.
+    found: dict[str, Detections]  #: By stage, in the order of training.
 
 
 def read_videos(folder: RunFolder, stage_order: Sequence[str] = ()) -> RunVideos:
-    """Read the ground truth and the detections that a run has.
+    """Read the ground truth and the detections that a run of one seed has.
 
-    Args:
-        folder: folder of one seed's run.
-        stage_order: stages in the order of training; further ones follow by name.
+    `stage_order` has the stages in the order of training; further ones follow by name.
 
     Raises:
         DuetalError: a file is damaged.
@@ -85,12 +73,7 @@ def _detections(file: StageDetections, path: Path) -> Detections:
 
 
 class SnippetFile:
-    """An open safetensors file that holds a (T, K) array of each video.
-
-    Args:
-        path: the file.
-        columns: K.
-        stack: closes it.
+    """An open safetensors file with a (T, K) array of each video, K `columns`; `stack` closes it.
 
     Raises:
         DuetalError: no safetensors file.
@@ -117,10 +100,8 @@ class SnippetFile:
             DuetalError: of another shape, or not finite.
         """
         values = self._read(video)
-        if values is None:
-            return None
-        scores = values.astype(np.float32)
-        if not np.isfinite(scores).all():
+        scores = None if values is None else values.astype(np.float32)
+        if scores is not None and not np.isfinite(scores).all():
             raise self._error(video, "a score is not finite")
         return scores
 
@@ -131,11 +112,9 @@ class SnippetFile:
             DuetalError: of another shape, or another value.
         """
         values = self._read(video)
-        if values is None:
-            return None
-        if not np.isin(values, (-1, 0, 1)).all():
+        if values is not None and not np.isin(values, (-1, 0, 1)).all():
             raise self._error(video, "a pseudo-label is none of -1, 0 and 1")
-        return values.astype(np.int8)
+        return None if values is None else values.astype(np.int8)
 
     def _length(self, video: str) -> int:
         shape = self._file.get_slice(video).get_shape()
@@ -158,30 +137,18 @@ class SnippetFile:
 
 @dataclass(frozen=True)
 class Signals:
-    """The snippet-level files of one run, open.
+    """The snippet-level files of one run, open."""
 
-    Args:
-        title: of the run.
-        classes: of the arrays' columns.
-        grid: of their rows.
-        scores: by branch.
-        labels: by phase, in the order of training.
-    """
-
-    title: str
-    classes: tuple[str, ...] = ()
-    grid: GridRecord = field(default_factory=GridRecord)
-    scores: Mapping[str, SnippetFile] = field(default_factory=dict)
+    title: str  #: Of the run.
+    classes: tuple[str, ...] = ()  #: Of the arrays' columns.
+    grid: TimeGrid = field(default_factory=TimeGrid)  #: Of their rows.
+    scores: Mapping[str, SnippetFile] = field(default_factory=dict)  #: By branch.
+    #: By phase, in the order of training.
     labels: Mapping[str, SnippetFile] = field(default_factory=dict)
 
 
 def open_signals(folder: RunFolder, title: str, stack: ExitStack) -> Signals:
-    """Open the files that a run of one seed has.
-
-    Args:
-        folder: of the run.
-        title: of the run.
-        stack: closes the files.
+    """Open the files that a run of one seed has; `stack` closes them.
 
     Raises:
         DuetalError: a file is damaged.

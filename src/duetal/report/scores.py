@@ -1,11 +1,20 @@
 """The tables of scores: mAP by stage and tIoU, AP by class, per-snippet diagnostics."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
+from duetal.core.records import Record
 from duetal.results.reading import RunResults
-from duetal.results.schema import ENSEMBLE, Diagnostics, StageScores, StageSummary
+from duetal.results.schema import (
+    ENSEMBLE,
+    Diagnostics,
+    PseudoLabelScores,
+    SnippetScores,
+    StageScores,
+    StageSummary,
+)
 
 
 @dataclass(frozen=True)
@@ -19,59 +28,34 @@ class Score:
 
 @dataclass(frozen=True)
 class StageRow:
-    """The scores of one stage, by column name; a column it was not measured at is None."""
+    """The scores of one stage or phase, by column name; None where it was not measured."""
 
-    stage: str
+    stage: str  #: Or the phase.
     title: str
     branch: str
     scores: dict[str, Score | None]
-    #: Whether it is the first stage of its branch.
-    first: bool = False
+    first: bool = False  #: Whether it is the first stage of its branch.
 
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """mAP of all stages.
+    """mAP of all stages."""
 
-    Args:
-        tiou: names of the columns of single thresholds, like "0.5".
-        averages: names of the columns of averages, like "0.1:0.7".
-        headline: the main column: the average over the widest range.
-        rows: one per stage, in the order of training.
-        counts: what was evaluated, as text.
-    """
-
-    tiou: list[str]
-    averages: list[str]
-    headline: str
-    rows: list[StageRow]
-    counts: str
-
-
-@dataclass(frozen=True)
-class LabelRow:
-    """How well a stage ranks held-out videos by label: mAP, and the highest-scoring label right."""
-
-    stage: str
-    title: str
-    branch: str
-    mean_ap: Score | None
-    first_right: Score | None
+    tiou: list[str]  #: Names of the columns of single thresholds, like "0.5".
+    averages: list[str]  #: Names of the columns of averages, like "0.1:0.7".
+    headline: str  #: The main column: the average over the widest range.
+    rows: list[StageRow]  #: One per stage, in the order of training.
+    counts: str  #: What was evaluated, as text.
 
 
 @dataclass(frozen=True)
 class LabelTable:
-    """The evaluation by labels alone.
+    """The evaluation by labels alone: how well each stage ranks held-out videos."""
 
-    Args:
-        rows: one per stage, in the order of training.
-        videos: how many were held out.
-        chance: the mAP of a random order, in percent.
-    """
-
-    rows: list[LabelRow]
-    videos: int
-    chance: float
+    #: One per stage, in the order of training: mAP, and the highest-scoring label right.
+    rows: list[StageRow]
+    videos: int  #: How many were held out.
+    chance: float  #: The mAP of a random order, in percent.
 
 
 def label_table(run: RunResults) -> LabelTable | None:
@@ -83,15 +67,8 @@ def label_table(run: RunResults) -> LabelTable | None:
     rows = []
     for number, stage in enumerate(first.stages):
         same = [file.stages[number] for file in files if len(file.stages) == len(first.stages)]
-        rows.append(
-            LabelRow(
-                stage.stage,
-                stage.title,
-                stage.branch,
-                over_seeds(row.mean_ap for row in same),
-                over_seeds(row.first_right for row in same),
-            )
-        )
+        scores = _means(("mean_ap", "first_right"), same)
+        rows.append(StageRow(stage.stage, stage.title, stage.branch, scores))
     return LabelTable(rows, len(first.videos), 100 * first.chance)
 
 
@@ -109,36 +86,34 @@ def score_table(run: RunResults) -> ScoreTable | None:
     averages = list(dict.fromkeys(name for stage in stages for name in stage.averages))
     rows = [_row(stage, [*tiou, *averages]) for stage in stages]
     marked = mark_best([list(row.scores.values()) for row in rows])
+    first = {row.branch: row.stage for row in reversed(rows) if row.branch != ENSEMBLE}
     rows = [
-        replace(row, scores=dict(zip(row.scores, scores, strict=True)))
+        replace(
+            row,
+            scores=dict(zip(row.scores, scores, strict=True)),
+            first=first.get(row.branch) == row.stage,
+        )
         for row, scores in zip(rows, marked, strict=True)
     ]
-    return ScoreTable(
-        tiou=tiou,
-        averages=averages,
-        headline=max(averages, key=_width) if averages else tiou[0],
-        rows=_mark_first(rows),
-        counts=_counts(evaluation.stages[-1]) if evaluation and evaluation.stages else "",
-    )
+    headline = max(averages, key=_width) if averages else tiou[0]
+    counts = _counts(evaluation.stages[-1]) if evaluation and evaluation.stages else ""
+    return ScoreTable(tiou, averages, headline, rows, counts)
 
 
 def _row(stage: StageScores | StageSummary, columns: list[str]) -> StageRow:
-    scores: dict[str, Score]
+    found: dict[str, tuple[float, float | None]]
     if isinstance(stage, StageSummary):
         cells = zip(stage.tiou, stage.mean_ap, stage.std, strict=False)
-        scores = {f"{t:g}": _spread(mean, std) for t, mean, std in cells}
-        for name, spread in stage.averages.items():
-            scores[name] = _spread(spread.mean, spread.std)
+        found = {f"{t:g}": (mean, std) for t, mean, std in cells}
+        found |= {name: (spread.mean, spread.std) for name, spread in stage.averages.items()}
     else:
         pairs = zip(stage.tiou, stage.mean_ap, strict=False)
-        scores = {f"{t:g}": Score(100 * value) for t, value in pairs}
-        scores |= {name: Score(100 * value) for name, value in stage.averages.items()}
-    by_column = {column: scores.get(column) for column in columns}
-    return StageRow(stage.stage, stage.title, stage.branch, by_column)
-
-
-def _spread(mean: float, std: float | None) -> Score:
-    return Score(100 * mean, None if std is None else 100 * std)
+        found = {f"{t:g}": (value, None) for t, value in pairs}
+        found |= {name: (value, None) for name, value in stage.averages.items()}
+    scores: dict[str, Score | None] = dict.fromkeys(columns)
+    for column, (mean, std) in found.items():
+        scores[column] = Score(100 * mean, None if std is None else 100 * std)
+    return StageRow(stage.stage, stage.title, stage.branch, scores)
 
 
 def mark_best(rows: Sequence[Sequence[Score | None]]) -> list[list[Score | None]]:
@@ -153,11 +128,6 @@ def mark_best(rows: Sequence[Sequence[Score | None]]) -> list[list[Score | None]
     ]
 
 
-def _mark_first(rows: list[StageRow]) -> list[StageRow]:
-    first = {row.branch: row.stage for row in reversed(rows) if row.branch != ENSEMBLE}
-    return [replace(row, first=first.get(row.branch) == row.stage) for row in rows]
-
-
 def _width(average: str) -> float:
     """Width of a range like "0.1:0.7"; a name that is no range is the narrowest."""
     try:
@@ -168,16 +138,12 @@ def _width(average: str) -> float:
 
 
 def _counts(stage: StageScores) -> str:
-    known = [
-        f"{value:,} {name}"
-        for name, value in (
-            ("videos", stage.videos),
-            ("segments", stage.segments),
-            (f"predictions ({stage.title})", stage.predictions),
-        )
-        if value is not None
-    ]
-    text = ", ".join(known)
+    counts = {
+        "videos": stage.videos,
+        "segments": stage.segments,
+        f"predictions ({stage.title})": stage.predictions,
+    }
+    text = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count is not None)
     dropped = ", ".join(f"{count:,} {reason}" for reason, count in stage.dropped.items() if count)
     return f"{text}; dropped: {dropped}" if dropped else text
 
@@ -192,15 +158,18 @@ class ClassRow:
 
 def class_rows(run: RunResults, table: ScoreTable) -> list[ClassRow]:
     """AP by class at the start and the end of each branch and of the ensemble, best class first."""
-    evaluations = [seed.evaluation for seed in run.seeds if seed.evaluation]
-    values: dict[str, dict[str, list[float]]] = {}
-    for evaluation in evaluations:
-        for stage in evaluation.stages:
-            for name, by_tiou in stage.per_class.items():
-                if by_tiou:
-                    by_stage = values.setdefault(name, {})
-                    by_stage.setdefault(stage.stage, []).append(100 * fmean(by_tiou))
-    shown = _first_and_last(table.rows)
+    values: defaultdict[str, defaultdict[str, list[float]]]
+    values = defaultdict(lambda: defaultdict(list))
+    stages = (stage for s in run.seeds if s.evaluation for stage in s.evaluation.stages)
+    for stage in stages:
+        for name, by_tiou in stage.per_class.items():
+            if by_tiou:
+                values[name][stage.stage].append(100 * fmean(by_tiou))
+    by_branch: defaultdict[str, list[str]] = defaultdict(list)
+    for row in table.rows:
+        by_branch[row.branch].append(row.stage)
+    ends = {stage for own in by_branch.values() for stage in (own[0], own[-1])}
+    shown = [row for row in table.rows if row.stage in ends]
     rows = [
         ClassRow(name, [(row, fmean(by[row.stage])) for row in shown if row.stage in by])
         for name, by in values.items()
@@ -209,66 +178,34 @@ def class_rows(run: RunResults, table: ScoreTable) -> list[ClassRow]:
     return sorted(rows, key=lambda row: -row.points[-1][1])
 
 
-def _first_and_last(rows: Iterable[StageRow]) -> list[StageRow]:
-    by_branch: dict[str, list[StageRow]] = {}
-    for row in rows:
-        by_branch.setdefault(row.branch, []).append(row)
-    kept = {row.stage: row for group in by_branch.values() for row in (group[0], group[-1])}
-    return [row for row in rows if row.stage in kept]
-
-
-@dataclass(frozen=True)
-class DiagnosticRow:
-    """Per-snippet precision and recall and the like, in percent; None is "not measured".
-
-    `key` is the stage or the phase, `name` what the table calls it.
-    """
-
-    key: str
-    name: str
-    branch: str
-    values: dict[str, Score | None]
-
-
-def stage_diagnostics(run: RunResults) -> list[DiagnosticRow]:
+def stage_diagnostics(run: RunResults) -> list[StageRow]:
     """Per-snippet precision, recall and F1 by stage, mean over seeds."""
-    columns = ("precision", "recall", "f1")
     found = [diagnostics.stages for diagnostics in _diagnosed(run)]
     stages = {
         stage.stage: stage for s in run.seeds if s.evaluation for stage in s.evaluation.stages
     }
     return [
-        DiagnosticRow(
-            name,
-            stage.title,
-            stage.branch,
-            {c: over_seeds(getattr(s[name], c) for s in found if name in s) for c in columns},
-        )
+        StageRow(name, stage.title, stage.branch, _means(SnippetScores.model_fields, records))
         for name, stage in stages.items()
-        if any(name in scores for scores in found)
+        if (records := [scores[name] for scores in found if name in scores])
     ]
 
 
-def pseudo_label_diagnostics(run: RunResults) -> list[DiagnosticRow]:
-    """Precision and recall of each step's pseudo-labels, mean over seeds."""
-    columns = (
-        "foreground_precision",
-        "foreground_recall",
-        "background_precision",
-        "background_recall",
-    )
+def pseudo_label_diagnostics(run: RunResults) -> list[StageRow]:
+    """Precision and recall of each step's pseudo-labels, mean over seeds; the teacher's branch."""
     found = [diagnostics.pseudo_labels for diagnostics in _diagnosed(run)]
-    names = dict.fromkeys(name for phases in found for name in phases)
-    phases = run.phases()
-    return [
-        DiagnosticRow(
-            name,
-            name,
-            (phases[name].teacher if name in phases else None) or "",
-            {c: over_seeds(getattr(p[name], c) for p in found if name in p) for c in columns},
-        )
-        for name in names
-    ]
+    teachers = {name: phase.teacher or "" for name, phase in run.phases().items()}
+    rows = []
+    for name in dict.fromkeys(name for phases in found for name in phases):
+        records = [phases[name] for phases in found if name in phases]
+        scores = _means(PseudoLabelScores.model_fields, records)
+        rows.append(StageRow(name, name, teachers.get(name, ""), scores))
+    return rows
+
+
+def _means(columns: Iterable[str], records: Sequence[Record]) -> dict[str, Score | None]:
+    """Each field in `columns` over the records of the seeds."""
+    return {c: over_seeds(getattr(record, c) for record in records) for c in columns}
 
 
 def _diagnosed(run: RunResults) -> list[Diagnostics]:

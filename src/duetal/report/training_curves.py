@@ -39,10 +39,6 @@ def phase_title(phase: PhaseRecord, titles: Mapping[str, str]) -> str:
 
 
 def _points(epochs: Mapping[int, EpochEvent], term: str | None) -> list[list[float | None]]:
-    rows = (epochs[number] for number in sorted(epochs))
-    return [[row.epoch, _round(row.loss if term is None else row.terms.get(term))] for row in rows]
-
-
-def _round(value: float | None) -> float | None:
-    """Five significant digits: more than a screen shows."""
-    return None if value is None else float(f"{value:.5g}")
+    """Epoch and loss, or a term of it, to five significant digits: more than a screen shows."""
+    losses = {n: epochs[n].loss if term is None else epochs[n].terms.get(term) for n in epochs}
+    return [[n, x if x is None else float(f"{x:.5g}")] for n, x in sorted(losses.items())]

@@ -36,11 +36,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -
 
 
 def load(path: Path, *, needs: Iterable[str] = ()) -> Checkpoint:
-    """Read a checkpoint.
-
-    Args:
-        path: the file.
-        needs: keys that its record must have.
+    """Read a checkpoint, whose record must have the keys that the caller `needs`.
 
     Raises:
         DuetalError: missing, truncated, not a checkpoint of ours, or not of the kind needed.

@@ -9,65 +9,33 @@ from pathlib import Path
 DATASET = "video-dataset"
 
 
+class _At:
+    """A path at a fixed place in a run's folder."""
+
+    def __init__(self, place: str):
+        self._place = place
+
+    def __get__(self, folder: "RunFolder", kind: type["RunFolder"]) -> Path:
+        return folder.path / self._place
+
+
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder of one training run.
-
-    Args:
-        path: the folder.
-    """
+    """The folder of one training run."""
 
     path: Path
 
-    @property
-    def config_file(self) -> Path:
-        """Every setting, as it was used."""
-        return self.path / "config.yaml"
-
-    @property
-    def environment_file(self) -> Path:
-        """The machine and the versions of the run."""
-        return self.path / "environment.json"
-
-    @property
-    def dataset(self) -> Path:
-        """The dataset that was made of videos and a table of labels, where it was."""
-        return self.path / DATASET
-
-    @property
-    def model_file(self) -> Path:
-        """Which checkpoints to use; there once training is done."""
-        return self.path / "model.json"
-
-    @property
-    def evaluation_file(self) -> Path:
-        """Scores and diagnostics of every stage."""
-        return self.path / "evaluation.json"
-
-    @property
-    def label_evaluation_file(self) -> Path:
-        """How well every stage ranks videos by label, where no segment is known."""
-        return self.path / "label_evaluation.json"
-
-    @property
-    def ground_truth_file(self) -> Path:
-        """The videos and segments that detections are scored against."""
-        return self.path / "ground_truth.json"
-
-    @property
-    def metrics_file(self) -> Path:
-        """An event a line: phases, epochs, pseudo-labels."""
-        return self.path / "metrics.jsonl"
-
-    @property
-    def summary_file(self) -> Path:
-        """Scores over several seeds."""
-        return self.path / "summary.json"
-
-    @property
-    def score_index_file(self) -> Path:
-        """Classes and grid of the snippets' scores."""
-        return self.path / "scores" / "index.json"
+    config_file = _At("config.yaml")  #: Every setting, as it was used.
+    environment_file = _At("environment.json")  #: The machine and the versions of the run.
+    dataset = _At(DATASET)  #: The dataset made of videos and a table of labels, where it was.
+    model_file = _At("model.json")  #: Which checkpoints to use; there once training is done.
+    evaluation_file = _At("evaluation.json")  #: Scores and diagnostics of every stage.
+    #: How well every stage ranks videos by label, where no segment is known.
+    label_evaluation_file = _At("label_evaluation.json")
+    ground_truth_file = _At("ground_truth.json")  #: What detections are scored against.
+    metrics_file = _At("metrics.jsonl")  #: An event a line: phases, epochs, pseudo-labels.
+    summary_file = _At("summary.json")  #: Scores over several seeds.
+    score_index_file = _At("scores/index.json")  #: Classes and grid of the snippets' scores.
 
     def checkpoint(self, stage: str) -> Path:
         """The weights of a stage."""

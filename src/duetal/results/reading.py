@@ -6,10 +6,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from duetal.core.errors import DuetalError
-from duetal.core.files import read_json
+from duetal.core.files import read_json, read_yaml
 from duetal.core.records import read_if_there
 from duetal.results.folder import RunFolder
 from duetal.results.schema import (
@@ -53,29 +51,17 @@ class SeedResults:
 
 @dataclass(frozen=True)
 class RunResults:
-    """A run of one seed or several.
-
-    Args:
-        folder: the run folder.
-        seeds: the trainings in it.
-        summary: mean and standard deviation over several seeds.
-        protocol: name of the evaluation protocol, "" where not evaluated.
-        selection: the rule that chose the checkpoint, "" before it is written.
-        simulated: whether the scores are of simulated features.
-        config: dotted key and value of every setting.
-        environment: dotted key and value.
-        notices: missing or skipped parts, one sentence each.
-    """
+    """A run of one seed or several."""
 
     folder: Path
-    seeds: tuple[SeedResults, ...]
-    summary: SeedSummary | None
-    protocol: str
-    selection: str
-    simulated: bool
-    config: Settings
-    environment: Settings
-    notices: list[str]
+    seeds: tuple[SeedResults, ...]  #: The trainings in it.
+    summary: SeedSummary | None  #: Mean and standard deviation over several seeds.
+    protocol: str  #: Name of the evaluation protocol, "" where not evaluated.
+    selection: str  #: The rule that chose the checkpoint, "" before it is written.
+    simulated: bool  #: Whether the scores are of simulated features.
+    config: Settings  #: Dotted key and value of every setting.
+    environment: Settings  #: Dotted key and value.
+    notices: list[str]  #: Missing or skipped parts, one sentence each.
 
     @property
     def name(self) -> str:
@@ -131,8 +117,8 @@ def read_run(folder: Path) -> RunResults:
         protocol=next((source.protocol for source in (summary, evaluation) if source), ""),
         selection=next(filter(None, selections), ""),
         simulated=any(source.simulated for source in (summary, evaluation) if source),
-        config=_settings(_first(folder, seed_folders, "config.yaml")),
-        environment=_settings(_first(folder, seed_folders, "environment.json")),
+        config=_settings([folder, *seed_folders], "config.yaml"),
+        environment=_settings([folder, *seed_folders], "environment.json"),
         notices=list(_notices(seeds, summary)),
     )
 
@@ -151,11 +137,6 @@ def _read_seed(folder: RunFolder) -> SeedResults:
     )
 
 
-def _first(folder: Path, seed_folders: list[Path], name: str) -> Path:
-    candidates = [folder / name, *(seed / name for seed in seed_folders)]
-    return next((path for path in candidates if path.exists()), candidates[0])
-
-
 def _notices(seeds: tuple[SeedResults, ...], summary: SeedSummary | None) -> Iterator[str]:
     for seed in seeds:
         for notice in seed.log.notices:
@@ -169,28 +150,16 @@ def _notices(seeds: tuple[SeedResults, ...], summary: SeedSummary | None) -> Ite
         yield "There is no summary over the seeds yet: the table shows the first evaluated seed."
 
 
-def _settings(path: Path) -> Settings:
-    """Dotted keys and printable values of a YAML or JSON file; empty where there is none."""
-    if not path.exists():
+def _settings(folders: Sequence[Path], name: str) -> Settings:
+    """Dotted keys and printable values of the first YAML or JSON file of a name; [] for none."""
+    path = next((folder / name for folder in folders if (folder / name).exists()), None)
+    if path is None:
         return []
-    settings = list(islice(flat_values(_load(path)), MAX_SETTINGS + 1))
+    content = read_json(path) if path.suffix == ".json" else read_yaml(path)
+    settings = list(islice(flat_values(content), MAX_SETTINGS + 1))
     if len(settings) > MAX_SETTINGS:
         settings[-1] = ("…", f"only the first {MAX_SETTINGS} settings are shown")
     return settings
-
-
-def _load(path: Path) -> Any:
-    if path.suffix == ".json":
-        return read_json(path)
-    try:
-        return yaml.safe_load(path.read_bytes())
-    except OSError as error:
-        raise DuetalError(f"cannot read: {error.strerror}", file=path) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        cause = f"not YAML: {getattr(error, 'problem', None) or error}"
-        place = f"line {mark.line + 1}" if mark else None
-        raise DuetalError(cause, file=path, place=place) from error
 
 
 def flat_values(value: Any, key: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:

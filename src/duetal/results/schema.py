@@ -22,7 +22,6 @@ from pydantic import (
     Field,
     FiniteFloat,
     NonNegativeInt,
-    PositiveFloat,
     PositiveInt,
     computed_field,
     model_validator,
@@ -56,23 +55,6 @@ Interval = Annotated[tuple[FiniteFloat, FiniteFloat], AfterValidator(_ordered)]
 
 
 # --- model.json ---------------------------------------------------------------------------------
-
-
-class GridRecord(Record):
-    """The time grid of the features; see `duetal.core.grid.TimeGrid`."""
-
-    fps: Annotated[PositiveFloat, Field(allow_inf_nan=False)] = 25.0
-    stride: PositiveInt = 16
-    window: PositiveInt = 16
-
-    @classmethod
-    def of(cls, grid: TimeGrid) -> Self:
-        """As a record."""
-        return cls(fps=grid.fps, stride=grid.stride, window=grid.window)
-
-    def grid(self) -> TimeGrid:
-        """The grid itself."""
-        return TimeGrid(self.fps, self.stride, self.window)
 
 
 class PhaseRecord(Record):
@@ -123,7 +105,7 @@ class ModelRecord(Record):
     duetal: str
     classes: Annotated[list[str], Field(min_length=1)]
     display_names: dict[str, str] = {}
-    grid: GridRecord
+    grid: TimeGrid
     branches: Annotated[list[BranchRecord], Field(min_length=1)]
     phases: list[PhaseRecord] = []
     stages: Annotated[list[StageRecord], Field(min_length=1)]
@@ -379,7 +361,7 @@ class ScoreIndex(Record):
     """Classes, grid and branches of the arrays in `scores/`."""
 
     classes: list[str]
-    grid: GridRecord = GridRecord()
+    grid: TimeGrid = TimeGrid()
     branches: list[str] = list(version_0_1.TITLES)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from duetal.core.errors import DuetalError
+from duetal.core.files import reading
 from duetal.core.records import parse
 from duetal.results import version_0_1
 from duetal.results.schema import EpochEvent, PhaseRecord, PhaseStart, PseudoLabelEvent
@@ -12,18 +13,15 @@ from duetal.results.schema import EpochEvent, PhaseRecord, PhaseStart, PseudoLab
 
 @dataclass
 class TrainingLog:
-    """The content of `metrics.jsonl`.
+    """The content of `metrics.jsonl`."""
 
-    Args:
-        phases: every phase that has begun, by name, in order of appearance.
-        epochs: by phase and number.
-        pseudo_labels: by phase.
-        notices: lines left out, one sentence each.
-    """
-
+    #: Every phase that has begun, by name, in order of appearance.
     phases: dict[str, PhaseRecord] = field(default_factory=dict)
+    #: By phase and number.
     epochs: dict[str, dict[int, EpochEvent]] = field(default_factory=dict)
+    #: By phase.
     pseudo_labels: dict[str, PseudoLabelEvent] = field(default_factory=dict)
+    #: Lines left out, one sentence each.
     notices: list[str] = field(default_factory=list)
 
 
@@ -37,21 +35,17 @@ def read_training_log(path: Path) -> TrainingLog:
         DuetalError: a line before the last is not a JSON object of the known shape.
     """
     log = TrainingLog()
-    try:
+    if not path.exists():
+        return log
+    with reading(path):
         # Only a line feed ends a record; splitlines() would also cut at U+2028 inside a name.
         lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return log
-    except OSError as error:
-        raise DuetalError(f"cannot read: {error.strerror}", file=path) from error
-    last = max((number for number, line in enumerate(lines, 1) if line.strip()), default=0)
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    records = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    for number, line in records:
         try:
             event = json.loads(line.decode("utf-8"))
         except (ValueError, RecursionError) as error:
-            if number == last:
+            if number == records[-1][0]:
                 log.notices.append(
                     f"{path.name}: the last line ({number}) is cut off and left out; "
                     "the run was stopped while writing it."

@@ -17,15 +17,14 @@ from duetal.results.schema import RunEvaluation
 
 @dataclass(frozen=True)
 class Opened:
-    """A contender; of a run (not a file of detections) what it was evaluated with, and its folder.
+    """A contender; of a run (not a file of detections) its protocol and folder.
 
     Of several seeds it is the folder of the first.
     """
 
     contender: Contender
-    ground_truth: Path | None = None
     protocol: str | None = None
-    folder: Path | None = None
+    folder: RunFolder | None = None
 
 
 def open_contenders(paths: Sequence[Path], stage: str | None = None) -> list[Opened]:
@@ -58,7 +57,7 @@ def common_ground(
     """
     truth = _shared_ground_truth(opened) if annotations is None else read_annotations(annotations)
     # With --annotations a file of detections leaves the protocol open, otherwise it does not count.
-    protocols = {one.protocol for one in opened if annotations is not None or one.ground_truth}
+    protocols = {one.protocol for one in opened if annotations is not None or one.folder}
     name = protocol or (protocols.pop() if len(protocols) == 1 else None)
     if name is None:
         raise UsageError("which protocol? --protocol names it (duetal evaluate --help lists them)")
@@ -67,21 +66,15 @@ def common_ground(
 
 def _shared_ground_truth(opened: Sequence[Opened]) -> Annotations:
     """The ground truth that all runs among the contenders were evaluated on."""
-    read = {
-        file: (one.contender.name, read_annotations(file))
-        for one in opened
-        if (file := one.ground_truth) is not None
-    }
+    files = {one.folder.ground_truth_file: one.contender.name for one in opened if one.folder}
+    read = {file: read_annotations(file) for file in files}
     if not read:
         raise UsageError("files of detections have no ground truth: give --annotations")
-    first, truth = next(iter(read.values()))
-    for file, (_, annotations) in read.items():
+    first, truth = next(iter(read.items()))
+    for file, annotations in read.items():
         if {v.name: v.segments for v in annotations} != {v.name: v.segments for v in truth}:
-            cause = (
-                f"its ground truth is not that of {first!r}; "
-                "--annotations names the one to compare on"
-            )
-            raise UsageError(cause, file=file)
+            cause = f"its ground truth is not that of {files[first]!r}; "
+            raise UsageError(f"{cause}--annotations names the one to compare on", file=file)
     return truth
 
 
@@ -106,8 +99,7 @@ def _open_run(name: str, path: Path, stage: str | None) -> Opened:
             raise UsageError(unknown("stage", stage, stages), file=seed.path)
         found.append(read_detections(seed.detections(stage or stages[-1])))
         protocols.append(evaluation.protocol)
-    contender = Contender(name, tuple(found))
-    return Opened(contender, seeds[0].ground_truth_file, protocols[0], seeds[0].path)
+    return Opened(Contender(name, tuple(found)), protocols[0], seeds[0])
 
 
 def _short_names(paths: Sequence[Path]) -> list[str]:

@@ -1,6 +1,6 @@
 """Precision and recall of scores and pseudo-labels by snippet, computed after training."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,82 +15,65 @@ from duetal.results.schema import PseudoLabelScores, SnippetScores
 
 #: Scores are stretched to 0..1 over each video's present classes; above this is "action".
 THRESHOLD = 0.5
+#: (3,) how many snippets are predicted, true, and both.
+Hits = NDArray[np.int64]
 
 
-@dataclass
-class Hits:
-    """Counts of predicted, true, and predicted true snippets."""
-
-    predicted: int = 0
-    true: int = 0
-    both: int = 0
-
-    def add(self, predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> None:
-        """Count more snippets."""
-        self.predicted += int(predicted.sum())
-        self.true += int(true.sum())
-        self.both += int((predicted & true).sum())
-
-    @property
-    def precision(self) -> float | None:
-        """The true share of predicted snippets; None where none is predicted."""
-        return self.both / self.predicted if self.predicted else None
-
-    @property
-    def recall(self) -> float | None:
-        """The predicted share of true snippets; None where none is true."""
-        return self.both / self.true if self.true else None
+def snippet_scores(hits: Hits) -> SnippetScores:
+    """Precision, recall and F1; a stage without a positive snippet has precision 0."""
+    precision, recall = (value or 0.0 for value in precision_recall(hits))
+    f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    return SnippetScores(precision=precision, recall=recall, f1=f1)
 
 
-@dataclass
-class SnippetCounter:
-    """Precision and recall of a stage's scores over the snippets of present classes."""
-
-    grid: TimeGrid
-    classes: tuple[str, ...]
-    hits: Hits = field(default_factory=Hits)
-
-    def add(self, scores: NDArray[np.floating], video: VideoAnnotation) -> None:
-        """Count a video with known segments; `scores` are its (T, K) probabilities."""
-        truth, present = snippet_truth(video, self.classes, len(scores), self.grid)
-        if not present.any():
-            return
-        chosen = np.asarray(scores[:, present], dtype=np.float64)
-        low, high = chosen.min(), chosen.max()
-        stretched = (chosen - low) / max(high - low, 1e-12)
-        self.hits.add(stretched > THRESHOLD, truth[:, present])
-
-    def scores(self) -> SnippetScores:
-        """Precision, recall and F1; a stage without a positive snippet has precision 0."""
-        precision, recall = self.hits.precision or 0.0, self.hits.recall or 0.0
-        f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-        return SnippetScores(precision=precision, recall=recall, f1=f1)
+def snippet_hits(
+    scores: NDArray[np.floating], video: VideoAnnotation, classes: tuple[str, ...], grid: TimeGrid
+) -> Hits:
+    """Judge the (T, K) probabilities of a video with known segments, over its present classes."""
+    truth, present = snippet_truth(video, classes, len(scores), grid)
+    if not present.any():
+        return np.zeros(3, dtype=np.int64)
+    chosen = np.asarray(scores[:, present], dtype=np.float64)
+    low, high = chosen.min(), chosen.max()
+    stretched = (chosen - low) / max(high - low, 1e-12)
+    return count_hits(stretched > THRESHOLD, truth[:, present])
 
 
-@dataclass
-class PseudoLabelCounter:
-    """Precision and recall of pseudo-labels over the snippets of present classes."""
+def pseudo_label_scores(
+    labels: Mapping[str, NDArray[np.int8]],
+    videos: Mapping[str, VideoAnnotation],
+    classes: tuple[str, ...],
+    grid: TimeGrid,
+) -> PseudoLabelScores:
+    """Judge the (T, K) pseudo-labels of those `videos` that have some, over present classes.
 
-    grid: TimeGrid
-    classes: tuple[str, ...]
-    foreground: Hits = field(default_factory=Hits)
-    background: Hits = field(default_factory=Hits)
+    The segments of `videos` are known. A value is None where there was nothing to count.
+    """
+    foreground, background = np.zeros(3, dtype=np.int64), np.zeros(3, dtype=np.int64)
+    for name in labels.keys() & videos.keys():
+        truth, present = snippet_truth(videos[name], classes, len(labels[name]), grid)
+        chosen, true = labels[name][:, present], truth[:, present]
+        foreground += count_hits(chosen == FOREGROUND, true)
+        background += count_hits(chosen == BACKGROUND, ~true)
+    precision, recall = precision_recall(foreground)
+    of_background, recall_of_background = precision_recall(background)
+    return PseudoLabelScores(
+        foreground_precision=precision,
+        foreground_recall=recall,
+        background_precision=of_background,
+        background_recall=recall_of_background,
+    )
 
-    def add(self, labels: NDArray[np.int8], video: VideoAnnotation) -> None:
-        """Count a training video with known segments; `labels` are (T, K) pseudo-labels."""
-        truth, present = snippet_truth(video, self.classes, len(labels), self.grid)
-        chosen, true = labels[:, present], truth[:, present]
-        self.foreground.add(chosen == FOREGROUND, true)
-        self.background.add(chosen == BACKGROUND, ~true)
 
-    def scores(self) -> PseudoLabelScores:
-        """Precision and recall of both sets; None where there was nothing to count."""
-        return PseudoLabelScores(
-            foreground_precision=self.foreground.precision,
-            foreground_recall=self.foreground.recall,
-            background_precision=self.background.precision,
-            background_recall=self.background.recall,
-        )
+def count_hits(predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> Hits:
+    """Count snippets."""
+    return np.array([predicted.sum(), true.sum(), (predicted & true).sum()], dtype=np.int64)
+
+
+def precision_recall(hits: Hits) -> tuple[float | None, float | None]:
+    """Precision (None where nothing is predicted) and recall (None where nothing is true)."""
+    predicted, true, both = map(int, hits)
+    return both / predicted if predicted else None, both / true if true else None
 
 
 def snippet_truth(
@@ -108,11 +91,7 @@ def snippet_truth(
 
 
 def read_pseudo_labels(path: Path) -> dict[str, NDArray[np.int8]]:
-    """The pseudo-labels of a phase, by training video.
-
-    Raises:
-        DuetalError: missing or damaged.
-    """
+    """The pseudo-labels of a phase, by training video; a DuetalError if missing or damaged."""
     tensors = checkpoints.load(path).tensors
     labels = {name: tensor.numpy() for name, tensor in tensors.items()}
     if any(array.ndim != 2 or array.dtype != np.int8 for array in labels.values()):

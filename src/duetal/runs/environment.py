@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import duetal
+from duetal.core.errors import first_line
 
 #: Distributions whose versions a bug report needs; torch is reported apart.
 PACKAGES = ("numpy", "numba", "transformers", "safetensors", "lightning-fabric", "h5py", "pydantic")
@@ -42,9 +43,7 @@ def collect() -> dict[str, Any]:
         "system": platform.platform(),
         "cpus": os.cpu_count(),
         # Fewer than the machine's in a container or a cluster job.
-        "cpus_usable": len(
-            getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 0))(0)
-        ),
+        "cpus_usable": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
         "memory_gib": _gib(lambda: os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")),
         # Where the command was called; the report does not name the folder.
         "disk_free_gib": _gib(lambda: shutil.disk_usage(Path.cwd()).free),
@@ -107,8 +106,10 @@ def _torch() -> dict[str, Any]:
             "mps": torch.backends.mps.is_available(),
         }
     except Exception as error:  # a broken build or driver fails in any way it likes
-        first_line = str(error).partition("\n")[0]
-        return {"version": None, "error": _hide_home(f"{type(error).__name__}: {first_line}")}
+        return {
+            "version": None,
+            "error": _hide_home(f"{type(error).__name__}: {first_line(error)}"),
+        }
 
 
 def _version(distribution: str) -> str | None:

@@ -18,13 +18,8 @@ class Journal(LiveProgress):
     """Writes a run's records and shows its progress.
 
     A terminal gets a live bar with phase, loss terms and remaining time; anything else gets one
-    plain line an epoch. Only the process of rank 0 writes.
-
-    Args:
-        folder: the run's folder.
-        steps: optimizer steps of the whole run, for the remaining time.
-        active: False writes nothing (a process of another rank).
-        tensorboard: write TensorBoard events too.
+    plain line an epoch. Only the process of rank 0 writes: another one is not `active`. `steps` are
+    the optimizer steps of the whole run, for the remaining time.
     """
 
     def __init__(self, folder: Path, steps: int, *, active: bool = True, tensorboard: bool = False):

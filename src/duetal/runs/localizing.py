@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 
@@ -10,10 +9,9 @@ from duetal import __version__
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import Dataset
-from duetal.localization.localization_settings import LocalizationSettings
 from duetal.localization.proposals import VideoDetections, assemble, localize_video
 from duetal.runs.run import Run
-from duetal.runs.stage_scoring import Scorer, VideoScores, stage_scorer
+from duetal.runs.stage_scoring import VideoScores, stage_scorer
 
 #: Called with what is being done, the videos done, and the videos in all.
 Progress = Callable[[str, int, int], None]
@@ -22,9 +20,7 @@ Progress = Callable[[str, int, int], None]
 def choose_videos(dataset: Dataset, subset: str) -> tuple[str, ...]:
     """The videos of a dataset that are to be localized.
 
-    Args:
-        dataset: the dataset.
-        subset: "train"; "test" (all videos, where the dataset is features alone); or "all".
+    `subset` is "train"; "test" (all videos, where the dataset is features alone); or "all".
 
     Raises:
         UsageError: there are none.
@@ -43,11 +39,7 @@ def choose_videos(dataset: Dataset, subset: str) -> tuple[str, ...]:
 
 
 def unknown_classes(run: Run, dataset: Dataset) -> list[str]:
-    """The dataset's classes that the run was not trained on.
-
-    Raises:
-        DuetalError: none of them was.
-    """
+    """The dataset's classes that the run was not trained on; a DuetalError if it is all."""
     unknown = [label for label in dataset.classes if label not in run.model.classes]
     if unknown and len(unknown) == len(dataset.classes):
         cause = f"the run was trained on none of its classes ({unknown[0]!r}, …)"
@@ -64,29 +56,32 @@ class Localized:
     detections: VideoDetections
 
 
-def localize_videos(
-    scorer: Scorer,
+def localize(
+    run: Run,
     dataset: Dataset,
     names: Sequence[str],
-    classes: Sequence[str],
-    settings: LocalizationSettings,
-    on_video: Callable[[Localized], object],
-    progress: Callable[[int, int], None],
+    *,
+    stages: list[str],
+    literal: bool = False,
+    device: torch.device | str = "cpu",
+    on_video: Callable[[Localized], object] = lambda localized: None,
+    progress: Progress = lambda what, done, total: None,
 ) -> Detections:
-    """Localize video by video; the scores of no more than one are in memory.
+    """Find the actions in videos of a dataset; the scores of no more than one are in memory.
 
-    Args:
-        scorer: gives a video's scores.
-        dataset: where the videos' features are.
-        names: the videos.
-        classes: names of the K classes.
-        settings: of localization.
-        on_video: called with every video as it is localized.
-        progress: then called with the videos done, and the videos in all.
+    `stages` is one checkpoint of the run; or one of CBP and one of VLP, for their ensemble.
+    `literal`: the paper's supplement to the letter; see `LocalizationSettings.literal`. `on_video`
+    is called with every video as it is localized, then `progress`.
+
+    Returns:
+        The detections; their `external_data` names the checkpoints that found them, and the rule
+        that chose those.
 
     Raises:
-        DuetalError: a video's features are unreadable or not finite.
+        DuetalError: a checkpoint or features that do not fit or are damaged.
     """
+    scorer = stage_scorer(run, stages, dataset, torch.device(device))
+    settings = run.config.localization.literal() if literal else run.config.localization
     found: list[VideoDetections] = []
     for name in names:
         scores = scorer(name)
@@ -100,59 +95,11 @@ def localize_videos(
         )
         found.append(detections)
         on_video(Localized(name, scores, detections))
-        progress(len(found), len(names))
-    return assemble(found, names, classes)
-
-
-def localize(
-    run: Run,
-    dataset: Dataset,
-    names: Sequence[str],
-    *,
-    stages: list[str],
-    literal: bool = False,
-    device: torch.device | str = "cpu",
-    on_video: Callable[[Localized], object] = lambda localized: None,
-    progress: Progress = lambda what, done, total: None,
-) -> Detections:
-    """Find the actions in some videos.
-
-    Args:
-        run: a trained run.
-        dataset: where the videos' features are.
-        names: the videos.
-        stages: one checkpoint of the run; or one of CBP and one of VLP, for their ensemble.
-        literal: the paper's supplement to the letter; see `LocalizationSettings.literal`.
-        device: where to compute.
-        on_video: called with every video as it is localized.
-        progress: called after every video.
-
-    Returns:
-        The detections, with the facts of `with_facts` as their `external_data`.
-
-    Raises:
-        DuetalError: a checkpoint or features that do not fit or are damaged.
-    """
-    scorer = stage_scorer(run, stages, dataset, torch.device(device))
-    settings = run.config.localization.literal() if literal else run.config.localization
-    detections = localize_videos(
-        scorer,
-        dataset,
-        names,
-        run.model.classes,
-        settings,
-        on_video,
-        partial(progress, "localizing"),
-    )
-    return with_facts(detections, run, stages, literal=literal)
-
-
-def with_facts(detections: Detections, run: Run, stages: list[str], *, literal: bool) -> Detections:
-    """The same detections, with the checkpoints that found them and the rule that chose those."""
+        progress("localizing", len(found), len(names))
     about = {
         "selection": run.model.rule(stages),
         "stages": stages,
         "literal": literal,
         "duetal": __version__,
     }
-    return replace(detections, external_data=about)
+    return replace(assemble(found, names, run.model.classes), external_data=about)

@@ -29,11 +29,7 @@ def is_first() -> bool:
 
 
 def device_of(accelerator: str) -> torch.device:
-    """The device that Lightning Fabric means by auto, cpu, cuda or mps.
-
-    Raises:
-        UsageError: this machine has no such thing.
-    """
+    """What Lightning Fabric means by auto, cpu, cuda or mps; a UsageError if it is not there."""
     return _fabric(MachineSettings(accelerator=accelerator)).device
 
 

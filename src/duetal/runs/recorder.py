@@ -7,6 +7,8 @@ same folder takes up there, and ends in the weights of an uninterrupted run.
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,36 +27,24 @@ from duetal.results.schema import EpochEvent, PhaseEnd, PhaseStart, PseudoLabelE
 from duetal.runs.journal import Journal
 
 
+@dataclass(eq=False)
 class Recorder(TrainingCallback):
-    """Writes a run's journal and checkpoints.
+    """Writes a run's journal and checkpoints; only the first process of `fabric` does."""
 
-    Args:
-        fabric: only its first process writes.
-        config: the run's settings.
-        videos: the training videos.
-        folder: the run's folder.
-        journal: entered; closed by the caller.
-    """
+    fabric: Fabric
+    config: Config
+    #: The training videos.
+    videos: WeakVideos
+    folder: RunFolder
+    #: Entered; closed by the caller.
+    journal: Journal
 
-    def __init__(
-        self,
-        fabric: Fabric,
-        config: Config,
-        videos: WeakVideos,
-        folder: RunFolder,
-        journal: Journal,
-    ):
-        self.fabric = fabric
-        self.config = config
-        self.videos = videos
-        self.folder = folder
-        self.journal = journal
-        self._resume_file = folder.checkpoint("resume")
+    def __post_init__(self) -> None:
+        self._resume_file = self.folder.checkpoint("resume")
         # Looked up once, by all processes before the first of them can write another.
-        files = (folder.path / "checkpoints").glob("*.safetensors")
-        self._finished = {path.stem for path in files}
-        fabric.barrier()
-        self._steps_per_epoch = steps_per_epoch(len(videos.names), config.data)
+        self._finished = {path.stem for path in _checkpoint_files(self.folder)}
+        self.fabric.barrier()
+        self._steps_per_epoch = steps_per_epoch(len(self.videos.names), self.config.data)
         self._resumed = False
         self._phase_began = self._epoch_began = time.monotonic()
 
@@ -161,11 +151,9 @@ class Recorder(TrainingCallback):
         }
         checkpoints.load_into(student, own, self._resume_file)
         state: dict[str, Any] = optimizer.state_dict()
+        keys = ("step", "exp_avg", "exp_avg_sq")
         state["state"] = {
-            index: {
-                key: saved.tensors[f"adam.{name}.{key}"]
-                for key in ("step", "exp_avg", "exp_avg_sq")
-            }
+            index: {key: saved.tensors[f"adam.{name}.{key}"] for key in keys}
             for index, name in enumerate(_trained_names(student))
             if f"adam.{name}.step" in saved.tensors
         }
@@ -178,9 +166,12 @@ class Recorder(TrainingCallback):
 
 def recorded_position(folder: RunFolder) -> int:
     """Bytes of metrics.jsonl that belong to the newest checkpoint."""
-    files = sorted((folder.path / "checkpoints").glob("*.safetensors"))
-    saved = (checkpoints.load(path, needs=("metrics",)) for path in files)
+    saved = (checkpoints.load(path, needs=("metrics",)) for path in _checkpoint_files(folder))
     return max((int(one.record["metrics"]) for one in saved), default=0)
+
+
+def _checkpoint_files(folder: RunFolder) -> list[Path]:
+    return sorted((folder.path / "checkpoints").glob("*.safetensors"))
 
 
 def _trained_names(student: BranchNetwork) -> list[str]:

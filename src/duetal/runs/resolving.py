@@ -5,19 +5,17 @@ from pathlib import Path
 
 from duetal import recipes
 from duetal.config import Config, Setting, load_config, parse_overrides
-from duetal.core.errors import DuetalError, UsageError
+from duetal.core.errors import UsageError
+from duetal.core.files import read_text
 from duetal.evaluation import protocol_named
 
 
 def resolve_config(recipe: str, overrides: Sequence[str]) -> Config:
     """The settings of a run, with the places they name made absolute.
 
-    A relative `dataset` or `text_encoder` is looked for beside its source: in a YAML
-    file of the user beside that file, else in the current folder.
-
-    Args:
-        recipe: the name of a shipped recipe, or the path of a YAML file.
-        overrides: `key=value` arguments.
+    `recipe` is the name of a shipped one, or the path of a YAML file; `overrides` are `key=value`
+    arguments. A relative `dataset` or `text_encoder` of a user's YAML file is looked for beside
+    that file, else in the current folder.
 
     Raises:
         UsageError: an unknown recipe or setting (with the nearest), a bad value, no dataset.
@@ -28,7 +26,7 @@ def resolve_config(recipe: str, overrides: Sequence[str]) -> Config:
     if shipped or not looks_like_path:
         text, source, folder = recipes.read(recipe), f"recipe {recipe}", Path.cwd()
     else:
-        text, source, folder = _read(Path(recipe)), recipe, Path(recipe).absolute().parent
+        text, source, folder = read_text(Path(recipe)), recipe, Path(recipe).absolute().parent
     config = load_config(text, source, overrides)
     given = parse_overrides(overrides)
     data = config.data
@@ -51,12 +49,3 @@ def _find(folder: Path, name: str, key: str) -> Path:
         return (folder / Path(name).expanduser()).resolve()
     except (OSError, RuntimeError, ValueError) as error:
         raise UsageError(f"not a path: {error}", place=key) from error
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise DuetalError(f"cannot read: {error.strerror}", file=path) from error
-    except UnicodeDecodeError as error:
-        raise DuetalError("not UTF-8 text", file=path, place=f"byte {error.start}") from error

@@ -7,7 +7,7 @@ from typing import Any
 
 from duetal.config import Config, load_config
 from duetal.core.errors import DuetalError, UsageError
-from duetal.core.files import write_json
+from duetal.core.files import read_text, write_json
 from duetal.method.loop import Method
 from duetal.results.folder import RunFolder
 from duetal.results.schema import ModelRecord
@@ -19,27 +19,18 @@ FREE = ("machine.checkpoint_every", "machine.tensorboard")
 
 @dataclass(frozen=True)
 class Run:
-    """A trained run, opened.
-
-    Args:
-        folder: where it lies.
-        config: its settings.
-        model: its stages, and which of them to use.
-        method: the branches it was trained with.
-    """
+    """A trained run, opened."""
 
     folder: RunFolder
     config: Config
+    #: Its stages, and which of them to use.
     model: ModelRecord
+    #: The branches it was trained with.
     method: Method = field(default_factory=Method)
 
 
 def open_run(path: Path, method: Method | None = None) -> Run:
-    """Open a trained run.
-
-    Args:
-        path: its folder.
-        method: what it was trained with, where that is not the paper's.
+    """Open the trained run in a folder; `method` is what it was trained with, if not the paper's.
 
     Raises:
         DuetalError: no run, one of several seeds, one that is not trained to its end, or damaged.
@@ -60,15 +51,7 @@ def open_run(path: Path, method: Method | None = None) -> Run:
 
 
 def with_localization(run: Run, settings: Mapping[str, Any]) -> Run:
-    """The same run, which localizes with other settings.
-
-    Args:
-        run: a trained run.
-        settings: of `LocalizationSettings`, by name.
-
-    Raises:
-        UsageError: an unknown setting or a value out of its range, naming the setting.
-    """
+    """The same run with other settings of localization, by name; a UsageError names a bad one."""
     localization = run.config.localization.replace(**settings)
     return replace(run, config=run.config.model_copy(update={"localization": localization}))
 
@@ -116,10 +99,4 @@ def read_config(folder: RunFolder) -> Config:
         DuetalError: unreadable.
         UsageError: a setting of another version of duetal, or edited badly.
     """
-    try:
-        text = folder.config_file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise DuetalError(f"cannot read: {error.strerror}", file=folder.config_file) from error
-    except UnicodeDecodeError as error:
-        raise DuetalError("not UTF-8 text", file=folder.config_file) from error
-    return load_config(text, folder.config_file)
+    return load_config(read_text(folder.config_file), folder.config_file)

@@ -8,8 +8,9 @@ that is evaluated again from the start.
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from pathlib import Path
 from statistics import fmean
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -23,21 +24,14 @@ from duetal.core.files import replacing
 from duetal.datasets import Dataset
 from duetal.evaluation import evaluate
 from duetal.formats.activitynet import write_annotations, write_detections
-from duetal.results.schema import (
-    ENSEMBLE,
-    Diagnostics,
-    LabelEvaluation,
-    LabelScores,
-    PseudoLabelScores,
-    RunEvaluation,
-    ScoreIndex,
-    StageScores,
-)
-from duetal.runs.diagnostics import PseudoLabelCounter, SnippetCounter, read_pseudo_labels
-from duetal.runs.localizing import Localized, Progress, localize_videos
+from duetal.results import schema
+from duetal.results.schema import LabelEvaluation, RunEvaluation
+from duetal.runs import diagnostics
+from duetal.runs.localizing import Localized, Progress, localize
 from duetal.runs.run import Run
 from duetal.runs.selection import video_mean_ap
-from duetal.runs.stage_scoring import stage_scorer
+
+Judgement = TypeVar("Judgement")
 
 
 def has_segments(dataset: Dataset) -> bool:
@@ -66,9 +60,6 @@ def ground_truth(dataset: Dataset) -> Annotations:
     return Annotations(videos, chosen.classes, chosen.source, chosen.notes)
 
 
-# --- by segments --------------------------------------------------------------------------------
-
-
 def run_evaluation(
     run: Run, dataset: Dataset, device: torch.device, progress: Progress
 ) -> RunEvaluation | None:
@@ -79,15 +70,9 @@ def run_evaluation(
     """
     if not has_segments(dataset):
         return None
-    if is_evaluated(run):
+    if is_evaluated(run, run.folder.evaluation_file, run.folder.ground_truth_file):
         return RunEvaluation.read(run.folder.evaluation_file)
     return evaluate_run(run, dataset, device, progress)
-
-
-def is_evaluated(run: Run) -> bool:
-    """Whether all files of the evaluation are there."""
-    files = (run.folder.evaluation_file, run.folder.ground_truth_file)
-    return _has_stage_results(run) and all(file.is_file() for file in files)
 
 
 def evaluate_run(
@@ -102,20 +87,22 @@ def evaluate_run(
     write_annotations(run.folder.ground_truth_file, truth)
     protocol = run.config.data.protocol
     missing = set(dataset.missing) & set(dataset.annotations.evaluation_names())
-    stages, snippet_scores = [], {}
+    classes = tuple(run.model.classes)
+
+    def judge(video: Localized) -> diagnostics.Hits:
+        return diagnostics.snippet_hits(
+            video.scores.snippets, truth.videos[video.name], classes, dataset.grid
+        )
+
+    stages, found = [], schema.Diagnostics(pseudo_labels=_diagnose_pseudo_labels(run, dataset))
     for stage in run.model.evaluated_stages():
-        counter = SnippetCounter(dataset.grid, tuple(run.model.classes))
-
-        def count(video: Localized, counter: SnippetCounter = counter) -> None:
-            counter.add(video.scores.snippets, truth.videos[video.name])
-
-        detections = localize_stage(run, dataset, stage, device, progress, count)
+        detections, hits = localize_stage(run, dataset, stage, device, progress, judge)
         evaluation = evaluate(detections, truth, protocol)
         if missing:
             note = f"{len(missing):,} evaluation videos have no features and are left out"
             evaluation = evaluation.model_copy(update={"notes": (*evaluation.notes, note)})
-        stages.append(StageScores.model_validate({**_names(run, stage), **dict(evaluation)}))
-        snippet_scores[stage] = counter.scores()
+        stages.append(schema.StageScores.model_validate({**_names(run, stage), **dict(evaluation)}))
+        found.stages[stage] = diagnostics.snippet_scores(np.sum(hits, axis=0))
         averages = ", ".join(f"{n} {100 * v:.2f}" for n, v in evaluation.averages.items())
         run.folder.log(f"{run.model.title_of(stage)}: mAP (%) under {protocol}: {averages}")
     _write_score_index(run)
@@ -124,34 +111,27 @@ def evaluate_run(
         selection=run.model.selection,
         simulated=is_simulated(dataset),
         stages=stages,
-        diagnostics=Diagnostics(
-            stages=snippet_scores, pseudo_labels=_diagnose_pseudo_labels(run, dataset)
-        ),
+        diagnostics=found,
     )
     result.write(run.folder.evaluation_file)
     return result
 
 
-def _diagnose_pseudo_labels(run: Run, dataset: Dataset) -> dict[str, PseudoLabelScores]:
+def _diagnose_pseudo_labels(run: Run, dataset: Dataset) -> dict[str, schema.PseudoLabelScores]:
     """Compare pseudo-labels with the training videos' segments, where they are known."""
     known = {
         name: video
         for name in dataset.training
         if (video := dataset.annotations.videos.get(name)) is not None and video.segments
     }
-    result = {}
-    for phase in run.model.phases:
-        path = run.folder.pseudo_labels(phase.name)
-        if known and path.is_file():
-            counter = PseudoLabelCounter(dataset.grid, tuple(run.model.classes))
-            for name, labels in read_pseudo_labels(path).items():
-                if name in known:
-                    counter.add(labels, known[name])
-            result[phase.name] = counter.scores()
-    return result
-
-
-# --- by labels ----------------------------------------------------------------------------------
+    classes = tuple(run.model.classes)
+    return {
+        phase.name: diagnostics.pseudo_label_scores(
+            diagnostics.read_pseudo_labels(path), known, classes, dataset.grid
+        )
+        for phase in run.model.phases
+        if known and (path := run.folder.pseudo_labels(phase.name)).is_file()
+    }
 
 
 def run_label_evaluation(
@@ -166,7 +146,7 @@ def run_label_evaluation(
     if not has_labels(dataset):
         return None
     file = run.folder.label_evaluation_file
-    if file.is_file() and _has_stage_results(run):
+    if is_evaluated(run, file):
         found = LabelEvaluation.read(file)
         if tuple(found.videos) == dataset.evaluation:
             return found
@@ -205,13 +185,8 @@ def _rank_by_label(
     labels: NDArray[np.bool_],
     device: torch.device,
     progress: Progress,
-) -> LabelScores:
-    rows: list[NDArray[np.floating]] = []
-
-    def keep(video: Localized) -> None:
-        rows.append(video.scores.video)
-
-    localize_stage(run, dataset, stage, device, progress, keep)
+) -> schema.LabelScores:
+    _, rows = localize_stage(run, dataset, stage, device, progress, lambda v: v.scores.video)
     scores = np.stack(rows)
     per_class = {
         label: video_mean_ap(scores[:, [column]], labels[:, [column]])
@@ -220,25 +195,23 @@ def _rank_by_label(
     }
     first = labels[np.arange(len(labels)), scores.argmax(axis=1)][labels.any(axis=1)]
     names = _names(run, stage)
-    found = LabelScores(**names, per_class=per_class, first_right=float(first.mean()))
+    found = schema.LabelScores(**names, per_class=per_class, first_right=float(first.mean()))
     mean_ap = f"{100 * found.mean_ap:.2f}"
     run.folder.log(f"{found.title}: mAP (%) of the labels of held-out videos: {mean_ap}")
     return found
 
 
-# --- what both keep -----------------------------------------------------------------------------
-
-
 def _names(run: Run, stage: str) -> dict[str, str]:
     """The stage, its title and its branch, as records of scores name them."""
-    branch = ENSEMBLE if stage == ENSEMBLE else run.model.stage(stage).branch
+    branch = schema.ENSEMBLE if stage == schema.ENSEMBLE else run.model.stage(stage).branch
     return {"stage": stage, "title": run.model.title_of(stage), "branch": branch}
 
 
-def _has_stage_results(run: Run) -> bool:
-    """Whether detections of all stages and scores of the final branches are there."""
+def is_evaluated(run: Run, *results: Path) -> bool:
+    """Whether results, detections of all stages and scores of the final branches are there."""
     folder = run.folder
-    files = [folder.score_index_file, *(folder.scores(b.name) for b in run.model.branches)]
+    files = [*results, folder.score_index_file]
+    files += [folder.scores(branch.name) for branch in run.model.branches]
     files += [folder.detections(stage) for stage in run.model.evaluated_stages()]
     return all(file.is_file() for file in files)
 
@@ -249,42 +222,43 @@ def localize_stage(
     stage: str,
     device: torch.device,
     progress: Progress,
-    on_video: Callable[[Localized], object],
-) -> Detections:
+    judge: Callable[[Localized], Judgement],
+) -> tuple[Detections, list[Judgement]]:
     """Localize the evaluation videos with a stage, and write its detections.
 
     Of a final branch the snippets' scores are written too. `stage` is one of
-    `ModelRecord.evaluated_stages`; `on_video` is called with every video as it is localized.
+    `ModelRecord.evaluated_stages`. What `judge` makes of each video is returned too.
     """
     members = run.model.evaluated_stages()[stage]
-    scorer = stage_scorer(run, members, dataset, device)
+    title = run.model.title_of(stage)
     keep = stage in run.model.finals()
     scores: dict[str, NDArray[np.float16]] = {}
+    judgements: list[Judgement] = []
 
     def take(video: Localized) -> None:
-        on_video(video)
+        judgements.append(judge(video))
         if keep:
             scores[video.name] = video.scores.snippets.astype(np.float16)
 
-    detections = localize_videos(
-        scorer,
+    detections = localize(
+        run,
         dataset,
         dataset.evaluation,
-        run.model.classes,
-        run.config.localization,
-        take,
-        partial(progress, f"evaluating {run.model.title_of(stage)}"),
+        stages=members,
+        device=device,
+        on_video=take,
+        progress=lambda _, done, total: progress(f"evaluating {title}", done, total),
     )
     if keep:
         with replacing(run.folder.scores(run.model.stage(stage).branch)) as temporary:
             save_file(scores, temporary)
     about = {"selection": run.model.rule(members), "stage": stage, "duetal": __version__}
     write_detections(run.folder.detections(stage), detections, external_data=about)
-    return detections
+    return detections, judgements
 
 
 def _write_score_index(run: Run) -> None:
     """Write the classes, the grid and the branches of the kept scores."""
     branches = [branch.name for branch in run.model.branches]
-    index = ScoreIndex(classes=run.model.classes, grid=run.model.grid, branches=branches)
+    index = schema.ScoreIndex(classes=run.model.classes, grid=run.model.grid, branches=branches)
     index.write(run.folder.score_index_file)

@@ -19,13 +19,8 @@ def plan_seeds(
 ) -> Plan:
     """The plan to train one seed in a folder, or several in `folder/seed-N`; nothing is written.
 
-    It is checked against the content of the folder.
-
-    Args:
-        folder: of the run.
-        config: its settings.
-        seeds: the seeds; None trains that of the settings.
-        resume: whether runs that are there may go on.
+    It is checked against the content of the folder; `resume`: runs that are there may go on.
+    Without `seeds` that of the settings is trained.
 
     Raises:
         DuetalError: the folder holds something else, or runs that are not to be resumed.

@@ -15,14 +15,11 @@ from duetal.method.sampling import random_seed
 from duetal.results.schema import StageRecord
 
 LAST_RULE = "last checkpoint of each branch; the test set chose nothing"
-
-
-def heldout_rule(videos: int) -> str:
-    """The rule of a choice on held-out videos, as it is written beside scores."""
-    return (
-        f"of each branch the checkpoint with the best video-level mAP on {videos} training videos "
-        "held out from training; the test set chose nothing"
-    )
+#: It is filled with the number of held-out videos.
+HELDOUT_RULE = (
+    "of each branch the checkpoint with the best video-level mAP on {} training videos held out "
+    "from training; the test set chose nothing"
+)
 
 
 def hold_out(videos: WeakVideos, fraction: float, seed: int) -> tuple[WeakVideos, WeakVideos]:

@@ -23,16 +23,13 @@ from duetal.runs.run import Run
 
 @dataclass(frozen=True)
 class VideoScores:
-    """Scores of one video.
+    """Scores of one video."""
 
-    Args:
-        snippets: (T, K) probability of each class at each snippet.
-        video: (K,) probability that the video contains each class.
-        branches: `snippets` of each branch that took part, by its name.
-    """
-
+    #: (T, K) probability of each class at each snippet.
     snippets: NDArray[np.floating]
+    #: (K,) probability that the video contains each class.
     video: NDArray[np.floating]
+    #: `snippets` of each branch that took part, by its name.
     branches: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
 
 
@@ -49,14 +46,8 @@ def branch_scorer(
 ) -> Scorer:
     """Score videos with a branch, each by itself and in windows.
 
-    So a score depends on its video alone, and memory on the window alone.
-
-    Args:
-        network: in eval mode, on the device.
-        stream: the features that it reads.
-        branch: its name.
-        config: the run's settings.
-        device: where to compute.
+    So a score depends on its video alone, and memory on the window alone. `network` is that of the
+    branch, in eval mode and on the device; `stream` has the features that it reads.
     """
     softmax = config.losses.video_loss is VideoLoss.SOFTMAX
 
@@ -70,31 +61,29 @@ def branch_scorer(
 
 
 def stage_scorer(run: Run, stages: list[str], dataset: Dataset, device: torch.device) -> Scorer:
-    """Score videos with one checkpoint of a run, or with the ensemble of several.
-
-    Args:
-        run: a trained run.
-        stages: one checkpoint; or one of each branch.
-        dataset: whose videos will be scored.
-        device: where to compute.
+    """Score videos of a dataset with one checkpoint of a run, or with one of each branch together.
 
     Raises:
         DuetalError: a checkpoint that is damaged, does not fit, or gives scores that are not
             finite; features of another dimension or time grid than those it was trained on.
     """
-    scorers = []
+    scorers: dict[str, Scorer] = {}
     for stage in stages:
         branch = run.model.branch_of(stage).name
         stream = _fitting_stream(run, branch, dataset)
         network = restore(run, stage).to(device)
-        scorer = branch_scorer(network, stream, branch, run.config, device)
-        scorers.append(_refuse_non_finite(scorer, run, stage))
-    if len(scorers) == 1:
-        return scorers[0]
+        scorers[stage] = branch_scorer(network, stream, branch, run.config, device)
     settings = run.config.localization
 
     def score(name: str) -> VideoScores:
-        found = [scorer(name) for scorer in scorers]
+        found = [scorer(name) for scorer in scorers.values()]
+        for stage, one in zip(scorers, found, strict=True):
+            if not np.isfinite(one.snippets).all():
+                # Features are finite, so it is the weights.
+                cause = f"its weights give video {name!r} scores that are not finite"
+                raise DuetalError(f"{cause}; training diverged", file=run.folder.checkpoint(stage))
+        if len(found) == 1:
+            return found[0]
         branches = {branch: curve for one in found for branch, curve in one.branches.items()}
         videos = dict(zip(branches, (one.video for one in found), strict=True))
         return VideoScores(
@@ -102,19 +91,6 @@ def stage_scorer(run: Run, stages: list[str], dataset: Dataset, device: torch.de
             combine_branches(videos, settings, name=name),
             branches,
         )
-
-    return score
-
-
-def _refuse_non_finite(scorer: Scorer, run: Run, stage: str) -> Scorer:
-    """The same scores; where they are NaN, an error that names the weights: features are finite."""
-
-    def score(name: str) -> VideoScores:
-        scores = scorer(name)
-        if not np.isfinite(scores.snippets).all():
-            cause = f"its weights give video {name!r} scores that are not finite; training diverged"
-            raise DuetalError(cause, file=run.folder.checkpoint(stage))
-        return scores
 
     return score
 
@@ -138,19 +114,15 @@ def _fitting_stream(run: Run, branch: str, dataset: Dataset) -> FeatureStream:
     record = run.model.branch(branch)
     stream = dataset.streams.get(branch)
     if stream is None:
-        title = record.title
-        raise DuetalError(
-            f"has no {title} features, which the {title} branch reads", file=dataset.source
-        )
+        cause = f"has no {record.title} features, which the {record.title} branch reads"
+        raise DuetalError(cause, file=dataset.source)
     if stream.dim != record.dim:
         cause = f"{branch} features have C = {stream.dim}; the run was trained on C = {record.dim}"
         raise DuetalError(cause, file=stream.path(stream.names()[0]))
-    grid = run.model.grid.grid()
+    grid = run.model.grid
     if dataset.grid != grid:
-        raise DuetalError(
-            f"features of {_describe(dataset.grid)}; the run was trained on {_describe(grid)}",
-            file=dataset.source,
-        )
+        cause = f"features of {_describe(dataset.grid)}; the run was trained on {_describe(grid)}"
+        raise DuetalError(cause, file=dataset.source)
     return stream
 
 

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from lightning_fabric import Fabric
@@ -17,28 +16,15 @@ from duetal.extraction.store import recorded_settings
 from duetal.method.loop import Method, alternate
 from duetal.method.sampling import steps_per_epoch
 from duetal.method.schedule import Selection
+from duetal.results import schema
 from duetal.results.folder import RunFolder
-from duetal.results.schema import (
-    BranchRecord,
-    GridRecord,
-    Heldout,
-    ModelRecord,
-    PhaseRecord,
-    StageRecord,
-)
+from duetal.results.schema import ModelRecord
+from duetal.runs import selection
 from duetal.runs.environment import collect
 from duetal.runs.journal import Journal
 from duetal.runs.recorder import Recorder, recorded_position
 from duetal.runs.run import Run, begin
 from duetal.runs.run_evaluation import has_labels, has_segments, is_simulated
-from duetal.runs.selection import (
-    LAST_RULE,
-    best_stages,
-    heldout_rule,
-    hold_out,
-    last_stages,
-    video_mean_ap,
-)
 from duetal.runs.stage_scoring import branch_scorer, restore
 
 
@@ -72,12 +58,8 @@ def train(
 ) -> bool:
     """Train a run, or what is left of it, and choose its final checkpoints.
 
-    Args:
-        fabric: device, precision and processes; all of them call this.
-        config: the run's settings.
-        dataset: the result of `open_for_training`.
-        folder: where it lies.
-        method: branches, losses and schedule, where they are not the paper's.
+    All processes of `fabric` call this. `dataset` is the result of `open_for_training`, `method`
+    the branches, losses and schedule, where they are not the paper's.
 
     Returns:
         Whether anything was left to train.
@@ -104,11 +86,7 @@ def train(
 def train_phases(
     fabric: Fabric, config: Config, videos: WeakVideos, folder: RunFolder, method: Method
 ) -> None:
-    """Train every phase of the schedule, or those that are left, with journal and checkpoints.
-
-    Raises:
-        DuetalError: bad features, a non-finite loss, a checkpoint that does not fit.
-    """
+    """Train the phases that are left, with journal and checkpoints; raises as `train`."""
     phases = method.schedule(config.schedule, videos.streams)
     epochs = sum(phase.epochs for phase in phases)
     steps = epochs * steps_per_epoch(len(videos.names), config.data)
@@ -131,7 +109,7 @@ def training_videos(config: Config, dataset: Dataset) -> tuple[WeakVideos, WeakV
     if config.data.text_encoder is not None:
         videos = replace(videos, text_encoder=config.data.text_encoder)
     if config.schedule.selection is Selection.HELDOUT:
-        return hold_out(videos, config.schedule.heldout_fraction, config.schedule.seed)
+        return selection.hold_out(videos, config.schedule.heldout_fraction, config.schedule.seed)
     return videos, None
 
 
@@ -141,25 +119,25 @@ def _model_record(
     """What a trained run holds; of each branch the last checkpoint is used."""
     phases = method.schedule(config.schedule, videos.streams)
     stages = [
-        StageRecord(name=p.stage, title=p.stage_title, branch=p.student, phase=p.name)
+        schema.StageRecord(name=p.stage, title=p.stage_title, branch=p.student, phase=p.name)
         for p in phases
     ]
-    final = last_stages(stages)
+    final = selection.last_stages(stages)
     return ModelRecord(
         duetal=__version__,
         classes=list(videos.classes),
         display_names=dict(videos.display_names),
-        grid=GridRecord.of(videos.grid),
+        grid=videos.grid,
         branches=[
-            BranchRecord(
+            schema.BranchRecord(
                 name=b.name, title=b.title, dim=videos.streams[b.name].dim, final=final[b.name]
             )
             for b in method.branches
             if b.name in final
         ],
-        phases=[PhaseRecord.model_validate(phase, from_attributes=True) for phase in phases],
+        phases=[schema.PhaseRecord.model_validate(phase, from_attributes=True) for phase in phases],
         stages=stages,
-        selection=LAST_RULE,
+        selection=selection.LAST_RULE,
         training_videos=len(videos.names),
         simulated=is_simulated(dataset),
         features=recorded_settings(list(dataset.streams.values())),
@@ -168,38 +146,32 @@ def _model_record(
 
 def _choose_on_held_out(fabric: Fabric, run: Run, held_out: WeakVideos) -> ModelRecord:
     """Use of each branch the checkpoint that ranks held-out videos best by their labels."""
-    mean_ap = {stage.name: _mean_ap(fabric, run, stage, held_out) for stage in run.model.stages}
-    final = best_stages(run.model.stages, mean_ap)
+    mean_ap = {}
+    for stage in run.model.stages:
+        network = restore(run, stage.name).to(fabric.device)
+        stream = held_out.streams[stage.branch]
+        score = branch_scorer(network, stream, stage.branch, run.config, fabric.device)
+        scores = np.stack([score(name).video for name in held_out.names])
+        mean_ap[stage.name] = selection.video_mean_ap(scores, held_out.labels)
+    final = selection.best_stages(run.model.stages, mean_ap)
     branches = [b.model_copy(update={"final": final[b.name]}) for b in run.model.branches]
     return run.model.model_copy(
         update={
             "branches": branches,
-            "selection": heldout_rule(len(held_out.names)),
-            "heldout": Heldout(videos=list(held_out.names), mean_ap=mean_ap),
+            "selection": selection.HELDOUT_RULE.format(len(held_out.names)),
+            "heldout": schema.Heldout(videos=list(held_out.names), mean_ap=mean_ap),
         }
     )
 
 
-def _mean_ap(fabric: Fabric, run: Run, stage: StageRecord, held_out: WeakVideos) -> float:
-    """Video-level mAP of a stage on videos that it was not trained on."""
-    network = restore(run, stage.name).to(fabric.device)
-    stream = held_out.streams[stage.branch]
-    score = branch_scorer(network, stream, stage.branch, run.config, fabric.device)
-    return video_mean_ap(np.stack([score(name).video for name in held_out.names]), held_out.labels)
-
-
 def _log_other_machine(folder: RunFolder) -> None:
     """Log where a resumed run goes on, if that may change the last bits of its weights."""
-    before, now = read_json(folder.environment_file), collect()
+    environment, now = read_json(folder.environment_file), collect()["torch"]
+    before = environment.get("torch") if isinstance(environment, dict) else None
     changed = [
-        f"{key} {was!r}, now {now['torch'].get(key)!r}"
-        for key, was in _torch(before).items()
-        if was != now["torch"].get(key)
+        f"{key} {was!r}, now {now.get(key)!r}"
+        for key, was in (before.items() if isinstance(before, dict) else ())
+        if was != now.get(key)
     ]
     if changed:
         folder.log(f"another machine than before, weights may differ: {'; '.join(changed)}")
-
-
-def _torch(environment: Any) -> dict[str, Any]:
-    described = environment.get("torch") if isinstance(environment, dict) else None
-    return described if isinstance(described, dict) else {}

@@ -196,7 +196,9 @@ def _encode(
     how: Encoding,
 ) -> None:
     # All streams must exist before the first packet.
-    stream = _video_stream(container, scene.size, fps, timestamps is not None, how)
+    stream: Any = None
+    if how.video:
+        stream = _video_stream(container, scene.size, fps, timestamps is not None, how)
     if how.audio or not how.video:
         tone = container.add_stream("aac", rate=AUDIO_RATE, layout="mono")
         for sound in _tone(duration):
@@ -232,9 +234,7 @@ def _video_stream(
     variable_rate: bool,
     how: Encoding,
 ) -> Any:
-    """Add the video's stream with its settings; None where none is wanted."""
-    if not how.video:
-        return None
+    """Add the video's stream with its settings."""
     width, height = size if how.rotation % 180 == 0 else size[::-1]
     width = max(1, round(width / how.pixel_aspect))
     options = {"bf": str(how.b_frames)}

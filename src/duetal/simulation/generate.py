@@ -14,14 +14,8 @@ from duetal.core.errors import DuetalError
 from duetal.core.files import replacing, write_json, write_text
 from duetal.core.grid import TimeGrid
 from duetal.formats.activitynet import write_annotations
-from duetal.simulation.world import (
-    Simulation,
-    cbp_features,
-    directions,
-    stream_of,
-    vlp_features,
-    write_script,
-)
+from duetal.simulation import world
+from duetal.simulation.world import Simulation
 
 
 def simulate(
@@ -42,7 +36,7 @@ def simulate(
         annotations: videos with segments; an unknown duration is drawn at random.
         folder: where to write; must not exist or be empty.
         settings: difficulty, seed and sizes.
-        grid: the time grid of the features.
+        grid: of the features; default: `TimeGrid()`.
         progress: called with (videos written, videos in all).
 
     Raises:
@@ -58,13 +52,14 @@ def simulate(
     tower = load_text_tower(
         str(folder / "text_encoder"), annotations.classes, prompts_before=0, prompts_after=0
     )
-    world = directions(settings, annotations.classes, tower.plain_features().double().numpy())
+    text = tower.plain_features().double().numpy()
+    directions = world.directions(settings, annotations.classes, text)
     for number, video in enumerate(videos):
         assert video.duration is not None
         length = max(1, grid.length(video.duration))
-        script = write_script(video, annotations.classes, length, grid, settings)
-        for stream, make in (("cbp", cbp_features), ("vlp", vlp_features)):
-            features = make(script, world, settings, video.name).astype(np.float16)
+        script = world.write_script(video, annotations.classes, length, grid, settings)
+        for stream, make in (("cbp", world.cbp_features), ("vlp", world.vlp_features)):
+            features = make(script, directions, settings, video.name).astype(np.float16)
             path = folder / "features" / stream / f"{video.name}.npy"
             with replacing(path) as temporary, temporary.open("wb") as file:
                 np.save(file, features)
@@ -81,7 +76,7 @@ def simulate(
         "annotations": "annotations.json",
         "text_encoder": "text_encoder",
         "classes": list(annotations.classes),
-        "grid": {"fps": grid.fps, "stride": grid.stride, "window": grid.window},
+        "grid": asdict(grid),
     }
     # Last, so that an unfinished folder has none.
     write_text(folder / "dataset.yaml", yaml.safe_dump(layout, sort_keys=False))
@@ -89,10 +84,9 @@ def simulate(
 
 def _with_duration(video: VideoAnnotation, settings: Simulation, grid: TimeGrid) -> VideoAnnotation:
     """The video with a duration, drawn where it is unknown, and its segments cut there."""
-    segments = video.segments or ()
-    duration = video.duration
+    segments, duration = video.segments or (), video.duration
     if duration is None:
-        tail = stream_of(settings.seed, "duration", video.name).exponential(15.0)
+        tail = world.stream_of(settings.seed, "duration", video.name).exponential(15.0)
         duration = max(segment.end for segment in segments) + tail
     duration = max(duration, grid.window / grid.fps)
     kept = tuple(

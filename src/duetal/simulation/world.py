@@ -106,10 +106,7 @@ def stream_of(seed: int, *names: str) -> np.random.Generator:
 def directions(settings: Simulation, classes: Sequence[str], text: Array) -> Directions:
     """Draw the directions of K classes, which depend on the seed and the class's name alone.
 
-    Args:
-        settings: seed and sizes.
-        classes: K names.
-        text: (K, D) text features of the classes.
+    `text` are the (K, D) text features of the classes.
     """
     c, d = settings.cbp_channels, settings.vlp_channels
 
@@ -235,12 +232,8 @@ def made_up_annotations(seed: int = 0, *, training: int = 60, test: int = 30) ->
     """Make up annotations of some videos, similar to THUMOS14's; equal seeds give equal ones.
 
     Videos last 60 to 180 seconds. Each is of one class, in turn, and about every fourth of a second
-    one too; actions follow each other at random, about a third of a video is action.
-
-    Args:
-        seed: of everything random.
-        training: number of videos of the subset "train".
-        test: number of videos of the subset "test".
+    one too; actions follow each other at random, about a third of a video is action. `training` and
+    `test` are the numbers of videos of the subsets "train" and "test".
     """
     videos = {}
     for subset, count in (("train", training), ("test", test)):

@@ -7,11 +7,9 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
-from numpy.typing import NDArray
 
+from duetal.core.array_types import Singles
 from duetal.core.compiled import compiled
-
-Floats = NDArray[np.float32]
 
 _F0, _F1, _HALF = np.float32(0), np.float32(1), np.float32(0.5)
 _FLAT = np.float32(1e-30)  #: Where |gradient|² is below, its inverse would be infinite or nearly.
@@ -33,7 +31,7 @@ _loop = partial(compiled, error_model="numpy", nogil=True)
 
 
 @_loop("void(float32[:, ::1], float32[:, ::1], float64, float64)")
-def resize(source: Floats, target: Floats, step_y: float, step_x: float) -> None:
+def resize(source: Singles, target: Singles, step_y: float, step_x: float) -> None:
     """Fill `target` (H', W') by bilinear interpolation of `source` (H, W), its border repeated.
 
     A row of the target is `step_y` rows of the source, a column `step_x` columns. Pixels are areas:
@@ -58,7 +56,7 @@ def resize(source: Floats, target: Floats, step_y: float, step_x: float) -> None
 
 
 @_loop("float32[:, :, ::1](float32[:, ::1])")
-def stack_gradient(image: Floats) -> Floats:
+def stack_gradient(image: Singles) -> Singles:
     """An image (H, W) and its gradient, ready for interpolation: (H + 8, W + 8, 4).
 
     A pixel's values lie side by side, so that one interpolation reads them at once: its brightness,
@@ -147,7 +145,7 @@ _interpolate: Any = intrinsic(_interpolation)
     fastmath=("contract", "nsz"),
 )
 def linearize(
-    stack: Floats, first: Floats, flow: Floats, data: Floats, lead: int, stride: int
+    stack: Singles, first: Singles, flow: Singles, data: Singles, lead: int, stride: int
 ) -> None:
     """Warp the second image, a `stack_gradient`, by the flow, and linearize the brightness error.
 
@@ -206,14 +204,14 @@ def _sort5(a: float, b: float, c: float, d: float, e: float) -> tuple[float, ...
 
 
 @_loop()
-def _order_rows(ranks: Floats, low: int, high: int) -> None:
+def _order_rows(ranks: Singles, low: int, high: int) -> None:
     """Make one row hold the lower of both rows' values, and the other the higher."""
     for x in range(np.uint64(ranks.shape[1])):
         ranks[low, x], ranks[high, x] = _order(ranks[low, x], ranks[high, x])
 
 
 @_loop()
-def _select5(ranks: Floats, median: Floats) -> None:
+def _select5(ranks: Singles, median: Singles) -> None:
     """Medians of 5 × 5 pixels whose five columns are sorted.
 
     With its rows sorted too, the square ascends both ways. Of its 25 values only those on the
@@ -235,7 +233,7 @@ def _select5(ranks: Floats, median: Floats) -> None:
 
 
 @_loop()
-def _select3(ranks: Floats, median: Floats) -> None:
+def _select3(ranks: Singles, median: Singles) -> None:
     """Medians of 3 × 3 pixels whose three columns are sorted, likewise."""
     r0, r1, r2 = ranks[0], ranks[1], ranks[2]
     for x in range(len(median)):
@@ -249,7 +247,7 @@ def _select3(ranks: Floats, median: Floats) -> None:
 
 @_loop("void(float32[::1], uint64, uint64, int64, int64, int64)")
 def median_filter(
-    plane: Floats, lead: int, stride: int, height: int, width: int, side: int
+    plane: Singles, lead: int, stride: int, height: int, width: int, side: int
 ) -> None:
     """Replace a plane's pixels by the medians around them, the border repeated outside.
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from duetal.core.array_types import Singles
 from duetal.core.errors import UsageError, unknown
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class FlowEngine(Protocol):
     name: FlowName
     settings: TVL1Settings
 
-    def __call__(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def __call__(self, grey: NDArray[np.uint8]) -> Singles:
         """Flow from each frame to the next.
 
         Args:
@@ -152,10 +153,10 @@ def check_frames(grey: "NDArray[np.uint8] | Tensor") -> None:
 
 
 def flow_by_pair(
-    compute: Callable[[NDArray[np.uint8], NDArray[np.uint8]], NDArray[np.float32]],
+    compute: Callable[[NDArray[np.uint8], NDArray[np.uint8]], Singles],
     grey: NDArray[np.uint8],
     threads: int,
-) -> NDArray[np.float32]:
+) -> Singles:
     """Flow (N, H, W, 2) of frames (N + 1, H, W), `threads` pairs of frames at once.
 
     `compute` gives the flow (H, W, 2) of two frames (H, W), and releases Python's lock.
@@ -189,6 +190,6 @@ def grey(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return (luma >> np.uint32(15)).astype(np.uint8)
 
 
-def scale_flow(flow: NDArray[np.float32]) -> NDArray[np.float32]:
+def scale_flow(flow: Singles) -> Singles:
     """Flow of any shape, in pixels, as I3D expects it: clipped to ±20 px, scaled to [-1, 1]."""
     return np.clip(flow, -MAX_FLOW, MAX_FLOW) / np.float32(MAX_FLOW)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from duetal.core.array_types import Singles
 from duetal.core.errors import UsageError
 from duetal.video.flow.interface import FlowName, TVL1Settings, flow_by_pair, pyramid_sizes
 
@@ -28,11 +29,11 @@ class OpenCVFlow:
         self._cv2 = _import_cv2()
         self._cv2.setNumThreads(1)
 
-    def __call__(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def __call__(self, grey: NDArray[np.uint8]) -> Singles:
         """Flow (N, H, W, 2) of frames (N + 1, H, W); see `FlowEngine`."""
         return flow_by_pair(self._pair, grey, self.threads)
 
-    def _pair(self, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _pair(self, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Singles:
         height, width = first.shape
         missing = ((0, max(_MIN_SIDE - height, 0)), (0, max(_MIN_SIDE - width, 0)))
         padded = [np.pad(frame, missing, mode="edge") for frame in (first, second)]
@@ -51,7 +52,7 @@ class OpenCVFlow:
         engine.setScaleStep(settings.scale_step)
         engine.setGamma(settings.gamma)
         engine.setMedianFiltering(settings.median_filtering)
-        flow: NDArray[np.float32] = engine.calc(*padded, None)
+        flow: Singles = engine.calc(*padded, None)
         return flow[:height, :width]
 
 

@@ -18,11 +18,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from duetal.core.array_types import Singles
 from duetal.core.compiled import compiled
 from duetal.video.flow.cpu_kernels import linearize, median_filter, resize, stack_gradient
 from duetal.video.flow.interface import FlowName, TVL1Settings, flow_by_pair, pyramid_sizes
-
-Floats = NDArray[np.float32]
 
 CHUNK = 512
 # Positions are unsigned: numba checks each time whether a signed index is negative.
@@ -38,11 +37,11 @@ class TVL1Flow:
     def __init__(self, settings: TVL1Settings, *, threads: int = 1):
         self.settings, self.threads = settings, threads
 
-    def __call__(self, grey: NDArray[np.uint8]) -> Floats:
+    def __call__(self, grey: NDArray[np.uint8]) -> Singles:
         """Flow (N, H, W, 2) of frames (N + 1, H, W); see `FlowEngine`."""
         return flow_by_pair(self._pair, grey, self.threads)
 
-    def _pair(self, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Floats:
+    def _pair(self, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Singles:
         """Flow of one pair, from the pyramid's coarsest level to the finest."""
         if np.array_equal(first, second):  # as many in videos are: the iterations would find 0
             return np.zeros((*first.shape, 2), np.float32)
@@ -55,7 +54,7 @@ class TVL1Flow:
         return np.moveaxis(flow, 0, -1)
 
 
-def _pyramid(frame: NDArray[np.uint8], settings: TVL1Settings) -> Iterator[Floats]:
+def _pyramid(frame: NDArray[np.uint8], settings: TVL1Settings) -> Iterator[Singles]:
     """The frame and its smaller copies, each made from the one before."""
     image = frame.astype(np.float32, order="C")
     yield image
@@ -69,7 +68,7 @@ def _pyramid(frame: NDArray[np.uint8], settings: TVL1Settings) -> Iterator[Float
         image = smaller
 
 
-def _enlarge(flow: Floats, size: tuple[int, ...], scale_step: float) -> Floats:
+def _enlarge(flow: Singles, size: tuple[int, ...], scale_step: float) -> Singles:
     """The flow (2, H, W) of a level, where the next finer one begins."""
     larger = np.empty((2, *size), np.float32)
     for source, target in zip(flow, larger, strict=True):
@@ -78,14 +77,14 @@ def _enlarge(flow: Floats, size: tuple[int, ...], scale_step: float) -> Floats:
     return larger
 
 
-def _solve_level(first: Floats, second: Floats, flow: Floats, settings: TVL1Settings) -> Floats:
+def _solve_level(first: Singles, second: Singles, flow: Singles, settings: TVL1Settings) -> Singles:
     """The flow (2, H, W) between two images of one size, beginning from a rough one."""
     height, width = first.shape
     stride = width + 1
     lead = math.ceil((stride + 1) / CHUNK) * CHUNK
     length = math.ceil(height * stride / CHUNK) * CHUNK + 2 * lead
 
-    def pixels(planes: Floats) -> Floats:
+    def pixels(planes: Singles) -> Singles:
         """The pixels (count, H, W) of planes (count, L), to read or to write."""
         rows = planes[:, lead : lead + height * stride]
         return rows.reshape(len(planes), height, stride)[:, :, :width]
@@ -117,8 +116,8 @@ _loop = partial(compiled, error_model="numpy", fastmath=("contract", "nsz", "rea
 
 @_loop()
 def _threshold(
-    step: Floats, flow_x: Floats, flow_y: Floats, gradient_x: Floats, gradient_y: Floats,
-    rho: Floats, inverse: Floats, start: int, limit: float,
+    step: Singles, flow_x: Singles, flow_y: Singles, gradient_x: Singles, gradient_y: Singles,
+    rho: Singles, inverse: Singles, start: int, limit: float,
 ) -> None:  # fmt: skip
     """How many gradients the brightness term alone would move a chunk's flow.
 
@@ -133,7 +132,7 @@ def _threshold(
 
 @_loop()
 def _move(
-    flow: Floats, gradient: Floats, step: Floats, dual_x: Floats, dual_y: Floats,
+    flow: Singles, gradient: Singles, step: Singles, dual_x: Singles, dual_y: Singles,
     start: int, stride: int, theta: float,
 ) -> np.float32:  # fmt: skip
     """Move one component of a chunk's flow by both terms; the sum of its squared changes."""
@@ -149,7 +148,7 @@ def _move(
 
 @_loop()
 def _ascend(
-    flow: Floats, dual_x: Floats, dual_y: Floats, has_right: Floats, has_below: Floats,
+    flow: Singles, dual_x: Singles, dual_y: Singles, has_right: Singles, has_below: Singles,
     start: int, stride: int, rate: float,
 ) -> None:  # fmt: skip
     """Update one component's dual variables in a chunk, from the flow's forward differences."""
@@ -167,7 +166,7 @@ def _ascend(
     " float32, float32, float32, float32, int64)"
 )
 def iterate(
-    flow: Floats, dual: Floats, data: Floats, has: Floats, lead: int, stride: int,
+    flow: Singles, dual: Singles, data: Singles, has: Singles, lead: int, stride: int,
     limit: float, theta: float, rate: float, least_change: float, most: int,
 ) -> np.float32:  # fmt: skip
     """Iterate until the flow hardly changes; the last iteration's sum of squared changes.

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from duetal.core.array_types import Singles
 from duetal.core.errors import UsageError, first_line
 from duetal.video.flow import tvl1_torch
 from duetal.video.flow.interface import FlowName, TVL1Settings, check_frames, pyramid_sizes
@@ -70,7 +71,7 @@ class TorchTVL1Flow:
 
             self._solve = tvl1_triton.solve_level
 
-    def __call__(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def __call__(self, grey: NDArray[np.uint8]) -> Singles:
         """Flow (N, H, W, 2) of frames (N + 1, H, W); see `FlowEngine`."""
         check_frames(grey)
         # A copy, because PyTorch does not take arrays that cannot be written to.
