@@ -110,7 +110,14 @@ class VideoPage:
         found = assemble([localized.detections], [video.name], self.run.model.classes)
         curves = localized.scores.branches
         played = PlayedVideo(
-            video.name, record.duration, shown.url, shown.offset, shown.note, curves
+            video.name,
+            record.duration,
+            shown.url,
+            begin=record.offset,
+            offset=shown.offset,
+            rate=fps if shown.is_copy else record.rate or fps,
+            note=shown.note,
+            curves=curves,
         )
         self._embedded.append(embed(played, found, keep_non_overlapping(found)))
 

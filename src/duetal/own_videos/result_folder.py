@@ -70,6 +70,8 @@ class Showing:
     offset: float = 0.0
     #: A restriction that the page shows.
     note: str = ""
+    #: Whether it is a copy, at the rate of the frames that the networks read.
+    is_copy: bool = False
     #: Why it could not be copied.
     failure: str = ""
 
@@ -94,7 +96,8 @@ def show(
     except DuetalError as error:
         return Showing(None, note="The video is not shown.", failure=str(error))
     url = relative_url(path, folder)
-    return Showing(url, note=f"A copy without sound is shown: {found.hindrance}.")
+    note = f"A copy without sound is shown: {found.hindrance}."
+    return Showing(url, note=note, is_copy=True)
 
 
 def relative_url(file: str | Path, folder: Path) -> str:

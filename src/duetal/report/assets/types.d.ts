@@ -72,6 +72,7 @@ export interface LaneData extends SegmentColumns {
 
 /** Curves by branch and class; pseudo-labels by phase and class. */
 export interface VideoSignals {
+  begin?: number;
   snippets?: number;
   pool?: number;
   scores?: Record<string, Record<number, string>>;
