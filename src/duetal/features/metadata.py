@@ -45,6 +45,7 @@ class VideoRecord(BaseModel):
     duration: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     #: Seconds that a player's clock shows at the first picture.
     offset: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    stream: int | None = None  #: Number of the stream in the file; None as below.
     #: Pictures of the video a second; None in a record of version 0.1.0.
     rate: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = None
     snippets: Annotated[int, Field(gt=0)]  #: T, rows of each feature array.

@@ -91,8 +91,17 @@ def show(
         if not copies:
             return Showing(None, note=f"The video is not shown: {found.hindrance}.")
         path = folder / MEDIA / f"{safe_name(video.name)}{copy_suffix()}"
-        if not is_copy_of(path, fingerprint):
-            write_browser_copy(video.source, path, fps=fps, fingerprint=fingerprint)
+        # Of one file, another stream is another video.
+        mark = fingerprint if video.stream is None else f"{fingerprint} stream {video.stream}"
+        if not is_copy_of(path, mark):
+            write_browser_copy(
+                video.source,
+                path,
+                fps=fps,
+                fingerprint=mark,
+                stream=video.stream,
+                damaged=video.damaged,
+            )
     except DuetalError as error:
         return Showing(None, note="The video is not shown.", failure=str(error))
     url = relative_url(path, folder)

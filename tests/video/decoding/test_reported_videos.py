@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from duetal.core.errors import DuetalError
+from duetal.video.browser import copy_suffix, playback, write_browser_copy
 from duetal.video.decoding.matroska import leads_on
 from duetal.video.decoding.video_reader import open_video
 
@@ -63,9 +64,14 @@ def test_pictures_are_shown_at_their_times(name):
     assert {index: shown[index] for index in right.shown} == right.shown
 
 
-def test_a_stream_can_be_chosen():
+def test_a_stream_can_be_chosen(tmp_path):
     path = VIDEOS / "two_video_tracks.mp4"
     with open_video(path, stream=0) as video:
+        assert (video.info.width, video.info.height) == (64, 48)
+    # A browser would show the other.
+    assert "several video streams" in playback(path).hindrance
+    write_browser_copy(path, tmp_path / f"copy{copy_suffix()}", stream=0)
+    with open_video(tmp_path / f"copy{copy_suffix()}") as video:
         assert (video.info.width, video.info.height) == (64, 48)
     with pytest.raises(DuetalError, match="stream 7 is no video; those are: 0, 1"):
         open_video(path, stream=7)

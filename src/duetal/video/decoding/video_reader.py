@@ -52,6 +52,7 @@ class Decoded:
     duration: float  #: Seconds from the begin of the first picture to the end of the last.
     offset: float  #: Seconds that a player's clock shows at the first picture.
     rate: float  #: Pictures of the video a second, where it does not pause.
+    stream: int  #: Number in the file of the stream that was read.
     notes: tuple[str, ...]  #: What was wrong and could be tolerated, one line each.
 
 
@@ -72,7 +73,7 @@ class VideoReader(Closing):
         self, file: VideoFile, container: InputContainer, stream: VideoStream, *, damaged: bool
     ) -> None:
         self._file, self._container = file, container
-        self._stream_note = stream_note(container, stream)
+        self._stream, self._stream_note = stream.index, stream_note(container, stream)
         self._pictures = Pictures(container, stream, file, damaged=damaged)
         timed = iter(self._pictures)
         # A picture carries its rotation, so the size follows from the first one.
@@ -142,7 +143,13 @@ class VideoReader(Closing):
         notes = (*self._stream_note, *self._pictures.notes())
         found = self._pictures
         self._decoded = Decoded(
-            index, found.count, duration, float(found.offset), float(found.rate), notes
+            frames=index,
+            source_frames=found.count,
+            duration=duration,
+            offset=float(found.offset),
+            rate=float(found.rate),
+            stream=self._stream,
+            notes=notes,
         )
 
 
