@@ -93,10 +93,9 @@ class Pictures:
     @property
     def offset(self) -> Fraction:
         """Seconds that a player's clock shows at the first picture; it begins with the file."""
-        begin = self._container.start_time
-        return (
-            Fraction(0) if begin is None else max(Fraction(0), self._zero - Fraction(begin, TICKS))
-        )
+        # Sound that an encoder puts before 0 is not played.
+        begin = max(0, self._container.start_time or 0)
+        return max(Fraction(0), self._zero - Fraction(begin, TICKS))
 
     def notes(self) -> tuple[str, ...]:
         """What was wrong and could be tolerated, a line each; complete at the end."""

@@ -15,7 +15,7 @@ LONGEST_HOLD = Fraction(3600)
 LONGEST_HOLD_WITH_LEAPS = Fraction(10)
 #: Differences up to this, seconds, are jitter of one clock; beyond it the clock was reset.
 TOLERANCE = Fraction(2)
-LATE = Fraction(1, 2)  #: A fragment that begins later than this, seconds, is not the first one.
+LATE = Fraction(1, 2)  #: Begins and durations that differ by more, seconds, are not the same.
 STANDSTILL = 3  #: This many timestamps in a row that do not advance are a clock that stands still.
 USUAL_RATE = Fraction(25)  #: Pictures a second where nothing is declared.
 TICKS = 1_000_000  #: A second in the unit of FFmpeg's containers.
@@ -172,12 +172,9 @@ class StreamTimes:
         stream, total = self._stream, self._container.duration
         if not stream.duration or not stream.time_base:
             return False
-        # FFmpeg gives a stream without a duration that of the container.
-        return (
-            self.indexed
-            or total is None
-            or (abs(stream.duration * stream.time_base - Fraction(total, TICKS)) > stream.time_base)
-        )
+        # FFmpeg gives a stream without a duration about that of the container.
+        of_stream = stream.duration * stream.time_base
+        return self.indexed or not total or abs(of_stream - Fraction(total, TICKS)) > LATE
 
     def packet(self, packet: "Packet[Stream]") -> None:
         """Note the times of a packet of any stream."""
