@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import av
 import pytest
 
 from duetal.core.annotations import Segment
@@ -152,6 +153,40 @@ def test_json_table_subtitles_and_page_agree(localized: Path) -> None:
     assert cues(subtitles) == [pytest.approx(row) for row in expected_message]
     assert all((localized / "subtitles").joinpath(f"{name}.vtt").is_file()
                for name in ("first", "second %3Cb%3E's"))  # fmt: skip
+
+
+def test_times_are_those_of_a_player_where_pictures_begin_later_than_sound(
+    trained: Path, videos: Path, localized: Path, tmp_path: Path, duetal: Duetal
+) -> None:
+    late = tmp_path / "first.mp4"
+    with (
+        av.open(str(videos / "first.mp4")) as pictures,
+        av.open(str(render_clip(tmp_path / "sound.mp4", duration=6, video=False))) as sound,
+        av.open(str(late), "w") as outside,
+    ):
+        copies = [outside.add_stream_from_template(one.streams[0]) for one in (pictures, sound)]
+        for inside, copy, delay in zip((pictures, sound), copies, (2, 0), strict=True):
+            for packet in inside.demux():
+                if packet.dts is not None:
+                    packet.pts += round(delay / packet.time_base)
+                    packet.dts += round(delay / packet.time_base)
+                    packet.stream = copy
+                    outside.mux(packet)
+    out = tmp_path / "out"
+    how = ("--branch", "both", "--accelerator", "cpu")
+    assert duetal("localize", trained, late, "--out", out, *how)[0] == 0
+    expected = read_results(localized / "detections.json")[0]
+    found = read_results(out / "detections.json")[0]
+    own = expected.video == expected.videos.index("first")
+    for shifted, unshifted in ((found.start, expected.start), (found.end, expected.end)):
+        assert shifted.tolist() == pytest.approx((unshifted[own] + 2).tolist(), abs=1e-3)
+    begins = [start for start, _, _, _ in cues(out / "subtitles" / "first.vtt")]
+    expected_begins = [start + 2 for start, *_ in cues(localized / "subtitles" / "first.vtt")]
+    assert begins == pytest.approx(expected_begins)
+    (video,), (unshifted, _) = page_data(out)["videos"], page_data(localized)["videos"]
+    assert (video["begin"], video["offset"], video["fps"]) == (2, 2, 25)
+    assert video["duration"] == pytest.approx(unshifted["duration"] + 2, abs=0.05)
+    assert video["scores"] == unshifted["scores"]
 
 
 def test_the_page_refers_to_the_video_or_to_a_copy_that_is_there(

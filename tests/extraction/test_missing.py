@@ -47,6 +47,7 @@ class Pretending:
                         duration=1.28,
                         snippets=2,
                         widths=writer.widths,
+                        stream=0,
                         settings=dict(store.settings),
                         versions={},
                         seconds={},
@@ -97,6 +98,21 @@ def test_failed_videos_are_tried_again_on_demand(store, videos):
     assert run(store, videos)[0] == []
     assert run(store, videos, retry_failed=True)[:2] == (["b"], {})
     assert recorded_failures(store) == []
+
+
+def test_failed_videos_are_tried_again_where_damage_is_accepted(store, videos):
+    run(store, videos)
+    found = find_videos([str(videos)], damaged=True)
+    assert [video.name for video in plan(found, store).todo] == ["b"]
+
+
+def test_features_of_another_stream_are_not_taken(store, videos):
+    run(store, videos)
+    planned = plan(find_videos([str(videos / "a.mp4")], stream=1), store)
+    assert [failure.reason for failure in planned.failures] == [
+        f"{videos / 'a.mp4'}: the store has features of stream 0; take another store, or delete "
+        "records/a.json there"
+    ]
 
 
 def test_a_failure_counts_for_the_file_it_was(store, videos, tmp_path):

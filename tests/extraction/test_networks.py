@@ -42,7 +42,7 @@ def snippets(job, count, offset=0):
 
 
 def end(job):
-    return End(job, Decoded(16, 16, 1.0, ()))
+    return End(job, Decoded(16, 16, 1.0, 0.0, 25.0, 0, ()))
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 4, 100])

@@ -9,6 +9,7 @@ import torch
 
 from duetal.backbones.clip import CLIP, load_image_encoder
 from duetal.backbones.i3d import FLOW, load_i3d
+from duetal.core.annotations import Segment, VideoAnnotation
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
 from duetal.datasets import open_dataset
@@ -70,6 +71,21 @@ def arrays(place, name):
     for modality in ("rgb", "flow", "clip"):
         found[modality] = np.load(Path(place) / "features" / modality / f"{name}.npy")
     return found
+
+
+def test_a_record_has_the_stream_the_offset_and_the_rate(settings, extractor, tmp_path):
+    cases = Path(__file__).parents[1] / "cases" / "video"
+    with open_store(tmp_path / "store", extractor.store_settings) as store:
+        (late, first) = (
+            extract(extractor, Video("late", str(cases / "video_begins_2s_late.mp4")), store),
+            extract(extractor, Video("a", str(cases / "two_video_tracks.mp4"), stream=0), store),
+        )
+        assert (late.stream, late.offset, late.rate, late.duration) == (0, 2, 25, 8)
+        assert (first.stream, first.source_frames, first.duration) == (0, 10, 1)
+        opened = open_dataset(tmp_path / "store")
+    assert (opened.offset("late"), opened.duration("late"), opened.offset("a")) == (2, 10, 0)
+    marked = VideoAnnotation("late", segments=(Segment(3, 5, "run"),))
+    assert opened.on_grid(marked).segments == (Segment(1, 3, "run"),)
 
 
 def test_the_features_are_those_of_the_networks_on_the_grid(clips, settings, store):

@@ -37,7 +37,7 @@ def video(brightness, repeated=None, together=16, job=None):
         part = slice(first, first + together)
         middles = [k for k in range(*part.indices(len(images))) if k >= 8 and k % 4 == 0]
         yield FrameBlock(job, images[part], repeated[part], {"clip": {k: k for k in middles}})
-    yield End(job, Decoded(len(images), len(images), len(images) / 25, ()))
+    yield End(job, Decoded(len(images), len(images), len(images) / 25, 0.0, 25.0, 0, ()))
 
 
 def cut(items, flow=None, grid=None):

@@ -68,9 +68,10 @@ def python_results():
 @pytest.fixture(scope="module")
 def script_results(request):
     """Run by Node if it is there, else by Chromium."""
-    source = (files("duetal.report") / "assets" / "proposals.js").read_text("utf-8")
+    assets = files("duetal.report") / "assets"
+    sources = {name: (assets / f"{name}.js").read_text("utf-8") for name in ("grid", "proposals")}
     entry = ENTRY.replace("const curveOf", f"const cases = {json.dumps(CASES)};\nconst curveOf", 1)
-    script = join_modules("entry", {"entry": entry, "proposals": source})
+    script = join_modules("entry", {"entry": entry, **sources})
     if NODE:
         show = "\nconsole.log(JSON.stringify(globalThis.results));"
         command = [NODE, "--input-type=commonjs", "-"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from duetal.cli.extraction_options import extraction_options
+from duetal.cli.extraction_options import extraction_options, reading_options
 
 
 @click.command("extract")
@@ -17,6 +17,7 @@ from duetal.cli.extraction_options import extraction_options
     help="The feature store: a folder, or a URL such as s3://bucket/store; made if missing.",
 )
 @extraction_options
+@reading_options
 @click.option(
     "--cluster",
     metavar="ADDRESS",
@@ -43,7 +44,12 @@ def command(
     the store has is kept, so the same command continues an interrupted extraction. A video that
     can't be extracted is listed at the end, with the reason, and the exit code is 1.
     """
-    from duetal.cli.extraction_options import extract_with_progress, make_extractor, read_options
+    from duetal.cli.extraction_options import (
+        extract_with_progress,
+        make_extractor,
+        read_options,
+        take_reading,
+    )
     from duetal.cli.terminal import print_failures, printable
     from duetal.core.errors import UsageError
     from duetal.extraction.cluster import Cluster
@@ -52,7 +58,7 @@ def command(
     from duetal.extraction.sources import find_videos
     from duetal.extraction.store import open_store
 
-    found = find_videos(videos)
+    found = find_videos(videos, **take_reading(options))
     crew = {name: options.pop(name) for name in ("workers", "cpus_per_worker")}
     for name, value in crew.items():
         if cluster is None and value is not None:

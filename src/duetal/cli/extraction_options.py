@@ -64,6 +64,20 @@ extraction_options = together(
         "--threads", type=_COUNT, help="Threads of each stage on the CPU.  [default: all cores]"
     ),
 )
+#: Which part of a video's file is read; `take_reading` takes their values.
+reading_options = together(
+    click.option(
+        "--video-stream",
+        type=click.IntRange(min=0),
+        help="Number of the stream to read, of files with several.  [default: the file's default, "
+        "or the largest]",
+    ),
+    click.option(
+        "--accept-damaged",
+        is_flag=True,
+        help="Take what can be decoded of damaged videos, however much of them is lost.",
+    ),
+)
 #: The options of weights that have moved; `take_weights` takes their values.
 weights_options = together(
     *(
@@ -96,6 +110,11 @@ def read_options(options: dict[str, Any]) -> "tuple[ExtractionSettings, dict[str
     weights = take_weights(values)
     backbones = [record for record in BACKBONES if record.name not in left_out]
     return ExtractionSettings.usual(backbones, weights=weights, **values), computing
+
+
+def take_reading(values: dict[str, Any]) -> dict[str, Any]:
+    """Take `reading_options` out of a command's options, as arguments of `find_videos`."""
+    return {"stream": values.pop("video_stream"), "damaged": values.pop("accept_damaged")}
 
 
 def take_weights(values: dict[str, Any]) -> dict[str, str]:

@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from duetal.cli.extraction_options import WEIGHTS, weights_options
+from duetal.cli.extraction_options import WEIGHTS, reading_options, weights_options
 from duetal.cli.shared_options import PATH, finite
 from duetal.cli.terminal import printable
 
 if TYPE_CHECKING:
     from duetal.runs.run import Run
+
+#: The options that are for raw videos alone, beside those of weights.
+OF_VIDEOS = ("features", "min_score", "no_copies", "video_stream", "accept_damaged")
 
 
 @click.command("localize")
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
     help="Of videos: where their features are kept; used again if there.  [default: OUT/features]",
 )
 @weights_options
+@reading_options
 @click.option(
     "--min-score",
     type=click.FloatRange(min=0),
@@ -95,9 +99,7 @@ def command(
     if branch is not None and stage is not None:
         raise UsageError("--branch and --stage: a stage is of one branch, give one of the two")
     dataset = is_dataset(inputs)
-    for name in (
-        ("features", *WEIGHTS.values(), "min_score", "no_copies") if dataset else ("subset",)
-    ):
+    for name in (*OF_VIDEOS, *WEIGHTS.values()) if dataset else ("subset",):
         value = options.pop(name)
         # Not by equality: --min-score 0 is given.
         if value is not None and value is not False:

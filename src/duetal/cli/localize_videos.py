@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from duetal.cli.extraction_options import extract_with_progress, take_weights
+from duetal.cli.extraction_options import extract_with_progress, take_reading, take_weights
 from duetal.cli.progress import VideoProgress
 from duetal.cli.terminal import print_failures
 from duetal.core.errors import DuetalError, UsageError
@@ -37,7 +37,7 @@ def localize_raw(
     features: str | None,
     min_score: float | None,
     no_copies: bool,
-    **weights: str | None,
+    **options: Any,
 ) -> int:
     """Extract what is missing, localize, and write all forms of the result.
 
@@ -53,10 +53,11 @@ def localize_raw(
         run,
         inputs,
         store,
-        take_weights(weights),
+        take_weights(options),
         accelerator=accelerator,
         without=out / MEDIA,
         extract=extract_with_progress,
+        **take_reading(options),
     )
     if not videos:
         print_failures("failed", failures)
@@ -110,7 +111,14 @@ class VideoPage:
         found = assemble([localized.detections], [video.name], self.run.model.classes)
         curves = localized.scores.branches
         played = PlayedVideo(
-            video.name, record.duration, shown.url, shown.offset, shown.note, curves
+            video.name,
+            record.duration,
+            shown.url,
+            begin=record.offset,
+            offset=shown.offset,
+            rate=fps if shown.is_copy else record.rate or fps,
+            note=shown.note,
+            curves=curves,
         )
         self._embedded.append(embed(played, found, keep_non_overlapping(found)))
 

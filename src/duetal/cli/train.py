@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from duetal.cli.extraction_options import extraction_options
+from duetal.cli.extraction_options import extraction_options, reading_options
 from duetal.cli.shared_options import PATH
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     help="Where features are kept; used again if there.  [default: RUN/video-dataset]",
 )
 @extraction_options
+@reading_options
 def command(
     recipe: str,
     overrides: tuple[str, ...],

@@ -6,7 +6,12 @@ from typing import Any
 
 import click
 
-from duetal.cli.extraction_options import COMPUTING, extract_with_progress, make_extractor
+from duetal.cli.extraction_options import (
+    COMPUTING,
+    extract_with_progress,
+    make_extractor,
+    take_reading,
+)
 from duetal.cli.terminal import print_failures, printable
 from duetal.core.annotations import Annotations
 from duetal.core.errors import DuetalError
@@ -47,7 +52,7 @@ def make_dataset(
         UsageError: features of other settings, or other labels than a run began with.
     """
     strong = None if annotations is None else read_annotations(annotations)
-    found = find_videos(videos)
+    found = find_videos(videos, **take_reading(extraction))
     own = labelled_videos.match(read_video_table(labels), found, labels)
     labelled_videos.require_plan(own)
     _print_doubts(own, found)

@@ -1,16 +1,16 @@
 """A dataset: streams of features, and the annotations of the videos."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from duetal.core.annotations import Annotations
+from duetal.core.annotations import Annotations, VideoAnnotation
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.core.weak_videos import WeakVideos
-from duetal.features.metadata import recorded_duration
+from duetal.features.metadata import VideoRecord, recorded
 from duetal.features.streams import FeatureStream, common_length
 
 
@@ -51,8 +51,27 @@ class Dataset:
         known = self.annotations.videos.get(name)
         if known is not None and known.duration is not None:
             return known.duration
-        folder = self.source if self.source.is_dir() else self.source.parent
-        return recorded_duration(folder, name)
+        record = self._record(name)
+        return None if record is None else record.offset + record.duration
+
+    def offset(self, name: str) -> float:
+        """Seconds at which a video's first snippet begins, on the clock of players and tools.
+
+        Above 0 where a file's pictures begin later than its sound.
+        """
+        record = self._record(name)
+        return 0.0 if record is None else record.offset
+
+    def on_grid(self, video: VideoAnnotation) -> VideoAnnotation:
+        """A video's annotation with its segments in seconds after its first snippet's begin."""
+        offset = self.offset(video.name)
+        if not offset or not video.segments:
+            return video
+        moved = (replace(s, start=s.start - offset, end=s.end - offset) for s in video.segments)
+        return replace(video, segments=tuple(moved))
+
+    def _record(self, name: str) -> VideoRecord | None:
+        return recorded(self.source if self.source.is_dir() else self.source.parent, name)
 
     def weak(self) -> WeakVideos:
         """The training videos with their labels alone.

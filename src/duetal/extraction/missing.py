@@ -49,8 +49,8 @@ def plan(found: Found, store: Store, *, retry_failed: bool = False) -> Plan:
     """Find out what a store lacks.
 
     A video counts as complete only if its features were made of the very same file; one that failed
-    is tried again with `retry_failed`, or when it lies elsewhere than it did then. DuetalError if
-    the store can't be read.
+    is tried again with `retry_failed`, when it lies elsewhere than it did then, or when damage is
+    accepted. DuetalError if the store can't be read.
     """
     todo: dict[Video, int | None] = {}
     complete: list[Video] = []
@@ -68,7 +68,12 @@ def plan(found: Found, store: Store, *, retry_failed: bool = False) -> Plan:
         failure = failed.get(readable(video.name))
         if kept:
             complete.append(video)
-        elif failure is None or retry_failed or failure.source != readable(video.source):
+        elif (
+            failure is None
+            or retry_failed
+            or video.damaged
+            or failure.source != readable(video.source)
+        ):
             todo[video] = size
         else:
             failed_before.append(failure)
@@ -89,6 +94,12 @@ def _check(video: Video, store: Store, recorded: Set[str]) -> tuple[bool, int | 
 
 def _check_same(video: Video, size: int | None, record: VideoRecord) -> None:
     """Raise DuetalError unless features that are there were made of this very file."""
+    if video.stream not in (None, record.stream):
+        cause = (
+            f"the store has features of stream {record.stream}; take another store, or delete "
+            f"{record_file(record.name)} there"
+        )
+        raise DuetalError(cause, file=readable(video.source))
     same = size in (None, record.size)
     if same and record.source != readable(video.source):
         with fetched(video.source) as file:

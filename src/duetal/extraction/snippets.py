@@ -55,7 +55,14 @@ def _opened(job: Job, threads: int) -> Iterator[VideoReader]:
             file = stack.enter_context(fetched(job.video.source))
         job.sha256, job.size = file.sha256, file.size
         try:
-            yield stack.enter_context(open_video(file.path, threads=threads))
+            yield stack.enter_context(
+                open_video(
+                    file.path,
+                    threads=threads,
+                    stream=job.video.stream,
+                    damaged=job.video.damaged,
+                )
+            )
         except DuetalError as error:
             if error.file != file.path:
                 raise

@@ -35,6 +35,8 @@ class Video:
 
     name: str  #: Of the features: the file's name without folder and suffix.
     source: str  #: The file's absolute path, or its URL.
+    stream: int | None = None  #: Which stream of the file; None for its default, or largest.
+    damaged: bool = False  #: What can be decoded is taken, however much is lost.
 
 
 class Failure(BaseModel):
@@ -69,7 +71,13 @@ class FetchedFile(NamedTuple):
     size: int
 
 
-def find_videos(inputs: Iterable[str], *, without: Path | None = None) -> Found:
+def find_videos(
+    inputs: Iterable[str],
+    *,
+    without: Path | None = None,
+    stream: int | None = None,
+    damaged: bool = False,
+) -> Found:
     """Find the videos of the user's inputs.
 
     Args:
@@ -78,6 +86,8 @@ def find_videos(inputs: Iterable[str], *, without: Path | None = None) -> Found:
             patterns such as "videos/*.mp4"; and URLs of all these.
         without: a folder whose files count only where they are named themselves: copies of our own
             that lie within a folder of videos.
+        stream: see `Video`.
+        damaged: see `Video`.
 
     Raises:
         DuetalError: nothing there, a folder or list that can't be read, or no video in it.
@@ -111,7 +121,7 @@ def find_videos(inputs: Iterable[str], *, without: Path | None = None) -> Found:
         except DuetalError as error:
             failures.append(Failure.of(Video(name, where), error))
         else:
-            videos.append(Video(name, first))
+            videos.append(Video(name, first, stream, damaged))
     return Found(tuple(videos), tuple(failures))
 
 

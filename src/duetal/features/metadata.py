@@ -41,7 +41,13 @@ class VideoRecord(BaseModel):
     size: Annotated[int, Field(ge=0)]  #: Bytes of the video file.
     frames: Annotated[int, Field(gt=0)]  #: N, frames of the time grid that were decoded.
     source_frames: Annotated[int, Field(gt=0)]  #: Pictures in the file.
-    duration: Annotated[float, Field(gt=0, allow_inf_nan=False)]  #: Seconds of the video.
+    #: Seconds from the begin of the first picture to the end of the last.
+    duration: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    #: Seconds that a player's clock shows at the first picture.
+    offset: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    stream: int | None = None  #: Number of the stream in the file; None as below.
+    #: Pictures of the video a second; None in a record of version 0.1.0.
+    rate: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = None
     snippets: Annotated[int, Field(gt=0)]  #: T, rows of each feature array.
     widths: dict[str, int]  #: C of each modality.
     notes: tuple[str, ...] = ()  #: What was wrong with the video and tolerated, one line each.
@@ -80,11 +86,10 @@ def read_record(place: Place, name: str) -> VideoRecord | None:
     return None
 
 
-def recorded_duration(folder: Path, name: str) -> float | None:
-    """Seconds of a video, as the store in a local folder recorded them; None where it did not."""
+def recorded(folder: Path, name: str) -> VideoRecord | None:
+    """What the store in a local folder recorded of a video; None where it did not."""
     with suppress(DuetalError):
-        if record := read_record(Place(folder), name):
-            return record.duration
+        return read_record(Place(folder), name)
     return None
 
 

@@ -44,6 +44,7 @@ def localize_video(
     grid: TimeGrid,
     settings: LocalizationSettings,
     *,
+    offset: float = 0.0,
     duration: float | None = None,
     name: str | None = None,
 ) -> VideoDetections:
@@ -54,6 +55,7 @@ def localize_video(
         video_probabilities: (K,) probability that the class occurs in the video.
         grid: of the snippets.
         settings: thresholds, scoring and soft-NMS.
+        offset: seconds at which the first snippet begins.
         duration: seconds, where known; detections end there.
         name: the video, for error messages.
 
@@ -66,10 +68,11 @@ def localize_video(
     if duration is not None and not duration > 0:
         raise DuetalError(f"a duration of {duration} seconds", place=place)
     found = []
+    times = offset + grid.start(np.arange(len(probabilities) + 1))
     for label in select_classes(video_probabilities, settings.class_threshold):
         weight = float(video_probabilities[label]) if settings.scale_by_video_probability else 1.0
         curve = np.ascontiguousarray(probabilities[:, label], dtype=np.float64)
-        start, end, score = _localize_class(curve, weight, grid, settings, duration)
+        start, end, score = _localize_class(curve, weight, times, settings, duration)
         found.append((np.full(len(score), label), start, end, score))
     if not found:
         return VideoDetections(np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0))
@@ -154,11 +157,11 @@ def outer_inner_contrast(curve: Floats, first: Ints, stop: Ints, margin: float) 
 def _localize_class(
     curve: Floats,
     weight: float,
-    grid: TimeGrid,
+    times: Floats,
     settings: LocalizationSettings,
     duration: float | None,
 ) -> tuple[Floats, Floats, Floats]:
-    """Start, end and score of the detections of one class."""
+    """Start, end and score of the detections of one class; `times` are (T + 1,) seconds."""
     if not len(curve):
         return np.empty(0), np.empty(0), np.empty(0)
     shape = stretch(curve) if settings.min_max else curve
@@ -171,7 +174,7 @@ def _localize_class(
         first, stop = first[order], stop[order]
     if settings.scoring != "contrast":
         score = highest_inside(curve, first, stop)
-    start, end = grid.start(first), grid.start(stop)
+    start, end = times[first], times[stop]
     if duration is not None:
         inside = start < duration
         start, end, score = start[inside], np.minimum(end[inside], duration), score[inside]

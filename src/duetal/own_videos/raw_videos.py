@@ -83,13 +83,15 @@ def prepare_videos(
     accelerator: str = "auto",
     without: Path | None = None,
     extract: video_features.Extract | None = None,
+    stream: int | None = None,
+    damaged: bool = False,
 ) -> tuple[dict[str, Video], tuple[Failure, ...]]:
     """Fill a store with the features that a run needs of raw videos; see `fill_store`.
 
     `inputs` are files, folders, lists, patterns and URLs, see `find_videos`; the folder `without`
-    is not searched. `weights` are the present paths of the backbones' weights, by modality; by
-    default those of the features that the run was trained on. `accelerator` is "auto", "cpu",
-    "cuda" or "mps".
+    is not searched; `stream` and `damaged` are those of `Video`. `weights` are the present paths of
+    the backbones' weights, by modality; by default those of the features that the run was trained
+    on. `accelerator` is "auto", "cpu", "cuda" or "mps".
 
     Returns:
         The videos whose features are in the store, by name; the others, with the reasons.
@@ -99,7 +101,7 @@ def prepare_videos(
             are not named and not recorded.
         DuetalError: no video there, weights that can't be read, a store that can't be written.
     """
-    found = find_videos(inputs, without=without)
+    found = find_videos(inputs, without=without, stream=stream, damaged=damaged)
     # Extraction supports no other accelerator.
     device = accelerator if accelerator in ("auto", "cuda") else "cpu"
 

@@ -70,6 +70,8 @@ class Showing:
     offset: float = 0.0
     #: A restriction that the page shows.
     note: str = ""
+    #: Whether it is a copy, at the rate of the frames that the networks read.
+    is_copy: bool = False
     #: Why it could not be copied.
     failure: str = ""
 
@@ -89,12 +91,22 @@ def show(
         if not copies:
             return Showing(None, note=f"The video is not shown: {found.hindrance}.")
         path = folder / MEDIA / f"{safe_name(video.name)}{copy_suffix()}"
-        if not is_copy_of(path, fingerprint):
-            write_browser_copy(video.source, path, fps=fps, fingerprint=fingerprint)
+        # Of one file, another stream is another video.
+        mark = fingerprint if video.stream is None else f"{fingerprint} stream {video.stream}"
+        if not is_copy_of(path, mark):
+            write_browser_copy(
+                video.source,
+                path,
+                fps=fps,
+                fingerprint=mark,
+                stream=video.stream,
+                damaged=video.damaged,
+            )
     except DuetalError as error:
         return Showing(None, note="The video is not shown.", failure=str(error))
     url = relative_url(path, folder)
-    return Showing(url, note=f"A copy without sound is shown: {found.hindrance}.")
+    note = f"A copy without sound is shown: {found.hindrance}."
+    return Showing(url, note=note, is_copy=True)
 
 
 def relative_url(file: str | Path, folder: Path) -> str:

@@ -49,15 +49,17 @@ class SignalWriter:
         Returns:
             `{"snippets": T, "pool": snippets per point, "scores": {branch: {class: base64 of one
             byte per point, 255 = probability 1}}, "labelled": T, "labels": {phase: {class: base64
-            of two bits per snippet}}}`, classes as the page's indices, phases as positions;
-            empty without signals.
+            of two bits per snippet}}, "begin": seconds of the first snippet, where not 0}`,
+            classes as the page's indices, phases as positions; empty without signals.
         """
         known = {
             branch: scores
             for branch, file in self.signals.scores.items()
             if (scores := file.scores(name)) is not None
         }
-        return self._curves(known, annotated, found) | self._labels(name)
+        offset = self.signals.offsets.get(name)
+        begin = {"begin": offset} if offset else {}
+        return begin | self._curves(known, annotated, found) | self._labels(name)
 
     def _curves(
         self,

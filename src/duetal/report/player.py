@@ -29,11 +29,13 @@ class PlayedVideo:
     """A video on the page, without its detections."""
 
     name: str  #: As the detections name it.
-    duration: float  #: Seconds.
+    duration: float  #: Seconds from the begin of the first picture to the end of the last.
     #: Its address, percent-encoded, relative to the page; None if it can't be played: its timeline
     #: is still shown.
     url: str | None = None
-    offset: float = 0.0  #: The player's time, in seconds, of the first picture: our time 0.
+    begin: float = 0.0  #: Seconds of the first picture on the clock of the detections.
+    offset: float = 0.0  #: Seconds of the first picture on the clock of the file that is played.
+    rate: float = 25.0  #: Pictures a second.
     note: str = ""  #: A remark on the file that is played, such as that it is a copy.
     #: (T, K) probabilities by branch, K as the detections' classes.
     curves: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
@@ -97,8 +99,8 @@ def embed(
     `overlaid` is (N,) whether each is written over the picture; all are unless given.
 
     Returns:
-        `{"name", "url", "offset", "duration", "note", "pool": snippets per point,
-        "classes": [class, …] highest-scoring first, "scores": {branch: {class: base64 of one
+        `{"name", "url", "begin", "offset", "fps", "duration", "note", "pool": snippets per
+        point, "classes": [class, …] highest-scoring first, "scores": {branch: {class: base64 of one
         byte per point}}, "detections": [[class, start, end, score, overlaid], …] by start,
         "left": how many more there are}`, classes as indices, times in seconds.
     """
@@ -117,8 +119,10 @@ def embed(
     return {
         "name": video.name,
         "url": video.url,
+        "begin": round(video.begin, 6),
         "offset": round(video.offset, 6),
-        "duration": round(video.duration, 3),
+        "fps": round(video.rate, 6),
+        "duration": round(video.begin + video.duration, 3),
         "note": video.note,
         "pool": pool,
         "classes": classes,

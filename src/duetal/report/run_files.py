@@ -145,6 +145,8 @@ class Signals:
     scores: Mapping[str, SnippetFile] = field(default_factory=dict)  #: By branch.
     #: By phase, in the order of training.
     labels: Mapping[str, SnippetFile] = field(default_factory=dict)
+    #: Seconds at which a video's first row begins, where that is not 0.
+    offsets: Mapping[str, float] = field(default_factory=dict)
 
 
 def open_signals(folder: RunFolder, title: str, stack: ExitStack) -> Signals:
@@ -173,4 +175,11 @@ def open_signals(folder: RunFolder, title: str, stack: ExitStack) -> Signals:
             if path.exists()
         }
 
-    return Signals(title, tuple(known.classes), known.grid, opened(scores), opened(labels))
+    return Signals(
+        title,
+        tuple(known.classes),
+        known.grid,
+        opened(scores),
+        opened(labels),
+        index.offsets if index else {},
+    )

@@ -363,6 +363,8 @@ class ScoreIndex(Record):
     classes: list[str]
     grid: TimeGrid = TimeGrid()
     branches: list[str] = list(version_0_1.TITLES)
+    #: Seconds at which the first snippet begins, of the videos where that is not 0.
+    offsets: dict[str, float] = {}
 
 
 class TruthSegment(Record):

@@ -90,6 +90,7 @@ def localize(
             scores.video,
             dataset.grid,
             settings,
+            offset=dataset.offset(name),
             duration=dataset.duration(name),
             name=name,
         )

@@ -91,7 +91,7 @@ def evaluate_run(
 
     def judge(video: Localized) -> diagnostics.Hits:
         return diagnostics.snippet_hits(
-            video.scores.snippets, truth.videos[video.name], classes, dataset.grid
+            video.scores.snippets, dataset.on_grid(truth.videos[video.name]), classes, dataset.grid
         )
 
     stages, found = [], schema.Diagnostics(pseudo_labels=_diagnose_pseudo_labels(run, dataset))
@@ -105,7 +105,7 @@ def evaluate_run(
         found.stages[stage] = diagnostics.snippet_scores(np.sum(hits, axis=0))
         averages = ", ".join(f"{n} {100 * v:.2f}" for n, v in evaluation.averages.items())
         run.folder.log(f"{run.model.title_of(stage)}: mAP (%) under {protocol}: {averages}")
-    _write_score_index(run)
+    _write_score_index(run, dataset)
     result = RunEvaluation(
         protocol=protocol,
         selection=run.model.selection,
@@ -120,7 +120,7 @@ def evaluate_run(
 def _diagnose_pseudo_labels(run: Run, dataset: Dataset) -> dict[str, schema.PseudoLabelScores]:
     """Compare pseudo-labels with the training videos' segments, where they are known."""
     known = {
-        name: video
+        name: dataset.on_grid(video)
         for name in dataset.training
         if (video := dataset.annotations.videos.get(name)) is not None and video.segments
     }
@@ -161,7 +161,7 @@ def run_label_evaluation(
             for stage in run.model.evaluated_stages()
         ],
     )
-    _write_score_index(run)
+    _write_score_index(run, dataset)
     found.write(file)
     return found
 
@@ -257,8 +257,13 @@ def localize_stage(
     return detections, judgements
 
 
-def _write_score_index(run: Run) -> None:
+def _write_score_index(run: Run, dataset: Dataset) -> None:
     """Write the classes, the grid and the branches of the kept scores."""
-    branches = [branch.name for branch in run.model.branches]
-    index = schema.ScoreIndex(classes=run.model.classes, grid=run.model.grid, branches=branches)
+    names = (*dataset.training, *dataset.evaluation)
+    index = schema.ScoreIndex(
+        classes=run.model.classes,
+        grid=run.model.grid,
+        branches=[branch.name for branch in run.model.branches],
+        offsets={name: offset for name in names if (offset := dataset.offset(name))},
+    )
     index.write(run.folder.score_index_file)

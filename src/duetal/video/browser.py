@@ -11,7 +11,7 @@ import numpy as np
 
 from duetal.core.errors import DuetalError
 from duetal.core.files import replacing
-from duetal.video.decoding.container import is_url, open_container, open_source
+from duetal.video.decoding.container import is_url, open_container, open_source, videos_of
 from duetal.video.decoding.video_reader import open_video
 
 #: Suffixes that browsers take a local file's type from, and FFmpeg's name of the container.
@@ -58,6 +58,7 @@ def playback(source: str | Path) -> Playback:
             begins = (container.start_time or 0) / av.time_base
             codec, formats = stream.codec_context.name, container.format.name.split(",")
             pixels = first.format.name
+            several = len(videos_of(container)) > 1
     hindrance = ""
     kind = CONTAINERS.get(Path(source).suffix.lower())
     if kind is None or kind not in formats:
@@ -66,6 +67,8 @@ def playback(source: str | Path) -> Playback:
         hindrance = f"browsers do not play {codec} video"
     elif pixels not in PIXELS:
         hindrance = f"browsers do not play {codec} video of {pixels} pixels"
+    elif several:
+        hindrance = "it has several video streams, and browsers choose by themselves"
     elif not -MOST_LATE <= begins <= MOST_LATE:
         hindrance = f"its clock begins at {begins:.2f} s, which players disagree on"
     return Playback(hindrance, offset)
@@ -91,7 +94,13 @@ def copy_suffix() -> str:
 
 
 def write_browser_copy(
-    source: str | Path, path: Path, *, fps: float = 25.0, fingerprint: str = ""
+    source: str | Path,
+    path: Path,
+    *,
+    fps: float = 25.0,
+    fingerprint: str = "",
+    stream: int | None = None,
+    damaged: bool = False,
 ) -> None:
     """Write the pictures of a video, without its sound, so that every browser plays them.
 
@@ -103,6 +112,8 @@ def write_browser_copy(
         path: the copy, with the suffix `copy_suffix`; a complete file or none.
         fps: frames a second.
         fingerprint: of the source, kept in the copy for `is_copy_of`.
+        stream: see `open_video`.
+        damaged: see `open_video`.
 
     Raises:
         DuetalError: the video is broken, or the copy can't be written.
@@ -111,28 +122,29 @@ def write_browser_copy(
     # The index before the pictures, so that a page on a server plays at once.
     front = {"movflags": "+faststart"} if muxer == "mp4" else {}
     rate = Fraction(fps).limit_denominator(100_000)
-    with open_video(source) as video, replacing(path) as temporary:
+    opened = open_video(source, stream=stream, damaged=damaged)
+    with opened as video, replacing(path) as temporary:
         short_side = min(COPY_SHORT_SIDE, video.info.width, video.info.height)
         try:
             with av.open(str(temporary), "w", format=muxer, container_options=front) as out:
                 out.metadata["comment"] = fingerprint
-                stream: Any = None
+                written: Any = None
                 for frame in video.frames(fps, short_side):
                     # The last row and column twice where 4:2:0 needs an even number of them.
                     height, width = frame.image.shape[:2]
                     padding = ((0, height % 2), (0, width % 2), (0, 0))
                     image = np.pad(frame.image, padding, mode="edge")
-                    if stream is None:
-                        stream = out.add_stream(codec, rate=rate, options=options)
-                        stream.height, stream.width = image.shape[:2]
-                        stream.pix_fmt = "yuv420p"
-                        stream.codec_context.time_base = 1 / rate
+                    if written is None:
+                        written = out.add_stream(codec, rate=rate, options=options)
+                        written.height, written.width = image.shape[:2]
+                        written.pix_fmt = "yuv420p"
+                        written.codec_context.time_base = 1 / rate
                     picture = av.VideoFrame.from_ndarray(image, format="rgb24")
-                    picture.pts, picture.time_base = frame.index, stream.codec_context.time_base
-                    out.mux(stream.encode(picture))
-                if stream is None:
+                    picture.pts, picture.time_base = frame.index, written.codec_context.time_base
+                    out.mux(written.encode(picture))
+                if written is None:
                     raise DuetalError("no frame in it", file=source)
-                out.mux(stream.encode(None))
+                out.mux(written.encode(None))
         except (av.error.FFmpegError, ValueError) as error:
             if isinstance(error, OSError) and error.errno:
                 raise  # a full disk, which `replacing` reports

@@ -63,7 +63,7 @@ def player(tmp_path: Path, clip: Path, look: Callable) -> Callable:
             rows = [(name, *row) for row in found]
             detections = Detections.from_rows(rows, videos=[name], classes=classes)
             mask = None if overlaid is None else np.isin(np.arange(len(rows)), overlaid)
-            video = PlayedVideo(name, DURATION, url, offset, note, {"cbp": ramp})
+            video = PlayedVideo(name, DURATION, url, offset=offset, note=note, curves={"cbp": ramp})
             embedded.append(embed(video, detections, mask))
         page = PlayerPage(**{"title": "CBP of run", "branch": "cbp"} | about)
         page.write(tmp_path / "index.html", classes, embedded)

@@ -76,7 +76,7 @@ def test_what_is_seen_is_what_our_seconds_mean(look, tmp_path, name, encoding, s
     shown = show(tmp_path, Video("a", str(source)), fingerprint="1", fps=25)
     assert shown.offset == pytest.approx(offset, abs=0.001)
     detections = Detections.from_rows([("a", "HighJump", 1.0, 2.0, 0.9)])
-    video = embed(PlayedVideo("a", 3.0, shown.url, shown.offset), detections)
+    video = embed(PlayedVideo("a", 3.0, shown.url, offset=shown.offset), detections)
     PlayerPage("CBP", "cbp").write(tmp_path / "index.html", ["HighJump"], [video])
     media = (tmp_path / "media" / "a.mp4", source)
     page = look(tmp_path / "index.html", media=media, viewport={"width": 1000, "height": 900})

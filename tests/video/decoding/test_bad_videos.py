@@ -377,6 +377,12 @@ def test_broken_timestamps(tmp_path, milliseconds, frames, in_place):
         assert np.array_equal(greys[k], expected[k]), k
 
 
+def test_the_last_picture_lasts_as_the_ones_before_it_after_a_pause(tmp_path):
+    pause = [*REGULAR, *(t + 11_000 for t in REGULAR)]
+    decoded, _ = decode(with_timestamps(tmp_path / "clip.mkv", pause))
+    assert decoded.duration == pytest.approx((pause[-1] + 40) / 1000, abs=0.002)
+
+
 def test_pictures_that_an_avi_leaves_out_are_no_damage(tmp_path):
     path = tmp_path / "clip.avi"
     with av.open(str(path), "w") as container:

@@ -17,7 +17,10 @@ def place(milliseconds, **settings):
     """Milliseconds at which pictures of the given timestamps are put."""
     timeline = Timeline(STEP, **settings)
     stamps = [None if t is None else Fraction(t, 1000) for t in milliseconds]
-    return [float(1000 * timeline.place(stamp)) for stamp in stamps], timeline
+    pairs = zip(stamps, [*stamps[1:], None], strict=True) if stamps else ()
+    return [
+        float(1000 * timeline.place(one, None, lambda after=after: after)) for one, after in pairs
+    ], timeline
 
 
 @pytest.mark.parametrize(
@@ -42,9 +45,25 @@ def test_pictures_are_put_at_their_plausible_timestamps(stamps, placed):
     assert place(stamps)[0] == placed
 
 
-def test_no_picture_stands_beyond_the_declared_end():
-    assert place([0, 40, 9000], declared=Fraction(10))[0] == [0, 40, 9000]
-    assert place([0, 40, 13000], declared=Fraction(10))[0] == [0, 40, 80]
+@pytest.mark.parametrize(
+    ("stamps", "indexed", "placed"),
+    [
+        ([0, 40, 9000], False, [0, 40, 9000]),
+        # The header is wrong, not timestamps that agree; one alone may be.
+        ([0, 40, 13000, 13040], False, [0, 40, 13000, 13040]),
+        ([0, 40, 13000, 26000, 39000], False, [0, 40, 13000, 26000, 39000]),
+        ([0, 40, 13000, 120, 160], False, [0, 40, 80, 120, 160]),
+        ([0, 40, 13000], False, [0, 40, 80]),
+        ([0, 40, 13000], True, [0, 40, 13000]),
+    ],
+)
+def test_timestamps_outrank_a_declared_end(stamps, indexed, placed):
+    assert place(stamps, declared=Fraction(10), indexed=indexed)[0] == placed
+
+
+def test_where_another_stream_runs_on_a_long_hold_is_no_reset():
+    assert place([0, 40, 11000, 11040], leaps=True, runs_on=lambda *_: True)[0][2] == 11000
+    assert place([0, 40, 8_000_000], leaps=True, runs_on=lambda *_: True)[0][2] == 80
 
 
 def test_where_the_clock_may_leap_a_hold_is_short():

@@ -1,6 +1,7 @@
 // The embedded predictions, segments and signals; `duetal.report.explorer` writes them.
 
 import { bytesOf, floatsOf, shortsOf, wholesOf } from './columns.js';
+import { startOf } from './grid.js';
 
 /** @import { ExplorerData, LaneData, Prediction, Segment, Span } from './types' */
 
@@ -183,8 +184,8 @@ export class Exploration {
       for (let row = offsets[video]; row < offsets[video + 1]; row += 1) longest = Math.max(longest, end[row]);
     }
     for (const { grid, videos } of this.signals) {
-      const { snippets = 0, labelled = 0 } = videos[video] ?? {};
-      longest = Math.max(longest, (Math.max(snippets, labelled) * grid.stride) / grid.fps);
+      const { snippets = 0, labelled = 0, begin } = videos[video] ?? {};
+      longest = Math.max(longest, startOf(Math.max(snippets, labelled), { ...grid, begin }));
     }
     return longest || 1;
   }

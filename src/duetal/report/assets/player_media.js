@@ -1,4 +1,4 @@
-// The playing video, in seconds since its first picture.
+// The playing video, in seconds of the detections' clock.
 
 import { clamp } from './dom.js';
 
@@ -30,7 +30,11 @@ export class Media {
     this.isPlayable = false;
     /** The position of a video that is not playable. */
     this.resting = 0;
-    this.duration = 0;
+    /** First and last moment that has a picture. */
+    this.begin = 0;
+    this.last = 0;
+    this.end = 0;
+    /** What the element's clock is ahead. */
     this.offset = 0;
     element.addEventListener('error', () => this.fail(WHY_NOT.failed));
     element.addEventListener('play', () => this.follow());
@@ -43,13 +47,16 @@ export class Media {
   }
 
   /** @param {PlayedVideo} video */
-  load({ url, offset, duration }) {
+  load({ url, begin, offset, fps, duration }) {
     const { element } = this;
     element.pause();
     this.isPlayable = url !== null;
-    this.resting = 0;
-    this.offset = offset;
-    this.duration = duration;
+    this.resting = begin;
+    this.begin = begin;
+    this.offset = offset - begin;
+    this.end = duration;
+    // The end itself holds no picture.
+    this.last = Math.max(begin, duration - 1 / fps);
     if (url === null) {
       element.removeAttribute('src');
       element.load();
@@ -79,17 +86,13 @@ export class Media {
 
   get position() {
     const seconds = this.isPlayable ? this.element.currentTime - this.offset : this.resting;
-    return clamp(seconds, 0, this.duration);
+    return clamp(seconds, this.begin, this.end);
   }
 
   /** @param {number} seconds */
   seek(seconds) {
-    this.resting = clamp(seconds, 0, this.duration);
-    if (this.isPlayable) {
-      // The end itself holds no picture.
-      const last = Math.max(0, this.duration - 0.04);
-      this.element.currentTime = this.offset + Math.min(last, this.resting) + INSIDE;
-    }
+    this.resting = clamp(seconds, this.begin, this.end);
+    if (this.isPlayable) this.element.currentTime = this.offset + Math.min(this.last, this.resting) + INSIDE;
     this.callbacks.onMove();
   }
 

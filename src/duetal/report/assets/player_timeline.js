@@ -48,6 +48,7 @@ export class PlayerTimeline {
     this.width = width;
     const { video, view, label, shown } = this.state;
     const curves = curvesOf(this.page.branches, video.scores, label);
+    const grid = { ...this.page.grid, begin: video.begin };
     const lanes = video.classes.filter((each) => shown.some((d) => d.label === each));
     const lanesTop = curves.length ? CURVES.bottom + 16 : 22;
     const bottom = lanesTop + Math.max(1, lanes.length) * LANE_HEIGHT;
@@ -60,12 +61,12 @@ export class PlayerTimeline {
     chart.append(timeAxis(this.x, bottom), inside);
     if (curves.length) {
       chart.append(curveAxis(PLOT_LEFT, width));
-      inside.append(...scoreCurves(curves, video.pool, this.page.grid, this.x));
+      inside.append(...scoreCurves(curves, video.pool, grid, this.x));
       chart.append(svg('text', { class: 'halo value', x: PLOT_LEFT, y: 11 }, this.page.classes[label]));
     }
     inside.append(...lanes.map((each, i) => this.lane(each, lanesTop + i * LANE_HEIGHT)));
     addCursor(chart, inside, this.x, bottom, (seconds) =>
-      [clock(seconds), ...scoresAt(curves, seconds, video.pool, this.page.grid)]);
+      [clock(seconds), ...scoresAt(curves, seconds, video.pool, grid)]);
     this.playhead = svg('g', { class: 'playhead' },
       svg('line', { y1: 10, y2: bottom }), svg('path', { d: 'M-6 2H6V8L0 15 -6 8Z' }));
     // Beside the clipped group: at the very ends the handle reaches over the plot's edge.

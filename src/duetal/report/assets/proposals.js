@@ -1,6 +1,8 @@
 // From a score curve to proposals: the rule of `duetal.localization.proposals` at one threshold.
 // Tests run both on one table of cases.
 
+import { startOf } from './grid.js';
+
 /** @import { Grid, Proposal } from './types' */
 
 /** A curve that varies less is flat. */
@@ -51,8 +53,7 @@ export function findIntervals(curve, threshold) {
  * @returns {Proposal[]}
  */
 export function proposalsOf(curve, scores, threshold, { pool, snippets, grid, duration }) {
-  const seconds = (/** @type {number} */ point) =>
-    (Math.min(point * pool, snippets) * grid.stride) / grid.fps;
+  const seconds = (/** @type {number} */ point) => startOf(Math.min(point * pool, snippets), grid);
   const limit = duration ?? Infinity;
   return findIntervals(curve, threshold)
     .map(([first, stop]) => ({

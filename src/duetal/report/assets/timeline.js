@@ -3,6 +3,7 @@
 import { linear, linePath, timeTicks, xAxis, yAxis } from './axes.js';
 import { decodeCurve } from './columns.js';
 import { clamp, clock, hideTip, showTip, svg } from './dom.js';
+import { centreOf, snippetAt } from './grid.js';
 
 /** @import { Branch, Curve, Grid, Pair, Scale } from './types' */
 
@@ -57,18 +58,6 @@ export const curvesOf = (branches, scores, label) => branches.flatMap((branch) =
 });
 
 /**
- * Seconds of the middle of a curve's point `i`, which joins `pool` snippets.
- *
- * @param {number} i
- * @param {number} pool
- * @param {Grid} grid
- */
-function pointSeconds(i, pool, grid) {
-  const snippet = i * pool + (pool - 1) / 2;
-  return (snippet * grid.stride + grid.window / 2) / grid.fps;
-}
-
-/**
  * @param {Curve[]} curves
  * @param {number} pool
  * @param {Grid} grid
@@ -76,8 +65,10 @@ function pointSeconds(i, pool, grid) {
  */
 export function scoreCurves(curves, pool, grid, x) {
   const y = curveScale();
+  // A point joins `pool` snippets.
+  const seconds = (/** @type {number} */ i) => centreOf(i * pool + (pool - 1) / 2, grid);
   return curves.map(({ branch, values }) => {
-    const points = Array.from(values, (value, i) => /** @type {Pair} */ ([pointSeconds(i, pool, grid), value]));
+    const points = Array.from(values, (value, i) => /** @type {Pair} */ ([seconds(i), value]));
     return svg('path', { class: `${branch.mark} stroke curve`, d: linePath(points, x, y) });
   });
 }
@@ -91,7 +82,7 @@ export function scoreCurves(curves, pool, grid, x) {
  * @param {Grid} grid
  */
 export function scoresAt(curves, seconds, pool, grid) {
-  const point = Math.floor((seconds * grid.fps) / (grid.stride * pool));
+  const point = Math.floor(snippetAt(seconds, grid) / pool);
   return curves.filter(({ values }) => values[point] !== undefined)
     .map(({ branch, values }) => `${branch.title} ${values[point].toFixed(2)}`);
 }

@@ -8,11 +8,15 @@ export interface Branch {
   mark: string;
 }
 
-/** When snippets are: frames per second, frames from one snippet to the next, frames in one. */
+/**
+ * When snippets are: frames per second, frames from one snippet to the next, frames in one, and
+ * the seconds of a video's first frame.
+ */
 export interface Grid {
   fps: number;
   stride: number;
   window: number;
+  begin?: number;
 }
 
 /** One evaluated stage; `branch` is null where all branches act together. */
@@ -68,6 +72,7 @@ export interface LaneData extends SegmentColumns {
 
 /** Curves by branch and class; pseudo-labels by phase and class. */
 export interface VideoSignals {
+  begin?: number;
   snippets?: number;
   pool?: number;
   scores?: Record<string, Record<number, string>>;
@@ -114,7 +119,12 @@ export interface RunPage extends ContendersPage {
 export interface PlayedVideo {
   name: string;
   url: string | null;
+  /** Seconds of the first picture on the clock of the detections. */
+  begin: number;
+  /** Seconds that the file's own clock shows then. */
   offset: number;
+  /** Pictures a second. */
+  fps: number;
   duration: number;
   note: string;
   pool: number;

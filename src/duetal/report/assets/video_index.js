@@ -3,6 +3,7 @@
 import { linear } from './axes.js';
 import { labelRuns } from './columns.js';
 import { clamp, html } from './dom.js';
+import { startOf } from './grid.js';
 import { clearCanvas } from './painter.js';
 
 /** @import { Exploration } from './exploration.js' */
@@ -128,9 +129,9 @@ export class VideoIndex {
    */
   paintLabels(context, video, x) {
     for (const { grid, videos } of this.exploration.signals) {
-      const { labels = {}, labelled = 0 } = videos[video] ?? {};
+      const { labels = {}, labelled = 0, begin } = videos[video] ?? {};
       const last = Math.max(-1, ...Object.keys(labels).map(Number));
-      const seconds = (/** @type {number} */ snippet) => (snippet * grid.stride) / grid.fps;
+      const seconds = (/** @type {number} */ snippet) => startOf(snippet, { ...grid, begin });
       for (const text of Object.values(labels[last] ?? {})) {
         this.painter.labels(context, labelRuns(text, labelled), seconds, x, 10, 6);
       }

@@ -136,7 +136,7 @@ export class VideoPanel {
     const { scores = {}, labels = {}, labelled = 0 } = signals ?? {};
     return {
       signals,
-      grid: this.exploration.signals[this.run]?.grid ?? NO_GRID,
+      grid: { ...(this.exploration.signals[this.run]?.grid ?? NO_GRID), begin: signals?.begin },
       curves: curvesOf(this.exploration.branches, scores, this.label).map(({ branch, values }) =>
         ({ branch, values: this.isStretched ? stretch(values) : values, scores: values })),
       labels: Object.entries(labels).filter(([, byClass]) => byClass[this.label] !== undefined)

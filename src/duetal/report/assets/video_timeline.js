@@ -4,6 +4,7 @@
 import { linear } from './axes.js';
 import { LABELS } from './columns.js';
 import { clamp, clock, drawing, drawResponsively, html, markAt, svg } from './dom.js';
+import { snippetAt, startOf } from './grid.js';
 import { barHeight, clearCanvas } from './painter.js';
 import { Threshold } from './thresholds.js';
 import {
@@ -196,7 +197,7 @@ export class VideoTimeline {
     context.beginPath();
     context.rect(x.range[0], 0, x.range[1] - x.range[0], height);
     context.clip();
-    const seconds = (/** @type {number} */ snippet) => (snippet * shown.grid.stride) / shown.grid.fps;
+    const seconds = (/** @type {number} */ snippet) => startOf(snippet, shown.grid);
     for (const row of this.rows) {
       if (row.what === 'truth') painter.truth(context, this.truthOf(row.label), x, row.top, row.height);
       if (row.what === 'labels') painter.labels(context, row.runs, seconds, x, row.top, row.height);
@@ -265,7 +266,7 @@ export class VideoTimeline {
     if (row && found.length) return this.panel.describe(row, found[0], found.length);
     const lines = [clock(seconds), ...scoresAt(curves, seconds, signals?.pool ?? 1, grid)];
     if (row?.what === 'labels') {
-      const snippet = Math.floor((seconds * grid.fps) / grid.stride);
+      const snippet = snippetAt(seconds, grid);
       const run = row.runs.find(({ first, stop }) => snippet >= first && snippet < stop);
       if (run) lines.push(`${row.phase}: ${LABELS[run.label]}`);
     }

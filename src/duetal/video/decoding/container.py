@@ -40,6 +40,14 @@ class VideoFile:
             partial(self._call, method) for method in ("read", "seek", "tell", "close")
         )
 
+    def read_at(self, place: int, size: int) -> bytes:
+        """Up to so many bytes from a place on; whoever reads the file goes on where it was."""
+        here = self.tell()
+        self.seek(place)
+        data: bytes = self.read(size)
+        self.seek(here)
+        return data
+
     def _call(self, method: str, *arguments: int) -> Any:
         try:
             return getattr(self._file, method)(*arguments)
@@ -95,11 +103,12 @@ def _reason(error: Exception) -> str:
 
 
 def open_container(
-    file: VideoFile, threads: int | None = None
+    file: VideoFile, threads: int | None = None, number: int | None = None
 ) -> tuple[InputContainer, VideoStream]:
     """Open a video's container and set up the decoder of the stream that is read.
 
-    `threads` are the decoder's; None takes the machine's cores, but 4 at most.
+    `threads` are the decoder's; None takes the machine's cores, but 4 at most. `number` is that of
+    the stream, see `choose_stream`.
 
     Raises:
         DuetalError: nothing that FFmpeg can read, no video in it, or one too large.
@@ -123,7 +132,7 @@ def open_container(
     except (av.error.FFmpegError, ValueError, MemoryError) as error:
         raise DuetalError(_why_unreadable(file, error), file=file.source) from error
     try:
-        stream = choose_stream(container, file.source)
+        stream = choose_stream(container, file.source, number)
         _set_up_decoder(stream, threads, file.source)
     except BaseException:
         container.close()
@@ -144,22 +153,54 @@ def _why_unreadable(file: VideoFile, error: Exception) -> str:
     return "not a video: no container that is known, or its header is damaged"
 
 
-def choose_stream(container: InputContainer, source: str | Path) -> VideoStream:
-    """The stream that is read: the first video that is not a cover picture.
+def choose_stream(
+    container: InputContainer, source: str | Path, number: int | None = None
+) -> VideoStream:
+    """The stream that is read: the container's default, or else the largest.
+
+    Cover pictures and pictures of chapters are no videos. `number` chooses a stream by its place
+    in the container, counted from 0.
 
     Raises:
-        DuetalError: there is none.
+        DuetalError: there is none, or no such one.
     """
-    cover = Disposition.attached_pic | Disposition.timed_thumbnails
-    for stream in container.streams.video:
-        if not stream.disposition & cover:
-            return stream
+    videos = videos_of(container)
+    if number is not None:
+        chosen = next((stream for stream in videos if stream.index == number), None)
+        if chosen is None:
+            numbers = ", ".join(str(stream.index) for stream in videos) or "none"
+            raise DuetalError(f"stream {number} is no video; those are: {numbers}", file=source)
+        return chosen
+    if videos:
+        return max(videos, key=_rank)
     kinds = {"audio": "sound", "subtitle": "subtitles"}
     found = sorted({kinds.get(other.type, other.type) for other in container.streams})
     if container.streams.video:
         found = [*(kind for kind in found if kind != "video"), "a cover picture"]
     only = f", only {' and '.join(found)}" if found else ""
     raise DuetalError(f"no video in it{only}", file=source)
+
+
+def videos_of(container: InputContainer) -> list[VideoStream]:
+    """The streams that are videos, and not a cover picture or pictures of chapters."""
+    pictures = Disposition.attached_pic | Disposition.timed_thumbnails
+    return [stream for stream in container.streams.video if not stream.disposition & pictures]
+
+
+def _rank(stream: VideoStream) -> tuple[bool, bool, int]:
+    """What can be decoded goes before the default, and that before size."""
+    context = stream.codec_context
+    size = 0 if context is None else context.width * context.height
+    return context is not None, bool(stream.disposition & Disposition.default), size
+
+
+def stream_note(container: InputContainer, stream: VideoStream) -> tuple[str, ...]:
+    """Which stream is read, where there are several to choose from."""
+    videos = videos_of(container)
+    if len(videos) < 2:
+        return ()
+    listed = ", ".join(f"{one.index} of {one.width}x{one.height}" for one in videos)
+    return (f"video streams: {listed}; stream {stream.index} is read",)
 
 
 def _set_up_decoder(stream: VideoStream, threads: int | None, source: str | Path) -> None:

@@ -1,10 +1,13 @@
 """Damage of a video: the seconds that are lost, and when they are too many."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
 from av.packet import Packet
 from av.stream import Stream
+
+from duetal.video.decoding.matroska import leads_on
 
 MOST_LOST = Fraction(2)  #: Seconds of a video that may be lost in total; more is an error.
 #: A gap this many pictures after a decoding error belongs to it: decoders work ahead.
@@ -22,12 +25,14 @@ class Damage:
     """
 
     step: Fraction  #: Seconds from one picture to the next.
-    matroska: bool = False  #: FFmpeg skips damaged parts of Matroska without an error.
+    #: Of a Matroska file, whose damaged parts FFmpeg skips without an error: see `leads_on`.
+    read: Callable[[int, int], bytes] | None = None
     lost: Fraction = Fraction(0)  #: Seconds that were lost so far.
     first: Fraction = Fraction(0)  #: Where the first of them were.
     #: Begin and seconds of the longest unexplained gap that is longer than may be lost.
     held: tuple[Fraction, Fraction] | None = None
     _since_error: int = ERROR_REACH
+    _block: int = 0
     _read_up_to: int = 0
 
     @property
@@ -43,10 +48,12 @@ class Damage:
         """Check a packet of any stream."""
         if packet.is_corrupt:
             self.error()
-        elif self.matroska and packet.pos is not None:
-            if 0 < self._read_up_to < packet.pos - MOST_BETWEEN_BLOCKS:
+        elif self.read is not None and packet.pos is not None:
+            skipped = 0 < self._read_up_to < packet.pos - MOST_BETWEEN_BLOCKS
+            if skipped and not leads_on(self.read, self._block, packet.pos):
                 self.error()
-            self._read_up_to = max(self._read_up_to, packet.pos + packet.size)
+            if packet.pos + packet.size > self._read_up_to:
+                self._block, self._read_up_to = packet.pos, packet.pos + packet.size
 
     def picture(self, begin: Fraction, *, corrupt: bool) -> None:
         """Count a decoded picture; the decoder invented parts of a corrupt one."""

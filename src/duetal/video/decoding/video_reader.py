@@ -22,7 +22,12 @@ from av.video.stream import VideoStream
 from duetal.core.errors import DuetalError
 from duetal.core.files import Closing
 from duetal.core.grid import TimeGrid
-from duetal.video.decoding.container import VideoFile, open_container, open_source
+from duetal.video.decoding.container import (
+    VideoFile,
+    open_container,
+    open_source,
+    stream_note,
+)
 from duetal.video.decoding.deinterlacing import TimedPicture, deinterlaced
 from duetal.video.decoding.geometry import Geometry, Image, RGBConverter, read_geometry, resized
 from duetal.video.decoding.pictures import Pictures
@@ -45,6 +50,9 @@ class Decoded:
     frames: int  #: N, frames at the fixed rate.
     source_frames: int  #: Pictures of the video itself.
     duration: float  #: Seconds from the begin of the first picture to the end of the last.
+    offset: float  #: Seconds that a player's clock shows at the first picture.
+    rate: float  #: Pictures of the video a second, where it does not pause.
+    stream: int  #: Number in the file of the stream that was read.
     notes: tuple[str, ...]  #: What was wrong and could be tolerated, one line each.
 
 
@@ -61,9 +69,12 @@ class Frame:
 class VideoReader(Closing):
     """An opened video, whose frames can be read once. Made by `open_video`; a context manager."""
 
-    def __init__(self, file: VideoFile, container: InputContainer, stream: VideoStream) -> None:
+    def __init__(
+        self, file: VideoFile, container: InputContainer, stream: VideoStream, *, damaged: bool
+    ) -> None:
         self._file, self._container = file, container
-        self._pictures = Pictures(container, stream, file.source)
+        self._stream, self._stream_note = stream.index, stream_note(container, stream)
+        self._pictures = Pictures(container, stream, file, damaged=damaged)
         timed = iter(self._pictures)
         # A picture carries its rotation, so the size follows from the first one.
         begin, first = next(timed)
@@ -97,7 +108,8 @@ class VideoReader(Closing):
 
         Raises:
             DuetalError: the file can't be read; its pictures are longer than 16 times their
-                width; more than 2 seconds of it are damaged or missing, which is raised at the end.
+                width; more than 2 seconds of it are damaged or missing, which is raised at the end
+                unless the video was opened as a damaged one.
         """
         if self._timed is None:
             raise ValueError("the frames of a video can be read once")
@@ -128,15 +140,33 @@ class VideoReader(Closing):
         for k in range(index, TimeGrid(fps=fps).frames(duration)):
             yield Frame(k, current[0](), current is shown, current[1])
             index, shown = k + 1, current
-        self._decoded = Decoded(index, self._pictures.count, duration, self._pictures.notes())
+        notes = (*self._stream_note, *self._pictures.notes())
+        found = self._pictures
+        self._decoded = Decoded(
+            frames=index,
+            source_frames=found.count,
+            duration=duration,
+            offset=float(found.offset),
+            rate=float(found.rate),
+            stream=self._stream,
+            notes=notes,
+        )
 
 
-def open_video(source: str | Path, *, threads: int | None = None) -> VideoReader:
+def open_video(
+    source: str | Path,
+    *,
+    threads: int | None = None,
+    stream: int | None = None,
+    damaged: bool = False,
+) -> VideoReader:
     """Open a video.
 
     Args:
         source: a local path, or a URL of fsspec's, such as `s3://bucket/video.mp4`.
         threads: of the decoder; None takes the machine's cores, but 4 at most.
+        stream: number of the stream that is read, from 0; None takes the default, or the largest.
+        damaged: what can be decoded of a damaged video is taken, however much is lost.
 
     Raises:
         DuetalError: it can't be read, is no video, or has no picture that can be decoded.
@@ -144,9 +174,9 @@ def open_video(source: str | Path, *, threads: int | None = None) -> VideoReader
     """
     with ExitStack() as on_error:
         file = on_error.enter_context(closing(open_source(source)))
-        container, stream = open_container(file, threads)
+        container, chosen = open_container(file, threads, stream)
         on_error.enter_context(container)
-        reader = VideoReader(file, container, stream)
+        reader = VideoReader(file, container, chosen, damaged=damaged)
         on_error.pop_all()
         return reader
 
