@@ -140,7 +140,8 @@ def test_an_unknown_class_is_a_warning_at_the_caller(
     [
         ("dataset", {"branch": "cbp", "stage": "cbp-f1"}, "give one of the two"),
         ("dataset", {"branch": "vpl"}, "nearest is"),
-        ("dataset", {"features": "store"}, "features and weights: are for videos"),
+        ("dataset", {"features": "store"}, "stream and damaged: are for videos"),
+        ("dataset", {"stream": 0}, "stream and damaged: are for videos"),
         ("nowhere", {}, "nowhere"),
         ("clip.mp4", {"subset": "test"}, "subset: is for a dataset"),
         ("clip.mp4", {"weights": {"rbg": "file"}}, "unknown modality 'rbg'; the nearest is 'rgb'"),

@@ -121,6 +121,8 @@ class TrainedRun:
         subset: Literal["train", "test", "all"] | None = None,
         features: PathLike | None = None,
         weights: Mapping[str, PathLike] | None = None,
+        stream: int | None = None,
+        damaged: bool = False,
         accelerator: str = "auto",
         progress: "Progress" = lambda what, done, total: None,
     ) -> Detections:
@@ -142,6 +144,9 @@ class TrainedRun:
                 they are deleted after this call.
             weights: of videos: by the name of the features (`rgb`, `flow`, `clip`), where the
                 weights are, if they moved since the run was trained.
+            stream: of videos: number of the stream to read, of files with several; by default the
+                file's default one, or the largest.
+            damaged: of videos: what can be decoded is taken, however much is lost.
             accelerator: where to compute: "auto", "cpu", "cuda" or "mps".
             progress: called with what is being done, the videos done, and the videos in all.
 
@@ -165,8 +170,11 @@ class TrainedRun:
         stages = run.model.stages_named(stage or branch)
         paths = [os.fspath(path) for path in _several(inputs)]
         from_features = is_dataset(paths)
-        if from_features and (features is not None or weights is not None):
-            raise UsageError("features and weights: are for videos, and inputs are a dataset")
+        if from_features and (features, weights, stream, damaged) != (None, None, None, False):
+            cause = (
+                "features, weights, stream and damaged: are for videos, and inputs are a dataset"
+            )
+            raise UsageError(cause)
         if not from_features and subset is not None:
             raise UsageError("subset: is for a dataset, and inputs are videos")
         moved = {modality: os.fspath(source) for modality, source in (weights or {}).items()}
@@ -178,7 +186,15 @@ class TrainedRun:
                 dataset, names = _open_dataset(run, Path(paths[0]), subset or "test")
             else:
                 store = local_store(os.fspath(temporary if features is None else features))
-                dataset, names = _open_videos(run, paths, store, moved, accelerator)
+                dataset, names = _open_videos(
+                    run,
+                    paths,
+                    store,
+                    moved,
+                    accelerator=accelerator,
+                    stream=stream,
+                    damaged=damaged,
+                )
             return localize(
                 run,
                 dataset,
@@ -203,7 +219,7 @@ def _open_dataset(run: "Run", path: Path, subset: str) -> "tuple[Dataset, tuple[
 
 
 def _open_videos(
-    run: "Run", paths: Sequence[str], store: Path, weights: Mapping[str, str], accelerator: str
+    run: "Run", paths: Sequence[str], store: Path, weights: Mapping[str, str], **how: Any
 ) -> "tuple[Dataset, tuple[str, ...]]":
     """The features of videos, in a store, as a dataset; the videos that have some."""
     from duetal.datasets import open_dataset
@@ -211,7 +227,7 @@ def _open_videos(
 
     if run.model.features is None:
         _warn(UNVERIFIABLE)
-    videos, failures = prepare_videos(run, paths, store, weights, accelerator=accelerator)
+    videos, failures = prepare_videos(run, paths, store, weights, **how)
     if not videos:
         raise DuetalError(f"no video could be processed; {failures[0].reason}")
     for failure in failures:
