@@ -1,7 +1,7 @@
 """The page with the playing video, opened over a rendered clip; and what is seen of it."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -45,7 +45,7 @@ def player(tmp_path: Path, clip: Path, look: Callable) -> Callable:
         found: Sequence[tuple[str, float, float, float]] = FOUND,
         *,
         classes: Sequence[str] = CLASSES,
-        offset: float = 0.0,
+        times: Mapping[str, float] | None = None,
         note: str = "",
         overlaid: Sequence[int] | None = None,
         settings: dict | None = None,
@@ -63,7 +63,8 @@ def player(tmp_path: Path, clip: Path, look: Callable) -> Callable:
             rows = [(name, *row) for row in found]
             detections = Detections.from_rows(rows, videos=[name], classes=classes)
             mask = None if overlaid is None else np.isin(np.arange(len(rows)), overlaid)
-            video = PlayedVideo(name, DURATION, url, offset=offset, note=note, curves={"cbp": ramp})
+            curves = {"cbp": ramp}
+            video = PlayedVideo(name, DURATION, url, note=note, curves=curves, **(times or {}))
             embedded.append(embed(video, detections, mask))
         page = PlayerPage(**{"title": "CBP of run", "branch": "cbp"} | about)
         page.write(tmp_path / "index.html", classes, embedded)

@@ -123,6 +123,23 @@ def test_the_keyboard_does_it_all(player, seen):
     page.wait_for_selector("#mute[aria-pressed=true]")
 
 
+def test_times_are_the_players_where_a_copy_begins_at_its_first_picture(player, seen):
+    page = player(found=[("HighJump", 4.0, 6.0, 0.9)], times={"begin": 2.0, "rate": 10.0})
+    assert page.text_content("#whole") == "of 22.0 s"
+    for key, seconds in (("n", 2.0), ("Home", 0.0), (".", 0.1), (".", 0.2), (",", 0.1)):
+        page.keyboard.press(key)
+        seen.settle(page)
+        assert seen.time(page) == pytest.approx(seconds, abs=0.01), key
+    assert page.text_content("#now") == "2.1 s"
+    left = page.evaluate("""() => {
+        const plot = document.querySelector('#timeline .plot-area');
+        const [x] = document.querySelector('#timeline .curve').getAttribute('d').match(/[\\d.]+/);
+        return (Number(x) - Number(plot.getAttribute('x'))) / Number(plot.getAttribute('width'));
+    }""")
+    # The middle of the first snippet.
+    assert left * 22 == pytest.approx(2.32, abs=0.05)
+
+
 def test_the_first_step_goes_to_a_detection_that_begins_at_once(player, seen):
     page = player(found=[("HighJump", 0.0, 2.0, 0.9), ("HighJump", 4.0, 6.0, 0.9)])
     for seconds in (0, 4, 4):

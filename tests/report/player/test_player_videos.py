@@ -47,7 +47,7 @@ def test_a_long_list_can_be_searched(player):
 
 
 def test_a_player_s_clock_that_begins_late_is_reckoned_with(player, seen):
-    page = player(offset=0.5)
+    page = player(times={"offset": 0.5})
     page.wait_for_function("() => document.getElementById('video').currentTime > 0.4")
     assert page.locator("#now").inner_text() == "0.0 s"
     page.keyboard.press("n")
