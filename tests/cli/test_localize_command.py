@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from duetal.formats.activitynet import read_results
+from duetal.formats.activitynet import read_detections
 
 Duetal = Callable[..., tuple[int, str, str]]
 pytestmark = pytest.mark.recipe
@@ -49,7 +49,7 @@ def test_a_subset(
 ) -> None:
     out = tmp_path / "detections.json"
     assert duetal("localize", tiny_run, tiny_dataset, "--out", out, "--subset", subset)[0] == 0
-    assert len(read_results(out).detections.videos) == videos
+    assert len(read_detections(out).videos) == videos
 
 
 def test_features_are_enough(
@@ -59,7 +59,7 @@ def test_features_are_enough(
     out = tmp_path / "detections.json"
     code, _, err = duetal("localize", tiny_run, tmp_path / "bare", "--out", out, "--branch", "both")
     assert (code, err) == (0, "")
-    assert read_results(out).detections.videos == tuple(f"v_{n}" for n in range(9))
+    assert read_detections(out).videos == tuple(f"v_{n}" for n in range(9))
 
 
 def test_literal_is_recorded_in_the_file(
@@ -67,7 +67,7 @@ def test_literal_is_recorded_in_the_file(
 ) -> None:
     out = tmp_path / "detections.json"
     assert duetal("localize", tiny_run, tiny_dataset, "--out", out, "--literal")[0] == 0
-    assert read_results(out).external_data["literal"] is True
+    assert read_detections(out).external_data["literal"] is True
 
 
 def test_an_unknown_class_is_reported(

@@ -13,7 +13,7 @@ import pytest
 
 from duetal.core.annotations import Segment
 from duetal.core.files import read_json, write_json
-from duetal.formats.activitynet import read_results
+from duetal.formats.activitynet import read_detections as read_results
 from duetal.formats.csv_table import read_detections
 from duetal.formats.webvtt import parse_cue_text
 from duetal.simulation.clips import render_clip
@@ -112,7 +112,8 @@ def cues(path: Path) -> list[tuple[float, float, str, float]]:
 
 
 def test_json_table_subtitles_and_page_agree(localized: Path) -> None:
-    detections, about = read_results(localized / "detections.json")
+    detections = read_results(localized / "detections.json")
+    about = detections.external_data
     assert detections.videos == tuple(SECONDS)
     assert len(detections) > 4
     assert about["stages"] == ["cbp-f1", "vlp-b1"]
@@ -175,8 +176,8 @@ def test_times_are_those_of_a_player_where_pictures_begin_later_than_sound(
     out = tmp_path / "out"
     how = ("--branch", "both", "--accelerator", "cpu")
     assert duetal("localize", trained, late, "--out", out, *how)[0] == 0
-    expected = read_results(localized / "detections.json")[0]
-    found = read_results(out / "detections.json")[0]
+    expected = read_results(localized / "detections.json")
+    found = read_results(out / "detections.json")
     own = expected.video == expected.videos.index("first")
     for shifted, unshifted in ((found.start, expected.start), (found.end, expected.end)):
         assert shifted.tolist() == pytest.approx((unshifted[own] + 2).tolist(), abs=1e-3)
@@ -257,7 +258,7 @@ def test_a_broken_video_is_listed_and_the_rest_goes_on(
     code, printed, _ = duetal("localize", trained, broken, videos, "--out", out)
     assert code == 1
     assert "not a video" in printed.splitlines()[-1]
-    assert read_results(out / "detections.json").detections.videos == tuple(SECONDS)
+    assert read_results(out / "detections.json").videos == tuple(SECONDS)
     text = (out / "index.html").read_text()
     assert "1 video could not be processed" in text
     assert "no &lt;i&gt;video" in text

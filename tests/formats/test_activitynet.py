@@ -122,8 +122,8 @@ def test_detections_there_and_back(tmp_path: Path) -> None:
     detections = Detections.from_rows(rows, videos=["a", "b", "nothing"])
     path = tmp_path / "d.json"
     activitynet.write_detections(path, detections, external_data={"selection": "last"})
-    results = activitynet.read_results(path)
-    again = results.detections
+    results = activitynet.read_detections(path)
+    again = results
     assert again.videos == ("a", "b", "nothing")
     assert results.external_data == {"selection": "last"}
 
@@ -186,7 +186,7 @@ def test_any_json_is_a_value_or_a_duetal_error(
     tmp_path_factory: pytest.TempPathFactory, value: object, key: str
 ) -> None:
     path = written(tmp_path_factory.mktemp("fuzz"), {key: value})
-    for read in (activitynet.read_annotations, activitynet.read_results):
+    for read in (activitynet.read_annotations, activitynet.read_detections):
         with contextlib.suppress(DuetalError):
             read(path)
 

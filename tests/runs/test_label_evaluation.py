@@ -13,7 +13,7 @@ import torch
 
 from duetal.core.errors import DuetalError
 from duetal.datasets import Dataset, open_dataset
-from duetal.formats.activitynet import read_results
+from duetal.formats.activitynet import read_detections
 from duetal.results.schema import LabelEvaluation, LabelScores
 from duetal.runs.run import Run, open_run
 from duetal.runs.run_evaluation import (
@@ -63,7 +63,7 @@ def test_every_stage_is_judged_by_the_ranking_of_the_videos(run: Run, weak: Data
         # Each of the three classes is in one of the three videos: 1, 1/2 or 1/3.
         assert set(stage.per_class.values()) <= {1.0, 1 / 2, 1 / 3}
         file = run.folder.detections(stage.stage)
-        assert read_results(file).detections.videos == weak.evaluation
+        assert read_detections(file).videos == weak.evaluation
 
 
 def test_its_numbers_are_those_of_the_scores(

@@ -16,7 +16,7 @@ from duetal.core.errors import DuetalError
 from duetal.datasets import open_dataset
 from duetal.evaluation import evaluate
 from duetal.formats import read_annotations
-from duetal.formats.activitynet import read_results
+from duetal.formats.activitynet import read_detections
 from duetal.localization.localization_settings import LocalizationSettings
 from duetal.results.reading import read_run
 from duetal.results.schema import RunEvaluation
@@ -82,10 +82,10 @@ def test_diagnostics_have_the_promised_keys(evaluation: dict[str, Any]) -> None:
 def test_scores_are_those_of_the_stored_detections(
     tiny_run: Path, evaluation: dict[str, Any], stage: str
 ) -> None:
-    results = read_results(tiny_run / "detections" / f"{stage}.json")
+    results = read_detections(tiny_run / "detections" / f"{stage}.json")
     truth = read_annotations(tiny_run / "ground_truth.json")
     row = next(row for row in evaluation["stages"] if row["stage"] == stage)
-    again = evaluate(results.detections, truth, "seconds").to_json()
+    again = evaluate(results, truth, "seconds").to_json()
     assert again == {key: row[key] for key in again}
     assert "the test set chose nothing" in results.external_data["selection"]
 
@@ -109,7 +109,7 @@ def test_stored_scores_are_the_final_branches_probabilities(
 def test_localizing_gives_what_the_evaluation_saw(tiny_run: Path, tiny_dataset: Path) -> None:
     run, dataset = open_run(tiny_run), open_dataset(tiny_dataset)
     found = localize(run, dataset, dataset.evaluation, stages=["cbp-f1", "vlp-b1"])
-    stored = read_results(tiny_run / "detections" / "ensemble.json").detections
+    stored = read_detections(tiny_run / "detections" / "ensemble.json")
     assert found.videos == stored.videos
     np.testing.assert_allclose(found.score, stored.score, atol=1e-6)
     np.testing.assert_allclose(found.start, stored.start)
@@ -329,7 +329,7 @@ def test_the_rule_is_stored_everywhere(
     model = open_run(out).model
     assert model.selection == rule
     assert json.loads((out / "evaluation.json").read_text())["selection"] == rule
-    stored = read_results(out / "detections" / "ensemble.json").external_data
+    stored = read_detections(out / "detections" / "ensemble.json").external_data
     assert stored["selection"] == rule
     if command_line:
         assert model.heldout is not None
@@ -360,7 +360,7 @@ def test_held_out_videos_choose_the_best_checkpoint(
     assert model.heldout is not None
     stages = [stage.name for stage in model.stages]
     assert model.heldout.mean_ap == dict(zip(stages, [0.9, 0.8, 0.7, 0.6], strict=True))
-    ensemble = read_results(out / "detections" / "ensemble.json")
+    ensemble = read_detections(out / "detections" / "ensemble.json")
     assert ensemble.external_data["selection"] == model.selection
     found = localize(
         open_run(out),
@@ -368,4 +368,4 @@ def test_held_out_videos_choose_the_best_checkpoint(
         open_dataset(tiny_dataset).evaluation,
         stages=["cbp-warmup", "vlp-zeroshot"],
     )
-    assert found.score.tolist() == ensemble.detections.score.tolist()
+    assert found.score.tolist() == ensemble.score.tolist()

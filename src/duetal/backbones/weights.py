@@ -28,8 +28,6 @@ class WeightsRecord:
     #: downloaded for a user who brings the hash, `NAME@sha256:HEX`.
     sha256: str | None
     licence: str  #: SPDX.
-    citation: str  #: Of the paper.
-    origin: str  #: Who trained and who converted them, and from what.
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,7 @@ from typing import Any
 
 import click
 
-from duetal.cli.extraction_options import (
-    COMPUTING,
-    extract_with_progress,
-    make_extractor,
-    take_reading,
-)
+from duetal.cli import extraction_options
 from duetal.cli.terminal import print_failures, printable
 from duetal.core.annotations import Annotations
 from duetal.core.errors import DuetalError
@@ -52,18 +47,18 @@ def make_dataset(
         UsageError: features of other settings, or other labels than a run began with.
     """
     strong = None if annotations is None else read_annotations(annotations)
-    found = find_videos(videos, **take_reading(extraction))
+    found = find_videos(videos, **extraction_options.take_reading(extraction))
     own = labelled_videos.match(read_video_table(labels), found, labels)
     labelled_videos.require_plan(own)
     _print_doubts(own, found)
     place = Path(store) if store else folder.dataset
     # A store that is complete needs no networks, unless an option names some.
-    chosen = any(name in typed and name not in COMPUTING for name in extraction)
+    chosen = any(name in typed and name not in extraction_options.COMPUTING for name in extraction)
     filled, failures = fill_store(
         Found(tuple(own.rows), ()),
         place,
-        lambda: make_extractor(extraction),
-        extract=extract_with_progress,
+        lambda: extraction_options.make_extractor(extraction),
+        extract=extraction_options.extract_with_progress,
         reuse=not chosen,
     )
     failures = (*own.missing, *failures)

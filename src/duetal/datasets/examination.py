@@ -7,14 +7,8 @@ from typing import Any
 
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
+from duetal.datasets import dataset_checks
 from duetal.datasets.dataset import training_faults
-from duetal.datasets.dataset_checks import (
-    Track,
-    check_durations,
-    check_features,
-    check_segments,
-    check_strays,
-)
 from duetal.datasets.layouts import Pieces, find_pieces
 from duetal.datasets.opening import Labelling, open_streams, read_labelling, unlabelled
 from duetal.datasets.problems import Problem, Severity
@@ -57,7 +51,7 @@ class Findings:
         return counts | asdict(self) | {"problems": problems}
 
 
-def examine(path: Path, track: Track = lambda names: names) -> Findings:
+def examine(path: Path, track: dataset_checks.Track = lambda names: names) -> Findings:
     """List every problem of the dataset at a folder or a YAML file, and measure it.
 
     Every feature is read, in bounded memory; `track` wraps the names of the videos meanwhile, to
@@ -87,19 +81,21 @@ def _examine_videos(
     pieces: Pieces,
     labelling: Labelling,
     parts: Sequence[FeaturePart],
-    track: Track,
+    track: dataset_checks.Track,
     problems: list[Problem],
 ) -> Findings:
     report = problems.append
     names = tuple(dict.fromkeys((*labelling.train_labels, *labelling.evaluation)))
-    lengths = check_features(parts, names, track, report)
+    lengths = dataset_checks.check_features(parts, names, track, report)
     trained = {name: labels for name, labels in labelling.train_labels.items() if name in lengths}
     for cause in training_faults(labelling.annotations.classes, trained):
         report(Problem.fatal(cause, pieces.source))
-    check_segments(labelling.annotations, lengths, pieces.grid, report)
+    dataset_checks.check_segments(labelling.annotations, lengths, pieces.grid, report)
     if parts:
-        check_durations(labelling.annotations, parts[0], lengths, pieces.grid, report)
-    check_strays(parts, labelling.annotations, report)
+        dataset_checks.check_durations(
+            labelling.annotations, parts[0], lengths, pieces.grid, report
+        )
+    dataset_checks.check_strays(parts, labelling.annotations, report)
     return Findings(
         problems=tuple(problems),
         training=len(trained),

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from sys import intern
-from typing import Any, NamedTuple
+from typing import Any
 
 from duetal.core.annotations import Annotations, VideoAnnotation
 from duetal.core.detections import Detections
@@ -29,13 +29,6 @@ from duetal.formats.marked import Marked, MarkedVideo, Reading, detection_rows, 
 _VIDEO_KEYS = frozenset({"subset", "duration", "annotations"})
 _ANNOTATION_KEYS = frozenset({"label", "segment"})
 _DETECTION_KEYS = frozenset({"label", "segment", "score"})
-
-
-class Results(NamedTuple):
-    """A results file: the detections, and what else the file holds about them."""
-
-    detections: Detections
-    external_data: Mapping[str, Any]
 
 
 def read_annotations(path: Path, *, report: Report = raise_error) -> Annotations:
@@ -85,12 +78,6 @@ def write_string_annotations(path: Path, annotations: Annotations) -> None:
         listed = [{"segment": [str(s.start), str(s.end)], "label": s.label} for s in video.segments]
         database[video.name] = {"subset": video.subset or "", "annotations": listed}
     write_json(path, {"database": database}, indent=None)
-
-
-def read_results(path: Path) -> Results:
-    """Read a results file as `read_detections` does, and give its `external_data` beside it."""
-    detections = read_detections(path)
-    return Results(detections, detections.external_data)
 
 
 def read_detections(path: Path) -> Detections:

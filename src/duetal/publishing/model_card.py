@@ -15,13 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from duetal.backbones import BACKBONES
 from duetal.config import Config
 from duetal.evaluation import PROTOCOLS, Evaluation, MeanStd, Summary
-from duetal.publishing.public_run import (
-    PublicRun,
-    is_local,
-    public_config,
-    public_features,
-    public_name,
-)
+from duetal.publishing import public_run
 from duetal.results.folder import DATASET
 from duetal.results.reading import flat_values
 from duetal.results.schema import ENSEMBLE, ModelRecord
@@ -49,14 +43,14 @@ def escape(text: str) -> Markdown:
     return Markdown(_MARKUP.sub(r"\\\1", html.escape(plain(text), quote=False)))
 
 
-def render_card(published: PublicRun, repo: str | None = None) -> str:
+def render_card(published: public_run.PublicRun, repo: str | None = None) -> str:
     """The model card of a run, for the hub's repository "owner/name" where it has one."""
     run, model = published.first, published.first.model
     name = repo.rpartition("/")[2] if repo else published.path.absolute().name
     evaluation = next(iter(published.evaluations.values()), None)
     simulated = evaluation.simulated if evaluation else model.simulated
     scores = evaluation.stages[-1] if evaluation else Evaluation(tiou=(), mean_ap=())
-    dataset = public_name(run.config.data.dataset or "") or NOT_RECORDED
+    dataset = public_run.public_name(run.config.data.dataset or "") or NOT_RECORDED
     # A folder's name that needs no quotes.
     folder = re.sub(r"[^\w.-]", "-", name, flags=re.ASCII).lstrip("-.") or "run"
     values: dict[str, Any] = {
@@ -74,7 +68,7 @@ def render_card(published: PublicRun, repo: str | None = None) -> str:
         "protocol": PROTOCOLS.get(scores.protocol),
         "labels": published.labels,
         "dataset": "own videos and a table of their labels" if dataset == DATASET else dataset,
-        "text_encoder": public_name(run.config.data.text_encoder or ""),
+        "text_encoder": public_run.public_name(run.config.data.text_encoder or ""),
         "changed": _changed(run.config),
     }
     return _environment().get_template("model_card.md.j2").render(values | _features(model))
@@ -111,7 +105,7 @@ def _distillation(model: ModelRecord) -> list[str]:
 _StageTable = tuple[str, list[str], list[tuple[str, list[float | MeanStd]]]]
 
 
-def _tables(published: PublicRun) -> list[_StageTable]:
+def _tables(published: public_run.PublicRun) -> list[_StageTable]:
     """For one of several seeds both: the chosen seed's scores alone could flatter."""
     tables = []
     if published.summary:
@@ -145,11 +139,15 @@ def _percent(value: float | MeanStd) -> str:
 def _features(model: ModelRecord) -> dict[str, Any]:
     """How the features were made: networks, settings, and the weights that a user has to have."""
     features = model.features or {}
-    known = public_features(features)
+    known = public_run.public_features(features)
     networks = {k: v for k, v in known.items() if isinstance(v, Mapping) and "sha256" in v}
     settings = {key: value for key, value in known.items() if key not in networks}
     options = {record.name: record.option for record in BACKBONES}
-    local = [key for key in networks if key in options and is_local(str(features[key]["name"]))]
+    local = [
+        key
+        for key in networks
+        if key in options and public_run.is_local(str(features[key]["name"]))
+    ]
     pairs = ", ".join(f'"{key}": "…"' for key in local)
     return {
         "networks": networks,
@@ -164,15 +162,15 @@ def _changed(config: Config) -> list[tuple[str, str]]:
     defaults = Config().flat()
     return [
         (key, str(value))
-        for key, value in public_config(config).flat().items()
+        for key, value in public_run.public_config(config).flat().items()
         if value != defaults[key] and key not in _WHERE and not key.startswith("machine.")
     ]
 
 
-def _front_matter(published: PublicRun, name: str, simulated: bool | None) -> str:
+def _front_matter(published: public_run.PublicRun, name: str, simulated: bool | None) -> str:
     """What the hub shows and searches; of scores the last average of each final stage."""
     model = published.first.model
-    dataset = plain(public_name(published.first.config.data.dataset or ""))
+    dataset = plain(public_run.public_name(published.first.config.data.dataset or ""))
     first = next(iter(published.evaluations.values()), None)
     scores: dict[str, Evaluation | Summary] = {s.title: s for s in first.stages} if first else {}
     if "" not in published.runs:

@@ -6,15 +6,8 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 from duetal.core.records import Record
+from duetal.results import schema
 from duetal.results.reading import RunResults
-from duetal.results.schema import (
-    ENSEMBLE,
-    Diagnostics,
-    PseudoLabelScores,
-    SnippetScores,
-    StageScores,
-    StageSummary,
-)
 
 
 @dataclass(frozen=True)
@@ -75,7 +68,7 @@ def label_table(run: RunResults) -> LabelTable | None:
 def score_table(run: RunResults) -> ScoreTable | None:
     """The mAP table of a run; None before any evaluation."""
     evaluation = next((seed.evaluation for seed in run.seeds if seed.evaluation), None)
-    stages: Sequence[StageScores | StageSummary] = []
+    stages: Sequence[schema.StageScores | schema.StageSummary] = []
     if run.summary is not None:
         stages = run.summary.stages
     elif evaluation is not None:
@@ -86,7 +79,7 @@ def score_table(run: RunResults) -> ScoreTable | None:
     averages = list(dict.fromkeys(name for stage in stages for name in stage.averages))
     rows = [_row(stage, [*tiou, *averages]) for stage in stages]
     marked = mark_best([list(row.scores.values()) for row in rows])
-    first = {row.branch: row.stage for row in reversed(rows) if row.branch != ENSEMBLE}
+    first = {row.branch: row.stage for row in reversed(rows) if row.branch != schema.ENSEMBLE}
     rows = [
         replace(
             row,
@@ -100,9 +93,9 @@ def score_table(run: RunResults) -> ScoreTable | None:
     return ScoreTable(tiou, averages, headline, rows, counts)
 
 
-def _row(stage: StageScores | StageSummary, columns: list[str]) -> StageRow:
+def _row(stage: schema.StageScores | schema.StageSummary, columns: list[str]) -> StageRow:
     found: dict[str, tuple[float, float | None]]
-    if isinstance(stage, StageSummary):
+    if isinstance(stage, schema.StageSummary):
         cells = zip(stage.tiou, stage.mean_ap, stage.std, strict=False)
         found = {f"{t:g}": (mean, std) for t, mean, std in cells}
         found |= {name: (spread.mean, spread.std) for name, spread in stage.averages.items()}
@@ -137,7 +130,7 @@ def _width(average: str) -> float:
     return last - first
 
 
-def _counts(stage: StageScores) -> str:
+def _counts(stage: schema.StageScores) -> str:
     counts = {
         "videos": stage.videos,
         "segments": stage.segments,
@@ -185,7 +178,9 @@ def stage_diagnostics(run: RunResults) -> list[StageRow]:
         stage.stage: stage for s in run.seeds if s.evaluation for stage in s.evaluation.stages
     }
     return [
-        StageRow(name, stage.title, stage.branch, _means(SnippetScores.model_fields, records))
+        StageRow(
+            name, stage.title, stage.branch, _means(schema.SnippetScores.model_fields, records)
+        )
         for name, stage in stages.items()
         if (records := [scores[name] for scores in found if name in scores])
     ]
@@ -198,7 +193,7 @@ def pseudo_label_diagnostics(run: RunResults) -> list[StageRow]:
     rows = []
     for name in dict.fromkeys(name for phases in found for name in phases):
         records = [phases[name] for phases in found if name in phases]
-        scores = _means(PseudoLabelScores.model_fields, records)
+        scores = _means(schema.PseudoLabelScores.model_fields, records)
         rows.append(StageRow(name, name, teachers.get(name, ""), scores))
     return rows
 
@@ -208,7 +203,7 @@ def _means(columns: Iterable[str], records: Sequence[Record]) -> dict[str, Score
     return {c: over_seeds(getattr(record, c) for record in records) for c in columns}
 
 
-def _diagnosed(run: RunResults) -> list[Diagnostics]:
+def _diagnosed(run: RunResults) -> list[schema.Diagnostics]:
     evaluations = (seed.evaluation for seed in run.seeds)
     return [e.diagnostics for e in evaluations if e is not None and e.diagnostics is not None]
 

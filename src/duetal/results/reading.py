@@ -9,16 +9,8 @@ from typing import Any
 from duetal.core.errors import DuetalError
 from duetal.core.files import read_json, read_yaml
 from duetal.core.records import read_if_there
+from duetal.results import schema
 from duetal.results.folder import RunFolder
-from duetal.results.schema import (
-    ENSEMBLE,
-    LabelEvaluation,
-    ModelRecord,
-    NamedStage,
-    PhaseRecord,
-    RunEvaluation,
-    SeedSummary,
-)
 from duetal.results.training_log import TrainingLog, read_training_log
 
 #: Any of these makes a folder a run.
@@ -43,10 +35,10 @@ class SeedResults:
     """One training so far; `labels` instead of an evaluation where no segments are known."""
 
     folder: RunFolder
-    evaluation: RunEvaluation | None
+    evaluation: schema.RunEvaluation | None
     log: TrainingLog
-    labels: LabelEvaluation | None = None
-    model: ModelRecord | None = None
+    labels: schema.LabelEvaluation | None = None
+    model: schema.ModelRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +47,7 @@ class RunResults:
 
     folder: Path
     seeds: tuple[SeedResults, ...]  #: The trainings in it.
-    summary: SeedSummary | None  #: Mean and standard deviation over several seeds.
+    summary: schema.SeedSummary | None  #: Mean and standard deviation over several seeds.
     protocol: str  #: Name of the evaluation protocol, "" where not evaluated.
     selection: str  #: The rule that chose the checkpoint, "" before it is written.
     simulated: bool  #: Whether the scores are of simulated features.
@@ -68,9 +60,9 @@ class RunResults:
         """The folder's own name."""
         return self.folder.resolve().name or str(self.folder)
 
-    def phases(self) -> dict[str, PhaseRecord]:
+    def phases(self) -> dict[str, schema.PhaseRecord]:
         """Every phase so far, by name, in order of training."""
-        known: dict[str, PhaseRecord] = {}
+        known: dict[str, schema.PhaseRecord] = {}
         for seed in self.seeds:
             of_model = seed.model.phases if seed.model else []
             for phase in (*of_model, *seed.log.phases.values()):
@@ -83,13 +75,13 @@ class RunResults:
         for seed in self.seeds:
             known |= {b.name: b.title for b in (seed.model.branches if seed.model else ())}
             evaluation = seed.evaluation or seed.labels
-            stages: Sequence[NamedStage] = evaluation.stages if evaluation else ()
+            stages: Sequence[schema.NamedStage] = evaluation.stages if evaluation else ()
             for stage in stages:
                 known.setdefault(stage.branch, stage.branch.upper())
         for phase in self.phases().values():
             for name in filter(None, (phase.student, phase.teacher)):
                 known.setdefault(name, name.upper())
-        known.pop(ENSEMBLE, None)
+        known.pop(schema.ENSEMBLE, None)
         return known
 
 
@@ -106,7 +98,7 @@ def read_run(folder: Path) -> RunResults:
     if not seed_folders and not _is_run(folder):
         raise DuetalError(f"not a run: has none of {', '.join(MARKS)}", file=folder)
     seeds = tuple(_read_seed(RunFolder(path)) for path in seed_folders or [folder])
-    summary = read_if_there(SeedSummary, run.summary_file)
+    summary = read_if_there(schema.SeedSummary, run.summary_file)
     evaluation = next((seed.evaluation for seed in seeds if seed.evaluation), None)
     sources = [summary, evaluation, *(seed.model for seed in seeds)]
     selections = [source.selection for source in sources if source is not None]
@@ -130,14 +122,14 @@ def _is_run(folder: Path) -> bool:
 def _read_seed(folder: RunFolder) -> SeedResults:
     return SeedResults(
         folder,
-        read_if_there(RunEvaluation, folder.evaluation_file),
+        read_if_there(schema.RunEvaluation, folder.evaluation_file),
         read_training_log(folder.metrics_file),
-        read_if_there(LabelEvaluation, folder.label_evaluation_file),
-        read_if_there(ModelRecord, folder.model_file),
+        read_if_there(schema.LabelEvaluation, folder.label_evaluation_file),
+        read_if_there(schema.ModelRecord, folder.model_file),
     )
 
 
-def _notices(seeds: tuple[SeedResults, ...], summary: SeedSummary | None) -> Iterator[str]:
+def _notices(seeds: tuple[SeedResults, ...], summary: schema.SeedSummary | None) -> Iterator[str]:
     for seed in seeds:
         for notice in seed.log.notices:
             yield f"{seed.folder.path.name}: {notice}" if len(seeds) > 1 else notice
