@@ -17,6 +17,8 @@ from duetal.core.errors import DuetalError, Report, raise_error
 
 #: The largest file of annotations or detections that is read; all of it may be held in memory.
 MOST_BYTES = 2**30
+#: The end of the hidden names of files that are being written; nobody else's end so.
+UNFINISHED = ".duetal.part"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -41,7 +43,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         DuetalError: the folder can't be written or the disk is full; `path` is as it was.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Not by `tempfile`, which makes private files: this one becomes the result.
@@ -61,8 +63,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Delete the temporary files of killed programs in a folder and below."""
-    for temporary in folder.rglob(".*.part"):
+    """Delete what killed programs of ours left unfinished in a folder and below."""
+    for temporary in folder.rglob(f".*{UNFINISHED}"):
         temporary.unlink(missing_ok=True)
 
 

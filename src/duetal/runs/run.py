@@ -1,13 +1,17 @@
 """A run: how it begins in its folder, and how a trained one is opened."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from duetal.config import Config, load_config
 from duetal.core.errors import DuetalError, UsageError
-from duetal.core.files import read_text, write_json
+from duetal.core.files import read_text, remove_unfinished, write_json
+from duetal.features.places import explained
 from duetal.method.loop import Method
 from duetal.results.folder import RunFolder
 from duetal.results.schema import ModelRecord
@@ -54,6 +58,43 @@ def with_localization(run: Run, settings: Mapping[str, Any]) -> Run:
     """The same run with other settings of localization, by name; a UsageError names a bad one."""
     localization = run.config.localization.replace(**settings)
     return replace(run, config=run.config.model_copy(update={"localization": localization}))
+
+
+@contextmanager
+def alone_in(folder: RunFolder) -> Iterator[None]:
+    """Hold a run's folder for the block, so that no other process trains in it.
+
+    The system releases the lock when the process ends, however it ends; where the file system has
+    no locks, nothing is checked. What killed programs left unfinished is removed. A folder that the
+    block leaves empty goes.
+
+    Raises:
+        DuetalError: another process trains there, or the folder can't be written.
+    """
+    if folder.path.exists() and not folder.path.is_dir():
+        raise DuetalError("is a file; a run is a folder", file=folder.path)
+    file = folder.path / ".lock"
+    with explained("write", folder.path):
+        folder.path.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(file, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        cause = "another duetal train is at work there; nothing was changed"
+        raise DuetalError(cause, file=folder.path) from None
+    except (OSError, NotImplementedError):
+        # Writing what a run begins with reports a folder that can't be written.
+        pass
+    try:
+        remove_unfinished(folder.path)
+        yield
+    finally:
+        with suppress(OSError):
+            if list(folder.path.iterdir()) == [file]:
+                # While it is held: nobody else can take it in between.
+                file.unlink()
+                folder.path.rmdir()
+        lock.release()
 
 
 def check_begin(folder: RunFolder, config: Config, *, resume: bool) -> None:
