@@ -193,6 +193,10 @@ def test_several_seeds(
     assert f"{100 * means[0]:.1f} ± " in row
     assert "mean ± standard deviation over the seeds 0, 1" in printed
     assert printed.splitlines()[-1] == f"report: {out / 'report.html'}"
+    code, printed, _ = duetal(*command_line, "--out", out, "--seeds", "1", "--resume")
+    assert code == 0
+    assert "mean ± standard deviation over the seeds 0, 1" in printed
+    assert json.loads((out / "summary.json").read_text()) == summary
 
 
 def test_one_modality_trains_cbp_alone(

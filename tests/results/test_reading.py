@@ -77,6 +77,16 @@ def test_a_damaged_file_is_an_error_that_names_file_and_place(fake_run, name, te
     assert all(word in str(caught.value) for word in [name, *words])
 
 
+@pytest.mark.parametrize("name", ["../cbp-f1", "/etc/cbp-f1", ".cbp", "a/b", "", "nul\0"])
+def test_no_name_of_a_record_leads_out_of_the_run(fake_run, name):
+    folder = fake_run(videos=1)
+    model = json.loads((folder / "model.json").read_text())
+    model["stages"].append(model["stages"][0] | {"name": name})
+    (folder / "model.json").write_text(json.dumps(model))
+    with pytest.raises(DuetalError, match=r"stages.*name"):
+        read_run(folder)
+
+
 def test_yaml_aliases_cannot_blow_the_settings_up(fake_run):
     folder = fake_run(videos=1)
     text = "a: &a [x, x]\nb: &b {c: *a, d: *a}\n"

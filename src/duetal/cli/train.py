@@ -152,5 +152,9 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
         if not fabric.is_global_zero:
             return
     if several and found:
-        print_seeds(summarize_seeds(folder, found))
+        for seed in folder.seeds():
+            file = folder.of_seed(seed).evaluation_file
+            if seed not in found and file.is_file():
+                found[seed] = RunEvaluation.read(file)
+        print_seeds(summarize_seeds(folder, dict(sorted(found.items()))))
     click.echo(f"report: {write_report(folder.path)}")
