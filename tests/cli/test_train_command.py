@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from safetensors.torch import load_file
@@ -151,6 +152,26 @@ def test_a_run_cut_off_before_its_end_goes_on_to_the_same_end(
     for name in {"evaluation.json", "model.json", *lost} - {"environment.json", "log.txt"}:
         if not name.startswith("checkpoints/"):  # whose records hold a position in the metrics
             assert (out / name).read_bytes() == (tiny_run / name).read_bytes(), name
+
+
+def test_a_run_whose_data_have_changed_is_not_gone_on_with(
+    one_modality: Path, tiny_settings: tuple[str, ...], tmp_path: Path, duetal: Duetal
+) -> None:
+    out = tmp_path / "run"
+    command = ["train", "demo", f"dataset={one_modality}", *tiny_settings, "--out", out]
+    assert duetal(*command)[0] == 0
+    (out / "model.json").unlink()
+    features = one_modality / "features" / "cbp" / "v_0.npy"
+    values = np.load(features)
+    np.save(features, values[:-1])
+    code, _, err = duetal(*command, "--resume")
+    assert (code, err) == (
+        2,
+        f"duetal: error: {one_modality}: the training videos, their labels or the shapes of their "
+        "features have changed since the run began\n",
+    )
+    np.save(features, values)
+    assert duetal(*command, "--resume")[0] == 0
 
 
 def test_a_run_killed_while_it_evaluates_is_not_believed_half(

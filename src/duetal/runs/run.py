@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 from duetal.config import Config, load_config
 from duetal.core.errors import DuetalError, UsageError
-from duetal.core.files import read_text, remove_unfinished, write_json
+from duetal.core.files import read_json, read_text, remove_unfinished, write_json
 from duetal.features.places import explained
 from duetal.method.loop import Method
 from duetal.results.folder import RunFolder
@@ -125,12 +125,21 @@ def check_begin(folder: RunFolder, config: Config, *, resume: bool) -> None:
         raise UsageError(cause, file=folder.config_file)
 
 
-def begin(folder: RunFolder, config: Config) -> None:
-    """Write the files that a run begins with, where they are not there yet."""
+def begin(folder: RunFolder, config: Config, data: str = "") -> None:
+    """Write the files that a run begins with, where they are not there yet.
+
+    `data` is the `WeakVideos.fingerprint` of what it is trained on; a UsageError if the run there
+    has another one.
+    """
     if not folder.config_file.is_file():
         config.save(folder.config_file)
     if not folder.environment_file.is_file():
-        write_json(folder.environment_file, collect())
+        write_json(folder.environment_file, collect() | {"training_data": data})
+    begun = read_json(folder.environment_file)
+    # Version 0.1.0 did not record it.
+    if isinstance(begun, dict) and data not in ("", begun.get("training_data", data)):
+        cause = "the training videos, their labels or the shapes of their features have changed"
+        raise UsageError(f"{cause} since the run began", file=config.data.dataset or folder.path)
 
 
 def read_config(folder: RunFolder) -> Config:
