@@ -45,9 +45,9 @@ to the power of `cbp.levels` − 1.
 TYPES = {bool: "`true` or `false`", int: "whole number", float: "number", str: "text"}
 #: The wording of a bound.
 BOUNDS = {
-    annotated_types.Ge: "at least {0.ge:g}",
+    annotated_types.Ge: "at least {0.ge:,}",
     annotated_types.Gt: "above {0.gt:g}",
-    annotated_types.Le: "at most {0.le:g}",
+    annotated_types.Le: "at most {0.le:,}",
     annotated_types.Lt: "below {0.lt:g}",
 }
 

@@ -27,6 +27,11 @@ from duetal.method.losses import LossSettings
 from duetal.method.pseudo_labels import ScoreRange
 from duetal.method.schedule import ScheduleSettings
 
+#: Ten lines that stand for 9**10 strings.
+BOMB = "\n".join(
+    f"{key}: &{key} [{', '.join([before] * 9)}]"
+    for key, before in zip("abcdefghij", ["x", *(f"*{key}" for key in "abcdefghi")], strict=True)
+)
 #: Settings of where and on what a run happens, which rest on nothing.
 UNTAGGED = {
     "dataset",
@@ -242,12 +247,27 @@ def test_an_override_needs_its_equals_sign(word: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "setting",
+    [
+        s
+        for s, field in SETTINGS.items()
+        if s.section != "localization" and "Ge" in str(field.metadata)
+    ],
+)
+def test_no_number_is_without_bounds(setting: Setting) -> None:
+    with pytest.raises(UsageError, match=f"{setting.key}: .*less than"):
+        load_config("", "my.yaml", [f"{setting.key}={10**30}"])
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("- crop\n", "my.yaml: not a mapping"),
         ("crop", "my.yaml: not a mapping"),
         ("crop: 16\n  seed: [", "my.yaml: line 2: not YAML"),
         ("a: !!python/object/apply:os.system ['true']", "my.yaml: line 1: not YAML"),
+        (BOMB, "my.yaml: its aliases make more than 1,000,000 values"),
+        ("a: &a [*a]", "my.yaml: its aliases make more than 1,000,000 values"),
         ("1: 2", "my.yaml: unknown setting '1'"),
     ],
 )

@@ -13,8 +13,8 @@ import yaml
 from pydantic import Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
-from duetal.core.errors import UsageError, unknown
-from duetal.core.files import write_text
+from duetal.core.errors import DuetalError, UsageError, unknown
+from duetal.core.files import parse_yaml, write_text
 from duetal.core.settings_section import Settings
 from duetal.localization.localization_settings import LocalizationSettings
 from duetal.method.method_settings import MethodSettings
@@ -54,13 +54,13 @@ class MachineSettings(Settings):
 
     accelerator: str = "auto"
     """Lightning Fabric's accelerator: auto, cpu, cuda, mps."""
-    devices: int = Field(1, ge=1)
+    devices: int = Field(1, ge=1, le=1024)
     """Processes of this machine that share the batch."""
     precision: Precision = Precision.FULL
     """Lightning Fabric's precision: 32-true, or bf16-mixed."""
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(None, ge=1, le=4096)
     """CPU threads of each process, where PyTorch is not to choose."""
-    checkpoint_every: int = Field(1, ge=1)
+    checkpoint_every: int = Field(1, ge=1, le=1_000_000)
     """Epochs between the checkpoints that `--resume` starts from."""
     tensorboard: bool = False
     """Also write TensorBoard events (needs `pip install duetal[tensorboard]`)."""
@@ -156,13 +156,9 @@ def load_config(text: str, source: Path | str, overrides: Iterable[str] = ()) ->
         UsageError: not a mapping, an unknown key (with the nearest known one), a bad value.
     """
     try:
-        content = yaml.safe_load(text)
-    except Exception as error:
-        # A scalar that is not of its tag (`!!int ''`) fails in any way that Python has.
-        mark = getattr(error, "problem_mark", None)
-        place = None if mark is None else f"line {mark.line + 1}"
-        problem = getattr(error, "problem", None) or "malformed"
-        raise UsageError(f"not YAML: {problem}", file=source, place=place) from error
+        content = parse_yaml(text)
+    except DuetalError as error:
+        raise UsageError(error.cause, file=source, place=error.place) from error
     if not isinstance(content, dict | None):
         raise UsageError("not a mapping of settings to values", file=source)
     given = parse_overrides(overrides)
@@ -202,7 +198,7 @@ def parse_overrides(overrides: Iterable[str]) -> dict[Setting, Any]:
             values[setting] = value
             continue
         try:
-            values |= read_values({key: yaml.safe_load(value)}, "command line")
+            values |= read_values({key: parse_yaml(value)}, "command line")
         except Exception as error:
             raise UsageError(f"value {value!r} cannot be read", place=key) from error
     return values

@@ -17,7 +17,7 @@ from duetal.backbones.weights import RetryPolicy
 from duetal.core.errors import DuetalError
 
 CONTENT = bytes(range(256)) * 4000
-SHA256 = hashlib.sha256(CONTENT).hexdigest()
+DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 QUICK = RetryPolicy(timeout=2, attempts=3, pause=0.01)
 
 
@@ -92,8 +92,8 @@ def target(tmp_path) -> Path:
     return tmp_path / "cache" / "weights.pt"
 
 
-def download(server: Server, target: Path, sha256: str = SHA256, **how: object) -> None:
-    weights.download(f"{server.address}/weights.pt", sha256, target, policy=QUICK, **how)
+def download(server: Server, target: Path, **how: object) -> None:
+    weights.download(f"{server.address}/weights.pt", DIGEST, target, policy=QUICK, **how)
 
 
 def test_a_file_arrives_with_progress_and_leaves_nothing_beside_it(server, target):
@@ -199,13 +199,13 @@ def test_a_silent_server_is_not_waited_for_forever(target):
         address = f"http://127.0.0.1:{silent.getsockname()[1]}/weights.pt"
         policy = RetryPolicy(0.1, attempts=1)
         with pytest.raises(DuetalError, match="no answer in time"):
-            weights.download(address, SHA256, target, policy=policy)
+            weights.download(address, DIGEST, target, policy=policy)
 
 
 def test_other_schemes_are_not_followed(tmp_path, target):
     (tmp_path / "secret").write_bytes(CONTENT)
     with pytest.raises(DuetalError, match="cannot download"):
-        weights.download((tmp_path / "secret").as_uri(), SHA256, target, policy=QUICK)
+        weights.download((tmp_path / "secret").as_uri(), DIGEST, target, policy=QUICK)
 
 
 def test_a_folder_that_cannot_be_written(server, tmp_path):
@@ -214,9 +214,21 @@ def test_a_folder_that_cannot_be_written(server, tmp_path):
         download(server, tmp_path / "file" / "weights.pt")
 
 
+def test_a_file_is_checked_by_its_git_blob_id(server, target):
+    blob = hashlib.sha1(b"blob %d\0" % len(CONTENT) + CONTENT).hexdigest()
+    address = f"{server.address}/weights.pt"
+    with pytest.raises(DuetalError, match=r"its git blob id is \w+, and should be 0000"):
+        weights.download(address, f"git:{'0' * 40}", target, policy=QUICK)
+    assert not target.exists()
+    weights.download(address, f"git:{blob}", target, policy=QUICK)
+    assert target.read_bytes() == CONTENT
+    weights.download(address, f"git:{blob}", target, policy=QUICK)
+    assert server.requests == 2
+
+
 def test_processes_that_want_the_same_file_share_one_download(server, target):
     server.pause = 0.6  # long enough for all of them to want it at once
-    args = (f"{server.address}/weights.pt", SHA256, target)
+    args = (f"{server.address}/weights.pt", DIGEST, target)
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=weights.download, args=args) for _ in range(3)]
     for process in processes:

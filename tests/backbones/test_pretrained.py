@@ -1,13 +1,15 @@
 """Where pretrained models are found, and what their identity is."""
 
 import hashlib
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import huggingface_hub
 import pytest
-from safetensors.torch import load_file
+import torch
+from safetensors.torch import load_file, save_file
 
 from duetal.backbones.clip import load_image_encoder
 from duetal.backbones.pretrained import CONVERSION, CONVERTER, find_pretrained
@@ -59,6 +61,45 @@ def test_weights_in_several_files(clip: Path) -> None:
         assert x.equal(y), name
     shards[1].unlink()
     with pytest.raises(DuetalError, match="image encoder: "):
+        load_image_encoder(str(clip))
+
+
+def test_what_is_hashed_is_what_is_loaded(clip: Path) -> None:
+    """Files that look like the weights do not count where the index names others."""
+    from transformers import CLIPModel
+
+    model = CLIPModel.from_pretrained(clip)
+    whole = (clip / "model.safetensors").rename(clip / "hidden.safetensors")
+    (clip / "model-00001-of-00001.safetensors").write_bytes(whole.read_bytes())
+    index = {"metadata": {}, "weight_map": dict.fromkeys(model.state_dict(), whole.name)}
+    (clip / "model.safetensors.index.json").write_text(json.dumps(index))
+    digest = hashlib.sha256(whole.read_bytes()).hexdigest()
+    assert load_image_encoder(str(clip)).identity.sha256 == digest
+    with torch.no_grad():
+        model.visual_projection.weight.add_(1)
+    save_file(model.state_dict(), whole, {"format": "pt"})
+    assert load_image_encoder(str(clip)).identity.sha256 != digest
+    for outside in ("../other.safetensors", "/etc/x.safetensors", "sub/x.safetensors", 3):
+        index["weight_map"]["logit_scale"] = outside
+        (clip / "model.safetensors.index.json").write_text(json.dumps(index))
+        with pytest.raises(DuetalError, match="which is no part of the weights"):
+            load_image_encoder(str(clip))
+
+
+@pytest.mark.parametrize("part", [None, "text_config", "vision_config"])
+def test_a_configuration_chooses_neither_kernels_nor_quantization(
+    clip: Path, part: str | None
+) -> None:
+    config = json.loads((clip / "config.json").read_text())
+    inside = config if part is None else config[part]
+    inside["attn_implementation"] = inside["_attn_implementation"] = "somebody/kernels"
+    (clip / "config.json").write_text(json.dumps(config))
+    found = load_image_encoder(str(clip)).model.config
+    assert found._attn_implementation in ("sdpa", "eager")
+    assert found.vision_config._attn_implementation in ("sdpa", "eager")
+    inside["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    (clip / "config.json").write_text(json.dumps(config))
+    with pytest.raises(DuetalError, match=r"config.json has 'quantization_config', which is not"):
         load_image_encoder(str(clip))
 
 

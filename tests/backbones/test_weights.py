@@ -10,7 +10,7 @@ import pytest
 from duetal.backbones import weights
 from duetal.backbones.i3d import PUBLISHED
 from duetal.backbones.protocol import WeightsIdentity
-from duetal.backbones.weights import cache_folder
+from duetal.backbones.weights import cache_folder, file_digest
 from duetal.core.errors import DuetalError, UsageError
 
 CONTENT = b"weights"
@@ -29,8 +29,8 @@ def downloads(monkeypatch, tmp_path):
     """Downloads that need no network: what is requested arrives, and is noted."""
     requested = []
 
-    def arrive(address, sha256, target, on_download=None):
-        requested.append((address, sha256))
+    def arrive(address, digest, target, on_download=None):
+        requested.append((address, digest))
         target.parent.mkdir(parents=True)
         target.write_bytes(CONTENT)
 
@@ -46,7 +46,7 @@ def locate(source: str) -> tuple[Path, WeightsIdentity]:
 @pytest.mark.parametrize("record", PUBLISHED.values(), ids=PUBLISHED)
 def test_a_record_is_complete(record):
     assert record.address.startswith("https://")
-    assert record.sha256 is None or re.fullmatch("[0-9a-f]{64}", record.sha256)
+    assert re.fullmatch("sha256:[0-9a-f]{64}|git:[0-9a-f]{40}", record.digest)
     assert record.licence in ("Apache-2.0", "MIT")
 
 
@@ -76,23 +76,30 @@ def test_the_error_for_an_unknown_name_lists_all_names(name):
 def test_a_record_with_a_hash_is_downloaded_by_name(downloads, tmp_path):
     path, identity = locate("i3d-rgb-kinetics")
     record = PUBLISHED["i3d-rgb-kinetics"]
-    assert identity == WeightsIdentity(record.name, record.sha256, "i3d", "Apache-2.0")
+    assert identity == WeightsIdentity(record.name, SHA256, "i3d", "Apache-2.0")
     assert path == tmp_path / "cache" / "weights" / "rgb_imagenet-2609088c2e8c.pt"
-    assert downloads == [(record.address, record.sha256)]
+    assert downloads == [(record.address, record.digest)]
 
 
-def test_a_record_without_a_hash_is_not_downloaded_unchecked(downloads):
-    with pytest.raises(DuetalError, match="no trustworthy sha256") as caught:
-        locate("i3d-flow-kinetics")
-    assert "flow_imagenet.pt" in str(caught.value)
-    assert "i3d-flow-kinetics@sha256:" in str(caught.value)
-    assert not downloads
+def test_a_record_may_be_checked_by_the_id_that_git_gives_its_content(downloads, tmp_path):
+    path, identity = locate("i3d-flow-kinetics")
+    record = PUBLISHED["i3d-flow-kinetics"]
+    assert identity == WeightsIdentity(record.name, SHA256, "i3d", "Apache-2.0")
+    assert path == tmp_path / "cache" / "weights" / "flow_imagenet-ef0e7c282a10.pt"
+    assert downloads == [(record.address, record.digest)]
 
 
-def test_the_user_may_bring_the_hash_that_a_record_lacks(downloads):
+def test_the_user_may_bring_a_sha256_as_well(downloads):
     _, identity = locate(f"i3d-flow-kinetics@sha256:{SHA256}")
     assert (identity.name, identity.sha256) == ("i3d-flow-kinetics", SHA256)
-    assert [sha256 for _, sha256 in downloads] == [SHA256]
+    assert [digest for _, digest in downloads] == [f"sha256:{SHA256}"]
+
+
+def test_digests_are_those_of_git_and_sha256sum(tmp_path):
+    path = tmp_path / "hello"
+    path.write_bytes(b"hello\n")
+    assert file_digest(path, "git") == "git:ce013625030ba8dba906f756967f9e9ca394464a"
+    assert file_digest(path, "sha256") == "sha256:" + hashlib.sha256(b"hello\n").hexdigest()
 
 
 def test_another_hash_than_the_recorded_one_is_a_contradiction(downloads):
@@ -127,5 +134,5 @@ def test_the_documentation_has_every_record():
     assert rows.keys() == PUBLISHED.keys()
     for name, record in PUBLISHED.items():
         assert f"({record.address})" in rows[name]
-        assert (record.sha256 or "not known") in rows[name]
+        assert record.digest.partition(":")[2] in rows[name]
         assert f"| {record.licence} |" in rows[name]

@@ -131,7 +131,7 @@ def test_errors(
     output = tmp_path / "out.json"
     output.write_text("old")
     path = detections(tmp_path, ("v1", "Diving", 0, 10, 0.9))
-    assert run(path, "--annotations", truth, "--json", output, *arguments) == code
+    assert run(path, "--annotations", truth, "--json", output, "--force", *arguments) == code
     assert message in capsys.readouterr().err
     assert output.read_text() == "old"
 

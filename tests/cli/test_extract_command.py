@@ -276,7 +276,7 @@ def test_an_extraction_that_was_stopped_is_gone_on_with(
     assert stopped(arguments, half.exists, signal.SIGKILL) == -signal.SIGKILL
     assert stopped(arguments, lambda: any(records()), signal.SIGINT) == 130
     finished = {path: path.stat().st_mtime_ns for path in records()}
-    (store / "records" / ".b.json.k1lled.part").write_text("{")
+    (store / "records" / ".b.json.k1lled.duetal.part").write_text("{")
     code, output, _ = duetal(*arguments)
     assert code == 0
     assert f"{len(finished)} there already" in output

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from safetensors.torch import load_file
@@ -153,6 +154,26 @@ def test_a_run_cut_off_before_its_end_goes_on_to_the_same_end(
             assert (out / name).read_bytes() == (tiny_run / name).read_bytes(), name
 
 
+def test_a_run_whose_data_have_changed_is_not_gone_on_with(
+    one_modality: Path, tiny_settings: tuple[str, ...], tmp_path: Path, duetal: Duetal
+) -> None:
+    out = tmp_path / "run"
+    command = ["train", "demo", f"dataset={one_modality}", *tiny_settings, "--out", out]
+    assert duetal(*command)[0] == 0
+    (out / "model.json").unlink()
+    features = one_modality / "features" / "cbp" / "v_0.npy"
+    values = np.load(features)
+    np.save(features, values[:-1])
+    code, _, err = duetal(*command, "--resume")
+    assert (code, err) == (
+        2,
+        f"duetal: error: {one_modality}: the training videos, their labels or the shapes of their "
+        "features have changed since the run began\n",
+    )
+    np.save(features, values)
+    assert duetal(*command, "--resume")[0] == 0
+
+
 def test_a_run_killed_while_it_evaluates_is_not_believed_half(
     command_line: list[str], tiny_run: Path, tmp_path: Path
 ) -> None:
@@ -193,6 +214,10 @@ def test_several_seeds(
     assert f"{100 * means[0]:.1f} ± " in row
     assert "mean ± standard deviation over the seeds 0, 1" in printed
     assert printed.splitlines()[-1] == f"report: {out / 'report.html'}"
+    code, printed, _ = duetal(*command_line, "--out", out, "--seeds", "1", "--resume")
+    assert code == 0
+    assert "mean ± standard deviation over the seeds 0, 1" in printed
+    assert json.loads((out / "summary.json").read_text()) == summary
 
 
 def test_one_modality_trains_cbp_alone(

@@ -125,8 +125,13 @@ def test_a_byte_order_mark_is_no_part_of_json(tmp_path):
 
 def test_what_a_killed_writer_left_is_removed(tmp_path):
     (tmp_path / "below").mkdir()
-    torn = tmp_path / "below" / ".x.json.k1lled.part"
-    kept = [tmp_path / "x.part", tmp_path / "below" / "x.json", tmp_path / ".hidden"]
+    torn = tmp_path / "below" / ".x.json.k1lled.duetal.part"
+    kept = [
+        tmp_path / "x.part",
+        tmp_path / "below" / ".download.mp4.part",
+        tmp_path / "below" / "x.json",
+        tmp_path / ".hidden",
+    ]
     for path in (torn, *kept):
         path.write_text("half")
     remove_unfinished(tmp_path)

@@ -141,6 +141,18 @@ def test_the_store_is_a_dataset_with_durations(store):
     assert [dataset.duration(name) for name in "abc"] == pytest.approx([1.4, 0.8, 2.1], abs=0.11)
 
 
+def test_company_changes_no_bit_of_the_features(clips, store, extractor, tmp_path):
+    """As where an extraction is resumed, or done by several machines."""
+    with open_store(tmp_path, extractor.store_settings) as other:
+        for name in "cba":
+            (video,) = find_videos([str(clips / f"{name}.mp4")]).videos
+            assert isinstance(extract(extractor, video, other), VideoRecord)
+    for name in "abc":
+        there = arrays(store.place.name, name)
+        for modality, features in arrays(tmp_path, name).items():
+            np.testing.assert_array_equal(features, there[modality])
+
+
 @pytest.mark.parametrize("batch", [1, 7])
 def test_neither_batch_nor_company_changes_the_features(
     clips, settings, store, extractor, tmp_path, monkeypatch, batch

@@ -288,7 +288,7 @@ def test_what_another_process_is_writing_is_left_alone(tmp_path):
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as other:
         other.stdout.readline()
-        half = tmp_path / "records" / ".a.json.12345678.part"
+        half = tmp_path / "records" / ".a.json.12345678.duetal.part"
         half.parent.mkdir()
         half.touch()
         open_store(tmp_path, SETTINGS).close()

@@ -33,7 +33,10 @@ def test_every_setting_has_an_entry_with_its_purpose():
 @pytest.mark.parametrize(
     ("key", "facts"),
     [
-        ("data.crop", "Whole number, at least 8; default `1000`; changed by recipes: "),
+        (
+            "data.crop",
+            "Whole number, at least 8, at most 1,000,000; default `1000`; changed by recipes: ",
+        ),
         ("data.crop", "`hapt` to `96`"),
         ("schedule.learning_rate", "Number, above 0, at most 1e+30; default `0.0001`;"),
         ("cbp.dropout", "at least 0, below 1; default `0`;"),
@@ -42,7 +45,10 @@ def test_every_setting_has_an_entry_with_its_purpose():
             "One of `max`, `contrast`, `max_then_contrast`; default `max_then",
         ),
         ("localization.thresholds", "List of numbers from 0 to 1; default `[0.1, 0.2, "),
-        ("vlp.attention_radius", "Whole number, at least 1, or none; default none;"),
+        (
+            "vlp.attention_radius",
+            "Whole number, at least 1, at most 1,000,000, or none; default none;",
+        ),
         ("vlp.zero_shot_start", "`true` or `false`; default `true`."),
         ("data.text_encoder", "Text, or none; default none;"),
         ("vlp.temperature", "\n\n[S] τ of the cosine similarity.\n"),

@@ -251,6 +251,15 @@ def test_private_is_not_public(hub, run: Path, duetal: Duetal) -> None:
     assert push(duetal, run)[0].split() == ["README.md", "changed"]
 
 
+def test_the_licence_of_the_card_in_the_repository_is_kept(hub, run: Path, duetal: Duetal) -> None:
+    repo = hub.add(REPO, {"README.md": b"---\nlicense: apache-2.0\n---\nmine"})
+    push(duetal, run)
+    card = repo.branches["main"][-1].files["README.md"].decode()
+    assert "\nlicense: apache-2.0\n" in card
+    assert "cbp-f1" in card
+    assert push(duetal, run)[-1].startswith("nothing has changed")
+
+
 def test_a_damaged_run_is_not_pushed(hub, run: Path, duetal: Duetal) -> None:
     path = run / "checkpoints" / "vlp-b1.safetensors"
     path.write_bytes(path.read_bytes()[:-7])

@@ -63,6 +63,7 @@ def test_seeds_without_a_summary_or_an_evaluation_are_noticed(fake_seeds):
         ("evaluation.json", "[]", ["dictionary"]),
         ("config.yaml", "a: [1", ["not YAML", "line 1"]),
         ("config.yaml", "a: \x00", ["not YAML"]),
+        ("config.yaml", "a: &a\n  b: *a\n", ["its aliases make more than 1,000,000 values"]),
         ("model.json", '{"format": 2, "selection": "last"}', ["duetal", "required"]),
         ("model.json", '{"selection": 3}', ["not a model", "channels"]),
         ("environment.json", "{", ["line 1"]),
@@ -76,17 +77,20 @@ def test_a_damaged_file_is_an_error_that_names_file_and_place(fake_run, name, te
     assert all(word in str(caught.value) for word in [name, *words])
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "a: &a [x, x]\nb: &b {c: *a, d: *a}\n"
-        + "".join(f"k{i}: {{x: *b, y: *b}}\n" for i in range(999)),
-        "a: &a\n  b: *a\n",
-    ],
-    ids=["aliases that multiply", "an alias that holds itself"],
-)
-def test_yaml_aliases_cannot_blow_the_settings_up(fake_run, text):
+@pytest.mark.parametrize("name", ["../cbp-f1", "/etc/cbp-f1", ".cbp", "a/b", "", "nul\0"])
+def test_no_name_of_a_record_leads_out_of_the_run(fake_run, name):
     folder = fake_run(videos=1)
+    model = json.loads((folder / "model.json").read_text())
+    model["stages"].append(model["stages"][0] | {"name": name})
+    (folder / "model.json").write_text(json.dumps(model))
+    with pytest.raises(DuetalError, match=r"stages.*name"):
+        read_run(folder)
+
+
+def test_yaml_aliases_cannot_blow_the_settings_up(fake_run):
+    folder = fake_run(videos=1)
+    text = "a: &a [x, x]\nb: &b {c: *a, d: *a}\n"
+    text += "".join(f"k{i}: {{x: *b, y: *b}}\n" for i in range(999))
     (folder / "config.yaml").write_text(text)
     config = read_run(folder).config
     assert len(config) <= MAX_SETTINGS + 1

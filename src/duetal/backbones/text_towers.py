@@ -88,7 +88,7 @@ def _text_model(found: Pretrained) -> Any:
     """The text model with its projection."""
     import transformers
 
-    config = found.load(transformers.AutoConfig)
+    config = found.config()
     family = config.model_type.removesuffix("_text_model")
     if family not in TEXT_MODELS:
         cause = f"prompts can be inserted into CLIP, MetaCLIP and SigLIP, not {config.model_type!r}"

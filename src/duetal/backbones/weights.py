@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from duetal.backbones.protocol import OnDownload, WeightsIdentity
 from duetal.core.errors import DuetalError, UsageError
-from duetal.core.files import replacing
+from duetal.core.files import reading, replacing
 
 _HASH_MARK = "@sha256:"
 #: Answers after which another attempt may help; so may it when no answer came.
@@ -24,9 +24,9 @@ class WeightsRecord:
 
     name: str  #: What the user calls it.
     address: str  #: Its last part is the file's name.
-    #: In hexadecimal. `None` where no trustworthy source states it: such a file is only
-    #: downloaded for a user who brings the hash, `NAME@sha256:HEX`.
-    sha256: str | None
+    #: What the file is checked by: "sha256:HEX", or "git:HEX", the id by which git addresses its
+    #: content at a commit.
+    digest: str
     licence: str  #: SPDX.
 
 
@@ -62,14 +62,14 @@ def locate(
 
     Raises:
         UsageError: neither a file nor a record, or not a hash.
-        DuetalError: the file has another hash; a record without a hash, and none given; or the
-            download failed, with its address and the way to do it by hand.
+        DuetalError: the file has another hash; or the download failed, with its address and the way
+            to do it by hand.
     """
     name, expected = split_hash(source)
     record = published.get(name)
     if record is not None:
-        path, digest = _downloaded(record, expected, on_download)
-        return path, WeightsIdentity(name, digest, architecture, record.licence)
+        path = _downloaded(record, expected, on_download)
+        return path, WeightsIdentity(name, file_sha256(path), architecture, record.licence)
     path = Path(name).expanduser()
     if not path.is_file():
         known = ", ".join(published)
@@ -92,47 +92,51 @@ def split_hash(source: str) -> tuple[str, str | None]:
 
 def _downloaded(
     record: WeightsRecord, expected: str | None, on_download: OnDownload | None
-) -> tuple[Path, str]:
-    if record.sha256 is not None and expected not in (None, record.sha256):
-        raise UsageError(f"its sha256 is recorded as {record.sha256}", file=record.name)
-    digest = record.sha256 or expected
-    if digest is None:
-        raise DuetalError(
-            "no trustworthy sha256 of this file is known, so it is not downloaded unchecked; get "
-            f"{record.address} yourself and give its path, or name the hash: "
-            f"{record.name}{_HASH_MARK}HEX",
-            file=record.name,
-        )
+) -> Path:
+    kind, _, digits = record.digest.partition(":")
+    if kind == "sha256" and expected not in (None, digits):
+        raise UsageError(f"its sha256 is recorded as {digits}", file=record.name)
+    digest = record.digest if expected is None else f"sha256:{expected}"
     file_name = PurePosixPath(record.address)
     # With the hash in the name, a file that changes at its address does not take another's place.
-    path = cache_folder() / "weights" / f"{file_name.stem}-{digest[:12]}{file_name.suffix}"
+    short = digest.rpartition(":")[2][:12]
+    path = cache_folder() / "weights" / f"{file_name.stem}-{short}{file_name.suffix}"
     try:
         download(record.address, digest, path, on_download)
     except DuetalError as error:
         by_hand = "it can also be downloaded by hand, and its path given instead of the name"
         raise DuetalError(f"{error}; {by_hand}", file=record.name) from error
-    return path, digest
+    return path
 
 
 def file_sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal; DuetalError if it can't be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError as error:
-        raise DuetalError("no such file", file=path) from error
-    except OSError as error:
-        raise DuetalError(f"cannot read: {error.strerror}", file=path) from error
+    return file_digest(path, "sha256").removeprefix("sha256:")
+
+
+def file_digest(path: Path, kind: str) -> str:
+    """The digest of a file, of a `kind` as in `WeightsRecord.digest`; DuetalError if unreadable.
+
+    Git's is the SHA-1 of `blob`, the size and the content:
+    https://git-scm.com/book/en/v2/Git-Internals-Git-Objects
+    """
+    with reading(path), path.open("rb") as file:
+        if kind == "sha256":
+            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        blob = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+        while chunk := file.read(1 << 20):
+            blob.update(chunk)
+        return f"git:{blob.hexdigest()}"
 
 
 def download(
     address: str,
-    sha256: str,
+    digest: str,
     target: Path,
     on_download: OnDownload | None = None,
     policy: RetryPolicy | None = None,
 ) -> None:
-    """Make `target` the file at an address, unless it already is.
+    """Make `target` the file at an address with a digest (`WeightsRecord`), unless it is already.
 
     Of several processes that want the same file, one downloads it and the others wait. Proxies are
     those of the environment (`https_proxy`, ...).
@@ -146,13 +150,15 @@ def download(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(target.with_name(f"{target.name}.lock")):
-            if target.exists() and file_sha256(target) == sha256:
+            kind, _, digits = digest.partition(":")
+            if target.exists() and file_digest(target, kind) == digest:
                 return
             with replacing(target) as temporary:
                 _fetch(address, temporary, on_download, policy or RetryPolicy())
-                digest = file_sha256(temporary)
-                if digest != sha256:
-                    cause = f"its sha256 is {digest}, and should be {sha256}"
+                found = file_digest(temporary, kind).partition(":")[2]
+                if found != digits:
+                    named = "sha256" if kind == "sha256" else "git blob id"
+                    cause = f"its {named} is {found}, and should be {digits}"
                     raise DuetalError(f"{cause}; the download was thrown away", file=address)
     except OSError as error:
         raise DuetalError(f"cannot write: {error.strerror or error}", file=target) from error

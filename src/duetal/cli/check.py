@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from duetal.cli.shared_options import PATH, json_option
+from duetal.cli.shared_options import PATH, json_option, writes
 
 if TYPE_CHECKING:
     from duetal.datasets.examination import Findings
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 @click.command("check")
 @click.argument("dataset", type=PATH)
 @json_option
+@writes("json_file")
 def command(dataset: Path, json_file: Path | None) -> int:
     """List every problem of DATASET, with file and place.
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from duetal.cli.shared_options import PATH, comparing_options, json_option
+from duetal.cli.shared_options import PATH, comparing_options, json_option, writes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,6 +22,7 @@ SHOWN = 8
 @click.option("--draws", type=click.IntRange(100), default=1000, help="Resamples.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the resamples.")
 @json_option
+@writes("json_file")
 def command(
     contenders: tuple[Path, ...],
     annotations_path: Path | None,

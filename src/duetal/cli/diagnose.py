@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from duetal.cli.shared_options import PATH, json_option, subset_option, truth_option
+from duetal.cli.shared_options import PATH, json_option, subset_option, truth_option, writes
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     "--tiou", type=float, default=0.5, help="The threshold at which predictions are right or wrong."
 )
 @json_option
+@writes("json_file")
 @click.option("--plots", type=PATH, help="Also draw figures into this folder.")
 def command(
     detections: Path,

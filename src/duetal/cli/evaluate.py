@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from duetal.cli.shared_options import PATH, json_option, subset_option, truth_option
+from duetal.cli.shared_options import PATH, json_option, subset_option, truth_option, writes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 )
 @subset_option
 @json_option
+@writes("json_file")
 def command(
     detections: Path,
     annotations_path: Path,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from duetal.cli.shared_options import PATH
+from duetal.cli.shared_options import PATH, force_option, license_option, refuse_existing
 
 if TYPE_CHECKING:
     from duetal.publishing.public_run import PublicRun
@@ -24,8 +24,17 @@ if TYPE_CHECKING:
     help="For ONNX: which branch, such as cbp or vlp, or both: the ensemble.  [default: cbp]",
 )
 @click.option("--stage", help="For ONNX: another checkpoint than the run's final one.")
+@license_option
+@force_option
 def command(
-    run: Path, onnx: bool, card: bool, out: Path | None, branch: str | None, stage: str | None
+    run: Path,
+    onnx: bool,
+    card: bool,
+    out: Path | None,
+    branch: str | None,
+    stage: str | None,
+    license_name: str | None,
+    force: bool,
 ) -> None:
     """Write the trained run in the folder RUN as ONNX, or a model card of it.
 
@@ -48,14 +57,18 @@ def command(
     if branch is not None and stage is not None:
         raise UsageError("--branch and --stage: a stage is of one branch, give one of the two")
     published = open_public_run(run)
+    graph, path = out or run / "model.onnx", out or run / "README.md"
+    for wanted, file in ((onnx, graph), (card, path)):
+        if wanted:
+            refuse_existing(file, force=force)
     if onnx:
-        _export_onnx(published, out or run / "model.onnx", stage or branch)
+        _export_onnx(published, graph, stage or branch)
     if card:
         from duetal.core.files import write_text
-        from duetal.publishing.model_card import render_card
+        from duetal.publishing.model_card import license_in, render_card
 
-        path = out or run / "README.md"
-        write_text(path, render_card(published))
+        license_name = license_name or license_in(path)
+        write_text(path, render_card(published, license_name=license_name))
         click.echo(f"model card: {path}")
 
 

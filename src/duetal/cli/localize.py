@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from duetal.cli.extraction_options import WEIGHTS, reading_options, weights_options
-from duetal.cli.shared_options import PATH, finite
+from duetal.cli.shared_options import PATH, finite, force_option, refuse_existing
 from duetal.cli.terminal import printable
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ OF_VIDEOS = ("features", "min_score", "no_copies", "video_stream", "accept_damag
     is_flag=True,
     help="Of videos: make no copies of those that browsers do not play.",
 )
+@force_option
 def command(
     run: Path,
     inputs: tuple[str, ...],
@@ -80,6 +81,7 @@ def command(
     literal: bool,
     settings: tuple[str, ...],
     accelerator: str,
+    force: bool,
     **options: Any,
 ) -> int:
     """Find the actions in INPUTS with the trained run in the folder RUN.
@@ -113,11 +115,12 @@ def command(
     stages = opened.model.stages_named(stage or branch)
     how: dict[str, Any] = {"stages": stages, "literal": literal, "accelerator": accelerator}
     if dataset:
+        refuse_existing(out, inputs, force=force)
         _localize_dataset(opened, Path(inputs[0]), out, **how, **options)
         return 0
     from duetal.cli.localize_videos import localize_raw
 
-    return localize_raw(opened, inputs, out, **how, **options)
+    return localize_raw(opened, inputs, out, force=force, **how, **options)
 
 
 def _localize_dataset(

@@ -9,6 +9,7 @@ import click
 
 from duetal.cli.extraction_options import extract_with_progress, take_reading, take_weights
 from duetal.cli.progress import VideoProgress
+from duetal.cli.shared_options import is_own_page, refuse_existing
 from duetal.cli.terminal import print_failures
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import open_dataset
@@ -17,7 +18,7 @@ from duetal.extraction.store import Store, open_store
 from duetal.localization.non_overlapping import keep_non_overlapping, score_floor
 from duetal.localization.proposals import assemble
 from duetal.own_videos.raw_videos import UNVERIFIABLE, prepare_videos
-from duetal.own_videos.result_folder import FEATURES, MEDIA, PAGE, show, write_results
+from duetal.own_videos.result_folder import FEATURES, MEDIA, PAGE, WRITTEN, show, write_results
 from duetal.own_videos.video_features import local_store
 from duetal.report.player import PlayedVideo, PlayerPage, embed
 from duetal.results.schema import ENSEMBLE
@@ -34,6 +35,7 @@ def localize_raw(
     stages: list[str],
     literal: bool,
     accelerator: str,
+    force: bool,
     features: str | None,
     min_score: float | None,
     no_copies: bool,
@@ -46,6 +48,9 @@ def localize_raw(
     """
     if out.exists() and not out.is_dir():
         raise UsageError("--out: is a file; the results of videos are a folder", file=out)
+    if not is_own_page(out / PAGE) and not (out / FEATURES).exists():
+        for name in WRITTEN:
+            refuse_existing(out / name, force=force)
     store = local_store(features) if features else out / FEATURES
     if run.model.features is None:
         click.echo(f"note: {UNVERIFIABLE}")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from duetal.cli.shared_options import PATH
+from duetal.cli.shared_options import PATH, license_option
 
 
 @click.command("push")
@@ -14,6 +14,7 @@ from duetal.cli.shared_options import PATH
 @click.option("--revision", help="The branch; made if it is not there.  [default: main]")
 @click.option("--message", help="Of the commit.  [default: Push the run NAME]")
 @click.option("--onnx", is_flag=True, help="Publish model.onnx too, of all branches together.")
+@license_option
 @click.option("--dry-run", is_flag=True, help="List what would be pushed, without the network.")
 def command(
     run: Path,
@@ -22,6 +23,7 @@ def command(
     revision: str | None,
     message: str | None,
     onnx: bool,
+    license_name: str | None,
     dry_run: bool,
 ) -> None:
     """Push the trained run in the folder RUN to a repository of the Hugging Face hub.
@@ -34,6 +36,7 @@ def command(
     import tempfile
 
     from duetal.cli.terminal import printable
+    from duetal.publishing.model_card import license_in
     from duetal.publishing.public_run import open_public_run
     from duetal.publishing.upload import check_repo_name, upload, write_files
 
@@ -41,7 +44,10 @@ def command(
     message = message or f"Push the run {run.absolute().name}"
     with tempfile.TemporaryDirectory(prefix="duetal-") as temporary:
         folder = Path(temporary)
-        sizes = write_files(open_public_run(run), folder, repo, onnx=onnx)
+        license_name = license_name or license_in(run / "README.md")
+        sizes = write_files(
+            open_public_run(run), folder, repo, onnx=onnx, license_name=license_name
+        )
         width = max(map(len, sizes))
         if dry_run:
             for path, size in sizes.items():

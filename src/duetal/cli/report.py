@@ -4,7 +4,13 @@ from pathlib import Path
 
 import click
 
-from duetal.cli.shared_options import PATH, comparing_options
+from duetal.cli.shared_options import (
+    PATH,
+    comparing_options,
+    force_option,
+    is_own_page,
+    refuse_existing,
+)
 
 
 @click.command("report")
@@ -16,6 +22,7 @@ from duetal.cli.shared_options import PATH, comparing_options
     "several sources need it]",
 )
 @comparing_options
+@force_option
 def command(
     sources: tuple[Path, ...],
     out: Path | None,
@@ -23,6 +30,7 @@ def command(
     protocol_name: str | None,
     subset: str | None,
     stage: str | None,
+    force: bool,
 ) -> None:
     """Make one self-contained HTML page of SOURCES: run folders, files of detections, or both.
 
@@ -41,11 +49,15 @@ def command(
             cause = "one run is shown as it was evaluated, with all its stages: "
             cause += "--protocol, --subset and --stage are for several, or for detections"
             raise UsageError(cause)
+        page = out or sources[0] / "report.html"
+        refuse_existing(page, sources, force=force or (out is None and is_own_page(page)))
         further = None if annotations_path is None else read_annotations(annotations_path)
         click.echo(write_report(sources[0], out, further))
         return
     if out is None and len(sources) > 1:
         raise UsageError("a page of several sources needs --out")
+    target = out or sources[0].with_suffix(".html")
+    refuse_existing(target, sources, force=force or (out is None and is_own_page(target)))
     opened = open_contenders(sources, stage)
     annotations, protocol = common_ground(opened, annotations_path, protocol_name)
     entries = [
@@ -57,5 +69,4 @@ def command(
         )
         for each in opened
     ]
-    target = out or sources[0].with_suffix(".html")
     click.echo(write_contenders(entries, annotations, protocol, target, subset))

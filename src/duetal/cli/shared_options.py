@@ -1,9 +1,10 @@
 """Options that several commands have, and what the values of options must be."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -31,6 +32,67 @@ def finite(context: click.Context, option: click.Parameter, value: float | None)
     return value
 
 
+force_option = click.option("--force", is_flag=True, help="Replace files that are there.")
+
+
+def writes(*names: str) -> Callable[[Command], Command]:
+    """Say which parameters name files that a command writes; stands next to the function.
+
+    A file that is there is replaced with --force alone, and one that the command reads is never.
+    """
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def checked(*, force: bool, **values: Any) -> Any:
+            read = [
+                item
+                for name, value in values.items()
+                if name not in names
+                for item in (value if isinstance(value, tuple) else (value,))
+                if isinstance(item, str | Path)
+            ]
+            for name in names:
+                if values[name] is not None:
+                    refuse_existing(values[name], read, force=force)
+            return command(**values)
+
+        return cast(Command, force_option(checked))
+
+    return decorate
+
+
+def refuse_existing(path: Path, read: Iterable[str | Path] = (), *, force: bool) -> None:
+    """Refuse to write a file that is there, or with `force` one that is read; folders pass.
+
+    Raises:
+        UsageError: naming the file.
+    """
+    from duetal.core.errors import UsageError
+
+    if not path.is_file():
+        return
+    for item in read:
+        if Path(item).exists() and path.samefile(item):
+            raise UsageError("is what is read; name another file", file=path)
+    if not force:
+        raise UsageError("is there already (--force replaces it)", file=path)
+
+
+def is_own_page(path: Path) -> bool:
+    """Whether a file is a page that duetal made, which it may make again."""
+    try:
+        with path.open("rb") as file:
+            return b'<meta name="generator" content="duetal">' in file.read(1000)
+    except OSError:
+        return False
+
+
+license_option = click.option(
+    "--license",
+    "license_name",
+    metavar="NAME",
+    help="The licence that the card names, such as mit.  [default: that of a card that is there]",
+)
 json_option = click.option("--json", "json_file", type=PATH, help="Also write JSON.")
 subset_option = click.option(
     "--subset", help="Score on this subset, such as train, validation or test."

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from duetal.cli.shared_options import PATH, finite, json_option
+from duetal.cli.shared_options import PATH, finite, json_option, writes
 
 
 @click.command("simulate")
@@ -34,6 +34,7 @@ from duetal.cli.shared_options import PATH, finite, json_option
     help="Channels of the VLP stream and of the text encoder; even.",
 )
 @json_option
+@writes("json_file")
 def command(annotations: Path, out: Path, json_file: Path | None, **chosen: Any) -> None:
     """Make simulated two-modality features over ANNOTATIONS, a dataset to try things on.
 

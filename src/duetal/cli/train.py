@@ -1,5 +1,6 @@
 """`duetal train`: the two branches in turn, from features or videos, to scores and a report."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,7 @@ def command(
     from duetal.results.folder import RunFolder
     from duetal.runs.processes import is_first
     from duetal.runs.resolving import resolve_config
+    from duetal.runs.run import alone_in
     from duetal.runs.seeds import parse_seeds, plan_seeds
 
     source = click.get_current_context().get_parameter_source
@@ -87,15 +89,16 @@ def command(
         overrides = (*overrides, f"dataset={folder.dataset}")
     config = resolve_config(recipe, overrides)
     numbers = None if seeds is None else parse_seeds(seeds)
-    runs = plan_seeds(folder, config, numbers, resume=resume)
     failures: tuple[Failure, ...] = ()
-    # The other processes are started when the dataset is there.
-    if own["videos"] and is_first():
-        from duetal.cli.train_videos import make_dataset
+    # The other processes of a run are started by the first, when the dataset is there.
+    with alone_in(folder) if is_first() else nullcontext():
+        runs = plan_seeds(folder, config, numbers, resume=resume)
+        if own["videos"] and is_first():
+            from duetal.cli.train_videos import make_dataset
 
-        begun = any(run.config_file.is_file() for run, _ in runs.values())
-        failures = make_dataset(folder, options, **own, typed=typed, begun=begun)
-    _train(config, runs, folder, several=seeds is not None)
+            begun = any(run.config_file.is_file() for run, _ in runs.values())
+            failures = make_dataset(folder, options, **own, typed=typed, begun=begun)
+        _train(config, runs, folder, several=seeds is not None)
     print_failures("not used", failures)
     return 1 if failures else 0
 
@@ -149,5 +152,9 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
         if not fabric.is_global_zero:
             return
     if several and found:
-        print_seeds(summarize_seeds(folder, found))
+        for seed in folder.seeds():
+            file = folder.of_seed(seed).evaluation_file
+            if seed not in found and file.is_file():
+                found[seed] = RunEvaluation.read(file)
+        print_seeds(summarize_seeds(folder, dict(sorted(found.items()))))
     click.echo(f"report: {write_report(folder.path)}")

@@ -1,6 +1,7 @@
 """Text, JSON and YAML files, written so that a killed program leaves the old content or the new."""
 
 import json
+import math
 import os
 import re
 import secrets
@@ -17,6 +18,10 @@ from duetal.core.errors import DuetalError, Report, raise_error
 
 #: The largest file of annotations or detections that is read; all of it may be held in memory.
 MOST_BYTES = 2**30
+#: The values of a YAML file, with those that its aliases stand for.
+MOST_VALUES = 1_000_000
+#: The end of the hidden names of files that are being written; nobody else's end so.
+UNFINISHED = ".duetal.part"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -41,7 +46,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         DuetalError: the folder can't be written or the disk is full; `path` is as it was.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Not by `tempfile`, which makes private files: this one becomes the result.
@@ -61,8 +66,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Delete the temporary files of killed programs in a folder and below."""
-    for temporary in folder.rglob(".*.part"):
+    """Delete what killed programs of ours left unfinished in a folder and below."""
+    for temporary in folder.rglob(f".*{UNFINISHED}"):
         temporary.unlink(missing_ok=True)
 
 
@@ -182,12 +187,43 @@ def read_yaml(path: Path) -> Any:
     Raises:
         DuetalError: missing, unreadable, not UTF-8 or not YAML, with the line.
     """
-    text = read_text(path)
+    return parse_yaml(read_text(path), path)
+
+
+def parse_yaml(text: str, file: Path | str | None = None) -> Any:
+    """The plain values of a YAML text.
+
+    Raises:
+        DuetalError: not YAML, with the line; or too many values, as aliases of aliases make them.
+    """
+    loader = None
     try:
-        return yaml.safe_load(text)
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _values_of(node, {}) > MOST_VALUES:
+            raise DuetalError(f"its aliases make more than {MOST_VALUES:,} values", file=file)
+        return loader.construct_document(node)
+    except DuetalError:
+        raise
     except Exception as error:
         # A scalar that is not of its tag (`!!int ''`) fails in any way that Python has.
         mark = getattr(error, "problem_mark", None)
         place = None if mark is None else f"line {mark.line + 1}"
         cause = f"not YAML: {getattr(error, 'problem', None) or 'damaged'}"
-        raise DuetalError(cause, file=path, place=place) from error
+        raise DuetalError(cause, file=file, place=place) from error
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+def _values_of(node: yaml.Node, known: dict[int, float]) -> float:
+    """How many values a node stands for; infinitely many where it holds itself."""
+    if id(node) not in known:
+        known[id(node)] = math.inf
+        inside = node.value if isinstance(node, yaml.CollectionNode) else ()
+        # A mapping's are pairs.
+        parts = (part for item in inside for part in (item if isinstance(item, tuple) else [item]))
+        known[id(node)] = 1 + sum(_values_of(part, known) for part in parts)
+    return known[id(node)]

@@ -1,5 +1,7 @@
 """What weakly-supervised training may know: features, and which classes occur in each video."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +43,15 @@ class WeakVideos:
     grid: TimeGrid  #: The time grid of all streams.
     text_encoder: str | None  #: Of the vision-language features' space: a folder or a hub name.
     display_names: Mapping[str, str]  #: The words that stand for each class in a prompt.
+
+    def fingerprint(self) -> str:
+        """The SHA-256, in hexadecimal, of the names, the labels and the shapes of the features."""
+        shapes = {
+            branch: [(stream.length(name), stream.dim) for name in self.names]
+            for branch, stream in self.streams.items()
+        }
+        described = [self.names, self.classes, self.labels.astype(int).tolist(), shapes]
+        return hashlib.sha256(json.dumps(described).encode()).hexdigest()
 
     def length(self, name: str) -> int:
         """T, the number of snippets of a video."""

@@ -44,21 +44,28 @@ def usual_batch(device: torch.device) -> int:
     """Snippets of the batch that is tried first."""
     if device.type == "cuda":
         return GPU_BATCH
-    return int(min(CPU_BATCH, max(1, available_memory() // (2 * CPU_SNIPPET_BYTES))))
+    return int(min(CPU_BATCH, max(1, total_memory() // (2 * CPU_SNIPPET_BYTES))))
 
 
-def available_memory() -> int:
-    """Bytes of memory that are free; a guess where the system does not report them."""
+def total_memory() -> int:
+    """Bytes of memory of this machine; a guess where the system does not report them.
+
+    Free or not, so that a batch has the same size again.
+    """
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
-        found = next(line for line in lines if line.startswith("MemAvailable:"))
+        found = next(line for line in lines if line.startswith("MemTotal:"))
         return int(found.split()[1]) * 1024
     except (OSError, StopIteration, ValueError):
         return 4 * CPU_SNIPPET_BYTES
 
 
 class Network:
-    """A loaded backbone that encodes batches; one that does not fit into memory is halved."""
+    """A loaded backbone that encodes batches; one that does not fit into memory is halved.
+
+    Every batch has the same size, filled up where inputs are few: the last place of a result
+    depends on it. So a snippet has the same features, whatever it is encoded with.
+    """
 
     def __init__(
         self,
@@ -84,10 +91,10 @@ class Network:
                 rows.append(found)
                 done += len(part)
                 continue
-            if len(part) == 1:
+            if self.batch == 1:
                 cause = f"out of memory on {self._device}: not one snippet fits ({self.name})"
                 raise DuetalError(cause)
-            self.batch = len(part) // 2
+            self.batch //= 2
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()
         return np.concatenate(rows)
@@ -98,9 +105,10 @@ class Network:
         torch.set_num_threads(self._threads)
         try:
             with torch.inference_mode():
-                batch = torch.stack([torch.as_tensor(one) for one in inputs])
+                filled = [*inputs, *[inputs[-1]] * (self.batch - len(inputs))]
+                batch = torch.stack([torch.as_tensor(one) for one in filled])
                 features = self.backbone.encode(self._normalized(batch.to(self._device)))
-                return np.asarray(features.float().cpu().numpy())
+                return np.asarray(features[: len(inputs)].float().cpu().numpy())
         except (torch.OutOfMemoryError, MemoryError):
             return None
         except RuntimeError as error:

@@ -23,15 +23,15 @@ from duetal.method.layers import (
 class CBPSettings(Settings):
     """The CBP branch."""
 
-    embed_dim: int = Field(512, ge=8)
+    embed_dim: int = Field(512, ge=8, le=65_536)
     """[D] Width of the Transformer pyramid."""
     levels: int = Field(4, ge=1, le=8)
     """[D] Temporal scales, with strides 1, 2, 4, …"""
-    blocks: int = Field(1, ge=1)
+    blocks: int = Field(1, ge=1, le=1000)
     """[D] Transformer blocks at each scale."""
-    heads: int = Field(8, ge=1)
+    heads: int = Field(8, ge=1, le=1024)
     """[D] Attention heads."""
-    attention_radius: int | None = Field(2, ge=1)
+    attention_radius: int | None = Field(2, ge=1, le=1_000_000)
     """[D] Positions to either side that self-attention sees at each scale; none: the whole crop.
     Measured: with the whole crop in sight every snippet predicts the video's labels."""
     dropout: float = Field(0.0, ge=0, lt=1)

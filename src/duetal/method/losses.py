@@ -29,14 +29,14 @@ class LossSettings(PseudoLabelSettings):
 
     video_loss: VideoLoss = VideoLoss.BCE
     """[F] Loss of video-level logits against the video's labels."""
-    topk_ratio: int = Field(8, ge=1)
+    topk_ratio: int = Field(8, ge=1, le=1_000_000)
     """[F] A class's video-level logit is the mean of its top ceil(T/this) snippet logits."""
-    distillation_weight: float = Field(1.0, ge=0)
+    distillation_weight: float = Field(1.0, ge=0, le=1_000_000)
     """[D] λ in L = L_cls + λ·L_kd."""
     balance_sets: bool = True
     """[D] Average the distillation loss over foreground, background and absent classes
     separately, so that the many cannot drown the few."""
-    contrastive_weight: float = Field(0.0, ge=0)
+    contrastive_weight: float = Field(0.0, ge=0, le=1_000_000)
     """[D] Weight of the foreground/background contrastive term on the student's frame features."""
 
 

@@ -22,14 +22,14 @@ from duetal.core.weak_videos import FeatureReader, WeakVideos
 class SamplingSettings(Settings):
     """How training reads videos."""
 
-    crop: int = Field(1000, ge=8)
+    crop: int = Field(1000, ge=8, le=1_000_000)
     """[S] T, the consecutive snippets of a video that one training step reads; whole videos are
     scored in overlapping windows of this length."""
-    batch_size: int = Field(64, ge=1)
+    batch_size: int = Field(64, ge=1, le=100_000)
     """[S] Videos in one update, over all processes."""
-    repeats_per_epoch: int = Field(1, ge=1)
+    repeats_per_epoch: int = Field(1, ge=1, le=100_000)
     """[D] Random crops of each video in one epoch; 1 is the literal reading."""
-    micro_batch_snippets: int = Field(4096, ge=1)
+    micro_batch_snippets: int = Field(4096, ge=1, le=100_000_000)
     """[D] Padded snippets in one forward pass. Gradients add up over the batch, so this bounds
     memory and changes nothing else."""
 

@@ -24,13 +24,13 @@ class Selection(StrEnum):
 class ScheduleSettings(Settings):
     """How long and how fast each phase trains, and which checkpoints are used in the end."""
 
-    warmup_epochs: int = Field(10, ge=1)
+    warmup_epochs: int = Field(10, ge=1, le=1_000_000)
     """[S] Epochs of CBP on category labels alone."""
-    b_epochs: int = Field(20, ge=1)
+    b_epochs: int = Field(20, ge=1, le=1_000_000)
     """[S] Epochs of VLP in each B step."""
-    f_epochs: int = Field(20, ge=1)
+    f_epochs: int = Field(20, ge=1, le=1_000_000)
     """[S] Epochs of CBP in each F step."""
-    alternations: int = Field(2, ge=0)
+    alternations: int = Field(2, ge=0, le=10_000)
     """[D] Number of B steps, each followed by an F step; 0 trains CBP's warm-up alone."""
     foreground_only: bool = False
     """[D] F step: distil VLP's foreground alone (the strict reading), without its background."""
@@ -41,9 +41,9 @@ class ScheduleSettings(Settings):
     """[D] Adam's learning rate in B steps, where it differs from `learning_rate`."""
     weight_decay: float = Field(0.0, ge=0, le=1000)
     """[D] Decoupled weight decay (AdamW); 0 is Adam."""
-    gradient_clip: float | None = Field(None, gt=0)
+    gradient_clip: float | None = Field(None, gt=0, le=1e30)
     """[D] Largest norm of a step's gradient."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=2**63 - 1)
     """Seed of everything random."""
     selection: Selection = Selection.LAST
     """[D] `last`, or `heldout`: of each branch the checkpoint with the best video-level mAP on

@@ -29,22 +29,22 @@ class ScoreFunction(StrEnum):
 class VLPSettings(Settings):
     """The VLP branch."""
 
-    prompts_before: int = Field(16, ge=0)
+    prompts_before: int = Field(16, ge=0, le=1000)
     """[S] Learnable prompt vectors before the category name."""
-    prompts_after: int = Field(16, ge=0)
+    prompts_after: int = Field(16, ge=0, le=1000)
     """[S] Learnable prompt vectors after the category name."""
-    layers: int = Field(2, ge=0)
+    layers: int = Field(2, ge=0, le=1000)
     """[S] Temporal Transformer layers over the frame features."""
-    heads: int = Field(8, ge=1)
+    heads: int = Field(8, ge=1, le=1024)
     """[D] Attention heads of the temporal Transformer."""
-    attention_radius: int | None = Field(None, ge=1)
+    attention_radius: int | None = Field(None, ge=1, le=1_000_000)
     """[D] Positions to either side that temporal self-attention sees; none: the whole crop."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """[D] Dropout on the input of the temporal layers and on their residual branches."""
-    init: float = Field(0.01, gt=0)
+    init: float = Field(0.01, gt=0, le=1000)
     """[S] Standard deviation of the temporal Transformer's first weights, at the paper's width of
     512. A narrower branch learns too slowly from it and needs more."""
-    temperature: float = Field(0.07, gt=0)
+    temperature: float = Field(0.07, gt=0, le=1000)
     """[S] τ of the cosine similarity."""
     score_function: ScoreFunction = ScoreFunction.SIGMOID
     """[D] Sigmoid of (cos − b)/τ with a learnable b, or softmax over classes."""

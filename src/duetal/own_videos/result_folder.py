@@ -30,6 +30,9 @@ _UNSAFE = re.compile(r'[\x00-\x1f"%*/:<>?\\|]')
 _NAME_BYTES = 200
 #: Parts of the folder.
 PAGE, FEATURES, MEDIA = "index.html", "features", "media"
+JSON, TABLE = "detections.json", "detections.csv"
+#: Files that a folder of somebody else's may have too.
+WRITTEN = (PAGE, JSON, TABLE)
 
 
 def safe_name(name: str) -> str:
@@ -50,8 +53,8 @@ def write_results(folder: Path, detections: Detections, *, floor: float) -> None
 
     It is a DuetalError if something can't be written.
     """
-    activitynet.write_detections(folder / "detections.json", detections)
-    csv_table.write_detections(folder / "detections.csv", detections)
+    activitynet.write_detections(folder / JSON, detections)
+    csv_table.write_detections(folder / TABLE, detections)
     captions = detections.take(
         keep_non_overlapping(detections) & np.asarray(detections.score >= floor)
     )

@@ -7,13 +7,16 @@ import html
 import re
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from huggingface_hub import EvalResult, ModelCardData
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from yaml import YAMLError
 
 from duetal.backbones import BACKBONES
 from duetal.config import Config
+from duetal.core.files import write_text
 from duetal.evaluation import PROTOCOLS, Evaluation, MeanStd, Summary
 from duetal.publishing import public_run
 from duetal.results.folder import DATASET
@@ -43,7 +46,27 @@ def escape(text: str) -> Markdown:
     return Markdown(_MARKUP.sub(r"\\\1", html.escape(plain(text), quote=False)))
 
 
-def render_card(published: public_run.PublicRun, repo: str | None = None) -> str:
+def license_in(card: Path) -> str | None:
+    """The licence that the front matter of a card names; None without one, or without a card."""
+    try:
+        known = ModelCard.load(card, ignore_metadata_errors=True).data.license
+    except (OSError, ValueError, YAMLError):
+        return None
+    return None if known is None else str(known)
+
+
+def keep_license(old: Path, new: Path) -> None:
+    """Write the licence of an old card into a new one that names none."""
+    known = license_in(old)
+    card = ModelCard.load(new)
+    if known is not None and card.data.license is None:
+        card.data.license = known
+        write_text(new, str(card))
+
+
+def render_card(
+    published: public_run.PublicRun, repo: str | None = None, *, license_name: str | None = None
+) -> str:
     """The model card of a run, for the hub's repository "owner/name" where it has one."""
     run, model = published.first, published.first.model
     name = repo.rpartition("/")[2] if repo else published.path.absolute().name
@@ -54,7 +77,8 @@ def render_card(published: public_run.PublicRun, repo: str | None = None) -> str
     # A folder's name that needs no quotes.
     folder = re.sub(r"[^\w.-]", "-", name, flags=re.ASCII).lstrip("-.") or "run"
     values: dict[str, Any] = {
-        "front_matter": Markdown(_front_matter(published, name, simulated)),
+        "front_matter": Markdown(_front_matter(published, name, simulated, license_name)),
+        "license": license_name,
         "name": name,
         "repo": repo,
         "folder": Markdown(folder),
@@ -167,7 +191,9 @@ def _changed(config: Config) -> list[tuple[str, str]]:
     ]
 
 
-def _front_matter(published: public_run.PublicRun, name: str, simulated: bool | None) -> str:
+def _front_matter(
+    published: public_run.PublicRun, name: str, simulated: bool | None, license_name: str | None
+) -> str:
     """What the hub shows and searches; of scores the last average of each final stage."""
     model = published.first.model
     dataset = plain(public_run.public_name(published.first.config.data.dataset or ""))
@@ -192,6 +218,7 @@ def _front_matter(published: public_run.PublicRun, name: str, simulated: bool | 
             results.append(result)
     data = ModelCardData(
         library_name="duetal",
+        license=license_name,
         tags=["temporal-action-localization", "weakly-supervised", "video", "arxiv:2212.09335"],
         model_name=plain(name) if results else None,
         eval_results=results or None,

@@ -11,6 +11,7 @@ seed-N/…                           the same of each seed, where there are seve
 import hashlib
 import re
 import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from huggingface_hub.utils import disable_progress_bars, validate_repo_id  # typ
 from duetal.core.errors import DuetalError, UsageError, first_line
 from duetal.core.files import write_text
 from duetal.features.places import explained
-from duetal.publishing.model_card import render_card
+from duetal.publishing.model_card import keep_license, render_card
 from duetal.publishing.onnx_graph import export_onnx
 from duetal.publishing.public_run import PublicRun, public_config, public_model
 from duetal.results.folder import RunFolder
@@ -72,18 +73,23 @@ def check_repo_name(repo: str) -> None:
 
 
 def write_files(
-    published: PublicRun, folder: Path, repo: str | None = None, *, onnx: bool = False
+    published: PublicRun,
+    folder: Path,
+    repo: str | None = None,
+    *,
+    onnx: bool = False,
+    license_name: str | None = None,
 ) -> dict[str, int]:
     """Write the files that are uploaded, a run folder again; give their sizes in bytes by path.
 
     `folder` is empty; the files are for the hub's repository `repo`, "owner/name". With `onnx`, an
-    ONNX file of the final checkpoints together is among them.
+    ONNX file of the final checkpoints together is among them. The card names the licence.
 
     Raises:
         DuetalError: a checkpoint is missing, damaged or of another configuration.
         UsageError: ONNX is wanted and not installed.
     """
-    write_text(folder / "README.md", render_card(published, repo))
+    write_text(folder / "README.md", render_card(published, repo, license_name=license_name))
     for name, run in published.runs.items():
         out = RunFolder(folder / name)
         public_model(run.model).write(out.model_file)
@@ -115,7 +121,7 @@ def upload(
 
     The repository, "owner/name", and the branch `revision` are made where they are not there. With
     `private` the repository must be private; a new one is made so. The description of the commit
-    lists what has changed.
+    lists what has changed. The licence of a card that is there is kept, if the new one names none.
 
     Raises:
         DuetalError: no token or one that is refused, no network, a public repository where a
@@ -141,6 +147,10 @@ def upload(
         if weights and not any(PurePosixPath(path).name == "model.json" for path in present):
             cause = f"holds a model of another kind ({weights[0]!r}, no model.json)"
             raise DuetalError(f"{cause}; nothing was pushed", file=repo)
+        if "README.md" in present:
+            with tempfile.TemporaryDirectory() as old:
+                api.hf_hub_download(repo, "README.md", revision=revision, local_dir=old)
+                keep_license(Path(old, "README.md"), folder / "README.md")
         changes = _changes(folder, present)
         due = {path: what for path, what in changes.items() if what != "unchanged"}
         if not due:

@@ -50,6 +50,8 @@ def _ordered(segment: tuple[float, float]) -> tuple[float, float]:
     return segment
 
 
+#: Of a stage, phase or branch: a part of a file's name, never a path out of the run's folder.
+Named = Annotated[str, Field(pattern=r"^[^./\\\x00][^/\\\x00]*$")]
 Gap = Annotated[FiniteFloat | None, BeforeValidator(_finite_or_none)]
 Interval = Annotated[tuple[FiniteFloat, FiniteFloat], AfterValidator(_ordered)]
 
@@ -60,19 +62,19 @@ Interval = Annotated[tuple[FiniteFloat, FiniteFloat], AfterValidator(_ordered)]
 class PhaseRecord(Record):
     """One phase of training; see `duetal.method.schedule.Phase`."""
 
-    name: str
+    name: Named
     title: str
     student: str
     teacher: str | None = None
     distils: list[str] = []
     epochs: int | None = None
-    stage: str
+    stage: Named
 
 
 class StageRecord(Record):
     """A checkpoint, `checkpoints/<name>.safetensors`: a branch after a phase."""
 
-    name: str
+    name: Named
     title: str
     branch: str
     phase: str | None = None
@@ -81,7 +83,7 @@ class StageRecord(Record):
 class BranchRecord(Record):
     """A branch: C of the features that it reads, and the checkpoint that localization uses."""
 
-    name: str
+    name: Named
     title: str
     dim: PositiveInt
     final: str
@@ -203,7 +205,7 @@ class ModelRecord(Record):
 class NamedStage(Record):
     """A row of a table of scores: a stage, or the ensemble."""
 
-    stage: str
+    stage: Named
     title: str
     branch: str
 
@@ -318,7 +320,7 @@ class EpochEvent(LogEvent):
     """The mean losses of one epoch; `terms` are weighted and add up to `loss`."""
 
     event: Literal["epoch"] = "epoch"
-    phase: str
+    phase: Named
     branch: str = ""
     epoch: int
     epochs: int | None = None
@@ -339,7 +341,7 @@ class PseudoLabelEvent(LabelCounts, LogEvent):
     """A teacher has labelled the training videos; counts over present classes."""
 
     event: Literal["pseudo_labels"] = "pseudo_labels"
-    phase: str
+    phase: Named
     teacher: str = ""
     snippets: NonNegativeInt | None = None
     classes: dict[str, LabelCounts] = {}
@@ -349,8 +351,8 @@ class PhaseEnd(LogEvent):
     """A phase has ended, and its checkpoint follows."""
 
     event: Literal["phase_end"] = "phase_end"
-    phase: str
-    stage: str
+    phase: Named
+    stage: Named
     seconds: float
 
 
@@ -362,7 +364,7 @@ class ScoreIndex(Record):
 
     classes: list[str]
     grid: TimeGrid = TimeGrid()
-    branches: list[str] = list(version_0_1.TITLES)
+    branches: list[Named] = list(version_0_1.TITLES)
     #: Seconds at which the first snippet begins, of the videos where that is not 0.
     offsets: dict[str, float] = {}
 

@@ -1,13 +1,17 @@
 """A run: how it begins in its folder, and how a trained one is opened."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from duetal.config import Config, load_config
 from duetal.core.errors import DuetalError, UsageError
-from duetal.core.files import read_text, write_json
+from duetal.core.files import read_json, read_text, remove_unfinished, write_json
+from duetal.features.places import explained
 from duetal.method.loop import Method
 from duetal.results.folder import RunFolder
 from duetal.results.schema import ModelRecord
@@ -56,6 +60,43 @@ def with_localization(run: Run, settings: Mapping[str, Any]) -> Run:
     return replace(run, config=run.config.model_copy(update={"localization": localization}))
 
 
+@contextmanager
+def alone_in(folder: RunFolder) -> Iterator[None]:
+    """Hold a run's folder for the block, so that no other process trains in it.
+
+    The system releases the lock when the process ends, however it ends; where the file system has
+    no locks, nothing is checked. What killed programs left unfinished is removed. A folder that the
+    block leaves empty goes.
+
+    Raises:
+        DuetalError: another process trains there, or the folder can't be written.
+    """
+    if folder.path.exists() and not folder.path.is_dir():
+        raise DuetalError("is a file; a run is a folder", file=folder.path)
+    file = folder.path / ".lock"
+    with explained("write", folder.path):
+        folder.path.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(file, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        cause = "another duetal train is at work there; nothing was changed"
+        raise DuetalError(cause, file=folder.path) from None
+    except (OSError, NotImplementedError):
+        # Writing what a run begins with reports a folder that can't be written.
+        pass
+    try:
+        remove_unfinished(folder.path)
+        yield
+    finally:
+        with suppress(OSError):
+            if list(folder.path.iterdir()) == [file]:
+                # While it is held: nobody else can take it in between.
+                file.unlink()
+                folder.path.rmdir()
+        lock.release()
+
+
 def check_begin(folder: RunFolder, config: Config, *, resume: bool) -> None:
     """Check that a run can begin in a folder, or go on there. Nothing is written.
 
@@ -84,12 +125,21 @@ def check_begin(folder: RunFolder, config: Config, *, resume: bool) -> None:
         raise UsageError(cause, file=folder.config_file)
 
 
-def begin(folder: RunFolder, config: Config) -> None:
-    """Write the files that a run begins with, where they are not there yet."""
+def begin(folder: RunFolder, config: Config, data: str = "") -> None:
+    """Write the files that a run begins with, where they are not there yet.
+
+    `data` is the `WeakVideos.fingerprint` of what it is trained on; a UsageError if the run there
+    has another one.
+    """
     if not folder.config_file.is_file():
         config.save(folder.config_file)
     if not folder.environment_file.is_file():
-        write_json(folder.environment_file, collect())
+        write_json(folder.environment_file, collect() | {"training_data": data})
+    begun = read_json(folder.environment_file)
+    # Version 0.1.0 did not record it.
+    if isinstance(begun, dict) and data not in ("", begun.get("training_data", data)):
+        cause = "the training videos, their labels or the shapes of their features have changed"
+        raise UsageError(f"{cause} since the run began", file=config.data.dataset or folder.path)
 
 
 def read_config(folder: RunFolder) -> Config:

@@ -70,10 +70,10 @@ def train(
     method = method or Method()
     if folder.model_file.is_file():
         return False
-    if fabric.is_global_zero:
-        begin(folder, config)
-        _log_other_machine(folder)
     videos, held_out = training_videos(config, dataset)
+    if fabric.is_global_zero:
+        begin(folder, config, videos.fingerprint())
+        _log_other_machine(folder)
     train_phases(fabric, config, videos, folder, method)
     if fabric.is_global_zero:
         model = _model_record(config, dataset, videos, method)

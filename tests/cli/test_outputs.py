@@ -1,0 +1,104 @@
+"""No command replaces a file that is there unasked, and none what it reads."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Duetal = Callable[..., tuple[int, str, str]]
+pytestmark = pytest.mark.recipe
+
+#: By name: a command that writes `OUT`, and what it reads that `OUT` could be.
+COMMANDS = {
+    "localize": ("localize RUN DATA --out OUT", None),
+    "check": ("check DATA --json OUT", None),
+    "evaluate": ("evaluate FOUND --annotations TRUTH --protocol seconds --json OUT", "FOUND"),
+    "diagnose": ("diagnose FOUND --annotations TRUTH --protocol seconds --json OUT", "TRUTH"),
+    "compare": (
+        "compare FOUND FOUND2 --annotations TRUTH --protocol seconds --draws 100 --json OUT",
+        "FOUND2",
+    ),
+    "report": ("report FOUND --annotations TRUTH --protocol seconds --out OUT", "FOUND"),
+    "report of a run": ("report RUN --out OUT", None),
+    "card": ("export RUN --card --out OUT", None),
+    "onnx": ("export RUN --onnx --out OUT", None),
+    "simulate": ("simulate TRUTH --out FOLDER --json OUT", "TRUTH"),
+    "convert": ("convert FOUND OUT --to csv", "FOUND"),
+    "recipes": ("recipes cp demo OUT", None),
+}
+
+
+@pytest.fixture
+def places(tiny_run: Path, tiny_dataset: Path, tmp_path: Path) -> dict[str, Path]:
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    found = sorted((run / "detections").glob("*.json"))
+    return {
+        "RUN": run,
+        "DATA": tiny_dataset,
+        "FOUND": found[0],
+        "FOUND2": found[1],
+        "TRUTH": run / "ground_truth.json",
+        "FOLDER": tmp_path / "simulated",
+    }
+
+
+def fill(command: str, places: dict[str, Path], out: Path) -> list[object]:
+    return [{**places, "OUT": out}.get(word, word) for word in command.split()]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_file_that_is_there_is_replaced_by_force_alone(
+    places: dict[str, Path], tmp_path: Path, duetal: Duetal, name: str
+) -> None:
+    command, read = COMMANDS[name]
+    out = tmp_path / "there"
+    out.write_text("mine")
+    code, _, err = duetal(*fill(command, places, out))
+    assert code in (1, 2)
+    assert f"{out}: " in err
+    assert "--force" in err
+    assert out.read_text() == "mine"
+    if read is not None:
+        before = places[read].read_bytes()
+        code, _, err = duetal(*fill(command, places, places[read]), "--force")
+        assert (code, places[read].read_bytes()) == (2, before)
+        assert "is what is read; name another file" in err
+    assert duetal(*fill(command, places, out), "--force")[0] == 0
+    assert out.read_bytes() != b"mine"
+
+
+def test_a_page_of_ours_is_made_again_and_no_other(
+    places: dict[str, Path], tmp_path: Path, duetal: Duetal
+) -> None:
+    assert duetal("report", places["RUN"])[0] == 0
+    assert duetal("report", places["RUN"])[0] == 0
+    (places["RUN"] / "report.html").write_text("<title>mine</title>")
+    code, _, err = duetal("report", places["RUN"])
+    assert (code, "report.html: is there already (--force replaces it)" in err) == (2, True)
+
+
+def test_the_licence_of_a_card_is_kept(
+    places: dict[str, Path], tmp_path: Path, duetal: Duetal
+) -> None:
+    card = places["RUN"] / "README.md"
+    assert duetal("export", places["RUN"], "--card", "--license", "mit")[0] == 0
+    assert "\nlicense: mit\n" in card.read_text()
+    assert duetal("export", places["RUN"], "--card")[0] == 2
+    assert duetal("export", places["RUN"], "--card", "--force")[0] == 0
+    assert "\nlicense: mit\n" in card.read_text()
+    assert "Of these weights: mit." in card.read_text()
+
+
+def test_files_of_others_in_a_folder_of_results_stay(
+    places: dict[str, Path], tmp_path: Path, duetal: Duetal
+) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(b"no video")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "detections.json").write_text(json.dumps({"mine": True}))
+    code, _, err = duetal("localize", places["RUN"], clip, "--out", out)
+    assert (code, "detections.json: is there already (--force" in err) == (2, True)
+    assert json.loads((out / "detections.json").read_text()) == {"mine": True}
