@@ -53,7 +53,7 @@ def read_annotations(path: Path, *, report: Report = raise_error) -> Annotations
     document, database = reading.objects("of ActivityNet's form", "database")
     for name, entry in drained(database):
         with reading.going_on(f"video {name!r}"):
-            reading.add(_read_video(name, entry, reading))
+            reading.add(_read_video(reading.named(name), entry, reading))
     return replace(reading.annotations(), facts=facts_text(document))
 
 
@@ -115,7 +115,7 @@ def read_detections(path: Path) -> Detections:
             if not isinstance(entries, list):
                 raise ValueError("expected a list of detections")
             found = reading.each(entries, f"video {name!r}, detection", detection)
-            reading.add(MarkedVideo(name, list(found)))
+            reading.add(MarkedVideo(reading.named(name), list(found)))
     external = document.pop("external_data", None)
     reading.left_out.update(key for key, value in document.items() if key != "version" and value)
     external = external if isinstance(external, dict) else {}

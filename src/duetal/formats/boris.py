@@ -28,10 +28,10 @@ from typing import Any
 
 from duetal.core.annotations import Annotations
 from duetal.core.errors import DuetalError, Report, raise_error
+from duetal.core.video_names import video_name
 from duetal.formats.delimited import head, read_cells
 from duetal.formats.json_values import a_list, a_string, an_object, consumed, drained, finite
 from duetal.formats.marked import Marked, MarkedVideo, Reading
-from duetal.formats.media import video_name
 
 #: The header of older exports stands below some lines about the observation.
 _HEADER_WITHIN = 100

@@ -96,6 +96,7 @@ def _add(cells: dict[str, str], reading: Reading) -> None:
     name, label, start, end = (cells[column] for column in REQUIRED)
     if not name:
         raise ValueError("no video")
+    name = reading.named(name)
     subset = intern(cells.get("subset", "")) or None
     duration = optional(cells.get("duration") or None, finite)
     if name not in reading.videos:
@@ -130,4 +131,5 @@ def _detections(reading: Reading) -> Iterator[tuple[str, str, float, float, floa
         video, label, *numbers = fields
         with reading.faults_at(place):
             start, end, score = map(float, numbers)
+            video = reading.named(video)
         yield video, label, start, end, score

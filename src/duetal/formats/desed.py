@@ -22,7 +22,6 @@ from duetal.core.errors import DuetalError, Report, raise_error
 from duetal.formats.delimited import delimiter_of, read_rows, write_rows
 from duetal.formats.json_values import finite
 from duetal.formats.marked import Marked, MarkedVideo, Reading
-from duetal.formats.media import without_suffix
 
 WEAK_HEADER = ("filename", "event_labels")
 STRONG_HEADER = ("filename", "onset", "offset", "event_label")
@@ -43,7 +42,7 @@ def read_weak(
     for place, cells in _rows(reading, WEAK_HEADER):
         with reading.going_on(place):
             labels = {label.strip() for label in cells["event_labels"].split(",")} - {""}
-            name = _name(cells)
+            name = _name(cells, reading)
             reading.add(MarkedVideo(name, None, subset=subset, labels=list(map(intern, labels))))
     return reading.annotations()
 
@@ -72,7 +71,7 @@ def read_strong(path: Path, *, report: Report = raise_error) -> Annotations:
     reading = Reading(path, report)
     for place, cells in _rows(reading, STRONG_HEADER):
         with reading.going_on(place):
-            name, events = _name(cells), []
+            name, events = _name(cells, reading), []
             onset, offset, label = (cells[column] for column in STRONG_HEADER[1:])
             if label:
                 events = [Marked(finite(onset), finite(offset), intern(label))]
@@ -102,8 +101,8 @@ def _rows(reading: Reading, header: Sequence[str]) -> Iterator[tuple[str, dict[s
     return read_rows(path, delimiter_of(path), header, left_out=left_out, report=reading.report)
 
 
-def _name(cells: dict[str, str]) -> str:
-    name = without_suffix(cells["filename"])
+def _name(cells: dict[str, str], reading: Reading) -> str:
+    name = cells["filename"]
     if not name:
         raise ValueError("no file name")
-    return name
+    return reading.named(name)

@@ -30,9 +30,10 @@ from defusedxml import sax as defused_sax
 from duetal.core.annotations import Annotations
 from duetal.core.errors import DuetalError, Report, raise_error, reporting
 from duetal.core.files import refuse_large, write_text
+from duetal.core.video_names import video_name
 from duetal.formats.json_values import FAULTS
 from duetal.formats.marked import Content, Marked, MarkedVideo, Reading
-from duetal.formats.media import file_per_video, files_per_video, media_place, video_name
+from duetal.formats.media import file_per_video, files_per_video, media_place
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 SUFFIX = ".eaf"

@@ -18,9 +18,9 @@ from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import Report, raise_error
 from duetal.core.files import write_json
+from duetal.core.video_names import video_name
 from duetal.formats.json_values import a_list, a_string, drained, finite, optional, shortened
 from duetal.formats.marked import Content, Marked, MarkedVideo, Reading, marked
-from duetal.formats.media import video_name
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions, seconds_of
 
 FILE_NAME = "labels.json"

@@ -24,9 +24,10 @@ from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error
 from duetal.core.files import write_json, write_text
+from duetal.core.video_names import is_media, video_name
 from duetal.formats.json_values import a_list, a_string, an_object, consumed, finite, optional
 from duetal.formats.marked import Content, Marked, MarkedVideo, Reading, marked
-from duetal.formats.media import is_media, media_place, video_name
+from duetal.formats.media import media_place
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions, frames_of, seconds_of
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error, reporting
+from duetal.core.video_names import known_name, without_suffix
 from duetal.formats.json_values import FAULTS, an_object, consumed, drained, located, read_document
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
@@ -129,6 +130,8 @@ class Reading:
     report: Report = raise_error
     options: FormatOptions = DEFAULT_OPTIONS
     videos: dict[str, MarkedVideo] = field(default_factory=dict)
+    #: Where those lie that the source names with their folder.
+    places: dict[str, str] = field(default_factory=dict)
     #: In their order, as far as the source knows it.
     classes: list[str] = field(default_factory=list)
     #: What else the source holds, with its count.
@@ -163,6 +166,19 @@ class Reading:
         """Report what is wrong in the block, with its place, and go on after the block."""
         with reporting(self.report), self.faults_at(place):
             yield
+
+    def named(self, called: str) -> str:
+        """The name of the video that the source calls so.
+
+        Raises:
+            ValueError: another folder's video has the same name.
+        """
+        name = known_name(called)
+        if name != called and (whole := without_suffix(called)) != name:
+            before = self.places.setdefault(name, whole)
+            if before != whole:
+                raise ValueError(f"{before!r} and {whole!r} are two videos of one name")
+        return name
 
     def add(self, video: MarkedVideo) -> None:
         """Take a video. Raises a ValueError where there is one of its name."""

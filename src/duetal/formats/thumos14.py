@@ -22,6 +22,7 @@ from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, UsageError, raise_error
 from duetal.core.files import replacing, write_text
+from duetal.core.video_names import known_name
 from duetal.formats.delimited import read_lines
 from duetal.formats.json_values import shortened
 from duetal.formats.marked import Marked, MarkedVideo, Reading, detection_rows
@@ -153,7 +154,7 @@ def read_segments(
             cause = f"expected 'video start end', found {shortened(line)}"
             report(DuetalError(cause, file=path, place=place))
         else:
-            yield name, segment
+            yield known_name(name), segment
 
 
 def read_class_list(path: Path) -> dict[str, int]:
@@ -238,7 +239,7 @@ def _detections(
         if label is None:
             cause = f"{number} is the number of no class in detclasslist.txt"
             raise DuetalError(cause, file=path, place=place)
-        yield video, label, *values
+        yield known_name(video), label, *values
 
 
 def _lines(path: Path, most_fields: int) -> Iterator[tuple[str, str, list[str]]]:

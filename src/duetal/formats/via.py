@@ -23,9 +23,10 @@ from typing import Any
 from duetal.core.annotations import Annotations
 from duetal.core.errors import Report, UsageError, raise_error, unknown
 from duetal.core.files import write_json
+from duetal.core.video_names import video_name
 from duetal.formats.json_values import a_list, a_string, an_object, drained, finite
 from duetal.formats.marked import Content, Marked, MarkedVideo, Reading, marked
-from duetal.formats.media import media_place, video_name
+from duetal.formats.media import media_place
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 _SEGMENT_ANCHOR = "FILE1_Z2_XY0"
