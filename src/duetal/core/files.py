@@ -100,17 +100,29 @@ def refuse_large(path: Path) -> None:
         raise DuetalError(cause, file=path)
 
 
+def text_encoding(beginning: bytes) -> str:
+    """The encoding of a text by its first bytes: UTF-16 says so by its mark, all else is UTF-8."""
+    return "utf-16" if beginning.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+
+
+def not_text(path: Path, byte: int) -> DuetalError:
+    """The error of a file that is no text from a byte on."""
+    cause = "not UTF-8 text, perhaps of Windows-1252 or Latin-1: save it as UTF-8 (spreadsheets: 'CSV UTF-8')"
+    return DuetalError(cause, file=path, place=f"byte {byte}")
+
+
 def read_text(path: Path) -> str:
-    """Read a UTF-8 text file, with or without a byte order mark, its line ends as they are.
+    """Read a text file of UTF-8, or UTF-16 with its mark; its line ends are as they are.
 
     Raises:
-        DuetalError: missing, unreadable or not UTF-8.
+        DuetalError: missing, unreadable or of another encoding.
     """
+    with reading(path):
+        data = path.read_bytes()
     try:
-        with reading(path):
-            return path.read_bytes().decode("utf-8-sig")
+        return data.decode(text_encoding(data))
     except UnicodeDecodeError as error:
-        raise DuetalError("not UTF-8 text", file=path, place=f"byte {error.start}") from error
+        raise not_text(path, error.start) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -159,7 +159,9 @@ def _shown_at(time: float, media: _Media, *, end: bool = False) -> tuple[str, fl
 def _read_table(reading: Reading) -> None:
     """Read an export of aggregated or of tabular events."""
     path = reading.path
-    rows = read_cells(path, "\t" if "\t" in head(path)[:10_000] else ",")
+    text = head(path)[:10_000]
+    delimiter = next((sign for sign in ("\t", ";") if sign in text), ",")
+    rows = read_cells(path, delimiter)
     columns = _header(rows)
     if columns is None:
         raise DuetalError("not a table of BORIS's: no column 'Behavior'", file=path)

@@ -9,8 +9,9 @@
     Y0a0XVjwKhsk_30_40.wav
 
 Strong labels have a row per event, in seconds; a file without events has one row, whose other cells
-are empty. Tables are tab-separated; a `.csv` file is comma-separated, with several labels in
-quotes. A file suffix (`.mp4`, `.wav`) is not part of a video's name.
+are empty. Tables are written tab-separated, as `.csv` comma-separated with several labels in
+quotes; they are read with tabs, commas or semicolons. A file suffix (`.mp4`, `.wav`) is not part of
+a video's name.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,13 @@ from sys import intern
 
 from duetal.core.annotations import Annotations
 from duetal.core.errors import DuetalError, Report, raise_error
-from duetal.formats.delimited import delimiter_of, read_rows, write_rows
+from duetal.formats.delimited import (
+    delimiter_of,
+    read_rows,
+    seconds_in,
+    write_rows,
+    written_delimiter,
+)
 from duetal.formats.json_values import finite
 from duetal.formats.marked import Marked, MarkedVideo, Reading
 
@@ -30,20 +37,27 @@ STRONG_HEADER = ("filename", "onset", "offset", "event_label")
 def read_weak(
     path: Path, *, subset: str | None = "training", report: Report = raise_error
 ) -> Annotations:
-    """Read weak labels; no video has segments.
+    """Read weak labels: the segments of a video with labels are unknown, others have none.
 
-    The subset is what to call the split, which such a table does not name.
+    A video may have a row for each of its labels. The subset is what to call the split, which such
+    a table does not name.
 
     Raises:
-        DuetalError: no such columns, a row of another number of them, an empty name, or a name
-            that was there before; named by line.
+        DuetalError: no such columns, a row of another number of them, or an empty name; named by
+            line.
     """
     reading = Reading(path, report)
     for place, cells in _rows(reading, WEAK_HEADER):
         with reading.going_on(place):
             labels = {label.strip() for label in cells["event_labels"].split(",")} - {""}
             name = _name(cells, reading)
-            reading.add(MarkedVideo(name, None, subset=subset, labels=list(map(intern, labels))))
+            # Without a label, none of the classes is in it.
+            row = MarkedVideo(name, None if labels else [], None, subset, list(map(intern, labels)))
+            before = reading.videos.setdefault(name, row)
+            if before is not row:
+                if not (labels and before.labels):
+                    raise ValueError(f"{name!r} is listed twice, and not each time with a label")
+                before.labels += row.labels
     return reading.annotations()
 
 
@@ -58,7 +72,7 @@ def write_weak(path: Path, annotations: Annotations) -> None:
             cause = f"cannot write: the label {label!r} holds a comma, which separates labels"
             raise DuetalError(cause, file=path)
     rows = ((video.name, ",".join(video.labels)) for video in annotations)
-    write_rows(path, delimiter_of(path), WEAK_HEADER, rows)
+    write_rows(path, written_delimiter(path), WEAK_HEADER, rows)
 
 
 def read_strong(path: Path, *, report: Report = raise_error) -> Annotations:
@@ -69,12 +83,14 @@ def read_strong(path: Path, *, report: Report = raise_error) -> Annotations:
             one that is not a finite number; named by line.
     """
     reading = Reading(path, report)
+    delimiter = delimiter_of(path)
     for place, cells in _rows(reading, STRONG_HEADER):
         with reading.going_on(place):
             name, events = _name(cells, reading), []
             onset, offset, label = (cells[column] for column in STRONG_HEADER[1:])
             if label:
-                events = [Marked(finite(onset), finite(offset), intern(label))]
+                start, end = (finite(seconds_in(time, delimiter)) for time in (onset, offset))
+                events = [Marked(start, end, intern(label))]
             elif onset or offset:
                 raise ValueError("no event label")
             reading.intervals_of(name).extend(events)
@@ -93,7 +109,7 @@ def write_strong(path: Path, annotations: Annotations) -> None:
             rows += [(video.name, s.start, s.end, s.label) for s in video.segments]
             if not video.segments:
                 rows.append((video.name, "", "", ""))
-    write_rows(path, delimiter_of(path), STRONG_HEADER, rows)
+    write_rows(path, written_delimiter(path), STRONG_HEADER, rows)
 
 
 def _rows(reading: Reading, header: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:

@@ -11,7 +11,7 @@ from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error
 from duetal.formats import csv_table, desed, elan, fiftyone, thumos14, webvtt, wtalc
-from duetal.formats.delimited import head
+from duetal.formats.delimited import DELIMITERS, SEPARATOR_LINE, delimiter_of, head
 from duetal.formats.forms import FORMS, ContentKind, Format
 from duetal.formats.json_values import read_document
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
@@ -99,7 +99,8 @@ def kind_of(path: Path, form: Format) -> ContentKind:
         keys = _all_keys(path, head(path))
         is_detections = "results" in keys and "database" not in keys
     elif form is Format.CSV:
-        is_detections = "score" in next(_table_lines(head(path), ","), [])
+        header = next(_table_lines(head(path), delimiter_of(path)), [])
+        is_detections = "score" in header
     elif form is Format.LABEL_STUDIO:
         tasks = read_document(path)
         is_detections = isinstance(tasks, list) and not any(
@@ -158,13 +159,13 @@ def _all_keys(path: Path, text: str) -> frozenset[str]:
 
 
 def _form_of_text(path: Path, text: str) -> Format:
-    for delimiter in ("\t", ","):
+    for delimiter in DELIMITERS:
         header = set(next(_table_lines(text, delimiter), []))
         if header >= set(desed.STRONG_HEADER):
             return Format.STRONG
         if header >= set(desed.WEAK_HEADER):
             return Format.WEAK
-        if header >= set(csv_table.REQUIRED):
+        if set(csv_table.columns_of([*header])) >= set(csv_table.REQUIRED):
             return Format.CSV
         for names in _table_lines(text, delimiter):
             if "behavior" in names and {"time", "start (s)"} & set(names):
@@ -209,7 +210,7 @@ def _json_keys(text: str) -> frozenset[str]:
 
 def _table_lines(text: str, delimiter: str) -> Iterator[list[str]]:
     """The cells of each line of a table, stripped and in small letters."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(SEPARATOR_LINE.sub("", text), newline=""), delimiter=delimiter)
     try:
         for fields in reader:
             yield [field.strip().lower() for field in fields]
