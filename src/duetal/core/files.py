@@ -107,7 +107,7 @@ def text_encoding(beginning: bytes) -> str:
 
 def not_text(path: Path, byte: int) -> DuetalError:
     """The error of a file that is no text from a byte on."""
-    cause = "not UTF-8 text, perhaps of Windows-1252 or Latin-1: save it as UTF-8 (spreadsheets: 'CSV UTF-8')"
+    cause = "not UTF-8 text, perhaps of Windows-1252 or Latin-1: save it as UTF-8"
     return DuetalError(cause, file=path, place=f"byte {byte}")
 
 
