@@ -1,15 +1,18 @@
 """Text, JSON and YAML files, written so that a killed program leaves the old content or the new."""
 
+import gzip
+import io
 import json
 import os
 import re
 import secrets
+import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import yaml
 
@@ -17,6 +20,7 @@ from duetal.core.errors import DuetalError, Report, raise_error
 
 #: The largest file of annotations or detections that is read; all of it may be held in memory.
 MOST_BYTES = 2**30
+_MOST_UNPACKED = 2**28
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -111,14 +115,34 @@ def not_text(path: Path, byte: int) -> DuetalError:
     return DuetalError(cause, file=path, place=f"byte {byte}")
 
 
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading its bytes, those of a gzip file unpacked.
+
+    Raises:
+        DuetalError: missing, unreadable, damaged, or unpacked of more than 256 MiB.
+    """
+    with reading(path), path.open("rb") as file:
+        if file.peek(2)[:2] != b"\x1f\x8b":
+            yield file
+            return
+        try:
+            data = gzip.GzipFile(fileobj=file).read(_MOST_UNPACKED + 1)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DuetalError(f"damaged: {error}", file=path) from error
+        if len(data) > _MOST_UNPACKED:
+            raise DuetalError("is too large: more than 256 MiB unpacked", file=path)
+        yield io.BytesIO(data)
+
+
 def read_text(path: Path) -> str:
     """Read a text file of UTF-8, or UTF-16 with its mark; its line ends are as they are.
 
     Raises:
         DuetalError: missing, unreadable or of another encoding.
     """
-    with reading(path):
-        data = path.read_bytes()
+    with opened(path) as file:
+        data = file.read()
     try:
         return data.decode(text_encoding(data))
     except UnicodeDecodeError as error:

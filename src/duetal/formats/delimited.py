@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from duetal.core.errors import DuetalError, Report, raise_error
-from duetal.core.files import not_text, refuse_large, replacing, text_encoding
+from duetal.core.files import not_text, opened, refuse_large, replacing, text_encoding
 
 #: Characters that a line may have; a row's cells are all held at once.
 _LONGEST_LINE = 2**20
@@ -29,13 +29,8 @@ def head(path: Path) -> str:
     Raises:
         DuetalError: missing, unreadable, or binary.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(_HEAD)
-    except FileNotFoundError as error:
-        raise DuetalError("no such file or folder", file=path) from error
-    except OSError as error:
-        raise DuetalError(f"cannot read: {error.strerror}", file=path) from error
+    with opened(path) as file:
+        data = file.read(_HEAD)
     encoding = text_encoding(data)
     if b"\0" in data and encoding != "utf-16":
         raise DuetalError("a binary file, not text", file=path)
@@ -50,22 +45,20 @@ def read_lines(path: Path) -> Iterator[str]:
             a line that is too long.
     """
     refuse_large(path)
-    try:
-        with path.open("rb") as file:
-            encoding = text_encoding(file.peek(2))
-            text = io.TextIOWrapper(file, encoding=encoding, newline="")
-            try:
-                for line in text:
-                    if len(line) > _LONGEST_LINE:
-                        cause = f"has a line of more than {_LONGEST_LINE:,} characters"
-                        raise DuetalError(cause, file=path)
-                    yield line
-            except UnicodeDecodeError as error:
-                # What was decoded last ends where the file was read up to.
-                byte = file.tell() - len(error.object) + error.start
-                raise not_text(path, byte) from error
-    except OSError as error:
-        raise DuetalError(f"cannot read: {error.strerror}", file=path) from error
+    with opened(path) as file:
+        encoding = text_encoding(file.read(2))
+        file.seek(0)
+        text = io.TextIOWrapper(file, encoding=encoding, newline="")
+        try:
+            for line in text:
+                if len(line) > _LONGEST_LINE:
+                    cause = f"has a line of more than {_LONGEST_LINE:,} characters"
+                    raise DuetalError(cause, file=path)
+                yield line
+        except UnicodeDecodeError as error:
+            # What was decoded last ends where the file was read up to.
+            byte = file.tell() - len(error.object) + error.start
+            raise not_text(path, byte) from error
 
 
 def read_cells(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:

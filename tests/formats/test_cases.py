@@ -1,0 +1,44 @@
+"""Files of other tools as users met them, each with what it means."""
+
+import gzip
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from duetal.core.annotations import Annotations
+from duetal.formats import read_annotations
+from duetal.formats.options import FormatOptions
+
+CASES = Path(__file__).parents[1] / "cases" / "formats"
+AT_25 = FormatOptions(fps=25)
+
+
+def found_in(annotations: Annotations) -> dict[str, Any]:
+    """The segments of each video, or its labels where its segments are unknown."""
+    return {
+        video.name: {*video.labels}
+        if video.segments is None
+        else [(s.label, s.start, s.end) for s in sorted(video.segments)]
+        for video in annotations
+    }
+
+
+MEANT: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "boris_creation_date.boris": ({"a": [("run", 3.0, 7.5)]}, ()),
+    "boris_agg_2players.tsv": ({"a": [("run", 3.0, 7.5)]}, ("further players: 1",)),
+}
+
+
+@pytest.mark.parametrize("name", MEANT)
+def test_what_a_file_means(name: str, tmp_path: Path) -> None:
+    segments, left_out = MEANT[name]
+    annotations = read_annotations(CASES / name, options=AT_25)
+    assert found_in(annotations) == segments
+    assert annotations.left_out == left_out
+    packed = tmp_path / f"{name}.gz"
+    with (CASES / name).open("rb") as source, gzip.open(packed, "wb") as target:
+        shutil.copyfileobj(source, target)
+    if not name.endswith((".eaf", ".xml", ".vtt")):
+        assert found_in(read_annotations(packed, options=AT_25)) == segments
