@@ -26,6 +26,9 @@ def found_in(annotations: Annotations) -> dict[str, Any]:
 
 
 MEANT: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "elan_wav_same_stem.eaf": ({"day1": [("run", 4.5, 9.0)]}, ("further media files: 1",)),
+    "elan_ref.eaf": ({"cam": [("run", 3.0, 7.5)]}, ()),
+    "elan_mts.eaf": ({"00001": [("run", 3.0, 7.5)]}, ()),
     "boris_creation_date.boris": ({"a": [("run", 3.0, 7.5)]}, ()),
     "boris_agg_2players.tsv": ({"a": [("run", 3.0, 7.5)]}, ("further players: 1",)),
 }
