@@ -151,6 +151,10 @@ def tier(name: str, kind: str, *texts: tuple[str, str, str]) -> str:
 
 EMPTY = tier("seg", "t", ("1", "", ""))
 ACT = tier("act", "same", ("2", "1", "run"))
+OTHER = tier("b", "same", ("7", "1", "run"))
+PARTLY = tier("seg", "t", ("1", "", "go"), ("3", "", ""))
+DEEP = tier("x", "same", ("2", "1", "")) + tier("y", "same", ("3", "2", "run"))
+CIRCLE = tier("act", "same", ("1", "2", "x"), ("2", "1", "y"))
 
 
 @pytest.mark.parametrize(
@@ -161,10 +165,10 @@ ACT = tier("act", "same", ("2", "1", "run"))
         (EXTRACTED, EMPTY, None, ("b", [(1, 2, "seg")])),
         (SOUND + MEDIA.format("c.MTS", "unknown", ""), EMPTY, None, ("c", [(1, 2, "seg")])),
         ("", ACT + EMPTY, None, ("v", [(1, 2, "run")])),
-        ("", ACT + tier("seg", "t", ("1", "", "go"), ("3", "", "")), None, ("v", [(1, 2, "go")] + [(1, 2, "seg")])),
+        ("", ACT + PARTLY, None, ("v", [(1, 2, "go"), (1, 2, "seg")])),
         ("", ACT + tier("seg", "t", ("1", "", ""), ("3", "", "")), None, ("v", [(1, 2, "run")])),
         ("", ACT + tier("seg", "t", ("1", "", "go")), "act", ("v", [(1, 2, "run")])),
-        ("", EMPTY + tier("x", "same", ("2", "1", "")) + tier("y", "same", ("3", "2", "run")), None, ("v", [(1, 2, "run")])),
+        ("", EMPTY + DEEP, None, ("v", [(1, 2, "run")])),
         ("", EMPTY + tier("act", "part", ("2", "1", "run")), None, ("v", [(1, 2, "seg")])),
     ],
 )  # fmt: skip
@@ -181,13 +185,9 @@ def test_which_video_and_which_text_is_meant(
     path.write_text(f"{head}{tiers}{TYPES}</ANNOTATION_DOCUMENT>")
     (video,) = elan.read_annotations(path, options=FormatOptions(tier=chosen))
     assert (video.name, [(s.start, s.end, s.label) for s in video.segments or ()]) == expected
-    path.write_text(
-        f"{head}{EMPTY}{ACT}{ACT.replace('act', 'b').replace('2', '7')}{TYPES}</ANNOTATION_DOCUMENT>"
-    )
+    path.write_text(f"{head}{EMPTY}{ACT}{OTHER}{TYPES}</ANNOTATION_DOCUMENT>")
     with pytest.raises(UsageError, match=r"v\.eaf: which tier holds the labels: 'act', 'b'\?"):
         elan.read_annotations(path)
-    path.write_text(
-        f"{head}{tier('act', 'same', ('1', '2', 'x'), ('2', '1', 'y'))}{TYPES}</ANNOTATION_DOCUMENT>"
-    )
+    path.write_text(f"{head}{CIRCLE}{TYPES}</ANNOTATION_DOCUMENT>")
     with pytest.raises(DuetalError, match="hangs on itself"):
         elan.read_annotations(path)
