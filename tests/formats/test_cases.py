@@ -25,7 +25,28 @@ def found_in(annotations: Annotations) -> dict[str, Any]:
     }
 
 
+TASKS = {
+    "v_a": [("Diving", 1.0, 3.92), ("High jump", 2.0, 6.0)],
+    "v_b": [("Diving", 0.2, 1.4)],
+}
+#: Of each file, what it says of its videos, and what of it is not read.
 MEANT: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "ls_choices.json": ({"a": {"Diving"}, "b": {"Diving", "HighJump"}}, ()),
+    "ls_json_min.json": (TASKS, ()),
+    "ls_export.csv": (TASKS, ()),
+    "ls_export.tsv": (TASKS, ()),
+    "ls_full_export.json": (
+        {"v_GGSY1Qvo990": [("Clean and jerk", 4.56, 12.8)], "y": []},
+        (
+            "further annotations of a task: 1",
+            "remarks on regions: 1",
+            "results of type 'choices': 1",
+            "results of type 'textarea': 1",
+            "tasks without annotations: 1",
+        ),
+    ),
+    "ls_localkey.json": ({"a": [("run", 0.0, 1.0)]}, ()),
+    "ls_mts.json": ({"a": [("run", 0.0, 1.0)]}, ()),
     "elan_wav_same_stem.eaf": ({"day1": [("run", 4.5, 9.0)]}, ("further media files: 1",)),
     "elan_ref.eaf": ({"cam": [("run", 3.0, 7.5)]}, ()),
     "elan_mts.eaf": ({"00001": [("run", 3.0, 7.5)]}, ()),

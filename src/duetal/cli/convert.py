@@ -52,7 +52,7 @@ FORMATS = (
     help="The folder or address under which an annotation tool finds the videos.",
 )
 @click.option("--media-suffix", default=".mp4", help="Of the videos' files.")
-@click.option("--tier", help="The ELAN tier or VIA attribute that holds the labels.")
+@click.option("--tier", help="The tier, attribute or control that holds the labels.")
 @click.option("--force", is_flag=True, help="Replace OUT if it is there.")
 def command(
     source: Path,

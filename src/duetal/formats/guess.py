@@ -10,7 +10,7 @@ from typing import NamedTuple
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error
-from duetal.formats import csv_table, desed, elan, fiftyone, thumos14, webvtt, wtalc
+from duetal.formats import csv_table, desed, elan, fiftyone, label_studio, thumos14, webvtt, wtalc
 from duetal.formats.delimited import DELIMITERS, SEPARATOR_LINE, delimiter_of, head
 from duetal.formats.forms import FORMS, ContentKind, Format
 from duetal.formats.json_values import read_document
@@ -102,8 +102,9 @@ def kind_of(path: Path, form: Format) -> ContentKind:
         header = next(_table_lines(head(path), delimiter_of(path)), [])
         is_detections = "score" in header
     elif form is Format.LABEL_STUDIO:
-        tasks = read_document(path)
-        is_detections = isinstance(tasks, list) and not any(
+        tasks = read_document(path) if head(path).startswith("[") else []
+        is_detections = any(isinstance(task, dict) and "data" in task for task in tasks)
+        is_detections &= not any(
             task.get("annotations") for task in tasks if isinstance(task, dict)
         )
     elif form is Format.FIFTYONE:
@@ -131,7 +132,7 @@ def _form_of_folder(path: Path) -> Format:
 
 def _form_of_json(path: Path, text: str) -> Format:
     if text.startswith("["):
-        if "data" in _json_keys(text):
+        if "data" in _json_keys(text) or label_studio.is_row(_json_keys(text)):
             return Format.LABEL_STUDIO
         raise DuetalError("a JSON list, but not of Label Studio's tasks", file=path)
     keys = _all_keys(path, text)
@@ -161,6 +162,8 @@ def _all_keys(path: Path, text: str) -> frozenset[str]:
 def _form_of_text(path: Path, text: str) -> Format:
     for delimiter in DELIMITERS:
         header = set(next(_table_lines(text, delimiter), []))
+        if label_studio.is_row(header):
+            return Format.LABEL_STUDIO
         if header >= set(desed.STRONG_HEADER):
             return Format.STRONG
         if header >= set(desed.WEAK_HEADER):

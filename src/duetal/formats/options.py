@@ -16,7 +16,7 @@ class FormatOptions:
     media_root: str = ""
     #: The suffix of the videos' files.
     media_suffix: str = ".mp4"
-    #: The tier (ELAN) or attribute (VIA) that holds the labels, where there are several.
+    #: The ELAN tier, VIA attribute or Label Studio control that holds the labels, if there are several.
     tier: str | None = None
 
     def required_fps(self, path: Path) -> float:
