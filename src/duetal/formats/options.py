@@ -16,7 +16,7 @@ class FormatOptions:
     media_root: str = ""
     #: The suffix of the videos' files.
     media_suffix: str = ".mp4"
-    #: The ELAN tier, VIA attribute or Label Studio control that holds the labels, if there are several.
+    #: ELAN's tier, VIA's attribute or Label Studio's control that holds the labels.
     tier: str | None = None
 
     def required_fps(self, path: Path) -> float:
