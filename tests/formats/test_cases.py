@@ -45,6 +45,16 @@ MEANT: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
             "tasks without annotations: 1",
         ),
     ),
+    "notes_style_voices.vtt": (
+        {"notes_style_voices": [("Clean & jerk", 1.0, 2.5)]},
+        (
+            "NOTE blocks: 1",
+            "STYLE blocks: 1",
+            "lines of the header: 1",
+            "settings of cues: 1",
+            "voices of cues: 1",
+        ),
+    ),
     "ls_localkey.json": ({"a": [("run", 0.0, 1.0)]}, ()),
     "ls_mts.json": ({"a": [("run", 0.0, 1.0)]}, ()),
     "elan_wav_same_stem.eaf": ({"day1": [("run", 4.5, 9.0)]}, ("further media files: 1",)),
