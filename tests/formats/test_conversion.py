@@ -403,3 +403,23 @@ def test_the_real_detections_to_correct(real_data: Path, tmp_path: Path) -> None
     assert f"scores: {done.rows:,} dropped" in lines(Format.ELAN).lines
     back = convert(tmp_path / Format.ELAN, tmp_path / "elan.json")
     assert back.rows == done.rows
+
+
+def test_what_could_not_be_read_back_is_not_left(tmp_path: Path) -> None:
+    source = tmp_path / "source.json"
+    source.write_text(
+        '{"database": {"v": {"annotations": [{"label": "", "segment": [0, 1]}]}},'
+        '"results": {"v": [{"label": "Diving", "segment": [0, 1], "score": 1}]}}'
+    )
+    target = tmp_path / "v.vtt"
+    with pytest.raises(DuetalError, match=r"/v\.vtt: line 3: a cue without text"):
+        convert(source, target)
+    assert list(tmp_path.iterdir()) == [source]
+    target.write_text("mine")
+    with pytest.raises(DuetalError, match="a cue without text"):
+        convert(source, target, force=True)
+    assert target.read_text() == "mine"
+    (tmp_path / "detclasslist.txt").write_text("1 Jump\n")
+    with pytest.raises(DuetalError, match=r"/v\.txt: line 1: 26 is the number of no class"):
+        convert(source, tmp_path / "v.txt", kind=ContentKind.DETECTIONS)
+    assert not (tmp_path / "v.txt").exists()
