@@ -55,6 +55,13 @@ MEANT: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
             "voices of cues: 1",
         ),
     ),
+    "refineloc_like.csv": (
+        {
+            "clip_one": [("Long jump", 3.2, 9.6), ("Long jump", 12.0, 15.5)],
+            "clip_two": [("Shot put", 0.8, 4.4)],
+        },
+        ("fps: 3", "video-num-frames: 3"),
+    ),
     "ls_localkey.json": ({"a": [("run", 0.0, 1.0)]}, ()),
     "ls_mts.json": ({"a": [("run", 0.0, 1.0)]}, ()),
     "elan_wav_same_stem.eaf": ({"day1": [("run", 4.5, 9.0)]}, ("further media files: 1",)),

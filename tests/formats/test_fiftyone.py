@@ -79,7 +79,7 @@ def test_a_class_listed_twice_is_one_class(tmp_path: Path) -> None:
         ({"labels": {"v": [{"label": "x", "timestamps": [1]}]}}, "detection 0"),
         (
             {"labels": {"v": [{"label": 3, "timestamps": [1, 2]}]}},
-            "detection 0: 3 is the name of no class",
+            "detection 0: 3 is the number of a class: give the list",
         ),
         ({"classes": ["a"], "labels": {"v": [{"label": 1, "timestamps": [1, 2]}]}}, "no class"),
         ({"classes": ["a"], "labels": {"v": [{"label": True, "timestamps": [1, 2]}]}}, "no class"),

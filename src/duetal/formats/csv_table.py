@@ -39,6 +39,7 @@ from duetal.formats.delimited import (
 )
 from duetal.formats.json_values import finite, optional
 from duetal.formats.marked import Marked, MarkedVideo, Reading, counted, detection_rows
+from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 REQUIRED = ("video", "label", "start", "end")
 SEGMENTS_HEADER = ("video", "subset", "duration", "label", "start", "end")
@@ -63,7 +64,9 @@ def columns_of(header: Sequence[str]) -> list[str]:
     return names
 
 
-def read_annotations(path: Path, *, report: Report = raise_error) -> Annotations:
+def read_annotations(
+    path: Path, *, options: FormatOptions = DEFAULT_OPTIONS, report: Report = raise_error
+) -> Annotations:
     """Read a table of segments; classes are sorted by name.
 
     Raises:
@@ -71,7 +74,7 @@ def read_annotations(path: Path, *, report: Report = raise_error) -> Annotations
             number that is not finite, or another subset or duration than a row before; named by
             line.
     """
-    reading = Reading(path, report)
+    reading = Reading(path, report, options)
     left_out = reading.left_out
     delimiter = delimiter_of(path)
     rows = read_rows(
@@ -112,14 +115,14 @@ def write_annotations(path: Path, annotations: Annotations) -> None:
     write_rows(path, ",", SEGMENTS_HEADER, rows)
 
 
-def read_detections(path: Path) -> Detections:
+def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> Detections:
     """Read a table; videos and classes are in the order in which they come.
 
     Raises:
         DuetalError: unreadable, no text, a column is missing, a row of another number of cells, or
             a segment or score that is not a finite number; named by line.
     """
-    reading = Reading(path)
+    reading = Reading(path, options=options)
     detections = Detections.from_rows(_detections(reading), source=path)
     detections.require_finite()
     return replace(detections, left_out=counted(reading.left_out))
@@ -149,12 +152,13 @@ def _add(cells: dict[str, str], delimiter: str, reading: Reading) -> None:
         raise ValueError(f"{name!r} has another subset or duration in a row before")
     if bool(start) != bool(end) or (start and not label):
         raise ValueError("a segment is a label, a start and an end")
+    label = reading.options.label(label)
     if start:
         first, last = (_finite_seconds(time, delimiter) for time in (start, end))
-        one = Marked(first, last, intern(label))
+        one = Marked(first, last, label)
         reading.intervals_of(name).append(one)
     elif label:
-        video.labels.append(intern(label))
+        video.labels.append(label)
 
 
 def _finite_seconds(cell: str, delimiter: str) -> float:
@@ -186,4 +190,5 @@ def _detections(reading: Reading) -> Iterator[tuple[str, str, float, float, floa
             start, end = (seconds_in(time, delimiter) for time in times)
             score = number_in(score_cell, delimiter)
             video = reading.named(video)
+            label = reading.options.label(label)
         yield video, label, start, end, score

@@ -87,7 +87,11 @@ def _read(path: Path, options: FormatOptions, report: Report) -> Reading:
 
     def detection(entry: dict[str, Any]) -> Marked:
         reading.left_out.update(key for key in entry.keys() - _KEYS if entry[key])
-        label = _label(entry["label"], reading.classes if numbered else None)
+        given = reading.classes if numbered else None
+        if given is None and type(entry["label"]) is int:
+            label = options.label(entry["label"])
+        else:
+            label = _label(entry["label"], given)
         score = optional(entry.get("confidence"), finite)
         return Marked(*_times(entry, reading), label, score)
 

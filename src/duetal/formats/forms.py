@@ -109,19 +109,21 @@ def _plain(*functions: Callable[..., Any], folder: str = "") -> Form:
 
 
 FORMS: Mapping[Format, Form] = {
-    Format.ACTIVITYNET: _plain(
+    Format.ACTIVITYNET: Form(
         activitynet.read_annotations,
-        activitynet.write_annotations,
+        _without_options(activitynet.write_annotations),
         activitynet.read_detections,
-        activitynet.write_detections,
+        _without_options(activitynet.write_detections),
     ),
-    Format.BASNET: _plain(activitynet.read_annotations, activitynet.write_string_annotations),
+    Format.BASNET: Form(
+        activitynet.read_annotations, _without_options(activitynet.write_string_annotations)
+    ),
     Format.BORIS: _plain(boris.read_annotations),
-    Format.CSV: _plain(
+    Format.CSV: Form(
         csv_table.read_annotations,
-        csv_table.write_annotations,
+        _without_options(csv_table.write_annotations),
         csv_table.read_detections,
-        csv_table.write_detections,
+        _without_options(csv_table.write_detections),
     ),
     Format.ELAN: Form(
         elan.read_annotations, elan.write, write_detections=elan.write, folder=elan.SUFFIX

@@ -17,6 +17,8 @@ from duetal.formats.json_values import read_document
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{}:,]', re.DOTALL)
+#: The videos of ActivityNet's form with nothing around them.
+_BARE = re.compile(r'\{\s*"(?:[^"\\]|\\.)*+"\s*:\s*(\[|\{)')
 _VIA_KEYS = frozenset({"project", "attribute", "file", "view"})
 _BORIS_KEYS = frozenset({"observations", "behaviors_conf", "project_format_version"})
 
@@ -96,8 +98,11 @@ def kind_of(path: Path, form: Format) -> ContentKind:
     if form is Format.THUMOS14:
         is_detections = not path.is_dir()
     elif form is Format.ACTIVITYNET:
-        keys = _all_keys(path, head(path))
-        is_detections = "results" in keys and "database" not in keys
+        text = head(path)
+        keys = _all_keys(path, text)
+        bare = _BARE.match(text)
+        is_detections = "database" not in keys
+        is_detections &= "results" in keys or (bare is not None and bare[1] == "[")
     elif form is Format.CSV:
         header = next(_table_lines(head(path), delimiter_of(path)), [])
         is_detections = "score" in header
@@ -147,6 +152,8 @@ def _form_of_json(path: Path, text: str) -> Format:
         return Format.BORIS
     if "labels" in keys:
         return Format.FIFTYONE
+    if _BARE.match(text) and ('"score"' in text or '"annotations"' in text):
+        return Format.ACTIVITYNET
     cause = "JSON of no known form: no 'database', 'results', 'labels', 'observations' or 'project'"
     raise DuetalError(cause, file=path)
 

@@ -141,13 +141,19 @@ class Reading:
         """The source as JSON; raises what `read_document` does."""
         return read_document(self.path, self.report)
 
-    def objects(self, form: str, *keys: str) -> tuple[dict[str, Any], ...]:
+    def objects(
+        self, form: str, *keys: str, bare: Callable[[Any], bool] = lambda _: False
+    ) -> tuple[dict[str, Any], ...]:
         """The source as a JSON object: what else it holds, and the object of each key.
+
+        `bare` tells a document that is the object of the only key itself.
 
         Raises:
             DuetalError: as `read_document`; or it is not of the form: an object is missing.
         """
         document = self.document()
+        if bare(document):
+            return {}, document
         for key in keys:
             if not isinstance(document, dict) or not isinstance(document.get(key), dict):
                 raise DuetalError(f"not {form}: no object {key!r}", file=self.path)
