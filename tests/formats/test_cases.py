@@ -62,6 +62,10 @@ MEANT: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         },
         ("fps: 3", "video-num-frames: 3"),
     ),
+    "cvat_video.xml": (
+        {"kitchen": [("stir", 3.0, 7.52), ("pour", 9.0, 10.0)]},
+        ("values of attributes: 1",),
+    ),
     "ls_localkey.json": ({"a": [("run", 0.0, 1.0)]}, ()),
     "ls_mts.json": ({"a": [("run", 0.0, 1.0)]}, ()),
     "elan_wav_same_stem.eaf": ({"day1": [("run", 4.5, 9.0)]}, ("further media files: 1",)),

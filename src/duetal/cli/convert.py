@@ -14,6 +14,7 @@ FORMATS = (
     "basnet",
     "boris",
     "csv",
+    "cvat",
     "elan",
     "fiftyone",
     "label-studio",

@@ -18,29 +18,23 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from sys import intern
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
-from xml.sax import SAXException
-from xml.sax.handler import ContentHandler
 from xml.sax.xmlreader import AttributesImpl
-
-from defusedxml import DefusedXmlException
-from defusedxml import sax as defused_sax
 
 from duetal.core.annotations import Annotations
 from duetal.core.errors import DuetalError, Report, UsageError, raise_error, reporting
-from duetal.core.files import refuse_large, write_text
+from duetal.core.files import write_text
 from duetal.core.video_names import is_audio, video_name
-from duetal.formats.json_values import FAULTS
 from duetal.formats.marked import Content, Marked, MarkedVideo, Reading
 from duetal.formats.media import file_per_video, files_per_video, media_place
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
+from duetal.formats.xml_reading import XmlReader, read_xml
 
 SUFFIX = ".eaf"
-_VALUES = frozenset({"CVE_VALUE", "CV_ENTRY"})
-#: ELAN's form has eight levels, and a label is a few words.
+#: Tiers that hang on each other; people have a few.
 _DEEPEST = 200
-_LONGEST_TEXT = 2**16
+_VALUES = frozenset({"CVE_VALUE", "CV_ENTRY"})
 _ROOT = {
     "AUTHOR": "duetal",
     "DATE": "1970-01-01T00:00:00+00:00",
@@ -102,7 +96,9 @@ def read_annotations(
     reading = Reading(path, report, options)
     for file, called in files_per_video(path, SUFFIX):
         with reporting(report):
-            content = _read_file(file, options.tier)
+            content = read_xml(file, _ElanReader(options.tier))
+            if options.tier is not None and not content.has_tier:
+                content.left_out[f"files without the tier {options.tier!r}"] += 1
             name = content.name or called
             if name in reading.videos:
                 raise DuetalError(f"{name!r} is annotated in a file before", file=file)
@@ -127,39 +123,9 @@ def write(path: Path, content: Content, *, options: FormatOptions = DEFAULT_OPTI
         write_text(place, _document(video, content.classes, options, place))
 
 
-def _read_file(path: Path, tier: str | None) -> "_ElanHandler":
-    handler = _ElanHandler(tier)
-    refuse_large(path)
-    try:
-        with path.open("rb") as file:
-            defused_sax.parse(file, handler, forbid_dtd=True)
-    except OSError as error:
-        raise DuetalError(f"cannot read: {error.strerror}", file=path) from error
-    except DefusedXmlException as error:
-        cause = "a document type is refused, as it can name other files and entities without end"
-        raise DuetalError(cause, file=path, place=handler.located()) from error
-    except UsageError as error:
-        raise UsageError(error.cause, file=path) from error
-    except FAULTS as error:
-        cause = f"no attribute {error}" if isinstance(error, KeyError) else str(error)
-        raise DuetalError(cause, file=path, place=handler.place) from error
-    except (SAXException, LookupError) as error:
-        # The encoding that an XML declaration names may be unknown.
-        cause = error.getMessage() if isinstance(error, SAXException) else str(error)
-        raise DuetalError(f"not XML: {cause}", file=path, place=handler.located()) from error
-    if tier is not None and not handler.has_tier:
-        handler.left_out[f"files without the tier {tier!r}"] += 1
-    return handler
-
-
-class _ElanHandler(ContentHandler):
-    """Takes what is read of a file element by element, so that no tree is built."""
-
-    #: Knows the place that has been read up to; the base class takes it.
-    _locator: Any
-
+class _ElanReader(XmlReader):
     def __init__(self, chosen: str | None):
-        super().__init__()
+        super().__init__("ANNOTATION_DOCUMENT", "ELAN's form")
         #: Of the video that is annotated.
         self.name: str | None = None
         self.vocabulary: dict[str, None] = {}
@@ -176,26 +142,9 @@ class _ElanHandler(ContentHandler):
         self._hanging: dict[str, _Hanging] = {}
         self._type_of_tier: dict[str, str] = {}
         self._associations: set[str] = set()
-        self._text: list[str] = []
-        self._length = 0
-        self._depth = 0
-        #: Of the element that was read last.
-        self.place = ""
 
-    def located(self) -> str:
-        """Line and column that have been read up to."""
-        locator = self._locator
-        return f"line {locator.getLineNumber()} column {locator.getColumnNumber() + 1}"
-
-    def startElement(self, name: str, attrs: AttributesImpl) -> None:  # noqa: N802
-        """Take an element's attributes."""
-        self.place = self.located()
-        self._clear_text()
-        if self._depth == 0 and name != "ANNOTATION_DOCUMENT":
-            raise ValueError(f"not of ELAN's form: it begins with {name[:40]!r}")
-        self._depth += 1
-        if self._depth > _DEEPEST:
-            raise ValueError("nested too deeply")
+    def begin(self, name: str, attrs: AttributesImpl) -> None:
+        """Take what is needed of an element's attributes."""
         if name == "HEADER" and attrs.get("TIME_UNITS", "milliseconds") != "milliseconds":
             raise ValueError(f"times in {attrs['TIME_UNITS'][:40]!r} instead of milliseconds")
         if name == "MEDIA_DESCRIPTOR":
@@ -219,23 +168,8 @@ class _ElanHandler(ContentHandler):
         elif name == "LINGUISTIC_TYPE" and attrs.get("CONSTRAINTS") == "Symbolic_Association":
             self._associations.add(attrs["LINGUISTIC_TYPE_ID"])
 
-    def characters(self, content: str) -> None:
-        """Take a part of an element's text."""
-        self._text.append(content)
-        self._length += len(content)
-        if self._length > _LONGEST_TEXT:
-            raise ValueError("a text is too long")
-
-    def _clear_text(self) -> None:
-        self._text.clear()
-        self._length = 0
-
-    def endElement(self, name: str) -> None:  # noqa: N802
-        """Take an element's text: that after its last child began."""
-        self.place = self.located()
-        text = "".join(self._text).strip()
-        self._clear_text()
-        self._depth -= 1
+    def end(self, name: str, text: str) -> None:
+        """Take an element's text where it is a label."""
         if name in _VALUES and text:
             self.vocabulary[text] = None
         elif name == "ANNOTATION_VALUE" and self._begun is not None:

@@ -13,6 +13,7 @@ from duetal.formats import (
     activitynet,
     boris,
     csv_table,
+    cvat,
     desed,
     elan,
     fiftyone,
@@ -35,6 +36,7 @@ class Format(StrEnum):
     BASNET = "basnet"
     BORIS = "boris"
     CSV = "csv"
+    CVAT = "cvat"
     ELAN = "elan"
     FIFTYONE = "fiftyone"
     LABEL_STUDIO = "label-studio"
@@ -125,6 +127,7 @@ FORMS: Mapping[Format, Form] = {
         csv_table.read_detections,
         _without_options(csv_table.write_detections),
     ),
+    Format.CVAT: Form(cvat.read_annotations, folder=cvat.SUFFIX),
     Format.ELAN: Form(
         elan.read_annotations, elan.write, write_detections=elan.write, folder=elan.SUFFIX
     ),

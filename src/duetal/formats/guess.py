@@ -10,7 +10,17 @@ from typing import NamedTuple
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error
-from duetal.formats import csv_table, desed, elan, fiftyone, label_studio, thumos14, webvtt, wtalc
+from duetal.formats import (
+    csv_table,
+    cvat,
+    desed,
+    elan,
+    fiftyone,
+    label_studio,
+    thumos14,
+    webvtt,
+    wtalc,
+)
 from duetal.formats.delimited import DELIMITERS, SEPARATOR_LINE, delimiter_of, head
 from duetal.formats.forms import FORMS, ContentKind, Format
 from duetal.formats.json_values import read_document
@@ -78,7 +88,9 @@ def form_of(path: Path) -> Format:
     if text.startswith("<"):
         if "<ANNOTATION_DOCUMENT" in text:
             return Format.ELAN
-        raise DuetalError("XML, but not ELAN's", file=path)
+        if re.search(r"<annotations[\s>]", text):
+            return Format.CVAT
+        raise DuetalError("XML, but neither ELAN's nor CVAT's", file=path)
     if text.startswith(("{", "[")):
         return _form_of_json(path, text)
     return _form_of_text(path, text)
@@ -130,8 +142,10 @@ def _form_of_folder(path: Path) -> Format:
         return Format.ELAN
     if any(path.glob(f"*{webvtt.SUFFIX}")):
         return Format.WEBVTT
+    if any(path.glob(f"*{cvat.SUFFIX}")):
+        return Format.CVAT
     cause = "holds neither the W-TALC pack's annotation (videoname.npy, segments.npy, …) nor "
-    cause += "THUMOS text (<Class>_test.txt, …) nor labels.json, *.eaf or *.vtt"
+    cause += "THUMOS text (<Class>_test.txt, …) nor labels.json, *.eaf, *.vtt or *.xml"
     raise DuetalError(cause, file=path)
 
 
