@@ -423,3 +423,13 @@ def test_what_could_not_be_read_back_is_not_left(tmp_path: Path) -> None:
     with pytest.raises(DuetalError, match=r"/v\.txt: line 1: 26 is the number of no class"):
         convert(source, tmp_path / "v.txt", kind=ContentKind.DETECTIONS)
     assert not (tmp_path / "v.txt").exists()
+
+
+def test_names_that_a_spreadsheet_takes_for_formulas_are_counted(tmp_path: Path) -> None:
+    source = tmp_path / "source.json"
+    listed = [{"label": "=1+1", "segment": [0, 1]}]
+    source.write_text(json.dumps({"database": {"-v": {"annotations": listed}}}))
+    expected = "2 names look like formulas to a spreadsheet ('-v', …): import the columns as text"
+    assert convert(source, tmp_path / "a.csv").notes == (expected,)
+    assert convert(source, tmp_path / "a.json").notes == ()
+    assert read_annotations(tmp_path / "a.csv").videos["-v"].labels == ("=1+1",)

@@ -1,4 +1,5 @@
 import contextlib
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from duetal.core.annotations import Annotations, Segment
 from duetal.core.errors import DuetalError
-from duetal.formats import desed
+from duetal.formats import desed, read_annotations
 
 
 @pytest.mark.parametrize(
@@ -120,3 +121,17 @@ def test_malformed_strong_labels(tmp_path: Path, text: str, message: str) -> Non
     with pytest.raises(DuetalError, match=r"strong\.tsv") as caught:
         desed.read_strong(path)
     assert message in str(caught.value)
+
+
+def test_a_table_of_own_videos_is_one_of_weak_labels(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    decomposed = unicodedata.normalize("NFD", "Händchen")
+    path.write_text(f"Split;Video;Labels\ntrain;a/v.mp4;{decomposed},B\ntest;w.mp4;\n", "utf-8")
+    annotations = read_annotations(path)
+    assert {v.name: (v.subset, v.labels, v.segments) for v in annotations} == {
+        "v": ("train", ("B", "Händchen"), None),
+        "w": ("test", (), ()),
+    }
+    path.write_text("video,label,start\nv,A,1\n")
+    with pytest.raises(DuetalError, match="line 1: expected a header"):
+        read_annotations(path)

@@ -25,9 +25,14 @@ _SUFFIX = re.compile(rf"(?:{'|'.join(map(re.escape, _KNOWN))})+$", re.IGNORECASE
 _UPLOADED = re.compile(r"(?:^|/)upload/(?:[^/]+/)*[0-9a-f]{8}-(?=[^/]+$)")
 
 
+def composed(text: str) -> str:
+    """A text in Unicode's composed form, in which names of videos and classes are compared."""
+    return unicodedata.normalize("NFC", text)
+
+
 def without_suffix(file_name: str) -> str:
     """A file's name, composed, without the suffix of a media or feature file."""
-    return _SUFFIX.sub("", unicodedata.normalize("NFC", file_name))
+    return _SUFFIX.sub("", composed(file_name))
 
 
 def is_media(place: str) -> bool:
@@ -68,13 +73,13 @@ def known_name(name: str) -> str:
 
     Without the suffix of a media file a slash may belong to the name.
     """
-    composed = unicodedata.normalize("NFC", name)
-    if without_suffix(composed) in ("", composed) or not is_media(composed):
-        return composed
+    name = composed(name)
+    if without_suffix(name) in ("", name) or not is_media(name):
+        return name
     try:
-        return video_name(composed)
+        return video_name(name)
     except ValueError:
-        return composed
+        return name
 
 
 def _path(place: str) -> str:

@@ -140,7 +140,7 @@ def _split(
     if pieces.test_list is not None:
         evaluation = _listed(pieces.test_list, strong, report)
     if pieces.train_labels is not None:
-        training = tuple(weak.videos)
+        training = weak.training_names()
     return training, evaluation
 
 

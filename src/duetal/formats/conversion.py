@@ -14,6 +14,7 @@ from duetal.core.errors import DuetalError, UsageError, raise_error
 from duetal.formats.conversion_losses import annotation_losses, as_losses, detection_losses
 from duetal.formats.forms import FORMS, ContentKind, Form, Format
 from duetal.formats.guess import form_of, kind_of
+from duetal.formats.json_values import shortened
 from duetal.formats.label_studio import interface_place
 from duetal.formats.marked import Content, as_annotations, marked
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
@@ -27,6 +28,10 @@ _BY_SUFFIX = {
     ".vtt": Format.WEBVTT,
     ".txt": Format.THUMOS14,
 }
+
+
+_TABLES = (Format.CSV, Format.STRONG, Format.WEAK)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -101,8 +106,20 @@ def convert(
     notes: tuple[str, ...] = ()
     if isinstance(content, Annotations):
         rows, notes = sum(len(v.segments or ()) for v in content), content.notes
+    if to in _TABLES:
+        notes += _formula_note(content)
     videos = len(content.videos)
     return Conversion(source_format, to, kind, videos, rows, tuple(lines), notes, files)
+
+
+def _formula_note(content: Content) -> tuple[str, ...]:
+    """A note of the cells that a spreadsheet would take for formulas."""
+    texts = [one for one in (*content.videos, *content.classes) if one.startswith(_FORMULA)]
+    if not texts:
+        return ()
+    listed = f"{shortened(texts[0])}{', …' if len(texts) > 1 else ''}"
+    cause = f"{len(texts):,} names look like formulas to a spreadsheet ({listed})"
+    return (f"{cause}: import the columns as text",)
 
 
 def _chosen(

@@ -187,10 +187,10 @@ def _form_of_text(path: Path, text: str) -> Format:
             return Format.LABEL_STUDIO
         if header >= set(desed.STRONG_HEADER):
             return Format.STRONG
-        if header >= set(desed.WEAK_HEADER):
-            return Format.WEAK
         if set(csv_table.columns_of([*header])) >= set(csv_table.REQUIRED):
             return Format.CSV
+        if set(desed.weak_columns_of([*header])) >= set(desed.WEAK_HEADER):
+            return Format.WEAK
         for names in _table_lines(text, delimiter):
             if "behavior" in names and {"time", "start (s)"} & set(names):
                 return Format.BORIS

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error, reporting
-from duetal.core.video_names import known_name, without_suffix
+from duetal.core.video_names import composed, known_name, without_suffix
 from duetal.formats.json_values import FAULTS, an_object, consumed, drained, located, read_document
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
@@ -109,14 +109,19 @@ def as_annotations(
     for video in videos:
         segments = None
         if video.intervals is not None:
-            segments = tuple(Segment(s.start, s.end, intern(s.label)) for s in video.intervals)
-        found = {*map(intern, video.labels), *(segment.label for segment in segments or ())}
+            segments = tuple(
+                Segment(s.start, s.end, intern(composed(s.label))) for s in video.intervals
+            )
+        found = {
+            *(intern(composed(label)) for label in video.labels),
+            *(segment.label for segment in segments or ()),
+        }
         labels = tuple(sorted(found))
         labels = label_sets.setdefault(labels, labels)
         annotated[video.name] = VideoAnnotation(
             video.name, video.subset, video.duration, labels, segments, facts=video.facts
         )
-    ordered = dict.fromkeys(classes)
+    ordered = dict.fromkeys(map(composed, classes))
     others = {label for labels in label_sets for label in labels} - ordered.keys()
     return Annotations(annotated, (*ordered, *sorted(others)), source)
 

@@ -8,6 +8,7 @@ from sys import intern
 from typing import Any
 
 from duetal.core.errors import DuetalError, UsageError
+from duetal.core.video_names import composed
 from duetal.formats.delimited import read_lines
 from duetal.formats.json_values import a_string
 
@@ -36,7 +37,7 @@ class FormatOptions:
         """
         spelled = isinstance(value, str) and value.isdecimal() and self.classes is not None
         if type(value) is not int and not spelled:
-            return intern(a_string(value, "'label'"))
+            return intern(composed(a_string(value, "'label'")))
         if self.classes is None:
             cause = f"{value} is the number of a class: give the list of classes"
             raise ValueError(f"{cause} (duetal convert --class-list)")

@@ -21,6 +21,7 @@ from sys import intern
 from typing import NoReturn
 
 from duetal.core.errors import DuetalError, raise_error, unknown
+from duetal.core.video_names import composed
 from duetal.formats.delimited import delimiter_of, read_cells, read_rows
 
 #: What each column may be called; messages use the first name.
@@ -123,7 +124,7 @@ def _labelled_video(
         raise DuetalError("no video", file=path, place=place)
     labels = {" ".join(label.split()) for label in re.split("[,;]", cells[names["labels"]])} - {""}
     split = _split(cells[names["split"]], path, place) if "split" in names else None
-    return LabelledVideo(video, tuple(sorted(map(intern, labels))), split, place)
+    return LabelledVideo(video, tuple(sorted(map(intern, map(composed, labels)))), split, place)
 
 
 def _split(name: str, path: Path, place: str) -> Split | None:
