@@ -112,10 +112,15 @@ def test_times_that_count_from_when_each_video_was_made(tmp_path: Path) -> None:
     clock = {"file": {"1": ["x/a.mp4", "x/b.mp4"]}, "media_creation_date_as_offset": True}
     times = [1.7e9, 1.7e9 + 7.5, 1.7e9 + 100, 1.7e9 + 101]
     events = [[time, "", "run", "", ""] for time in times]
-    path = project(tmp_path, **clock, media_info=info, events=events)
+    about = {"description": "a day", "independent_variables": {"weather": "sun"}}
+    path = project(tmp_path, **clock, **about, media_info=info, events=events)
     annotations = boris.read_annotations(path)
     assert annotations.videos["a"].segments == (Segment(0, 7.5, "run"),)
     assert annotations.videos["b"].segments == (Segment(0, 1, "run"),)
+    assert annotations.left_out == (
+        "descriptions of observations: 1",
+        "independent variables of observations: 1",
+    )
     with pytest.raises(DuetalError, match=r"when 'x/a.mp4' was made, which is unknown"):
         boris.read_annotations(project(tmp_path, **clock, events=events))
 

@@ -64,7 +64,7 @@ MEANT: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "cvat_video.xml": (
         {"kitchen": [("stir", 3.0, 7.52), ("pour", 9.0, 10.0)]},
-        ("values of attributes: 1",),
+        ("positions of shapes: 6", "values of attributes: 1"),
     ),
     "ls_localkey.json": ({"a": [("run", 0.0, 1.0)]}, ()),
     "ls_mts.json": ({"a": [("run", 0.0, 1.0)]}, ()),

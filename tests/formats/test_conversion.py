@@ -285,6 +285,14 @@ def test_weak_labels_and_unknown_segments(tmp_path: Path, annotations: Annotatio
         return convert(source, tmp_path / form, target_format=form, options=OPTIONS).lines
 
     assert lines(Format.CSV) == ()
+    looked_through = VideoAnnotation("nothing", "train", None, (), ())
+    labels = Annotations({"weak": weak, "nothing": looked_through}, ("Äpfel",))
+    activitynet.write_annotations(tmp_path / "labels.json", labels)
+    done = convert(tmp_path / "labels.json", tmp_path / "labels.tsv")
+    assert (done.target_format, done.lines) == (
+        Format.WEAK,
+        ("subsets: 2 changed (train → training)",),
+    )
     assert "videos: 1 dropped (weak)" in lines(Format.STRONG)
     assert "videos: 1 dropped (weak)" in lines(Format.FIFTYONE)
     assert "videos with unknown segments, now without any: 1 changed (weak)" in lines(Format.VIA)

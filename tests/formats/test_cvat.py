@@ -82,7 +82,7 @@ def test_attributes_are_counted_and_the_rate_is_needed(tmp_path: Path) -> None:
     path = tmp_path / "a.xml"
     path.write_text(f"<annotations>{VIDEO}{track(box(0, 0, 'sit'))}</annotations>")
     annotations = read_annotations(path, options=FormatOptions(fps=25))
-    assert annotations.left_out == ("values of attributes: 1",)
+    assert annotations.left_out == ("positions of shapes: 1", "values of attributes: 1")
     with pytest.raises(UsageError, match=r"a\.xml: times are in frames: give frames per second"):
         read_annotations(path)
 

@@ -186,3 +186,9 @@ def test_choices_in_the_smaller_exports(tmp_path: Path) -> None:
         "c": ((), ()),
     }
     assert annotations.left_out == ("further annotations of a task: 1",)
+
+
+def test_other_data_of_a_task_is_counted(tmp_path: Path) -> None:
+    data = {"clip": "/data/local-files/?d=clips%2Fa.mp4", "sound": "a.wav", "title": "", "fps": 25}
+    annotations = label_studio.read_annotations(written(tmp_path, [task(data=data)]))
+    assert (list(annotations.videos), annotations.left_out) == (["a"], ("other data of tasks: 1",))

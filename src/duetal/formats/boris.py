@@ -50,6 +50,10 @@ _LENGTH_COLUMNS = ("media duration (s)", "total length")
 _SOURCE = re.compile(r"player #([0-9]+):(.+)")
 _LENGTH = re.compile(r"[0-9.]+")
 _NO_FILE = frozenset({"", "NA", "Not found"})
+_ABOUT = {
+    "description": "descriptions of observations",
+    "independent_variables": "independent variables of observations",
+}
 #: Times beyond are those of a clock that counts from 1970, not of a video.
 _EARLIEST_CLOCK = 1e8
 
@@ -104,6 +108,7 @@ def _read_project(reading: Reading) -> None:
             if an_object(value).get("type") != "MEDIA":
                 reading.left_out["observations without media files"] += 1
                 continue
+            reading.left_out.update(what for about, what in _ABOUT.items() if value.get(about))
             media = _media(value, reading.left_out)
             events = _events(value, reading.left_out)
             with reading.faults_at(f"observation {key!r}"):
@@ -266,11 +271,12 @@ class _EventTable:
     def _media(self, observation: str, cells: dict[str, str]) -> _Media:
         """The files of the first player: those of the source, or the one that the row names."""
         lengths = _first_of(_LENGTH_COLUMNS, cells).split("|")
-        sources = [_SOURCE.fullmatch(part.strip()) for part in cells.get("source", "").split("|")]
-        named = [(found[1], found[2]) for found in sources if found]
-        if len(named) < len(sources):
-            place = _first_of(_FILE_COLUMNS, cells)
-            named = [] if place in _NO_FILE else [("1", place)]
+        place = _first_of(_FILE_COLUMNS, cells)
+        named = [] if place in _NO_FILE else [("1", place)]
+        for cell in (place, cells.get("source", "")):
+            sources = [_SOURCE.fullmatch(part.strip()) for part in cell.split("|")]
+            if all(sources):
+                named = [(found[1], found[2]) for found in sources if found]
         if len(lengths) != len(named):
             lengths = [""] * len(named)
         media = [

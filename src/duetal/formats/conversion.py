@@ -168,7 +168,8 @@ def _format_for(target: Path, content: Content) -> Format:
     if suffix == ".txt" and isinstance(content, Annotations):
         raise UsageError("THUMOS'14's annotations are a folder of files", file=target)
     if suffix == ".tsv":
-        weak = isinstance(content, Annotations) and all(v.segments is None for v in content)
+        segments = [v.segments for v in content] if isinstance(content, Annotations) else [()]
+        weak = None in segments and not any(segments)
         return Format.WEAK if weak else Format.STRONG
     if suffix not in _BY_SUFFIX:
         forms = ", ".join(name for name, form in FORMS.items() if form.write_annotations)

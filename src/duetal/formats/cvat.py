@@ -138,6 +138,7 @@ class _CvatReader(XmlReader):
             self._frame = int(attrs["frame"])
         if "track" not in self._path:
             self._label = intern(attrs["label"])
+        self.left_out["positions of shapes"] += self._path[-1] != "tag"
         self._outside = attrs.get("outside", "0") == "1"
         self._shape_label = self._label if self._attribute is None else ""
 

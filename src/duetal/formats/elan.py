@@ -155,6 +155,7 @@ class _ElanReader(XmlReader):
         elif name == "TIER":
             self._tier = attrs["TIER_ID"]
             self._type_of_tier[self._tier] = attrs.get("LINGUISTIC_TYPE_REF", "")
+            self.left_out["participants of tiers"] += bool(attrs.get("PARTICIPANT"))
             self.has_tier |= self._tier == self._chosen
         elif name in ("ALIGNABLE_ANNOTATION", "REF_ANNOTATION"):
             # One that no other can hang on needs no identifier.

@@ -254,7 +254,10 @@ def _add_task(
     task: dict[str, Any], key: str, control: str | None, place: str, reading: Reading
 ) -> None:
     data = an_object(task["data"], "'data'")
-    name = video_name(_media(data))
+    media = _media(data)
+    name = video_name(media)
+    others = (value for key, value in data.items() if key not in _ROW_DATA and value != media)
+    reading.left_out["other data of tasks"] += sum(value not in (None, "") for value in others)
     chosen = _choose(task, key, reading.left_out)
     if chosen is None:
         reading.left_out[f"tasks without {key}"] += 1
