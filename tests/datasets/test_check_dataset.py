@@ -206,7 +206,7 @@ def test_annotation_every_problem_at_once(own_dataset: Path) -> None:
     )
     path.write_text(
         first
-        + '"v_x": 3, "v_y": {"annotations": [{"label": 5}]}, "v_c": {}, '
+        + '"v_x": 3, "v_y": {"annotations": [{"label": [5]}]}, "v_c": {}, '
         + '"v_b": {"subset": "train"'
         + rest
     )
