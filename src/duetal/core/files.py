@@ -20,7 +20,7 @@ from duetal.core.errors import DuetalError, Report, raise_error
 
 #: The largest file of annotations or detections that is read; all of it may be held in memory.
 MOST_BYTES = 2**30
-_MOST_UNPACKED = 2**28
+_MOST_UNPACKED = 2**26
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -120,7 +120,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     """Open a file for reading its bytes, those of a gzip file unpacked.
 
     Raises:
-        DuetalError: missing, unreadable, damaged, or unpacked of more than 256 MiB.
+        DuetalError: missing, unreadable, damaged, or unpacked of more than 64 MiB.
     """
     with reading(path), path.open("rb") as file:
         if file.peek(2)[:2] != b"\x1f\x8b":
@@ -131,7 +131,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise DuetalError(f"damaged: {error}", file=path) from error
         if len(data) > _MOST_UNPACKED:
-            raise DuetalError("is too large: more than 256 MiB unpacked", file=path)
+            raise DuetalError("is too large: more than 64 MiB unpacked", file=path)
         yield io.BytesIO(data)
 
 

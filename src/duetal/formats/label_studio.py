@@ -179,7 +179,7 @@ def _of_rows(rows: list[Any], reading: Reading) -> list[Any]:
     tasks: dict[str, dict[str, Any]] = {}
     controls = _row_controls(rows, reading)
     for index, row in consumed(rows):
-        with reading.faults_at(f"task {index}"):
+        with reading.going_on(f"task {index}"):
             data: dict[str, Any] = {}
             results: list[Any] = []
             for key, value in an_object(row).items():
