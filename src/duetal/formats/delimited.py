@@ -33,7 +33,8 @@ def head(path: Path) -> str:
         data = file.read(_HEAD)
     encoding = text_encoding(data)
     if b"\0" in data and encoding != "utf-16":
-        raise DuetalError("a binary file, not text", file=path)
+        workbook = "; of a workbook, save the sheet as CSV" if data.startswith(b"PK") else ""
+        raise DuetalError(f"a binary file, not text{workbook}", file=path)
     return data.decode(encoding, errors="replace").lstrip()
 
 

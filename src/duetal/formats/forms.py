@@ -141,11 +141,11 @@ FORMS: Mapping[Format, Form] = {
         label_studio.write,
     ),
     Format.STRONG: _plain(desed.read_strong, desed.write_strong),
-    Format.THUMOS14: _plain(
-        thumos14.read_annotations,
-        thumos14.write_annotations,
+    Format.THUMOS14: Form(
+        _without_options(thumos14.read_annotations),
+        _without_options(thumos14.write_annotations),
         thumos14.read_detections,
-        thumos14.write_detections,
+        _without_options(thumos14.write_detections),
         folder="/",
     ),
     Format.VIA: Form(via.read_annotations, via.write, write_detections=via.write),
