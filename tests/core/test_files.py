@@ -1,5 +1,6 @@
 """The old content or the new, never half of it."""
 
+import gzip
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import sys
 
 import pytest
 
+from duetal.core import files
 from duetal.core.errors import DuetalError
 from duetal.core.files import read_json, remove_unfinished, replacing, write_json, write_text
 
@@ -98,7 +100,7 @@ def test_a_file_in_the_place_of_a_folder_is_named(tmp_path):
         (b"", "not JSON"),
         (b'{"a": 1', "line 1 column 8: not JSON"),
         (b'{"a"\n: }', "line 2 column 3: not JSON"),
-        (b"\xff\xfe", "byte 0: not UTF-8"),
+        (b"\xff", "byte 0: not UTF-8"),
         (b"[" * 100_000, "nested too deeply"),
     ],
 )
@@ -137,3 +139,17 @@ def test_what_a_killed_writer_left_is_removed(tmp_path):
     remove_unfinished(tmp_path)
     assert not torn.exists()
     assert all(path.exists() for path in kept)
+
+
+def test_packed_files_are_unpacked_as_far_as_they_are_small(tmp_path, monkeypatch):
+    path = tmp_path / "a.json.gz"
+    packed = gzip.compress(b'{"a": 1}')
+    path.write_bytes(packed)
+    assert read_json(path) == {"a": 1}
+    path.write_bytes(packed[:-3])
+    with pytest.raises(DuetalError, match=r"a\.json\.gz: damaged: "):
+        read_json(path)
+    path.write_bytes(packed)
+    monkeypatch.setattr(files, "_MOST_UNPACKED", 7)
+    with pytest.raises(DuetalError, match="too large"):
+        read_json(path)

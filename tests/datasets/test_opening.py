@@ -105,6 +105,12 @@ def test_weak_table_alone(own_dataset: Path) -> None:
     assert dataset.weak().labels.tolist() == [[True, True, False], [False, False, True]]
 
 
+def test_a_table_of_labels_with_a_split_trains_on_its_training_videos(own_dataset: Path) -> None:
+    table = own_dataset / "weak_train.tsv"
+    table.write_text("video;labels;split\nv_a;Diving;train\nv_b;HighJump;train\nv_c;Diving;test\n")
+    assert open_dataset(own_dataset).training == ("v_a", "v_b")
+
+
 def test_annotation_without_subsets(own_dataset: Path, edit_annotations: Edit) -> None:
     edit_annotations(
         own_dataset / "annotations.json", lambda d: [v.pop("subset") for v in d.values()]
@@ -253,7 +259,7 @@ def _leave_folder(folder: Path, edit: Edit) -> None:
 
 
 def _twice(folder: Path, edit: Edit) -> None:
-    (folder / "weak_train.tsv").write_text("filename\tevent_labels\nv_a\tHighJump\nv_a\tDiving\n")
+    (folder / "weak_train.tsv").write_text("filename\tevent_labels\nv_a\tHighJump\nv_a\t\n")
 
 
 def _both(folder: Path, edit: Edit) -> None:

@@ -169,6 +169,15 @@ def test_annotations_without_subsets_are_evaluated_whole() -> None:
     assert "name no subset" in result.notes[0]
 
 
+def test_where_segments_are_unknown_nothing_is_wrong() -> None:
+    labelled = VideoAnnotation("b", "test", None, ("x",), None)
+    annotations = annotations_of(video("a", (0, 1, "x"), subset="test"), labelled)
+    rows = found(("a", "x", 0.0, 1.0, 0.5), ("b", "x", 0.0, 1.0, 0.9))
+    result = evaluate(rows, annotations, "seconds")
+    assert (result.videos, result.mean_ap[0], result.dropped) == (1, 1.0, {OTHER_SUBSET: 1})
+    assert "videos with labels and without segments: 1, not evaluated" in result.notes
+
+
 def test_unknown_subset_lists_those_there_are() -> None:
     with pytest.raises(UsageError, match=r"no subset 'dev'; there are: 'test', 'validation'"):
         evaluate(found(), THUMOS_LIKE, "seconds", "dev")

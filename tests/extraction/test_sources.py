@@ -99,7 +99,10 @@ def test_a_file_url_is_a_file(videos):
         ("/x/a.b.mp4", "a.b"),
         ("s3://bucket/x/a.mp4", "a"),
         ("https://host/x/a.mp4?token=b.c/d", "a"),
+        ("https://host/x/high%20jump.MTS", "high jump"),
         ("/x/a#b?c.mp4", "a#b?c"),
+        ("/x/a.mp4.raw", "a"),
+        ("/x/.mp4", ".mp4"),
     ],
 )
 def test_a_video_is_called_like_its_file(source, name):

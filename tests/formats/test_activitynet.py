@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 from duetal.core.annotations import Segment
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError
-from duetal.formats import activitynet
+from duetal.formats import activitynet, read_annotations, read_detections
+from duetal.formats.forms import ContentKind, Format
+from duetal.formats.guess import Guess, guess
+from duetal.formats.marked import detection_rows
+from duetal.formats.options import FormatOptions, read_class_numbers
 
 
 def written(folder: Path, value: object) -> Path:
@@ -75,7 +79,7 @@ def test_strange_segments_are_kept_for_the_caller_to_judge(tmp_path: Path) -> No
             database(v={"annotations": [{"segment": [0, 1]}]}),
             "video 'v', annotation 0: no key 'label'",
         ),
-        (database(v={"annotations": [{"label": 3}]}), "'label' is not a string"),
+        (database(v={"annotations": [{"label": 3.5}]}), "'label' is not a string"),
         (database(v={"annotations": [{"label": "x", "segment": [0]}]}), "not a pair"),
         (database(v={"annotations": [{"label": "x", "segment": ["a", 1]}]}), "annotation 0"),
         (database(v={"annotations": [{"label": "x", "segment": [None, 1]}]}), "not a number"),
@@ -152,7 +156,8 @@ def test_writing_what_is_not_finite_leaves_the_old_file(tmp_path: Path) -> None:
         ({"results": {"v": [{}]}}, "video 'v', detection 0: no key 'segment'"),
         ({"results": {"v": [{"segment": [0, 1], "label": "x"}]}}, "no key 'score'"),
         ({"results": {"v": [{"segment": [0, 1], "label": "x", "score": True}]}}, "not a number"),
-        ({"results": {"v": [{"segment": [0, 1], "label": 1, "score": 1}]}}, "'label'"),
+        ({"results": {"v": [{"segment": [0, 1], "label": 1.5, "score": 1}]}}, "'label'"),
+        ({"results": {"v": [{"segment": [0, 1], "label": 1, "score": 1}]}}, "give the list of c"),
         ({"results": {"v": [{"segment": [0, 1], "label": "x", "score": "nan"}]}}, "finite"),
         ({"results": {"v": [{"segment": [0, 1e999], "label": "x", "score": 1}]}}, "finite"),
         ({"results": {"v": [{"segment": [0, 10**400], "label": "x", "score": 1}]}}, "detection 0"),
@@ -200,3 +205,51 @@ def test_real_files(real_data: Path) -> None:
     assert (len(anet), len(anet.classes)) == (4819 + 2383 + 2480, 100)
     detections = activitynet.read_detections(real_data / "thumos14" / "detections_train.json")
     assert (len(detections), len(detections.videos)) == (33895, 200)
+
+
+CASES = Path(__file__).parents[1] / "cases" / "formats"
+WALK = ("v_abc", "Walking the dog", 10.0, 20.0, 0.9)
+RUN = ("v_abc", "Çüß 走る", 30.0, 40.0, 0.8)
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("bare.json", [WALK, RUN]),
+        ("ids.json", [WALK, RUN]),
+        ("label_id.json", [WALK]),
+        ("seg_keys.json", [WALK]),
+    ],
+)
+@pytest.mark.parametrize("listed", ["{0}\n{1}\n", "1 {1}\n0 {0}\n"])
+def test_results_of_other_methods(
+    name: str, rows: list[tuple[object, ...]], listed: str, tmp_path: Path
+) -> None:
+    classes = tmp_path / "classes.txt"
+    classes.write_text(listed.format(WALK[1], RUN[1]), encoding="utf-8")
+    options = FormatOptions(classes=read_class_numbers(classes))
+    found = read_detections(CASES / name, options=options)
+    assert list(detection_rows(found)) == rows
+    assert guess(CASES / name) == Guess(Format.ACTIVITYNET, ContentKind.DETECTIONS)
+    assert found.left_out == ()
+    if "id" in name:
+        with pytest.raises(DuetalError, match=r"detection 0: 0 is the number of a class: give the"):
+            read_detections(CASES / name)
+        with pytest.raises(DuetalError, match="detection 0: 0 is the number of no class"):
+            read_detections(CASES / name, options=FormatOptions(classes={7: "x"}))
+
+
+def test_annotations_with_nothing_around_them(tmp_path: Path) -> None:
+    entry = {"label": "x", "t-start": 1, "t-end": 2, "by": "me"}
+    path = written(tmp_path, {"v": {"duration": 9, "subset": "test", "annotations": [entry]}})
+    annotations = read_annotations(path)
+    assert annotations.videos["v"].segments == (Segment(1, 2, "x"),)
+    assert (annotations.videos["v"].subset, annotations.left_out) == ("test", ("by: 1",))
+
+
+@pytest.mark.parametrize("text", ["", "1 a\n1 b\n"])
+def test_a_list_of_classes_that_is_none(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "classes.txt"
+    path.write_text(text)
+    with pytest.raises(DuetalError, match=r"classes\.txt: (is empty|gives a number to two)"):
+        read_class_numbers(path)

@@ -102,3 +102,44 @@ def test_malformed_tables(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DuetalError, match=r"events\.tsv") as caught:
         boris.read_annotations(path)
     assert message in str(caught.value)
+
+
+def test_times_that_count_from_when_each_video_was_made(tmp_path: Path) -> None:
+    info = {
+        "length": {"x/a.mp4": 30.0, "x/b.mp4": 20.0},
+        "media_creation_time": {"x/a.mp4": 1.7e9, "x/b.mp4": 1.7e9 + 100},
+    }
+    clock = {"file": {"1": ["x/a.mp4", "x/b.mp4"]}, "media_creation_date_as_offset": True}
+    times = [1.7e9, 1.7e9 + 7.5, 1.7e9 + 100, 1.7e9 + 101]
+    events = [[time, "", "run", "", ""] for time in times]
+    about = {"description": "a day", "independent_variables": {"weather": "sun"}}
+    path = project(tmp_path, **clock, **about, media_info=info, events=events)
+    annotations = boris.read_annotations(path)
+    assert annotations.videos["a"].segments == (Segment(0, 7.5, "run"),)
+    assert annotations.videos["b"].segments == (Segment(0, 1, "run"),)
+    assert annotations.left_out == (
+        "descriptions of observations: 1",
+        "independent variables of observations: 1",
+    )
+    with pytest.raises(DuetalError, match=r"when 'x/a.mp4' was made, which is unknown"):
+        boris.read_annotations(project(tmp_path, **clock, events=events))
+
+
+SOURCED = "Source\tMedia duration (s)\tBehavior\tBehavior type\tStart (s)\tStop (s)\n"
+
+
+def test_exports_of_several_files(tmp_path: Path) -> None:
+    path = tmp_path / "events.tsv"
+    source = "player #1:x/a.mp4|player #1:b.mp4|player #2:c.mp4\t30.0|20.0|50.0"
+    rows = ("3\t7.5", "31,5\t0:00:35", "29\t31")
+    path.write_text(SOURCED + "".join(f"{source}\trun\tSTATE\t{times}\n" for times in rows))
+    annotations = boris.read_annotations(path)
+    assert {v.name: (v.duration, v.segments) for v in annotations} == {
+        "a": (30, (Segment(3, 7.5, "run"),)),
+        "b": (20, (Segment(1.5, 5, "run"),)),
+    }
+    expected = ("events that go on in the next media file: 1", "further players: 1")
+    assert annotations.left_out == expected
+    path.write_text(f"{SOURCED}player #1:a.mp4\t30\trun\tSTATE\t1.7e9\t1.7e9\n")
+    with pytest.raises(DuetalError, match="line 2: times count from when the video was made"):
+        boris.read_annotations(path)

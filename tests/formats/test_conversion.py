@@ -285,6 +285,14 @@ def test_weak_labels_and_unknown_segments(tmp_path: Path, annotations: Annotatio
         return convert(source, tmp_path / form, target_format=form, options=OPTIONS).lines
 
     assert lines(Format.CSV) == ()
+    looked_through = VideoAnnotation("nothing", "train", None, (), ())
+    labels = Annotations({"weak": weak, "nothing": looked_through}, ("Äpfel",))
+    activitynet.write_annotations(tmp_path / "labels.json", labels)
+    done = convert(tmp_path / "labels.json", tmp_path / "labels.tsv")
+    assert (done.target_format, done.lines) == (
+        Format.WEAK,
+        ("subsets: 2 changed (train → training)",),
+    )
     assert "videos: 1 dropped (weak)" in lines(Format.STRONG)
     assert "videos: 1 dropped (weak)" in lines(Format.FIFTYONE)
     assert "videos with unknown segments, now without any: 1 changed (weak)" in lines(Format.VIA)
@@ -403,3 +411,33 @@ def test_the_real_detections_to_correct(real_data: Path, tmp_path: Path) -> None
     assert f"scores: {done.rows:,} dropped" in lines(Format.ELAN).lines
     back = convert(tmp_path / Format.ELAN, tmp_path / "elan.json")
     assert back.rows == done.rows
+
+
+def test_what_could_not_be_read_back_is_not_left(tmp_path: Path) -> None:
+    source = tmp_path / "source.json"
+    source.write_text(
+        '{"database": {"v": {"annotations": [{"label": "", "segment": [0, 1]}]}},'
+        '"results": {"v": [{"label": "Diving", "segment": [0, 1], "score": 1}]}}'
+    )
+    target = tmp_path / "v.vtt"
+    with pytest.raises(DuetalError, match=r"/v\.vtt: line 3: a cue without text"):
+        convert(source, target)
+    assert list(tmp_path.iterdir()) == [source]
+    target.write_text("mine")
+    with pytest.raises(DuetalError, match="a cue without text"):
+        convert(source, target, force=True)
+    assert target.read_text() == "mine"
+    (tmp_path / "detclasslist.txt").write_text("1 Jump\n")
+    with pytest.raises(DuetalError, match=r"/v\.txt: line 1: 26 is the number of no class"):
+        convert(source, tmp_path / "v.txt", kind=ContentKind.DETECTIONS)
+    assert not (tmp_path / "v.txt").exists()
+
+
+def test_names_that_a_spreadsheet_takes_for_formulas_are_counted(tmp_path: Path) -> None:
+    source = tmp_path / "source.json"
+    listed = [{"label": "=1+1", "segment": [0, 1]}]
+    source.write_text(json.dumps({"database": {"-v": {"annotations": listed}}}))
+    expected = "2 names look like formulas to a spreadsheet ('-v', …): import the columns as text"
+    assert convert(source, tmp_path / "a.csv").notes == (expected,)
+    assert convert(source, tmp_path / "a.json").notes == ()
+    assert read_annotations(tmp_path / "a.csv").videos["-v"].labels == ("=1+1",)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError
+from duetal.core.video_names import known_name
 from duetal.formats import csv_table
 from duetal.formats.csv_table import read_detections, write_detections
 
@@ -40,7 +41,9 @@ def test_the_table_is_what_a_spreadsheet_expects(tmp_path: Path) -> None:
     )
 
 
-@given(rows=st.lists(st.tuples(NAMES, NAMES, NUMBERS, NUMBERS, NUMBERS), max_size=4))
+@given(
+    rows=st.lists(st.tuples(NAMES.map(known_name), NAMES, NUMBERS, NUMBERS, NUMBERS), max_size=4)
+)
 def test_what_was_written_is_read_back(
     tmp_path_factory: pytest.TempPathFactory,
     rows: list[tuple[str, str, float, float, float]],

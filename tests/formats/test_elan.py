@@ -5,7 +5,7 @@ from pympi import Elan
 
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
-from duetal.core.errors import DuetalError
+from duetal.core.errors import DuetalError, UsageError
 from duetal.formats import elan
 from duetal.formats.options import FormatOptions
 
@@ -127,3 +127,67 @@ def test_what_xml_cannot_say_is_refused(tmp_path: Path) -> None:
     videos = {"v": VideoAnnotation("v", None, None, (label,), (Segment(0, 1, label),))}
     with pytest.raises(DuetalError, match="a character that XML can't hold"):
         elan.write(tmp_path / "v.eaf", Annotations(videos, (label,)))
+
+
+MEDIA = '<MEDIA_DESCRIPTOR MEDIA_URL="file:///a/{}" MIME_TYPE="{}" {}/>'
+SOUND = MEDIA.format("a.wav", "audio/x-wav", 'TIME_ORIGIN="500"')
+EXTRACTED = MEDIA.format("a.wav", "unknown", 'EXTRACTED_FROM="file:///a/b.mp4"')
+TYPES = (
+    '<LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="same" CONSTRAINTS="Symbolic_Association"/>'
+    '<LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="part" CONSTRAINTS="Symbolic_Subdivision"/>'
+)
+
+
+def tier(name: str, kind: str, *texts: tuple[str, str, str]) -> str:
+    """A tier; texts are identifier, what it hangs on (times `a` to `b` where none), value."""
+    annotations = ""
+    for key, above, text in texts:
+        place = f'ANNOTATION_REF="{above}"' if above else 'TIME_SLOT_REF1="a" TIME_SLOT_REF2="b"'
+        element = "REF_ANNOTATION" if above else "ALIGNABLE_ANNOTATION"
+        value = f"<ANNOTATION_VALUE>{text}</ANNOTATION_VALUE>"
+        annotations += f'<{element} ANNOTATION_ID="{key}" {place}>{value}</{element}>'
+    return f'<TIER TIER_ID="{name}" LINGUISTIC_TYPE_REF="{kind}">{annotations}</TIER>'
+
+
+EMPTY = tier("seg", "t", ("1", "", ""))
+ACT = tier("act", "same", ("2", "1", "run"))
+OTHER = tier("b", "same", ("7", "1", "run"))
+PARTLY = tier("seg", "t", ("1", "", "go"), ("3", "", ""))
+DEEP = tier("x", "same", ("2", "1", "")) + tier("y", "same", ("3", "2", "run"))
+CIRCLE = tier("act", "same", ("1", "2", "x"), ("2", "1", "y"))
+
+
+@pytest.mark.parametrize(
+    ("media", "tiers", "chosen", "expected"),
+    [
+        ("", EMPTY, None, ("v", [(1, 2, "seg")])),
+        (SOUND, EMPTY, None, ("a", [(1.5, 2.5, "seg")])),
+        (EXTRACTED, EMPTY, None, ("b", [(1, 2, "seg")])),
+        (SOUND + MEDIA.format("c.MTS", "unknown", ""), EMPTY, None, ("c", [(1, 2, "seg")])),
+        ("", ACT + EMPTY, None, ("v", [(1, 2, "run")])),
+        ("", ACT + PARTLY, None, ("v", [(1, 2, "go"), (1, 2, "seg")])),
+        ("", ACT + tier("seg", "t", ("1", "", ""), ("3", "", "")), None, ("v", [(1, 2, "run")])),
+        ("", ACT + tier("seg", "t", ("1", "", "go")), "act", ("v", [(1, 2, "run")])),
+        ("", EMPTY + DEEP, None, ("v", [(1, 2, "run")])),
+        ("", EMPTY + tier("act", "part", ("2", "1", "run")), None, ("v", [(1, 2, "seg")])),
+    ],
+)  # fmt: skip
+def test_which_video_and_which_text_is_meant(
+    tmp_path: Path, media: str, tiers: str, chosen: str | None, expected: tuple[str, list[object]]
+) -> None:
+    path = tmp_path / "v.eaf"
+    slots = "".join(
+        f'<TIME_SLOT TIME_SLOT_ID="{key}" TIME_VALUE="{time}"/>'
+        for key, time in {"a": 1000, "b": 2000}.items()
+    )
+    order = f"<TIME_ORDER>{slots}</TIME_ORDER>"
+    head = f"<ANNOTATION_DOCUMENT><HEADER>{media}</HEADER>{order}"
+    path.write_text(f"{head}{tiers}{TYPES}</ANNOTATION_DOCUMENT>")
+    (video,) = elan.read_annotations(path, options=FormatOptions(tier=chosen))
+    assert (video.name, [(s.start, s.end, s.label) for s in video.segments or ()]) == expected
+    path.write_text(f"{head}{EMPTY}{ACT}{OTHER}{TYPES}</ANNOTATION_DOCUMENT>")
+    with pytest.raises(UsageError, match=r"v\.eaf: which tier holds the labels: 'act', 'b'\?"):
+        elan.read_annotations(path)
+    path.write_text(f"{head}{CIRCLE}{TYPES}</ANNOTATION_DOCUMENT>")
+    with pytest.raises(DuetalError, match="hangs on itself"):
+        elan.read_annotations(path)

@@ -73,13 +73,14 @@ def test_a_class_listed_twice_is_one_class(tmp_path: Path) -> None:
         ([], "no object 'labels'"),
         ({"labels": 3}, "no object 'labels'"),
         ({"classes": 3, "labels": {}}, "classes: 'classes' is not a list"),
-        ({"labels": {"v": 3}}, "video 'v': this is not a list"),
+        ({"labels": {"v": {}}}, "video 'v': this is not a list"),
+        ({"labels": {"v": 3}}, "video 'v': 3 is the number of a class: give the list"),
         ({"labels": {"v": [{}]}}, "video 'v', detection 0: no key 'label'"),
         ({"labels": {"v": [{"label": "x"}]}}, "video 'v', detection 0: no key 'support'"),
         ({"labels": {"v": [{"label": "x", "timestamps": [1]}]}}, "detection 0"),
         (
             {"labels": {"v": [{"label": 3, "timestamps": [1, 2]}]}},
-            "detection 0: 3 is the name of no class",
+            "detection 0: 3 is the number of a class: give the list",
         ),
         ({"classes": ["a"], "labels": {"v": [{"label": 1, "timestamps": [1, 2]}]}}, "no class"),
         ({"classes": ["a"], "labels": {"v": [{"label": True, "timestamps": [1, 2]}]}}, "no class"),
@@ -93,3 +94,13 @@ def test_malformed(tmp_path: Path, value: object, message: str) -> None:
     with pytest.raises(DuetalError, match=r"labels\.json") as caught:
         fiftyone.read_annotations(path)
     assert message in str(caught.value)
+
+
+def test_classifications_are_labels_of_videos(tmp_path: Path) -> None:
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps({"classes": ["A", "B"], "labels": {"v": 1, "w": [0, 1], "x": []}}))
+    assert {v.name: (v.labels, v.segments) for v in fiftyone.read_annotations(path)} == {
+        "v": (("B",), None),
+        "w": (("A", "B"), None),
+        "x": ((), ()),
+    }

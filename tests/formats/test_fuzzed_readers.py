@@ -22,6 +22,7 @@ from duetal.formats.options import FormatOptions
 
 OPTIONS = FormatOptions(fps=25)
 DATA = Path(__file__).parent / "data"
+CASES = Path(__file__).parents[1] / "cases" / "formats"
 #: What Python itself takes for a small file: buffers, regular expressions, the error.
 FLOOR = 9 * 2**20
 
@@ -69,11 +70,16 @@ FILES = {
     "boris tabular": (Format.BORIS, ANNOTATIONS, "a.tsv", DATA / "boris_tabular.tsv"),
     "csv": (Format.CSV, ANNOTATIONS, "a.csv", TABLE),
     "csv detections": (Format.CSV, DETECTIONS, "a.csv", SCORES),
+    "cvat": (Format.CVAT, ANNOTATIONS, "a.xml", CASES / "cvat_video.xml"),
     "elan": (Format.ELAN, ANNOTATIONS, "a.eaf", DATA / "kitchen.eaf"),
     "fiftyone": (Format.FIFTYONE, ANNOTATIONS, "labels.json", DATA / "fiftyone.json"),
     "fiftyone detections": (Format.FIFTYONE, DETECTIONS, "labels.json", DATA / "fiftyone.json"),
     "label studio": (Format.LABEL_STUDIO, ANNOTATIONS, "a.json", DATA / "label_studio.json"),
     "predictions": (Format.LABEL_STUDIO, DETECTIONS, "a.json", DATA / "label_studio.json"),
+    "label studio rows": (Format.LABEL_STUDIO, ANNOTATIONS, "a.csv", CASES / "ls_export.csv"),
+    "label studio min": (Format.LABEL_STUDIO, ANNOTATIONS, "a.json", CASES / "ls_json_min.json"),
+    "label studio choices": (Format.LABEL_STUDIO, ANNOTATIONS, "a.json", CASES / "ls_choices.json"),
+    "bare results": (Format.ACTIVITYNET, DETECTIONS, "a.json", CASES / "bare.json"),
     "strong": (Format.STRONG, ANNOTATIONS, "a.tsv", DATA / "strong.tsv"),
     "thumos14": (Format.THUMOS14, DETECTIONS, "a.txt", DATA / "thumos14_detections.txt"),
     "via": (Format.VIA, ANNOTATIONS, "a.json", DATA / "via.json"),

@@ -89,8 +89,9 @@ def test_what_is_of_no_known_form(tmp_path: Path) -> None:
     cases = {
         "a.doc": (b"words", r"of no known form; annotations are \.json, \.tsv, \.csv"),
         "empty.json": (b"\n", "is empty"),
-        "b.doc": (b"PK\x03\x04\0\0", "a binary file, not text"),
-        "a.xml": (b"<view/>", "XML, but not ELAN's"),
+        "b.doc": (b"\x7fELF\0\0", "a binary file, not text$"),
+        "b.xlsx": (b"PK\x03\x04\0\0", "a binary file, not text; of a workbook, save the sheet"),
+        "a.xml": (b"<view/>", "XML, but neither ELAN's nor CVAT's"),
         "a.json": (b'{"a": 1}', "JSON of no known form: no 'database'"),
         "b.json": (b"[1, 2]", "a JSON list, but not of Label Studio's tasks"),
         "c.json": (b'{"a": ', "not JSON"),

@@ -79,15 +79,15 @@ def test_the_interface_offers_every_class(tmp_path: Path, annotations: Annotatio
     assert view.find("Video").get("frameRate") == "25"
 
 
-def test_of_several_annotations_the_truth_or_the_last_counts(tmp_path: Path) -> None:
+def test_of_several_annotations_the_truth_or_the_first_counts(tmp_path: Path) -> None:
     def by(label: str, **about: object) -> dict[str, object]:
         value = {"start": 1, "end": 2, "labels": [label]}
         return {"result": [{"type": "labels", "value": value}], **about}
 
     cases = {
-        "C": [by("A"), by("B", was_cancelled=False), by("C")],
-        "A": [by("A", ground_truth=True), by("B")],
-        "B": [by("A"), by("B"), by("C", was_cancelled=True)],
+        "A": [by("A", was_cancelled=False), by("B"), by("C")],
+        "B": [by("A"), by("B", ground_truth=True)],
+        "C": [by("A", was_cancelled=True), by("C"), by("B")],
     }
     for expected, listed in cases.items():
         path = written(tmp_path, [task(annotations=listed)])
@@ -122,3 +122,73 @@ def test_ranges_and_labels_do_not_multiply(tmp_path: Path) -> None:
     path = written(tmp_path, [task(annotations=[{"result": [result]}])])
     with pytest.raises(DuetalError, match="several ranges and several labels"):
         label_studio.read_annotations(path)
+
+
+def choices(control: str, *chosen: object, kind: str = "choices") -> dict[str, object]:
+    return {"type": kind, "from_name": control, "value": {kind: list(chosen)}}
+
+
+SEGMENT = {"type": "labels", "from_name": "l", "value": {"start": 1, "end": 2, "labels": ["A"]}}
+
+
+@pytest.mark.parametrize(
+    ("results", "tier", "expected"),
+    [
+        ([[choices("c", "X", "Y")], [choices("c")], []], None, [{"X", "Y"}, (), ()]),
+        ([[choices("c", ["a", "X"], ["b"], kind="taxonomy")]], None, [{"X", "b"}]),
+        ([[choices("c", "X"), choices("q", "good")]], "c", [{"X"}]),
+        # Whether a video is good is no class of it, where segments have the classes.
+        ([[choices("q", "good"), SEGMENT], [choices("q", "good")]], None, [{"A"}, ()]),
+        ([[choices("q", "X"), SEGMENT], [choices("q", "X")]], "q", [{"A"}, {"X"}]),
+    ],
+)
+def test_choices_are_labels_of_videos(
+    tmp_path: Path, results: list[list[object]], tier: str | None, expected: list[object]
+) -> None:
+    tasks = [
+        {"data": {"video": f"v{number}.mp4"}, "annotations": [{"result": result}]}
+        for number, result in enumerate(results)
+    ]
+    path = written(tmp_path, tasks)
+    annotations = label_studio.read_annotations(path, options=FormatOptions(tier=tier))
+    # Of a video that was looked through, and in which nothing happens, segments are known.
+    found = [(video.labels and {*video.labels}) or video.segments for video in annotations]
+    assert found == expected
+    unknown = [video.segments is None for video in annotations]
+    assert unknown == [bool(labels) and labels != {"A"} for labels in expected]
+
+
+def test_it_is_asked_which_choices_are_the_labels(tmp_path: Path) -> None:
+    annotation = {"result": [choices("c", "X"), choices("q", "good")]}
+    path = written(tmp_path, [{"data": {"video": "v.mp4"}, "annotations": [annotation]}])
+    with pytest.raises(UsageError, match=r"which control holds the labels: 'c', 'q'\? \(--tier\)"):
+        label_studio.read_annotations(path)
+    row = {"video": "v.mp4", "annotation_id": 1, "lead_time": 2, "c": "X", "note": "good"}
+    path = written(tmp_path, [row])
+    with pytest.raises(UsageError, match="which control holds the labels: 'c', 'note'"):
+        label_studio.read_annotations(path)
+    chosen = label_studio.read_annotations(path, options=FormatOptions(tier="c")).videos["v"]
+    assert (chosen.labels, chosen.segments) == (("X",), None)
+
+
+def test_choices_in_the_smaller_exports(tmp_path: Path) -> None:
+    about = {"annotation_id": 1, "lead_time": 2, "annotator": 1}
+    rows = [
+        {"id": 1, "video": "a.mp4", "kind": "X", **about},
+        {"id": 1, "video": "a.mp4", "kind": "Y", **about},
+        {"id": 2, "video": "b.mp4", "kind": {"choices": ["X", "Y"]}, **about},
+        {"id": 3, "video": "c.mp4", **about},
+    ]
+    annotations = label_studio.read_annotations(written(tmp_path, rows))
+    assert {video.name: (video.labels, video.segments) for video in annotations} == {
+        "a": (("X",), None),
+        "b": (("X", "Y"), None),
+        "c": ((), ()),
+    }
+    assert annotations.left_out == ("further annotations of a task: 1",)
+
+
+def test_other_data_of_a_task_is_counted(tmp_path: Path) -> None:
+    data = {"clip": "/data/local-files/?d=clips%2Fa.mp4", "sound": "a.wav", "title": "", "fps": 25}
+    annotations = label_studio.read_annotations(written(tmp_path, [task(data=data)]))
+    assert (list(annotations.videos), annotations.left_out) == (["a"], ("other data of tasks: 1",))

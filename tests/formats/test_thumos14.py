@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from duetal.core.annotations import Segment
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError
-from duetal.formats import thumos14
+from duetal.formats import read_detections, thumos14
+from duetal.formats.options import FormatOptions
 
 
 def folder_of(folder: Path, **files: str) -> Path:
@@ -139,3 +140,10 @@ def test_malformed_detections(tmp_path: Path, line: str, message: str) -> None:
     with pytest.raises(DuetalError, match=r"d\.txt") as caught:
         thumos14.read_detections(path)
     assert message in str(caught.value)
+
+
+def test_the_numbers_of_classes_may_be_given(tmp_path: Path) -> None:
+    path = tmp_path / "d.txt"
+    path.write_text("v.mp4 0 1 1 0.5\n")
+    found = read_detections(path, options=FormatOptions(classes={1: "Jump"}))
+    assert (found.videos, found.classes) == (("v",), ("Jump",))

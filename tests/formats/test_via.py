@@ -108,3 +108,31 @@ def test_other_json_is_no_project(tmp_path: Path) -> None:
     path.write_text('{"file": {}, "view": {}, "attribute": {}}')
     with pytest.raises(DuetalError, match="no object 'metadata'"):
         via.read_annotations(path)
+
+
+def test_attributes_of_files_are_labels_of_videos(samples: Path, tmp_path: Path) -> None:
+    project = json.loads((samples / "via.json").read_text())
+    boxes = {"1": "Run", "2": "Jump"}
+    about = {"anchor_id": "FILE1_Z0_XY0", "type": 2, "options": boxes}
+    project["attribute"] = {"1": {"aname": "kind", **about}, "2": {"aname": "place", **about}}
+    values = {"1": {"1": "1,2"}, "2": {"1": ""}}
+    project["metadata"] = {
+        view: {"vid": view, "z": [], "xy": [], "av": value} for view, value in values.items()
+    }
+    path = tmp_path / "project.json"
+    path.write_text(json.dumps(project))
+    annotations = via.read_annotations(path)
+    assert {video.name: (video.labels, video.segments) for video in annotations} == {
+        "kitchen": (("Jump", "Run"), None),
+        "garden path": ((), ()),
+    }
+    assert annotations.left_out == (
+        "attributes of other things than segments: 1",
+        "videos without labels: 1",
+    )
+    project["metadata"]["1"]["av"]["2"] = "1"
+    path.write_text(json.dumps(project))
+    with pytest.raises(UsageError, match="which attribute holds the labels: 'kind', 'place'"):
+        via.read_annotations(path)
+    place = via.read_annotations(path, options=FormatOptions(tier="place"))
+    assert {video.name: video.labels for video in place} == {"kitchen": ("Run",)}

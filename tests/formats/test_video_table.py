@@ -23,9 +23,10 @@ def table(tmp_path: Path) -> Path:
         "video,labels\r\na.mp4,Diving\r\nb/c.mp4,High jump;Diving\r\nd,\r\n",
         "filename\tevent_labels\na.mp4\tDiving\n\nb/c.mp4\tDiving,High jump,Diving\nd\t\n",
         "\ufeffVideo;Labels\na.mp4;Diving\nb/c.mp4;High  jump, Diving\nd;\n",
+        "sep=;\nvideo;labels\na.mp4;Diving\nb/c.mp4;High jump\nb/c.mp4;Diving\nd;\n",
         " LABELS ,File\nDiving,a.mp4\nDiving; High jump,b/c.mp4\n,d\n",
     ],
-    ids=["quotes", "semicolons", "desed", "spreadsheet", "turned"],
+    ids=["quotes", "semicolons", "desed", "spreadsheet", "a row a label", "turned"],
 )
 def test_a_table_is_read_as_people_write_it(table: Path, text: str) -> None:
     table.write_bytes(text.encode())

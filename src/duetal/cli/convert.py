@@ -14,6 +14,7 @@ FORMATS = (
     "basnet",
     "boris",
     "csv",
+    "cvat",
     "elan",
     "fiftyone",
     "label-studio",
@@ -52,7 +53,12 @@ FORMATS = (
     help="The folder or address under which an annotation tool finds the videos.",
 )
 @click.option("--media-suffix", default=".mp4", help="Of the videos' files.")
-@click.option("--tier", help="The ELAN tier or VIA attribute that holds the labels.")
+@click.option("--tier", help="The tier, attribute or control that holds the labels.")
+@click.option(
+    "--class-list",
+    type=PATH,
+    help="The classes, one a line, of a file that has their numbers (from 0, or as listed).",
+)
 @click.option("--force", is_flag=True, help="Replace OUT if it is there.")
 def command(
     source: Path,
@@ -62,6 +68,7 @@ def command(
     kind: str | None,
     subset: str | None,
     min_score: float | None,
+    class_list: Path | None,
     force: bool,
     **options: Any,
 ) -> None:
@@ -72,15 +79,16 @@ def command(
     """
     from duetal.formats.conversion import convert
     from duetal.formats.forms import ContentKind, Format
-    from duetal.formats.options import FormatOptions
+    from duetal.formats.options import FormatOptions, read_class_numbers
 
+    classes = None if class_list is None else read_class_numbers(class_list)
     done = convert(
         source,
         target,
         source_format=None if source_format is None else Format(source_format),
         target_format=None if target_format is None else Format(target_format),
         kind=None if kind is None else ContentKind(kind),
-        options=FormatOptions(**options),
+        options=FormatOptions(**options, classes=classes),
         subset=subset,
         min_score=min_score,
         force=force,

@@ -1,16 +1,19 @@
 """Text, JSON and YAML files, written so that a killed program leaves the old content or the new."""
 
+import gzip
+import io
 import json
 import math
 import os
 import re
 import secrets
+import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import yaml
 
@@ -18,6 +21,7 @@ from duetal.core.errors import DuetalError, Report, raise_error
 
 #: The largest file of annotations or detections that is read; all of it may be held in memory.
 MOST_BYTES = 2**30
+_MOST_UNPACKED = 2**26
 #: The values of a YAML file, with those that its aliases stand for.
 MOST_VALUES = 1_000_000
 #: The end of the hidden names of files that are being written; nobody else's end so.
@@ -105,17 +109,49 @@ def refuse_large(path: Path) -> None:
         raise DuetalError(cause, file=path)
 
 
-def read_text(path: Path) -> str:
-    """Read a UTF-8 text file, with or without a byte order mark, its line ends as they are.
+def text_encoding(beginning: bytes) -> str:
+    """The encoding of a text by its first bytes: UTF-16 says so by its mark, all else is UTF-8."""
+    return "utf-16" if beginning.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+
+
+def not_text(path: Path, byte: int) -> DuetalError:
+    """The error of a file that is no text from a byte on."""
+    cause = "not UTF-8 text, perhaps of Windows-1252 or Latin-1: save it as UTF-8"
+    return DuetalError(cause, file=path, place=f"byte {byte}")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading its bytes, those of a gzip file unpacked.
 
     Raises:
-        DuetalError: missing, unreadable or not UTF-8.
+        DuetalError: missing, unreadable, damaged, or unpacked of more than 64 MiB.
     """
+    with reading(path), path.open("rb") as file:
+        if file.peek(2)[:2] != b"\x1f\x8b":
+            yield file
+            return
+        try:
+            data = gzip.GzipFile(fileobj=file).read(_MOST_UNPACKED + 1)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DuetalError(f"damaged: {error}", file=path) from error
+        if len(data) > _MOST_UNPACKED:
+            raise DuetalError("is too large: more than 64 MiB unpacked", file=path)
+        yield io.BytesIO(data)
+
+
+def read_text(path: Path) -> str:
+    """Read a text file of UTF-8, or UTF-16 with its mark; its line ends are as they are.
+
+    Raises:
+        DuetalError: missing, unreadable or of another encoding.
+    """
+    with opened(path) as file:
+        data = file.read()
     try:
-        with reading(path):
-            return path.read_bytes().decode("utf-8-sig")
+        return data.decode(text_encoding(data))
     except UnicodeDecodeError as error:
-        raise DuetalError("not UTF-8 text", file=path, place=f"byte {error.start}") from error
+        raise not_text(path, error.start) from error
 
 
 def write_text(path: Path, text: str) -> None:

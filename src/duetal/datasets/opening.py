@@ -11,6 +11,7 @@ from pathlib import Path
 from duetal.core.annotations import Annotations, VideoAnnotation, display_name
 from duetal.core.errors import DuetalError, unknown
 from duetal.core.pickled_arrays import as_text, load_object_array
+from duetal.core.video_names import known_name
 from duetal.datasets.dataset import Dataset
 from duetal.datasets.layouts import PartPlaces, Pieces, find_pieces
 from duetal.datasets.problems import OnProblem, Problem, raise_fatal, reporting
@@ -139,7 +140,7 @@ def _split(
     if pieces.test_list is not None:
         evaluation = _listed(pieces.test_list, strong, report)
     if pieces.train_labels is not None:
-        training = tuple(weak.videos)
+        training = weak.training_names()
     return training, evaluation
 
 
@@ -150,7 +151,7 @@ def _listed(path: Path, annotations: Annotations, report: OnProblem) -> tuple[st
     with reporting(report):
         lines = [line.rstrip("\r\n") for line in read_lines(path)]
     for number, line in enumerate(lines, start=1):
-        name = line.strip()
+        name = known_name(line.strip())
         if name in names:
             report(Problem.fatal(f"{name!r} is listed twice", path, f"line {number}"))
         elif name and name not in annotations.videos:

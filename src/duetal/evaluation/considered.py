@@ -85,7 +85,9 @@ def consider(
         protocol = protocol_named(protocol)
     detections.require_finite()
     names, subset_name, notes = _choose_videos(detections, annotations, subset)
-    names = tuple(name for name in names if name not in protocol.excluded)
+    listed = [name for name in names if name not in protocol.excluded]
+    # Where an action may be, a detection is neither right nor wrong.
+    names = tuple(name for name in listed if annotations.videos[name].segments is not None)
     truth = _ground_truth(annotations, names, subset_name)
     if subset is None and not notes and protocol.videos not in (None, len(names)):
         notes.append(f"{protocol.name} means {protocol.videos:,} videos; here are {len(names):,}")
@@ -100,6 +102,9 @@ def consider(
         dropped[AMBIGUOUS] = int(ambiguous.sum())
         if not any(annotations.videos[name].ambiguous for name in names):
             notes.append("the annotations have no ambiguous segments, which this protocol uses")
+    if len(names) < len(listed):
+        unknown = len(listed) - len(names)
+        notes.append(f"videos with labels and without segments: {unknown:,}, not evaluated")
     notes += _unlisted_note(kept, annotations)
     if not len(detections):
         notes.append("there are no detections")

@@ -4,26 +4,22 @@ import glob
 import hashlib
 import os
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import BaseModel, ConfigDict
 
 from duetal.core.errors import DuetalError
+from duetal.core.video_names import VIDEO_SUFFIXES, without_suffix
 from duetal.features.places import explained, is_url, open_filesystem
 from duetal.features.streams import check_name
 
-#: What counts as a video in a folder; a file that is named itself may have any suffix.
-VIDEO_SUFFIXES = {
-    ".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".m2ts", ".m2v", ".m4v",
-    ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm",
-    ".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".y4m",
-}  # fmt: skip
 LIST_SUFFIX = ".txt"
 #: A file's name may have 255 bytes on most systems; the rest is for suffix and temporary names.
 NAME_BYTES = 220
@@ -127,8 +123,15 @@ def find_videos(
 
 def video_name(source: str) -> str:
     """The name of a video: its file's name without folder and suffix."""
-    path = urlsplit(source).path if source.startswith(("http://", "https://")) else source
-    return Path(path.rstrip("/").rpartition("/")[2] if is_url(source) else path).stem
+    path = source
+    if source.startswith(("http://", "https://")):
+        path = unquote(urlsplit(source).path)
+    file_name = path.rstrip("/").rpartition("/")[2] if is_url(source) else Path(path).name
+    name = without_suffix(file_name)
+    if not name or len(name) == len(unicodedata.normalize("NFC", file_name)):
+        # A file that is named itself may have any suffix.
+        name = without_suffix(Path(file_name).stem) or file_name
+    return name
 
 
 def readable(text: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError, Report, raise_error, reporting
+from duetal.core.video_names import known_name
 from duetal.features.arrays import FeatureArray, open_npy
 from duetal.features.containers import CONTAINER_SUFFIXES, Opener, list_arrays, list_pack, open_only
 from duetal.features.places import explained
@@ -171,7 +172,8 @@ def open_part(
     """
     entries: dict[str, ArrayFile] = {}
     for place in places:
-        for name, entry in _find(place, pack_names):
+        for called, entry in _find(place, pack_names):
+            name = known_name(called)
             with reporting(report):
                 check_name(name, entry.path)
                 if name in entries:

@@ -9,12 +9,14 @@ read, has them as strings, and no durations.
              "annotations": [{"label": "Diving", "segment": [0.01, 12.6]}]}}}
     {"version": "VERSION 1.3", "external_data": {}, "results": {
       "v1": [{"label": "Diving", "score": 0.87, "segment": [0.5, 12.0]}]}}
+
+Some methods leave out what is around the videos, number the classes (`"label": 3`, `"label_id"`),
+or have `"t-start"` and `"t-end"`, or `"start"` and `"end"`, in the place of a segment.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from sys import intern
 from typing import Any
 
 from duetal.core.annotations import Annotations, VideoAnnotation
@@ -23,15 +25,36 @@ from duetal.core.errors import DuetalError, Report, raise_error
 from duetal.core.files import write_json
 from duetal.formats.json_values import a_list, a_number, a_string, drained, optional
 from duetal.formats.marked import Marked, MarkedVideo, Reading, detection_rows, facts_of, facts_text
+from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 #: What is read of a video, an annotation and a detection. Other members of a video are kept as
 #: facts; those of an annotation and a detection are counted as left out.
+_TIME_KEYS = (("t-start", "t-end"), ("t_start", "t_end"), ("start", "end"))
 _VIDEO_KEYS = frozenset({"subset", "duration", "annotations"})
 _ANNOTATION_KEYS = frozenset({"label", "segment"})
 _DETECTION_KEYS = frozenset({"label", "segment", "score"})
 
 
-def read_annotations(path: Path, *, report: Report = raise_error) -> Annotations:
+def is_bare_database(document: Any) -> bool:
+    """Whether JSON is the videos of an annotation themselves, with nothing around."""
+    return (
+        isinstance(document, dict)
+        and bool(document)
+        and all(isinstance(one, dict) and "annotations" in one for one in document.values())
+    )
+
+
+def is_bare_results(document: Any) -> bool:
+    """Whether JSON is the detections of each video themselves, with nothing around."""
+    lists = document.values() if isinstance(document, dict) else ()
+    return all(isinstance(one, list) for one in lists) and any(
+        isinstance(entry, dict) and "score" in entry for one in lists for entry in one
+    )
+
+
+def read_annotations(
+    path: Path, *, options: FormatOptions = DEFAULT_OPTIONS, report: Report = raise_error
+) -> Annotations:
     """Read an annotation file.
 
     Subset names stay as the file spells them, segments in the file's order and with the file's
@@ -42,11 +65,12 @@ def read_annotations(path: Path, *, report: Report = raise_error) -> Annotations
         DuetalError: not JSON or not of this form, or a video listed twice; names the video and
             the annotation at fault.
     """
-    reading = Reading(path, report)
-    document, database = reading.objects("of ActivityNet's form", "database")
+    reading = Reading(path, report, options)
+    form = "of ActivityNet's form"
+    document, database = reading.objects(form, "database", bare=is_bare_database)
     for name, entry in drained(database):
         with reading.going_on(f"video {name!r}"):
-            reading.add(_read_video(name, entry, reading))
+            reading.add(_read_video(reading.named(name), entry, reading))
     return replace(reading.annotations(), facts=facts_text(document))
 
 
@@ -80,29 +104,31 @@ def write_string_annotations(path: Path, annotations: Annotations) -> None:
     write_json(path, {"database": database}, indent=None)
 
 
-def read_detections(path: Path) -> Detections:
+def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> Detections:
     """Read a results file: its detections, in the file's order, and its `external_data`.
 
     Raises:
         DuetalError: not JSON or not of this form, or a segment or score that is not a finite
             number; names the video and the detection at fault.
     """
-    reading = Reading(path)
+    reading = Reading(path, options=options)
 
     def detection(entry: dict[str, Any]) -> Marked:
-        if len(entry) > len(_DETECTION_KEYS):
-            reading.left_out.update(entry.keys() - _DETECTION_KEYS)
-        start, end = _segment(entry["segment"])
-        label = intern(a_string(entry["label"], "'label'"))
+        times = _times(entry)
+        if entry.keys() != _DETECTION_KEYS:
+            reading.left_out.update(entry.keys() - _read_of(entry, _DETECTION_KEYS))
+        start, end = _segment(entry["segment"]) if times is None else times
+        label = options.label(_label_of(entry))
         return Marked(start, end, label, a_number(entry["score"]))
 
-    document, results = reading.objects("of ActivityNet's form", "results")
+    form = "of ActivityNet's form"
+    document, results = reading.objects(form, "results", bare=is_bare_results)
     for name, entries in drained(results):
         with reading.going_on(f"video {name!r}"):
             if not isinstance(entries, list):
                 raise ValueError("expected a list of detections")
             found = reading.each(entries, f"video {name!r}, detection", detection)
-            reading.add(MarkedVideo(name, list(found)))
+            reading.add(MarkedVideo(reading.named(name), list(found)))
     external = document.pop("external_data", None)
     reading.left_out.update(key for key, value in document.items() if key != "version" and value)
     external = external if isinstance(external, dict) else {}
@@ -140,11 +166,12 @@ def _read_video(name: str, entry: Any, reading: Reading) -> MarkedVideo:
     segments = []
 
     def take(annotation: dict[str, Any]) -> None:
-        reading.left_out.update(annotation.keys() - _ANNOTATION_KEYS)
-        label = intern(a_string(annotation["label"], "'label'"))
+        reading.left_out.update(annotation.keys() - _read_of(annotation, _ANNOTATION_KEYS))
+        label = reading.options.label(_label_of(annotation))
         labels.add(label)
-        if "segment" in annotation:
-            segments.append(Marked(*_segment(annotation["segment"]), label))
+        times = _times(annotation)
+        if times is not None:
+            segments.append(Marked(*times, label))
 
     subset = optional(entry.get("subset"), a_string, "'subset'")
     with reading.faults_at(f"video {name!r}, 'duration'"):
@@ -165,6 +192,28 @@ def _video_entry(video: VideoAnnotation) -> dict[str, Any]:
     entry = {"duration": video.duration, "subset": video.subset, "annotations": annotations}
     known = {key: value for key, value in entry.items() if value is not None}
     return facts_of(video.facts) | known
+
+
+def _label_of(entry: dict[str, Any]) -> Any:
+    return entry["label"] if "label" in entry or "label_id" not in entry else entry["label_id"]
+
+
+def _time_keys(entry: dict[str, Any]) -> tuple[str, str] | None:
+    return next((keys for keys in _TIME_KEYS if entry.keys() >= {*keys}), None)
+
+
+def _times(entry: dict[str, Any]) -> tuple[float, float] | None:
+    if "segment" in entry:
+        return _segment(entry["segment"])
+    keys = _time_keys(entry)
+    return None if keys is None else (a_number(entry[keys[0]]), a_number(entry[keys[1]]))
+
+
+def _read_of(entry: dict[str, Any], keys: frozenset[str]) -> frozenset[str]:
+    """What is read of an annotation or detection, in the keys that it has."""
+    if "label" not in entry:
+        keys |= {"label_id"}
+    return keys if "segment" in entry else keys | {*(_time_keys(entry) or ())}
 
 
 def _segment(value: Any) -> tuple[float, float]:

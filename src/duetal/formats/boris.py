@@ -18,29 +18,58 @@ The label is the behavior. BORIS is read, not written: an import of detections w
 with an ethogram. https://www.boris.unito.it/user_guide/export_events/
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
 from sys import intern
-from typing import Any
+from typing import Any, NamedTuple
 
 from duetal.core.annotations import Annotations
 from duetal.core.errors import DuetalError, Report, raise_error
-from duetal.formats.delimited import head, read_cells
-from duetal.formats.json_values import a_list, a_string, an_object, consumed, drained, finite
+from duetal.core.video_names import video_name
+from duetal.formats.delimited import head, read_cells, seconds_in
+from duetal.formats.json_values import (
+    a_list,
+    a_string,
+    an_object,
+    consumed,
+    drained,
+    finite,
+    optional,
+)
 from duetal.formats.marked import Marked, MarkedVideo, Reading
-from duetal.formats.media import video_name
 
 #: The header of older exports stands below some lines about the observation.
 _HEADER_WITHIN = 100
 _FILE_COLUMNS = ("media file name", "media file path", "media file")
 _LENGTH_COLUMNS = ("media duration (s)", "total length")
 #: What stands in the column of a media file where there is none.
+_SOURCE = re.compile(r"player #([0-9]+):(.+)")
+_LENGTH = re.compile(r"[0-9.]+")
 _NO_FILE = frozenset({"", "NA", "Not found"})
-#: The names of the first player's videos and their lengths, as far as known.
-_Media = list[tuple[str, float | None]]
+_ABOUT = {
+    "description": "descriptions of observations",
+    "independent_variables": "independent variables of observations",
+}
+#: Times beyond are those of a clock that counts from 1970, not of a video.
+_EARLIEST_CLOCK = 1e8
+
+
+class _MediaFile(NamedTuple):
+    """A video of the first player; its length and what the clock showed at its beginning, if known.
+
+    The clock counts from 1970, and is there where event times do so too.
+    """
+
+    name: str
+    length: float | None = None
+    clock: float | None = None
+
+
+_Media = list[_MediaFile]
 #: Time, subject, behavior and modifiers.
 _Event = tuple[float, str, str, str]
 
@@ -79,14 +108,15 @@ def _read_project(reading: Reading) -> None:
             if an_object(value).get("type") != "MEDIA":
                 reading.left_out["observations without media files"] += 1
                 continue
+            reading.left_out.update(what for about, what in _ABOUT.items() if value.get(about))
             media = _media(value, reading.left_out)
             events = _events(value, reading.left_out)
             with reading.faults_at(f"observation {key!r}"):
                 found = _states(media, events, states, reading.left_out)
-            for name, length in media:
-                _note_length(reading, name, length)
-            for name, one in found:
-                reading.intervals_of(name).append(one)
+            for one in media:
+                _note_length(reading, one.name, one.length)
+            for name, state in found:
+                reading.intervals_of(name).append(state)
 
 
 def _note_length(reading: Reading, name: str, length: float | None) -> None:
@@ -103,8 +133,14 @@ def _media(observation: dict[str, Any], left_out: Counter[str]) -> _Media:
     left_out["further players"] += sum(bool(players[key]) for key in players if key != "1")
     info = an_object(observation.get("media_info", {}), "'media_info'")
     lengths = an_object(info.get("length", {}), "'length'")
-    known = {file: finite(lengths[file]) for file in files if file in lengths}
-    return [(video_name(file), known.get(file)) for file in files]
+    clocks: dict[str, Any] = {}
+    if observation.get("media_creation_date_as_offset"):
+        clocks = an_object(info.get("media_creation_time", {}), "'media_creation_time'")
+        for file in files:
+            if clocks.get(file) in (None, "NA"):
+                raise ValueError(f"times count from when {file!r} was made, which is unknown")
+    known = ([optional(one.get(file), finite) for one in (lengths, clocks)] for file in files)
+    return [_MediaFile(video_name(file), *facts) for file, facts in zip(files, known, strict=True)]
 
 
 def _events(observation: dict[str, Any], left_out: Counter[str]) -> list[_Event]:
@@ -146,24 +182,32 @@ def _states(
 
 def _shown_at(time: float, media: _Media, *, end: bool = False) -> tuple[str, float]:
     """The video that is shown at a time of the observation, and when it begins."""
+    if media[0].clock is not None:
+        shown, clock = media[0].name, media[0].clock
+        for one in media:
+            if one.clock is not None and (one.clock < time or (one.clock == time and not end)):
+                shown, clock = one.name, one.clock
+        return shown, clock
     begin = 0.0
-    for name, length in media[:-1]:
-        if length is None:
-            raise ValueError(f"the length of {name!r} is unknown")
-        if time < begin + length or (end and time == begin + length):
-            return name, begin
-        begin += length
-    return media[-1][0], begin
+    for one in media[:-1]:
+        if one.length is None:
+            raise ValueError(f"the length of {one.name!r} is unknown")
+        if time < begin + one.length or (end and time == begin + one.length):
+            return one.name, begin
+        begin += one.length
+    return media[-1].name, begin
 
 
 def _read_table(reading: Reading) -> None:
     """Read an export of aggregated or of tabular events."""
     path = reading.path
-    rows = read_cells(path, "\t" if "\t" in head(path)[:10_000] else ",")
+    text = head(path)[:10_000]
+    delimiter = next((sign for sign in ("\t", ";") if sign in text), ",")
+    rows = read_cells(path, delimiter)
     columns = _header(rows)
     if columns is None:
         raise DuetalError("not a table of BORIS's: no column 'Behavior'", file=path)
-    table = _EventTable(reading)
+    table = _EventTable(reading, delimiter)
     for line, fields in rows:
         cells = dict(zip(columns, map(str.strip, fields), strict=False))
         with reading.going_on(f"line {line}"):
@@ -188,25 +232,18 @@ class _EventTable:
     """A table, row by row."""
 
     reading: Reading
-    files: dict[str, str] = field(default_factory=dict)
+    delimiter: str
+    media: dict[str, _Media] = field(default_factory=dict)
     begun: dict[tuple[str, ...], float] = field(default_factory=dict)
 
     def add(self, cells: dict[str, str]) -> None:
         """Take one row."""
         left_out = self.reading.left_out
-        place = _first_of(_FILE_COLUMNS, cells)
-        if place in _NO_FILE:
+        observation = intern(cells.get("observation id", ""))
+        media = self._media(observation, cells)
+        if not media:
             left_out["events without a media file"] += 1
             return
-        name = video_name(place)
-        observation = intern(cells.get("observation id", ""))
-        if self.files.setdefault(observation, name) != name:
-            # The times go on from file to file, and the table does not hold how long each is.
-            cause = f"observation {observation!r} has several media files: convert the project"
-            raise ValueError(cause)
-        length = _first_of(_LENGTH_COLUMNS, cells)
-        known = length not in ("", "NA") and not length.startswith("player")
-        _note_length(self.reading, name, finite(length) if known else None)
         offset = finite(cells.get("time offset (s)") or "0")
         behavior = intern(cells["behavior"])
         if not behavior:
@@ -220,9 +257,45 @@ class _EventTable:
             times = self._aggregated(cells)
         else:
             times = self._tabular(cells, (observation, subject, behavior, *modifiers))
-        if times is not None:
-            one = Marked(times[0] - offset, times[1] - offset, behavior)
-            self.reading.intervals_of(name).append(one)
+        if times is None:
+            return
+        if times[0] > _EARLIEST_CLOCK:
+            raise ValueError("times count from when the video was made: convert the project")
+        start, end = times[0] - offset, times[1] - offset
+        name, begin = _shown_at(start, media)
+        if _shown_at(end, media, end=True)[0] != name:
+            left_out["events that go on in the next media file"] += 1
+            return
+        self.reading.intervals_of(name).append(Marked(start - begin, end - begin, behavior))
+
+    def _media(self, observation: str, cells: dict[str, str]) -> _Media:
+        """The files of the first player: those of the source, or the one that the row names."""
+        lengths = _first_of(_LENGTH_COLUMNS, cells).split("|")
+        place = _first_of(_FILE_COLUMNS, cells)
+        named = [] if place in _NO_FILE else [("1", place)]
+        for cell in (place, cells.get("source", "")):
+            sources = [_SOURCE.fullmatch(part.strip()) for part in cell.split("|")]
+            if all(sources):
+                named = [(found[1], found[2]) for found in sources if found]
+        if len(lengths) != len(named):
+            lengths = [""] * len(named)
+        media = [
+            _MediaFile(video_name(place), finite(length) if _LENGTH.fullmatch(length) else None)
+            for (player, place), length in zip(named, lengths, strict=True)
+            if player == "1"
+        ]
+        if media and observation not in self.media:
+            self.reading.left_out["further players"] += len({player for player, _ in named}) - 1
+            for one in media:
+                _note_length(self.reading, one.name, one.length)
+        if media and self.media.setdefault(observation, media) != media:
+            # The times go on from file to file, and the table does not hold how long each is.
+            cause = f"observation {observation!r} has several media files: convert the project"
+            raise ValueError(cause)
+        return media
+
+    def _time(self, cell: str) -> float:
+        return finite(seconds_in(cell, self.delimiter))
 
     def _aggregated(self, cells: dict[str, str]) -> tuple[float, float] | None:
         if cells.get("behavior type", "STATE") != "STATE":
@@ -230,12 +303,12 @@ class _EventTable:
         elif "NA" in (cells["start (s)"], cells["stop (s)"]):
             self.reading.left_out["states without an end"] += 1
         else:
-            return finite(cells["start (s)"]), finite(cells["stop (s)"])
+            return self._time(cells["start (s)"]), self._time(cells["stop (s)"])
         return None
 
     def _tabular(self, cells: dict[str, str], key: tuple[str, ...]) -> tuple[float, float] | None:
         status = cells.get("status") or cells.get("behavior type", "")
-        time = finite(cells["time"])
+        time = self._time(cells["time"])
         if status == "START":
             self.reading.left_out["states without an end"] += key in self.begun
             self.begun[key] = time

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from uuid import uuid4
+from tempfile import TemporaryDirectory
 
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
@@ -14,9 +14,11 @@ from duetal.core.errors import DuetalError, UsageError, raise_error
 from duetal.formats.conversion_losses import annotation_losses, as_losses, detection_losses
 from duetal.formats.forms import FORMS, ContentKind, Form, Format
 from duetal.formats.guess import form_of, kind_of
+from duetal.formats.json_values import shortened
 from duetal.formats.label_studio import interface_place
 from duetal.formats.marked import Content, as_annotations, marked
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
+from duetal.formats.thumos14 import CLASS_LIST
 
 #: The form of a file that is to be written, by its suffix; `.tsv` depends on what there is.
 _BY_SUFFIX = {
@@ -26,6 +28,10 @@ _BY_SUFFIX = {
     ".vtt": Format.WEBVTT,
     ".txt": Format.THUMOS14,
 }
+
+
+_TABLES = (Format.CSV, Format.STRONG, Format.WEAK)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -94,13 +100,26 @@ def convert(
         lines += as_losses(content)
         content = as_annotations(marked(content), source, classes=content.classes)
     files = _check_target(target, to, source, force=force)
-    lines += _write(target, content, form, to, options)
+    with _in_place(target, *files) as place:
+        lines += _write(place, content, form, to, options)
     rows = len(content)
     notes: tuple[str, ...] = ()
     if isinstance(content, Annotations):
         rows, notes = sum(len(v.segments or ()) for v in content), content.notes
+    if to in _TABLES:
+        notes += _formula_note(content)
     videos = len(content.videos)
     return Conversion(source_format, to, kind, videos, rows, tuple(lines), notes, files)
+
+
+def _formula_note(content: Content) -> tuple[str, ...]:
+    """A note of the cells that a spreadsheet would take for formulas."""
+    texts = [one for one in (*content.videos, *content.classes) if one.startswith(_FORMULA)]
+    if not texts:
+        return ()
+    listed = f"{shortened(texts[0])}{', …' if len(texts) > 1 else ''}"
+    cause = f"{len(texts):,} names look like formulas to a spreadsheet ({listed})"
+    return (f"{cause}: import the columns as text",)
 
 
 def _chosen(
@@ -149,7 +168,8 @@ def _format_for(target: Path, content: Content) -> Format:
     if suffix == ".txt" and isinstance(content, Annotations):
         raise UsageError("THUMOS'14's annotations are a folder of files", file=target)
     if suffix == ".tsv":
-        weak = isinstance(content, Annotations) and all(v.segments is None for v in content)
+        segments = [v.segments for v in content] if isinstance(content, Annotations) else [()]
+        weak = None in segments and not any(segments)
         return Format.WEAK if weak else Format.STRONG
     if suffix not in _BY_SUFFIX:
         forms = ", ".join(name for name, form in FORMS.items() if form.write_annotations)
@@ -177,8 +197,7 @@ def _write(
     lost = []
     if isinstance(content, Detections):
         assert form.write_detections is not None
-        with _in_place(target, folder=form.folder not in ("", "/")) as place:
-            form.write_detections(place, content, options=options)
+        form.write_detections(target, content, options=options)
         if form.read_detections is not None:
             return detection_losses(content, form.read_detections(target, options=options))
         lost = as_losses(content)
@@ -186,27 +205,36 @@ def _write(
     elif form.write_annotations is None:
         raise UsageError(f"{name} is read, not written", file=target)
     else:
-        with _in_place(target, folder=form.folder != "") as place:
-            form.write_annotations(place, content, options=options)
+        form.write_annotations(target, content, options=options)
     again = form.read_annotations(target, options=options, report=raise_error)
     return lost + annotation_losses(content, again)
 
 
 @contextmanager
-def _in_place(target: Path, *, folder: bool) -> Iterator[Path]:
-    """Where to write: the target itself, or a folder that takes its place once it is complete."""
-    suffixes = {form.folder for form in FORMS.values()}
-    if not folder or target.suffix.lower() in suffixes:
-        yield target
-        return
+def _in_place(target: Path, *beside: Path) -> Iterator[Path]:
+    """Where to write the target: it comes to its place once the block, which reads it, succeeds.
+
+    So do the files beside it. Errors name them by their place.
+    """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = target.parent / f".{target.name}.{uuid4().hex}"
-        unfinished.mkdir()
-        try:
-            yield unfinished
-            unfinished.replace(target)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+        with TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
+            unfinished = Path(folder) / target.name
+            if target.is_dir():
+                unfinished.mkdir()
+            # Numbers of classes mean what the list beside them says.
+            if (numbers := target.parent / CLASS_LIST).is_file():
+                shutil.copy(numbers, folder)
+            try:
+                yield unfinished
+            except DuetalError as error:
+                if error.file is None or not error.file.is_relative_to(folder):
+                    raise
+                file = target.parent / error.file.relative_to(folder)
+                raise type(error)(error.cause, file=file, place=error.place) from error
+            for path in (*beside, target):
+                # A folder without any video is not written.
+                if (written := Path(folder) / path.name).exists():
+                    written.replace(path)
     except OSError as error:
         raise DuetalError(f"cannot write: {error.strerror}", file=target) from error

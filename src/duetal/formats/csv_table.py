@@ -8,29 +8,65 @@
     video,label,start,end,score
     video_test_0000004,HighJump,3.2,6.4,0.873
 
-Comma-separated (RFC 4180), UTF-8, one segment or detection a row, seconds. With a column `score` it
-is a table of detections. A row with a label alone is a label of a video whose segments are unknown;
-one without label, a video in which nothing happens. `subset` and `duration` may be empty or
-missing. A video without detections has no row.
+Written comma-separated (RFC 4180) in UTF-8, one segment or detection a row, in seconds. With a
+column `score` it is a table of detections. A row with a label alone is a label of a video whose
+segments are unknown; one without label, a video in which nothing happens. `subset` and `duration`
+may be empty or missing. A video without detections has no row.
+
+Read as spreadsheets and other projects write it: columns in any order, some under other names
+(RefineLoc's `video-name,t-start,t-end,label,video-duration`), between them commas, semicolons or
+tabs; decimal commas; times as `mm:ss` or `hh:mm:ss.fff`.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 from sys import intern
 
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error
-from duetal.formats.delimited import read_cells, read_rows, write_rows
+from duetal.formats.delimited import (
+    delimiter_of,
+    number_in,
+    plain_columns,
+    read_cells,
+    read_rows,
+    seconds_in,
+    write_rows,
+)
 from duetal.formats.json_values import finite, optional
-from duetal.formats.marked import Marked, MarkedVideo, Reading, detection_rows
+from duetal.formats.marked import Marked, MarkedVideo, Reading, counted, detection_rows
+from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 REQUIRED = ("video", "label", "start", "end")
 SEGMENTS_HEADER = ("video", "subset", "duration", "label", "start", "end")
 DETECTIONS_HEADER = ("video", "label", "start", "end", "score")
+#: What else columns are called, without hyphens, spaces and underscores.
+_OTHER_NAMES = {
+    "videoname": "video", "videoid": "video", "filename": "video",
+    "class": "label", "classname": "label",
+    "tstart": "start", "starttime": "start", "start(s)": "start", "startsec": "start",
+    "tend": "end", "endtime": "end", "end(s)": "end", "endsec": "end",
+    "videoduration": "duration", "split": "subset",
+}  # fmt: skip
 
 
-def read_annotations(path: Path, *, report: Report = raise_error) -> Annotations:
+def columns_of(header: Sequence[str]) -> list[str]:
+    """The columns of a header as they are called here; those of no meaning as they are."""
+    names = plain_columns(header)
+    for index, name in enumerate(names):
+        meant = _OTHER_NAMES.get(re.sub("[-_ ]", "", name), name)
+        if meant not in names:
+            names[index] = meant
+    return names
+
+
+def read_annotations(
+    path: Path, *, options: FormatOptions = DEFAULT_OPTIONS, report: Report = raise_error
+) -> Annotations:
     """Read a table of segments; classes are sorted by name.
 
     Raises:
@@ -38,12 +74,21 @@ def read_annotations(path: Path, *, report: Report = raise_error) -> Annotations
             number that is not finite, or another subset or duration than a row before; named by
             line.
     """
-    reading = Reading(path, report)
+    reading = Reading(path, report, options)
     left_out = reading.left_out
-    rows = read_rows(path, ",", REQUIRED, known=SEGMENTS_HEADER, left_out=left_out, report=report)
+    delimiter = delimiter_of(path)
+    rows = read_rows(
+        path,
+        delimiter,
+        REQUIRED,
+        known=SEGMENTS_HEADER,
+        left_out=left_out,
+        report=report,
+        columns_of=columns_of,
+    )
     for place, cells in rows:
         with reading.going_on(place):
-            _add(cells, reading)
+            _add(cells, delimiter, reading)
     for video in reading.videos.values():
         if not video.intervals:
             video.intervals = None if video.labels else []
@@ -70,16 +115,17 @@ def write_annotations(path: Path, annotations: Annotations) -> None:
     write_rows(path, ",", SEGMENTS_HEADER, rows)
 
 
-def read_detections(path: Path) -> Detections:
+def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> Detections:
     """Read a table; videos and classes are in the order in which they come.
 
     Raises:
-        DuetalError: unreadable, not UTF-8, another header, a row of other than five columns, or a
-            segment or score that is not a finite number; named by line.
+        DuetalError: unreadable, no text, a column is missing, a row of another number of cells, or
+            a segment or score that is not a finite number; named by line.
     """
-    detections = Detections.from_rows(_detections(Reading(path)), source=path)
+    reading = Reading(path, options=options)
+    detections = Detections.from_rows(_detections(reading), source=path)
     detections.require_finite()
-    return detections
+    return replace(detections, left_out=counted(reading.left_out))
 
 
 def write_detections(path: Path, detections: Detections) -> None:
@@ -92,12 +138,13 @@ def write_detections(path: Path, detections: Detections) -> None:
     write_rows(path, ",", DETECTIONS_HEADER, detection_rows(detections), errors="replace")
 
 
-def _add(cells: dict[str, str], reading: Reading) -> None:
+def _add(cells: dict[str, str], delimiter: str, reading: Reading) -> None:
     name, label, start, end = (cells[column] for column in REQUIRED)
     if not name:
         raise ValueError("no video")
+    name = reading.named(name)
     subset = intern(cells.get("subset", "")) or None
-    duration = optional(cells.get("duration") or None, finite)
+    duration = optional(cells.get("duration") or None, _finite_seconds, delimiter)
     if name not in reading.videos:
         reading.add(MarkedVideo(name, [], duration, subset))
     video = reading.videos[name]
@@ -105,21 +152,31 @@ def _add(cells: dict[str, str], reading: Reading) -> None:
         raise ValueError(f"{name!r} has another subset or duration in a row before")
     if bool(start) != bool(end) or (start and not label):
         raise ValueError("a segment is a label, a start and an end")
+    label = reading.options.label(label)
     if start:
-        one = Marked(finite(start), finite(end), intern(label))
+        first, last = (_finite_seconds(time, delimiter) for time in (start, end))
+        one = Marked(first, last, label)
         reading.intervals_of(name).append(one)
     elif label:
-        video.labels.append(intern(label))
+        video.labels.append(label)
+
+
+def _finite_seconds(cell: str, delimiter: str) -> float:
+    return finite(seconds_in(cell, delimiter))
 
 
 def _detections(reading: Reading) -> Iterator[tuple[str, str, float, float, float]]:
     """The rows; cells are taken as they are, spaces included."""
     path = reading.path
-    rows = read_cells(path, ",")
-    header = [name.strip().lower() for name in next(rows, (1, []))[1]]
-    if header != [*DETECTIONS_HEADER]:
+    delimiter = delimiter_of(path)
+    rows = read_cells(path, delimiter)
+    line, first = next(rows, (1, []))
+    header = columns_of(first)
+    if not set(header) >= {*DETECTIONS_HEADER} or len({*header}) < len(header):
         cause = f"expected the header {','.join(DETECTIONS_HEADER)}"
-        raise DuetalError(cause, file=path, place="line 1")
+        raise DuetalError(cause, file=path, place=f"line {line}")
+    wanted = itemgetter(*map(header.index, DETECTIONS_HEADER))
+    others = {name: header.index(name) for name in header if name not in DETECTIONS_HEADER}
     for line, fields in rows:
         if not fields:
             continue
@@ -127,7 +184,11 @@ def _detections(reading: Reading) -> Iterator[tuple[str, str, float, float, floa
         if len(fields) != len(header):
             cause = f"expected {len(header)} columns ({', '.join(header)}), found {len(fields)}"
             raise DuetalError(cause, file=path, place=place)
-        video, label, *numbers = fields
+        video, label, *times, score_cell = wanted(fields)
+        reading.left_out.update(name for name, index in others.items() if fields[index])
         with reading.faults_at(place):
-            start, end, score = map(float, numbers)
+            start, end = (seconds_in(time, delimiter) for time in times)
+            score = number_in(score_cell, delimiter)
+            video = reading.named(video)
+            label = reading.options.label(label)
         yield video, label, start, end, score

@@ -18,28 +18,23 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from sys import intern
-from typing import Any
+from typing import NamedTuple
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
-from xml.sax import SAXException
-from xml.sax.handler import ContentHandler
 from xml.sax.xmlreader import AttributesImpl
 
-from defusedxml import DefusedXmlException
-from defusedxml import sax as defused_sax
-
 from duetal.core.annotations import Annotations
-from duetal.core.errors import DuetalError, Report, raise_error, reporting
-from duetal.core.files import refuse_large, write_text
-from duetal.formats.json_values import FAULTS
+from duetal.core.errors import DuetalError, Report, UsageError, raise_error, reporting
+from duetal.core.files import write_text
+from duetal.core.video_names import is_audio, video_name
 from duetal.formats.marked import Content, Marked, MarkedVideo, Reading
-from duetal.formats.media import file_per_video, files_per_video, media_place, video_name
+from duetal.formats.media import file_per_video, files_per_video, media_place
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
+from duetal.formats.xml_reading import XmlReader, read_xml
 
 SUFFIX = ".eaf"
-_VALUES = frozenset({"CVE_VALUE", "CV_ENTRY"})
-#: ELAN's form has eight levels, and a label is a few words.
+#: Tiers that hang on each other; people have a few.
 _DEEPEST = 200
-_LONGEST_TEXT = 2**16
+_VALUES = frozenset({"CVE_VALUE", "CV_ENTRY"})
 _ROOT = {
     "AUTHOR": "duetal",
     "DATE": "1970-01-01T00:00:00+00:00",
@@ -64,25 +59,47 @@ _MIME_TYPES = {".mp4": "video/mp4", ".wav": "audio/x-wav", ".mpg": "video/mpeg"}
 _IMPOSSIBLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
+class _Aligned(NamedTuple):
+    """An annotation with times in milliseconds, where these are known."""
+
+    tier: str
+    first: float | None
+    last: float | None
+    text: str
+
+
+class _Hanging(NamedTuple):
+    """An annotation that has its time from the one above it."""
+
+    tier: str
+    above: str
+    text: str
+
+
 def read_annotations(
     path: Path, *, options: FormatOptions = DEFAULT_OPTIONS, report: Report = raise_error
 ) -> Annotations:
     """Read one `.eaf` file, or each in a folder.
 
-    A video's name is that of its media file, or else of the `.eaf`. An interval's label is its
-    text or, where it has none, its tier. Left out are intervals that hang on others (of dependent
-    tiers without times) and those that are not aligned with the time line. The option `tier` is the
-    only tier to read; default all that have times.
+    A video's name is that of its first media file that is no sound, of the video that the sound was
+    extracted from, or else of the `.eaf`; times are those of that file. An interval's label is its
+    text or, where it has none, that of the annotation associated with it or, where its tier has no
+    such, its tier. Left out are other annotations that hang on others, and those that are not
+    aligned with the time line. The option `tier` is the only tier to read, with times of its own or
+    associated with one that has; default all that have times.
 
     Raises:
         DuetalError: no such file; not well-formed, with a document type, nested too deeply, or not
             of this form; named by file and line.
+        UsageError: the text of several tiers may be the label.
     """
     reading = Reading(path, report, options)
     for file, called in files_per_video(path, SUFFIX):
         with reporting(report):
-            content = _read_file(file, options.tier)
-            name = content.media or called
+            content = read_xml(file, _ElanReader(options.tier))
+            if options.tier is not None and not content.has_tier:
+                content.left_out[f"files without the tier {options.tier!r}"] += 1
+            name = content.name or called
             if name in reading.videos:
                 raise DuetalError(f"{name!r} is annotated in a file before", file=file)
             reading.add(MarkedVideo(name, content.intervals))
@@ -106,116 +123,129 @@ def write(path: Path, content: Content, *, options: FormatOptions = DEFAULT_OPTI
         write_text(place, _document(video, content.classes, options, place))
 
 
-def _read_file(path: Path, tier: str | None) -> "_ElanHandler":
-    handler = _ElanHandler(tier)
-    refuse_large(path)
-    try:
-        with path.open("rb") as file:
-            defused_sax.parse(file, handler, forbid_dtd=True)
-    except OSError as error:
-        raise DuetalError(f"cannot read: {error.strerror}", file=path) from error
-    except DefusedXmlException as error:
-        cause = "a document type is refused, as it can name other files and entities without end"
-        raise DuetalError(cause, file=path, place=handler.located()) from error
-    except FAULTS as error:
-        cause = f"no attribute {error}" if isinstance(error, KeyError) else str(error)
-        raise DuetalError(cause, file=path, place=handler.place) from error
-    except (SAXException, LookupError) as error:
-        # The encoding that an XML declaration names may be unknown.
-        cause = error.getMessage() if isinstance(error, SAXException) else str(error)
-        raise DuetalError(f"not XML: {cause}", file=path, place=handler.located()) from error
-    if tier is not None and not handler.has_tier:
-        handler.left_out[f"files without the tier {tier!r}"] += 1
-    return handler
-
-
-class _ElanHandler(ContentHandler):
-    """Takes what is read of a file element by element, so that no tree is built."""
-
-    #: Knows the place that has been read up to; the base class takes it.
-    _locator: Any
-
+class _ElanReader(XmlReader):
     def __init__(self, chosen: str | None):
-        super().__init__()
-        self.media: str | None = None
+        super().__init__("ANNOTATION_DOCUMENT", "ELAN's form")
+        #: Of the video that is annotated.
+        self.name: str | None = None
         self.vocabulary: dict[str, None] = {}
         self.intervals: list[Marked] = []
         self.left_out: Counter[str] = Counter()
         self.has_tier = False
         self._chosen = chosen
-        self._offset = 0.0
+        self._media: list[AttributesImpl] = []
         self._slots: dict[str, float | None] = {}
         self._tier = ""
-        self._ends: tuple[str, str] | None = None
-        self._text: list[str] = []
-        self._length = 0
-        self._depth = 0
-        #: Of the element that was read last.
-        self.place = ""
+        #: The key of the annotation that is being read, and what is known of it.
+        self._begun: tuple[str, _Aligned | _Hanging] | None = None
+        self._aligned: dict[str, _Aligned] = {}
+        self._hanging: dict[str, _Hanging] = {}
+        self._type_of_tier: dict[str, str] = {}
+        self._associations: set[str] = set()
 
-    def located(self) -> str:
-        """Line and column that have been read up to."""
-        locator = self._locator
-        return f"line {locator.getLineNumber()} column {locator.getColumnNumber() + 1}"
-
-    def startElement(self, name: str, attrs: AttributesImpl) -> None:  # noqa: N802
-        """Take an element's attributes."""
-        self.place = self.located()
-        self._clear_text()
-        if self._depth == 0 and name != "ANNOTATION_DOCUMENT":
-            raise ValueError(f"not of ELAN's form: it begins with {name[:40]!r}")
-        self._depth += 1
-        if self._depth > _DEEPEST:
-            raise ValueError("nested too deeply")
+    def begin(self, name: str, attrs: AttributesImpl) -> None:
+        """Take what is needed of an element's attributes."""
         if name == "HEADER" and attrs.get("TIME_UNITS", "milliseconds") != "milliseconds":
             raise ValueError(f"times in {attrs['TIME_UNITS'][:40]!r} instead of milliseconds")
-        if name == "MEDIA_DESCRIPTOR" and self.media is None:
-            place = attrs.get("MEDIA_URL") or attrs.get("RELATIVE_MEDIA_URL")
-            self.media = video_name(place) if place else None
-            # The media begins so many milliseconds before the time line does.
-            self._offset = float(int(attrs.get("TIME_ORIGIN", "0")))
-        elif name == "MEDIA_DESCRIPTOR":
-            self.left_out["further media files"] += 1
+        if name == "MEDIA_DESCRIPTOR":
+            self._media.append(attrs.copy())
         elif name == "TIME_SLOT":
             value = attrs.get("TIME_VALUE")
             self._slots[attrs["TIME_SLOT_ID"]] = None if value is None else float(int(value))
         elif name == "TIER":
             self._tier = attrs["TIER_ID"]
+            self._type_of_tier[self._tier] = attrs.get("LINGUISTIC_TYPE_REF", "")
+            self.left_out["participants of tiers"] += bool(attrs.get("PARTICIPANT"))
             self.has_tier |= self._tier == self._chosen
-        elif name == "ALIGNABLE_ANNOTATION":
-            self._ends = (attrs["TIME_SLOT_REF1"], attrs["TIME_SLOT_REF2"])
-        elif name == "REF_ANNOTATION":
-            self.left_out["annotations that hang on others"] += 1
+        elif name in ("ALIGNABLE_ANNOTATION", "REF_ANNOTATION"):
+            # One that no other can hang on needs no identifier.
+            key = attrs.get("ANNOTATION_ID") or f" {len(self._aligned) + len(self._hanging)}"
+            if name == "REF_ANNOTATION":
+                self._begun = key, _Hanging(self._tier, attrs["ANNOTATION_REF"], "")
+            else:
+                ends = (attrs["TIME_SLOT_REF1"], attrs["TIME_SLOT_REF2"])
+                first, last = (self._slots[slot] for slot in ends)
+                self._begun = key, _Aligned(self._tier, first, last, "")
+        elif name == "LINGUISTIC_TYPE" and attrs.get("CONSTRAINTS") == "Symbolic_Association":
+            self._associations.add(attrs["LINGUISTIC_TYPE_ID"])
 
-    def characters(self, content: str) -> None:
-        """Take a part of an element's text."""
-        self._text.append(content)
-        self._length += len(content)
-        if self._length > _LONGEST_TEXT:
-            raise ValueError("a text is too long")
-
-    def _clear_text(self) -> None:
-        self._text.clear()
-        self._length = 0
-
-    def endElement(self, name: str) -> None:  # noqa: N802
-        """Take an element's text: that after its last child began."""
-        self.place = self.located()
-        text = "".join(self._text).strip()
-        self._clear_text()
-        self._depth -= 1
+    def end(self, name: str, text: str) -> None:
+        """Take an element's text where it is a label."""
         if name in _VALUES and text:
             self.vocabulary[text] = None
-        elif name == "ANNOTATION_VALUE" and self._ends is not None:
-            first, last = (self._slots[slot] for slot in self._ends)
-            self._ends = None
-            if self._chosen not in (None, self._tier):
+        elif name == "ANNOTATION_VALUE" and self._begun is not None:
+            key, one = self._begun
+            self._begun = None
+            if isinstance(one, _Aligned):
+                self._aligned[key] = one._replace(text=intern(text))
+            else:
+                self._hanging[key] = one._replace(text=intern(text))
+
+    def endDocument(self) -> None:  # noqa: N802
+        """Bring together what the file has in several places."""
+        offset = self._choose_media()
+        labels = self._associated()
+        described = {self._aligned[key].tier for key in labels}
+        for key, (tier, first, last, text) in self._aligned.items():
+            label = labels.get(key) or text
+            if self._chosen not in (None, tier) and key not in labels:
                 self.left_out["annotations of other tiers"] += 1
             elif first is None or last is None:
                 self.left_out["annotations that are not aligned"] += 1
+            elif not label and tier in described:
+                self.left_out["intervals without a label"] += 1
             else:
-                start, end = (first + self._offset) / 1000, (last + self._offset) / 1000
-                self.intervals.append(Marked(start, end, intern(text or self._tier)))
+                one = Marked((first + offset) / 1000, (last + offset) / 1000, label or tier)
+                self.intervals.append(one)
+
+    def _choose_media(self) -> float:
+        """Take the video's name; gives by how many milliseconds it begins before the time line."""
+        if not self._media:
+            return 0.0
+        self.left_out["further media files"] += len(self._media) - 1
+        chosen = next((one for one in self._media if not _is_sound(one)), self._media[0])
+        place = chosen.get("MEDIA_URL") or chosen.get("RELATIVE_MEDIA_URL")
+        if _is_sound(chosen):
+            place = chosen.get("EXTRACTED_FROM") or place
+        self.name = video_name(place) if place else None
+        return float(int(chosen.get("TIME_ORIGIN", "0")))
+
+    def _associated(self) -> dict[str, str]:
+        """The label of aligned annotations, by their keys, that those associated with them give."""
+        labels: dict[str, str] = {}
+        tiers: dict[str, str] = {}
+        for tier, above, text in self._hanging.values():
+            key = self._aligned_above(above) if self._is_association(tier) else None
+            wanted = self._chosen == tier
+            if self._chosen is None and key is not None:
+                wanted = not self._aligned[key].text
+            if key is None or not wanted or not text:
+                self.left_out["annotations that hang on others"] += 1
+                continue
+            other = tiers.setdefault(key, tier)
+            if other != tier:
+                raise UsageError(f"which tier holds the labels: {other!r}, {tier!r}? (--tier)")
+            labels[key] = text
+        return labels
+
+    def _is_association(self, tier: str) -> bool:
+        return self._type_of_tier.get(tier) in self._associations
+
+    def _aligned_above(self, key: str) -> str | None:
+        """The aligned annotation that one hangs on, perhaps through others of the same time."""
+        for _ in range(_DEEPEST):
+            if key in self._aligned:
+                return key
+            above = self._hanging[key]
+            if not self._is_association(above.tier):
+                return None
+            key = above.above
+        raise ValueError(f"the annotation {key[:40]!r} hangs on itself")
+
+
+def _is_sound(media: AttributesImpl) -> bool:
+    place = media.get("MEDIA_URL") or media.get("RELATIVE_MEDIA_URL") or ""
+    return media.get("MIME_TYPE", "").startswith("audio/") or is_audio(place)
 
 
 def _document(

@@ -7,7 +7,9 @@
 
 A key is the video's file name without suffix. Times are `timestamps` in seconds, or `support`: the
 first and last frame, counted from 1. Without `classes` a label is the class itself. A video of
-`null` has not been labelled. https://docs.voxel51.com/user_guide/export_datasets.html
+`null` has not been labelled. Where a label stands in the place of the list, as in a dataset of
+classifications, it is about the video as a whole, and the segments are unknown.
+https://docs.voxel51.com/user_guide/export_datasets.html
 """
 
 from pathlib import Path
@@ -18,9 +20,9 @@ from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import Report, raise_error
 from duetal.core.files import write_json
+from duetal.core.video_names import video_name
 from duetal.formats.json_values import a_list, a_string, drained, finite, optional, shortened
 from duetal.formats.marked import Content, Marked, MarkedVideo, Reading, marked
-from duetal.formats.media import video_name
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions, seconds_of
 
 FILE_NAME = "labels.json"
@@ -87,7 +89,7 @@ def _read(path: Path, options: FormatOptions, report: Report) -> Reading:
 
     def detection(entry: dict[str, Any]) -> Marked:
         reading.left_out.update(key for key in entry.keys() - _KEYS if entry[key])
-        label = _label(entry["label"], reading.classes if numbered else None)
+        label = _class_of(entry["label"], reading, numbered=numbered)
         score = optional(entry.get("confidence"), finite)
         return Marked(*_times(entry, reading), label, score)
 
@@ -96,9 +98,21 @@ def _read(path: Path, options: FormatOptions, report: Report) -> Reading:
             reading.left_out["videos without labels"] += 1
             continue
         with reading.going_on(f"video {key!r}"):
+            # What was said of the video as a whole, in a dataset of classifications.
+            said = entries if isinstance(entries, list) else [entries]
+            if said and all(isinstance(one, str | int) for one in said):
+                labels_of = [_class_of(one, reading, numbered=numbered) for one in said]
+                reading.add(MarkedVideo(video_name(key), None, labels=labels_of))
+                continue
             found = reading.each(a_list(entries), f"video {key!r}, detection", detection)
             reading.add(MarkedVideo(video_name(key), list(found)))
     return reading
+
+
+def _class_of(label: Any, reading: Reading, *, numbered: bool) -> str:
+    if not numbered and type(label) is int:
+        return reading.options.label(label)
+    return _label(label, reading.classes if numbered else None)
 
 
 def _times(entry: dict[str, Any], reading: Reading) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from duetal.formats import (
     activitynet,
     boris,
     csv_table,
+    cvat,
     desed,
     elan,
     fiftyone,
@@ -35,6 +36,7 @@ class Format(StrEnum):
     BASNET = "basnet"
     BORIS = "boris"
     CSV = "csv"
+    CVAT = "cvat"
     ELAN = "elan"
     FIFTYONE = "fiftyone"
     LABEL_STUDIO = "label-studio"
@@ -109,20 +111,23 @@ def _plain(*functions: Callable[..., Any], folder: str = "") -> Form:
 
 
 FORMS: Mapping[Format, Form] = {
-    Format.ACTIVITYNET: _plain(
+    Format.ACTIVITYNET: Form(
         activitynet.read_annotations,
-        activitynet.write_annotations,
+        _without_options(activitynet.write_annotations),
         activitynet.read_detections,
-        activitynet.write_detections,
+        _without_options(activitynet.write_detections),
     ),
-    Format.BASNET: _plain(activitynet.read_annotations, activitynet.write_string_annotations),
+    Format.BASNET: Form(
+        activitynet.read_annotations, _without_options(activitynet.write_string_annotations)
+    ),
     Format.BORIS: _plain(boris.read_annotations),
-    Format.CSV: _plain(
+    Format.CSV: Form(
         csv_table.read_annotations,
-        csv_table.write_annotations,
+        _without_options(csv_table.write_annotations),
         csv_table.read_detections,
-        csv_table.write_detections,
+        _without_options(csv_table.write_detections),
     ),
+    Format.CVAT: Form(cvat.read_annotations, folder=cvat.SUFFIX),
     Format.ELAN: Form(
         elan.read_annotations, elan.write, write_detections=elan.write, folder=elan.SUFFIX
     ),
@@ -136,11 +141,11 @@ FORMS: Mapping[Format, Form] = {
         label_studio.write,
     ),
     Format.STRONG: _plain(desed.read_strong, desed.write_strong),
-    Format.THUMOS14: _plain(
-        thumos14.read_annotations,
-        thumos14.write_annotations,
+    Format.THUMOS14: Form(
+        _without_options(thumos14.read_annotations),
+        _without_options(thumos14.write_annotations),
         thumos14.read_detections,
-        thumos14.write_detections,
+        _without_options(thumos14.write_detections),
         folder="/",
     ),
     Format.VIA: Form(via.read_annotations, via.write, write_detections=via.write),

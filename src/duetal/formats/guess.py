@@ -10,13 +10,25 @@ from typing import NamedTuple
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error
-from duetal.formats import csv_table, desed, elan, fiftyone, thumos14, webvtt, wtalc
-from duetal.formats.delimited import head
+from duetal.formats import (
+    csv_table,
+    cvat,
+    desed,
+    elan,
+    fiftyone,
+    label_studio,
+    thumos14,
+    webvtt,
+    wtalc,
+)
+from duetal.formats.delimited import DELIMITERS, SEPARATOR_LINE, delimiter_of, head
 from duetal.formats.forms import FORMS, ContentKind, Format
 from duetal.formats.json_values import read_document
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{}:,]', re.DOTALL)
+#: The videos of ActivityNet's form with nothing around them.
+_BARE = re.compile(r'\{\s*"(?:[^"\\]|\\.)*+"\s*:\s*(\[|\{)')
 _VIA_KEYS = frozenset({"project", "attribute", "file", "view"})
 _BORIS_KEYS = frozenset({"observations", "behaviors_conf", "project_format_version"})
 
@@ -76,7 +88,9 @@ def form_of(path: Path) -> Format:
     if text.startswith("<"):
         if "<ANNOTATION_DOCUMENT" in text:
             return Format.ELAN
-        raise DuetalError("XML, but not ELAN's", file=path)
+        if re.search(r"<annotations[\s>]", text):
+            return Format.CVAT
+        raise DuetalError("XML, but neither ELAN's nor CVAT's", file=path)
     if text.startswith(("{", "[")):
         return _form_of_json(path, text)
     return _form_of_text(path, text)
@@ -96,13 +110,18 @@ def kind_of(path: Path, form: Format) -> ContentKind:
     if form is Format.THUMOS14:
         is_detections = not path.is_dir()
     elif form is Format.ACTIVITYNET:
-        keys = _all_keys(path, head(path))
-        is_detections = "results" in keys and "database" not in keys
+        text = head(path)
+        keys = _all_keys(path, text)
+        bare = _BARE.match(text)
+        is_detections = "database" not in keys
+        is_detections &= "results" in keys or (bare is not None and bare[1] == "[")
     elif form is Format.CSV:
-        is_detections = "score" in next(_table_lines(head(path), ","), [])
+        header = next(_table_lines(head(path), delimiter_of(path)), [])
+        is_detections = "score" in header
     elif form is Format.LABEL_STUDIO:
-        tasks = read_document(path)
-        is_detections = isinstance(tasks, list) and not any(
+        tasks = read_document(path) if head(path).startswith("[") else []
+        is_detections = any(isinstance(task, dict) and "data" in task for task in tasks)
+        is_detections &= not any(
             task.get("annotations") for task in tasks if isinstance(task, dict)
         )
     elif form is Format.FIFTYONE:
@@ -123,14 +142,16 @@ def _form_of_folder(path: Path) -> Format:
         return Format.ELAN
     if any(path.glob(f"*{webvtt.SUFFIX}")):
         return Format.WEBVTT
+    if any(path.glob(f"*{cvat.SUFFIX}")):
+        return Format.CVAT
     cause = "holds neither the W-TALC pack's annotation (videoname.npy, segments.npy, …) nor "
-    cause += "THUMOS text (<Class>_test.txt, …) nor labels.json, *.eaf or *.vtt"
+    cause += "THUMOS text (<Class>_test.txt, …) nor labels.json, *.eaf, *.vtt or *.xml"
     raise DuetalError(cause, file=path)
 
 
 def _form_of_json(path: Path, text: str) -> Format:
     if text.startswith("["):
-        if "data" in _json_keys(text):
+        if "data" in _json_keys(text) or label_studio.is_row(_json_keys(text)):
             return Format.LABEL_STUDIO
         raise DuetalError("a JSON list, but not of Label Studio's tasks", file=path)
     keys = _all_keys(path, text)
@@ -145,6 +166,8 @@ def _form_of_json(path: Path, text: str) -> Format:
         return Format.BORIS
     if "labels" in keys:
         return Format.FIFTYONE
+    if _BARE.match(text) and ('"score"' in text or '"annotations"' in text):
+        return Format.ACTIVITYNET
     cause = "JSON of no known form: no 'database', 'results', 'labels', 'observations' or 'project'"
     raise DuetalError(cause, file=path)
 
@@ -158,14 +181,16 @@ def _all_keys(path: Path, text: str) -> frozenset[str]:
 
 
 def _form_of_text(path: Path, text: str) -> Format:
-    for delimiter in ("\t", ","):
+    for delimiter in DELIMITERS:
         header = set(next(_table_lines(text, delimiter), []))
+        if label_studio.is_row(header):
+            return Format.LABEL_STUDIO
         if header >= set(desed.STRONG_HEADER):
             return Format.STRONG
-        if header >= set(desed.WEAK_HEADER):
-            return Format.WEAK
-        if header >= set(csv_table.REQUIRED):
+        if set(csv_table.columns_of([*header])) >= set(csv_table.REQUIRED):
             return Format.CSV
+        if set(desed.weak_columns_of([*header])) >= set(desed.WEAK_HEADER):
+            return Format.WEAK
         for names in _table_lines(text, delimiter):
             if "behavior" in names and {"time", "start (s)"} & set(names):
                 return Format.BORIS
@@ -209,7 +234,7 @@ def _json_keys(text: str) -> frozenset[str]:
 
 def _table_lines(text: str, delimiter: str) -> Iterator[list[str]]:
     """The cells of each line of a table, stripped and in small letters."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(SEPARATOR_LINE.sub("", text), newline=""), delimiter=delimiter)
     try:
         for fields in reader:
             yield [field.strip().lower() for field in fields]

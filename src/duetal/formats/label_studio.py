@@ -8,26 +8,49 @@
 
 Ranges are the first and last frame, counted from 1 at the frame rate that the labelling interface
 gives the video (`<Video frameRate="…">`); `labels` of audio and time series are in seconds. What a
-person marked is in `annotations`, what a model proposed in `predictions`.
+person marked is in `annotations`, what a model proposed in `predictions`. A result of `choices` or
+`taxonomy` is about the video as a whole. The exports JSON-MIN, CSV and TSV have an object or row
+for each annotation: the task's data, and under the name of each control what was marked with it,
+`"timelineLabels": [{"ranges": […], "timelinelabels": […]}]` or `"kind": "Diving"`.
 https://labelstud.io/tags/timelinelabels, https://labelstud.io/guide/predictions
 """
 
+import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from sys import intern
-from typing import Any
+from typing import Any, NoReturn
 from xml.sax.saxutils import quoteattr
 
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
-from duetal.core.errors import DuetalError, Report, raise_error
+from duetal.core.errors import DuetalError, Report, UsageError, raise_error
 from duetal.core.files import write_json, write_text
-from duetal.formats.json_values import a_list, a_string, an_object, consumed, finite, optional
+from duetal.core.video_names import is_audio, is_media, video_name
+from duetal.formats.delimited import delimiter_of, head, read_rows
+from duetal.formats.json_values import (
+    FAULTS,
+    a_list,
+    a_string,
+    an_object,
+    consumed,
+    finite,
+    optional,
+)
 from duetal.formats.marked import Content, Marked, MarkedVideo, Reading, marked
-from duetal.formats.media import is_media, media_place, video_name
+from duetal.formats.media import media_place
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions, frames_of, seconds_of
+
+_SEGMENTS = ("timelinelabels", "timeserieslabels", "labels")
+_CHOICES = ("choices", "taxonomy")
+#: What a row of an export holds beside the task's own data and the controls.
+_ROW_DATA = frozenset(
+    {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement"}
+    | {"video", "fps", "duration", "subset"}
+)
 
 
 def read_annotations(
@@ -35,13 +58,17 @@ def read_annotations(
 ) -> Annotations:
     """Read what people marked; tasks that nobody has worked on are left out.
 
-    It takes a JSON export (not JSON-MIN, which does not hold who marked what), and the option `fps`
-    where the tasks don't hold it. Of several annotations of a task the one marked as ground truth
-    counts, else the last one that was not cancelled.
+    It takes the exports JSON, JSON-MIN, CSV and TSV, and the option `fps` where the tasks don't
+    hold it. Of several annotations of a task the one marked as ground truth counts, else the first
+    one that was not cancelled.
+
+    Choices are the labels of a video whose segments are unknown, where no task of the file has
+    segments or the option `tier` names their control; else they are left out.
 
     Raises:
-        DuetalError: not JSON or not of this form; names the task and the result.
-        UsageError: times are frames, and neither the task nor `options` has their rate.
+        DuetalError: not of these forms; names the task and the result.
+        UsageError: times are frames, and neither the task nor `options` has their rate; or the
+            choices of several controls may be the labels.
     """
     return _read("annotations", Reading(path, report, options)).annotations()
 
@@ -112,29 +139,144 @@ def _task(
 
 
 def _read(key: str, reading: Reading) -> Reading:
-    tasks = reading.document()
-    if not isinstance(tasks, list):
-        raise DuetalError("not of Label Studio's form: no list of tasks", file=reading.path)
+    tasks = _tasks(reading)
+    control = _label_control(tasks, reading) if key == "annotations" else None
     for index, task in consumed(tasks):
         with reading.going_on(f"task {index}"):
-            _add_task(an_object(task), key, f"task {index}", reading)
+            _add_task(an_object(task), key, control, f"task {index}", reading)
     return reading
 
 
-def _add_task(task: dict[str, Any], key: str, place: str, reading: Reading) -> None:
+def _tasks(reading: Reading) -> list[Any]:
+    """The tasks of any of the exports, in the form of the JSON export."""
+    if head(reading.path).startswith(("[", "{")):
+        tasks = reading.document()
+        if not isinstance(tasks, list):
+            raise DuetalError("not of Label Studio's form: no list of tasks", file=reading.path)
+        rows = [isinstance(task, dict) and "data" not in task and is_row(task) for task in tasks]
+        if not any(rows):
+            return tasks
+    else:
+        delimiter = delimiter_of(reading.path)
+        cells = read_rows(reading.path, delimiter, (), report=reading.report, columns_of=list)
+        tasks = [{key: _of_cell(cell) for key, cell in row.items()} for _, row in cells]
+    return _of_rows(tasks, reading)
+
+
+def is_row(keys: Container[str]) -> bool:
+    """Whether an object or a table with these keys is an export's annotation of a task."""
+    return "annotation_id" in keys and "lead_time" in keys
+
+
+def _of_cell(cell: str) -> Any:
+    if cell.startswith(("[", "{")):
+        with suppress(ValueError, RecursionError):
+            return json.loads(cell)
+    return cell
+
+
+def _of_rows(rows: list[Any], reading: Reading) -> list[Any]:
+    tasks: dict[str, dict[str, Any]] = {}
+    controls = _row_controls(rows, reading)
+    for index, row in consumed(rows):
+        with reading.going_on(f"task {index}"):
+            data: dict[str, Any] = {}
+            results: list[Any] = []
+            for key, value in an_object(row).items():
+                parts = value if isinstance(value, list) else [value]
+                if key not in controls:
+                    data[key] = value
+                elif value not in (None, ""):
+                    results += (_result(key, part) for part in parts)
+            task = tasks.setdefault(str(row.get("id", index)), {"data": data, "annotations": []})
+            task["annotations"].append({"result": results})
+    return list(tasks.values())
+
+
+def _row_controls(rows: list[Any], reading: Reading) -> set[str]:
+    """The controls of an export whose rows have their values beside the task's data.
+
+    A single choice is written as its text alone, so that its control looks like data: it is the one
+    that the option `tier` names or, where no other value shows its kind, the only text.
+    """
+    shown: set[str] = set()
+    texts: set[str] = set()
+    for row in rows:
+        for key, value in row.items() if isinstance(row, dict) else ():
+            parts = value if isinstance(value, list) else [value]
+            if any(isinstance(part, dict) and _kind(part) for part in parts):
+                shown.add(key)
+            elif isinstance(value, str) and value and key not in _ROW_DATA and not is_media(value):
+                texts.add(key)
+    if reading.options.tier is not None:
+        return shown | ({reading.options.tier} & texts)
+    if not shown and len(texts) > 1:
+        _refuse_several(texts, reading)
+    return shown or texts
+
+
+def _result(control: str, part: Any) -> dict[str, Any]:
+    value = part if isinstance(part, dict) else {"choices": [part]}
+    return {"type": _kind(value), "from_name": control, "value": value}
+
+
+def _kind(value: dict[str, Any]) -> str | None:
+    kind = next((kind for kind in (*_SEGMENTS, *_CHOICES) if kind in value), None)
+    # Boxes on pictures have labels too.
+    timed = "ranges" in value or "start" in value
+    return kind if kind in _CHOICES or timed else None
+
+
+def _label_control(tasks: list[Any], reading: Reading) -> str | None:
+    """The control whose choices are labels of videos; None where segments are the labels."""
+    if reading.options.tier is not None:
+        return reading.options.tier
+    controls: set[str] = set()
+    for task in tasks:
+        with suppress(AttributeError, *FAULTS):
+            for annotation in task.get("annotations", ()):
+                for result in annotation["result"]:
+                    if result["type"] in _SEGMENTS:
+                        return None
+                    if result["type"] in _CHOICES:
+                        controls.add(str(result.get("from_name")))
+    if len(controls) > 1:
+        _refuse_several(controls, reading)
+    return next(iter(controls), None)
+
+
+def _refuse_several(controls: set[str], reading: Reading) -> NoReturn:
+    listed = ", ".join(map(repr, sorted(controls)))
+    raise UsageError(f"which control holds the labels: {listed}? (--tier)", file=reading.path)
+
+
+def _add_task(
+    task: dict[str, Any], key: str, control: str | None, place: str, reading: Reading
+) -> None:
     data = an_object(task["data"], "'data'")
-    name = video_name(_media(data))
+    media = _media(data)
+    name = video_name(media)
+    others = (value for key, value in data.items() if key not in _ROW_DATA and value != media)
+    reading.left_out["other data of tasks"] += sum(value not in (None, "") for value in others)
     chosen = _choose(task, key, reading.left_out)
     if chosen is None:
         reading.left_out[f"tasks without {key}"] += 1
         return
-    fps = finite(data["fps"]) if data.get("fps") is not None else reading.options.fps
+    given = data.get("fps")
+    fps = reading.options.fps if given in (None, "") else finite(given)
     if fps is not None and fps <= 0:
         raise ValueError(f"{fps} frames per second")
-    duration = optional(data.get("duration"), finite)
+    duration = optional(data.get("duration") or None, finite)
     subset = data["subset"] if isinstance(data.get("subset"), str) else None
 
+    labels: list[str] = []
+
     def intervals(result: dict[str, Any]) -> list[Marked]:
+        reading.left_out["remarks on regions"] += bool(result.get("meta"))
+        kind = result.get("type")
+        if kind in _CHOICES and control is not None and str(result.get("from_name")) == control:
+            labels.extend(_choices(an_object(result["value"], "'value'"), kind))
+            return []
         found = list(_intervals(result, fps, reading))
         if not found:
             reading.left_out[f"results of type {str(result.get('type'))[:40]!r}"] += 1
@@ -142,14 +284,27 @@ def _add_task(task: dict[str, Any], key: str, place: str, reading: Reading) -> N
 
     results = a_list(chosen["result"], "'result'")
     found = chain.from_iterable(reading.each(results, f"{place}, result", intervals))
-    reading.add(MarkedVideo(name, list(found), duration, subset))
+    marked = list(found)
+    if labels and marked:
+        reading.left_out["choices beside segments"] += len(labels)
+        labels.clear()
+    # Who chose classes did not say where they are; who chose none, that nothing happens.
+    reading.add(MarkedVideo(name, None if labels else marked, duration, subset, labels))
+
+
+def _choices(value: dict[str, Any], kind: str) -> Iterator[str]:
+    for choice in a_list(value[kind], repr(kind)):
+        # Of a taxonomy, the path to a class.
+        path = choice if isinstance(choice, list) else [choice]
+        yield intern(a_string(path[-1] if path else None, "a choice"))
 
 
 def _media(data: dict[str, Any]) -> str:
-    """The task's video: its `video`, or the only value that looks like a media file."""
+    """The task's video: its `video`, or the only value that looks like a video or else sound."""
     if isinstance(data.get("video"), str):
         return str(data["video"])
     files = [value for value in data.values() if isinstance(value, str) and is_media(value)]
+    files = [file for file in files if not is_audio(file)] or files
     if len(files) != 1:
         raise ValueError("'data' has no 'video'")
     return files[0]
@@ -161,12 +316,12 @@ def _choose(task: dict[str, Any], key: str, left_out: Counter[str]) -> dict[str,
     if not listed:
         return None
     left_out[f"further {key} of a task"] += len(listed) - 1
-    return next((one for one in listed if one.get("ground_truth")), listed[-1])
+    return next((one for one in listed if one.get("ground_truth")), listed[0])
 
 
 def _intervals(result: dict[str, Any], fps: float | None, reading: Reading) -> Iterator[Marked]:
     kind = result.get("type")
-    if kind not in ("timelinelabels", "labels", "timeserieslabels"):
+    if kind not in _SEGMENTS:
         return
     value = an_object(result["value"], "'value'")
     score = optional(result.get("score"), finite)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error, reporting
+from duetal.core.video_names import composed, known_name, without_suffix
 from duetal.formats.json_values import FAULTS, an_object, consumed, drained, located, read_document
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
@@ -108,14 +109,19 @@ def as_annotations(
     for video in videos:
         segments = None
         if video.intervals is not None:
-            segments = tuple(Segment(s.start, s.end, intern(s.label)) for s in video.intervals)
-        found = {*map(intern, video.labels), *(segment.label for segment in segments or ())}
+            segments = tuple(
+                Segment(s.start, s.end, intern(composed(s.label))) for s in video.intervals
+            )
+        found = {
+            *(intern(composed(label)) for label in video.labels),
+            *(segment.label for segment in segments or ()),
+        }
         labels = tuple(sorted(found))
         labels = label_sets.setdefault(labels, labels)
         annotated[video.name] = VideoAnnotation(
             video.name, video.subset, video.duration, labels, segments, facts=video.facts
         )
-    ordered = dict.fromkeys(classes)
+    ordered = dict.fromkeys(map(composed, classes))
     others = {label for labels in label_sets for label in labels} - ordered.keys()
     return Annotations(annotated, (*ordered, *sorted(others)), source)
 
@@ -129,6 +135,8 @@ class Reading:
     report: Report = raise_error
     options: FormatOptions = DEFAULT_OPTIONS
     videos: dict[str, MarkedVideo] = field(default_factory=dict)
+    #: Where those lie that the source names with their folder.
+    places: dict[str, str] = field(default_factory=dict)
     #: In their order, as far as the source knows it.
     classes: list[str] = field(default_factory=list)
     #: What else the source holds, with its count.
@@ -138,13 +146,19 @@ class Reading:
         """The source as JSON; raises what `read_document` does."""
         return read_document(self.path, self.report)
 
-    def objects(self, form: str, *keys: str) -> tuple[dict[str, Any], ...]:
+    def objects(
+        self, form: str, *keys: str, bare: Callable[[Any], bool] = lambda _: False
+    ) -> tuple[dict[str, Any], ...]:
         """The source as a JSON object: what else it holds, and the object of each key.
+
+        `bare` tells a document that is the object of the only key itself.
 
         Raises:
             DuetalError: as `read_document`; or it is not of the form: an object is missing.
         """
         document = self.document()
+        if bare(document):
+            return {}, document
         for key in keys:
             if not isinstance(document, dict) or not isinstance(document.get(key), dict):
                 raise DuetalError(f"not {form}: no object {key!r}", file=self.path)
@@ -163,6 +177,19 @@ class Reading:
         """Report what is wrong in the block, with its place, and go on after the block."""
         with reporting(self.report), self.faults_at(place):
             yield
+
+    def named(self, called: str) -> str:
+        """The name of the video that the source calls so.
+
+        Raises:
+            ValueError: another folder's video has the same name.
+        """
+        name = known_name(called)
+        if name != called and (whole := without_suffix(called)) != name:
+            before = self.places.setdefault(name, whole)
+            if before != whole:
+                raise ValueError(f"{before!r} and {whole!r} are two videos of one name")
+        return name
 
     def add(self, video: MarkedVideo) -> None:
         """Take a video. Raises a ValueError where there is one of its name."""

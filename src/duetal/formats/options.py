@@ -1,9 +1,16 @@
 """What some forms need to know that is not in their files, and frames by their rate."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from sys import intern
+from typing import Any
 
-from duetal.core.errors import UsageError
+from duetal.core.errors import DuetalError, UsageError
+from duetal.core.video_names import composed
+from duetal.formats.delimited import read_lines
+from duetal.formats.json_values import a_string
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +23,27 @@ class FormatOptions:
     media_root: str = ""
     #: The suffix of the videos' files.
     media_suffix: str = ".mp4"
-    #: The tier (ELAN) or attribute (VIA) that holds the labels, where there are several.
+    #: ELAN's tier, VIA's attribute or Label Studio's control that holds the labels.
     tier: str | None = None
+
+    #: The classes by their numbers, for files that name them so.
+    classes: Mapping[int, str] | None = None
+
+    def label(self, value: Any) -> str:
+        """The class that a label names; by its number, if the classes were given.
+
+        Raises:
+            TypeError, ValueError: it is no name, or the number of no class.
+        """
+        spelled = isinstance(value, str) and value.isdecimal() and self.classes is not None
+        if type(value) is not int and not spelled:
+            return intern(composed(a_string(value, "'label'")))
+        if self.classes is None:
+            cause = f"{value} is the number of a class: give the list of classes"
+            raise ValueError(f"{cause} (duetal convert --class-list)")
+        if int(value) not in self.classes:
+            raise ValueError(f"{value} is the number of no class in the list")
+        return self.classes[int(value)]
 
     def required_fps(self, path: Path) -> float:
         """The frames per second. Raises a UsageError where they were not given."""
@@ -28,6 +54,23 @@ class FormatOptions:
 
 
 DEFAULT_OPTIONS = FormatOptions()
+
+
+def read_class_numbers(path: Path) -> dict[int, str]:
+    """Read a list of classes, one a line: with its number before it, or numbered from 0.
+
+    Raises:
+        DuetalError: unreadable, empty, or with a number twice.
+    """
+    lines = [line.strip() for line in read_lines(path) if line.strip()]
+    found = [re.fullmatch(r"([0-9]{1,9})[\s,;:]+(.+)", line) for line in lines]
+    pairs = [(int(one[1]), intern(one[2])) for one in found if one]
+    if len(pairs) < len(lines):
+        pairs = list(enumerate(map(intern, lines)))
+    if not pairs or len(dict(pairs)) < len(pairs):
+        cause = "gives a number to two classes" if pairs else "is empty"
+        raise DuetalError(cause, file=path)
+    return dict(pairs)
 
 
 def seconds_of(first: float, last: float, fps: float) -> tuple[float, float]:

@@ -13,7 +13,7 @@ with video, start and end in seconds, the class's number (7 to 97, those of `det
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from sys import intern
@@ -22,10 +22,12 @@ from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, UsageError, raise_error
 from duetal.core.files import replacing, write_text
+from duetal.core.video_names import known_name
 from duetal.formats.delimited import read_lines
 from duetal.formats.json_values import shortened
 from duetal.formats.marked import Marked, MarkedVideo, Reading, detection_rows
 from duetal.formats.media import safe_file_name
+from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 AMBIGUOUS = "Ambiguous"
 CLASS_LIST = "detclasslist.txt"
@@ -153,7 +155,7 @@ def read_segments(
             cause = f"expected 'video start end', found {shortened(line)}"
             report(DuetalError(cause, file=path, place=place))
         else:
-            yield name, segment
+            yield known_name(name), segment
 
 
 def read_class_list(path: Path) -> dict[str, int]:
@@ -171,8 +173,10 @@ def read_class_list(path: Path) -> dict[str, int]:
     return classes
 
 
-def read_detections(path: Path) -> Detections:
+def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> Detections:
     """Read detections; videos and classes are in the order in which they come.
+
+    The numbers of classes are those of the options or, without them, of a list beside the file.
 
     Raises:
         DuetalError: unreadable, or a line that is not of this form, has an unknown class number,
@@ -180,7 +184,7 @@ def read_detections(path: Path) -> Detections:
     """
     beside = path.parent / CLASS_LIST
     numbers = read_class_list(beside) if beside.exists() else CLASS_NUMBERS
-    labels = {number: label for label, number in numbers.items()}
+    labels = options.classes or {number: label for label, number in numbers.items()}
     detections = Detections.from_rows(_detections(path, labels), source=path)
     detections.require_finite()
     return detections
@@ -225,7 +229,7 @@ def _read_classes(folder: Path, found: set[str]) -> list[str]:
 
 
 def _detections(
-    path: Path, labels: dict[int, str]
+    path: Path, labels: Mapping[int, str]
 ) -> Iterator[tuple[str, str, float, float, float]]:
     for place, line, fields in _lines(path, most_fields=6):
         try:
@@ -236,9 +240,9 @@ def _detections(
             cause = f"expected 'video start end class score', found {shortened(line)}"
             raise DuetalError(cause, file=path, place=place) from error
         if label is None:
-            cause = f"{number} is the number of no class in detclasslist.txt"
+            cause = f"{number} is the number of no class in the list (--class-list, {CLASS_LIST})"
             raise DuetalError(cause, file=path, place=place)
-        yield video, label, *values
+        yield known_name(video), label, *values
 
 
 def _lines(path: Path, most_fields: int) -> Iterator[tuple[str, str, list[str]]]:

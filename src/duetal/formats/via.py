@@ -10,10 +10,12 @@
 
 A metadata entry with two times `z` and no shape `xy` is a segment in seconds; its label is the
 value `av` of an attribute of temporal segments (anchor `FILE1_Z2_XY0`): a key of the attribute's
-options, or text. https://gitlab.com/vgg/via/-/blob/master/via-3.x.y/CodeDoc.md
+options, or text. One without times has values of attributes of files (anchor `FILE1_Z0_XY0`).
+https://gitlab.com/vgg/via/-/blob/master/via-3.x.y/CodeDoc.md
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -23,12 +25,16 @@ from typing import Any
 from duetal.core.annotations import Annotations
 from duetal.core.errors import Report, UsageError, raise_error, unknown
 from duetal.core.files import write_json
+from duetal.core.video_names import video_name
 from duetal.formats.json_values import a_list, a_string, an_object, drained, finite
 from duetal.formats.marked import Content, Marked, MarkedVideo, Reading, marked
-from duetal.formats.media import media_place, video_name
+from duetal.formats.media import media_place
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 _SEGMENT_ANCHOR = "FILE1_Z2_XY0"
+_FILE_ANCHORS = ("FILE1_Z0_XY0", "FILEN_Z0_XY0")
+_OTHER_ATTRIBUTES = "attributes of other things than segments"
+_OTHER_REMARKS = "regions, points in time and remarks on files"
 _CHECKBOX, _SELECT = 2, 4
 _VIDEO = 4
 _LOCAL, _HTTP, _FILE = 1, 2, 3
@@ -41,6 +47,8 @@ class _Attribute:
     name: str
     options: dict[str, str]
     kind: Any
+    #: Whether it is about whole files, not about segments of them.
+    of_files: bool
 
 
 @dataclass
@@ -51,6 +59,8 @@ class _ViaProject:
     files: dict[str, str] = field(default_factory=dict)
     views: dict[str, list[str]] = field(default_factory=dict)
     segments: dict[str, list[tuple[float, float, dict[str, Any]]]] = field(default_factory=dict)
+    #: The values of attributes of files, by view.
+    remarks: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
 def read_annotations(
@@ -58,7 +68,9 @@ def read_annotations(
 ) -> Annotations:
     """Read a project's temporal segments; regions, points in time and the like are left out.
 
-    The option `tier` names the attribute that holds the labels, where several are in use.
+    Where there are no segments, the values of an attribute of files are the labels of videos whose
+    segments are unknown. The option `tier` names the attribute that holds the labels, where several
+    are in use, or that of files where there are segments, too.
 
     Raises:
         DuetalError: not JSON or not of this form; names the part at fault.
@@ -71,16 +83,24 @@ def read_annotations(
         for key, value in drained(members):
             with reading.going_on(f"{part} {key!r}"):
                 _add(project, part, key, an_object(value), reading.left_out)
-    chosen = _label_attribute(project, path, options.tier)
+    chosen, of_files = _label_attributes(project, path, options.tier)
+    others = sum(one.of_files for key, one in project.attributes.items() if key != of_files)
+    reading.left_out[_OTHER_ATTRIBUTES] += others
     for view, files in project.views.items():
         with reading.going_on(f"view {view!r}"):
             video = _video(view, files, project, chosen, reading.left_out)
+            labels = _labels_of_file(view, project, of_files, reading.left_out)
+            if not video.intervals and labels:
+                video.intervals, video.labels = None, labels
+            elif not video.intervals and labels is None:
+                reading.left_out["videos without labels"] += 1
+                continue
             if video.name in reading.videos:
                 raise ValueError(f"{video.name!r} is in two views")
             reading.add(video)
     reading.left_out["segments of no view"] += sum(map(len, project.segments.values()))
-    if chosen is not None:
-        reading.classes = list(project.attributes[chosen].options.values())
+    for key in filter(None, (chosen, of_files)):
+        reading.classes += project.attributes[key].options.values()
     return reading.annotations()
 
 
@@ -160,35 +180,58 @@ def _add(
         project.files[key] = video_name(a_string(place, "'fname'"))
     elif part == "view":
         project.views[key] = [str(one) for one in a_list(value["fid_list"], "'fid_list'")]
-    elif part == "attribute" and value.get("anchor_id") == _SEGMENT_ANCHOR:
+    elif part == "attribute" and value.get("anchor_id") in (_SEGMENT_ANCHOR, *_FILE_ANCHORS):
         listed = an_object(value.get("options") or {}, "'options'")
         options = {option: a_string(label, "an option") for option, label in listed.items()}
         project.attributes[key] = _Attribute(
-            a_string(value["aname"], "'aname'"), options, value.get("type")
+            a_string(value["aname"], "'aname'"),
+            options,
+            value.get("type"),
+            value["anchor_id"] != _SEGMENT_ANCHOR,
         )
     elif part == "attribute":
-        left_out["attributes of other things than segments"] += 1
+        left_out[_OTHER_ATTRIBUTES] += 1
     elif part == "metadata" and value.get("flg") != _DELETED:
         times = a_list(value.get("z", []), "'z'")
-        if len(times) != 2 or a_list(value.get("xy", []), "'xy'"):
-            left_out["regions, points in time and remarks on files"] += 1
+        shape = a_list(value.get("xy", []), "'xy'")
+        if shape or len(times) not in (0, 2):
+            left_out[_OTHER_REMARKS] += 1
             return
-        segments = project.segments.setdefault(str(value["vid"]), [])
-        start, end = finite(times[0]), finite(times[1])
-        segments.append((start, end, an_object(value.get("av", {}), "'av'")))
+        view, values = str(value["vid"]), an_object(value.get("av", {}), "'av'")
+        if times:
+            one = (finite(times[0]), finite(times[1]), values)
+            project.segments.setdefault(view, []).append(one)
+        else:
+            project.remarks.setdefault(view, []).append(values)
 
 
-def _label_attribute(project: _ViaProject, path: Path, tier: str | None) -> str | None:
-    """The key of the attribute that holds the labels; None where no segment has any."""
-    names = {key: attribute.name for key, attribute in project.attributes.items()}
-    if tier is not None:
-        for key, name in names.items():
-            if tier in (key, name):
-                return key
-        raise UsageError(unknown("attribute", tier, names.values()), file=path)
-    marked = chain.from_iterable(project.segments.values())
-    used = {key for _, _, values in marked for key in values if key in names}
-    candidates = used or names.keys()
+def _label_attributes(
+    project: _ViaProject, path: Path, tier: str | None
+) -> tuple[str | None, str | None]:
+    """The keys of the attributes that hold the labels, of segments and of files, if any does."""
+    attributes = project.attributes
+    given = next((key for key in attributes if tier in (key, attributes[key].name)), None)
+    if tier is not None and given is None:
+        names = (attribute.name for attribute in attributes.values())
+        raise UsageError(unknown("attribute", tier, names), file=path)
+    if given is not None and not attributes[given].of_files:
+        return given, None
+    values = (one[2] for one in chain.from_iterable(project.segments.values()))
+    chosen = _only_attribute(project, values, path, of_files=False)
+    if given is None and not project.segments:
+        remarks = chain.from_iterable(project.remarks.values())
+        given = _only_attribute(project, remarks, path, of_files=True)
+    return chosen, given
+
+
+def _only_attribute(
+    project: _ViaProject, marked: Iterable[dict[str, Any]], path: Path, *, of_files: bool
+) -> str | None:
+    """The key of the only attribute of segments, or of files, that is used or there."""
+    attributes = project.attributes.items()
+    names = {key: attribute.name for key, attribute in attributes if attribute.of_files is of_files}
+    used = {key for values in marked for key in values if key in names}
+    candidates = used or (set() if of_files else names.keys())
     if len(candidates) > 1:
         listed = ", ".join(repr(names[key]) for key in sorted(candidates))
         cause = f"which attribute holds the labels: {listed}? (--tier)"
@@ -210,6 +253,20 @@ def _video(
         left_out["segments without a label"] += not labels
         left_out["values of other attributes"] += len(values) - (chosen in values)
     return MarkedVideo(name, intervals)
+
+
+def _labels_of_file(
+    view: str, project: _ViaProject, chosen: str | None, left_out: Counter[str]
+) -> list[str] | None:
+    """The labels of a view's file; None where nobody has said anything of it."""
+    remarks = project.remarks.pop(view, [])
+    if chosen is None:
+        left_out[_OTHER_REMARKS] += len(remarks)
+        return []
+    left_out["values of other attributes"] += sum(len({*one} - {chosen}) for one in remarks)
+    said = [one for one in remarks if chosen in one]
+    labels = chain.from_iterable(_labels(one, chosen, project) for one in said)
+    return list(dict.fromkeys(map(intern, labels))) if said else None
 
 
 def _labels(values: dict[str, Any], chosen: str | None, project: _ViaProject) -> list[str]:

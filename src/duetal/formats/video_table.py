@@ -6,21 +6,23 @@
     jump_2.mp4,High jump; Running,test
 
 Between columns are commas, tabs or semicolons, whichever the header has; between labels a comma (in
-quotes, where commas are between columns too) or a semicolon. The columns may stand in any order and
+quotes, where commas are between columns too) or a semicolon. A video may have a row for each of
+its labels instead. The columns may stand in any order and
 may be called otherwise, as DESED's `filename` and `event_labels` are. It differs from
 `duetal.formats.desed` in that it names files, and may give their split.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from sys import intern
 from typing import NoReturn
 
 from duetal.core.errors import DuetalError, raise_error, unknown
-from duetal.formats.delimited import read_cells, read_lines, read_rows
+from duetal.core.video_names import composed
+from duetal.formats.delimited import delimiter_of, read_cells, read_rows
 
 #: What each column may be called; messages use the first name.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -63,8 +65,7 @@ def read_video_table(path: Path) -> tuple[LabelledVideo, ...]:
         DuetalError: unreadable, other columns, a row of another number of them, no video in a row,
             an unknown split, or a split for some rows alone; names the line.
     """
-    header = next(read_lines(path), "")
-    delimiter = next((sign for sign in "\t,;" if sign in header), ",")
+    delimiter = delimiter_of(path)
     _, columns = next(read_cells(path, delimiter), (1, []))
     names = _column_names([name.strip().lower() for name in columns], path)
 
@@ -74,7 +75,7 @@ def read_video_table(path: Path) -> tuple[LabelledVideo, ...]:
 
     reported = report if delimiter == "," else raise_error
     rows = read_rows(path, delimiter, list(names.values()), report=reported)
-    videos = tuple(_labelled_video(place, cells, names, path) for place, cells in rows)
+    videos = _united((_labelled_video(place, cells, names, path) for place, cells in rows), path)
     if not videos:
         raise DuetalError("names no video", file=path)
     if any(video.split for video in videos):
@@ -82,6 +83,19 @@ def read_video_table(path: Path) -> tuple[LabelledVideo, ...]:
             if video.split is None:
                 raise DuetalError("no split, and other rows have one", file=path, place=video.place)
     return videos
+
+
+def _united(rows: Iterable[LabelledVideo], path: Path) -> tuple[LabelledVideo, ...]:
+    """Each video once, where rows of the same video and split have a label each."""
+    united: dict[tuple[str, Split | None], LabelledVideo] = {}
+    for row in rows:
+        first = united.setdefault((row.video, row.split), row)
+        if first is not row and not (first.labels and row.labels):
+            cause = f"{row.video!r} is listed twice, and not each time with a label"
+            raise DuetalError(cause, file=path, place=row.place)
+        labels = tuple(sorted({*first.labels, *row.labels}))
+        united[row.video, row.split] = replace(first, labels=labels)
+    return tuple(united.values())
 
 
 def _column_names(columns: Sequence[str], path: Path) -> dict[str, str]:
@@ -110,7 +124,7 @@ def _labelled_video(
         raise DuetalError("no video", file=path, place=place)
     labels = {" ".join(label.split()) for label in re.split("[,;]", cells[names["labels"]])} - {""}
     split = _split(cells[names["split"]], path, place) if "split" in names else None
-    return LabelledVideo(video, tuple(sorted(map(intern, labels))), split, place)
+    return LabelledVideo(video, tuple(sorted(map(intern, map(composed, labels)))), split, place)
 
 
 def _split(name: str, path: Path, place: str) -> Split | None:

@@ -14,6 +14,7 @@ a character reference. https://www.w3.org/TR/webvtt1/
 import html
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -31,7 +32,8 @@ from duetal.formats.media import file_per_video, files_per_video
 
 SUFFIX = ".vtt"
 _TIME = r"(?:(\d{2,9}):)?([0-5]\d):([0-5]\d)\.(\d{3})"
-_TIMING = re.compile(rf"{_TIME}[ \t]+-->[ \t]+{_TIME}(?:[ \t].*)?", re.ASCII)
+_TIMING = re.compile(rf"{_TIME}[ \t]+-->[ \t]+{_TIME}(?:[ \t]+(\S.*))?", re.ASCII)
+_VOICE = re.compile(r"<v[.\s]")
 _TAG = re.compile(r"<[^>]*>")
 #: Blocks that are no cues: remarks and looks.
 _OTHER_BLOCKS = ("NOTE", "STYLE", "REGION")
@@ -98,7 +100,7 @@ def has_scores(path: Path) -> bool:
     for file, _ in files_per_video(path, SUFFIX):
         # Reading the cues reports what is wrong.
         with suppress(DuetalError):
-            for _, _, text in _cues(file):
+            for _, _, text in _cues(file, Counter()):
                 if parse_cue_text(text) is None:
                     return False
                 found = True
@@ -147,7 +149,7 @@ def _read(reading: Reading) -> Reading:
     for file, name in files_per_video(reading.path, SUFFIX):
         intervals = []
         with reporting(reading.report):
-            for start, end, text in _cues(file):
+            for start, end, text in _cues(file, reading.left_out):
                 parsed = parse_cue_text(text) if scored else None
                 label, score = parsed or (html.unescape(text), None)
                 intervals.append(Marked(start, end, intern(label), score))
@@ -155,11 +157,16 @@ def _read(reading: Reading) -> Reading:
     return reading
 
 
-def _cues(path: Path) -> Iterator[tuple[float, float, str]]:
-    """Start, end and text of each cue, the text's tags removed, its character references left."""
-    for first, block in _blocks(path):
+def _cues(path: Path, left_out: Counter[str]) -> Iterator[tuple[float, float, str]]:
+    """Start, end and text of each cue, the text's tags removed, its character references left.
+
+    What else the file holds is counted.
+    """
+    for first, block in _blocks(path, left_out):
         timing = next((i for i, line in enumerate(block[:2]) if "-->" in line), None)
         if timing is None:
+            kind = block[0].split(maxsplit=1)[0]
+            left_out[f"{kind} blocks"] += 1
             if not block[0].startswith(_OTHER_BLOCKS):
                 cause = f"expected a cue's times, found {block[-1][:60]!r}"
                 raise DuetalError(cause, file=path, place=f"line {first + len(block) - 1}")
@@ -169,10 +176,15 @@ def _cues(path: Path) -> Iterator[tuple[float, float, str]]:
         if found is None:
             cause = f"expected 'hh:mm:ss.mmm --> hh:mm:ss.mmm', found {block[timing][:60]!r}"
             raise DuetalError(cause, file=path, place=place)
-        text = _without_tags(" ".join(block[timing + 1 :])).strip()
+        written = " ".join(block[timing + 1 :])
+        left_out["voices of cues"] += bool(_VOICE.search(written))
+        text = _without_tags(written).strip()
+        left_out["tags in cues"] += len(written.strip()) > len(text) and not _VOICE.search(written)
+        left_out["settings of cues"] += found[9] is not None
+        left_out["identifiers of cues"] += timing == 1 and not block[0].strip().isdecimal()
         if not text:
             raise DuetalError("a cue without text", file=path, place=place)
-        yield _seconds(*found.groups()[:4]), _seconds(*found.groups()[4:]), text
+        yield _seconds(*found.groups()[:4]), _seconds(*found.groups()[4:8]), text
 
 
 def _without_tags(text: str) -> str:
@@ -181,7 +193,7 @@ def _without_tags(text: str) -> str:
     return _TAG.sub("", text[:end]) + text[end:]
 
 
-def _blocks(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _blocks(path: Path, left_out: Counter[str]) -> Iterator[tuple[int, list[str]]]:
     """The number of its first line, and the lines, of each block after the header."""
     block: list[str] = []
     header = True
@@ -192,6 +204,8 @@ def _blocks(path: Path) -> Iterator[tuple[int, list[str]]]:
             raise DuetalError(
                 "not WebVTT: the first line is not 'WEBVTT'", file=path, place="line 1"
             )
+        if header and line.strip():
+            left_out["lines of the header"] += number > 1 or line.strip() != "WEBVTT"
         if line.strip():
             block.append(line)
             continue

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.errors import DuetalError, Report, raise_error, reporting
 from duetal.core.pickled_arrays import as_text, load_object_array
+from duetal.core.video_names import known_name
 from duetal.formats.thumos14 import AMBIGUOUS, read_segments
 
 
@@ -40,7 +41,7 @@ def read_annotations(folder: Path, *, report: Report = raise_error) -> Annotatio
         DuetalError: a missing, damaged or malicious array; arrays of different lengths; a row
             of another shape, named by video.
     """
-    names = _texts(folder, "videoname")
+    names = [known_name(name) for name in _texts(folder, "videoname")]
     columns: dict[str, Sequence[Any] | NDArray[Any]] = {"subset": _texts(folder, "subset")}
     present = [field for field in ("labels_all", "duration") if (folder / f"{field}.npy").exists()]
     columns |= {field: _load(folder, field) for field in ("segments", "labels", *present)}

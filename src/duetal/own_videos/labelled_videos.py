@@ -18,13 +18,13 @@ import yaml
 from duetal.core.annotations import Annotations, VideoAnnotation
 from duetal.core.errors import DuetalError, UsageError, unknown
 from duetal.core.files import write_text
+from duetal.core.video_names import without_suffix
 from duetal.datasets.dataset import classes_without_video
 from duetal.datasets.splitting import hold_back
 from duetal.extraction.sources import Failure
 from duetal.extraction.store import Store, branch_streams, text_encoder
 from duetal.features.metadata import DATASET_FILE, array_file
 from duetal.formats.activitynet import read_annotations, write_annotations
-from duetal.formats.media import without_suffix
 from duetal.formats.video_table import LabelledVideo, Split
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from duetal.core.errors import DuetalError, UsageError
+from duetal.core.video_names import VIDEO_SUFFIXES
 from duetal.datasets.layouts import find_pieces
 from duetal.extraction import sources
 from duetal.extraction.sources import Failure, Video, find_videos
@@ -41,7 +42,7 @@ def is_dataset(inputs: Sequence[str]) -> bool:
 
 def _could_be_dataset(name: str) -> bool:
     path = Path(name)
-    if is_url(name) or path.suffix.lower() in (*sources.VIDEO_SUFFIXES, sources.LIST_SUFFIX):
+    if is_url(name) or path.suffix.lower() in (*VIDEO_SUFFIXES, sources.LIST_SUFFIX):
         return False
     if path.suffix.lower() in _YAML_SUFFIXES:
         return True
