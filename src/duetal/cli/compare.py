@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from duetal.cli.shared_options import PATH, comparing_options, json_option
+from duetal.cli.shared_options import PATH, comparing_options, json_option, match_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,6 +21,7 @@ SHOWN = 8
 @comparing_options
 @click.option("--draws", type=click.IntRange(100), default=1000, help="Resamples.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the resamples.")
+@match_option
 @json_option
 def command(
     contenders: tuple[Path, ...],
@@ -30,6 +31,7 @@ def command(
     stage: str | None,
     draws: int,
     seed: int,
+    match_names: bool,
     json_file: Path | None,
 ) -> None:
     """Compare CONTENDERS, run folders or detection files, with the first of them.
@@ -48,7 +50,9 @@ def command(
     opened = open_contenders(contenders, stage)
     annotations, protocol = common_ground(opened, annotations_path, protocol_name)
     rivals = [each.contender for each in opened]
-    result = compare(rivals, annotations, protocol, subset, draws=draws, seed=seed)
+    result = compare(
+        rivals, annotations, protocol, subset, draws=draws, seed=seed, match_names=match_names
+    )
     if json_file is not None:
         write_json(json_file, result.to_json())
     _print(result)

@@ -35,6 +35,11 @@ json_option = click.option("--json", "json_file", type=PATH, help="Also write JS
 subset_option = click.option(
     "--subset", help="Score on this subset, such as train, validation or test."
 )
+match_option = click.option(
+    "--match-names",
+    is_flag=True,
+    help="Match names of videos and classes that differ by a prefix, a suffix, case or '_'.",
+)
 truth_option = click.option(
     "--annotations",
     "annotations_path",

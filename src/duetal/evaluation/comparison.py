@@ -94,6 +94,7 @@ def compare(
     *,
     draws: int = 1000,
     seed: int = 0,
+    match_names: bool = False,
 ) -> Comparison:
     """Compare contenders with the first of them, by a paired bootstrap over videos.
 
@@ -108,6 +109,7 @@ def compare(
         subset: see `consider`.
         draws: resamples; 100 or more.
         seed: of the resamples; 0 or more.
+        match_names: see `consider`.
 
     Raises:
         UsageError: fewer than two contenders, two of one name, fewer than 100 draws, or a negative
@@ -118,7 +120,10 @@ def compare(
 
     _check_arguments(contenders, draws, seed)
     considered = [
-        [consider(run, annotations, protocol, subset) for run in contender.runs]
+        [
+            consider(run, annotations, protocol, subset, match_names=match_names)
+            for run in contender.runs
+        ]
         for contender in contenders
     ]
     _check_videos(contenders, considered)

@@ -57,6 +57,7 @@ def diagnose(
     subset: str | None = None,
     *,
     tiou: float = 0.5,
+    match_names: bool = False,
 ) -> Diagnosis:
     """Diagnose detections under a protocol.
 
@@ -66,6 +67,7 @@ def diagnose(
         protocol: see `consider`.
         subset: see `consider`.
         tiou: the threshold of kinds, missed segments and calibration; one of the protocol's.
+        match_names: see `consider`.
 
     Raises:
         UsageError: not a threshold of the protocol; or as `consider`.
@@ -74,7 +76,7 @@ def diagnose(
     if tiou not in protocol.tiou:
         valid = ", ".join(f"{threshold:g}" for threshold in protocol.tiou)
         raise UsageError(f"tIoU {tiou:g} is not of {protocol.name}, which has {valid}")
-    considered = consider(detections, annotations, protocol, subset)
+    considered = consider(detections, annotations, protocol, subset, match_names=match_names)
     ranking = rank(considered.truth, considered.detections, protocol.tiou)
     kinds = classify(considered, ranking, best_overlaps(considered, ranking))
     fixed = fixed_mean_ap(considered, ranking, kinds)
