@@ -43,6 +43,11 @@ class FeaturePart:
             self._opened[name] = self.entries[name].open()
         return self._opened[name]
 
+    def renamed(self, names: Mapping[str, str]) -> "FeaturePart":
+        """The same with other names of videos, by their names here."""
+        entries = {names.get(name, name): entry for name, entry in self.entries.items()}
+        return FeaturePart(self.title, self.place, entries)
+
     @property
     def dim(self) -> int:
         """C, as the first video has it."""
@@ -156,6 +161,7 @@ def open_part(
     places: Sequence[Path],
     pack_names: Sequence[str] | None = None,
     report: Report = raise_error,
+    ending: str | None = None,
 ) -> FeaturePart:
     """Find the features of one part, reading names only.
 
@@ -165,13 +171,17 @@ def open_part(
             train and test folders of one split dataset) are taken together.
         pack_names: the videos' names in the order of a W-TALC pack, where a place is one.
         report: takes each name that can't be used: twice there, or not a name.
+        ending: take the arrays called `<video>_<ending>` alone, as those of `<video>`.
 
     Raises:
         DuetalError: a place can't be read, or there is no feature in it.
     """
     entries: dict[str, ArrayFile] = {}
     for place in places:
-        for name, entry in _find(place, pack_names):
+        for stored, entry in _find(place, pack_names):
+            if ending is not None and not has_ending(stored, ending):
+                continue
+            name = stored if ending is None else stored[: -len(ending) - 1]
             with reporting(report):
                 check_name(name, entry.path)
                 if name in entries:
@@ -181,6 +191,12 @@ def open_part(
     if not entries:
         raise DuetalError(f"no {title} features ({', '.join(sorted(SUFFIXES))})", file=places[0])
     return FeaturePart(title, places[0], entries)
+
+
+def has_ending(name: str, ending: str) -> bool:
+    """Whether a name is another one followed by a separator and the ending, in any case."""
+    cut = len(name) - len(ending)
+    return cut > 1 and name[cut:].lower() == ending and name[cut - 1] in "_-."
 
 
 def check_name(name: str, file: Path | None) -> None:

@@ -11,6 +11,7 @@ from uuid import uuid4
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError, raise_error
+from duetal.core.segment_faults import segment_note
 from duetal.formats.conversion_losses import annotation_losses, as_losses, detection_losses
 from duetal.formats.forms import FORMS, ContentKind, Form, Format
 from duetal.formats.guess import form_of, kind_of
@@ -99,6 +100,7 @@ def convert(
     notes: tuple[str, ...] = ()
     if isinstance(content, Annotations):
         rows, notes = sum(len(v.segments or ()) for v in content), content.notes
+        notes += tuple(filter(None, [segment_note(content)]))
     videos = len(content.videos)
     return Conversion(source_format, to, kind, videos, rows, tuple(lines), notes, files)
 
