@@ -313,7 +313,7 @@ def test_bad_description_is_wrong_usage(own_dataset: Path, keys: object, cause: 
         (b"grid: !!bool x", "not YAML"),
         (b"1: 2", "Keys should be strings"),
         (b"grid: " + b"[" * 5000, "not YAML"),
-        (b"&a [*a]", "expected keys and values"),
+        (b"&a [*a]", "aliases of aliases"),
     ],
 )
 def test_damaged_description(own_dataset: Path, content: bytes, cause: str) -> None:

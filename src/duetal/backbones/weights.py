@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from duetal.backbones.protocol import OnDownload, WeightsIdentity
 from duetal.core.errors import DuetalError, UsageError
-from duetal.core.files import replacing
+from duetal.core.files import refuse_special, replacing
 
 _HASH_MARK = "@sha256:"
 #: Answers after which another attempt may help; so may it when no answer came.
@@ -119,6 +119,7 @@ def _downloaded(
 def file_sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal; DuetalError if it can't be read."""
     try:
+        refuse_special(path)
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError as error:

@@ -135,7 +135,9 @@ def _abandon_output() -> None:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    # Click breaks lists of choices, and a name from outside may hold a newline.
+    from duetal.cli.terminal import printable
+
+    # Click breaks lists of choices, and a name from outside may hold a newline or an escape code.
     one_line = " ".join(line.strip() for line in message.splitlines())
-    click.echo(f"duetal: error: {one_line}", err=True)
+    click.echo(f"duetal: error: {printable(one_line)}", err=True)
     sys.exit(code)

@@ -1,9 +1,11 @@
 """Text, JSON and YAML files, written so that a killed program leaves the old content or the new."""
 
 import json
+import math
 import os
 import re
 import secrets
+import stat
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +19,8 @@ from duetal.core.errors import DuetalError, Report, raise_error
 
 #: The largest file of annotations or detections that is read; all of it may be held in memory.
 MOST_BYTES = 2**30
+#: The values that a YAML file may come to where its aliases are written out.
+_MOST_VALUES = 1_000_000
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -80,11 +84,24 @@ def _sync_folder(folder: Path) -> None:
 def reading(path: Path) -> Iterator[None]:
     """Turn an OSError of the block into a DuetalError: "no such file", "cannot read: …"."""
     try:
+        refuse_special(path)
         yield
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
         cause = "no such file" if missing else f"cannot read: {error.strerror}"
         raise DuetalError(cause, file=path) from error
+
+
+def refuse_special(path: Path) -> None:
+    """Refuse a pipe or a device, whose reader would wait for somebody to write into it.
+
+    Raises:
+        DuetalError: it is one.
+        OSError: there is nothing.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise DuetalError("a pipe or a device, not a file", file=path)
 
 
 def refuse_large(path: Path) -> None:
@@ -184,10 +201,25 @@ def read_yaml(path: Path) -> Any:
     """
     text = read_text(path)
     try:
-        return yaml.safe_load(text)
+        value = yaml.safe_load(text)
     except Exception as error:
         # A scalar that is not of its tag (`!!int ''`) fails in any way that Python has.
         mark = getattr(error, "problem_mark", None)
         place = None if mark is None else f"line {mark.line + 1}"
         cause = f"not YAML: {getattr(error, 'problem', None) or 'damaged'}"
         raise DuetalError(cause, file=path, place=place) from error
+    if "*" in text and _written_out(value, {}) > _MOST_VALUES:
+        cause = f"aliases of aliases: more than {_MOST_VALUES:,} values when written out"
+        raise DuetalError(cause, file=path)
+    return value
+
+
+def _written_out(value: Any, sizes: dict[int, float]) -> float:
+    """How many values there are when each alias is written out; infinite where one holds itself."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in sizes:
+        sizes[id(value)] = math.inf
+        members = value.values() if isinstance(value, dict) else value
+        sizes[id(value)] = 1 + sum(_written_out(member, sizes) for member in members)
+    return sizes[id(value)]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from duetal.core.errors import DuetalError, Report, raise_error
-from duetal.core.files import refuse_large, replacing
+from duetal.core.files import refuse_large, refuse_special, replacing
 
 #: Characters that a line may have; a row's cells are all held at once.
 _LONGEST_LINE = 2**20
@@ -21,6 +21,7 @@ def head(path: Path) -> str:
         DuetalError: missing, unreadable, or binary.
     """
     try:
+        refuse_special(path)
         with path.open("rb") as file:
             data = file.read(_HEAD)
     except FileNotFoundError as error:
