@@ -266,6 +266,7 @@ def evaluate(
     subset: str | None = None,
     *,
     match_names: bool = False,
+    count_excluded: bool = False,
 ) -> Evaluation:
     """Temporal mAP of detections under a named protocol, as `duetal evaluate`.
 
@@ -276,6 +277,8 @@ def evaluate(
         subset: which part of the annotations, such as "test".
         match_names: take names of videos and classes that differ from the annotations' by one rule
             (a prefix or suffix, case, `_` for a space) for those; a note names the rule.
+        count_excluded: count predictions in videos that the protocol excludes as false positives,
+            as public code does, instead of dropping them.
 
     Raises:
         UsageError: an unknown protocol or subset.
@@ -283,7 +286,9 @@ def evaluate(
             not meet.
     """
     found, truth = _detections(detections), _annotations(annotations)
-    return evaluate_detections(found, truth, protocol, subset, match_names=match_names)
+    return evaluate_detections(
+        found, truth, protocol, subset, match_names=match_names, count_excluded=count_excluded
+    )
 
 
 def diagnose(

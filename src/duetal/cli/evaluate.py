@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 )
 @subset_option
 @match_option
+@click.option(
+    "--count-excluded",
+    is_flag=True,
+    help="Count predictions in videos that the protocol excludes as false positives.",
+)
 @json_option
 def command(
     detections: Path,
@@ -32,6 +37,7 @@ def command(
     protocol_name: str,
     subset: str | None,
     match_names: bool,
+    count_excluded: bool,
     json_file: Path | None,
 ) -> None:
     """Temporal mAP of DETECTIONS (ActivityNet results JSON, CSV, …) under a named protocol.
@@ -45,7 +51,8 @@ def command(
     protocol = protocol_named(protocol_name)
     found = read_detections(detections)
     truth = read_annotations(annotations_path)
-    evaluation = evaluate(found, truth, protocol, subset, match_names=match_names)
+    how = {"match_names": match_names, "count_excluded": count_excluded}
+    evaluation = evaluate(found, truth, protocol, subset, **how)
     selection = found.external_data.get("selection")
     if json_file is not None:
         rule = {} if selection is None else {"selection": selection}

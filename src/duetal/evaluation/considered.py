@@ -68,6 +68,7 @@ def consider(
     subset: str | None = None,
     *,
     match_names: bool = False,
+    count_excluded: bool = False,
 ) -> Considered:
     """Apply a protocol's rules to detections and annotations.
 
@@ -86,6 +87,8 @@ def consider(
             none has a subset (as after correction in a tool).
         match_names: take names of videos and classes for those of the annotations that differ from
             them by one rule: a prefix or suffix, case, the form of accents, `_` for a space.
+        count_excluded: predictions in videos that the protocol excludes are false positives, as in
+            the public code whose ground truth leaves them out, instead of being dropped.
 
     Raises:
         UsageError: an unknown protocol or subset.
@@ -104,7 +107,7 @@ def consider(
     if unmet is not None:
         raise unmet
     notes += matching
-    outside, dropped = _outside(detections, annotations, truth, protocol)
+    outside, dropped = _outside(detections, annotations, truth, protocol, count_excluded)
     notes += _unknown_classes(detections, annotations)
     rows = np.flatnonzero(~outside)
     kept = detections.take(rows)
@@ -253,12 +256,20 @@ def _ground_truth(annotations: Annotations, names: tuple[str, ...], subset: str)
 
 
 def _outside(
-    detections: Detections, annotations: Annotations, truth: GroundTruth, protocol: Protocol
+    detections: Detections,
+    annotations: Annotations,
+    truth: GroundTruth,
+    protocol: Protocol,
+    count_excluded: bool,
 ) -> tuple[Bools, dict[str, int]]:
     """Which predictions the protocol does not judge, and how many for each reason."""
     evaluated, classes = set(truth.videos), set(truth.classes)
-    excluded = [name in protocol.excluded for name in detections.videos]
-    other = [name in annotations.videos and name not in evaluated for name in detections.videos]
+    left_out = [name in protocol.excluded for name in detections.videos]
+    excluded = [each and not count_excluded for each in left_out]
+    other = [
+        name in annotations.videos and name not in evaluated and not each
+        for name, each in zip(detections.videos, left_out, strict=True)
+    ]
     unknown = [label not in classes for label in detections.classes]
     outside = np.zeros(len(detections), dtype=bool)
     dropped = {}

@@ -21,6 +21,7 @@ def evaluate(
     subset: str | None = None,
     *,
     match_names: bool = False,
+    count_excluded: bool = False,
 ) -> Evaluation:
     """Mean average precision of detections under a protocol.
 
@@ -30,11 +31,19 @@ def evaluate(
         protocol: or its name.
         subset: which part of the annotations; see `consider`, which lists what is dropped.
         match_names: see `consider`.
+        count_excluded: see `consider`.
 
     Raises:
         UsageError, DuetalError: as `consider`.
     """
-    considered = consider(detections, annotations, protocol, subset, match_names=match_names)
+    considered = consider(
+        detections,
+        annotations,
+        protocol,
+        subset,
+        match_names=match_names,
+        count_excluded=count_excluded,
+    )
     ranking = rank(considered.truth, considered.detections, considered.protocol.tiou)
     return score(considered, ranking)
 

@@ -104,8 +104,8 @@ def read_detections(path: Path) -> Detections:
         DuetalError: not JSON or not of this form, or a segment or score that is not a finite
             number; names the video and the detection at fault.
     """
-    if (found := _read_plain(path)) is not None:
-        return found
+    if (plain := _read_plain(path)) is not None:
+        return plain
     reading = Reading(path)
 
     def detection(entry: dict[str, Any]) -> Marked:
