@@ -31,6 +31,7 @@ def command(
     actions are in training videos. Of several, or of detections: their scores and differences, and
     their predictions above one another. The page needs no network.
     """
+    from duetal.cli.progress import VideoProgress
     from duetal.core.errors import UsageError
     from duetal.formats import read_annotations
     from duetal.report import PageEntry, write_contenders, write_report
@@ -46,16 +47,18 @@ def command(
         return
     if out is None and len(sources) > 1:
         raise UsageError("a page of several sources needs --out")
-    opened = open_contenders(sources, stage)
-    annotations, protocol = common_ground(opened, annotations_path, protocol_name)
-    entries = [
-        PageEntry(
-            each.contender.name,
-            each.contender.runs,
-            None if each.folder is None else each.folder.path,
-            str(each.contender.runs[0].external_data.get("selection") or ""),
-        )
-        for each in opened
-    ]
-    target = out or sources[0].with_suffix(".html")
-    click.echo(write_contenders(entries, annotations, protocol, target, subset))
+    with VideoProgress("steps", to_error=True) as progress:
+        opened = open_contenders(sources, stage, progress)
+        annotations, protocol = common_ground(opened, annotations_path, protocol_name)
+        entries = [
+            PageEntry(
+                each.contender.name,
+                each.contender.runs,
+                None if each.folder is None else each.folder.path,
+                str(each.contender.runs[0].external_data.get("selection") or ""),
+            )
+            for each in opened
+        ]
+        target = out or sources[0].with_suffix(".html")
+        page = write_contenders(entries, annotations, protocol, target, subset, progress)
+    click.echo(page)
