@@ -90,3 +90,23 @@ def test_what_is_said_of_subsets_and_segments(
     for said, expected in zip(result.notes, notes, strict=True):
         assert expected in said
         assert "training" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [
+        (
+            "gt_outside_and_reversed",
+            "1 segment ends before it begins (video 'v2', 6 to 2 s of 8 s)",
+        ),
+        ("start_gt_end", "1 detection ends before it begins (video 'v_abc', 20 to 10 s)"),
+        ("det_v1", None),
+    ],
+)
+def test_converting_says_it_too(
+    name: str, note: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out = run(capsys, "convert", str(CASES / f"{name}.json"), str(tmp_path / "out.csv"))
+    assert code == 0
+    assert ("note: " in out) == (note is not None)
+    assert (note or "") in out

@@ -6,6 +6,7 @@ import numpy as np
 
 from duetal.core.annotations import Annotations
 from duetal.core.array_types import Bools, Floats
+from duetal.core.detections import Detections
 from duetal.core.grid import TimeGrid
 
 #: Each kind, of one segment and of several; a segment is of the first that applies.
@@ -69,17 +70,19 @@ def span(start: float, end: float, duration: float = np.inf) -> str:
     return f"{start:g} to {end:g} s{of}"
 
 
-def segment_note(annotations: Annotations) -> str:
-    """What `describe_kinds` says of the segments of annotations."""
-    rows = [
-        (video.name, segment.start, segment.end, video.duration)
-        for video in annotations
-        for segment in video.segments or ()
-    ]
-    start, end = (np.array([row[i] for row in rows], dtype=np.float64) for i in (1, 2))
-    duration = np.array([np.inf if row[3] is None else row[3] for row in rows], dtype=np.float64)
+def segment_note(content: Annotations | Detections) -> str:
+    """What `describe_kinds` says of the segments of annotations, or of detections."""
+    if isinstance(content, Detections):
+        names = [content.videos[video] for video in content.video.tolist()]
+        start, end, duration = content.start, content.end, np.full(len(content), np.inf)
+    else:
+        rows = [(video, segment) for video in content for segment in video.segments or ()]
+        names = [video.name for video, _ in rows]
+        start, end = (np.array([getattr(s, at) for _, s in rows]) for at in ("start", "end"))
+        duration = np.array([np.inf if v.duration is None else v.duration for v, _ in rows])
 
     def place(row: int) -> str:
-        return f"video {rows[row][0]!r}, {span(start[row], end[row], duration[row])}"
+        return f"video {names[row]!r}, {span(start[row], end[row], duration[row])}"
 
-    return describe_kinds(segment_kinds(start, end, duration), "segment", place)
+    what = "detection" if isinstance(content, Detections) else "segment"
+    return describe_kinds(segment_kinds(start, end, duration), what, place)

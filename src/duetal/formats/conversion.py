@@ -96,11 +96,9 @@ def convert(
         content = as_annotations(marked(content), source, classes=content.classes)
     files = _check_target(target, to, source, force=force)
     lines += _write(target, content, form, to, options)
-    rows = len(content)
-    notes: tuple[str, ...] = ()
+    rows, notes = len(content), tuple(filter(None, [segment_note(content)]))
     if isinstance(content, Annotations):
-        rows, notes = sum(len(v.segments or ()) for v in content), content.notes
-        notes += tuple(filter(None, [segment_note(content)]))
+        rows, notes = sum(len(v.segments or ()) for v in content), (*content.notes, *notes)
     videos = len(content.videos)
     return Conversion(source_format, to, kind, videos, rows, tuple(lines), notes, files)
 
