@@ -110,3 +110,13 @@ def test_converting_says_it_too(
     assert code == 0
     assert ("note: " in out) == (note is not None)
     assert (note or "") in out
+
+
+def test_a_page_of_matched_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = judged("report", "gt_v", "nov", "seconds")
+    page = ["--out", str(tmp_path / "page.html")]
+    code, out = run(capsys, *arguments, *page)
+    assert (code, ADDED in out) == (1, True)
+    code, _ = run(capsys, *arguments, *page, "--match-names")
+    assert code == 0
+    assert (tmp_path / "page.html").is_file()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from duetal.cli.shared_options import PATH, comparing_options, json_option, match_option
+from duetal.cli.shared_options import PATH, comparing_options, json_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,7 +21,6 @@ SHOWN = 8
 @comparing_options
 @click.option("--draws", type=click.IntRange(100), default=1000, help="Resamples.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the resamples.")
-@match_option
 @json_option
 def command(
     contenders: tuple[Path, ...],

@@ -22,6 +22,7 @@ def command(
     annotations_path: Path | None,
     protocol_name: str | None,
     subset: str | None,
+    match_names: bool,
     stage: str | None,
 ) -> None:
     """Make one self-contained HTML page of SOURCES: run folders, files of detections, or both.
@@ -33,13 +34,14 @@ def command(
     """
     from duetal.cli.progress import VideoProgress
     from duetal.core.errors import UsageError
+    from duetal.evaluation.considered import with_matched_names
     from duetal.formats import read_annotations
     from duetal.report import PageEntry, write_contenders, write_report
     from duetal.runs.comparing import common_ground, open_contenders
 
     if len(sources) == 1 and not sources[0].is_file():
-        if protocol_name or subset or stage:
-            cause = "one run is shown as it was evaluated, with all its stages: "
+        if protocol_name or subset or stage or match_names:
+            cause = "one run is shown as it was evaluated, with all its stages: --match-names, "
             cause += "--protocol, --subset and --stage are for several, or for detections"
             raise UsageError(cause)
         further = None if annotations_path is None else read_annotations(annotations_path)
@@ -53,7 +55,10 @@ def command(
         entries = [
             PageEntry(
                 each.contender.name,
-                each.contender.runs,
+                tuple(
+                    with_matched_names(run, annotations, protocol) if match_names else run
+                    for run in each.contender.runs
+                ),
                 None if each.folder is None else each.folder.path,
                 str(each.contender.runs[0].external_data.get("selection") or ""),
             )

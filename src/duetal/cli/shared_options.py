@@ -59,5 +59,6 @@ comparing_options = together(
         "--protocol", "protocol_name", help="See duetal evaluate.  [default: the runs' own]"
     ),
     subset_option,
+    match_option,
     click.option("--stage", help="Which stage of the runs, such as cbp-f2.  [default: the last]"),
 )

@@ -155,6 +155,13 @@ def _matched(
     return detections.renamed(*maps), notes, unmet
 
 
+def with_matched_names(
+    detections: Detections, annotations: Annotations, protocol: Protocol
+) -> Detections:
+    """The detections under the annotations' names, as `consider` takes them by `match_names`."""
+    return _matched(detections, annotations, protocol, apply=True)[0]
+
+
 _PLURAL = {"video": "videos", "class": "classes"}
 
 

@@ -86,7 +86,14 @@ def evaluate_run(
     truth = ground_truth(dataset)
     write_annotations(run.folder.ground_truth_file, truth)
     protocol = run.config.data.protocol
-    missing = set(dataset.missing) & set(dataset.annotations.evaluation_names())
+    evaluated = {dataset.annotations.videos[name].subset for name in dataset.evaluation}
+    # A video to train on from a table of labels has no subset.
+    missing = [
+        name
+        for name in dataset.missing
+        if (video := dataset.annotations.videos[name]).subset in evaluated - {None}
+        and video.segments
+    ]
     classes = tuple(run.model.classes)
 
     def judge(video: Localized) -> diagnostics.Hits:
