@@ -8,6 +8,7 @@ anew without pandas; the public ones are several times slower still.
 """
 
 import argparse
+import json
 import os
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from _detections import REAL_DATA, made_up_annotations, made_up_detections, real
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.evaluation import evaluate
+from duetal.formats import read_detections
 
 PROTOCOL = "seconds"
 TIOU = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
@@ -39,6 +41,7 @@ def main() -> None:
         detections, annotations = real(options.data)
         report("real: THUMOS14, first call", detections, annotations, 1)
         report("real: THUMOS14", detections, annotations, options.repeats, loop=True)
+        report_reading(options.data / "thumos14" / "detections_train.json", options.repeats)
     annotations = made_up_annotations(videos=210, segments=3311, classes=20)
     for count in (10_000, 20_000, 34_000, 40_000, 80_000, 160_000, 320_000):
         detections = made_up_detections(annotations, count)
@@ -49,6 +52,28 @@ def main() -> None:
     annotations = made_up_annotations(videos=1, segments=3000, classes=1, spread=0.0)
     detections = made_up_detections(annotations, 30_000)
     report("hard: and every segment overlaps every other", detections, annotations, 2)
+
+
+def report_reading(path: Path, repeats: int) -> None:
+    """Time reading a results file, beside `json.load` and a loop that checks nothing."""
+
+    def bare() -> list[tuple[str, str, float, float, float]]:
+        with path.open(encoding="utf-8") as file:
+            results = json.load(file)["results"]
+        return [
+            (name, each["label"], *map(float, each["segment"]), float(each["score"]))
+            for name, found in results.items()
+            for each in found
+        ]
+
+    for name, read in (("reading the file", read_detections), ("json.load and a loop", None)):
+        times = []
+        for _ in range(repeats):
+            began = time.perf_counter()
+            count = len(bare() if read is None else read(path))
+            times.append(time.perf_counter() - began)
+        milliseconds = 1e3 * min(times)
+        print(f"{name:44}{count:12,}{'':10}{milliseconds:9.1f}{1e3 * milliseconds / count:9.2f}")
 
 
 def report(

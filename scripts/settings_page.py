@@ -103,6 +103,8 @@ def type_and_bounds(field: FieldInfo) -> str:
     kind: Any = field.annotation if isinstance(field.annotation, type) else kinds[0]
     if isinstance(field.default, tuple):
         return "List of numbers from 0 to 1"
+    if kind == tuple[str, ...]:
+        return "List of names, or none"
     if issubclass(kind, Enum):
         return "One of " + ", ".join(map(value_text, kind))
     bounds = [BOUNDS[type(bound)].format(bound) for bound in field.metadata]
@@ -119,7 +121,7 @@ def value_text(value: Any) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, list | tuple):
-        return f"`[{', '.join(f'{v:g}' for v in value)}]`"
+        return f"`[{', '.join(v if isinstance(v, str) else f'{v:g}' for v in value)}]`"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 

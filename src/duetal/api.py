@@ -280,6 +280,9 @@ def evaluate(
     annotations: AnnotationsLike,
     protocol: Protocol | str,
     subset: str | None = None,
+    *,
+    match_names: bool = False,
+    count_excluded: bool = False,
 ) -> Evaluation:
     """Temporal mAP of detections under a named protocol, as `duetal evaluate`.
 
@@ -288,12 +291,20 @@ def evaluate(
         annotations: with segments.
         protocol: such as "thumos14/seconds-210"; "seconds" for data of one's own.
         subset: which part of the annotations, such as "test".
+        match_names: take names of videos and classes that differ from the annotations' by one rule
+            (a prefix or suffix, case, `_` for a space) for those; a note names the rule.
+        count_excluded: count predictions in videos that the protocol excludes as false positives,
+            as public code does, instead of dropping them.
 
     Raises:
         UsageError: an unknown protocol or subset.
-        DuetalError: a file that can't be read, or no segment to evaluate against.
+        DuetalError: a file that can't be read, no segment to evaluate against, or names that do
+            not meet.
     """
-    return evaluate_detections(_detections(detections), _annotations(annotations), protocol, subset)
+    found, truth = _detections(detections), _annotations(annotations)
+    return evaluate_detections(
+        found, truth, protocol, subset, match_names=match_names, count_excluded=count_excluded
+    )
 
 
 def diagnose(
@@ -303,6 +314,7 @@ def diagnose(
     subset: str | None = None,
     *,
     tiou: float = 0.5,
+    match_names: bool = False,
 ) -> Diagnosis:
     """What is wrong with detections and what each kind of error costs, as `duetal diagnose`.
 
@@ -314,7 +326,7 @@ def diagnose(
     """
     named = _protocol(protocol)
     found, truth = _detections(detections), _annotations(annotations)
-    return diagnosis.diagnose(found, truth, named, subset, tiou=tiou)
+    return diagnosis.diagnose(found, truth, named, subset, tiou=tiou, match_names=match_names)
 
 
 def compare(
@@ -325,6 +337,7 @@ def compare(
     *,
     draws: int = 1000,
     seed: int = 0,
+    match_names: bool = False,
 ) -> Comparison:
     """Compare several methods with the first by a bootstrap over videos, as `duetal compare`.
 
@@ -340,7 +353,15 @@ def compare(
         for name, runs in contenders.items()
     ]
     truth = _annotations(annotations)
-    return comparison.compare(opened, truth, _protocol(protocol), subset, draws=draws, seed=seed)
+    return comparison.compare(
+        opened,
+        truth,
+        _protocol(protocol),
+        subset,
+        draws=draws,
+        seed=seed,
+        match_names=match_names,
+    )
 
 
 def _annotations(given: AnnotationsLike) -> Annotations:

@@ -42,6 +42,9 @@ class DataSettings(SamplingSettings):
     that the dataset names."""
     protocol: str = "seconds"
     """The evaluation protocol of the table that ends a run, where test segments are known."""
+    branches: tuple[str, ...] | None = None
+    """[D] The branches to train; a dataset without the features of one is refused. None: those that
+    the dataset has features for."""
 
     @field_validator("dataset", "text_encoder")
     @classmethod

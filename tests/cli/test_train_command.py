@@ -305,3 +305,35 @@ def test_every_shipped_recipe_trains(
     evaluation = json.loads((out / "evaluation.json").read_text())
     assert evaluation["protocol"] == content.get("data.protocol", "seconds")
     assert "report: " in printed
+
+
+def test_a_recipe_of_two_branches_stops_without_one(
+    one_modality: Path, tiny_settings: tuple[str, ...], tmp_path: Path, duetal: Duetal
+) -> None:
+    words = ["train", "thumos14", f"dataset={one_modality}", *tiny_settings]
+    code, _, err = duetal(*words, "--out", tmp_path / "run")
+    assert code == 1
+    assert "no vlp features, and the settings train cbp and vlp; looked for: vlp or clip" in err
+    assert not (tmp_path / "run").exists()
+    code, out, _ = duetal(*words, "branches=[cbp]", "--out", tmp_path / "run")
+    assert (code, "cbp" in out.lower()) == (0, True)
+
+
+def test_one_class_and_videos_in_which_nothing_happens(
+    tiny_dataset: Path, tiny_settings: tuple[str, ...], tmp_path: Path, duetal: Duetal
+) -> None:
+    folder = shutil.copytree(tiny_dataset, tmp_path / "data")
+    layout = yaml.safe_load((folder / "dataset.yaml").read_text())
+    layout["classes"] = ["Diving"]
+    truth = json.loads((folder / layout["annotations"]).read_text())
+    for video in truth["database"].values():
+        video["annotations"] = [a for a in video["annotations"] if a["label"] == "Diving"]
+    (folder / layout["annotations"]).write_text(json.dumps(truth))
+    (folder / "dataset.yaml").write_text(yaml.safe_dump(layout))
+    words = ["train", "demo", f"dataset={folder}", *tiny_settings, "--out", tmp_path / "run"]
+    code, _, err = duetal(*words)
+    assert (code, "vlp.score_function" in err) == (2, True)
+    code, _, err = duetal(*words, "vlp.score_function=sigmoid", "--resume")
+    assert (code, err.count("warning: ")) == (0, 1)
+    assert "trained on as a video in which nothing happens (4 in all)" in err
+    assert "Diving" in (tmp_path / "run" / "evaluation.json").read_text()

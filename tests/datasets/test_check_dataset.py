@@ -143,8 +143,8 @@ def test_impossible_duration(own_dataset: Path, edit_annotations: Edit, duration
         ([1.0, 5.5], None),
         ([1.0, 50.0], "Swim from 1 to 50 s is out of range: the video lasts 5.12 s"),
         ([-2.0, 3.0], "Swim from -2 to 3 s begins before the video"),
-        ([3.0, 3.0], "Swim from 3 to 3 s is empty"),
-        ([3.0, 2.0], "Swim from 3 to 2 s is empty"),
+        ([3.0, 3.0], "Swim from 3 to 3 s has no length"),
+        ([3.0, 2.0], "Swim from 3 to 2 s ends before it begins"),
         ([float("nan"), 2.0], "Swim from nan to 2 s: not a finite time"),
     ],
 )
@@ -187,14 +187,16 @@ def test_labels_every_problem_at_once(own_dataset: Path) -> None:
             f"{table}: line 4: 'v_b' is listed twice, and not each time with a label",
             f"{table}: line 9: expected 2 columns (filename, event_labels), found 1",
             f"{table}: not a usable video name: '../v_c'",
-            f"{table}: video 'v_a': label 'HighJmp' is not in the class list",
+            f"{table}: video 'v_a': label 'HighJmp' is not in the class list; "
+            "the nearest is 'HighJump'",
             f"{table}: video 'v_d': is both to be trained on and to be evaluated on",
             f"{features}: no cbp features of video 'v_x'",
             f"{own_dataset}: class 'HighJump' has no training video",
         ]
     )
     assert warnings(own_dataset) == [
-        f"warning: {table}: video 'v_c': has no label; not trained on",
+        f"warning: {table}: video 'v_c': no label: trained on as a video in which nothing happens "
+        "(1 in all)",
     ]
 
 

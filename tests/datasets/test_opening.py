@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
 from duetal.datasets import open_dataset
+from duetal.datasets.problems import Problem, Severity
 
 TRAINING = ("v_a", "v_b", "v_c")
 EVALUATION = ("v_d", "v_e")
@@ -66,6 +67,91 @@ def test_rgb_flow_and_clip(own_dataset: Path, expected_features: Features) -> No
     np.testing.assert_array_equal(
         dataset.streams["vlp"].read("v_b"), expected_features("v_b")[:, :3]
     )
+
+
+@pytest.mark.parametrize("clip", ["clip", "vlp"])
+def test_streams_beside_the_splits(
+    basnet_dataset: Path, clip: str, expected_features: Features
+) -> None:
+    for name in TRAINING + EVALUATION:
+        target = basnet_dataset / "features" / clip / f"{name}.npy"
+        target.parent.mkdir(exist_ok=True)
+        np.save(target, expected_features(name)[:, :4])
+    dataset = open_dataset(basnet_dataset)
+    assert {name: stream.dim for name, stream in dataset.streams.items()} == {"cbp": 6, "vlp": 4}
+
+
+def test_rgb_and_flow_in_one_folder(own_dataset: Path, expected_features: Features) -> None:
+    for file in (own_dataset / "features").glob("*.npy"):
+        values = np.load(file)
+        np.save(file.with_stem(f"{file.stem}_flow"), values[:, 2:])
+        np.save(file.with_stem(f"{file.stem}_RGB"), values[:, :2])
+        file.unlink()
+    dataset = open_dataset(own_dataset)
+    assert dataset.training == TRAINING
+    np.testing.assert_array_equal(dataset.streams["cbp"].read("v_d"), expected_features("v_d"))
+
+
+def _prefixed_features(folder: Path) -> None:
+    for file in (folder / "features").iterdir():
+        file.rename(file.with_name(file.name.removeprefix("v_")))
+
+
+def _prefixed_table(folder: Path) -> None:
+    rows = "".join(f"x_{name}.mp4\tDiving,HighJump\n" for name in TRAINING)
+    (folder / "weak_train.tsv").write_text(f"filename\tevent_labels\n{rows}")
+
+
+def _spaced_classes(folder: Path) -> None:
+    rows = "".join(f"{name}\tdiving,High_Jump\n" for name in TRAINING)
+    (folder / "weak_train.tsv").write_text(f"filename\tevent_labels\n{rows}")
+
+
+@pytest.mark.parametrize(
+    ("rename", "rule"),
+    [
+        (_prefixed_features, "the features with the prefix 'v_' added"),
+        (_prefixed_table, "the labels with the prefix 'x_' taken off"),
+        (_spaced_classes, "takes them with "),
+    ],
+)
+def test_names_that_do_not_meet(
+    own_dataset: Path, rename: Callable[[Path], None], rule: str
+) -> None:
+    rename(own_dataset)
+    with pytest.raises(DuetalError, match=r"match_names: true in dataset\.yaml") as caught:
+        open_dataset(own_dataset)
+    assert rule in str(caught.value)
+    describe(own_dataset, match_names=True)
+    notes: list[Problem] = []
+    dataset = open_dataset(own_dataset, notes.append)
+    assert dataset.training == TRAINING
+    assert dataset.evaluation == EVALUATION
+    assert [note.severity for note in notes] == [Severity.WARNING]
+    assert dataset.weak().labels.shape == (3, 2)
+
+
+def test_a_table_to_train_on_and_validation_to_evaluate_on(own_dataset: Path) -> None:
+    path = own_dataset / "annotations.json"
+    database = json.loads(path.read_text())["database"]
+    kept = {name: database[name] | {"subset": "validation"} for name in EVALUATION}
+    path.write_text(json.dumps({"database": kept}))
+    rows = "".join(f"{name}\t{'Diving' if name == 'v_b' else 'HighJump'}\n" for name in TRAINING)
+    (own_dataset / "weak_train.tsv").write_text(f"filename\tevent_labels\n{rows}")
+    dataset = open_dataset(own_dataset)
+    assert (dataset.training, dataset.evaluation) == (TRAINING, EVALUATION)
+
+
+def test_videos_in_which_nothing_happens_and_one_class(own_dataset: Path) -> None:
+    (own_dataset / "annotations.json").unlink()
+    (own_dataset / "weak_train.tsv").write_text("filename\tevent_labels\nv_a\tDiving\nv_b\t\n")
+    notes: list[Problem] = []
+    weak = open_dataset(own_dataset, notes.append).weak()
+    assert weak.labels.tolist() == [[True], [False]]
+    assert "trained on as a video in which nothing happens (1 in all)" in str(notes[0])
+    (own_dataset / "weak_train.tsv").write_text("filename\tevent_labels\nv_a\t\nv_b\t\n")
+    with pytest.raises(DuetalError, match="no training video has a label"):
+        open_dataset(own_dataset).weak()
 
 
 def test_rgb_alone_has_to_be_meant(two_modality_dataset: Path) -> None:
@@ -275,6 +361,11 @@ def _other_names(folder: Path, edit: Edit) -> None:
         file.rename(file.with_name(f"x{file.name}"))
 
 
+def _unlike_names(folder: Path, edit: Edit) -> None:
+    for number, file in enumerate(sorted((folder / "features").iterdir())):
+        file.rename(file.with_name(f"{number}.npy"))
+
+
 def _no_features(folder: Path, edit: Edit) -> None:
     for file in (folder / "features").iterdir():
         file.unlink()
@@ -311,7 +402,8 @@ def _display_name(folder: Path, edit: Edit) -> None:
         (_twice, "weak_train.tsv", "line 3: 'v_a' is listed twice"),
         (_both, "weak_train.tsv", "video 'v_d': is both to be trained on and to be evaluated on"),
         (_no_videos, "", "empty dataset"),
-        (_other_names, "", "the annotation has 'v_a', the features 'xv_a'"),
+        (_other_names, "features", "with the prefix 'x' taken off: 'xv_a' is 'v_a'"),
+        (_unlike_names, "", "the annotation has 'v_a', the features '0'"),
         (_no_features, "features", "no cbp features"),
         (_no_folder, "", "no features"),
         (_two_tables, "", "which of a.tsv, b.csv is it? Name one in dataset.yaml (train_labels"),

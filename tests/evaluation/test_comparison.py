@@ -214,3 +214,15 @@ def test_real_detections_worsened_by_hand_lose(real_data: Path) -> None:
     assert average.is_significant
     assert len(result.versus[0].videos) == 200
     assert math.isclose(result.scores["real"]["0.1:0.7"], 0.0981, abs_tol=5e-4)
+
+
+def test_every_step_is_reported() -> None:
+    annotations = Annotations(
+        {"v": VideoAnnotation("v", "test", labels=("x",), segments=(Segment(0, 1, "x"),))}, ("x",)
+    )
+    found = Detections.from_rows([("v", "x", 0.0, 1.0, 0.5)])
+    steps: list[tuple[str, int, int]] = []
+    contenders = [Contender(name, (found,)) for name in ("a", "b")]
+    compare(contenders, annotations, PROTOCOL, draws=100, progress=lambda *step: steps.append(step))
+    # The videos themselves, the resamples, and without each video; of both contenders.
+    assert steps == [("comparing", n, 204) for n in range(1, 205)]

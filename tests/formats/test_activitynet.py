@@ -253,3 +253,53 @@ def test_a_list_of_classes_that_is_none(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(DuetalError, match=r"classes\.txt: (is empty|gives a number to two)"):
         read_class_numbers(path)
+
+
+PLAIN = {"label": "Diving", "segment": [1, 2.5], "score": 0.5}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps({"results": {"a": [PLAIN, PLAIN | {"label": "Shot put"}], "b": []}}),
+        json.dumps({"version": "x", "external_data": {"a": {"b": 1}}, "results": {"a": [PLAIN]}}),
+        # None of these is read in the short way.
+        json.dumps({"results": {"a": [PLAIN | {"label": "a: b"}]}}),
+        json.dumps({"results": {"a": [PLAIN | {"segment": ["1", "2.5"]}]}}),
+        json.dumps({"results": {"a": [PLAIN | {"score": "0.5"}]}}),
+        json.dumps({"results": {"a": [PLAIN | {"id": 3}]}, "sizes": [1]}),
+        json.dumps({"results": {"a": [PLAIN | {"score": True}]}}),
+        json.dumps({"results": {"a": [PLAIN | {"score": float("nan")}]}}),
+        json.dumps({"results": {"a": [PLAIN | {"segment": [1, 2, 3]}]}}),
+        json.dumps({"results": {"a": [PLAIN | {"label": 3}]}}),
+        json.dumps({"results": {"a": {}}}),
+        '{"results": {"a": [], "a": [{"label": "x", "segment": [1, 2], "score": 1}]}}',
+        '{"results": {"a": [{"label": "x", "score": 0, "segment": [1, 2], "score": 1}]}}',
+        '{"results": {"a": [{"label": "x", "segment": [1, 1e999], "score": 1}]}}',
+    ],
+)
+def test_the_short_way_reads_what_the_careful_one_does(
+    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read() -> list[object]:
+        try:
+            found = activitynet.read_detections(path)
+        except DuetalError as error:
+            return [str(error)]
+        columns = (found.video, found.label, found.start, found.end, found.score)
+        names = [found.videos, found.classes, found.external_data, found.left_out]
+        return [*names, *(column.tolist() for column in columns)]
+
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    short = read()
+    monkeypatch.setattr(activitynet, "_read_plain", lambda path: None)
+    assert short == read()
+
+
+@pytest.mark.real
+def test_the_real_detections_are_read_in_the_short_way(real_data: Path) -> None:
+    path = real_data / "thumos14" / "detections_train.json"
+    found = activitynet._read_plain(path)
+    assert found is not None
+    assert len(found) == 33_895

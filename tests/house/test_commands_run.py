@@ -40,7 +40,7 @@ NOT_RUN = {
 #: Options whose value a command writes.
 WRITTEN = ("--out", "--json", "--plots", "--onnx", "--card")
 #: Commands that refuse to write over what is there. A page shows alternatives; each begins anew.
-FROM_NEW = ("train", "simulate", "convert", "recipes")
+FROM_NEW = ("train", "simulate", "convert", "recipes", "fit")
 
 #: Runs duetal with arguments; its exit code and its output.
 Runner = Callable[[list[str]], tuple[int, str]]
@@ -175,6 +175,8 @@ def outputs(words: list[str]) -> list[str]:
     plain = [word for word in words if not word.startswith("-")]
     if words[0] == "convert":
         after.append(plain[2])
+    if words[0] == "fit":
+        after.append(f"{plain[2]}/features/clip")
     if words[:2] == ["recipes", "cp"]:
         after += plain[3:4]
     return after

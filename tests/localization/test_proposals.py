@@ -252,3 +252,25 @@ def test_assemble_keeps_videos_without_detections():
 def test_assemble_refuses_results_without_a_video():
     with pytest.raises(ValueError, match="zip"):
         assemble([], ["a"], ["Diving"])
+
+
+def test_of_a_video_the_best_are_kept_and_it_is_said():
+    rng = np.random.default_rng(0)
+    minutes = 20
+    length = round(minutes * 60 / SNIPPET)
+    probabilities = rng.uniform(size=(length, 4))
+    video = curve_of(0.9, 0.8, 0.1, 0.7)
+    everything = LocalizationSettings(max_per_minute=None)
+    whole = localize_video(probabilities, video, GRID, everything)
+    found = localize_video(probabilities, video, GRID, LocalizationSettings(max_per_minute=20))
+    assert (len(found), found.limited, whole.limited) == (20 * minutes, True, False)
+    assert len(whole) > 2 * len(found)
+    for column in ("label", "start", "end", "score"):
+        np.testing.assert_array_equal(
+            getattr(found, column), getattr(whole, column)[: len(found)], err_msg=column
+        )
+    # No fewer than 300 of a short video.
+    few = LocalizationSettings(max_per_minute=20)
+    short = localize_video(probabilities[:300], video, GRID, few)
+    assert len(short) == 300
+    assert not localize_video(probabilities[:50], video, GRID, few).limited

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from duetal.backbones.protocol import OnDownload, WeightsIdentity
 from duetal.core.errors import DuetalError, UsageError
-from duetal.core.files import reading, replacing
+from duetal.core.files import reading, refuse_special, replacing
 
 _HASH_MARK = "@sha256:"
 #: Answers after which another attempt may help; so may it when no answer came.
@@ -120,6 +120,8 @@ def file_digest(path: Path, kind: str) -> str:
     Git's is the SHA-1 of `blob`, the size and the content:
     https://git-scm.com/book/en/v2/Git-Internals-Git-Objects
     """
+    with reading(path):
+        refuse_special(path)
     with reading(path), path.open("rb") as file:
         if kind == "sha256":
             return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"

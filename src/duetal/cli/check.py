@@ -22,6 +22,7 @@ def command(dataset: Path, json_file: Path | None) -> int:
     DATASET is a folder or a YAML file. Every feature is read. The exit code is 1 when a problem is
     fatal: training or evaluation would fail, or would use other data than the dataset names.
     """
+    from duetal.cli.terminal import printable
     from duetal.core.files import write_json
     from duetal.datasets.examination import examine
     from duetal.datasets.problems import Severity
@@ -30,7 +31,7 @@ def command(dataset: Path, json_file: Path | None) -> int:
     if json_file is not None:
         write_json(json_file, findings.as_json())
     for line in (*map(str, findings.problems), *_summary(findings)):
-        click.echo(line)
+        click.echo(printable(line))
     warnings, fatal = findings.count(Severity.WARNING), findings.count(Severity.FATAL)
     click.echo(f"problems: {fatal} fatal, {warnings} warning{'' if warnings == 1 else 's'}")
     return 1 if fatal else 0

@@ -1,7 +1,7 @@
 """`duetal compare`: differences of mAP between runs, with intervals."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -31,6 +31,7 @@ def command(
     stage: str | None,
     draws: int,
     seed: int,
+    match_names: bool,
     json_file: Path | None,
 ) -> None:
     """Compare CONTENDERS, run folders or detection files, with the first of them.
@@ -39,6 +40,7 @@ def command(
     average mAP with a 95 % interval, the classes and the videos where they differ most. A run of
     several seeds counts with their mean.
     """
+    from duetal.cli.progress import VideoProgress
     from duetal.core.errors import UsageError
     from duetal.core.files import write_json
     from duetal.evaluation.comparison import compare
@@ -46,10 +48,12 @@ def command(
 
     if len(contenders) < 2:
         raise UsageError("a comparison needs two runs or detection files, or more")
-    opened = open_contenders(contenders, stage)
-    annotations, protocol = common_ground(opened, annotations_path, protocol_name)
-    rivals = [each.contender for each in opened]
-    result = compare(rivals, annotations, protocol, subset, draws=draws, seed=seed)
+    with VideoProgress("steps", to_error=True) as progress:
+        opened = open_contenders(contenders, stage, progress)
+        annotations, protocol = common_ground(opened, annotations_path, protocol_name)
+        rivals = [each.contender for each in opened]
+        how: dict[str, Any] = {"draws": draws, "seed": seed, "match_names": match_names}
+        result = compare(rivals, annotations, protocol, subset, progress=progress, **how)
     if json_file is not None:
         write_json(json_file, result.to_json())
     _print(result)

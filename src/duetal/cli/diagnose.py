@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from duetal.cli.shared_options import PATH, json_option, subset_option, truth_option, writes
+from duetal.cli.shared_options import (
+    PATH,
+    json_option,
+    match_option,
+    subset_option,
+    truth_option,
+    writes,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,6 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--tiou", type=float, default=0.5, help="The threshold at which predictions are right or wrong."
 )
+@match_option
 @json_option
 @writes("json_file")
 @click.option("--plots", type=PATH, help="Also draw figures into this folder.")
@@ -30,6 +38,7 @@ def command(
     protocol_name: str,
     subset: str | None,
     tiou: float,
+    match_names: bool,
     json_file: Path | None,
     plots: Path | None,
 ) -> None:
@@ -41,7 +50,9 @@ def command(
     from duetal.api import diagnose
     from duetal.core.files import write_json
 
-    diagnosis = diagnose(detections, annotations_path, protocol_name, subset, tiou=tiou)
+    diagnosis = diagnose(
+        detections, annotations_path, protocol_name, subset, tiou=tiou, match_names=match_names
+    )
     if json_file is not None:
         write_json(json_file, diagnosis.to_json())
     _print(diagnosis)

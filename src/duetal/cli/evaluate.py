@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from duetal.cli.shared_options import PATH, json_option, subset_option, truth_option, writes
+from duetal.cli.shared_options import (
+    PATH,
+    json_option,
+    match_option,
+    subset_option,
+    truth_option,
+    writes,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,6 +31,12 @@ if TYPE_CHECKING:
     "activitynet/1.2, activitynet/1.3, or seconds for other data.",
 )
 @subset_option
+@match_option
+@click.option(
+    "--count-excluded",
+    is_flag=True,
+    help="Count predictions in videos that the protocol excludes as false positives.",
+)
 @json_option
 @writes("json_file")
 def command(
@@ -31,6 +44,8 @@ def command(
     annotations_path: Path,
     protocol_name: str,
     subset: str | None,
+    match_names: bool,
+    count_excluded: bool,
     json_file: Path | None,
 ) -> None:
     """Temporal mAP of DETECTIONS (ActivityNet results JSON, CSV, …) under a named protocol.
@@ -43,7 +58,9 @@ def command(
 
     protocol = protocol_named(protocol_name)
     found = read_detections(detections)
-    evaluation = evaluate(found, read_annotations(annotations_path), protocol, subset)
+    truth = read_annotations(annotations_path)
+    how = {"match_names": match_names, "count_excluded": count_excluded}
+    evaluation = evaluate(found, truth, protocol, subset, **how)
     selection = found.external_data.get("selection")
     if json_file is not None:
         rule = {} if selection is None else {"selection": selection}
@@ -52,7 +69,7 @@ def command(
 
 
 def _print(evaluation: "Evaluation", protocol: "Protocol", selection: object) -> None:
-    from duetal.cli.terminal import plain_console
+    from duetal.cli.terminal import plain_console, printable
 
     console = plain_console()
     _print_table(console, evaluation, protocol)
@@ -67,7 +84,7 @@ def _print(evaluation: "Evaluation", protocol: "Protocol", selection: object) ->
     if selection is not None:
         console.print(f"checkpoint: {selection}")
     for note in evaluation.notes:
-        console.print(f"note: {note}")
+        console.print(f"note: {printable(note)}")
 
 
 def _print_table(console: "Console", evaluation: "Evaluation", protocol: "Protocol") -> None:

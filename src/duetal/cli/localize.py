@@ -131,7 +131,7 @@ def _localize_dataset(
     from duetal.core.errors import UsageError
     from duetal.datasets import open_dataset
     from duetal.formats.activitynet import write_detections
-    from duetal.runs.localizing import choose_videos, localize, unknown_classes
+    from duetal.runs.localizing import choose_videos, limit_notes, localize, unknown_classes
     from duetal.runs.processes import device_of
 
     dataset = open_dataset(path)
@@ -146,3 +146,5 @@ def _localize_dataset(
     write_detections(out, detections)
     click.echo(f"{len(names):,} videos, {len(detections):,} detections: {out}")
     click.echo(f"checkpoint: {run.model.rule(how['stages'])}")
+    for note in limit_notes(detections, run.config):
+        click.echo(f"note: {note}")

@@ -22,7 +22,7 @@ from duetal.own_videos.result_folder import FEATURES, MEDIA, PAGE, WRITTEN, show
 from duetal.own_videos.video_features import local_store
 from duetal.report.player import PlayedVideo, PlayerPage, embed
 from duetal.results.schema import ENSEMBLE
-from duetal.runs.localizing import Localized, localize
+from duetal.runs.localizing import Localized, limit_notes, localize
 from duetal.runs.processes import device_of
 from duetal.runs.run import Run
 
@@ -84,6 +84,8 @@ def localize_raw(
     page.write(stages, failures, floor)
     click.echo(f"{len(videos):,} videos, {len(detections):,} detections: {out / PAGE}")
     click.echo(f"checkpoint: {run.model.rule(stages)}")
+    for note in limit_notes(detections, run.config):
+        click.echo(f"note: {note}")
     print_failures("failed", failures)
     print_failures("not copied for the page", page.uncopied)
     return 1 if failures or page.uncopied else 0

@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": "Temporal mAP of detections under a named protocol.",
     "export": "Write a trained run as ONNX, or a model card of it.",
     "extract": "Extract I3D and CLIP features of videos into a store.",
+    "fit": "Put CLIP features into a dataset, as long as its own features.",
     "localize": "Find the actions in videos, or in a dataset, with a trained run.",
     "push": "Push a trained run to a repository of the Hugging Face hub.",
     "recipes": "List the shipped recipes, or copy one out.",
@@ -134,7 +135,9 @@ def _abandon_output() -> None:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    # Click breaks lists of choices, and a name from outside may hold a newline.
+    from duetal.cli.terminal import printable
+
+    # Click breaks lists of choices, and a name from outside may hold a newline or an escape code.
     one_line = " ".join(line.strip() for line in message.splitlines())
-    click.echo(f"duetal: error: {one_line}", err=True)
+    click.echo(f"duetal: error: {printable(one_line)}", err=True)
     sys.exit(code)

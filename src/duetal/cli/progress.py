@@ -12,13 +12,15 @@ from duetal.core.bars import LiveProgress, remaining
 
 
 class VideoProgress(LiveProgress):
-    """How many videos are done.
+    """How many videos, or other units, are done.
 
-    Call it with what is being done, the videos done, and the videos in all.
+    Call it with what is being done, the units done, and the units in all. Plain lines go to
+    standard error where `to_error` is set.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = "videos", *, to_error: bool = False) -> None:
         super().__init__(Console(stderr=True), MofNCompleteColumn(), TimeRemainingColumn())
+        self._unit, self._to_error = unit, to_error
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Show one more video."""
@@ -27,7 +29,7 @@ class VideoProgress(LiveProgress):
                 self.bars.add_task(what)
             self.bars.update(self.bars.task_ids[0], description=what, completed=done, total=total)
         elif self.is_due():
-            click.echo(f"{what}: {done} of {total} videos")
+            click.echo(f"{what}: {done:,} of {total:,} {self._unit}", err=self._to_error)
 
 
 class ExtractionProgress(LiveProgress):

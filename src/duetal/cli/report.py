@@ -29,6 +29,7 @@ def command(
     annotations_path: Path | None,
     protocol_name: str | None,
     subset: str | None,
+    match_names: bool,
     stage: str | None,
     force: bool,
 ) -> None:
@@ -39,14 +40,16 @@ def command(
     actions are in training videos. Of several, or of detections: their scores and differences, and
     their predictions above one another. The page needs no network.
     """
+    from duetal.cli.progress import VideoProgress
     from duetal.core.errors import UsageError
+    from duetal.evaluation.considered import with_matched_names
     from duetal.formats import read_annotations
     from duetal.report import PageEntry, write_contenders, write_report
     from duetal.runs.comparing import common_ground, open_contenders
 
     if len(sources) == 1 and not sources[0].is_file():
-        if protocol_name or subset or stage:
-            cause = "one run is shown as it was evaluated, with all its stages: "
+        if protocol_name or subset or stage or match_names:
+            cause = "one run is shown as it was evaluated, with all its stages: --match-names, "
             cause += "--protocol, --subset and --stage are for several, or for detections"
             raise UsageError(cause)
         page = out or sources[0] / "report.html"
@@ -58,15 +61,20 @@ def command(
         raise UsageError("a page of several sources needs --out")
     target = out or sources[0].with_suffix(".html")
     refuse_existing(target, sources, force=force or (out is None and is_own_page(target)))
-    opened = open_contenders(sources, stage)
-    annotations, protocol = common_ground(opened, annotations_path, protocol_name)
-    entries = [
-        PageEntry(
-            each.contender.name,
-            each.contender.runs,
-            None if each.folder is None else each.folder.path,
-            str(each.contender.runs[0].external_data.get("selection") or ""),
-        )
-        for each in opened
-    ]
-    click.echo(write_contenders(entries, annotations, protocol, target, subset))
+    with VideoProgress("steps", to_error=True) as progress:
+        opened = open_contenders(sources, stage, progress)
+        annotations, protocol = common_ground(opened, annotations_path, protocol_name)
+        entries = [
+            PageEntry(
+                each.contender.name,
+                tuple(
+                    with_matched_names(run, annotations, protocol) if match_names else run
+                    for run in each.contender.runs
+                ),
+                None if each.folder is None else each.folder.path,
+                str(each.contender.runs[0].external_data.get("selection") or ""),
+            )
+            for each in opened
+        ]
+        page = write_contenders(entries, annotations, protocol, target, subset, progress)
+    click.echo(page)

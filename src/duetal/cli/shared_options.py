@@ -97,6 +97,11 @@ json_option = click.option("--json", "json_file", type=PATH, help="Also write JS
 subset_option = click.option(
     "--subset", help="Score on this subset, such as train, validation or test."
 )
+match_option = click.option(
+    "--match-names",
+    is_flag=True,
+    help="Match names of videos and classes that differ by a prefix, a suffix, case or '_'.",
+)
 truth_option = click.option(
     "--annotations",
     "annotations_path",
@@ -116,5 +121,6 @@ comparing_options = together(
         "--protocol", "protocol_name", help="See duetal evaluate.  [default: the runs' own]"
     ),
     subset_option,
+    match_option,
     click.option("--stage", help="Which stage of the runs, such as cbp-f2.  [default: the last]"),
 )

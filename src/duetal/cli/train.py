@@ -121,6 +121,8 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
     """Train, evaluate and report what has been planned."""
     from duetal.cli.progress import VideoProgress
     from duetal.cli.score_tables import print_labels, print_run, print_seeds
+    from duetal.cli.terminal import printable
+    from duetal.datasets.problems import Problem, raise_fatal
     from duetal.report import write_report
     from duetal.results.schema import RunEvaluation
     from duetal.runs.processes import processes
@@ -129,7 +131,11 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
     from duetal.runs.seeds import summarize_seeds
     from duetal.runs.training import open_for_training, train
 
-    dataset = open_for_training(config)
+    def tell(problem: Problem) -> None:
+        raise_fatal(problem)
+        click.echo(printable(str(problem)), err=True)
+
+    dataset = open_for_training(config, report=tell)
     found: dict[int, RunEvaluation] = {}
     with processes(config.machine) as fabric:
         for seed, (own, settings) in runs.items():

@@ -56,6 +56,14 @@ class Detections:
         columns = ("video", "label", "start", "end", "score")
         return replace(self, **{name: getattr(self, name)[rows] for name in columns})
 
+    def renamed(self, videos: Mapping[str, str], classes: Mapping[str, str]) -> "Detections":
+        """The same with other names of videos and classes, by their names here."""
+        return replace(
+            self,
+            videos=tuple(videos.get(name, name) for name in self.videos),
+            classes=tuple(classes.get(name, name) for name in self.classes),
+        )
+
     @staticmethod
     def from_rows(
         rows: Iterable[tuple[str, str, float, float, float]],

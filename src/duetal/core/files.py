@@ -7,6 +7,7 @@ import math
 import os
 import re
 import secrets
+import stat
 import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -89,11 +90,24 @@ def _sync_folder(folder: Path) -> None:
 def reading(path: Path) -> Iterator[None]:
     """Turn an OSError of the block into a DuetalError: "no such file", "cannot read: …"."""
     try:
+        refuse_special(path)
         yield
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
         cause = "no such file" if missing else f"cannot read: {error.strerror}"
         raise DuetalError(cause, file=path) from error
+
+
+def refuse_special(path: Path) -> None:
+    """Refuse a pipe or a device, whose reader would wait for somebody to write into it.
+
+    Raises:
+        DuetalError: it is one.
+        OSError: there is nothing.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise DuetalError("a pipe or a device, not a file", file=path)
 
 
 def refuse_large(path: Path) -> None:
@@ -127,6 +141,8 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     Raises:
         DuetalError: missing, unreadable, damaged, or unpacked of more than 64 MiB.
     """
+    with reading(path):
+        refuse_special(path)
     with reading(path), path.open("rb") as file:
         if file.peek(2)[:2] != b"\x1f\x8b":
             yield file

@@ -15,7 +15,6 @@ DAMAGED = (
     SyntaxError,
     TokenError,
     RecursionError,
-    MemoryError,
     EOFError,
 )
 
@@ -27,9 +26,18 @@ def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[An
         ValueError: or another of `DAMAGED`, when it is no .npy stream.
     """
     version = npy_format.read_magic(file)
-    if version == (1, 0):
-        return npy_format.read_array_header_1_0(file)
-    if version == (2, 0):
-        return npy_format.read_array_header_2_0(file)
     # Version 3 differs only in the names of structured types, which are not read.
-    raise ValueError(f"version {version} is not supported")
+    readers = {
+        (1, 0): npy_format.read_array_header_1_0,
+        (2, 0): npy_format.read_array_header_2_0,
+    }
+    if version not in readers:
+        raise ValueError(f"version {version} is not supported")
+    try:
+        shape, fortran, dtype = readers[version](file)
+    except MemoryError as error:
+        # Python's parser says so of a short text that is nested too deeply.
+        raise ValueError("nested too deeply") from error
+    if any(type(size) is not int or size < 0 for size in shape):
+        raise ValueError(f"shape {shape} is none")
+    return shape, fortran, dtype

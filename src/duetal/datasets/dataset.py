@@ -104,6 +104,8 @@ def training_faults(
     """Why nothing can be trained on the labels of videos with features; each class needs one."""
     if not train_labels:
         return ["no training video with labels and features"]
+    if not any(train_labels.values()):
+        return ["no training video has a label"]
     missing = classes_without_video(classes, train_labels.values())
     return [f"class {label!r} has no training video" for label in missing]
 

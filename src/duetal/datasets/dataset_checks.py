@@ -137,7 +137,7 @@ def check_strays(parts: Sequence[FeaturePart], annotations: Annotations, report:
 def check_segments(
     annotations: Annotations, lengths: Mapping[str, int], grid: TimeGrid, report: OnProblem
 ) -> None:
-    """Warn of segments that are empty or lie outside their video.
+    """Warn of segments that are empty, reversed, or lie outside their video.
 
     Warnings, because the field's own annotations have them. A segment may end one snippet after
     the video: durations are rounded. Without an annotated duration, T (`lengths`) is the video's.
@@ -152,8 +152,10 @@ def check_segments(
             cause = None
             if not (math.isfinite(segment.start) and math.isfinite(segment.end)):
                 cause = f"{span}: not a finite time"
-            elif segment.end <= segment.start:
-                cause = f"{span} is empty"
+            elif segment.end < segment.start:
+                cause = f"{span} ends before it begins"
+            elif segment.end == segment.start:
+                cause = f"{span} has no length"
             elif segment.start < 0:
                 cause = f"{span} begins before the video"
             elif segment.end > duration + grid.seconds_per_snippet:

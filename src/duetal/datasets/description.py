@@ -36,6 +36,8 @@ class Description(BaseModel):
     display_names: dict[str, str] = {}
     #: The classes in the order of their indices; otherwise the annotation's, or sorted.
     classes: Annotated[list[str], Field(min_length=1)] | None = None
+    #: Take names of features and labels that differ from the annotation's by one rule for those.
+    match_names: bool = False
 
 
 def read_description(path: Path) -> Description:

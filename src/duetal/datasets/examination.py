@@ -68,7 +68,7 @@ def examine(path: Path, track: dataset_checks.Track = lambda names: names) -> Fi
     except DuetalError as error:
         return Findings((Problem.of(error),))
     labelling = read_labelling(pieces, problems.append)
-    streams = open_streams(pieces, problems.append)
+    labelling, streams = open_streams(pieces, labelling, problems.append)
     parts = [part for stream in streams.values() for part in stream.parts]
     if pieces.annotations is None and pieces.train_labels is None:
         cause = "no annotation: features alone can be localized, not trained on"

@@ -10,9 +10,10 @@ Our own layout::
 The feature store of `duetal extract` is of the last kind; see `duetal.extraction.store`.
 
 The BaS-Net layout has `features/{train,test}/{rgb,flow}/<id>.npy`, `gt.json` and perhaps
-`split_train.txt` and `split_test.txt`; the W-TALC pack `*-JOINTFeatures.npy` and
-`*-Annotations/`. They differ from ours in single pieces, so each piece is looked for by itself in
-every place it is known to lie.
+`split_train.txt` and `split_test.txt`; others keep `<id>_rgb.npy` and `<id>_flow.npy` in one
+folder. What is not split by subset, as `features/clip/`, lies beside what is. The W-TALC pack has
+`*-JOINTFeatures.npy` and `*-Annotations/`. They differ from ours in single pieces, so each piece is
+looked for by itself in every place it is known to lie.
 """
 
 import re
@@ -25,6 +26,7 @@ from duetal.core.grid import TimeGrid
 from duetal.datasets.description import Description, read_description
 from duetal.features.containers import CONTAINER_SUFFIXES
 from duetal.features.metadata import SETTINGS_FILE
+from duetal.features.streams import SUFFIXES, has_ending
 from duetal.formats.wtalc import is_wtalc
 
 _YAML_SUFFIXES = (".yaml", ".yml")
@@ -40,6 +42,8 @@ class PartPlaces:
 
     title: str
     places: tuple[Path, ...]
+    #: Where several parts lie in one folder: what the names of its files end in, after the video's.
+    ending: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class Pieces:
     grid: TimeGrid = field(default_factory=TimeGrid)
     display_names: Mapping[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] | None = None  #: Their order, where it is given.
+    match_names: bool = False  #: Whether names that differ by one rule are taken for the same.
 
 
 def find_pieces(path: Path) -> Pieces:
@@ -93,6 +98,7 @@ def find_pieces(path: Path) -> Pieces:
         grid=description.grid,
         display_names=description.display_names,
         classes=None if description.classes is None else tuple(description.classes),
+        match_names=description.match_names,
     )
 
 
@@ -163,10 +169,15 @@ def _find_weak_table(folder: Path) -> Path | None:
     return _only(tables, folder, "train_labels")
 
 
-def _feature_roots(folder: Path) -> tuple[Path, ...]:
-    """The folder of the features, or its folders of the splits (BaS-Net)."""
+def _splits(folder: Path) -> tuple[Path, ...]:
+    """The folders of the splits' features (BaS-Net)."""
     root = folder / "features"
-    return tuple(root / split for split in _SPLITS if (root / split).is_dir()) or (root,)
+    return tuple(root / split for split in _SPLITS if (root / split).is_dir())
+
+
+def _feature_roots(folder: Path) -> tuple[Path, ...]:
+    """Where the folders of parts may lie: in those of the splits, or beside them."""
+    return (*_splits(folder), folder / "features")
 
 
 def _places(roots: Sequence[Path], name: str) -> tuple[Path, ...]:
@@ -192,17 +203,37 @@ def _find_cbp(folder: Path) -> tuple[PartPlaces, ...]:
         there, missing = ("rgb", "flow") if rgb else ("flow", "rgb")
         cause = f"{there} features without {missing}; to use them alone, name them in dataset.yaml"
         raise DuetalError(cause, file=(rgb or flow)[0])
-    joint = tuple(root for root in roots if root.is_dir()) or _places([folder], "features")
+    root = folder / "features"
+    joint = _splits(folder) or ((root,) if root.is_dir() else _places([folder], "features"))
     if not joint:
         cause = "no features: neither a folder features/ nor a *-JOINTFeatures.npy"
         raise DuetalError(cause, file=folder)
+    if _in_one_folder(joint):
+        return (PartPlaces("rgb", joint, "rgb"), PartPlaces("flow", joint, "flow"))
     return (PartPlaces("cbp", joint),)
+
+
+def _in_one_folder(places: Sequence[Path]) -> bool:
+    """Whether all files are called `<id>_rgb` or `<id>_flow`, and there are both."""
+    listed = [file for place in places if place.is_dir() for file in place.iterdir()]
+    files = [f for f in listed if f.suffix in SUFFIXES and not f.name.startswith(".")]
+    rgb, flow = (sum(has_ending(f.stem, end) for f in files) for end in ("rgb", "flow"))
+    return bool(rgb and flow and rgb + flow == len(files))
 
 
 def _find_vlp(folder: Path) -> tuple[PartPlaces, ...]:
     roots = _feature_roots(folder)
     places = _places(roots, "vlp") or _places(roots, "clip")
     return (PartPlaces("vlp", places),) if places else ()
+
+
+def looked_for(name: str) -> str:
+    """Where the features of a branch are looked for, in words."""
+    if name == "vlp":
+        where = "vlp or clip, in features/ or its train/ and test/, "
+    else:
+        where = f"features/{name}, "
+    return f"{where}a folder or one file (.h5, .npz, .safetensors), and {name}: in dataset.yaml"
 
 
 def _text_encoder(folder: Path, name: str | None, yaml_file: Path | None) -> str | None:

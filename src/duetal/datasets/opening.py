@@ -10,7 +10,9 @@ from pathlib import Path
 
 from duetal.core.annotations import Annotations, VideoAnnotation, display_name
 from duetal.core.errors import DuetalError, unknown
+from duetal.core.name_matching import propose
 from duetal.core.pickled_arrays import as_text, load_object_array
+from duetal.core.segment_faults import segment_note
 from duetal.core.video_names import known_name
 from duetal.datasets.dataset import Dataset
 from duetal.datasets.layouts import PartPlaces, Pieces, find_pieces
@@ -20,10 +22,11 @@ from duetal.formats import read_annotations
 from duetal.formats.delimited import read_lines
 
 
-def open_dataset(path: Path) -> Dataset:
+def open_dataset(path: Path, report: OnProblem = raise_fatal) -> Dataset:
     """Open the dataset at a folder or a YAML file; see `duetal.datasets.layouts` for the layouts.
 
     No feature file is opened, which takes seconds in large datasets; `duetal check` reads all.
+    `report` takes what is wrong and can be lived with; it raises what is fatal.
 
     Raises:
         DuetalError: a piece is missing or malformed, a label is outside the class list, a video
@@ -32,8 +35,10 @@ def open_dataset(path: Path) -> Dataset:
         UsageError: a bad `dataset.yaml`.
     """
     pieces = find_pieces(path)
-    labelling = read_labelling(pieces, raise_fatal)
-    streams = open_streams(pieces, raise_fatal)
+    labelling = read_labelling(pieces, report)
+    if note := segment_note(labelling.annotations):
+        report(Problem.warning(note, labelling.annotations.source))
+    labelling, streams = open_streams(pieces, labelling, report)
     names = next(iter(streams.values())).names()
     if pieces.annotations is None and pieces.train_labels is None:
         labelling = unlabelled(names, labelling)
@@ -78,17 +83,17 @@ def read_labelling(pieces: Pieces, report: OnProblem) -> Labelling:
     strong = _read(pieces.annotations, report)
     weak = _read(pieces.train_labels, report)
     classes = pieces.classes or strong.classes or weak.classes
+    strong, weak = (_matched_classes(one, classes, pieces, report) for one in (strong, weak))
     strong, weak = (_within_classes(one, classes, report) for one in (strong, weak))
     training, evaluation = _split(pieces, strong, weak, report)
     labelled = strong if pieces.train_labels is None else weak
     train_labels = {name: labelled.videos[name].labels for name in training}
-    for name, labels in train_labels.items():
-        place = f"video {name!r}"
-        if not labels:
-            report(Problem.warning("has no label; not trained on", labelled.source, place))
-        elif name in evaluation:
-            cause = "is both to be trained on and to be evaluated on"
-            report(Problem.fatal(cause, labelled.source, place))
+    for name in (each for each in evaluation if each in train_labels):
+        cause = "is both to be trained on and to be evaluated on"
+        report(Problem.fatal(cause, labelled.source, f"video {name!r}"))
+    if empty := [name for name, labels in train_labels.items() if not labels]:
+        cause = f"no label: trained on as a video in which nothing happens ({len(empty):,} in all)"
+        report(Problem.warning(cause, labelled.source, f"video {empty[0]!r}"))
     for label in pieces.display_names:
         if label not in classes:
             cause = f"display_names: {unknown('class', label, classes)}"
@@ -97,7 +102,7 @@ def read_labelling(pieces: Pieces, report: OnProblem) -> Labelling:
     source = strong.source or weak.source
     return Labelling(
         Annotations(videos, classes, source, (*strong.notes, *weak.notes)),
-        {name: labels for name, labels in train_labels.items() if labels},
+        train_labels,
         evaluation,
     )
 
@@ -141,7 +146,20 @@ def _split(
         evaluation = _listed(pieces.test_list, strong, report)
     if pieces.train_labels is not None:
         training = weak.training_names()
+        if pieces.test_list is None:
+            evaluation = _evaluated_beside(strong, weak, evaluation)
     return training, evaluation
+
+
+def _evaluated_beside(
+    strong: Annotations, weak: Annotations, evaluation: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The evaluation videos where a table gives those to train on: "val…" is free for it."""
+    if any(strong.videos[name].segments for name in evaluation):
+        return evaluation
+    free = strong.by_subset("val")
+    marked = any(strong.videos[name].segments for name in free)
+    return free if marked and not any(name in weak.videos for name in free) else evaluation
 
 
 def _listed(path: Path, annotations: Annotations, report: OnProblem) -> tuple[str, ...]:
@@ -161,32 +179,121 @@ def _listed(path: Path, annotations: Annotations, report: OnProblem) -> tuple[st
     return tuple(names)
 
 
+def _matched_classes(
+    annotations: Annotations, classes: tuple[str, ...], pieces: Pieces, report: OnProblem
+) -> Annotations:
+    """The annotations under the class list's names, where wanted and one rule gives them."""
+    used = {label for video in annotations for label in video.labels}
+    proposal = propose(sorted(used), classes) if used.difference(classes) else None
+    if proposal is None:
+        return annotations
+    if not pieces.match_names:
+        cause = f"names of classes do not meet; {_HOW} takes them with {proposal}"
+        report(Problem.fatal(cause, annotations.source))
+        return annotations
+    report(Problem.warning(f"names of classes matched: {proposal}", annotations.source))
+    names = proposal.names
+    videos = {video.name: _relabelled(video, names) for video in annotations}
+    return replace(annotations, videos=videos, classes=classes)
+
+
+def _relabelled(video: VideoAnnotation, names: Mapping[str, str]) -> VideoAnnotation:
+    segments = video.segments
+    if segments is not None:
+        segments = tuple(replace(s, label=names.get(s.label, s.label)) for s in segments)
+    labels = tuple(sorted(names.get(label, label) for label in video.labels))
+    return replace(video, labels=labels, segments=segments)
+
+
 def _within_classes(
     annotations: Annotations, classes: tuple[str, ...], report: OnProblem
 ) -> Annotations:
     """The annotations without labels outside the class list, each of which is reported."""
     videos: dict[str, VideoAnnotation] = {}
+    nearest: dict[str, str] = {}
     for video in annotations:
         for label in set(video.labels).difference(classes):
-            cause = f"label {label!r} is not in the class list"
+            if label not in nearest:
+                nearest[label] = unknown("class", label, classes).partition("; ")[2]
+            cause = f"label {label!r} is not in the class list; {nearest[label]}"
             report(Problem.fatal(cause, annotations.source, f"video {video.name!r}"))
         labels = tuple(label for label in video.labels if label in classes)
         videos[video.name] = replace(video, labels=labels)
     return Annotations(videos, classes, annotations.source, annotations.notes)
 
 
-def open_streams(pieces: Pieces, report: OnProblem) -> dict[str, FeatureStream]:
-    """Open all streams, by name; those of which every part can be opened."""
-    opened = {
-        name: _open_stream(name, parts, pieces, report) for name, parts in pieces.streams.items()
-    }
-    return {name: stream for name, stream in opened.items() if stream is not None}
+#: How names that differ by one rule are taken for the same.
+_HOW = "match_names: true in dataset.yaml"
 
 
-def _open_stream(
-    title: str, parts: Sequence[PartPlaces], pieces: Pieces, report: OnProblem
-) -> FeatureStream | None:
-    """Find a stream's files and their names. None when a part could not be opened."""
+def open_streams(
+    pieces: Pieces, labelling: Labelling, report: OnProblem
+) -> tuple[Labelling, dict[str, FeatureStream]]:
+    """Open all streams, by name; those of which every part can be opened.
+
+    Where names of features do not meet the annotated ones, they are matched, or a rule is reported
+    that would match them. Gives the labelling, in which names of a table of labels may be others.
+    """
+    streams = {}
+    for name, places in pieces.streams.items():
+        parts = _open_parts(places, pieces, report)
+        if len(parts) == len(places):
+            parts = [_matched_part(part, labelling, pieces, report) for part in parts]
+            streams[name] = FeatureStream(name, parts)
+    if streams:
+        there = next(iter(streams.values())).names()
+        labelling = _matched_table(labelling, there, pieces, report)
+    return labelling, streams
+
+
+def _matched_part(
+    part: FeaturePart, labelling: Labelling, pieces: Pieces, report: OnProblem
+) -> FeaturePart:
+    """The part under the annotated names, where that is wanted and one rule gives them."""
+    wanted = {*labelling.train_labels, *labelling.evaluation}
+    if 2 * len(wanted.intersection(part.entries)) >= len(wanted):
+        return part
+    proposal = propose(part.entries, labelling.annotations.videos)
+    if proposal is None:
+        return part
+    if not pieces.match_names:
+        cause = f"names of features and annotation do not meet; {_HOW} takes the features with "
+        report(Problem.fatal(f"{cause}{proposal}", part.place))
+        return part
+    report(Problem.warning(f"names of features matched: {proposal}", part.place))
+    return part.renamed(proposal.names)
+
+
+def _matched_table(
+    labelling: Labelling, there: Sequence[str], pieces: Pieces, report: OnProblem
+) -> Labelling:
+    """The labelling with the features' names in its table of labels, likewise."""
+    table = labelling.train_labels
+    known = set(there)
+    if pieces.train_labels is None or 2 * len(known.intersection(table)) >= len(table):
+        return labelling
+    proposal = propose(table, known)
+    if proposal is None:
+        return labelling
+    if not pieces.match_names:
+        cause = f"names of labels and features do not meet; {_HOW} takes the labels with {proposal}"
+        report(Problem.fatal(cause, pieces.train_labels))
+        return labelling
+    report(Problem.warning(f"names of labels matched: {proposal}", pieces.train_labels))
+    names = proposal.names
+    videos = dict(labelling.annotations.videos)
+    for old in names:
+        video = videos.pop(old)
+        videos.setdefault(names[old], replace(video, name=names[old]))
+    labels = {names.get(name, name): present for name, present in table.items()}
+    annotations = replace(labelling.annotations, videos=videos)
+    return replace(labelling, annotations=annotations, train_labels=labels)
+
+
+def _open_parts(
+    parts: Sequence[PartPlaces], pieces: Pieces, report: OnProblem
+) -> list[FeaturePart]:
+    """Find a stream's files and their names; without the parts that can't be opened."""
     opened: list[FeaturePart] = []
     names = None
     if any(place.suffix == ".npy" for part in parts for place in part.places):
@@ -195,9 +302,15 @@ def _open_stream(
     for part in parts:
         with reporting(report):
             opened.append(
-                open_part(part.title, part.places, names, lambda error: report(Problem.of(error)))
+                open_part(
+                    part.title,
+                    part.places,
+                    names,
+                    lambda error: report(Problem.of(error)),
+                    part.ending,
+                )
             )
-    return FeatureStream(title, opened) if len(opened) == len(parts) else None
+    return opened
 
 
 def _pack_names(path: Path | None) -> list[str] | None:

@@ -1,6 +1,7 @@
 """Whether one method is better than another: a paired bootstrap over videos."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,6 +18,9 @@ from duetal.evaluation.result import PlainRecord
 
 if TYPE_CHECKING:
     from duetal.evaluation.resampling import Resampler
+
+#: Called with what is being done, the steps done, and the steps in all.
+Progress = Callable[[str, int, int], None]
 
 #: The share of resamples inside an interval.
 CONFIDENCE = 0.95
@@ -94,6 +98,8 @@ def compare(
     *,
     draws: int = 1000,
     seed: int = 0,
+    match_names: bool = False,
+    progress: Progress = lambda what, done, total: None,
 ) -> Comparison:
     """Compare contenders with the first of them, by a paired bootstrap over videos.
 
@@ -108,6 +114,8 @@ def compare(
         subset: see `consider`.
         draws: resamples; 100 or more.
         seed: of the resamples; 0 or more.
+        match_names: see `consider`.
+        progress: called with what is being done, the steps done, and the steps in all.
 
     Raises:
         UsageError: fewer than two contenders, two of one name, fewer than 100 draws, or a negative
@@ -118,16 +126,24 @@ def compare(
 
     _check_arguments(contenders, draws, seed)
     considered = [
-        [consider(run, annotations, protocol, subset) for run in contender.runs]
+        [
+            consider(run, annotations, protocol, subset, match_names=match_names)
+            for run in contender.runs
+        ]
         for contender in contenders
     ]
     _check_videos(contenders, considered)
     first, averages = considered[0][0], averaged(protocol)
     resamplers = [[Resampler(run) for run in runs] for runs in considered]
     count = len(first.truth.videos)
+    done, steps = itertools.count(1), (1 + draws + count) * len(contenders)
+
+    def step() -> None:
+        progress("comparing", next(done), steps)
+
     # Scores on all videos, on the resamples, and without each video; each by contender.
     whole, drawn, without = (
-        [_scores(each, list(averages.values()), weightings) for each in resamplers]
+        [_scores(each, list(averages.values()), weightings, step) for each in resamplers]
         for weightings in (
             np.ones((1, count), dtype=np.int64),
             _draw(count, draws, seed),
@@ -191,7 +207,10 @@ def _check_videos(
 
 
 def _scores(
-    resamplers: Sequence["Resampler"], averages: Sequence[Bools], weightings: Ints
+    resamplers: Sequence["Resampler"],
+    averages: Sequence[Bools],
+    weightings: Ints,
+    step: Callable[[], None],
 ) -> Floats:
     """(D, A + C) scores under each of (D, V) weightings of the videos: the mean over the seeds.
 
@@ -204,6 +223,7 @@ def _scores(
         # A resample may miss all segments of a class; the mean is over those it has.
         present = ap[~np.isnan(ap).any(axis=1)]
         means = [present[:, over].mean() if len(present) else 0.0 for over in averages]
+        step()
         rows.append([*means, *ap[:, averages[-1]].mean(axis=1)])
     return np.array(rows)
 

@@ -50,6 +50,7 @@ def diagnose(
     subset: str | None = None,
     *,
     tiou: float = 0.5,
+    match_names: bool = False,
 ) -> Diagnosis:
     """Diagnose detections under a protocol.
 
@@ -59,6 +60,7 @@ def diagnose(
         protocol: see `consider`.
         subset: see `consider`.
         tiou: the threshold of kinds, missed segments and calibration; one of the protocol's.
+        match_names: see `consider`.
 
     Raises:
         UsageError: not a threshold of the protocol; or as `consider`.
@@ -67,7 +69,7 @@ def diagnose(
     if tiou not in protocol.tiou:
         valid = ", ".join(f"{threshold:g}" for threshold in protocol.tiou)
         raise UsageError(f"tIoU {tiou:g} is not of {protocol.name}, which has {valid}")
-    considered = consider(detections, annotations, protocol, subset)
+    considered = consider(detections, annotations, protocol, subset, match_names=match_names)
     ranking = rank(considered.truth, considered.detections, protocol.tiou)
     overlaps = false_positives.best_overlaps(considered, ranking)
     kinds = false_positives.classify(considered, ranking, overlaps)

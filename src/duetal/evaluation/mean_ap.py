@@ -19,6 +19,9 @@ def evaluate(
     annotations: Annotations,
     protocol: Protocol | str,
     subset: str | None = None,
+    *,
+    match_names: bool = False,
+    count_excluded: bool = False,
 ) -> Evaluation:
     """Mean average precision of detections under a protocol.
 
@@ -27,12 +30,20 @@ def evaluate(
         annotations: with segments.
         protocol: or its name.
         subset: which part of the annotations; see `consider`, which lists what is dropped.
+        match_names: see `consider`.
+        count_excluded: see `consider`.
 
     Raises:
-        UsageError: an unknown protocol or subset.
-        DuetalError: no segment to evaluate against, or a value that is not finite.
+        UsageError, DuetalError: as `consider`.
     """
-    considered = consider(detections, annotations, protocol, subset)
+    considered = consider(
+        detections,
+        annotations,
+        protocol,
+        subset,
+        match_names=match_names,
+        count_excluded=count_excluded,
+    )
     ranking = rank(considered.truth, considered.detections, considered.protocol.tiou)
     return score(considered, ranking)
 

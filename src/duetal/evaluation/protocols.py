@@ -26,6 +26,8 @@ class Protocol:
     tiou: tuple[float, ...]  # Thresholds, ascending.
     averages: Mapping[str, tuple[float, float]]  # Lowest and highest threshold, by name.
     shown: tuple[float, ...]  # Thresholds to print; all of them are evaluated.
+    #: The beginning of the name of the subset it means, where that is fixed, in lower case.
+    subset: str | None = None
     excluded: frozenset[str] = frozenset()  # Not evaluated on, wherever they are annotated.
     videos: int | None = None  # How many published numbers under it rest on, where that is fixed.
     #: Where given, segments are rounded to whole snippets of this grid before they are compared,
@@ -44,7 +46,8 @@ def _tenths(
     """A protocol with THUMOS14's thresholds."""
     tiou = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
     averages = {"0.1:0.5": (0.1, 0.5), "0.3:0.7": (0.3, 0.7), "0.1:0.7": (0.1, 0.7)}
-    return Protocol(name, summary, tiou, averages, tiou, frozenset(excluded), videos, grid)
+    subset = None if videos is None else "test"
+    return Protocol(name, summary, tiou, averages, tiou, subset, frozenset(excluded), videos, grid)
 
 
 def _activitynet(version: str, videos: int) -> Protocol:
@@ -54,6 +57,7 @@ def _activitynet(version: str, videos: int) -> Protocol:
         (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
         {"0.5:0.95": (0.5, 0.95)},
         (0.5, 0.75, 0.95),
+        "val",
         videos=videos,
     )
 

@@ -16,6 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 from pydantic import BaseModel, ConfigDict
 
 from duetal.core.errors import DuetalError
+from duetal.core.files import refuse_special
 from duetal.core.video_names import VIDEO_SUFFIXES, without_suffix
 from duetal.features.places import explained, is_url, open_filesystem
 from duetal.features.streams import check_name
@@ -159,6 +160,7 @@ def _expand(named: str) -> Iterator[str]:
             yield from _walk(Path(match)) if Path(match).is_dir() else [_absolute(match)]
     elif path.suffix == LIST_SUFFIX:
         with explained("read", readable(named)):
+            refuse_special(path)
             lines = os.fsdecode(path.read_bytes()).splitlines()
         folder = path.absolute().parent
         yield from _expand_list(lines, lambda line: str(folder / line))
@@ -240,7 +242,10 @@ def fetched(source: str) -> Iterator[FetchedFile]:
 
 
 def _hashed(source: str, path: Path) -> FetchedFile:
-    with explained("read", readable(source)), path.open("rb") as file:
+    with explained("read", readable(source)):
+        refuse_special(path)
+        file = path.open("rb")
+    with explained("read", readable(source)), file:
         return FetchedFile(path, hashlib.file_digest(file, "sha256").hexdigest(), file.tell())
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
+from duetal.core.files import refuse_special
 from duetal.core.npy import DAMAGED, read_npy_header
 
 #: What reading raises on a damaged file.
@@ -108,7 +109,10 @@ def reading(
 ) -> Iterator[None]:
     """Raise DuetalError for what goes wrong in the block: the system's refusal, or `damage`."""
     try:
+        refuse_special(path)
         yield
+    except MemoryError as error:
+        raise DuetalError("does not fit into memory", file=path, place=place) from error
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
         cause = "no such file" if missing else f"cannot read: {error.strerror or error}"

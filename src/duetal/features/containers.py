@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,8 @@ def _place(key: str | int) -> str:
 
 # --- .npz ---------------------------------------------------------------------------------------
 
+#: Bytes that are decompressed at once.
+_PIECE = 2**20
 _ZIP_ERRORS = (*DAMAGED, zipfile.BadZipFile, zlib.error, RuntimeError)
 
 
@@ -81,24 +83,76 @@ def _open_member(path: Path, member: str) -> FeatureArray:
         zipfile.ZipFile(path) as archive,
         archive.open(member) as file,
     ):
-        shape, _, dtype = read_npy_header(file)
-        available = archive.getinfo(member).file_size - file.tell()
+        shape, fortran, dtype = read_npy_header(file)
+        available, begin = archive.getinfo(member).file_size - file.tell(), file.tell()
     header = Header.of(shape, dtype, path, place)
     refuse_truncated(header, available, path, place)
+    row = header.dim * header.dtype.itemsize
+    cursor = _MemberCursor(path, member)
 
     def read(start: int, stop: int) -> NDArray[np.floating]:
-        """Decompress the member only as far as needed."""
-        with zipfile.ZipFile(path) as archive, archive.open(member) as file:
-            (length, dim), fortran, dtype = read_npy_header(file)
-            row = dim * dtype.itemsize
-            if fortran:
-                # A row's values lie apart: the whole array has to be read.
-                whole = np.frombuffer(file.read(row * length), dtype)
-                return whole.reshape((length, dim), order="F")[start:stop]
-            file.seek(start * row, 1)
-            return np.frombuffer(file.read((stop - start) * row), dtype).reshape(-1, dim)
+        """Decompress the member only as far as needed, and no part of it twice in a row."""
+        if fortran:
+            # A row's values lie apart: the whole array has to be read.
+            whole = np.frombuffer(cursor.read(begin, row * header.length), header.dtype)
+            return whole.reshape((header.length, header.dim), order="F")[start:stop]
+        data = cursor.read(begin + start * row, (stop - start) * row)
+        return np.frombuffer(data, header.dtype).reshape(-1, header.dim)
 
     return FeatureArray(path, place, header, read, damage, _ZIP_ERRORS)
+
+
+class _MemberCursor:
+    """Reads of a compressed .npz member, each of which goes on where the last one ended.
+
+    Reading a long video in pieces would decompress it from its beginning for each of them. No file
+    stays open between reads; what is kept is the state of the decompressor.
+    """
+
+    def __init__(self, path: Path, member: str):
+        self.path, self.member = path, member
+        self._inflating: Any = None
+        self._at = self._raw = self._check = 0
+
+    def read(self, begin: int, size: int) -> bytes:
+        """The bytes `[begin, begin + size)` of the member."""
+        with zipfile.ZipFile(self.path) as archive:
+            info = archive.getinfo(self.member)
+            if info.compress_type != zipfile.ZIP_DEFLATED:
+                with archive.open(info) as plain:
+                    plain.seek(begin)
+                    return plain.read(size)
+        with self.path.open("rb") as file:
+            # A member's data lies behind its own header, of 30 bytes and two fields.
+            file.seek(info.header_offset)
+            header = file.read(30)
+            sizes = (int.from_bytes(header[at : at + 2], "little") for at in (26, 28))
+            return self._inflate(file, info.header_offset + 30 + sum(sizes), info, begin, size)
+
+    def _inflate(
+        self, file: IO[bytes], first: int, info: zipfile.ZipInfo, begin: int, size: int
+    ) -> bytes:
+        if self._inflating is None or begin < self._at:
+            self._inflating = zlib.decompressobj(-zlib.MAX_WBITS)
+            self._at = self._check = 0
+            self._raw = first
+        end, last = begin + size, first + info.compress_size
+        found = bytearray()
+        file.seek(self._raw)
+        while self._at < end:
+            packed = file.read(min(_PIECE, last - self._raw))
+            piece = self._inflating.decompress(packed, min(_PIECE, end - self._at))
+            self._raw += len(packed) - len(self._inflating.unconsumed_tail)
+            file.seek(self._raw)
+            if not piece and (not packed or self._inflating.eof):
+                break
+            found += piece[max(0, begin - self._at) :]
+            self._at += len(piece)
+            self._check = zlib.crc32(piece, self._check)
+        if self._at == info.file_size and self._check != info.CRC:
+            self._inflating = None
+            raise zipfile.BadZipFile("other contents than written")
+        return bytes(found)
 
 
 # --- .safetensors -------------------------------------------------------------------------------
@@ -160,12 +214,16 @@ def _open_dataset(path: Path, key: str) -> FeatureArray:
     place = _place(key)
     damage = "damaged HDF5 dataset"
     with reading(path, place, damage=damage, errors=_HDF5_ERRORS), h5py.File(path, "r") as file:
-        node = file[key]
+        node = _own_node(file, key)
         if isinstance(node, h5py.Group) and len(node) == 1:
-            node = next(iter(node.values()))
+            node = _own_node(node, next(iter(node)))
         if not isinstance(node, h5py.Dataset):
-            raise DuetalError("not an HDF5 dataset", file=path, place=place)
+            raise DuetalError("not an HDF5 dataset of this file", file=path, place=place)
+        if node.is_virtual or node.external:
+            cause = "its values lie in other files, which are not read"
+            raise DuetalError(cause, file=path, place=place)
         shape, dtype, name = node.shape or (), node.dtype, node.name
+        _refuse_unwritten(node, path, place)
 
     def read(start: int, stop: int) -> NDArray[np.floating]:
         with h5py.File(path, "r") as file:
@@ -173,6 +231,36 @@ def _open_dataset(path: Path, key: str) -> FeatureArray:
 
     header = Header.of(shape, dtype, path, place)
     return FeatureArray(path, place, header, read, damage, _HDF5_ERRORS)
+
+
+def _own_node(group: Any, key: str, links: int = 8) -> Any:
+    """What a key of a group stands for, where it lies in the same file; None where it does not."""
+    import h5py
+
+    for name in filter(None, key.split("/")):
+        link = group.get(name, getlink=True) if isinstance(group, h5py.Group) else None
+        if isinstance(link, h5py.SoftLink) and links:
+            root = group.file if link.path.startswith("/") else group
+            group = _own_node(root, link.path, links - 1)
+        elif isinstance(link, h5py.HardLink):
+            group = group[name]
+        else:
+            return None
+    return group
+
+
+def _refuse_unwritten(node: Any, path: Path, place: str) -> None:
+    """Refuse a dataset of more rows than were written: a short file can promise any number."""
+    promised = math.prod(node.shape or ()) * node.dtype.itemsize
+    if node.chunks:
+        rows = (math.ceil(n / c) for n, c in zip(node.shape, node.chunks, strict=True))
+        chunks, there = math.prod(rows), node.id.get_num_chunks()
+        missing = f"{chunks:,} chunks promised, {there:,} there" if there < chunks else ""
+    else:
+        there = node.id.get_storage_size()
+        missing = f"{promised:,} bytes promised, {there:,} there" if there < promised else ""
+    if missing:
+        raise DuetalError(f"truncated: {missing}", file=path, place=place)
 
 
 # --- the W-TALC pack ----------------------------------------------------------------------------

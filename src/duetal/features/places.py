@@ -13,7 +13,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from duetal.core.errors import DuetalError, first_line
-from duetal.core.files import replacing
+from duetal.core.files import refuse_special, replacing
 
 
 def is_url(place: str | Path) -> bool:
@@ -85,6 +85,8 @@ class Place:
     def read(self, name: str, limit: int | None = None) -> bytes | None:
         """A file's bytes, or the first `limit` of them; None where there is no such file."""
         with explained("read", self.path(name)), contextlib.suppress(FileNotFoundError):
+            if self.local is not None:
+                refuse_special(self.local / name)
             return bytes(self._filesystem.cat_file(self._inside(name), start=0, end=limit))
         return None
 

@@ -44,6 +44,11 @@ class FeaturePart:
             self._opened[name] = self.entries[name].open()
         return self._opened[name]
 
+    def renamed(self, names: Mapping[str, str]) -> "FeaturePart":
+        """The same with other names of videos, by their names here."""
+        entries = {names.get(name, name): entry for name, entry in self.entries.items()}
+        return FeaturePart(self.title, self.place, entries)
+
     @property
     def dim(self) -> int:
         """C, as the first video has it."""
@@ -157,6 +162,7 @@ def open_part(
     places: Sequence[Path],
     pack_names: Sequence[str] | None = None,
     report: Report = raise_error,
+    ending: str | None = None,
 ) -> FeaturePart:
     """Find the features of one part, reading names only.
 
@@ -166,6 +172,7 @@ def open_part(
             train and test folders of one split dataset) are taken together.
         pack_names: the videos' names in the order of a W-TALC pack, where a place is one.
         report: takes each name that can't be used: twice there, or not a name.
+        ending: take the arrays called `<video>_<ending>` alone, as those of `<video>`.
 
     Raises:
         DuetalError: a place can't be read, or there is no feature in it.
@@ -173,7 +180,9 @@ def open_part(
     entries: dict[str, ArrayFile] = {}
     for place in places:
         for called, entry in _find(place, pack_names):
-            name = known_name(called)
+            if ending is not None and not has_ending(called, ending):
+                continue
+            name = known_name(called if ending is None else called[: -len(ending) - 1])
             with reporting(report):
                 check_name(name, entry.path)
                 if name in entries:
@@ -183,6 +192,12 @@ def open_part(
     if not entries:
         raise DuetalError(f"no {title} features ({', '.join(sorted(SUFFIXES))})", file=places[0])
     return FeaturePart(title, places[0], entries)
+
+
+def has_ending(name: str, ending: str) -> bool:
+    """Whether a name is another one followed by a separator and the ending, in any case."""
+    cut = len(name) - len(ending)
+    return cut > 1 and name[cut:].lower() == ending and name[cut - 1] in "_-."
 
 
 def check_name(name: str, file: Path | None) -> None:

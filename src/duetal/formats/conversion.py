@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError, raise_error
+from duetal.core.segment_faults import segment_note
 from duetal.formats.conversion_losses import annotation_losses, as_losses, detection_losses
 from duetal.formats.forms import FORMS, ContentKind, Form, Format
 from duetal.formats.guess import form_of, kind_of
@@ -102,10 +103,9 @@ def convert(
     files = _check_target(target, to, source, force=force)
     with _in_place(target, *files) as place:
         lines += _write(place, content, form, to, options)
-    rows = len(content)
-    notes: tuple[str, ...] = ()
+    rows, notes = len(content), tuple(filter(None, [segment_note(content)]))
     if isinstance(content, Annotations):
-        rows, notes = sum(len(v.segments or ()) for v in content), content.notes
+        rows, notes = sum(len(v.segments or ()) for v in content), (*content.notes, *notes)
     if to in _TABLES:
         notes += _formula_note(content)
     videos = len(content.videos)

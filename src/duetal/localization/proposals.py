@@ -5,8 +5,9 @@ levels; consecutive snippets above one are a proposal. Proposals are scored, and
 redundant ones.
 """
 
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,7 @@ class VideoDetections:
     start: Floats
     end: Floats
     score: Floats
+    limited: bool = False  #: Whether there were more than are kept of a video.
 
     def __len__(self) -> int:
         return len(self.score)
@@ -67,18 +69,46 @@ def localize_video(
     _check_probabilities(probabilities, video_probabilities, place)
     if duration is not None and not duration > 0:
         raise DuetalError(f"a duration of {duration} seconds", place=place)
-    found = []
     times = offset + grid.start(np.arange(len(probabilities) + 1))
+    seconds = duration or len(probabilities) * grid.seconds_per_snippet
+    most = _most_kept(seconds, settings)
+    found, limited, class_settings = VideoDetections(*_NOTHING), False, settings
     for label in select_classes(video_probabilities, settings.class_threshold):
         weight = float(video_probabilities[label]) if settings.scale_by_video_probability else 1.0
         curve = np.ascontiguousarray(probabilities[:, label], dtype=np.float64)
-        start, end, score = _localize_class(curve, weight, times, settings, duration)
-        found.append((np.full(len(score), label), start, end, score))
-    if not found:
-        return VideoDetections(np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0))
-    labels, starts, ends, scores = (np.concatenate(column) for column in zip(*found, strict=True))
-    order = np.argsort(-scores, kind="stable")
-    return VideoDetections(labels[order], starts[order], ends[order], scores[order])
+        if len(found) == most:
+            # Nothing below the lowest of the best can come among them.
+            limited, lowest = True, max(settings.min_score, float(found.score[-1]))
+            class_settings = settings.model_copy(update={"min_score": lowest})
+        start, end, score = _localize_class(curve, weight, times, class_settings, duration, most)
+        more = VideoDetections(np.full(len(score), label), start, end, score)
+        found = _best_of([found, more], most)
+        limited |= found.limited
+    return replace(found, limited=limited)
+
+
+#: Detections that are kept of any video, however short.
+LEAST_KEPT = 300
+_NOTHING = np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0)
+
+
+def _most_kept(seconds: float, settings: LocalizationSettings) -> int | None:
+    """How many detections of a video are kept; None for all."""
+    if settings.max_per_minute is None:
+        return None
+    return max(LEAST_KEPT, math.ceil(settings.max_per_minute * seconds / 60))
+
+
+def _best_of(parts: Sequence[VideoDetections], most: int | None) -> VideoDetections:
+    """The highest-scoring detections by falling score; of equal ones those of earlier parts."""
+    score = np.concatenate([part.score for part in parts])
+    order = np.argsort(-score, kind="stable")
+    kept = order[:most]
+    label, start, end = (
+        np.concatenate([getattr(part, column) for part in parts])[kept]
+        for column in ("label", "start", "end")
+    )
+    return VideoDetections(label, start, end, score[kept], limited=len(kept) < len(order))
 
 
 def assemble(
@@ -160,8 +190,12 @@ def _localize_class(
     times: Floats,
     settings: LocalizationSettings,
     duration: float | None,
+    most: int | None,
 ) -> tuple[Floats, Floats, Floats]:
-    """Start, end and score of the detections of one class; `times` are (T + 1,) seconds."""
+    """Start, end and score of the detections of one class; one more than `most` at most.
+
+    `times` are the (T + 1,) seconds at which snippets begin.
+    """
     if not len(curve):
         return np.empty(0), np.empty(0), np.empty(0)
     shape = stretch(curve) if settings.min_max else curve
@@ -186,7 +220,7 @@ def _localize_class(
         sigma=settings.nms_sigma,
         iou_threshold=settings.nms_iou_threshold,
         min_score=settings.min_score,
-        max_kept=settings.max_per_class,
+        max_kept=min((n for n in (settings.max_per_class, most and most + 1) if n), default=None),
     )
     return start[kept], end[kept], score
 

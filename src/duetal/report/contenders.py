@@ -11,7 +11,7 @@ from duetal.core.detections import Detections
 from duetal.core.errors import UsageError
 from duetal.core.files import write_text
 from duetal.evaluation import Protocol, evaluate
-from duetal.evaluation.comparison import Comparison, Contender, compare
+from duetal.evaluation.comparison import Comparison, Contender, Progress, compare
 from duetal.report.explorer import Exploration, Lane, explore
 from duetal.report.html import render
 from duetal.report.marks import mark_of_run
@@ -55,11 +55,13 @@ def write_contenders(
     protocol: Protocol,
     out: Path,
     subset: str | None = None,
+    progress: Progress = lambda what, done, total: None,
 ) -> Path:
     """Write one page of runs and files of detections; returns `out`, the HTML file.
 
     Several entries are compared with the first. The annotations have segments; for `protocol` and
-    `subset` see `duetal.evaluation.evaluate`.
+    `subset` see `duetal.evaluation.evaluate`. `progress` is called with what is being done, the
+    steps done, and the steps in all.
 
     Raises:
         UsageError: more than `MAX_ENTRIES`, or an unknown subset.
@@ -67,15 +69,16 @@ def write_contenders(
     """
     if len(entries) > MAX_ENTRIES:
         raise UsageError(f"{len(entries)} runs: a page can show at most {MAX_ENTRIES}")
+    progress("judging", 0, len(entries) + 1)
     exploration = _explore(entries, annotations, protocol, subset)
-    rows = [
-        _score_row(number, entry, annotations, protocol, subset)
-        for number, entry in enumerate(entries)
-    ]
+    rows = []
+    for number, entry in enumerate(entries):
+        progress("judging", number + 1, len(entries) + 1)
+        rows.append(_score_row(number, entry, annotations, protocol, subset))
     comparison = None
     if len(entries) > 1:
         contenders = [Contender(entry.name, entry.runs) for entry in entries]
-        comparison = compare(contenders, annotations, protocol, subset)
+        comparison = compare(contenders, annotations, protocol, subset, progress=progress)
     evaluation = exploration.evaluations[0]
     notes = [*evaluation.notes, *(comparison.notes if comparison else ())]
     html = render(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from duetal.core.annotations import Annotations
 from duetal.core.errors import DuetalError, UsageError, unknown
-from duetal.evaluation.comparison import Contender
+from duetal.evaluation.comparison import Contender, Progress
 from duetal.evaluation.protocols import Protocol, protocol_named
 from duetal.formats import read_annotations, read_detections
 from duetal.formats.forms import ContentKind
@@ -27,7 +27,11 @@ class Opened:
     folder: RunFolder | None = None
 
 
-def open_contenders(paths: Sequence[Path], stage: str | None = None) -> list[Opened]:
+def open_contenders(
+    paths: Sequence[Path],
+    stage: str | None = None,
+    progress: Progress = lambda what, done, total: None,
+) -> list[Opened]:
     """Open run folders, of one seed or several, and detections in any form that is read.
 
     Tables name each by the shortest end of its path that is unique. `stage` is the one whose
@@ -37,13 +41,14 @@ def open_contenders(paths: Sequence[Path], stage: str | None = None) -> list[Ope
         DuetalError: not a run, not evaluated, or unreadable.
         UsageError: a run has no such stage.
     """
-    names = _short_names(paths)
-    return [
-        _open_run(name, path, stage)
-        if _is_run(path)
-        else Opened(Contender(name, (read_detections(path),)))
-        for name, path in zip(names, paths, strict=True)
-    ]
+    opened = []
+    for name, path in zip(_short_names(paths), paths, strict=True):
+        if _is_run(path):
+            opened.append(_open_run(name, path, stage))
+        else:
+            opened.append(Opened(Contender(name, (read_detections(path),))))
+        progress("reading", len(opened), len(paths))
+    return opened
 
 
 def common_ground(

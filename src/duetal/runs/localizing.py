@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from duetal import __version__
+from duetal.config import Config
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import Dataset
@@ -45,6 +46,18 @@ def unknown_classes(run: Run, dataset: Dataset) -> list[str]:
         cause = f"the run was trained on none of its classes ({unknown[0]!r}, …)"
         raise DuetalError(cause, file=dataset.annotations.source or dataset.source)
     return unknown
+
+
+def limit_notes(detections: Detections, config: Config) -> tuple[str, ...]:
+    """What was left out of detections by `localization.max_per_minute`; nothing, as a rule."""
+    limited = detections.external_data.get("limited_videos")
+    if not limited:
+        return ()
+    rate = config.localization.max_per_minute
+    return (
+        f"in {limited:,} videos more was found than the {rate:g} detections a minute that are kept "
+        "(max_per_minute=none keeps all)",
+    )
 
 
 @dataclass(frozen=True)
@@ -101,6 +114,8 @@ def localize(
         "selection": run.model.rule(stages),
         "stages": stages,
         "literal": literal,
+        # Videos of which there were more detections than `localization.max_per_minute` keeps.
+        "limited_videos": sum(video.limited for video in found),
         "duetal": __version__,
     }
     return replace(assemble(found, names, run.model.classes), external_data=about)

@@ -27,7 +27,7 @@ from duetal.formats.activitynet import write_annotations, write_detections
 from duetal.results import schema
 from duetal.results.schema import LabelEvaluation, RunEvaluation
 from duetal.runs import diagnostics
-from duetal.runs.localizing import Localized, Progress, localize
+from duetal.runs.localizing import Localized, Progress, limit_notes, localize
 from duetal.runs.run import Run
 from duetal.runs.selection import video_mean_ap
 
@@ -86,7 +86,14 @@ def evaluate_run(
     truth = ground_truth(dataset)
     write_annotations(run.folder.ground_truth_file, truth)
     protocol = run.config.data.protocol
-    missing = set(dataset.missing) & set(dataset.annotations.evaluation_names())
+    evaluated = {dataset.annotations.videos[name].subset for name in dataset.evaluation}
+    # A video to train on from a table of labels has no subset.
+    missing = [
+        name
+        for name in dataset.missing
+        if (video := dataset.annotations.videos[name]).subset in evaluated - {None}
+        and video.segments
+    ]
     classes = tuple(run.model.classes)
 
     def judge(video: Localized) -> diagnostics.Hits:
@@ -98,9 +105,10 @@ def evaluate_run(
     for stage in run.model.evaluated_stages():
         detections, hits = localize_stage(run, dataset, stage, device, progress, judge)
         evaluation = evaluate(detections, truth, protocol)
+        notes = (*evaluation.notes, *limit_notes(detections, run.config))
         if missing:
-            note = f"{len(missing):,} evaluation videos have no features and are left out"
-            evaluation = evaluation.model_copy(update={"notes": (*evaluation.notes, note)})
+            notes += (f"{len(missing):,} evaluation videos have no features and are left out",)
+        evaluation = evaluation.model_copy(update={"notes": notes})
         stages.append(schema.StageScores.model_validate({**_names(run, stage), **dict(evaluation)}))
         found.stages[stage] = diagnostics.snippet_scores(np.sum(hits, axis=0))
         averages = ", ".join(f"{n} {100 * v:.2f}" for n, v in evaluation.averages.items())

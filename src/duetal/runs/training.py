@@ -9,13 +9,18 @@ from lightning_fabric import Fabric
 from duetal import __version__
 from duetal.backbones.text_towers import load_text_tower
 from duetal.config import Config
+from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import read_json, remove_unfinished
 from duetal.core.weak_videos import WeakVideos
 from duetal.datasets import Dataset, open_dataset
+from duetal.datasets.layouts import looked_for
+from duetal.datasets.problems import OnProblem, raise_fatal
 from duetal.extraction.store import recorded_settings
 from duetal.method.loop import Method, alternate
+from duetal.method.losses import VideoLoss
 from duetal.method.sampling import steps_per_epoch
 from duetal.method.schedule import Selection
+from duetal.method.vlp import ScoreFunction
 from duetal.results import schema
 from duetal.results.folder import RunFolder
 from duetal.results.schema import ModelRecord
@@ -28,18 +33,25 @@ from duetal.runs.run_evaluation import has_labels, has_segments, is_simulated
 from duetal.runs.stage_scoring import branch_scorer, restore
 
 
-def open_for_training(config: Config, method: Method | None = None) -> Dataset:
+def open_for_training(
+    config: Config, method: Method | None = None, report: OnProblem = raise_fatal
+) -> Dataset:
     """Open a run's dataset, and find now what would otherwise stop the run hours later.
 
+    `report` takes what is wrong with the dataset and can be lived with; it raises what is fatal.
+
     Raises:
-        DuetalError: no training video, a class without one, a text encoder that can't be loaded or
+        DuetalError: no training video, a class without one, no features of a branch that the
+            settings name; a text encoder that can't be loaded or
             does not fit the features, a class's name too long for it; features of a video to be
             evaluated on that can't be opened.
         UsageError: settings of a branch that do not fit the features.
     """
     assert config.data.dataset is not None
-    dataset = open_dataset(Path(config.data.dataset))
+    dataset = _with_branches(open_dataset(Path(config.data.dataset), report), config)
     videos, _ = training_videos(config, dataset)
+    if len(videos.classes) == 1:
+        _refuse_softmax(config, videos)
     method = method or Method()
     for name in dict.fromkeys(p.student for p in method.schedule(config.schedule, videos.streams)):
         method.branch(name).check(config, videos, load_text_tower)
@@ -47,6 +59,34 @@ def open_for_training(config: Config, method: Method | None = None) -> Dataset:
         for name in dataset.evaluation:
             dataset.length(name)
     return dataset
+
+
+def _with_branches(dataset: Dataset, config: Config) -> Dataset:
+    """The dataset with the features of the branches that the settings name."""
+    names = config.data.branches
+    if names is None:
+        return dataset
+    for name in names:
+        if name not in dataset.streams:
+            others = ",".join(other for other in names if other in dataset.streams)
+            cause = (
+                f"no {name} features, and the settings train {' and '.join(names)}; looked for: "
+            )
+            cause += f"{looked_for(name)}; branches=[{others}] trains without"
+            raise DuetalError(cause, file=dataset.source)
+    return replace(dataset, streams={name: dataset.streams[name] for name in names})
+
+
+def _refuse_softmax(config: Config, videos: WeakVideos) -> None:
+    """Refuse settings under which the only class has probability 1 everywhere."""
+    of_scores = "vlp" in videos.streams and config.vlp.score_function is ScoreFunction.SOFTMAX
+    for place, is_softmax, other in (
+        ("losses.video_loss", config.losses.video_loss is VideoLoss.SOFTMAX, VideoLoss.BCE),
+        ("vlp.score_function", of_scores, ScoreFunction.SIGMOID),
+    ):
+        if is_softmax:
+            cause = f"softmax over one class ({videos.classes[0]!r}) is 1 everywhere; use {other}"
+            raise UsageError(cause, place=place)
 
 
 def train(
