@@ -21,6 +21,7 @@ from duetal import formats
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError, unknown
+from duetal.core.extras import naming_extras
 from duetal.core.grid import TimeGrid
 from duetal.evaluation import Evaluation, Protocol, comparison, diagnosis, protocol_named
 from duetal.evaluation import evaluate as evaluate_detections
@@ -110,6 +111,7 @@ class TrainedRun:
         file = self.run.folder.evaluation_file
         return RunEvaluation.read(file) if file.is_file() else None
 
+    @naming_extras()
     def localize(
         self,
         inputs: PathLike | Sequence[PathLike],
@@ -219,6 +221,7 @@ def _open_videos(
     return open_dataset(store), tuple(videos)
 
 
+@naming_extras()
 def load(path: PathLike) -> TrainedRun:
     """Open a trained run: the folder that `duetal train` made, or that `duetal push` published.
 
