@@ -1,5 +1,6 @@
 """`duetal train`: the two branches in turn, from features or videos, to scores and a report."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +96,11 @@ def command(
         begun = any(run.config_file.is_file() for run, _ in runs.values())
         failures = make_dataset(folder, options, **own, typed=typed, begun=begun)
     _train(config, runs, folder, several=seeds is not None)
+    if own["videos"] and is_first():
+        first = next(iter(runs.values()))[0].path
+        store = own["store"] or folder.dataset
+        words = [first, *own["videos"], "--features", store, "--out", folder.path / "player"]
+        click.echo(f"to watch what it finds: duetal localize {shlex.join(map(str, words))}")
     print_failures("not used", failures)
     return 1 if failures else 0
 
@@ -121,7 +127,11 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
     from duetal.results.schema import RunEvaluation
     from duetal.runs.processes import processes
     from duetal.runs.run import open_run
-    from duetal.runs.run_evaluation import run_evaluation, run_label_evaluation
+    from duetal.runs.run_evaluation import (
+        localize_unmeasured,
+        run_evaluation,
+        run_label_evaluation,
+    )
     from duetal.runs.seeds import summarize_seeds
     from duetal.runs.training import open_for_training, train
 
@@ -143,8 +153,11 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
             elif scores is not None:
                 print_labels(scores)
             else:
-                nothing = "no test video with known segments; nothing to score"
-                click.echo(f"{config.data.dataset}: {nothing}")
+                count = len(localize_unmeasured(*how))
+                click.echo(
+                    f"{config.data.dataset}: no video to evaluate on whose actions are known, so "
+                    f"nothing is measured; the report shows what was found in {count:,} videos"
+                )
         if not fabric.is_global_zero:
             return
     if several and found:

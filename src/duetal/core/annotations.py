@@ -1,11 +1,15 @@
 """Annotations of videos: labels, and segments where they are marked; names of classes."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from duetal.core.errors import DuetalError
+
+#: The field of a video's facts that tells "none of the classes" from "no label is known".
+NOTHING_HAPPENS = "nothing_happens"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -30,6 +34,14 @@ class VideoAnnotation:
     #: Other fields of the source (address, frame rate, …): a JSON object as text, or empty.
     #: Used only to write formats that can hold them.
     facts: str = ""
+
+    @property
+    def is_background(self) -> bool:
+        """Whether the source states that none of the classes occurs, not just that none is known.
+
+        An annotation without labels may be one that nobody has made yet.
+        """
+        return not self.labels and json.loads(self.facts or "{}").get(NOTHING_HAPPENS) is True
 
 
 @dataclass(frozen=True)

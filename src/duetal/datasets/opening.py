@@ -83,7 +83,7 @@ def read_labelling(pieces: Pieces, report: OnProblem) -> Labelling:
     train_labels = {name: labelled.videos[name].labels for name in training}
     for name, labels in train_labels.items():
         place = f"video {name!r}"
-        if not labels:
+        if not labels and not labelled.videos[name].is_background:
             report(Problem.warning("has no label; not trained on", labelled.source, place))
         elif name in evaluation:
             cause = "is both to be trained on and to be evaluated on"
@@ -96,7 +96,11 @@ def read_labelling(pieces: Pieces, report: OnProblem) -> Labelling:
     source = strong.source or weak.source
     return Labelling(
         Annotations(videos, classes, source, (*strong.notes, *weak.notes)),
-        {name: labels for name, labels in train_labels.items() if labels},
+        {
+            name: labels
+            for name, labels in train_labels.items()
+            if labels or labelled.videos[name].is_background
+        },
         evaluation,
     )
 

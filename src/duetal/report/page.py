@@ -94,15 +94,18 @@ def _explore(
     annotations: Annotations | None,
 ) -> Exploration:
     """The videos of one seed, a lane for each stage."""
-    rows = {row.stage: row for row in (table.rows if table else ())}
+    titles = {row.stage: row.title for row in (table.rows if table else ())}
+    owners = {row.stage: row.branch for row in (table.rows if table else ())}
+    model = run.seeds[0].model
+    if model is not None and not titles:
+        titles = {stage: model.title_of(stage) for stage in model.evaluated_stages()}
     branches = BranchMarks.of(run.branches())
     stages = {phase.stage: phase for phase in run.phases().values()}
-    videos = read_videos(folder, list(rows))
+    videos = read_videos(folder, list(titles))
     lanes = []
     for stage, found in videos.found.items():
-        phase, row = stages.get(stage), rows.get(stage)
-        branch = row.branch if row else phase.student if phase else ""
-        title = row.title if row else stage
+        phase, title = stages.get(stage), titles.get(stage, stage)
+        branch = owners.get(stage) or (phase.student if phase else ENSEMBLE)
         short = _short_title(stage, title, phase)
         lanes.append(Lane(title, short, branches.mark(branch), found))
     with ExitStack() as stack:
