@@ -70,14 +70,14 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
         run = made_up_run(Path(folder) / "run")
         began = time.perf_counter()
-        page = write_report(run)
+        page = write_report(run).path
         report(browser, "made-up run, 7 stages", page, time.perf_counter() - began)
         if options.data.is_dir():
             detections, annotations = real(options.data)
             entry = PageEntry("P-MIL", (detections,))
             protocol = protocol_named("thumos14/seconds-210")
             began = time.perf_counter()
-            page = write_contenders([entry], annotations, protocol, Path(folder) / "page.html")
+            page = write_contenders([entry], annotations, protocol, Path(folder) / "page.html").path
             report(browser, "real detections", page, time.perf_counter() - began)
         browser.close()
 

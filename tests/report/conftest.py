@@ -35,7 +35,7 @@ def explored(tmp_path_factory: pytest.TempPathFactory) -> Explored:
     folder = tmp_path_factory.mktemp("explored") / "my-run"
     run = FakeRun(videos=40, training=3, mean_seconds=60)
     run.write(folder)
-    return Explored(folder, write_report(folder))
+    return Explored(folder, write_report(folder).path)
 
 
 CHROMIUM = os.environ.get("CHROMIUM") or next(

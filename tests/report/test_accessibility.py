@@ -19,7 +19,7 @@ def path(request, explored, tmp_path):
         return explored.page
     found = read_videos(RunFolder(explored.folder))
     made = [PageEntry(stage, (found.found[stage],)) for stage in ("cbp-f2", "cbp-warmup")]
-    return write_contenders(made, found.truth, SECONDS, tmp_path / "page.html")
+    return write_contenders(made, found.truth, SECONDS, tmp_path / "page.html").path
 
 
 SCRIPT = (Path(__file__).parent / "accessibility.js").read_text("utf-8").partition("(")[2]

@@ -41,7 +41,7 @@ def detections_file(explored, stage):
 def test_the_table_has_the_scores_of_the_evaluation(found, tmp_path):
     out = tmp_path / "page.html"
     stages = ("cbp-f2", "cbp-warmup")
-    html = write_contenders(entries(found, *stages), found.truth, SECONDS, out).read_text()
+    html = write_contenders(entries(found, *stages), found.truth, SECONDS, out).path.read_text()
     for stage in stages:
         scores = evaluate(found.found[stage], found.truth, SECONDS)
         row = html[html.index(f"</span> {stage}") :].partition("</tr>")[0]
@@ -53,7 +53,7 @@ def test_the_table_has_the_scores_of_the_evaluation(found, tmp_path):
 
 def test_detections_alone_need_no_comparison(found, tmp_path):
     out = tmp_path / "page.html"
-    html = write_contenders(entries(found, "cbp-f2"), found.truth, SECONDS, out).read_text()
+    html = write_contenders(entries(found, "cbp-f2"), found.truth, SECONDS, out).path.read_text()
     assert "AP of each class" in html
     assert "interval" not in html.partition("<main>")[0]
 
@@ -61,7 +61,7 @@ def test_detections_alone_need_no_comparison(found, tmp_path):
 def test_seeds_are_scored_by_their_mean_and_drawn_by_the_first(found, tmp_path):
     seeds = tuple(found.found[stage] for stage in ("cbp-f1", "cbp-f2"))
     out = tmp_path / "page.html"
-    html = write_contenders([PageEntry("two", seeds)], found.truth, SECONDS, out).read_text()
+    html = write_contenders([PageEntry("two", seeds)], found.truth, SECONDS, out).path.read_text()
     scores = [100 * evaluate(each, found.truth, SECONDS).mean_ap[0] for each in seeds]
     assert f"{np.mean(scores):.1f}<span" in html
     assert "(2 seeds)" in html
@@ -80,7 +80,7 @@ def test_hostile_names_are_inert(found, tmp_path):
         PageEntry(f"{HOSTILE}\u2028", (found.found["cbp-f2"],), rule=HOSTILE),
         PageEntry("\ud800'\"`\n", (found.found["cbp-f1"],)),
     ]
-    html = write_contenders(hostile, found.truth, SECONDS, out).read_text("utf-8")
+    html = write_contenders(hostile, found.truth, SECONDS, out).path.read_text("utf-8")
     assert "<img" not in html
     assert html.count("</script>") == 2
     assert data_of(html)["explorer"]["lanes"][0]["title"] == f"{HOSTILE}\u2028"

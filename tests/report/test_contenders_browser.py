@@ -18,7 +18,7 @@ def page(explored, look, tmp_path):
     made = [PageEntry(stage, (found.found[stage],)) for stage in STAGES]
     made[0] = PageEntry("the run", made[0].runs, explored.folder)
     made[1] = PageEntry("another run", made[1].runs, explored.folder)
-    return look(write_contenders(made, found.truth, SECONDS, tmp_path / "page.html"))
+    return look(write_contenders(made, found.truth, SECONDS, tmp_path / "page.html").path)
 
 
 def lanes_of(page) -> list[str]:

@@ -305,7 +305,7 @@ def test_the_keyboard_does_it_all(page):
 
 
 def test_the_list_has_keys_and_only_the_rows_in_view(fake_run, look):
-    page = look(write_report(fake_run(videos=213, mean_seconds=30)))
+    page = look(write_report(fake_run(videos=213, mean_seconds=30)).path)
     assert page.locator(".video").count() < 30
     page.focus("#video-list")
     page.keyboard.press("End")
@@ -329,7 +329,7 @@ def test_a_video_annotated_past_its_end_shows_all_of_it(fake_run, look):
     duration = float(re.search(r'"duration": ([\d.]+)', text)[1])
     text = text.replace(f'"duration": {duration}', f'"duration": {duration / 2}')
     (folder / "ground_truth.json").write_text(text)
-    page = look(write_report(folder))
+    page = look(write_report(folder).path)
     left, width, _ = plot(page)
     beyond = page.locator("#timeline .beyond").bounding_box()
     assert beyond["width"] > width / 4

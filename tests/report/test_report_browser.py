@@ -15,7 +15,7 @@ HOSTILE = "</script><img src=x onerror=alert(1)>"
 
 
 def test_tables_charts_and_timeline_are_there(fake_run, look):
-    page = look(write_report(fake_run()))
+    page = look(write_report(fake_run()).path)
     assert page.locator("table.scores tbody tr").count() == 7
     assert page.locator("table.scores td.best").count() == 10
     for chart in ("#journey svg", "#precision-recall svg", "#timeline svg"):
@@ -32,7 +32,7 @@ def test_tables_charts_and_timeline_are_there(fake_run, look):
 def test_hostile_names_are_text(fake_run, look):
     names = [HOSTILE, '"><svg onload=alert(2)>', "line\u2028break", "two\nlines"]
     folder = fake_run(names=names, classes=[HOSTILE, "<b>bold</b>", "Plain"], videos=5)
-    page = look(write_report(folder))
+    page = look(write_report(folder).path)
     assert page.locator("#video-title").inner_text() == HOSTILE
     for _ in names:
         page.click("#next")
@@ -51,7 +51,7 @@ def test_hostile_names_are_text(fake_run, look):
 
 
 def test_light_and_dark_follow_the_system_and_the_button(fake_run, look):
-    out = write_report(fake_run(videos=1))
+    out = write_report(fake_run(videos=1)).path
 
     def brightness(page) -> int:
         colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -68,7 +68,7 @@ def test_light_and_dark_follow_the_system_and_the_button(fake_run, look):
 
 
 def test_no_width_makes_the_page_scroll_sideways(fake_seeds, look):
-    page = look(write_report(fake_seeds(videos=2)))
+    page = look(write_report(fake_seeds(videos=2)).path)
     for width in (320, 390, 768, 1600):
         page.set_viewport_size({"width": width, "height": 800})
         # Charts follow on the next frame, when their hosts have been measured anew.
@@ -88,7 +88,7 @@ def test_a_run_with_parts_missing_still_gives_a_page_without_a_complaint(fake_ru
     for pattern in removed:
         for path in folder.glob(pattern):
             path.unlink()
-    page = look(write_report(folder))
+    page = look(write_report(folder).path)
     assert page.locator("h1").inner_text() == "my-run"
     if page.locator("#explorer").is_visible():
         assert page.locator("#timeline svg").is_visible()
@@ -107,7 +107,7 @@ def test_a_third_branch_and_another_kind_of_phase_have_marks_and_titles(fake_run
     epoch = EpochEvent(phase="polish", branch="xyz", epoch=1, loss=0.5)
     with (folder / "metrics.jsonl").open("a") as file:
         file.writelines(json.dumps(event.to_json()) + "\n" for event in (start, epoch))
-    page = look(write_report(folder))
+    page = look(write_report(folder).path)
     legend = page.locator("#explorer .legend").first.inner_text()
     assert [name for name in ("CBP", "VLP", "XYZ") if f"{name} score" in legend] == legend.split()[
         ::2
@@ -120,3 +120,67 @@ def test_a_third_branch_and_another_kind_of_phase_have_marks_and_titles(fake_run
     panel = page.locator("#training-curves [data-phase=polish]")
     assert panel.locator("h3").inner_text() == "Polish · XYZ alone"
     assert panel.locator("svg.mark-4").count() == 2
+
+
+def test_keys_work_on_a_fresh_page(explored, look):
+    page = look(explored.page)
+    videos = [video.strip() for video in page.locator(".video .name").all_text_contents()[:2]]
+    page.keyboard.press("n")
+    assert page.inner_text("#selected")
+    # The page scrolls there.
+    top = "document.getElementById('timeline').getBoundingClientRect().top"
+    page.wait_for_function(f"() => {top} < innerHeight - 40")
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text("#video-title") == videos[1]
+    page.keyboard.press("ArrowLeft")
+    assert page.inner_text("#video-title") == videos[0]
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "video-search"
+    # What is typed into a field is text.
+    page.keyboard.press("n")
+    assert page.input_value("#video-search") == "n"
+
+
+def test_the_chosen_colours_are_remembered(fake_run, browser):
+    out = write_report(fake_run(videos=1)).path
+    context = browser.new_context(color_scheme="light")
+    page = context.new_page()
+    theme = "document.documentElement.dataset.theme"
+    page.goto(out.as_uri())
+    assert page.evaluate(theme) is None
+    page.click("#theme")
+    other = context.new_page()
+    other.goto(out.as_uri())
+    assert other.evaluate(theme) == "dark"
+    assert other.inner_text("#theme") == "Light"
+    context.close()
+
+
+def test_ground_truth_and_pseudo_labels_differ_in_colour(explored, look):
+    for scheme in ("light", "dark"):
+        page = look(explored.page, color_scheme=scheme)
+        truth, pseudo = page.eval_on_selector_all(
+            "#videos .swatch.truth, #videos .swatch.foreground",
+            "nodes => nodes.map(node => getComputedStyle(node).backgroundColor)",
+        )
+        assert truth != pseudo
+
+
+def test_terms_are_explained_by_the_keyboard(explored, look):
+    page = look(explored.page)
+    summary = page.locator("#scores .terms summary")
+    summary.focus()
+    page.keyboard.press("Enter")
+    text = page.inner_text("#scores .terms")
+    assert all(term in text for term in ("CBP", "VLP", "B1, F1", "tIoU", "mAP"))
+    assert "snippet" in page.text_content("#videos .terms")
+
+
+def test_detections_are_linked_where_they_lie_below_the_page(explored, look, tmp_path):
+    page = look(explored.page)
+    links = page.eval_on_selector_all("dl.facts a", "nodes => nodes.map(node => node.href)")
+    stems = {path.stem for path in (explored.folder / "detections").glob("*.json")}
+    assert {link.rpartition("/")[2] for link in links} == {f"{stem}.json" for stem in stems}
+    assert all(link.startswith((explored.folder / "detections").as_uri()) for link in links)
+    elsewhere = look(write_report(explored.folder, tmp_path / "page.html").path)
+    assert elsewhere.locator("dl.facts a").count() == 0

@@ -141,7 +141,7 @@ def test_half_a_surrogate_pair_in_a_name_does_not_stop_the_page(fake_run):
     (folder / "ground_truth.json").write_text(text.replace("BaseballPitch", "\\ud800pitch"))
     evaluation = (folder / "evaluation.json").read_text()
     (folder / "evaluation.json").write_text(evaluation.replace("Ensemble", "\\ud800semble"))
-    explorer = Page(write_report(folder).read_text("utf-8")).data["explorer"]
+    explorer = Page(write_report(folder).path.read_text("utf-8")).data["explorer"]
     assert "\ud800pitch" in explorer["classes"]
 
 
@@ -213,8 +213,12 @@ def test_of_one_modality_the_other_is_not_named(fake_run):
 
 def test_the_page_is_written_into_the_run_or_where_it_is_asked_for(fake_run, tmp_path):
     folder = fake_run(videos=1)
-    assert write_report(folder) == folder / "report.html"
-    assert write_report(folder, tmp_path / "out" / "page.html").read_text().startswith("<!doctype")
+    assert write_report(folder).path == folder / "report.html"
+    assert (
+        write_report(folder, tmp_path / "out" / "page.html")
+        .path.read_text()
+        .startswith("<!doctype")
+    )
 
 
 def test_the_command_prints_the_path(fake_run, tmp_path):
@@ -240,3 +244,50 @@ def test_a_failed_report_leaves_the_old_page(fake_run):
     with pytest.raises(DuetalError):
         write_report(folder)
     assert (folder / "report.html").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [
+        ("/data/sets/thumos14", "…/thumos14"),
+        ("C:\\\\data\\\\thumos14", "…/thumos14"),
+        ("~/sets/thumos14", "…/thumos14"),
+        ("data/thumos14", "data/thumos14"),
+        ("/home/My Name/sets/a", "…/a"),
+        ("read and/or written at 3 km/h", "read and/or written at 3 km/h"),
+        ("from /data/a/b.pt: lost, and (~/c/d.pt)", "from …/b.pt: lost, and (…/d.pt)"),
+        ("https://example.org/a/b", "https://example.org/a/b"),
+        ("s3://bucket/store", "s3://bucket/store"),
+    ],
+)
+def test_no_path_of_the_machine_is_on_a_page(fake_run, place, shown):
+    folder = fake_run(videos=1)
+    (folder / "config.yaml").write_text(f'data: {{dataset: "{place}"}}\n')
+    assert f"<dd>{shown}</dd>" in render_report(folder)
+    assert str(folder.parent) not in write_report(folder).path.read_text()
+
+
+def test_a_page_has_the_title_that_was_chosen(fake_run, tmp_path):
+    folder = fake_run(videos=1)
+    out = tmp_path / "page.html"
+    for words in ([folder], [folder / "detections" / "cbp-f2.json", *truth_options(folder)]):
+        done = CliRunner().invoke(
+            command, [*map(str, words), "--out", str(out), "--title", "Take <2>"]
+        )
+        assert done.exit_code == 0, done.output
+        page = out.read_text()
+        assert "<h1>Take &lt;2&gt;</h1>" in page
+        assert "<title>Take &lt;2&gt; · duetal report</title>" in page
+
+
+def truth_options(folder):
+    return ["--annotations", folder / "ground_truth.json", "--protocol", "seconds"]
+
+
+def test_what_a_page_has_no_room_for_is_told(fake_run, tmp_path, monkeypatch):
+    monkeypatch.setattr("duetal.report.explorer.MAX_ROWS", 10)
+    folder = fake_run(videos=2)
+    for words in ([folder], [folder / "detections" / "cbp-f2.json", *truth_options(folder)]):
+        done = CliRunner().invoke(command, [*map(str, words), "--out", str(tmp_path / "p.html")])
+        assert "note: To keep this page small it holds the highest-scoring" in done.output
+        assert "holds the highest-scoring predictions" in (tmp_path / "p.html").read_text()

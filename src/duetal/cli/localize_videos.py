@@ -128,6 +128,7 @@ class VideoPage:
                 "Classes": ", ".join(model.classes),
                 "Features": "; ".join(weights),
             },
+            files=["detections.json", "detections.csv"],
             failures=[(failure.name, failure.reason) for failure in failures],
             floor=floor,
             grid=model.grid,

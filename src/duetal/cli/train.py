@@ -162,4 +162,4 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
             return
     if several and found:
         print_seeds(summarize_seeds(folder, found))
-    click.echo(f"report: {write_report(folder.path)}")
+    click.echo(f"report: {write_report(folder.path).path}")

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Self
 
 import yaml
@@ -111,6 +111,19 @@ def read_text(path: Path) -> str:
             return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DuetalError("not UTF-8 text", file=path, place=f"byte {error.start}") from error
+
+
+#: The folders of an absolute path in a text: "/data/x", "~/a/x", "C:\\a\\x"; of no address.
+_FOLDERS = re.compile(
+    r"(?<![^\s\"'(\[=,;])(?:~|[A-Za-z]:)?(?:[/\\][^/\\\s,;:'\"()]+)+[/\\](?=[^\s/\\])"
+)
+
+
+def without_folders(text: str) -> str:
+    """A text whose absolute paths are cut to their last part, so that it can be given away."""
+    if PureWindowsPath(text).is_absolute() or PurePosixPath(text).is_absolute():
+        return f"…/{PureWindowsPath(text).name}"
+    return _FOLDERS.sub("…/", text)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -12,8 +12,8 @@ from duetal.core.errors import UsageError
 from duetal.core.files import write_text
 from duetal.evaluation import Protocol, evaluate
 from duetal.evaluation.comparison import Comparison, Contender, compare
-from duetal.report.explorer import Exploration, Lane, explore
-from duetal.report.html import render
+from duetal.report.explorer import Exploration, Lane, Progress, Written, explore
+from duetal.report.html import links, render
 from duetal.report.marks import mark_of_run
 from duetal.report.page import STYLES
 from duetal.report.run_files import open_signals
@@ -55,11 +55,17 @@ def write_contenders(
     protocol: Protocol,
     out: Path,
     subset: str | None = None,
-) -> Path:
-    """Write one page of runs and files of detections; returns `out`, the HTML file.
+    *,
+    title: str = "",
+    files: Sequence[Path] = (),
+    progress: Progress = lambda what: None,
+) -> Written:
+    """Write one page of runs and files of detections to `out`, an HTML file.
 
-    Several entries are compared with the first. The annotations have segments; for `protocol` and
-    `subset` see `duetal.evaluation.evaluate`.
+    The page links to those of `files` that lie beside it or below. `title` stands in place of the
+    entries' names, and `progress` is called with what is being done. Several entries are compared
+    with the first. The annotations have segments; for `protocol` and `subset` see
+    `duetal.evaluation.evaluate`.
 
     Raises:
         UsageError: more than `MAX_ENTRIES`, or an unknown subset.
@@ -67,13 +73,16 @@ def write_contenders(
     """
     if len(entries) > MAX_ENTRIES:
         raise UsageError(f"{len(entries)} runs: a page can show at most {MAX_ENTRIES}")
+    progress("judging the detections")
     exploration = _explore(entries, annotations, protocol, subset)
+    progress("scoring the detections")
     rows = [
         _score_row(number, entry, annotations, protocol, subset)
         for number, entry in enumerate(entries)
     ]
     comparison = None
     if len(entries) > 1:
+        progress("comparing by a bootstrap over videos")
         contenders = [Contender(entry.name, entry.runs) for entry in entries]
         comparison = compare(contenders, annotations, protocol, subset)
     evaluation = exploration.evaluations[0]
@@ -83,7 +92,9 @@ def write_contenders(
         {"explorer": exploration.data},
         styles=STYLES,
         script="contenders_page.js",
-        title=", ".join(entry.name for entry in entries),
+        title=title or ", ".join(entry.name for entry in entries),
+        chosen_title=title,
+        detections=links(files, out.parent),
         rows=[
             replace(row, scores=scores)
             for row, scores in zip(rows, mark_best([row.scores for row in rows]), strict=True)
@@ -96,8 +107,9 @@ def write_contenders(
         exploration=exploration,
         shown_seed=None,
     )
+    progress("writing the page")
     write_text(out, html)
-    return out
+    return Written(out, exploration.left_out())
 
 
 def _explore(

@@ -5,9 +5,10 @@ megabytes. `assets/exploration.js` reads them.
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,17 @@ from duetal.report.run_files import Signals
 MAX_ROWS = 150_000
 #: The threshold at which kinds are shown first, where the protocol has it (DETAD).
 FIRST_TIOU = 0.5
+
+
+#: Called with what is being done.
+Progress = Callable[[str], object]
+
+
+class Written(NamedTuple):
+    """A page that was written, and what it had no room for, in a sentence or none."""
+
+    path: Path
+    left_out: str
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,16 @@ class Exploration:
     total: int  #: Number of predictions.
     unlabelled: int  #: Training videos whose pseudo-labels did not fit.
     evaluations: list[Evaluation]  #: Of each lane; empty where nothing is judged.
+
+    def left_out(self) -> str:
+        """What the page had no room for, as text; empty where it holds everything."""
+        text = ""
+        if self.kept < self.total:
+            text = "To keep this page small it holds the highest-scoring predictions of each "
+            text += f"video, {self.kept:,} of {self.total:,}. "
+        if self.unlabelled:
+            text += f"The pseudo-labels of {self.unlabelled:,} training videos did not fit on it. "
+        return text
 
 
 def explore(

@@ -8,10 +8,13 @@ their hashes.
 import base64
 import hashlib
 import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -19,6 +22,7 @@ from markupsafe import Markup
 from duetal import __version__
 from duetal.report.bundle import bundle
 from duetal.report.marks import SHAPES
+from duetal.report.terms import TERMS
 
 
 def render(
@@ -61,6 +65,16 @@ def render(
     return html.encode("utf-8", "replace").decode("utf-8")
 
 
+def links(files: Iterable[Path], folder: Path) -> list[tuple[str, str]]:
+    """Name and address of the files that lie in a page's folder or below; others have no link."""
+    page = folder.absolute()
+    inside = [file for file in files if file.absolute().is_relative_to(page)]
+    # The dot keeps a name with a colon from being taken for a protocol.
+    return [
+        (file.name, "./" + quote(os.fsencode(file.absolute().relative_to(page)))) for file in inside
+    ]
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("duetal.report", "assets"),
@@ -69,7 +83,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["shapes"] = SHAPES
+    environment.globals |= {"shapes": SHAPES, "terms": TERMS}
     environment.filters["percent"] = lambda value: f"{value:.1f}"
     environment.filters["thousands"] = lambda value: f"{value:,}"
     return environment

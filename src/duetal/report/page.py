@@ -3,38 +3,47 @@
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from duetal.core.annotations import Annotations
-from duetal.core.files import write_text
+from duetal.core.files import without_folders, write_text
 from duetal.report import scores
-from duetal.report.explorer import Exploration, Lane, explore
-from duetal.report.html import render
+from duetal.report.explorer import Exploration, Lane, Progress, Written, explore
+from duetal.report.html import links, render
 from duetal.report.judgement import judging_protocol
 from duetal.report.marks import BranchMarks
 from duetal.report.run_files import open_signals, read_videos
 from duetal.report.training_curves import curves
 from duetal.results.folder import RunFolder
-from duetal.results.reading import RunResults, read_run
+from duetal.results.reading import RunResults, Settings, read_run
 from duetal.results.schema import ENSEMBLE, LabelCounts, PhaseRecord
 
 STYLES = ("style.css", "explorer.css")
 
 
 def write_report(
-    run: Path, out: Path | None = None, annotations: Annotations | None = None
-) -> Path:
+    run: Path,
+    out: Path | None = None,
+    annotations: Annotations | None = None,
+    *,
+    title: str = "",
+    progress: Progress = lambda what: None,
+) -> Written:
     """Write the report of a run folder, of one seed or several; it may still be training.
 
-    The HTML file is `out`, or `run/report.html`, and is returned; see also `render_report`.
+    The HTML file is `out`, or `run/report.html`; `title` stands in place of the folder's name.
+    `progress` is called with what is being done. See also `render_report`.
 
     Raises:
         DuetalError: the folder is no run, a file in it is damaged, or `out` can't be written.
     """
     target = run / "report.html" if out is None else out
-    write_text(target, render_report(run, annotations))
-    return target
+    html, exploration = _render(run, annotations, title, target.parent, progress)
+    progress("writing the page")
+    write_text(target, html)
+    return Written(target, exploration.left_out())
 
 
 def render_report(run: Path, annotations: Annotations | None = None) -> str:
@@ -48,6 +57,18 @@ def render_report(run: Path, annotations: Annotations | None = None) -> str:
     Raises:
         DuetalError: the folder is no run, or a file in it is damaged.
     """
+    return _render(run, annotations)[0]
+
+
+def _render(
+    run: Path,
+    annotations: Annotations | None,
+    title: str = "",
+    place: Path | None = None,
+    progress: Progress = lambda what: None,
+) -> tuple[str, Exploration]:
+    """The report, to be written into the folder `place`, and the part of it to explore."""
+    progress("reading the run")
     opened = read_run(run)
     table = scores.score_table(opened)
     labels = scores.label_table(opened)
@@ -57,8 +78,9 @@ def render_report(run: Path, annotations: Annotations | None = None) -> str:
     diagnostics = scores.stage_diagnostics(opened)
     branches = BranchMarks.of(opened.branches())
     stages = {phase.stage: phase for phase in opened.phases().values()}
+    progress("judging the detections")
     exploration = _explore(opened, shown.folder, table or labels, annotations)
-    return render(
+    html = render(
         "page.html.j2",
         {
             "branches": branches.data(),
@@ -72,8 +94,9 @@ def render_report(run: Path, annotations: Annotations | None = None) -> str:
         },
         styles=STYLES,
         script="run_page.js",
-        title=opened.name,
-        run=opened,
+        title=title or opened.name,
+        run=public_results(opened),
+        detections=links(found_files(shown.folder), place) if place else [],
         branches=branches,
         shown_seed=shown.folder.path.name if len(opened.seeds) > 1 else None,
         table=table,
@@ -84,6 +107,26 @@ def render_report(run: Path, annotations: Annotations | None = None) -> str:
         pseudo_diagnostics=scores.pseudo_label_diagnostics(opened),
         pseudo_labels=_pseudo_labels(opened),
         exploration=exploration,
+    )
+    return html, exploration
+
+
+def found_files(folder: RunFolder) -> list[Path]:
+    """The files of a run's detections."""
+    return sorted(folder.detections("any").parent.glob("*.json"))
+
+
+def public_results(run: RunResults) -> RunResults:
+    """A run's texts without the paths of the machine it was made on."""
+
+    def public(settings: Settings) -> Settings:
+        return [(name, without_folders(value)) for name, value in settings]
+
+    return replace(
+        run,
+        config=public(run.config),
+        environment=public(run.environment),
+        notices=[without_folders(notice) for notice in run.notices],
     )
 
 

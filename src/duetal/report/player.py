@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.detections import Detections
-from duetal.core.files import write_text
+from duetal.core.files import without_folders, write_text
 from duetal.core.grid import TimeGrid
 from duetal.report.columns import quantise
 from duetal.report.curves import MAX_CLASSES, MAX_POINTS
@@ -46,6 +46,7 @@ class PlayerPage:
     title: str  #: Of the run.
     branch: str  #: That the detections come from; any other name: all branches together.
     facts: Mapping[str, str] = field(default_factory=dict)  #: At the page's end, by name.
+    files: Sequence[str] = ()  #: The detections' files, relative to the page.
     failures: Sequence[tuple[str, str]] = ()  #: Videos that could not be processed, and why.
     floor: float = 0.0  #: Detections that score below are hidden until the reader lowers it.
     grid: TimeGrid = field(default_factory=TimeGrid)  #: Of the curves.
@@ -78,7 +79,11 @@ class PlayerPage:
             styles=STYLES,
             script="player_page.js",
             media=MEDIA,
-            page=self,
+            page=replace(
+                self,
+                facts={name: without_folders(value) for name, value in self.facts.items()},
+                failures=[(name, without_folders(reason)) for name, reason in self.failures],
+            ),
             videos=videos,
             found=sum(len(video["detections"]) + video["left"] for video in videos),
             left=sum(video["left"] for video in videos),
@@ -119,7 +124,7 @@ def embed(
         "url": video.url,
         "offset": round(video.offset, 6),
         "duration": round(video.duration, 3),
-        "note": video.note,
+        "note": without_folders(video.note),
         "pool": pool,
         "classes": classes,
         "scores": {

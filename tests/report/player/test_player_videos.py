@@ -38,6 +38,17 @@ def test_choosing_a_video_from_the_list_plays_that_one(player, seen):
     assert seen.time(page) == pytest.approx(1.28, abs=0.01)
 
 
+def test_the_list_has_a_picture_of_each_video_once_it_is_seen(player):
+    page = player([f"video {number}.webm" for number in range(30)])
+    first, last = page.locator(".thumbnail").first, page.locator(".thumbnail").last
+    page.wait_for_function("() => document.querySelector('.thumbnail').readyState >= 2")
+    # The middle of the best detection.
+    assert first.evaluate("node => node.currentTime") == pytest.approx(2.56, abs=0.05)
+    assert last.get_attribute("src") is None
+    last.scroll_into_view_if_needed()
+    page.wait_for_function("() => [...document.querySelectorAll('.thumbnail')].at(-1).src")
+
+
 def test_a_long_list_can_be_searched(player):
     page = player([f"video {number}.webm" for number in range(9)])
     page.fill("#search", "DEO 7")

@@ -67,7 +67,7 @@ export class Explorer {
     byId('reset').addEventListener('click', () => this.reset());
     byId('previous').addEventListener('click', () => this.step(-1));
     byId('next').addEventListener('click', () => this.step(1));
-    byId('explorer').addEventListener('keydown', (event) => this.press(event));
+    document.addEventListener('keydown', (event) => this.press(event));
     for (const button of document.querySelectorAll('button')) {
       const { go } = button.dataset;
       if (go !== undefined) button.addEventListener('click', () => this.go(go));
@@ -143,6 +143,8 @@ export class Explorer {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     if (target instanceof Element && target.matches('input, select')) return;
     const { panel } = this;
+    // On a fresh page nothing has the focus, and the page has no use for these two itself.
+    const isFree = target === document.body;
     /** @type {Record<string, () => void>} */
     const anywhere = {
       '/': () => inputOf('video-search').focus(),
@@ -154,15 +156,23 @@ export class Explorer {
       0: () => panel.zoom([0, panel.extent]),
     };
     /** @type {Record<string, () => void>} */
-    const onTimeline = {
+    const sideways = {
       ArrowLeft: () => (event.shiftKey ? panel.slide(-0.25) : this.step(-1)),
       ArrowRight: () => (event.shiftKey ? panel.slide(0.25) : this.step(1)),
+    };
+    /** @type {Record<string, () => void>} */
+    const onTimeline = {
+      ...sideways,
       ArrowUp: () => panel.stepClass(-1),
       ArrowDown: () => panel.stepClass(1),
     };
-    const act = anywhere[event.key] ?? (target === byId('timeline') ? onTimeline[event.key] : undefined);
+    const here = target === byId('timeline') ? onTimeline : isFree ? sideways : {};
+    const act = anywhere[event.key] ?? here[event.key];
     if (!act || panel.video < 0) return;
     event.preventDefault();
     act();
+    // What a key has changed must be seen, wherever on the page it was pressed.
+    const { top, bottom } = byId('timeline').getBoundingClientRect();
+    if (event.key !== '/' && (bottom < 40 || top > innerHeight - 40)) byId('video-panel').scrollIntoView();
   }
 }

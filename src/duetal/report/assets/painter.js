@@ -129,7 +129,7 @@ export class Painter {
     for (const { label, first, stop } of runs) {
       // Background is thin, foreground full, and what is ignored empty: no need to see colours.
       const tall = label === 2 ? height : 3;
-      const colour = this.palette.get(label === 2 ? '--truth' : '--background');
+      const colour = this.palette.get(label === 2 ? '--pseudo' : '--background');
       if (label > 0) this.bar(context, x(seconds(first)), x(seconds(stop)), top + height - tall, tall, colour);
     }
   }

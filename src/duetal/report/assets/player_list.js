@@ -21,6 +21,36 @@ function strip(video, detections, { mark, best }) {
     })));
 }
 
+/**
+ * A picture of a video: its best detection, or its middle. It loads when it comes into view.
+ *
+ * @param {PlayedVideo} video
+ * @param {IntersectionObserver} inView
+ */
+function thumbnail({ url, offset, duration, detections }, inView) {
+  if (url === null) return html('span', { class: 'thumbnail' });
+  const best = detections.reduce((a, b) => (b[3] > a[3] ? b : a), [0, 0, duration, -1, 0]);
+  const picture = html('video', {
+    class: 'thumbnail', preload: 'metadata', tabindex: -1, 'aria-hidden': 'true',
+    'data-source': `${url}#t=${(offset + (best[1] + best[2]) / 2).toFixed(2)}`,
+  });
+  picture.muted = true;
+  inView.observe(picture);
+  return picture;
+}
+
+/** Let a picture load once it is seen: hundreds of videos opened at once would stall the page. */
+function loadWhenSeen() {
+  const inView = new IntersectionObserver((entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (!isIntersecting || !(target instanceof HTMLVideoElement)) continue;
+      target.src = target.dataset.source ?? '';
+      inView.unobserve(target);
+    }
+  });
+  return inView;
+}
+
 export class VideoList {
   /**
    * @param {HTMLElement} host
@@ -30,6 +60,8 @@ export class VideoList {
   constructor(host, page, onChoose) {
     this.host = host;
     this.page = page;
+    const inView = loadWhenSeen();
+    this.pictures = page.videos.map((video) => thumbnail(video, inView));
     this.buttons = page.videos.map((_, index) => {
       const button = html('button', { type: 'button', class: 'pick' });
       button.addEventListener('click', () => onChoose(index));
@@ -54,6 +86,7 @@ export class VideoList {
     this.page.videos.forEach((video, index) => {
       const found = detectionsOf(index);
       this.buttons[index].replaceChildren(
+        this.pictures[index],
         html('span', { class: 'name' }, video.name),
         html('span', { class: 'quiet' }, `${clock(video.duration, 0)} · ${found.length} found`),
         strip(video, found.filter(({ captioned }) => captioned), this.page));
