@@ -349,6 +349,6 @@ def _several(given: Item | Sequence[Item]) -> Sequence[Item]:
     return given
 
 
-def _warn(text: str) -> None:
-    # Attributed to the line that called `TrainedRun.localize`.
-    warnings.warn(text, DuetalWarning, stacklevel=4)
+def _warn(text: str, depth: int = 5) -> None:
+    # Attributed to the line that called `TrainedRun.localize`, with its decorator between them.
+    warnings.warn(text, DuetalWarning, stacklevel=depth)
