@@ -24,7 +24,7 @@ from duetal.core.annotations import Annotations
 from duetal.core.files import write_json
 from duetal.evaluation import protocol_named
 from duetal.formats.activitynet import write_annotations, write_detections
-from duetal.report import PageEntry, write_contenders, write_report
+from duetal.pages import PageEntry, write_contenders, write_report
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-frame-rate-limit", "--disable-gpu-vsync"]

@@ -108,7 +108,7 @@ def test_it_holds_the_package_whole_and_nothing_else(wheel: Path) -> None:
     assert {name for name in names if name.startswith("duetal/")} == expected
     assert {"duetal/py.typed", "duetal/recipes/thumos14.yaml"} <= expected
     assert {
-        "duetal/report/assets/page.html.j2",
+        "duetal/pages/assets/page.html.j2",
         "duetal/publishing/assets/model_card.md.j2",
     } <= expected
     assert all(name.startswith(("duetal/", f"{_info(names)}/")) for name in names)

@@ -24,7 +24,7 @@ from duetal.method.loop import Method
 from duetal.method.losses import LOSSES, LossSettings, LossTerm, Predictions
 from duetal.method.method_settings import MethodSettings
 from duetal.method.schedule import Phase, ScheduleSettings, schedule
-from duetal.report.page import write_report
+from duetal.pages.page import write_report
 from duetal.results import checkpoints
 from duetal.results.folder import RunFolder
 from duetal.results.reading import read_run

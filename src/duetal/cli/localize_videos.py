@@ -19,7 +19,7 @@ from duetal.localization.proposals import assemble
 from duetal.own_videos.raw_videos import UNVERIFIABLE, prepare_videos
 from duetal.own_videos.result_folder import FEATURES, MEDIA, PAGE, show, write_results
 from duetal.own_videos.video_features import local_store
-from duetal.report.player import PlayedVideo, PlayerPage, embed
+from duetal.pages.player import PlayedVideo, PlayerPage, embed
 from duetal.results.schema import ENSEMBLE
 from duetal.runs.localizing import Localized, localize
 from duetal.runs.processes import device_of

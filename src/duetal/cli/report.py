@@ -8,7 +8,7 @@ import click
 from duetal.cli.shared_options import PATH, comparing_options
 
 if TYPE_CHECKING:
-    from duetal.report import Written
+    from duetal.pages import Written
 
 
 @click.command("report")
@@ -40,7 +40,7 @@ def command(
     from duetal.cli.progress import StepProgress
     from duetal.core.errors import UsageError
     from duetal.formats import read_annotations
-    from duetal.report import PageEntry, write_contenders, write_report
+    from duetal.pages import PageEntry, write_contenders, write_report
     from duetal.runs.comparing import common_ground, open_contenders
 
     if len(sources) == 1 and not sources[0].is_file():

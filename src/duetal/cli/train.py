@@ -123,7 +123,7 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
     """Train, evaluate and report what has been planned."""
     from duetal.cli.progress import VideoProgress
     from duetal.cli.score_tables import print_labels, print_run, print_seeds
-    from duetal.report import write_report
+    from duetal.pages import write_report
     from duetal.results.schema import RunEvaluation
     from duetal.runs.processes import processes
     from duetal.runs.run import open_run
