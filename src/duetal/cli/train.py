@@ -124,14 +124,10 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
     from duetal.cli.progress import VideoProgress
     from duetal.cli.score_tables import print_labels, print_run, print_seeds
     from duetal.pages import write_report
-    from duetal.results.schema import RunEvaluation
+    from duetal.results.schema import LabelEvaluation, RunEvaluation
     from duetal.runs.processes import processes
     from duetal.runs.run import open_run
-    from duetal.runs.run_evaluation import (
-        localize_unmeasured,
-        run_evaluation,
-        run_label_evaluation,
-    )
+    from duetal.runs.run_evaluation import measure
     from duetal.runs.seeds import summarize_seeds
     from duetal.runs.training import open_for_training, train
 
@@ -145,18 +141,17 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
             click.echo(f"{own.path}: {'trained' if trained else 'was trained already'}")
             run = open_run(own.path)
             with VideoProgress() as progress:
-                how = (run, dataset, fabric.device, progress)
-                scores = run_evaluation(*how) or run_label_evaluation(*how)
+                scores = measure(run, dataset, fabric.device, progress)
             if isinstance(scores, RunEvaluation):
                 print_run(scores)
                 found[seed] = scores
-            elif scores is not None:
+            elif isinstance(scores, LabelEvaluation):
                 print_labels(scores)
             else:
-                count = len(localize_unmeasured(*how))
                 click.echo(
                     f"{config.data.dataset}: no video to evaluate on whose actions are known, so "
-                    f"nothing is measured; the report shows what was found in {count:,} videos"
+                    "nothing is measured; the report shows what was found in "
+                    f"{len(scores):,} videos"
                 )
         if not fabric.is_global_zero:
             return

@@ -166,6 +166,21 @@ def run_label_evaluation(
     return found
 
 
+def measure(
+    run: Run, dataset: Dataset, device: torch.device, progress: Progress
+) -> RunEvaluation | LabelEvaluation | tuple[str, ...]:
+    """Measure a run as well as the dataset allows: by segments, by labels, or not at all.
+
+    Returns:
+        The scores; or the videos that were localized, where nothing can be measured.
+
+    Raises:
+        DuetalError: as `run_evaluation` and `run_label_evaluation`.
+    """
+    how = (run, dataset, device, progress)
+    return run_evaluation(*how) or run_label_evaluation(*how) or localize_unmeasured(*how)
+
+
 def localize_unmeasured(
     run: Run, dataset: Dataset, device: torch.device, progress: Progress
 ) -> tuple[str, ...]:
