@@ -24,7 +24,7 @@ from duetal.core.annotations import Annotations
 from duetal.core.files import write_json
 from duetal.evaluation import protocol_named
 from duetal.formats.activitynet import write_annotations, write_detections
-from duetal.report import PageEntry, write_contenders, write_report
+from duetal.pages import PageEntry, write_contenders, write_report
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-frame-rate-limit", "--disable-gpu-vsync"]
@@ -70,14 +70,14 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
         run = made_up_run(Path(folder) / "run")
         began = time.perf_counter()
-        page = write_report(run)
+        page = write_report(run).path
         report(browser, "made-up run, 7 stages", page, time.perf_counter() - began)
         if options.data.is_dir():
             detections, annotations = real(options.data)
             entry = PageEntry("P-MIL", (detections,))
             protocol = protocol_named("thumos14/seconds-210")
             began = time.perf_counter()
-            page = write_contenders([entry], annotations, protocol, Path(folder) / "page.html")
+            page = write_contenders([entry], annotations, protocol, Path(folder) / "page.html").path
             report(browser, "real detections", page, time.perf_counter() - began)
         browser.close()
 

@@ -16,6 +16,7 @@ from duetal.formats.activitynet import write_annotations
 from duetal.simulation.world import made_up_annotations
 
 DEMO = Path("demo")
+PROGRAM = Path(sys.executable).with_name("duetal")
 #: What an earlier demo leaves; nothing else in the folder is touched.
 OWN = ("annotations.json", "dataset", "run", "detections.json")
 
@@ -35,6 +36,8 @@ def main() -> None:
     print(f"\nAll of it took {seconds:.0f} s. The features are simulated: the scores show that the")
     print("parts work together, and say nothing of real videos. Go on with")
     print(f"  duetal localize {DEMO}/run {DEMO}/dataset --out {DEMO}/detections.json --branch both")
+    if shutil.which("duetal") is None:
+        print(f"(the command is {PROGRAM}; in a shell, . {PROGRAM.parent}/activate makes it known)")
     print(f"or open the report in a browser: {(DEMO / 'run' / 'report.html').absolute()}")
 
 
@@ -52,8 +55,7 @@ def duetal(*words: str | Path) -> None:
     """Print a command and run it; stop with its exit code if it fails."""
     arguments = list(map(str, words))
     print(f"\n$ duetal {shlex.join(arguments)}", flush=True)
-    program = Path(sys.executable).with_name("duetal")
-    code = subprocess.run([program, *arguments], check=False).returncode
+    code = subprocess.run([PROGRAM, *arguments], check=False).returncode
     if code:
         sys.exit(code)
 

@@ -10,6 +10,9 @@ TORCH_PIN=torch==2.13.0
 TORCH_MINIMUM=2.7
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 kind=${1:-dev}
+# On a terminal pip shows what it downloads.
+quiet=--quiet
+[ ! -t 2 ] || quiet=
 python=.venv/bin/python
 
 say() { echo "setup: $*" >&2; }
@@ -75,15 +78,20 @@ make_environment() {
 }
 
 install_torch() {
-    say "installing $TORCH_PIN"
-    "$python" -m pip install --quiet "$TORCH_PIN" || fail "$TORCH_PIN could not be installed. If pip found no" \
+    say "installing $TORCH_PIN; the download may take minutes"
+    if [ "$(uname -s)" = Linux ] && [ -z "${PIP_INDEX_URL:-}${PIP_EXTRA_INDEX_URL:-}" ]; then
+        say "from PyPI it brings gigabytes of CUDA libraries. Without a GPU, stop this and run again with" \
+            "PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu before make"
+    fi
+    # $quiet: nothing, or --quiet.
+    "$python" -m pip install $quiet "$TORCH_PIN" || fail "$TORCH_PIN could not be installed. If pip found no" \
         "matching version, there is none for $("$python" --version) on $(uname -sm): install any torch" \
         ">= $TORCH_MINIMUM yourself ($python -m pip install torch) and run again; it will be kept." \
         "If pip could not connect, run again when the network is back."
 }
 
 case $kind in
-demo) target=. ;;
+demo) target='.[train]' ;;
 dev) target='.[dev]' ;;
 *) fail "usage: scripts/setup.sh [demo|dev]" ;;
 esac
@@ -101,10 +109,10 @@ fi
 is_new_enough "$torch" "$TORCH_MINIMUM" ||
     fail "torch $torch in .venv is too old: duetal needs $TORCH_MINIMUM or newer."
 
-say "installing duetal and what it needs ($kind)"
+say "installing duetal and what it needs ($kind); this may take minutes"
 # The constraint forbids pip to replace the torch that is there, whatever a dependency asks for.
 echo "torch==$torch" >.venv/torch-constraint.txt
-"$python" -m pip install --quiet --constraint .venv/torch-constraint.txt --editable "$target" ||
+"$python" -m pip install $quiet --constraint .venv/torch-constraint.txt --editable "$target" ||
     fail "pip could not install duetal; its message is above."
 if [ "$kind" = dev ] && command -v npm >/dev/null; then
     say "installing what checks the pages' scripts (package.json)"

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import types
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -229,3 +230,114 @@ def test_the_page_s_blocks_run(
         exec(compile(block, str(PAGE), "exec"), names)
     assert names["result"].protocol == "thumos14/seconds-210"
     assert Path("found.json").is_file()
+
+
+@pytest.mark.recipe
+def test_it_trains_and_reports_as_the_commands_do(
+    tiny_run: Path, tiny_dataset: Path, tiny_settings: tuple[str, ...], tmp_path: Path
+) -> None:
+    pairs = (word.partition("=") for word in tiny_settings)
+    settings = {name: int(value) if value.isdigit() else value for name, _, value in pairs}
+    run = api.train("demo", tmp_path / "run", dataset=tiny_dataset, settings=settings)
+    expected = json.loads((tiny_run / "evaluation.json").read_text())
+    assert json.loads((run.path / "evaluation.json").read_text()) == expected
+    assert (run.path / "report.html").is_file()
+    with pytest.raises(api.DuetalError, match="--resume"):
+        api.train("demo", run.path, dataset=tiny_dataset, settings=settings)
+    again = api.train("demo", run.path, dataset=tiny_dataset, settings=settings, resume=True)
+    assert again.stages == run.stages
+    with pytest.raises(api.UsageError, match="the nearest is 'learning_rate'"):
+        api.train("demo", tmp_path / "x", dataset=tiny_dataset, settings={"learning_rat": 1})
+    # The function, whatever parts of the package are imported.
+    page = duetal.report(run.path, tmp_path / "page.html", title="Mine")
+    assert page == (tmp_path / "page.html", "")
+    assert "<h1>Mine</h1>" in page.path.read_text()
+    truth, found = tiny_dataset / "annotations.json", run.path / "detections" / "ensemble.json"
+    two = duetal.report(
+        [run.path, found], tmp_path / "two.html", annotations=truth, protocol="seconds"
+    )
+    assert "2 on the same videos" in two.path.read_text()
+    with pytest.raises(api.UsageError, match="several sources"):
+        duetal.report([run.path, found])
+
+
+def test_it_converts(tmp_path: Path) -> None:
+    video = {"subset": "test", "annotations": [{"label": "jump", "segment": [0, 10]}]}
+    (tmp_path / "gt.json").write_text(json.dumps({"database": {"v": video}}))
+    done = duetal.convert(tmp_path / "gt.json", tmp_path / "gt.csv")
+    assert (done.videos, done.rows) == (1, 1)
+    assert duetal.read_annotations(tmp_path / "gt.csv").videos["v"].labels == ("jump",)
+    with pytest.raises(api.UsageError, match="unknown form 'elann'; the nearest is 'elan'"):
+        duetal.convert(tmp_path / "gt.json", tmp_path / "x.eaf", target_format="elann")
+    with pytest.raises(api.UsageError, match="unknown option 'fsp'; the nearest is 'fps'"):
+        duetal.convert(tmp_path / "gt.json", tmp_path / "x.eaf", fsp=25)
+
+
+@pytest.mark.recipe
+def test_it_extracts(tmp_path: Path, tiny_backbones: dict[str, str]) -> None:
+    render_clip(tmp_path / "videos" / "a.mp4", duration=2.0, actions=[], seed=0)
+    (tmp_path / "videos" / "b.mp4").write_bytes(b"no video")
+    how: dict[str, Any] = {
+        "weights": {name: tiny_backbones[name] for name in ("clip",)},
+        "without": ("rgb", "flow"),
+        "device": "cpu",
+    }
+    with pytest.warns(api.DuetalWarning, match=r"left out: .*b\.mp4") as caught:
+        there = api.extract(tmp_path / "videos", tmp_path / "store", **how)
+    assert caught[0].filename == __file__
+    assert there == ("a",)
+    with pytest.raises(api.UsageError, match="unknown modality 'rbg'; the nearest is 'rgb'"):
+        api.extract(tmp_path / "videos", tmp_path / "store", without=["rbg"])
+
+
+def test_a_notebook_shows_short_lines_and_tables(tmp_path: Path) -> None:
+    hostile = "<script>alert(1)</script>"
+    rows = [("v", hostile, float(k), k + 2.0, k / 100) for k in range(50)]
+    found = api.Detections.from_rows(rows)
+    video = api.VideoAnnotation("v", "test", 60.0, (hostile,), (api.Segment(0, 10, hostile),))
+    truth = api.Annotations({"v": video}, (hostile,))
+    shown = {
+        "50 of 1 classes in 1 videos": found,
+        "1 segments of 1 classes in 1 videos": truth,
+        "<Evaluation under seconds: mAP ": duetal.evaluate(found, truth, "seconds"),
+        "<Diagnosis at tIoU 0.5 of": duetal.diagnose(found, truth, "seconds"),
+        "<Comparison of a, b on 1 videos": duetal.compare(
+            {"a": found, "b": found}, truth, "seconds", draws=100
+        ),
+    }
+    for text, value in shown.items():
+        assert text in repr(value)
+        assert len(repr(value)) < 300
+        table = value._repr_html_()
+        assert table.count("<tr>") >= 2
+        assert "<script" not in table
+    # The best twenty.
+    assert "… and 30 more" in found._repr_html_()
+    assert ">0.49<" in found._repr_html_()
+    assert ">0.29<" not in found._repr_html_()
+
+
+def test_rows_become_a_data_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = api.Detections.from_rows([("v", "jump", 0.0, 2.0, 0.5), ("w", "run", 1.0, 2.0, 0.4)])
+    segment = api.Segment(0, 10, "jump")
+    truth = api.Annotations(
+        {"v": api.VideoAnnotation("v", "test", None, ("jump",), (segment,))}, ("jump", "run")
+    )
+    evaluation = duetal.evaluate(found, truth, "seconds")
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(api.UsageError, match="needs pandas: pip install pandas"):
+        found.to_frame()
+    # pandas is nobody's dependency here: a stand-in that keeps the columns it is given.
+    stand_in = types.SimpleNamespace(
+        DataFrame=lambda columns: {k: [*v] for k, v in columns.items()}
+    )
+    monkeypatch.setitem(sys.modules, "pandas", stand_in)
+    assert found.to_frame() == {
+        "video": ["v", "w"],
+        "label": ["jump", "run"],
+        "start": [0.0, 1.0],
+        "end": [2.0, 2.0],
+        "score": [0.5, 0.4],
+    }
+    assert truth.to_frame()["label"] == ["jump"]
+    assert evaluation.to_frame()["ap"] == list(evaluation.per_class["jump"])

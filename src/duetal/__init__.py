@@ -22,11 +22,15 @@ __all__ = [
     "VideoAnnotation",
     "__version__",
     "compare",
+    "convert",
     "diagnose",
     "evaluate",
+    "extract",
     "load",
     "read_annotations",
     "read_detections",
+    "report",
+    "train",
     "write_detections",
 ]
 

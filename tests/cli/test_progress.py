@@ -1,12 +1,14 @@
 """How far a long job has come, on a terminal and in a file."""
 
 import io
+import re
+import time
 
 import pytest
 from rich.console import Console
 
 from duetal.cli import progress as progress_module
-from duetal.cli.progress import DownloadProgress, ExtractionProgress
+from duetal.cli.progress import DownloadProgress, ExtractionProgress, StepProgress
 from duetal.core import bars
 from duetal.core.bars import remaining
 
@@ -111,3 +113,13 @@ def test_a_download_is_reported_now_and_then_on_standard_error(clock, capsys):
         "downloading weights: 30 of 50 MB",
         "downloading weights: 40 MB",
     ]
+
+
+def test_a_step_that_takes_long_is_named_without_a_terminal(monkeypatch, capsys):
+    monkeypatch.setattr(progress_module, "PAUSE", 0.01)
+    with StepProgress() as progress:
+        progress("judging the detections")
+        deadline = time.monotonic() + 20
+        while not (err := capsys.readouterr().err) and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert re.match(r"judging the detections \(\d+ s\)\n", err)

@@ -251,7 +251,8 @@ def test_without_test_segments_it_ends_after_training(
     out = tmp_path / "run"
     code, printed, err = duetal("train", "demo", f"dataset={dataset}", *tiny_settings, "--out", out)
     assert (code, err) == (0, "")
-    assert f"{dataset}: no test video with known segments; nothing to score\n" in printed
+    assert f"{dataset}: no video to evaluate on whose actions are known, so nothing is" in printed
+    assert "finished. How good it is was not measured" in (out / "report.html").read_text()
     assert (out / "model.json").is_file()
     assert not (out / "evaluation.json").exists()
     code, printed, _ = duetal("localize", out, tiny_dataset, "--out", tmp_path / "found.json")

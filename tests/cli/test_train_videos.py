@@ -115,9 +115,9 @@ def test_it_reports_what_is_odd_and_goes_on_with_the_rest(
     code, printed, err = duetal(*arguments(tmp_path, settings), "--out", out, *tiny_extraction)
     assert (code, err) == (1, "")
     lines = printed.splitlines()
-    assert lines[0] == "labelled and not there: v99"
+    assert lines[0] == "in the table and not there: v99"
     assert lines[1].startswith("left out: several videos would be called 'twin': ")
-    assert lines[2] == "without labels, so left out: no label"
+    assert lines[2] == "not in the table, so left out: no label"
     assert lines[3].endswith(
         "label 'Rowin' occurs once, in line 7, and 'Rowing' 3 times; "
         "if they are one class, spell them alike"
@@ -254,7 +254,7 @@ def test_options_of_videos_go_together(
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("video,labels\nv0,Diving\nv1,Diving\n", "all videos have the one label 'Diving'"),
+        ("video,labels\nv0,\nv1,\n", "no video has a label"),
         ("video,labels\nv0,Diving\nv0.mp4,Rowing\n", "line 3: 'v0.mp4' is listed twice, first in"),
         ("video,labels,split\nv0,A,train\nv1,B,test\n", "class 'B' has no training video"),
         ("video,labels\nx,Diving\n", "none of its videos is there"),
@@ -287,10 +287,46 @@ def test_a_class_whose_videos_all_failed_is_reported(
 ) -> None:
     shutil.copytree(folder / "videos", tmp_path / "videos")
     (tmp_path / "videos" / "v1.mp4").write_bytes(b"")
-    (tmp_path / "labels.csv").write_text("video,labels\nv0,A\nv1,B\n")
+    (tmp_path / "labels.csv").write_text("video,labels\nv0,\nv1,B\n")
     out = tmp_path / "run"
     code, printed, err = duetal(*arguments(tmp_path, settings), "--out", out, *tiny_extraction)
     assert (code, err.count("\n")) == (1, 1)
     assert "v1.mp4: empty file: 0 bytes" in printed
-    assert "all videos have the one label 'A'" in err
+    assert "no video has a label" in err
     assert not (out / "config.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("table", "warning"),
+    [
+        ("v0,Diving\nv1,\nv2,Diving\nv3,\n", False),
+        ("v0,Diving\nv1,Diving\n", True),
+        ("v0,Diving\n", True),
+    ],
+)
+def test_few_videos_of_one_class_end_with_what_was_found_in_them(
+    duetal: Duetal,
+    folder: Path,
+    trained: Path,
+    settings: tuple[str, ...],
+    tmp_path: Path,
+    table: str,
+    warning: bool,
+) -> None:
+    (tmp_path / "labels.csv").write_text(f"video,labels\n{table}")
+    videos = ["--videos", folder / "videos", "--labels", tmp_path / "labels.csv"]
+    out = tmp_path / "run"
+    store = ["--store", trained / "video-dataset"]
+    code, printed, err = duetal("train", *settings, *videos, *store, "--out", out)
+    assert (code, err) == (0, "")
+    assert ("every training video has the same labels (Diving)" in printed) is warning
+    assert open_run(out).model.classes == ["Diving"]
+    page = (out / "report.html").read_text()
+    assert "finished. How good it is was not measured" in page
+    assert "still training" not in page
+    assert "duetal localize" in page
+    data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])["explorer"]
+    assert data["videos"][:1] == ["v0"]
+    assert all(lane["total"] > 0 for lane in data["lanes"])
+    assert [lane["title"] for lane in data["lanes"]][-1] == "Ensemble"
+    assert f"duetal localize {out} " in printed

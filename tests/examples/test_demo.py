@@ -63,6 +63,21 @@ def test_it_calls_commands_that_exist(
     assert printed.splitlines()[-1].endswith("demo/run/report.html")
 
 
+@pytest.mark.parametrize("on_path", [True, False])
+def test_it_says_how_to_call_a_command_that_is_on_no_path(
+    demo: ModuleType,
+    pretend: Callable[..., list[list[str]]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    on_path: bool,
+) -> None:
+    pretend()
+    program = Path(sys.executable).with_name("duetal")
+    monkeypatch.setenv("PATH", str(program.parent) if on_path else "/nowhere")
+    demo.main()
+    assert (f"{program.parent}/activate" in capsys.readouterr().out) is not on_path
+
+
 def test_it_begins_with_a_made_up_annotation(
     demo: ModuleType, pretend: Callable[..., list[list[str]]]
 ) -> None:

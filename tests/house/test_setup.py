@@ -98,7 +98,7 @@ def machine(tmp_path):
 
 @pytest.mark.parametrize(
     ("kind", "target", "stamps"),
-    [("demo", ".", {"setup-demo"}), ("dev", ".[dev]", {"setup-demo", "setup-dev"})],
+    [("demo", ".[train]", {"setup-demo"}), ("dev", ".[dev]", {"setup-demo", "setup-dev"})],
 )
 def test_installs_the_pinned_torch_first_then_duetal(machine, kind, target, stamps):
     machine.has_python()
@@ -106,6 +106,7 @@ def test_installs_the_pinned_torch_first_then_duetal(machine, kind, target, stam
     assert done.returncode == 0, done.stderr
     torch, duetal = machine.calls
     assert torch == "-m pip install --quiet torch==2.13.0"
+    assert ("PIP_EXTRA_INDEX_URL=" in done.stderr) is (sys.platform == "linux")
     assert duetal.endswith(f"--constraint .venv/torch-constraint.txt --editable {target}")
     assert (machine.folder / ".venv/torch-constraint.txt").read_text() == "torch==2.13.0\n"
     assert machine.stamps() == stamps

@@ -1,13 +1,16 @@
 """The wheel: what is in it, and that all of duetal works from it, away from the checkout."""
 
+import json
 import os
 import subprocess
 import sys
 import zipfile
 from email.parser import HeaderParser
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from duetal.formats.activitynet import write_annotations
 from duetal.simulation.world import made_up_annotations
@@ -42,26 +45,61 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new environment with the wheel in it; what duetal depends on is borrowed from this one."""
-    folder = tmp_path_factory.mktemp("environment")
+def _new_environment(wheel: Path, folder: Path) -> Path:
+    """An environment with the wheel alone in it; returns its folder of packages."""
     _run(sys.executable, "-m", "venv", "--without-pip", folder / "venv", folder=folder)
     python = folder / "venv" / "bin" / "python"
     pip = (sys.executable, "-m", "pip", "--python", python)
     _run(*pip, "install", "--no-deps", "--no-index", wheel, folder=folder)
+    return next((folder / "venv" / "lib").glob("python*/site-packages"))
+
+
+@pytest.fixture(scope="module")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new environment with the wheel in it; what duetal depends on is borrowed from this one."""
+    folder = tmp_path_factory.mktemp("environment")
+    site = _new_environment(wheel, folder)
     # A .pth file's folders are searched last, and the .pth files in them, such as that of
     # the checkout, are not read.
-    site = next((folder / "venv" / "lib").glob("python*/site-packages"))
     borrowed = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
     (site / "borrowed.pth").write_text("\n".join(borrowed) + "\n")
+    return folder / "venv" / "bin"
+
+
+def _required(name: str) -> set[str]:
+    """The distributions that one without its extras needs, and those that they need."""
+    found: set[str] = set()
+    left = [name]
+    while left:
+        for text in metadata.requires(left.pop()) or ():
+            each = Requirement(text)
+            if each.name not in found and (each.marker is None or each.marker.evaluate()):
+                found.add(each.name)
+                left.append(each.name)
+    return found
+
+
+@pytest.fixture(scope="module")
+def small_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `pip install duetal` gives, without an extra: links to those packages alone."""
+    folder = tmp_path_factory.mktemp("small")
+    site = _new_environment(wheel, folder)
+    (info,) = site.glob("duetal-*.dist-info")
+    own = [Requirement(t) for t in metadata.PathDistribution(info).requires or ()]
+    needed = {each.name for each in own if each.marker is None or each.marker.evaluate()}
+    for name in needed.union(*map(_required, needed)):
+        distribution = metadata.distribution(name)
+        for top in {file.parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}:
+            if not (site / top).exists():
+                (site / top).symlink_to(str(distribution.locate_file(top)))
     return folder / "venv" / "bin"
 
 
 def test_it_holds_the_package_whole_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-        metadata = HeaderParser().parsestr(archive.read(f"{_info(names)}/METADATA").decode("utf-8"))
+        text = archive.read(f"{_info(names)}/METADATA").decode("utf-8")
+        stated = HeaderParser().parsestr(text)
     expected = {
         f"duetal/{path.relative_to(PACKAGE)}"
         for path in PACKAGE.rglob("*")
@@ -70,14 +108,14 @@ def test_it_holds_the_package_whole_and_nothing_else(wheel: Path) -> None:
     assert {name for name in names if name.startswith("duetal/")} == expected
     assert {"duetal/py.typed", "duetal/recipes/thumos14.yaml"} <= expected
     assert {
-        "duetal/report/assets/page.html.j2",
+        "duetal/pages/assets/page.html.j2",
         "duetal/publishing/assets/model_card.md.j2",
     } <= expected
     assert all(name.startswith(("duetal/", f"{_info(names)}/")) for name in names)
-    assert metadata["License-Expression"] == "Apache-2.0"
+    assert stated["License-Expression"] == "Apache-2.0"
     assert f"{_info(names)}/licenses/LICENSE" in names
-    assert metadata["Requires-Python"] == ">=3.11"
-    assert "Typing :: Typed" in (metadata.get_all("Classifier") or [])
+    assert stated["Requires-Python"] == ">=3.11"
+    assert "Typing :: Typed" in (stated.get_all("Classifier") or [])
 
 
 def _info(names: set[str]) -> str:
@@ -107,3 +145,64 @@ def test_duetal_works_from_it(
     assert "<script" in (tmp_path / "page.html").read_text()
     duetal("export", "run", "--card")
     assert "# run\n" in (tmp_path / "run" / "README.md").read_text()
+
+
+#: Of an environment without an extra: what works in it.
+SMALL = (
+    "evaluate found.json --annotations gt.json --protocol seconds",
+    "diagnose found.json --annotations gt.json --protocol seconds --plots plots",
+    "compare found.json found.csv --annotations gt.json --protocol seconds --draws 100",
+    "convert found.json again.csv",
+    "report found.json --annotations gt.json --protocol seconds --out page.html",
+    "report {run} --out run.html",
+    "check {dataset}",
+    "recipes ls",
+    "doctor",
+)
+
+
+def test_without_an_extra_it_evaluates_converts_and_reports(
+    small_environment: Path, tmp_path: Path
+) -> None:
+    probe = "import importlib.util as u; print(u.find_spec('torch'), u.find_spec('av'))"
+    assert _run(small_environment / "python", "-c", probe, folder=tmp_path) == "None None\n"
+    action = {"label": "jump", "segment": [0.0, 1.0]}
+    video = {"subset": "test", "duration": 4.0, "annotations": [action]}
+    (tmp_path / "gt.json").write_text(json.dumps({"database": {"v": video}}))
+    found = {"results": {"v": [action | {"score": 0.5}]}}
+    (tmp_path / "found.json").write_text(json.dumps(found))
+    (tmp_path / "found.csv").write_text("video,label,start,end,score\nv,jump,0,2,0.5\n")
+    old = ROOT / "tests" / "results" / "run_of_0_1_0"
+    for line in SMALL:
+        words = line.format(run=old / "run", dataset=old / "dataset").split()
+        _run(small_environment / "duetal", *words, folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "package"),
+    [
+        ("train demo dataset=d --out r", "torch"),
+        ("localize {run} {dataset} --out f.json", "torch"),
+        ("simulate {dataset}/annotations.json --out d", "torch"),
+        ("extract {dataset} --out store", None),
+        ("export {run} --card", None),
+        ("push {run} --repo me/run --dry-run", None),
+    ],
+)
+def test_without_an_extra_the_others_name_what_to_install(
+    small_environment: Path, tmp_path: Path, words: str, package: str | None
+) -> None:
+    old = ROOT / "tests" / "results" / "run_of_0_1_0"
+    line = words.format(run=old / "run", dataset=old / "dataset")
+    done = subprocess.run(
+        [small_environment / "duetal", *line.split()],
+        cwd=tmp_path,
+        env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.endswith('is not installed: pip install "duetal[train]"\n')
+    assert package is None or f"needs {package}," in done.stderr

@@ -25,8 +25,13 @@ def test_the_curve_is_the_table_of_the_documentation() -> None:
 
 
 def test_counts_and_the_rarest_class_come_first() -> None:
-    first, *_ = expectation([*videos(Diving=20, Jump=9), ("Diving", "Jump"), ()])
+    first, *_ = expectation([*videos(Diving=20, Jump=9), ("Diving", "Jump")])
     assert first == "30 training videos of 2 classes; the rarest, 'Jump', is in 10 of them."
+    first, *_ = expectation([*videos(Jump=9), (), ()])
+    assert first == (
+        "9 training videos of 1 class; the rarest, 'Jump', is in 9 of them, "
+        "and 2 in which nothing of them happens."
+    )
 
 
 @pytest.mark.parametrize(

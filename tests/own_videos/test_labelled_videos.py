@@ -83,7 +83,7 @@ def store(tmp_path: Path) -> Store:
 def test_a_row_names_its_video_with_or_without_folder_and_suffix(argument: str) -> None:
     matched = match([row(argument, "A")], found("a.b.mp4", "c.mkv"), TABLE)
     assert [video.name for video in matched.rows] == ["a.b"]
-    assert matched.unlabelled == ("c",)
+    assert matched.unlisted == ("c",)
     assert matched.missing == ()
 
 
@@ -96,13 +96,48 @@ def test_labelled_videos_that_are_not_there_are_reported_with_the_nearest() -> N
     unknown, unusable = matched.missing
     assert unknown.reason == ("labels.csv: line 3: unknown video 'dvie_2'; the nearest is 'dive_2'")
     assert unusable == pair
-    assert matched.unlabelled == ("dive_2",)
+    assert matched.unlisted == ("dive_2",)
 
 
-def test_a_row_without_labels_is_a_video_without_labels() -> None:
-    matched = match([row("a", "A"), row("b")], found("a.mp4", "b.mp4"), TABLE)
-    assert [video.name for video in matched.rows] == ["a"]
-    assert matched.unlabelled == ("b",)
+def test_a_row_without_labels_is_a_video_in_which_nothing_happens() -> None:
+    matched = match([row("a", "A"), row("b")], found("a.mp4", "b.mp4", "c.mp4"), TABLE)
+    assert [video.name for video in matched.rows] == ["a", "b"]
+    assert matched.unlisted == ("c",)
+
+
+@pytest.mark.parametrize("split", [None, Split.TRAIN])
+def test_one_class_and_videos_without_it_are_a_dataset(
+    store: Store, tmp_path: Path, split: Split | None
+) -> None:
+    rows = {f"v{k}": row(f"v{k}", *["A"][k % 2 :], split=split) for k in range(40)}
+    require_plan(own(rows))
+    annotations = annotate(own(rows), store, (), None)
+    write_dataset(tmp_path / "data", annotations, store, begun=False)
+    dataset = open_dataset(tmp_path / "data")
+    assert examine(tmp_path / "data").problems == ()
+    videos = dataset.weak()
+    assert (videos.classes, len(videos.names)) == (("A",), 32 if split is None else 40)
+    # Both kinds are held out alike, and trained on alike.
+    assert videos.labels.sum() == len(videos.names) / 2
+    # Once it is annotated, the next training may not forget that nothing happens.
+    write_dataset(tmp_path / "data", annotations, store, begun=True)
+
+
+def test_an_annotation_without_labels_alone_is_not_trained_on(store: Store, tmp_path: Path) -> None:
+    known = annotate(own({"v0": row("v0", "A"), "v1": row("v1")}), store, (), None)
+    unknown = replace(known.videos["v1"], facts="")
+    known = replace(known, videos=dict(known.videos) | {"v1": unknown})
+    write_dataset(tmp_path / "data", known, store, begun=False)
+    assert open_dataset(tmp_path / "data").training == ("v0",)
+
+
+def test_held_out_videos_without_actions_count_beside_the_marked_ones(store: Store) -> None:
+    rows = {"v0": row("v0", "A", split=Split.TRAIN), "v1": row("v1", "A", split=Split.TEST)}
+    rows["v2"] = row("v2", split=Split.TEST)
+    marked = VideoAnnotation("v1", None, None, ("A",), (Segment(0.0, 1.0, "A"),))
+    annotations = annotate(own(rows), store, (), Annotations({"v1": marked}, ("A",), TABLE))
+    assert annotations.evaluation_names() == ("v1", "v2")
+    assert annotations.videos["v2"].segments == ()
 
 
 @pytest.mark.parametrize(
@@ -140,8 +175,7 @@ def test_labels_that_look_like_a_typing_error_are_reported(
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ({"a": row("a", "A"), "b": row("b", "A")}, "all videos have the one label 'A'"),
-        ({"a": row("a", "A", "B"), "b": row("b", "A", "B")}, "too few videos: 2 to train on"),
+        ({"a": row("a"), "b": row("b")}, "no video has a label"),
         (
             {"a": row("a", "A", split=Split.TRAIN), "b": row("b", "B", split=Split.TEST)},
             "class 'B' has no training video",
@@ -182,9 +216,9 @@ def test_a_video_that_failed_is_left_out_and_a_class_may_be_lost_by_it(store: St
     # C was in a single video. What is left of the classes is learned.
     left = annotate(own(rows), store, [replace_name(failure, "v4")], None)
     assert left.classes == ("A", "B")
-    only_a = [replace_name(failure, name) for name in ("v1", "v3", "v4")]
-    with pytest.raises(DuetalError, match="all videos have the one label 'A'"):
-        annotate(own(rows), store, only_a, None)
+    all_of_them = [replace_name(failure, name) for name in rows]
+    with pytest.raises(DuetalError, match="no video has a label"):
+        annotate(own(rows), store, all_of_them, None)
 
 
 def replace_name(failure: Failure, name: str) -> Failure:

@@ -37,6 +37,17 @@ def test_a_run_that_is_still_training_has_a_notice_and_the_rule_of_its_model(fak
     assert "no evaluation yet" in run.notices[0]
 
 
+def test_a_run_that_nothing_can_be_measured_on_is_finished(fake_run):
+    folder = fake_run(videos=2)
+    (folder / "evaluation.json").unlink()
+    assert "being evaluated, or it was stopped" in read_run(folder).notices[0]
+    (folder / "ground_truth.json").unlink()
+    run = read_run(folder)
+    assert (run.is_unmeasured, run.notices) == (True, [])
+    next((folder / "detections").iterdir()).unlink()
+    assert "being evaluated, or it was stopped" in read_run(folder).notices[0]
+
+
 def test_seeds_are_found_in_the_order_of_their_numbers(fake_seeds):
     folder = fake_seeds(seeds=(0, 2, 10), videos=2)
     assert [seed.folder.path.name for seed in read_run(folder).seeds] == [

@@ -10,7 +10,7 @@ from lightning_fabric import Fabric
 
 from duetal.core.files import read_json
 from duetal.datasets import Dataset, open_dataset
-from duetal.report import render_report
+from duetal.pages import render_report
 from duetal.results import checkpoints
 from duetal.results.folder import RunFolder
 from duetal.results.reading import read_run

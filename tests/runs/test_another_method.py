@@ -24,7 +24,7 @@ from duetal.method.loop import Method
 from duetal.method.losses import LOSSES, LossSettings, LossTerm, Predictions
 from duetal.method.method_settings import MethodSettings
 from duetal.method.schedule import Phase, ScheduleSettings, schedule
-from duetal.report.page import write_report
+from duetal.pages.page import write_report
 from duetal.results import checkpoints
 from duetal.results.folder import RunFolder
 from duetal.results.reading import read_run
@@ -165,6 +165,6 @@ def test_it_is_resumed_into_the_same_weights(
 
 
 def test_the_report_shows_it(run_folder: Path, tmp_path: Path) -> None:
-    page = write_report(run_folder, tmp_path / "report.html").read_text()
+    page = write_report(run_folder, tmp_path / "report.html").path.read_text()
     for text in ("Audio after A1", "Audio learns foreground from VLP", "smoothness"):
         assert text in page, text

@@ -71,7 +71,8 @@ def test_plain_lines_without_a_terminal(
         journal.epoch(epoch(3))
     line = capsys.readouterr().out
     assert line == (
-        "    B1   3/20  loss 0.7500  classification 0.2500  distillation 0.5000  left 0:05:50\n"
+        "    B1   3/20  loss 0.7500  classification 0.2500  distillation 0.5000  "
+        "left 0:05:50 before the evaluation\n"
     )
     assert "\x1b" not in line
     # log.txt has the same with the time before it.

@@ -57,7 +57,7 @@ def command(
         write_json(json_file, diagnosis.to_json())
     _print(diagnosis)
     if plots is not None:
-        from duetal.report.diagnosis_plots import write_plots
+        from duetal.pages.diagnosis_plots import write_plots
 
         for path in write_plots(diagnosis, plots):
             click.echo(f"drawn: {path}")

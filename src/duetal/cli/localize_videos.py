@@ -20,7 +20,7 @@ from duetal.localization.proposals import assemble
 from duetal.own_videos.raw_videos import UNVERIFIABLE, prepare_videos
 from duetal.own_videos.result_folder import FEATURES, MEDIA, PAGE, WRITTEN, show, write_results
 from duetal.own_videos.video_features import local_store
-from duetal.report.player import PlayedVideo, PlayerPage, embed
+from duetal.pages.player import PlayedVideo, PlayerPage, embed
 from duetal.results.schema import ENSEMBLE
 from duetal.runs.localizing import Localized, limit_notes, localize
 from duetal.runs.processes import device_of
@@ -143,6 +143,7 @@ class VideoPage:
                 "Classes": ", ".join(model.classes),
                 "Features": "; ".join(weights),
             },
+            files=["detections.json", "detections.csv"],
             failures=[(failure.name, failure.reason) for failure in failures],
             floor=floor,
             grid=model.grid,

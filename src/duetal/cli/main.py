@@ -10,6 +10,7 @@ import click
 
 from duetal import __version__
 from duetal.core.errors import DuetalError, unknown
+from duetal.core.extras import missing_package
 
 #: Every command: its module under `duetal.cli`, and the line `duetal --help` shows. Kept here as
 #: text so that `--help` imports none of them.
@@ -110,6 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _message_and_code(error: Exception) -> tuple[str, int]:
     """The line for an error, and the exit code."""
+    if isinstance(error, ModuleNotFoundError):
+        error = missing_package(error) or error
     if isinstance(error, DuetalError):
         return str(error), error.exit_code
     if isinstance(error, click.UsageError) and error.ctx is not None:

@@ -1,14 +1,21 @@
 """Progress of the commands that work through videos: bars on a terminal, otherwise lines."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import Self
 
 import click
 from rich.console import Console
-from rich.progress import MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    MofNCompleteColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from duetal.cli.terminal import plain_console, printable
-from duetal.core.bars import LiveProgress, remaining
+from duetal.core.bars import PAUSE, LiveProgress, remaining
 
 
 class VideoProgress(LiveProgress):
@@ -30,6 +37,40 @@ class VideoProgress(LiveProgress):
             self.bars.update(self.bars.task_ids[0], description=what, completed=done, total=total)
         elif self.is_due():
             click.echo(f"{what}: {done:,} of {total:,} {self._unit}", err=self._to_error)
+
+
+class StepProgress(LiveProgress):
+    """What is being done, and for how long: work of a few steps whose length nobody knows.
+
+    Call it with each step. Without a terminal a line goes to standard error every `PAUSE` seconds.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(Console(stderr=True), TimeElapsedColumn())
+        self._what = ""
+        self._ended = threading.Event()
+        if self.bars is not None:
+            self.bars.add_task("", total=None)
+
+    def __enter__(self) -> Self:
+        if self.bars is None:
+            threading.Thread(target=self._tell, daemon=True).start()
+        return super().__enter__()
+
+    def __call__(self, what: str) -> None:
+        """Show the step that begins."""
+        self._what = what
+        if self.bars is not None:
+            self.bars.update(self.bars.task_ids[0], description=what)
+
+    def close(self) -> None:
+        """Stop showing."""
+        self._ended.set()
+        super().close()
+
+    def _tell(self) -> None:
+        while not self._ended.wait(PAUSE):
+            click.echo(f"{self._what} ({self.elapsed():.0f} s)", err=True)
 
 
 class ExtractionProgress(LiveProgress):

@@ -21,11 +21,13 @@ from duetal.cli.shared_options import (
     help="The HTML file.  [default: RUN/report.html, or beside one file of detections; "
     "several sources need it]",
 )
+@click.option("--title", default="", show_default=False, help="Of the page.")
 @comparing_options
 @force_option
 def command(
     sources: tuple[Path, ...],
     out: Path | None,
+    title: str,
     annotations_path: Path | None,
     protocol_name: str | None,
     subset: str | None,
@@ -40,41 +42,28 @@ def command(
     actions are in training videos. Of several, or of detections: their scores and differences, and
     their predictions above one another. The page needs no network.
     """
-    from duetal.cli.progress import VideoProgress
-    from duetal.core.errors import UsageError
-    from duetal.evaluation.considered import with_matched_names
-    from duetal.formats import read_annotations
-    from duetal.report import PageEntry, write_contenders, write_report
-    from duetal.runs.comparing import common_ground, open_contenders
+    from duetal.api import report
 
-    if len(sources) == 1 and not sources[0].is_file():
-        if protocol_name or subset or stage or match_names:
-            cause = "one run is shown as it was evaluated, with all its stages: --match-names, "
-            cause += "--protocol, --subset and --stage are for several, or for detections"
-            raise UsageError(cause)
-        page = out or sources[0] / "report.html"
-        refuse_existing(page, sources, force=force or (out is None and is_own_page(page)))
-        further = None if annotations_path is None else read_annotations(annotations_path)
-        click.echo(write_report(sources[0], out, further))
-        return
-    if out is None and len(sources) > 1:
-        raise UsageError("a page of several sources needs --out")
-    target = out or sources[0].with_suffix(".html")
-    refuse_existing(target, sources, force=force or (out is None and is_own_page(target)))
-    with VideoProgress("steps", to_error=True) as progress:
-        opened = open_contenders(sources, stage, progress)
-        annotations, protocol = common_ground(opened, annotations_path, protocol_name)
-        entries = [
-            PageEntry(
-                each.contender.name,
-                tuple(
-                    with_matched_names(run, annotations, protocol) if match_names else run
-                    for run in each.contender.runs
-                ),
-                None if each.folder is None else each.folder.path,
-                str(each.contender.runs[0].external_data.get("selection") or ""),
-            )
-            for each in opened
-        ]
-        page = write_contenders(entries, annotations, protocol, target, subset, progress)
-    click.echo(page)
+    default = sources[0] / "report.html"
+    if sources[0].is_file():
+        default = sources[0].with_suffix(".html")
+    if len(sources) == 1 or out is not None:
+        target = out or default
+        refuse_existing(target, sources, force=force or (out is None and is_own_page(target)))
+    from duetal.cli.progress import StepProgress
+
+    with StepProgress() as progress:
+        page = report(
+            sources,
+            out,
+            annotations=annotations_path,
+            protocol=protocol_name,
+            subset=subset,
+            stage=stage,
+            title=title,
+            match_names=match_names,
+            progress=progress,
+        )
+    click.echo(page.path)
+    if page.left_out:
+        click.echo(f"note: {page.left_out.strip()}")

@@ -1,5 +1,6 @@
 """`duetal train`: the two branches in turn, from features or videos, to scores and a report."""
 
+import shlex
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,6 +100,11 @@ def command(
             begun = any(run.config_file.is_file() for run, _ in runs.values())
             failures = make_dataset(folder, options, **own, typed=typed, begun=begun)
         _train(config, runs, folder, several=seeds is not None)
+        if own["videos"] and is_first():
+            first = next(iter(runs.values()))[0].path
+            store = own["store"] or folder.dataset
+            words = [first, *own["videos"], "--features", store, "--out", folder.path / "player"]
+            click.echo(f"to watch what it finds: duetal localize {shlex.join(map(str, words))}")
     print_failures("not used", failures)
     return 1 if failures else 0
 
@@ -123,11 +129,11 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
     from duetal.cli.score_tables import print_labels, print_run, print_seeds
     from duetal.cli.terminal import printable
     from duetal.datasets.problems import Problem, raise_fatal
-    from duetal.report import write_report
-    from duetal.results.schema import RunEvaluation
+    from duetal.pages import write_report
+    from duetal.results.schema import LabelEvaluation, RunEvaluation
     from duetal.runs.processes import processes
     from duetal.runs.run import open_run
-    from duetal.runs.run_evaluation import run_evaluation, run_label_evaluation
+    from duetal.runs.run_evaluation import measure
     from duetal.runs.seeds import summarize_seeds
     from duetal.runs.training import open_for_training, train
 
@@ -145,16 +151,18 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
             click.echo(f"{own.path}: {'trained' if trained else 'was trained already'}")
             run = open_run(own.path)
             with VideoProgress() as progress:
-                how = (run, dataset, fabric.device, progress)
-                scores = run_evaluation(*how) or run_label_evaluation(*how)
+                scores = measure(run, dataset, fabric.device, progress)
             if isinstance(scores, RunEvaluation):
                 print_run(scores)
                 found[seed] = scores
-            elif scores is not None:
+            elif isinstance(scores, LabelEvaluation):
                 print_labels(scores)
             else:
-                nothing = "no test video with known segments; nothing to score"
-                click.echo(f"{config.data.dataset}: {nothing}")
+                click.echo(
+                    f"{config.data.dataset}: no video to evaluate on whose actions are known, so "
+                    "nothing is measured; the report shows what was found in "
+                    f"{len(scores):,} videos"
+                )
         if not fabric.is_global_zero:
             return
     if several and found:
@@ -163,4 +171,4 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
             if seed not in found and file.is_file():
                 found[seed] = RunEvaluation.read(file)
         print_seeds(summarize_seeds(folder, dict(sorted(found.items()))))
-    click.echo(f"report: {write_report(folder.path)}")
+    click.echo(f"report: {write_report(folder.path).path}")

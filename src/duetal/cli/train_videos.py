@@ -77,9 +77,9 @@ def _print_doubts(own: OwnVideos, found: Found) -> None:
     """Print what is odd about table and videos, before hours of extraction rather than after."""
     unusable = [missing.reason for missing in own.missing if missing in found.failures]
     for title, names in (
-        ("labelled and not there", [m.name for m in own.missing if m not in found.failures]),
+        ("in the table and not there", [m.name for m in own.missing if m not in found.failures]),
         ("left out", unusable),
-        ("without labels, so left out", own.unlabelled),
+        ("not in the table, so left out", own.unlisted),
     ):
         if names:
             shown = ", ".join(map(printable, names[:_NAMED]))
@@ -97,11 +97,18 @@ def _print_split(own: OwnVideos, annotations: Annotations, failures: Sequence[Fa
     training = [annotations.videos[name].labels for name in annotations.training_names()]
     for sentence in expectation(training):
         click.echo(printable(sentence))
+    if len(set(training)) == 1:
+        shared = printable(", ".join(training[0]))
+        click.echo(
+            f"warning: every training video has the same labels ({shared}), so nothing shows what "
+            "they are not. Add videos without them, or in which nothing happens: a row with an "
+            "empty label."
+        )
     held_out = len(annotations) - len(training)
     if not held_out:
         click.echo(
             "No video is held out: there are too few to spare. All are trained on, and how good "
-            "the run is cannot be measured; look at what it finds (duetal localize)."
+            "the run is cannot be measured. The report shows what it finds in them."
         )
     elif any(video.segments for video in annotations):
         click.echo(f"{held_out:,} videos are held out, and evaluated on their marked segments.")

@@ -1,11 +1,18 @@
 """Annotations of videos: labels, and segments where they are marked; names of classes."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from duetal.core.errors import DuetalError
+from duetal.core.tables import MAX_ROWS, data_frame, html_table
+
+#: The field of a video's facts that tells "none of the classes" from "no label is known".
+NOTHING_HAPPENS = "nothing_happens"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -31,8 +38,16 @@ class VideoAnnotation:
     #: Used only to write formats that can hold them.
     facts: str = ""
 
+    @property
+    def is_background(self) -> bool:
+        """Whether the source states that none of the classes occurs, not just that none is known.
 
-@dataclass(frozen=True)
+        An annotation without labels may be one that nobody has made yet.
+        """
+        return not self.labels and json.loads(self.facts or "{}").get(NOTHING_HAPPENS) is True
+
+
+@dataclass(frozen=True, repr=False)
 class Annotations:
     """The annotation of a set of videos, in the order of the source."""
 
@@ -53,6 +68,44 @@ class Annotations:
             if missing:
                 cause = f"label {missing[0]!r} is not in the class list"
                 raise DuetalError(cause, file=self.source, place=f"video {video.name!r}")
+
+    def __repr__(self) -> str:
+        segments = sum(len(video.segments or ()) for video in self)
+        return (
+            f"<Annotations: {segments:,} segments of {len(self.classes):,} classes "
+            f"in {len(self):,} videos>"
+        )
+
+    def _repr_html_(self) -> str:
+        header = ("video", "subset", "seconds", "labels", "segments")
+        rows = [
+            (
+                video.name,
+                video.subset or "",
+                "" if video.duration is None else video.duration,
+                ", ".join(video.labels),
+                "unknown" if video.segments is None else len(video.segments),
+            )
+            for video in islice(self, MAX_ROWS)
+        ]
+        return html_table(repr(self).strip("<>"), header, rows, len(self))
+
+    def to_frame(self) -> Any:
+        """The segments as a `pandas.DataFrame`: video, subset, label, start, end (seconds).
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        rows = [(video, segment) for video in self for segment in video.segments or ()]
+        return data_frame(
+            {
+                "video": [video.name for video, _ in rows],
+                "subset": [video.subset for video, _ in rows],
+                "label": [segment.label for _, segment in rows],
+                "start": [segment.start for _, segment in rows],
+                "end": [segment.end for _, segment in rows],
+            }
+        )
 
     def __iter__(self) -> Iterator[VideoAnnotation]:
         return iter(self.videos.values())

@@ -10,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
+from duetal.core.tables import MAX_ROWS, data_frame, html_table
+
+COLUMNS = ("video", "label", "start", "end", "score")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Detections:
     """Detections of many videos, one row each, as columns."""
 
@@ -38,6 +41,34 @@ class Detections:
     def __len__(self) -> int:
         return len(self.score)
 
+    def __repr__(self) -> str:
+        return (
+            f"<Detections: {len(self):,} of {len(self.classes):,} classes "
+            f"in {len(self.videos):,} videos>"
+        )
+
+    def _repr_html_(self) -> str:
+        best = np.argsort(-self.score, kind="stable")[:MAX_ROWS]
+        rows = [
+            (self.videos[video], self.classes[label], start, end, score)
+            for video, label, start, end, score in zip(
+                *(getattr(self, name)[best].tolist() for name in COLUMNS), strict=True
+            )
+        ]
+        return html_table(f"{self!r}, by score".strip("<>"), COLUMNS, rows, len(self))
+
+    def to_frame(self) -> Any:
+        """The rows as a `pandas.DataFrame`: video, label, start, end (seconds), score.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        names = {
+            "video": np.array(self.videos, dtype=object)[self.video],
+            "label": np.array(self.classes, dtype=object)[self.label],
+        }
+        return data_frame({name: names.get(name, getattr(self, name)) for name in COLUMNS})
+
     def require_finite(self) -> None:
         """Check that every segment and score is finite.
 
@@ -53,8 +84,7 @@ class Detections:
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "Detections":
         """The chosen rows, in the given order; videos and classes unchanged."""
-        columns = ("video", "label", "start", "end", "score")
-        return replace(self, **{name: getattr(self, name)[rows] for name in columns})
+        return replace(self, **{name: getattr(self, name)[rows] for name in COLUMNS})
 
     def renamed(self, videos: Mapping[str, str], classes: Mapping[str, str]) -> "Detections":
         """The same with other names of videos and classes, by their names here."""

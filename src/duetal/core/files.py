@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, BinaryIO, Self
 
 import yaml
@@ -168,6 +168,19 @@ def read_text(path: Path) -> str:
         return data.decode(text_encoding(data))
     except UnicodeDecodeError as error:
         raise not_text(path, error.start) from error
+
+
+#: The folders of an absolute path in a text: "/data/x", "~/a/x", "C:\\a\\x"; of no address.
+_FOLDERS = re.compile(
+    r"(?<![^\s\"'(\[=,;])(?:~|[A-Za-z]:)?(?:[/\\][^/\\\s,;:'\"()]+)+[/\\](?=[^\s/\\])"
+)
+
+
+def without_folders(text: str) -> str:
+    """A text whose absolute paths are cut to their last part, so that it can be given away."""
+    if PureWindowsPath(text).is_absolute() or PurePosixPath(text).is_absolute():
+        return f"…/{PureWindowsPath(text).name}"
+    return _FOLDERS.sub("…/", text)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -88,9 +88,18 @@ def read_labelling(pieces: Pieces, report: OnProblem) -> Labelling:
     training, evaluation = _split(pieces, strong, weak, report)
     labelled = strong if pieces.train_labels is None else weak
     train_labels = {name: labelled.videos[name].labels for name in training}
-    for name in (each for each in evaluation if each in train_labels):
-        cause = "is both to be trained on and to be evaluated on"
-        report(Problem.fatal(cause, labelled.source, f"video {name!r}"))
+    for name, labels in train_labels.items():
+        place = f"video {name!r}"
+        if not labels and not labelled.videos[name].is_background:
+            report(Problem.warning("has no label; not trained on", labelled.source, place))
+        elif name in evaluation:
+            cause = "is both to be trained on and to be evaluated on"
+            report(Problem.fatal(cause, labelled.source, place))
+    train_labels = {
+        name: labels
+        for name, labels in train_labels.items()
+        if labels or labelled.videos[name].is_background
+    }
     if empty := [name for name, labels in train_labels.items() if not labels]:
         cause = f"no label: trained on as a video in which nothing happens ({len(empty):,} in all)"
         report(Problem.warning(cause, labelled.source, f"video {empty[0]!r}"))

@@ -11,6 +11,7 @@ from duetal.core.annotations import Annotations
 from duetal.core.array_types import Bools, Floats, Ints
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError
+from duetal.core.tables import html_table
 from duetal.evaluation.considered import Considered, GroundTruth, consider
 from duetal.evaluation.mean_ap import averaged
 from duetal.evaluation.protocols import Protocol
@@ -73,7 +74,7 @@ class Versus(PlainRecord):
     videos: tuple[VideoInfluence, ...]  # By falling influence on the headline's difference.
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison(PlainRecord):
     """Contenders on the same ground truth."""
 
@@ -88,6 +89,22 @@ class Comparison(PlainRecord):
     scores: Mapping[str, Mapping[str, float]]  # By contender and by the average's name.
     versus: tuple[Versus, ...]  # Every other contender against the first.
     notes: tuple[str, ...]  # What a reader must know, one line each.
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.scores)
+        return f"<Comparison of {names} on {self.videos:,} videos under {self.protocol}>"
+
+    def _repr_html_(self) -> str:
+        header = ("", f"mAP {self.headline} (%)", "difference", f"{self.confidence:.0%} interval")
+        differences = {each.name: each.averages[self.headline] for each in self.versus}
+        rows: list[Sequence[object]] = []
+        for name, averages in self.scores.items():
+            cells: list[object] = [name, 100 * averages[self.headline]]
+            if (found := differences.get(name)) is not None:
+                interval = f"{100 * found.low:+.2f} to {100 * found.high:+.2f}"
+                cells += [100 * found.value, interval]
+            rows.append(cells)
+        return html_table(repr(self).strip("<>"), header, rows)
 
 
 def compare(

@@ -9,6 +9,7 @@ import numpy as np
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import UsageError
+from duetal.core.tables import html_table
 from duetal.evaluation import false_positives
 from duetal.evaluation.calibration import Calibration, calibration
 from duetal.evaluation.considered import consider
@@ -19,7 +20,7 @@ from duetal.evaluation.result import Evaluation, PlainRecord
 from duetal.evaluation.sensitivity import Sensitivity, sensitivity
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagnosis(PlainRecord):
     """The result of a diagnosis."""
 
@@ -32,6 +33,17 @@ class Diagnosis(PlainRecord):
     calibration: Calibration  # Of the scores, likewise.
 
     json_keys: ClassVar = {"profile": "predictions", "fixed": "fixed_mAP"}
+
+    def __repr__(self) -> str:
+        return f"<Diagnosis at tIoU {self.profile.tiou:g} of {self.evaluation!r}>"
+
+    def _repr_html_(self) -> str:
+        header = ("kind", "predictions", f"mAP {self.headline} (%) without them")
+        rows = [
+            (kind, count, 100 * self.fixed[kind] if kind in self.fixed else "")
+            for kind, count in self.profile.whole.items()
+        ]
+        return html_table(repr(self).strip("<>"), header, rows)
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""

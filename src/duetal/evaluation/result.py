@@ -10,6 +10,7 @@ from pydantic import Field, FiniteFloat
 
 from duetal.core.errors import DuetalError
 from duetal.core.records import Record
+from duetal.core.tables import data_frame, html_table
 
 Fractions = tuple[FiniteFloat, ...]
 
@@ -50,6 +51,35 @@ class Evaluation(Record):
     predictions: int | None = None  # Compared with them, the dropped ones not among them.
     dropped: dict[str, int] = {}  # Predictions left out, by reason.
     notes: tuple[str, ...] = ()  # What a reader of the numbers must know, one line each.
+
+    def __repr__(self) -> str:
+        scores = self.averages or dict(zip(map(str, self.tiou), self.mean_ap, strict=True))
+        text = ", ".join(f"{name} {100 * value:.2f} %" for name, value in scores.items())
+        return f"<Evaluation under {self.protocol or 'no named protocol'}: mAP {text}>"
+
+    def _repr_html_(self) -> str:
+        header = ["AP (%) at tIoU", *(f"{value:g}" for value in self.tiou), *self.averages]
+        rows: list[Sequence[object]] = [
+            [label, *(100 * value for value in values), *([""] * len(self.averages))]
+            for label, values in self.per_class.items()
+        ]
+        means = [*self.mean_ap, *self.averages.values()]
+        rows.append(["mAP", *(100 * value for value in means)])
+        return html_table(repr(self).strip("<>"), header, rows)
+
+    def to_frame(self) -> Any:
+        """AP as fractions: a `pandas.DataFrame` of class, tiou and ap.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        cells = [
+            (label, tiou, ap)
+            for label, values in self.per_class.items()
+            for tiou, ap in zip(self.tiou, values, strict=True)
+        ]
+        labels, thresholds, values = zip(*cells, strict=True) if cells else ((), (), ())
+        return data_frame({"label": labels, "tiou": thresholds, "ap": values})
 
 
 class MeanStd(Record):

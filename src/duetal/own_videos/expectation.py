@@ -29,7 +29,9 @@ _NAMED = 5
 
 def expectation(training: Iterable[Collection[str]]) -> list[str]:
     """The accuracy to expect of training videos with these labels, in sentences."""
-    videos = [labels for labels in training if labels]
+    known = list(training)
+    videos = [labels for labels in known if labels]
+    nothing = len(known) - len(videos)
     counts = Counter(chain.from_iterable(videos))
     rarest = min(counts, key=lambda label: (counts[label], label))
     below = [row for row in CURVE if row.videos <= counts[rarest]][-1:]
@@ -46,9 +48,11 @@ def expectation(training: Iterable[Collection[str]]) -> list[str]:
         advice = f"Aim for {enough()} or more videos of each class; short of it: {named}{others}."
     else:
         advice = f"Every class has the {enough()} videos from which on more gained little there."
+    classes = "1 class" if len(counts) == 1 else f"{len(counts):,} classes"
+    others = f", and {nothing:,} in which nothing of them happens" if nothing else ""
     return [
-        f"{len(videos):,} training videos of {len(counts):,} classes; "
-        f"the rarest, {rarest!r}, is in {counts[rarest]:,} of them.",
+        f"{len(videos):,} training videos of {classes}; "
+        f"the rarest, {rarest!r}, is in {counts[rarest]:,} of them{others}.",
         "Measured on one data set, 12 classes of sensor sequences, not on video: "
         f"{fewer}{near} of the mAP that {ALL.videos} and more gave. "
         "Yours will differ (docs/own-videos.md).",

@@ -6,6 +6,7 @@ RUN/video-dataset/...                the features themselves, unless a store els
 """
 
 import difflib
+import json
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from duetal.core.annotations import Annotations, VideoAnnotation
+from duetal.core.annotations import NOTHING_HAPPENS, Annotations, VideoAnnotation
 from duetal.core.errors import DuetalError, UsageError, unknown
 from duetal.core.files import write_text
 from duetal.core.video_names import without_suffix
@@ -42,10 +43,10 @@ class OwnVideos:
 
     table: Path
     rows: "Mapping[Video, LabelledVideo]"
-    #: With labels; not there, or not to be used as they are named.
+    #: In the table; not there, or not to be used as they are named.
     missing: tuple[Failure, ...]
-    #: Names of videos that are there and have no labels.
-    unlabelled: tuple[str, ...]
+    #: Names of videos that are there and not in the table.
+    unlisted: tuple[str, ...]
 
 
 def match(rows: Iterable[LabelledVideo], found: "Found", table: Path) -> OwnVideos:
@@ -80,9 +81,8 @@ def match(rows: Iterable[LabelledVideo], found: "Found", table: Path) -> OwnVide
     if not matched:
         reason = f"; {missing[0].reason}" if missing else ""
         raise DuetalError(f"none of its videos is there{reason}", file=table)
-    labelled = {video: row for video, row in matched.items() if row.labels}
-    unlabelled = tuple(video.name for video in found.videos if video not in labelled)
-    return OwnVideos(table, labelled, tuple(missing), unlabelled)
+    unlisted = tuple(video.name for video in found.videos if video not in matched)
+    return OwnVideos(table, matched, tuple(missing), unlisted)
 
 
 def _file_name(path: str) -> str:
@@ -124,7 +124,7 @@ def require_plan(own: OwnVideos) -> None:
     """Check before anything is extracted that there would be something to learn.
 
     Raises:
-        DuetalError: a single class, a class without a training video, or too few videos.
+        DuetalError: no class at all, or a class without a training video.
     """
     rows = own.rows.values()
     classes = sorted({label for row in rows for label in row.labels})
@@ -136,14 +136,10 @@ def _require_learnable(
     training: Iterable[Collection[str]], classes: Sequence[str], table: Path
 ) -> None:
     known = [tuple(sorted(labels)) for labels in training]
-    if len(classes) < 2:
-        cause = f"all videos have the one label {''.join(classes)!r}; training needs two"
-        raise DuetalError(cause, file=table)
+    if not classes:
+        raise DuetalError("no video has a label, so there is nothing to learn", file=table)
     for label in classes_without_video(classes, known):
         raise DuetalError(f"class {label!r} has no training video", file=table)
-    if len(set(known)) < 2:
-        cause = f"too few videos: {len(known)} to train on, and none of them has other labels"
-        raise DuetalError(cause, file=table)
 
 
 def annotate(
@@ -164,11 +160,14 @@ def annotate(
     for name, row in rows.items():
         duration = getattr(store.record(name), "duration", None)
         video = VideoAnnotation(name, str(Split.TRAIN), duration, row.labels)
+        if not row.labels:
+            # Nothing happens in it: so its segments are known, too.
+            video = replace(video, segments=(), facts=json.dumps({NOTHING_HAPPENS: True}))
         if name in held_out:
             marked = None if strong is None else strong.videos.get(name)
-            if strong is not None and (marked is None or marked.segments is None):
-                continue
             source = video if marked is None else replace(marked, duration=duration)
+            if strong is not None and source.segments is None:
+                continue
             video = replace(source, subset=str(Split.TEST))
         videos[name] = video
     classes = sorted({label for video in videos.values() for label in video.labels})
@@ -186,7 +185,8 @@ def annotate(
 def _held_out(rows: Mapping[str, LabelledVideo], strong: Annotations | None) -> frozenset[str]:
     if any(row.split for row in rows.values()):
         return frozenset(name for name, row in rows.items() if row.split is Split.TEST)
-    labels = {name: row.labels for name, row in rows.items()}
+    # Videos in which nothing happens are held out like a class.
+    labels = {name: row.labels or ("",) for name, row in rows.items()}
     if strong is None:
         return hold_back(labels)
     # One annotated video is a better test than many without segments.

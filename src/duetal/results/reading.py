@@ -40,6 +40,16 @@ class SeedResults:
     labels: schema.LabelEvaluation | None = None
     model: schema.ModelRecord | None = None
 
+    def is_done(self) -> bool:
+        """Whether it is evaluated or, where nothing can be measured, localized with every stage."""
+        if self.evaluation or self.labels:
+            return True
+        # It is written when an evaluation begins.
+        if self.folder.ground_truth_file.is_file():
+            return False
+        stages = self.model.evaluated_stages() if self.model else ()
+        return bool(stages) and all(self.folder.detections(stage).is_file() for stage in stages)
+
 
 @dataclass(frozen=True)
 class RunResults:
@@ -59,6 +69,11 @@ class RunResults:
     def name(self) -> str:
         """The folder's own name."""
         return self.folder.resolve().name or str(self.folder)
+
+    @property
+    def is_unmeasured(self) -> bool:
+        """Whether it is finished, and no video was there to evaluate it on."""
+        return all(s.is_done() and not (s.evaluation or s.labels) for s in self.seeds)
 
     def phases(self) -> dict[str, schema.PhaseRecord]:
         """Every phase so far, by name, in order of training."""
@@ -133,9 +148,10 @@ def _notices(seeds: tuple[SeedResults, ...], summary: schema.SeedSummary | None)
     for seed in seeds:
         for notice in seed.log.notices:
             yield f"{seed.folder.path.name}: {notice}" if len(seeds) > 1 else notice
-    unfinished = [s.folder.path.name for s in seeds if s.evaluation is None and s.labels is None]
+    unfinished = [seed.folder.path.name for seed in seeds if not seed.is_done()]
     if len(seeds) == 1 and unfinished:
-        yield "There is no evaluation yet: the run is still training, or it was stopped."
+        doing = "training" if seeds[0].model is None else "being evaluated"
+        yield f"There is no evaluation yet: the run is still {doing}, or it was stopped."
     elif unfinished:
         yield f"Not evaluated yet: {', '.join(unfinished)}."
     if len(seeds) > 1 and summary is None and any(seed.evaluation for seed in seeds):

@@ -29,6 +29,7 @@ class Journal(LiveProgress):
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("before the evaluation"),
             TextColumn("{task.fields[losses]}"),
             transient=False,
         )
@@ -110,7 +111,8 @@ class Journal(LiveProgress):
             left = remaining(self.elapsed(), self._done / (self.steps - self._skipped))
             self.log(
                 f"{event['phase']:>6} {event['epoch']:>3}/{event['epochs']}  "
-                f"loss {event['loss']:.4f}  {_losses(event['terms'])}  left {left}"
+                f"loss {event['loss']:.4f}  {_losses(event['terms'])}  "
+                f"left {left} before the evaluation"
             )
 
 

@@ -6,7 +6,7 @@ of each stage, the scores of the final branches, and last their result. A run th
 that is evaluated again from the start.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -174,6 +174,40 @@ def run_label_evaluation(
     return found
 
 
+def measure(
+    run: Run, dataset: Dataset, device: torch.device, progress: Progress
+) -> RunEvaluation | LabelEvaluation | tuple[str, ...]:
+    """Measure a run as well as the dataset allows: by segments, by labels, or not at all.
+
+    Returns:
+        The scores; or the videos that were localized, where nothing can be measured.
+
+    Raises:
+        DuetalError: as `run_evaluation` and `run_label_evaluation`.
+    """
+    how = (run, dataset, device, progress)
+    return run_evaluation(*how) or run_label_evaluation(*how) or localize_unmeasured(*how)
+
+
+def localize_unmeasured(
+    run: Run, dataset: Dataset, device: torch.device, progress: Progress
+) -> tuple[str, ...]:
+    """The detections of every stage where nothing can be measured, unless they are there.
+
+    They are of the evaluation videos or, where there are none, the training videos, whose names are
+    returned.
+
+    Raises:
+        DuetalError: features of a video are unreadable or not finite.
+    """
+    names = dataset.evaluation or dataset.training
+    if not is_evaluated(run):
+        for stage in run.model.evaluated_stages():
+            localize_stage(run, dataset, stage, device, progress, lambda video: None, names)
+        _write_score_index(run, dataset)
+    return names
+
+
 def chance_ap(positives: int, videos: int) -> float:
     """The average precision that a random ranking has, on average.
 
@@ -231,8 +265,9 @@ def localize_stage(
     device: torch.device,
     progress: Progress,
     judge: Callable[[Localized], Judgement],
+    names: Sequence[str] | None = None,
 ) -> tuple[Detections, list[Judgement]]:
-    """Localize the evaluation videos with a stage, and write its detections.
+    """Localize the evaluation videos, or the named ones, with a stage; write its detections.
 
     Of a final branch the snippets' scores are written too. `stage` is one of
     `ModelRecord.evaluated_stages`. What `judge` makes of each video is returned too.
@@ -251,7 +286,7 @@ def localize_stage(
     detections = localize(
         run,
         dataset,
-        dataset.evaluation,
+        dataset.evaluation if names is None else names,
         stages=members,
         device=device,
         on_video=take,

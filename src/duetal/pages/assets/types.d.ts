@@ -1,0 +1,254 @@
+// The data that Python embeds in the pages, and what the scripts make of it. Numbers in columns
+// are in base64 (`duetal.pages.columns`); classes, videos and thresholds are indices.
+
+/** A branch of the model: its name in files, what the page calls it, its colour and shape. */
+export interface Branch {
+  name: string;
+  title: string;
+  mark: string;
+}
+
+/**
+ * When snippets are: frames per second, frames from one snippet to the next, frames in one, and
+ * the seconds of a video's first frame.
+ */
+export interface Grid {
+  fps: number;
+  stride: number;
+  window: number;
+  begin?: number;
+}
+
+/** One evaluated stage; `branch` is null where all branches act together. */
+export interface StagePoint {
+  title: string;
+  short: string;
+  branch: string | null;
+  mark: string;
+}
+
+export interface JourneyPoint extends StagePoint {
+  /** The branch that taught this one, null where none did. */
+  teacher: string | null;
+  mean: number;
+  spread: number | null;
+}
+
+export interface PrecisionRecallPoint extends StagePoint {
+  precision: number;
+  recall: number;
+}
+
+/** Values of each run by epoch; null where the loss was not finite. */
+export interface LossSeries {
+  name: string;
+  runs: [number, number | null][][];
+}
+
+export interface PhaseCurves {
+  phase: string;
+  title: string;
+  branch: string;
+  mark: string;
+  series: LossSeries[];
+}
+
+export interface SegmentColumns {
+  offsets: string;
+  label: string;
+  start: string;
+  end: string;
+}
+
+export interface LaneData extends SegmentColumns {
+  title: string;
+  short: string;
+  mark: string;
+  total: number;
+  score: string;
+  kind?: string;
+  missed?: string;
+}
+
+/** Curves by branch and class; pseudo-labels by phase and class. */
+export interface VideoSignals {
+  begin?: number;
+  snippets?: number;
+  pool?: number;
+  scores?: Record<string, Record<number, string>>;
+  labelled?: number;
+  labels?: Record<number, Record<number, string>>;
+}
+
+export interface RunSignals {
+  title: string;
+  grid: Grid;
+  phases: string[];
+  videos: Record<number, VideoSignals>;
+}
+
+export interface ExplorerData {
+  classes: string[];
+  kinds: string[];
+  tiou: number[];
+  /** The threshold that is chosen first. */
+  shown: number;
+  /** Whether lanes are runs to be compared, and not stages of one run. */
+  compared: boolean;
+  branches: Branch[];
+  videos: string[];
+  durations: (number | null)[];
+  training: number[];
+  truth: SegmentColumns;
+  lanes: LaneData[];
+  signals: RunSignals[];
+}
+
+export interface ContendersPage {
+  explorer: ExplorerData;
+}
+
+export interface RunPage extends ContendersPage {
+  branches: Branch[];
+  headline: string;
+  journey: JourneyPoint[];
+  precisionRecall: PrecisionRecallPoint[];
+  training: PhaseCurves[];
+}
+
+export interface PlayedVideo {
+  name: string;
+  url: string | null;
+  /** Seconds of the first picture on the clock of the detections. */
+  begin: number;
+  /** Seconds that the file's own clock shows then. */
+  offset: number;
+  /** Pictures a second. */
+  fps: number;
+  duration: number;
+  note: string;
+  pool: number;
+  classes: number[];
+  scores: Record<string, Record<number, string>>;
+  /** Class, start, end, score, and whether it is written over the picture. */
+  detections: [number, number, number, number, number][];
+  /** Detections that the page does not hold. */
+  left: number;
+}
+
+export interface PlayerPage {
+  classes: string[];
+  branches: Branch[];
+  /** Of the detections. */
+  mark: string;
+  grid: Grid;
+  floor: number;
+  best: number;
+  videos: PlayedVideo[];
+}
+
+// What the scripts make of it.
+
+/** Seconds. */
+export interface Span {
+  start: number;
+  end: number;
+}
+
+export interface Segment extends Span {
+  row: number;
+  label: number;
+}
+
+export interface Prediction extends Segment {
+  score: number;
+  kind: number | null;
+}
+
+export interface LanePrediction extends Prediction {
+  lane: number;
+}
+
+/** A prediction of the player. */
+export interface Detection extends Span {
+  label: number;
+  score: number;
+  captioned: boolean;
+}
+
+export interface Proposal extends Span {
+  score: number;
+}
+
+/** Consecutive snippets with one pseudo-label. */
+export interface LabelRun {
+  label: number;
+  first: number;
+  stop: number;
+}
+
+export interface Curve {
+  branch: Branch;
+  values: Float32Array;
+}
+
+/** A curve as it is drawn and cut, and the scores that it was made of. */
+export interface CutCurve extends Curve {
+  scores: Float32Array;
+}
+
+/** What a timeline shows of its video. */
+export interface ShownVideo {
+  segments: Segment[];
+  lanes: number[];
+  signals: VideoSignals | null;
+  label: number;
+  view: Pair;
+  duration: number | null;
+  grid: Grid;
+  annotated: Set<number>;
+  classes: number[];
+  curves: CutCurve[];
+  labels: { phase: string; runs: LabelRun[] }[];
+}
+
+export type RowContent = { label: number } & (
+  | { what: 'class' }
+  | { what: 'truth' }
+  | { what: 'lane'; lane: number }
+  | { what: 'proposals'; curve: CutCurve }
+  | { what: 'labels'; phase: string; runs: LabelRun[] }
+);
+
+/** A row of a timeline, in pixels. */
+export type Row = RowContent & { top: number; height: number };
+
+/** What a pointer finds on a timeline. */
+export interface Found extends Span {
+  prediction?: Prediction;
+  score?: number;
+  isMissed?: boolean;
+}
+
+/** What a player shows at the moment. */
+export interface PlayerState {
+  index: number;
+  video: PlayedVideo;
+  /** The class whose curves are shown, -1 where there is none. */
+  label: number;
+  floor: number;
+  shown: Detection[];
+  best: number;
+  view: Pair;
+  selected: Detection | null;
+}
+
+export type Pair = [number, number];
+
+/** A linear map from data to pixels. */
+export interface Scale {
+  (value: number): number;
+  invert(pixel: number): number;
+  domain: Pair;
+  range: Pair;
+}

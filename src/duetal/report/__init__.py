@@ -1,6 +1,0 @@
-"""Self-contained HTML pages of runs and detections."""
-
-from duetal.report.contenders import PageEntry, write_contenders
-from duetal.report.page import render_report, write_report
-
-__all__ = ["PageEntry", "render_report", "write_contenders", "write_report"]
