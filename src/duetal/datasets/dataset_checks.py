@@ -105,8 +105,8 @@ def check_durations(
         if not 0 < video.duration < float("inf"):
             report(Problem.fatal(f"a duration of {video.duration} s", annotations.source, place))
             continue
-        # Of a store, which has its arrays two folders deep: the pictures may begin late.
-        record = recorded(part.place.parent.parent, name)
+        record = recorded(part.place, name)
+        # The pictures may begin late.
         expected = grid.length(video.duration - (record.offset if record else 0))
         off = abs(length - expected)
         cause = (

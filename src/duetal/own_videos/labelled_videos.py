@@ -162,7 +162,7 @@ def annotate(
     held_out = _held_out(rows, strong)
     videos: dict[str, VideoAnnotation] = {}
     for name, row in rows.items():
-        duration = getattr(store.record(name), "duration", None)
+        duration = getattr(store.record(name), "end", None)
         video = VideoAnnotation(name, str(Split.TRAIN), duration, row.labels)
         if name in held_out:
             marked = None if strong is None else strong.videos.get(name)
