@@ -11,8 +11,10 @@ from duetal.backbones.clip import CLIP, load_image_encoder
 from duetal.backbones.i3d import FLOW, load_i3d
 from duetal.core.annotations import Segment, VideoAnnotation
 from duetal.core.errors import DuetalError, UsageError
+from duetal.core.files import write_json
 from duetal.core.grid import TimeGrid
 from duetal.datasets import open_dataset
+from duetal.datasets.examination import examine
 from duetal.extraction.missing import extract_missing, plan
 from duetal.extraction.pipeline import ExtractionSettings, Extractor, usable_cpus
 from duetal.extraction.sources import Failure, Video, find_videos
@@ -84,6 +86,9 @@ def test_a_record_has_the_stream_the_offset_and_the_rate(settings, extractor, tm
         assert (first.stream, first.source_frames, first.duration) == (0, 10, 1)
         opened = open_dataset(tmp_path / "store")
     assert (opened.offset("late"), opened.duration("late"), opened.offset("a")) == (2, 10, 0)
+    labels = {"subset": "training", "duration": 10.0, "annotations": [{"label": "run"}]}
+    write_json(tmp_path / "store" / "annotations.json", {"database": {"late": labels}})
+    assert not [p for p in examine(tmp_path / "store").problems if "T = " in p.message]
     marked = VideoAnnotation("late", segments=(Segment(3, 5, "run"),))
     assert opened.on_grid(marked).segments == (Segment(1, 3, "run"),)
 

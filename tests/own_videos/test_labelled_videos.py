@@ -13,7 +13,7 @@ from duetal.datasets import open_dataset
 from duetal.datasets.examination import examine
 from duetal.extraction.sources import Failure, Found, Video
 from duetal.extraction.store import Store, open_store
-from duetal.features.metadata import VideoRecord
+from duetal.features.metadata import VideoRecord, record_file
 from duetal.formats.video_table import LabelledVideo, Split
 from duetal.own_videos.labelled_videos import (
     OwnVideos,
@@ -187,6 +187,19 @@ def test_nothing_is_begun_where_there_is_nothing_to_learn(
 ) -> None:
     with pytest.raises(DuetalError, match=f"^labels.csv: {message}"):
         require_plan(own(rows))
+
+
+def test_times_are_the_players_where_the_store_lies_elsewhere(store: Store, tmp_path: Path) -> None:
+    """The annotation ends where a player does, and the offset is found beside the features."""
+    record = store.record("v0")
+    assert record is not None
+    store.place.write_json(record_file("v0"), record.model_dump() | {"offset": 2.0})
+    annotations = annotate(own(alternating(40)), store, (), None)
+    assert annotations.videos["v0"].duration == 4.8
+    write_dataset(tmp_path / "elsewhere", annotations, store, begun=False)
+    dataset = open_dataset(tmp_path / "elsewhere")
+    assert (dataset.offset("v0"), dataset.duration("v0")) == (2, 4.8)
+    assert (dataset.offset("v1"), dataset.duration("v1")) == (0, 2.8)
 
 
 def test_the_videos_are_split_and_have_durations(store: Store) -> None:

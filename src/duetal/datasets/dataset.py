@@ -52,7 +52,7 @@ class Dataset:
         if known is not None and known.duration is not None:
             return known.duration
         record = self._record(name)
-        return None if record is None else record.offset + record.duration
+        return None if record is None else record.end
 
     def offset(self, name: str) -> float:
         """Seconds at which a video's first snippet begins, on the clock of players and tools.
@@ -71,7 +71,7 @@ class Dataset:
         return replace(video, segments=tuple(moved))
 
     def _record(self, name: str) -> VideoRecord | None:
-        return recorded(self.source if self.source.is_dir() else self.source.parent, name)
+        return recorded(next(iter(self.streams.values())).parts[0].place, name)
 
     def weak(self) -> WeakVideos:
         """The training videos with their labels alone.

@@ -11,6 +11,7 @@ from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.datasets.problems import OnProblem, Problem, reporting
 from duetal.features.arrays import FeatureArray
+from duetal.features.metadata import recorded
 from duetal.features.streams import FeaturePart
 
 #: How far T may be from that of the duration: snippets, and share of T; the larger one counts.
@@ -104,7 +105,9 @@ def check_durations(
         if not 0 < video.duration < float("inf"):
             report(Problem.fatal(f"a duration of {video.duration} s", annotations.source, place))
             continue
-        expected = grid.length(video.duration)
+        record = recorded(part.place, name)
+        # The pictures may begin late.
+        expected = grid.length(video.duration - (record.offset if record else 0))
         off = abs(length - expected)
         cause = (
             f"T = {length}, but {video.duration:g} s at {grid.fps:g} frames per second, stride "

@@ -54,15 +54,10 @@ def _opened(job: Job, threads: int) -> Iterator[VideoReader]:
         with job.timed("read"):
             file = stack.enter_context(fetched(job.video.source))
         job.sha256, job.size = file.sha256, file.size
+        stream, damaged = job.video.stream, job.video.damaged
         try:
-            yield stack.enter_context(
-                open_video(
-                    file.path,
-                    threads=threads,
-                    stream=job.video.stream,
-                    damaged=job.video.damaged,
-                )
-            )
+            opened = open_video(file.path, threads=threads, stream=stream, damaged=damaged)
+            yield stack.enter_context(opened)
         except DuetalError as error:
             if error.file != file.path:
                 raise

@@ -55,6 +55,11 @@ class VideoRecord(BaseModel):
     versions: dict[str, str]  #: Of the programs that made the features.
     seconds: dict[str, float]  #: Of work, by stage of the pipeline.
 
+    @property
+    def end(self) -> float:
+        """Seconds that a player's clock shows at the end of the last picture."""
+        return self.offset + self.duration
+
 
 def array_file(modality: str, name: str) -> str:
     """Path of a video's array in a store."""
@@ -86,10 +91,10 @@ def read_record(place: Place, name: str) -> VideoRecord | None:
     return None
 
 
-def recorded(folder: Path, name: str) -> VideoRecord | None:
-    """What the store in a local folder recorded of a video; None where it did not."""
+def recorded(features: Path, name: str) -> VideoRecord | None:
+    """What the store around a folder of features recorded of a video; None if it did not."""
     with suppress(DuetalError):
-        return read_record(Place(folder), name)
+        return read_record(Place(features.parent.parent), name)
     return None
 
 

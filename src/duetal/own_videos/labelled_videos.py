@@ -158,7 +158,7 @@ def annotate(
     held_out = _held_out(rows, strong)
     videos: dict[str, VideoAnnotation] = {}
     for name, row in rows.items():
-        duration = getattr(store.record(name), "duration", None)
+        duration = getattr(store.record(name), "end", None)
         video = VideoAnnotation(name, str(Split.TRAIN), duration, row.labels)
         if not row.labels:
             # Nothing happens in it: so its segments are known, too.
