@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import types
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import click
@@ -16,6 +17,7 @@ class OutOfMemoryError(RuntimeError):
     """Named as torch's own, which the entry point recognizes by name."""
 
 
+LOST = "a process that took part is lost, killed or out of memory"
 FAILURES = {
     "data": DuetalError("snippet 3 is NaN", file="features/a.npy", place="row 3"),
     "newline": DuetalError("bad", file="a\nb.npy"),
@@ -27,6 +29,13 @@ FAILURES = {
     "memory": MemoryError(),
     "gpu-memory": OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
     "cpu-memory": RuntimeError("DefaultCPUAllocator: can't allocate memory: 1 bytes"),
+    # In the words of safetensors, HDF5, PyTorch, and gloo.
+    "disk": OSError(28, "No space left on device"),
+    "disk-safetensors": ValueError("Error while serializing: I/O error: (os error 28)"),
+    "disk-hdf5": OSError("Can't write data (file write failed: errno = 28, error message = '...')"),
+    "disk-torch": RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed"),
+    "lost-pool": BrokenProcessPool("A child process terminated abruptly"),
+    "lost-peer": RuntimeError("[gloo/pair.cc:534] Connection closed by peer [127.0.0.1]:4711"),
     "interrupt": KeyboardInterrupt(),
     "abort": click.Abort(),
 }
@@ -90,6 +99,12 @@ def run(capsys):
         ("memory", 1, "out of memory: no more to be had"),
         ("gpu-memory", 1, "out of memory: CUDA out of memory. Tried to allocate 2 GiB"),
         ("cpu-memory", 1, "out of memory: DefaultCPUAllocator: can't allocate memory: 1 bytes"),
+        ("disk", 1, "cannot read or write: No space left on device"),
+        ("disk-safetensors", 1, "the disk is full; what was finished before is whole"),
+        ("disk-hdf5", 1, "the disk is full; what was finished before is whole"),
+        ("disk-torch", 1, "the disk is full; what was finished before is whole"),
+        ("lost-pool", 1, f"{LOST}: A child process terminated abruptly"),
+        ("lost-peer", 1, f"{LOST}: [gloo/pair.cc:534] Connection closed by peer [127.0.0.1]:4711"),
         ("interrupt", 130, "interrupted"),
         ("abort", 130, "interrupted"),
     ],

@@ -62,3 +62,16 @@ def test_tests_mirror_the_package():
     mirrored = {path.parent for path in sources} | {path.with_suffix("") for path in sources}
     own = {Path("house"), Path("examples"), Path("benchmarks")}
     assert folders - mirrored - own == set()
+
+
+def test_what_is_printed_passes_one_filter():
+    """Control characters of names reach no terminal: `say` and `PlainConsole` replace them."""
+    own = {"core/console.py", "core/bars.py", "cli/terminal.py", "cli/main.py", "cli/doctor.py"}
+    direct = re.compile(r"click\.s?echo\(|(?<!\w)Console\(|(?<![\w.])print\(")
+    found = {
+        str(path.relative_to(ROOT / "src" / "duetal"))
+        for path in SOURCES
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if direct.search(line) and not line.startswith("    print(")
+    }
+    assert found <= own

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from duetal.config import make_config, read_values
+from duetal.core.console import printable
 from duetal.core.grid import TimeGrid
 from duetal.evaluation import Evaluation
-from duetal.publishing.model_card import escape, plain, render_card
+from duetal.publishing.model_card import escape, render_card
 from duetal.publishing.public_run import PublicRun, open_public_run
 from duetal.results.folder import RunFolder
 from duetal.results.schema import (
@@ -265,7 +266,7 @@ def test_an_escaped_name_reads_as_itself(name: str) -> None:
     shown = MARKDOWN.parseInline(f"x {escape(name)} x")[0].children
     assert shown is not None
     assert {token.type for token in shown} <= {"text", "text_special", "entity"}
-    assert "".join(token.content for token in shown) == f"x {plain(name)} x"
+    assert "".join(token.content for token in shown) == f"x {printable(name)} x"
 
 
 def test_the_citation_is_that_of_the_citation_file() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from duetal.backbones.protocol import WeightsIdentity
 from duetal.backbones.weights import file_sha256
-from duetal.core.errors import DuetalError, first_line
+from duetal.core.errors import DuetalError, first_line, machine_fault
 from duetal.core.files import read_json
 
 #: What is fetched of a hub's repository: no weights in other formats, no subfolders' weights.
@@ -142,7 +142,7 @@ class Pretrained:
         except DuetalError:
             raise
         except Exception as error:
-            raise self.error(f"{what}: {first_line(error)}") from error
+            raise self.error(f"{what}: {machine_fault(error) or first_line(error)}") from error
 
     def error(self, cause: str) -> DuetalError:
         """An error that names the source and the role."""

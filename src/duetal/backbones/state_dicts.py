@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from duetal.core.errors import DuetalError
+from duetal.core.errors import DuetalError, machine_fault
 
 #: Where training programs put the weights beside their optimizer and their epoch.
 _NESTS = ("state_dict", "model_state_dict", "model")
@@ -60,6 +60,8 @@ def _read(path: Path) -> object:
         raise DuetalError(cause, file=path) from error
     except Exception as error:
         # PyTorch answers damaged files with whatever error its parser runs into.
+        if fault := machine_fault(error):
+            raise DuetalError(fault, file=path) from error
         detail = str(error).strip().partition(". ")[0] or type(error).__name__
         cause = f"not PyTorch weights, or only a part of them: {detail}"
         raise DuetalError(cause, file=path) from error

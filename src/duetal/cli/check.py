@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from duetal.cli.shared_options import PATH, json_option, writes
+from duetal.cli.terminal import say
+from duetal.core.console import PlainConsole
 
 if TYPE_CHECKING:
     from duetal.datasets.examination import Findings
@@ -22,7 +24,6 @@ def command(dataset: Path, json_file: Path | None) -> int:
     DATASET is a folder or a YAML file. Every feature is read. The exit code is 1 when a problem is
     fatal: training or evaluation would fail, or would use other data than the dataset names.
     """
-    from duetal.cli.terminal import printable
     from duetal.core.files import write_json
     from duetal.datasets.examination import examine
     from duetal.datasets.problems import Severity
@@ -31,18 +32,17 @@ def command(dataset: Path, json_file: Path | None) -> int:
     if json_file is not None:
         write_json(json_file, findings.as_json())
     for line in (*map(str, findings.problems), *_summary(findings)):
-        click.echo(printable(line))
+        say(line)
     warnings, fatal = findings.count(Severity.WARNING), findings.count(Severity.FATAL)
-    click.echo(f"problems: {fatal} fatal, {warnings} warning{'' if warnings == 1 else 's'}")
+    say(f"problems: {fatal} fatal, {warnings} warning{'' if warnings == 1 else 's'}")
     return 1 if fatal else 0
 
 
 def _track(names: Sequence[str]) -> Iterable[str]:
     """Show the progress of reading, on a terminal."""
-    from rich.console import Console
     from rich.progress import track
 
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     return track(
         names, "Reading features", console=console, transient=True, disable=not console.is_terminal
     )

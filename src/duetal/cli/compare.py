@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from duetal.cli.shared_options import PATH, comparing_options, json_option, writes
+from duetal.core.console import PlainConsole
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,13 +61,13 @@ def command(
 
 
 def _print(result: "Comparison") -> None:
-    from duetal.cli.terminal import plain_console, plain_table, printable
+    from duetal.cli.terminal import plain_table
 
-    console = plain_console()
+    console = PlainConsole()
     _print_scores(console, result)
-    baseline = printable(next(iter(result.scores)))
+    baseline = next(iter(result.scores))
     for versus in result.versus:
-        name = printable(versus.name)
+        name = versus.name
         headline = versus.averages[result.headline]
         verdict = f"the interval {'excludes' if headline.is_significant else 'includes'} 0"
         console.print(f"{name} against {baseline}, mAP {result.headline} in points:")
@@ -75,11 +76,11 @@ def _print(result: "Comparison") -> None:
         )
         table = plain_table("class", "AP difference", fold=True)
         for label, difference in list(versus.per_class.items())[:SHOWN]:
-            table.add_row(printable(label), _points(difference))
+            table.add_row(label, _points(difference))
         console.print(table)
         table = plain_table("video", "share of the difference", fold=True)
         for video in versus.videos[:SHOWN]:
-            table.add_row(printable(video.video), f"{100 * video.influence:+.2f}")
+            table.add_row(video.video, f"{100 * video.influence:+.2f}")
         console.print(table)
     left_out = max(0, len(result.versus[0].per_class) - SHOWN)
     left_out_videos = max(0, result.videos - SHOWN)
@@ -97,18 +98,18 @@ def _print(result: "Comparison") -> None:
         "of many classes, 1 in 20 intervals excludes 0 by chance"
     )
     for note in result.notes:
-        console.print(f"note: {printable(note)}")
+        console.print(f"note: {note}")
 
 
 def _print_scores(console: "Console", result: "Comparison") -> None:
-    from duetal.cli.terminal import plain_table, printable
+    from duetal.cli.terminal import plain_table
 
     averages = list(next(iter(result.scores.values())))
     table = plain_table("mAP (%) averaged over tIoU", *averages, fold=True)
     differences = {versus.name: versus.averages for versus in result.versus}
     for name, scores in result.scores.items():
         cells = [f"{100 * scores[key]:.2f}" for key in averages]
-        table.add_row(printable(name), *cells)
+        table.add_row(name, *cells)
         if name in differences:
             table.add_row("  difference", *(_points(differences[name][key]) for key in averages))
     console.print(table)

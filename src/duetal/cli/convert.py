@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from duetal.cli.shared_options import PATH, finite
-from duetal.cli.terminal import printable
+from duetal.cli.terminal import say
 
 #: Names of `duetal.formats.forms.Format`, as text, so that `--help` imports none of them.
 FORMATS = (
@@ -95,10 +95,10 @@ def command(
     )
     what = "segments" if done.kind is ContentKind.ANNOTATIONS else "detections"
     counts = f"{done.videos:,} videos, {done.rows:,} {what}"
-    click.echo(f"{done.source_format} → {done.target_format}: {counts}: {target}")
+    say(f"{done.source_format} → {done.target_format}: {counts}: {target}")
     for path in done.files:
-        click.echo(f"also written: {path}")
+        say(f"also written: {path}")
     for note in done.notes:
-        click.echo(f"note: {printable(note)}")
+        say(f"note: {note}")
     for line in done.lines or ("nothing is lost",):
-        click.echo(printable(line))
+        say(line)

@@ -13,6 +13,8 @@ from duetal.cli.shared_options import (
     truth_option,
     writes,
 )
+from duetal.cli.terminal import say
+from duetal.core.console import PlainConsole
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -60,13 +62,13 @@ def command(
         from duetal.pages.diagnosis_plots import write_plots
 
         for path in write_plots(diagnosis, plots):
-            click.echo(f"drawn: {path}")
+            say(f"drawn: {path}")
 
 
 def _print(diagnosis: "Diagnosis") -> None:
-    from duetal.cli.terminal import plain_console, plain_table, printable
+    from duetal.cli.terminal import plain_table
 
-    console = plain_console()
+    console = PlainConsole()
     evaluation, sensitivity = diagnosis.evaluation, diagnosis.sensitivity
     console.print(_kinds(diagnosis))
     console.print()
@@ -98,7 +100,7 @@ def _print(diagnosis: "Diagnosis") -> None:
         f"{evaluation.predictions:,} predictions"
     )
     for note in evaluation.notes:
-        console.print(f"note: {printable(note)}")
+        console.print(f"note: {note}")
 
 
 def _kinds(diagnosis: "Diagnosis") -> "Table":

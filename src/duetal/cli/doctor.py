@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from duetal.cli.terminal import say
+
 
 @click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -24,7 +26,7 @@ def command(as_json: bool) -> None:
     rows = dict(_rows(report))
     width = max(map(len, rows))
     for key, value in rows.items():
-        click.echo(f"{key:<{width}}  {value}")
+        say(f"{key:<{width}}  {value}")
 
 
 def _rows(report: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from duetal.cli.shared_options import (
     truth_option,
     writes,
 )
+from duetal.core.console import PlainConsole
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,9 +70,8 @@ def command(
 
 
 def _print(evaluation: "Evaluation", protocol: "Protocol", selection: object) -> None:
-    from duetal.cli.terminal import plain_console, printable
 
-    console = plain_console()
+    console = PlainConsole()
     _print_table(console, evaluation, protocol)
     counts = (
         f"{evaluation.videos:,} videos, {evaluation.segments:,} segments, "
@@ -84,15 +84,13 @@ def _print(evaluation: "Evaluation", protocol: "Protocol", selection: object) ->
     if selection is not None:
         console.print(f"checkpoint: {selection}")
     for note in evaluation.notes:
-        console.print(f"note: {printable(note)}")
+        console.print(f"note: {note}")
 
 
 def _print_table(console: "Console", evaluation: "Evaluation", protocol: "Protocol") -> None:
     """A row per class and one for their mean; columns: the shown thresholds and the averages."""
     from rich import box
     from rich.table import Table
-
-    from duetal.cli.terminal import printable
 
     shown = [evaluation.tiou.index(threshold) for threshold in protocol.shown]
     within = {
@@ -109,5 +107,5 @@ def _print_table(console: "Console", evaluation: "Evaluation", protocol: "Protoc
     for label, values in evaluation.per_class.items():
         cells = [values[index] for index in shown]
         cells += [sum(values[i] for i in rows) / len(rows) for rows in within.values()]
-        table.add_row(printable(label), *(f"{100 * cell:.2f}" for cell in cells))
+        table.add_row(label, *(f"{100 * cell:.2f}" for cell in cells))
     console.print(table)

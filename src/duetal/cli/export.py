@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from duetal.cli.shared_options import PATH, force_option, license_option, refuse_existing
+from duetal.cli.terminal import say
 
 if TYPE_CHECKING:
     from duetal.publishing.public_run import PublicRun
@@ -69,7 +70,7 @@ def command(
 
         license_name = license_name or license_in(path)
         write_text(path, render_card(published, license_name=license_name))
-        click.echo(f"model card: {path}")
+        say(f"model card: {path}")
 
 
 def _export_onnx(published: "PublicRun", path: Path, name: str | None) -> None:
@@ -84,9 +85,9 @@ def _export_onnx(published: "PublicRun", path: Path, name: str | None) -> None:
     stages = run.model.stages_named(name)
     exported = export_onnx(run, stages, path)
     inputs = ", ".join(f"{name} (T, {dim})" for name, dim in exported.inputs.items())
-    click.echo(f"ONNX: {path}; inputs: {inputs}")
-    click.echo(
+    say(f"ONNX: {path}; inputs: {inputs}")
+    say(
         f"checked in ONNX Runtime at T = {', '.join(map(str, exported.lengths))}: "
         f"no score differs from PyTorch's by more than {exported.difference:.1e}"
     )
-    click.echo(f"checkpoint: {run.model.rule(stages)}")
+    say(f"checkpoint: {run.model.rule(stages)}")

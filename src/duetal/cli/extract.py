@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from duetal.cli.extraction_options import extraction_options, reading_options
+from duetal.cli.terminal import say
 
 
 @click.command("extract")
@@ -50,7 +51,7 @@ def command(
         read_options,
         take_reading,
     )
-    from duetal.cli.terminal import print_failures, printable
+    from duetal.cli.terminal import print_failures
     from duetal.core.errors import UsageError
     from duetal.extraction.cluster import Cluster
     from duetal.extraction.missing import plan
@@ -65,7 +66,7 @@ def command(
             raise UsageError(f"--{name.replace('_', '-')}: only goes with --cluster")
 
     def notify(line: str) -> None:
-        click.echo(f"note: {printable(line)}", err=True)
+        say(f"note: {line}", err=True)
 
     with ExitStack() as stack:
         extractor: Extractor | Cluster
@@ -88,7 +89,7 @@ def command(
         "failed before": len(planned.failed_before),
     }
     summary = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-    click.echo(f"{summary}: {out}")
+    say(f"{summary}: {out}")
     print_failures("failed", failures)
     print_failures("failed before (--retry-failed tries again)", planned.failed_before)
     return 1 if failures or planned.failed_before else 0

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from duetal.cli.shared_options import PATH
+from duetal.cli.terminal import say
 
 
 @click.command("fit")
@@ -19,14 +20,13 @@ def command(features: Path, dataset: Path, most: int, force: bool) -> None:
     any layout, the BaS-Net and the W-TALC pack too. A missing last row is repeated, and rows too
     many are left out.
     """
-    from duetal.cli.terminal import printable
     from duetal.datasets.fitting import fit_features
 
     done = fit_features(features, dataset, most=most, force=force)
-    click.echo(
+    say(
         f"{done.folder}: {done.videos:,} videos; {done.longer:,} with the last row repeated, "
         f"{done.shorter:,} with rows left out"
     )
     if done.missing:
-        first = printable(repr(done.missing[0]))
-        click.echo(f"without CLIP features: {len(done.missing):,} videos, {first} the first")
+        first = repr(done.missing[0])
+        say(f"without CLIP features: {len(done.missing):,} videos, {first} the first")

@@ -7,7 +7,7 @@ import click
 
 from duetal.cli.extraction_options import WEIGHTS, reading_options, weights_options
 from duetal.cli.shared_options import PATH, finite, force_option, refuse_existing
-from duetal.cli.terminal import printable
+from duetal.cli.terminal import say
 
 if TYPE_CHECKING:
     from duetal.runs.run import Run
@@ -139,12 +139,12 @@ def _localize_dataset(
         raise UsageError("--out: is a folder; the detections of a dataset are a file", file=out)
     names = choose_videos(dataset, subset or "test")
     for label in unknown_classes(run, dataset):
-        click.echo(f"note: the run was not trained on the class {printable(label)!r}")
+        say(f"note: the run was not trained on the class {label!r}")
     device = device_of(accelerator)
     with VideoProgress() as progress:
         detections = localize(run, dataset, names, device=device, progress=progress, **how)
     write_detections(out, detections)
-    click.echo(f"{len(names):,} videos, {len(detections):,} detections: {out}")
-    click.echo(f"checkpoint: {run.model.rule(how['stages'])}")
+    say(f"{len(names):,} videos, {len(detections):,} detections: {out}")
+    say(f"checkpoint: {run.model.rule(how['stages'])}")
     for note in limit_notes(detections, run.config):
-        click.echo(f"note: {note}")
+        say(f"note: {note}")

@@ -5,12 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import click
-
 from duetal.cli.extraction_options import extract_with_progress, take_reading, take_weights
 from duetal.cli.progress import VideoProgress
 from duetal.cli.shared_options import is_own_page, refuse_existing
-from duetal.cli.terminal import print_failures
+from duetal.cli.terminal import print_failures, say
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import open_dataset
 from duetal.extraction.sources import Failure, Video
@@ -53,7 +51,7 @@ def localize_raw(
             refuse_existing(out / name, force=force)
     store = local_store(features) if features else out / FEATURES
     if run.model.features is None:
-        click.echo(f"note: {UNVERIFIABLE}")
+        say(f"note: {UNVERIFIABLE}")
     videos, failures = prepare_videos(
         run,
         inputs,
@@ -82,10 +80,10 @@ def localize_raw(
     floor = score_floor(detections) if min_score is None else min_score
     write_results(out, detections, floor=floor)
     page.write(stages, failures, floor)
-    click.echo(f"{len(videos):,} videos, {len(detections):,} detections: {out / PAGE}")
-    click.echo(f"checkpoint: {run.model.rule(stages)}")
+    say(f"{len(videos):,} videos, {len(detections):,} detections: {out / PAGE}")
+    say(f"checkpoint: {run.model.rule(stages)}")
     for note in limit_notes(detections, run.config):
-        click.echo(f"note: {note}")
+        say(f"note: {note}")
     print_failures("failed", failures)
     print_failures("not copied for the page", page.uncopied)
     return 1 if failures or page.uncopied else 0

@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 
 from duetal import __version__
-from duetal.core.errors import DuetalError, unknown
+from duetal.core.errors import DuetalError, machine_fault, unknown
 from duetal.core.extras import missing_package
 
 #: Every command: its module under `duetal.cli`, and the line `duetal --help` shows. Kept here as
@@ -120,16 +120,14 @@ def _message_and_code(error: Exception) -> tuple[str, int]:
         return f"{error.format_message().removesuffix('.')} {hint}", error.exit_code
     if isinstance(error, click.ClickException):
         return error.format_message(), error.exit_code
-    # By name, because torch is not imported here; on CPU it raises a plain RuntimeError.
-    kind = type(error).__name__
-    if kind in ("MemoryError", "OutOfMemoryError") or "DefaultCPUAllocator" in str(error):
-        return f"out of memory: {str(error) or 'no more to be had'}", 1
     if isinstance(error, OSError) and error.strerror is not None:
         if error.filename is None:
             _abandon_output()
         place = "cannot read or write" if error.filename is None else error.filename
         return f"{place}: {error.strerror}", 1
-    return f"internal error: {kind}: {error}; run again with --debug", 1
+    if fault := machine_fault(error):
+        return fault, 1
+    return f"internal error: {type(error).__name__}: {error}; run again with --debug", 1
 
 
 def _abandon_output() -> None:
@@ -138,7 +136,7 @@ def _abandon_output() -> None:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    from duetal.cli.terminal import printable
+    from duetal.core.console import printable
 
     # Click breaks lists of choices, and a name from outside may hold a newline or an escape code.
     one_line = " ".join(line.strip() for line in message.splitlines())

@@ -5,8 +5,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Self
 
-import click
-from rich.console import Console
 from rich.progress import (
     MofNCompleteColumn,
     TextColumn,
@@ -14,8 +12,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from duetal.cli.terminal import plain_console, printable
+from duetal.cli.terminal import say
 from duetal.core.bars import PAUSE, LiveProgress, remaining
+from duetal.core.console import PlainConsole
 
 
 class VideoProgress(LiveProgress):
@@ -26,7 +25,7 @@ class VideoProgress(LiveProgress):
     """
 
     def __init__(self, unit: str = "videos", *, to_error: bool = False) -> None:
-        super().__init__(Console(stderr=True), MofNCompleteColumn(), TimeRemainingColumn())
+        super().__init__(PlainConsole(stderr=True), MofNCompleteColumn(), TimeRemainingColumn())
         self._unit, self._to_error = unit, to_error
 
     def __call__(self, what: str, done: int, total: int) -> None:
@@ -36,7 +35,7 @@ class VideoProgress(LiveProgress):
                 self.bars.add_task(what)
             self.bars.update(self.bars.task_ids[0], description=what, completed=done, total=total)
         elif self.is_due():
-            click.echo(f"{what}: {done:,} of {total:,} {self._unit}", err=self._to_error)
+            say(f"{what}: {done:,} of {total:,} {self._unit}", err=self._to_error)
 
 
 class StepProgress(LiveProgress):
@@ -46,7 +45,7 @@ class StepProgress(LiveProgress):
     """
 
     def __init__(self) -> None:
-        super().__init__(Console(stderr=True), TimeElapsedColumn())
+        super().__init__(PlainConsole(stderr=True), TimeElapsedColumn())
         self._what = ""
         self._ended = threading.Event()
         if self.bars is not None:
@@ -70,7 +69,7 @@ class StepProgress(LiveProgress):
 
     def _tell(self) -> None:
         while not self._ended.wait(PAUSE):
-            click.echo(f"{self._what} ({self.elapsed():.0f} s)", err=True)
+            say(f"{self._what} ({self.elapsed():.0f} s)", err=True)
 
 
 class ExtractionProgress(LiveProgress):
@@ -85,7 +84,7 @@ class ExtractionProgress(LiveProgress):
         self, weights: Mapping[str, int | None], workers: Callable[[], int] | None = None
     ) -> None:
         super().__init__(
-            plain_console(), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn()
+            PlainConsole(), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn()
         )
         # Where one size is not known, all videos count alike.
         known = all(weights.values())
@@ -115,18 +114,16 @@ class ExtractionProgress(LiveProgress):
             self._show()
             return
         if self.bars is not None:
-            self.bars.update(
-                self.bars.task_ids[1], completed=share, description=printable(self._name)
-            )
+            self.bars.update(self.bars.task_ids[1], completed=share, description=self._name)
         left = remaining(time.monotonic() - self._video_began, share)
-        self._show(f"{printable(name)}: {share:.0%}, {left} left; ")
+        self._show(f"{name}: {share:.0%}, {left} left; ")
 
     def ended(self, name: str, line: str) -> None:
         """Print a line about a video that is done."""
         self._begun.pop(name, None)
         self._finished += self.weights.get(name, 0)
         self._count += 1
-        self.print(printable(line))
+        self.print(line)
         self._show()
 
     def _state(self) -> str:
@@ -141,7 +138,7 @@ class ExtractionProgress(LiveProgress):
             self.bars.update(self.bars.task_ids[0], description=self._state(), completed=self.done)
         elif self.is_due():
             left = remaining(self.elapsed(), self.done)
-            click.echo(f"{current}{self._state()}, {left} left")
+            say(f"{current}{self._state()}, {left} left")
 
 
 class DownloadProgress(LiveProgress):
@@ -155,4 +152,4 @@ class DownloadProgress(LiveProgress):
         """Show more bytes."""
         if self.is_due():
             of = "" if total is None else f" of {total / 1e6:,.0f}"
-            click.echo(f"{self._what}: {done / 1e6:,.0f}{of} MB", err=True)
+            say(f"{self._what}: {done / 1e6:,.0f}{of} MB", err=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from duetal.cli.shared_options import PATH, license_option
+from duetal.cli.terminal import say
 
 
 @click.command("push")
@@ -35,7 +36,6 @@ def command(
     """
     import tempfile
 
-    from duetal.cli.terminal import printable
     from duetal.publishing.model_card import license_in
     from duetal.publishing.public_run import open_public_run
     from duetal.publishing.upload import check_repo_name, upload, write_files
@@ -51,14 +51,14 @@ def command(
         width = max(map(len, sizes))
         if dry_run:
             for path, size in sizes.items():
-                click.echo(f"{printable(path):<{width}}  {size:>12,} bytes")
+                say(f"{path:<{width}}  {size:>12,} bytes")
             total = f"{len(sizes)} files, {sum(sizes.values()):,} bytes"
-            click.echo(f"{total}; nothing was pushed (--dry-run)")
+            say(f"{total}; nothing was pushed (--dry-run)")
             return
         done = upload(folder, repo, private=private, revision=revision, message=message)
     for path, what in done.changes.items():
-        click.echo(f"{printable(path):<{width}}  {what}")
+        say(f"{path:<{width}}  {what}")
     if done.commit is None:
-        click.echo(f"nothing has changed: {done.url}")
+        say(f"nothing has changed: {done.url}")
     else:
-        click.echo(f"pushed: {done.commit}")
+        say(f"pushed: {done.commit}")

@@ -6,6 +6,7 @@ import click
 
 from duetal.cli.main import NearestGroup
 from duetal.cli.shared_options import PATH
+from duetal.cli.terminal import say
 
 
 @click.group("recipes", cls=NearestGroup)
@@ -21,7 +22,7 @@ def list_recipes() -> None:
     rows = [(name, recipes.summary(name)) for name in recipes.names()]
     width = max((len(name) for name, _ in rows), default=0)
     for name, summary in rows:
-        click.echo(f"{name:<{width}}  {summary}".rstrip())
+        say(f"{name:<{width}}  {summary}".rstrip())
 
 
 @command.command("cp")
@@ -40,4 +41,4 @@ def copy_recipe(name: str, destination: Path | None, force: bool) -> None:
     if path.exists() and not force:
         raise DuetalError("exists already; --force overwrites it", file=path)
     write_text(path, text)
-    click.echo(f"copied {name} to {path}")
+    say(f"copied {name} to {path}")

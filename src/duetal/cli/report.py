@@ -11,6 +11,7 @@ from duetal.cli.shared_options import (
     is_own_page,
     refuse_existing,
 )
+from duetal.cli.terminal import say
 
 
 @click.command("report")
@@ -64,6 +65,6 @@ def command(
             match_names=match_names,
             progress=progress,
         )
-    click.echo(page.path)
+    say(page.path)
     if page.left_out:
-        click.echo(f"note: {page.left_out.strip()}")
+        say(f"note: {page.left_out.strip()}")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, TypeVar
 from rich.console import Console
 from rich.table import Table
 
-from duetal.cli.terminal import plain_console, plain_table, printable
+from duetal.cli.terminal import plain_table
+from duetal.core.console import PlainConsole
 from duetal.evaluation import protocol_named
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def print_run(found: "RunEvaluation") -> None:
     }
     _print_scores(rows, found, f"{first.videos:,} videos, {first.segments:,} segments")
     for note in dict.fromkeys(note for stage in found.stages for note in stage.notes):
-        plain_console().print(f"note:       {printable(note)}")
+        PlainConsole().print(f"note:       {note}")
 
 
 def print_seeds(summary: "SeedSummary") -> None:
@@ -46,7 +47,7 @@ def print_seeds(summary: "SeedSummary") -> None:
 
 def print_labels(found: "LabelEvaluation") -> None:
     """Print how well held-out videos are ranked by label, where no segment is known."""
-    console = plain_console()
+    console = PlainConsole()
     table = plain_table("labels of held-out videos", "mAP (%)", "top label right (%)")
     for stage in found.stages:
         table.add_row(stage.title, f"{100 * stage.mean_ap:.1f}", f"{100 * stage.first_right:.1f}")
@@ -75,7 +76,7 @@ def _print_scores(
 
     Columns that do not fit into the width of the terminal follow in further tables.
     """
-    console = plain_console()
+    console = PlainConsole()
     protocol = protocol_named(found.protocol)
     left = [f"{t:g}" for t in protocol.shown] + list(found.stages[0].averages)
     console.print()

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from duetal.cli.shared_options import PATH, finite, json_option, writes
+from duetal.cli.terminal import say
 
 
 @click.command("simulate")
@@ -61,5 +62,5 @@ def command(annotations: Path, out: Path, json_file: Path | None, **chosen: Any)
     if json_file is not None:
         about = {"videos": len(videos), "classes": list(known.classes), **asdict(settings)}
         write_json(json_file, about)
-    click.echo(f"{len(videos):,} videos, {len(known.classes)} classes: {out}")
-    click.echo("The features are simulated; no number measured on them is about real videos.")
+    say(f"{len(videos):,} videos, {len(known.classes)} classes: {out}")
+    say("The features are simulated; no number measured on them is about real videos.")

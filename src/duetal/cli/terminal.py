@@ -1,28 +1,20 @@
-"""What several commands print: tables, failures, names from files."""
+"""What several commands print: lines, tables, failures."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 from rich.table import Table
+
+from duetal.core.console import printable
 
 if TYPE_CHECKING:
     from duetal.extraction.sources import Failure
 
 
-def plain_console() -> Console:
-    """A console that prints names as they are, and is as wide as its content where it is piped."""
-    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        # A table in a file must not be folded.
-        console.width = 200
-    return console
-
-
-def printable(name: str) -> str:
-    """A name from a file, its control characters replaced."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
+def say(text: object, *, err: bool = False) -> None:
+    """Print one line; control characters in it, as of a file's name, never reach the terminal."""
+    click.echo(printable(text), err=err)
 
 
 def plain_table(first: str, *others: str, fold: bool = False) -> Table:
@@ -40,6 +32,6 @@ def plain_table(first: str, *others: str, fold: bool = False) -> Table:
 def print_failures(title: str, failures: "Sequence[Failure]") -> None:
     """List the reasons of failures, if there are any; each names its file."""
     if failures:
-        click.echo(f"{title}:")
+        say(f"{title}:")
     for failure in failures:
-        click.echo(f"  {printable(failure.reason)}")
+        say(f"  {failure.reason}")

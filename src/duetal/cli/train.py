@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from duetal.cli.extraction_options import extraction_options, reading_options
 from duetal.cli.shared_options import PATH
+from duetal.cli.terminal import say
 
 if TYPE_CHECKING:
     from duetal.config import Config
@@ -104,7 +105,7 @@ def command(
             first = next(iter(runs.values()))[0].path
             store = own["store"] or folder.dataset
             words = [first, *own["videos"], "--features", store, "--out", folder.path / "player"]
-            click.echo(f"to watch what it finds: duetal localize {shlex.join(map(str, words))}")
+            say(f"to watch what it finds: duetal localize {shlex.join(map(str, words))}")
     print_failures("not used", failures)
     return 1 if failures else 0
 
@@ -127,7 +128,6 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
     """Train, evaluate and report what has been planned."""
     from duetal.cli.progress import VideoProgress
     from duetal.cli.score_tables import print_labels, print_run, print_seeds
-    from duetal.cli.terminal import printable
     from duetal.datasets.problems import Problem, raise_fatal
     from duetal.pages import write_report
     from duetal.results.schema import LabelEvaluation, RunEvaluation
@@ -139,7 +139,7 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
 
     def tell(problem: Problem) -> None:
         raise_fatal(problem)
-        click.echo(printable(str(problem)), err=True)
+        say(str(problem), err=True)
 
     dataset = open_for_training(config, report=tell)
     found: dict[int, RunEvaluation] = {}
@@ -148,7 +148,7 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
             trained = train(fabric, settings, dataset, own)
             if not fabric.is_global_zero:
                 continue
-            click.echo(f"{own.path}: {'trained' if trained else 'was trained already'}")
+            say(f"{own.path}: {'trained' if trained else 'was trained already'}")
             run = open_run(own.path)
             with VideoProgress() as progress:
                 scores = measure(run, dataset, fabric.device, progress)
@@ -158,7 +158,7 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
             elif isinstance(scores, LabelEvaluation):
                 print_labels(scores)
             else:
-                click.echo(
+                say(
                     f"{config.data.dataset}: no video to evaluate on whose actions are known, so "
                     "nothing is measured; the report shows what was found in "
                     f"{len(scores):,} videos"
@@ -171,4 +171,4 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
             if seed not in found and file.is_file():
                 found[seed] = RunEvaluation.read(file)
         print_seeds(summarize_seeds(folder, dict(sorted(found.items()))))
-    click.echo(f"report: {write_report(folder.path).path}")
+    say(f"report: {write_report(folder.path).path}")

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import click
-
 from duetal.cli import extraction_options
-from duetal.cli.terminal import print_failures, printable
+from duetal.cli.terminal import print_failures, say
 from duetal.core.annotations import Annotations
 from duetal.core.errors import DuetalError
 from duetal.extraction.sources import Failure, Found, find_videos
@@ -69,7 +67,7 @@ def make_dataset(
         raise
     labelled_videos.write_dataset(folder.dataset, known, filled, begun=begun)
     _print_split(own, known, failures)
-    click.echo(f"dataset: {folder.dataset}; its features can be used again with --store {place}")
+    say(f"dataset: {folder.dataset}; its features can be used again with --store {place}")
     return failures
 
 
@@ -82,42 +80,42 @@ def _print_doubts(own: OwnVideos, found: Found) -> None:
         ("not in the table, so left out", own.unlisted),
     ):
         if names:
-            shown = ", ".join(map(printable, names[:_NAMED]))
+            shown = ", ".join(names[:_NAMED])
             more = f", … ({len(names):,} in all)" if len(names) > _NAMED else ""
-            click.echo(f"{title}: {shown}{more}")
+            say(f"{title}: {shown}{more}")
     for doubt in labelled_videos.doubtful_labels(own.rows.values()):
-        click.echo(f"warning: {own.table}: {printable(doubt)}")
+        say(f"warning: {own.table}: {doubt}")
 
 
 def _print_split(own: OwnVideos, annotations: Annotations, failures: Sequence[Failure]) -> None:
     """Print what is trained on, what is held out, and the accuracy to expect."""
     wanted = {label for row in own.rows.values() for label in row.labels}
     for label in sorted(wanted.difference(annotations.classes)):
-        click.echo(printable(f"warning: class {label!r} is not learned: no video of it is usable"))
+        say(f"warning: class {label!r} is not learned: no video of it is usable")
     training = [annotations.videos[name].labels for name in annotations.training_names()]
     for sentence in expectation(training):
-        click.echo(printable(sentence))
+        say(sentence)
     if len(set(training)) == 1:
-        shared = printable(", ".join(training[0]))
-        click.echo(
+        shared = ", ".join(training[0])
+        say(
             f"warning: every training video has the same labels ({shared}), so nothing shows what "
             "they are not. Add videos without them, or in which nothing happens: a row with an "
             "empty label."
         )
     held_out = len(annotations) - len(training)
     if not held_out:
-        click.echo(
+        say(
             "No video is held out: there are too few to spare. All are trained on, and how good "
             "the run is cannot be measured. The report shows what it finds in them."
         )
     elif any(video.segments for video in annotations):
-        click.echo(f"{held_out:,} videos are held out, and evaluated on their marked segments.")
+        say(f"{held_out:,} videos are held out, and evaluated on their marked segments.")
     else:
-        click.echo(
+        say(
             f"{held_out:,} videos are held out. They have labels and no marked segments, so it is "
             "measured whether the run finds what is in them, not whether it finds when."
         )
     names = {video.name for video in own.rows}
     left_out = len(names) - len(annotations) - sum(failure.name in names for failure in failures)
     if left_out:
-        click.echo(f"{left_out:,} videos are left out: held out, and without marked segments.")
+        say(f"{left_out:,} videos are left out: held out, and without marked segments.")

@@ -4,12 +4,21 @@ import time
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task
+from rich.text import Text
 
+from duetal.core.console import printable
 from duetal.core.files import Closing
 
 #: Seconds between two lines of progress where there is no terminal.
 PAUSE = 10.0
+
+
+class _Description(ProgressColumn):
+    """What a bar is about, as it is."""
+
+    def render(self, task: Task) -> Text:
+        return Text(printable(task.description))
 
 
 class LiveProgress(Closing):
@@ -24,9 +33,8 @@ class LiveProgress(Closing):
         #: The bars; None where there is no terminal.
         self.bars: Progress | None = None
         if console is not None and console.is_terminal:
-            description = TextColumn("{task.description}", markup=False)
             self.bars = Progress(
-                description, BarColumn(), *columns, console=console, transient=transient
+                _Description(), BarColumn(), *columns, console=console, transient=transient
             )
         self.began = self._shown_at = time.monotonic()
 
@@ -43,9 +51,9 @@ class LiveProgress(Closing):
     def print(self, line: str) -> None:
         """Write a line that stays."""
         if self.bars is not None:
-            self.bars.console.print(line, markup=False, highlight=False)
+            self.bars.console.print(printable(line), markup=False, highlight=False)
         else:
-            print(line, flush=True)
+            print(printable(line), flush=True)
 
     def is_due(self) -> bool:
         """Whether another plain line is due; if so, the interval starts anew."""

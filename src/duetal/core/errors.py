@@ -1,6 +1,7 @@
 """Errors for users: one line with the file, the place in it and the cause."""
 
 import difflib
+import errno
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +57,38 @@ def reporting(report: Report) -> Iterator[None]:
 def first_line(error: object) -> str:
     """The first line of an error or its message; the name of its type where it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+#: What libraries say where memory or the disk runs out; few of them raise Python's own errors.
+_OUT_OF_MEMORY = ("DefaultCPUAllocator", "CUDA out of memory", "std::bad_alloc")
+_FULL_DISK = ("No space left on device", "errno = 28", "os error 28", "Disk quota exceeded",
+              "file write failed", "unexpected pos")  # fmt: skip
+_LOST = ("Connection reset by peer", "Connection closed by peer", "Broken pipe")
+_LOST_KINDS = {"BrokenProcessPool", "ProcessExitedException", "ActorDiedError",
+               "WorkerCrashedError", "ConnectionResetError", "EOFError"}  # fmt: skip
+
+
+def machine_fault(error: BaseException) -> str | None:
+    """What the machine lacks or has lost, in words, whichever library tells; None for other errors.
+
+    Such an error is nobody's mistake: neither the program's nor a damaged file's.
+    """
+    chain: list[BaseException] = []
+    following: BaseException | None = error
+    while following is not None and following not in chain:
+        chain.append(following)
+        following = following.__cause__ or following.__context__
+    # By name: the libraries are not imported for this.
+    kinds = {type(each).__name__ for each in chain}
+    said = " ".join(str(each) for each in chain)
+    numbers = {getattr(each, "errno", None) for each in chain}
+    if kinds & {"MemoryError", "OutOfMemoryError"} or any(sign in said for sign in _OUT_OF_MEMORY):
+        return f"out of memory: {first_line(error) if str(error) else 'no more to be had'}"
+    if numbers & {errno.ENOSPC, errno.EDQUOT} or any(sign in said for sign in _FULL_DISK):
+        return "the disk is full; what was finished before is whole"
+    if kinds & _LOST_KINDS or any(sign in said for sign in _LOST):
+        return f"a process that took part is lost, killed or out of memory: {first_line(error)}"
+    return None
 
 
 def unknown(what: str, name: str, valid: Iterable[str]) -> str:

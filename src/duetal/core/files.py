@@ -270,7 +270,7 @@ def parse_yaml(text: str, file: Path | str | None = None) -> Any:
         if _values_of(node, {}) > MOST_VALUES:
             raise DuetalError(f"its aliases make more than {MOST_VALUES:,} values", file=file)
         return loader.construct_document(node)
-    except DuetalError:
+    except (DuetalError, MemoryError):
         raise
     except Exception as error:
         # A scalar that is not of its tag (`!!int ''`) fails in any way that Python has.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from duetal.core.errors import DuetalError
+from duetal.core.errors import DuetalError, machine_fault
 from duetal.extraction.sources import Video
 from duetal.video.decoding.video_reader import Decoded
 
@@ -82,7 +82,7 @@ class Broken:
     def by(error: Exception, job: Job) -> "Broken":
         """By an error of the video, or an unforeseen one, which must not stop the others."""
         if not isinstance(error, DuetalError):
-            cause = f"internal error: {type(error).__name__}: {error}"
+            cause = machine_fault(error) or f"internal error: {type(error).__name__}: {error}"
             error = DuetalError(cause, file=job.video.source)
         return Broken(job, error)
 

@@ -16,6 +16,7 @@ from yaml import YAMLError
 
 from duetal.backbones import BACKBONES
 from duetal.config import Config
+from duetal.core.console import printable
 from duetal.core.files import write_text
 from duetal.evaluation import PROTOCOLS, Evaluation, MeanStd, Summary
 from duetal.publishing import public_run
@@ -36,14 +37,9 @@ class Markdown(str):
     __slots__ = ()
 
 
-def plain(text: str) -> str:
-    """A name on one line, without invisible characters."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
 def escape(text: str) -> Markdown:
     """A name as Markdown shows it: itself, on one line, and never markup."""
-    return Markdown(_MARKUP.sub(r"\\\1", html.escape(plain(text), quote=False)))
+    return Markdown(_MARKUP.sub(r"\\\1", html.escape(printable(text), quote=False)))
 
 
 def license_in(card: Path) -> str | None:
@@ -196,7 +192,7 @@ def _front_matter(
 ) -> str:
     """What the hub shows and searches; of scores the last average of each final stage."""
     model = published.first.model
-    dataset = plain(public_run.public_name(published.first.config.data.dataset or ""))
+    dataset = printable(public_run.public_name(published.first.config.data.dataset or ""))
     first = next(iter(published.evaluations.values()), None)
     scores: dict[str, Evaluation | Summary] = {s.title: s for s in first.stages} if first else {}
     if "" not in published.runs:
@@ -220,7 +216,7 @@ def _front_matter(
         library_name="duetal",
         license=license_name,
         tags=["temporal-action-localization", "weakly-supervised", "video", "arxiv:2212.09335"],
-        model_name=plain(name) if results else None,
+        model_name=printable(name) if results else None,
         eval_results=results or None,
     )
     return f"---\n{data.to_yaml()}\n---\n"

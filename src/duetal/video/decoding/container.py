@@ -15,7 +15,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from duetal.core.errors import DuetalError, UsageError
+from duetal.core.errors import DuetalError, UsageError, machine_fault
 
 #: Demuxers that open what a file names: other files, addresses; and text shown as pictures.
 REFUSED_FORMATS = frozenset({
@@ -146,7 +146,7 @@ def _refuse_to_open(url: str, flags: int, options: dict[str, str]) -> object:
 
 def _why_unreadable(file: VideoFile, error: Exception) -> str:
     if not isinstance(error, av.error.InvalidDataError):
-        return f"cannot be opened as a video: {_reason(error)}"
+        return f"cannot be opened as a video: {machine_fault(error) or _reason(error)}"
     file.seek(0)
     if file.read(8)[4:] == b"ftyp":
         return "an MP4 without its index (moov): cut off, or its recording never finished"
