@@ -335,7 +335,7 @@ def test_bad_localizing(
     damage(own_run, dataset)
     out = tmp_path / "detections.json"
     out.write_text("old")
-    found, _, err = duetal("localize", own_run, dataset, "--out", out, *options)
+    found, _, err = duetal("localize", own_run, dataset, "--out", out, "--force", *options)
     assert found == code
     assert message in err
     assert err.count("\n") == 1

@@ -86,7 +86,7 @@ def test_no_video_is_no_progress(capsys):
 def test_on_a_terminal_there_are_two_bars_and_names_are_escaped(monkeypatch):
     output = io.StringIO()
     console = Console(file=output, force_terminal=True, width=90, markup=False, highlight=False)
-    monkeypatch.setattr(progress_module, "plain_console", lambda: console)
+    monkeypatch.setattr(progress_module, "PlainConsole", lambda: console)
     with ExtractionProgress({"[red]a\x1b[31m": 10, "b": 30}) as progress:
         progress.working("[red]a\x1b[31m", 0.5)
         progress.bars.refresh()

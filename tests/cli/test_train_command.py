@@ -329,12 +329,12 @@ def test_one_class_and_videos_in_which_nothing_happens(
     truth = json.loads((folder / layout["annotations"]).read_text())
     for video in truth["database"].values():
         video["annotations"] = [a for a in video["annotations"] if a["label"] == "Diving"]
+        video["nothing_happens"] = not video["annotations"]
     (folder / layout["annotations"]).write_text(json.dumps(truth))
     (folder / "dataset.yaml").write_text(yaml.safe_dump(layout))
     words = ["train", "demo", f"dataset={folder}", *tiny_settings, "--out", tmp_path / "run"]
     code, _, err = duetal(*words)
     assert (code, "vlp.score_function" in err) == (2, True)
     code, _, err = duetal(*words, "vlp.score_function=sigmoid", "--resume")
-    assert (code, err.count("warning: ")) == (0, 1)
-    assert "trained on as a video in which nothing happens (4 in all)" in err
+    assert (code, err) == (0, "")
     assert "Diving" in (tmp_path / "run" / "evaluation.json").read_text()

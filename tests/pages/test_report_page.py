@@ -139,6 +139,8 @@ def test_half_a_surrogate_pair_in_a_name_does_not_stop_the_page(fake_run):
     folder = fake_run(videos=1)
     text = (folder / "ground_truth.json").read_text()
     (folder / "ground_truth.json").write_text(text.replace("BaseballPitch", "\\ud800pitch"))
+    for file in (folder / "detections").iterdir():
+        file.write_text(file.read_text().replace("BaseballPitch", "\\ud800pitch"))
     evaluation = (folder / "evaluation.json").read_text()
     (folder / "evaluation.json").write_text(evaluation.replace("Ensemble", "\\ud800semble"))
     explorer = Page(write_report(folder).path.read_text("utf-8")).data["explorer"]
@@ -269,8 +271,8 @@ def test_no_path_of_the_machine_is_on_a_page(fake_run, place, shown):
 
 def test_a_page_has_the_title_that_was_chosen(fake_run, tmp_path):
     folder = fake_run(videos=1)
-    out = tmp_path / "page.html"
     for words in ([folder], [folder / "detections" / "cbp-f2.json", *truth_options(folder)]):
+        out = tmp_path / f"{len(words)}.html"
         done = CliRunner().invoke(
             command, [*map(str, words), "--out", str(out), "--title", "Take <2>"]
         )
@@ -288,6 +290,7 @@ def test_what_a_page_has_no_room_for_is_told(fake_run, tmp_path, monkeypatch):
     monkeypatch.setattr("duetal.pages.explorer.MAX_ROWS", 10)
     folder = fake_run(videos=2)
     for words in ([folder], [folder / "detections" / "cbp-f2.json", *truth_options(folder)]):
-        done = CliRunner().invoke(command, [*map(str, words), "--out", str(tmp_path / "p.html")])
+        out = tmp_path / f"{len(words)}.html"
+        done = CliRunner().invoke(command, [*map(str, words), "--out", str(out)])
         assert "note: To keep this page small it holds the highest-scoring" in done.output
-        assert "holds the highest-scoring predictions" in (tmp_path / "p.html").read_text()
+        assert "holds the highest-scoring predictions" in out.read_text()

@@ -31,7 +31,9 @@ class Commit:
 
     @property
     def oid(self) -> str:
-        return hashlib.sha1(repr((self.message, sorted(self.files))).encode()).hexdigest()
+        # Of the content, too: the client takes a file of a commit that it knows from its cache.
+        hashes = sorted((path, git_hash(content)) for path, content in self.files.items())
+        return hashlib.sha1(repr((self.message, hashes)).encode()).hexdigest()
 
 
 @dataclass

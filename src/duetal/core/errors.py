@@ -62,10 +62,10 @@ def first_line(error: object) -> str:
 #: What libraries say where memory or the disk runs out; few of them raise Python's own errors.
 _OUT_OF_MEMORY = ("DefaultCPUAllocator", "CUDA out of memory", "std::bad_alloc")
 _FULL_DISK = ("No space left on device", "errno = 28", "os error 28", "Disk quota exceeded",
-              "file write failed", "unexpected pos")  # fmt: skip
+              "file write failed")  # fmt: skip
 _LOST = ("Connection reset by peer", "Connection closed by peer", "Broken pipe")
 _LOST_KINDS = {"BrokenProcessPool", "ProcessExitedException", "ActorDiedError",
-               "WorkerCrashedError", "ConnectionResetError", "EOFError"}  # fmt: skip
+               "WorkerCrashedError", "ConnectionResetError"}  # fmt: skip
 
 
 def machine_fault(error: BaseException) -> str | None:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from duetal.core.bars import LiveProgress, remaining
+from duetal.core.console import PlainConsole
 from duetal.core.errors import DuetalError
 from duetal.results.folder import RunFolder
 
@@ -24,7 +24,7 @@ class Journal(LiveProgress):
 
     def __init__(self, folder: Path, steps: int, *, active: bool = True, tensorboard: bool = False):
         super().__init__(
-            Console() if active else None,
+            PlainConsole() if active else None,
             TextColumn("{task.percentage:3.0f}%"),
             TimeElapsedColumn(),
             TextColumn("left"),
