@@ -18,6 +18,7 @@ import pytest
 from duetal.backbones import BACKBONES
 from duetal.backbones.i3d import random_weights
 from duetal.cli.main import main
+from duetal.core.errors import DuetalError
 from duetal.datasets.examination import examine
 from duetal.extraction.pipeline import ExtractionSettings
 from duetal.extraction.store import open_store
@@ -421,3 +422,26 @@ def test_the_defaults_in_the_help_are_those_of_the_settings(duetal: Duetal) -> N
     for option, default in defaults.items():
         described = text.partition(f"{option} ")[2].partition(" --")[0]
         assert f"[default: {default}" in described
+
+
+def test_all_weights_that_are_not_here_are_said_before_the_first_download(
+    duetal: Duetal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DUETAL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("duetal.backbones.weights.download", _no_network)
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(b"not read before the weights are there")
+    code, _, err = duetal("extract", clip, "--out", tmp_path / "store")
+    note, error = err.splitlines()
+    assert code == 1
+    assert note == (
+        "note: weights to be downloaded: i3d-rgb-kinetics (--i3d-rgb), i3d-flow-kinetics "
+        "(--i3d-flow), openai/clip-vit-base-patch16 (--clip); each option takes a local file or "
+        "folder instead"
+    )
+    assert "i3d-rgb-kinetics: no network; it can also be downloaded by hand" in error
+
+
+def _no_network(*_: object) -> None:
+    raise DuetalError("no network")

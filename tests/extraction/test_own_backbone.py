@@ -60,6 +60,7 @@ def record(kind: type[Backbone], name: str, seen: Input) -> BackboneRecord:
         input=seen,
         load=lambda source, on_download: kind(),
         is_published=lambda source: True,
+        is_at_hand=lambda source: True,
     )
 
 

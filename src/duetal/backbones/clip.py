@@ -114,6 +114,17 @@ def _is_on_hub(source: str) -> bool:
     return not Path(source).is_absolute() and "/" in source
 
 
+def _is_at_hand(source: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    if not _is_on_hub(source) or Path(source).is_dir():
+        return True
+    try:
+        return isinstance(try_to_load_from_cache(source, "config.json"), str)
+    except ValueError:  # no name of a repository
+        return True
+
+
 CLIP = BackboneRecord(
     name="clip",
     branch="vlp",
@@ -124,4 +135,5 @@ CLIP = BackboneRecord(
     input=Input(frames=1, crop=None),
     load=load_image_encoder,
     is_published=_is_on_hub,
+    is_at_hand=_is_at_hand,
 )

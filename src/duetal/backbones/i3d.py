@@ -17,7 +17,7 @@ from duetal.backbones.protocol import (
     Reads,
     WeightsIdentity,
 )
-from duetal.backbones.weights import WeightsRecord, locate
+from duetal.backbones.weights import WeightsRecord, is_at_hand, locate
 
 if TYPE_CHECKING:
     from torch import Tensor, device
@@ -119,6 +119,7 @@ def _record(modality: Modality, title: str, read: Input) -> BackboneRecord:
         input=read,
         load=partial(load_i3d, modality),
         is_published=PUBLISHED.__contains__,
+        is_at_hand=partial(is_at_hand, published=PUBLISHED),
     )
 
 

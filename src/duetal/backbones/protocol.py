@@ -98,3 +98,4 @@ class BackboneRecord:
     #: `DuetalError` where the weights can't be had, are damaged or have another hash.
     load: Callable[[str, OnDownload | None], Backbone]
     is_published: Callable[[str], bool]  #: Whether anybody can get weights of this name.
+    is_at_hand: Callable[[str], bool]  #: Whether they need no download; a wrong name needs none.

@@ -90,9 +90,14 @@ def split_hash(source: str) -> tuple[str, str | None]:
     return name, digits.lower()
 
 
-def _downloaded(
-    record: WeightsRecord, expected: str | None, on_download: OnDownload | None
-) -> Path:
+def is_at_hand(source: str, published: Mapping[str, WeightsRecord]) -> bool:
+    """Whether `locate` finds what the user names without a download; raises as it does."""
+    name, expected = split_hash(source)
+    return name not in published or _kept_at(published[name], expected)[0].is_file()
+
+
+def _kept_at(record: WeightsRecord, expected: str | None) -> tuple[Path, str]:
+    """Where a download is kept, and the digest that it is checked by."""
     kind, _, digits = record.digest.partition(":")
     if kind == "sha256" and expected not in (None, digits):
         raise UsageError(f"its sha256 is recorded as {digits}", file=record.name)
@@ -100,7 +105,13 @@ def _downloaded(
     file_name = PurePosixPath(record.address)
     # With the hash in the name, a file that changes at its address does not take another's place.
     short = digest.rpartition(":")[2][:12]
-    path = cache_folder() / "weights" / f"{file_name.stem}-{short}{file_name.suffix}"
+    return cache_folder() / "weights" / f"{file_name.stem}-{short}{file_name.suffix}", digest
+
+
+def _downloaded(
+    record: WeightsRecord, expected: str | None, on_download: OnDownload | None
+) -> Path:
+    path, digest = _kept_at(record, expected)
     try:
         download(record.address, digest, path, on_download)
     except DuetalError as error:

@@ -6,6 +6,7 @@ import click
 
 from duetal.backbones import BACKBONES
 from duetal.cli.shared_options import together
+from duetal.cli.terminal import say
 
 if TYPE_CHECKING:
     from duetal.extraction.missing import Extracts, Plan
@@ -97,7 +98,12 @@ def make_extractor(options: dict[str, Any]) -> "Extractor":
     from duetal.extraction.pipeline import Extractor
 
     settings, computing = read_options(options)
-    return Extractor(settings, **computing, on_download=DownloadProgress("downloading weights"))
+    return Extractor(
+        settings,
+        **computing,
+        on_download=DownloadProgress("downloading weights"),
+        notify=lambda line: say(f"note: {line}", err=True),
+    )
 
 
 def read_options(options: dict[str, Any]) -> "tuple[ExtractionSettings, dict[str, Any]]":

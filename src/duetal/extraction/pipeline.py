@@ -7,7 +7,7 @@ that each works on another part of a video, or on the next video, at the same ti
 import importlib.metadata
 import itertools
 import os
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -139,6 +139,7 @@ class Extractor:
         batch: snippets that a network encodes at once; None finds what fits.
         threads: that each stage may use on the CPU; None takes all cores.
         on_download: called with the bytes of weights downloaded, and in all.
+        notify: called, before anything is downloaded, with a line about all that will be.
 
     Raises:
         UsageError: no such device, engine or weights.
@@ -153,6 +154,7 @@ class Extractor:
         batch: int | None = None,
         threads: int | None = None,
         on_download: OnDownload | None = None,
+        notify: Callable[[str], object] = lambda line: None,
     ):
         self.settings = settings
         self.device = choose_device(device)
@@ -161,6 +163,13 @@ class Extractor:
         how: dict[str, Any] = {"device": self.device, "threads": self._threads}
         #: The later stages, in the order of the backbones.
         self.networks = []
+        named = [(record, settings.sources[record.name]) for record in settings.backbones]
+        absent = [f"{name} ({r.option})" for r, name in named if not r.is_at_hand(name)]
+        if absent:
+            notify(
+                f"weights to be downloaded: {', '.join(absent)}; each option takes a local file or "
+                "folder instead"
+            )
         for record in settings.backbones:
             backbone = record.load(settings.sources[record.name], on_download)
             self.networks.append(Network(record, backbone, batch=self._batch, **how))
