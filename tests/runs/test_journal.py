@@ -84,7 +84,7 @@ def test_a_bar_on_a_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        module, "Console", lambda: Console(force_terminal=True, width=120, file=sys.stdout)
+        module, "PlainConsole", lambda: Console(force_terminal=True, width=120, file=sys.stdout)
     )
     with Journal(tmp_path, 4) as journal:
         journal.skip(1)
