@@ -27,6 +27,7 @@ __all__ = [
     "evaluate",
     "extract",
     "load",
+    "localize_scores",
     "read_annotations",
     "read_detections",
     "report",

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 Duetal = Callable[..., tuple[int, str, str]]
@@ -13,6 +14,10 @@ pytestmark = pytest.mark.recipe
 #: By name: a command that writes `OUT`, and what it reads that `OUT` could be.
 COMMANDS = {
     "localize": ("localize RUN DATA --out OUT", None),
+    "localize-scores": (
+        "localize-scores SCORES --classes a,b --fps 25 --stride 16 --out OUT",
+        "SCORES",
+    ),
     "check": ("check DATA --json OUT", None),
     "evaluate": ("evaluate FOUND --annotations TRUTH --protocol seconds --json OUT", "FOUND"),
     "diagnose": ("diagnose FOUND --annotations TRUTH --protocol seconds --json OUT", "TRUTH"),
@@ -34,12 +39,14 @@ COMMANDS = {
 def places(tiny_run: Path, tiny_dataset: Path, tmp_path: Path) -> dict[str, Path]:
     run = shutil.copytree(tiny_run, tmp_path / "run")
     found = sorted((run / "detections").glob("*.json"))
+    np.savez(tmp_path / "scores.npz", v=np.eye(2))
     return {
         "RUN": run,
         "DATA": tiny_dataset,
         "FOUND": found[0],
         "FOUND2": found[1],
         "TRUTH": run / "ground_truth.json",
+        "SCORES": tmp_path / "scores.npz",
         "FOLDER": tmp_path / "simulated",
     }
 

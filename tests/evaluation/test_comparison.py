@@ -11,7 +11,7 @@ from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError
 from duetal.evaluation import Protocol, evaluate, protocol_named
-from duetal.evaluation.comparison import Contender, compare
+from duetal.evaluation.comparison import Contender, compare, intervals
 from duetal.evaluation.considered import consider
 from duetal.evaluation.resampling import Resampler
 
@@ -129,6 +129,29 @@ def test_the_interval_covers_the_truth_about_as_often_as_its_confidence() -> Non
         result = compare(contenders, annotations, PROTOCOL, draws=200, seed=seed)
         covered += not result.versus[0].averages["all"].is_significant
     assert covered >= 52  # binomial(60, 0.95): fewer in 1 of 100 trials
+
+
+@pytest.mark.parametrize(
+    ("drawn", "without", "expected"),
+    [
+        # The jackknife's standard error is no larger: percentiles, less the resamples' bias of 1.
+        ([0.0, 2.0] * 50, [1.0, 1.0], (-1.0, 1.0)),
+        # Three times the variance of the bootstrap: wider by √((1 + 3) / 2).
+        ([0.0, 2.0] * 50, [-(1.5**0.5) * 2**0.5, 1.5**0.5 * 2**0.5], (-(2**0.5), 2**0.5)),
+        # A resample without the class, and the class's only video.
+        ([0.0, 2.0, math.nan] * 50, [math.nan, 0.0], (-1.0, 1.0)),
+        ([math.nan, 0.0, 0.0], [math.nan, 0.0], (0.0, 0.0)),
+        # A mean outside of the percentiles: the value is inside all the same.
+        ([0.0] * 99 + [100.0], [0.0, 0.0], (-1.0, 0.0)),
+    ],
+    ids=["bias", "wider", "absent", "constant", "skewed"],
+)
+def test_an_interval(
+    drawn: list[float], without: list[float], expected: tuple[float, float]
+) -> None:
+    columns = (np.array(each)[:, None] for each in (drawn, without))
+    low, high = intervals(np.zeros(1), *columns)
+    assert (low[0], high[0]) == pytest.approx(expected)
 
 
 def test_the_video_that_makes_the_difference_comes_first() -> None:

@@ -92,9 +92,9 @@ def test_values_are_memory_mapped(tmp_path: Path, values: Array, suffix: str) ->
 @pytest.mark.parametrize(
     ("content", "cause"),
     [
-        (np.zeros(5, np.float32), "features are (T, C)"),
-        (np.zeros((5, 2, 2), np.float32), "features are (T, C)"),
-        (np.float32(1), "features are (T, C)"),
+        (np.zeros(5, np.float32), "must be (T, C)"),
+        (np.zeros((5, 2, 2), np.float32), "must be (T, C)"),
+        (np.float32(1), "must be (T, C)"),
         (np.zeros((0, 4), np.float32), "no snippet"),
         (np.zeros((4, 0), np.float32), "no channel"),
         (np.zeros((4, 4), np.int64), "holds int64"),

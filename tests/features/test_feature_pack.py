@@ -151,7 +151,7 @@ def test_other_pickles_are_refused(tmp_path: Path, pickled: object, cause: str) 
 @pytest.mark.parametrize(
     ("item", "cause"),
     [
-        (np.zeros(3), "features are (T, C)"),
+        (np.zeros(3), "must be (T, C)"),
         (np.zeros((3, 2), np.int64), "holds int64"),
         (np.zeros((0, 2)), "no snippet"),
         (object_array([1]), "pickled Python objects"),

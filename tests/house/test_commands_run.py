@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from documentation import PAGES, ROOT, commands
 
@@ -30,6 +31,7 @@ NOT_RUN = {
     "pytest": "would run the tests in the tests",
     "python examples/": "takes minutes or the real data; tests/examples runs each of them small",
     "python benchmarks/": "measures for minutes",
+    "python scripts/interval_coverage": "simulates for minutes",
     "npm ": "fetches packages; tests/house/test_checks.py runs tsc and eslint",
     "pip install": "fetches packages",
     "git clone": "fetches the repository",
@@ -72,6 +74,11 @@ def _copied(name: str) -> Callable[[World, Path], None]:
     return provide
 
 
+def _scores(world: World, place: Path) -> None:
+    """Scores of two classes in one video."""
+    np.savez(place, v_0=np.random.default_rng(0).uniform(size=(40, 2)))
+
+
 #: Who provides what a page names: the first pattern that fits a path, or the beginning of one, by
 #: itself or with the command before it.
 PROVIDED: dict[str, Callable[[World, Path], None]] = {
@@ -90,6 +97,8 @@ PROVIDED: dict[str, Callable[[World, Path], None]] = {
     "matches": _copied("new-videos"),
     "*.mp4": _copied("holiday.mp4"),
     "gt.json": _copied("gt.json"),
+    "scores.npz": _scores,
+    "classes.txt": lambda world, place: place.write_text("Diving\nHighJump\n"),
     "marked.json": _copied("annotations.json"),
     "annotations.json": _copied("annotations.json"),
     "THUMOS14_annotations": _copied("thumos14-text"),

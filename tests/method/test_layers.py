@@ -1,13 +1,17 @@
 """The layers, each against its definition."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from duetal.method import layers
 from duetal.method.layers import (
     MaskedConv,
     SelfAttention,
@@ -65,10 +69,52 @@ def test_attention_equals_its_formula(radius: int | None) -> None:
         torch.testing.assert_close(got[row, :length], attention.out(mixed), atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("radius", [1, 2, 33, 40])
+@pytest.mark.parametrize("lengths", [(700,), (640, 3), (671, 1, 300, 37), (95, 96, 97)])
+def test_attention_in_blocks_equals_attention_at_once(
+    monkeypatch: pytest.MonkeyPatch, radius: int, lengths: tuple[int, ...]
+) -> None:
+    torch.manual_seed(0)
+    attention = SelfAttention(8, 2, radius)
+    x, mask = padded(*lengths)
+    weights = torch.randn_like(x) * mask.unsqueeze(-1)
+    results = []
+    for windows in (0, 10**6):
+        monkeypatch.setattr(layers, "WORTH_CUTTING", windows)
+        given = x.clone().requires_grad_()
+        attention.zero_grad()
+        out = attention(given, mask)
+        (out * weights).sum().backward()
+        assert torch.isfinite(out).all()
+        gradients = [p.grad / len(x[0]) for p in attention.parameters() if p.grad is not None]
+        results.append([out * mask.unsqueeze(-1), given.grad, *gradients])
+    for cut, at_once in zip(*results, strict=True):
+        torch.testing.assert_close(cut, at_once, atol=1e-6, rtol=1e-6)
+
+
+def test_attention_with_a_radius_makes_no_square_of_the_length() -> None:
+    attention = SelfAttention(8, 2, 2)
+    sizes: list[int] = []
+
+    class Largest(TorchDispatchMode):
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            out = func(*args, **(kwargs or {}))
+            sizes.extend(o.numel() for o in pytree.tree_leaves(out) if isinstance(o, Tensor))
+            return out
+
+    x, mask = padded(4000, 3)
+    with Largest():
+        attention(x, mask).sum().backward()
+    assert max(sizes) < 4000**2 / 10
+
+
 @pytest.mark.parametrize("radius", [None, 2])
-def test_nothing_is_nan_behind_a_short_video(radius: int | None) -> None:
+@pytest.mark.parametrize("length", [30, 300])
+def test_nothing_is_nan_behind_a_short_video(radius: int | None, length: int) -> None:
     block = TransformerBlock(8, 2, radius)
-    x, mask = padded(30, 1)
+    x, mask = padded(length, 1)
     out = block(x, mask)
     out.sum().backward()
     assert torch.isfinite(out).all()

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from duetal.method import layers
 from duetal.method.cbp import CBPBranch
 from duetal.method.vlp import VLPBranch
 
@@ -45,8 +46,14 @@ def largest_change(branch: Branch, dim: int) -> float:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("radius", [None, 3])
-def test_cbp(make_cbp: Callable[..., CBPBranch], radius: int | None) -> None:
+@pytest.mark.parametrize(("radius", "windows"), [(None, 6), (3, 6), (3, 1), (3, 0)])
+def test_cbp(
+    make_cbp: Callable[..., CBPBranch],
+    monkeypatch: pytest.MonkeyPatch,
+    radius: int | None,
+    windows: int,
+) -> None:
+    monkeypatch.setattr(layers, "WORTH_CUTTING", windows)
     assert largest_change(make_cbp(radius), 16) <= TOLERANCE
 
 

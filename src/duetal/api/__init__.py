@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from duetal import formats
+from duetal.api.given_scores import localize_scores
 from duetal.api.making import convert, extract, report, train
 from duetal.api.trained_run import DuetalWarning, PathLike, TrainedRun, load, several
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
@@ -42,6 +43,7 @@ __all__ = [
     "evaluate",
     "extract",
     "load",
+    "localize_scores",
     "read_annotations",
     "read_detections",
     "report",

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from duetal.cli.extraction_options import WEIGHTS, reading_options, weights_options
-from duetal.cli.shared_options import PATH, finite, force_option, refuse_existing
+from duetal.cli.shared_options import (
+    PATH,
+    finite,
+    force_option,
+    localization_option,
+    localization_values,
+    refuse_existing,
+)
 from duetal.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -33,14 +40,7 @@ OF_VIDEOS = ("features", "min_score", "no_copies", "video_stream", "accept_damag
 @click.option(
     "--literal", is_flag=True, help="The paper to the letter: one threshold, maximum scoring."
 )
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="A setting of localization that is not the run's own, such as min_score=0.01. "
-    "May be given more than once.",
-)
+@localization_option
 @click.option(
     "--accelerator",
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
@@ -93,7 +93,6 @@ def command(
 
     Or INPUTS is one dataset, a folder or a YAML file of features; annotations are not needed.
     """
-    from duetal.config import parse_overrides
     from duetal.core.errors import UsageError
     from duetal.own_videos.raw_videos import is_dataset
     from duetal.runs.run import open_run, with_localization
@@ -107,11 +106,7 @@ def command(
         if value is not None and value is not False:
             kind = "videos" if dataset else "a dataset"
             raise UsageError(f"--{name.replace('_', '-')}: is for {kind}, and INPUTS is not that")
-    given = parse_overrides(settings)
-    for setting in given:
-        if setting.section != "localization":
-            raise UsageError(f"--set: {setting.key} is no setting of localization")
-    opened = with_localization(open_run(run), {key.name: value for key, value in given.items()})
+    opened = with_localization(open_run(run), localization_values(settings))
     stages = opened.model.stages_named(stage or branch)
     how: dict[str, Any] = {"stages": stages, "literal": literal, "accelerator": accelerator}
     if dataset:

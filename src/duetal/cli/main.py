@@ -18,18 +18,19 @@ COMMANDS = {
     "check": "List every problem of a dataset, with file and place.",
     "compare": "Compare runs or detections by a bootstrap over videos.",
     "convert": "Convert annotations or detections from one form to another.",
-    "diagnose": "Classify the errors of detections, with the cost of each kind.",
+    "diagnose": "Classify the errors of detections, with each kind's cost.",
     "doctor": "Print an environment report to paste into an issue.",
     "evaluate": "Temporal mAP of detections under a named protocol.",
     "export": "Write a trained run as ONNX, or a model card of it.",
     "extract": "Extract I3D and CLIP features of videos into a store.",
-    "fit": "Put CLIP features into a dataset, as long as its own features.",
-    "localize": "Find the actions in videos, or in a dataset, with a trained run.",
+    "fit": "Put CLIP features into a dataset, as long as its own.",
+    "localize": "Find the actions in videos or a dataset with a trained run.",
+    "localize-scores": "Find the actions in scores per snippet of any model.",
     "push": "Push a trained run to a repository of the Hugging Face hub.",
     "recipes": "List the shipped recipes, or copy one out.",
     "report": "Make one self-contained HTML page of runs or detections.",
-    "simulate": "Make simulated two-modality features over an annotation file.",
-    "train": "Train the two branches in turn from features and video labels.",
+    "simulate": "Make simulated two-modality features over annotations.",
+    "train": "Train both branches in turn from features and video labels.",
 }
 
 
@@ -57,7 +58,7 @@ class LazyGroup(NearestGroup):
         """Import the command's module and return its `command`."""
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(f"duetal.cli.{cmd_name}").command
+        command = importlib.import_module(f"duetal.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)
         return command
 

@@ -87,6 +87,27 @@ def is_own_page(path: Path) -> bool:
         return False
 
 
+localization_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Another setting of localization, such as min_score=0.01. May be given more than once.",
+)
+
+
+def localization_values(words: Iterable[str]) -> dict[str, Any]:
+    """The settings of localization that `--set` gave, by name; a UsageError for any other."""
+    from duetal.config import parse_overrides
+    from duetal.core.errors import UsageError
+
+    given = parse_overrides(words)
+    for setting in given:
+        if setting.section != "localization":
+            raise UsageError(f"--set: {setting.key} is no setting of localization")
+    return {setting.name: value for setting, value in given.items()}
+
+
 license_option = click.option(
     "--license",
     "license_name",

@@ -27,7 +27,9 @@ class Header:
     dtype: np.dtype[Any]  #: float16, float32 or float64.
 
     @staticmethod
-    def of(shape: tuple[int, ...], dtype: np.dtype[Any], path: Path, place: str | None) -> "Header":
+    def of(
+        shape: tuple[int, ...], dtype: np.dtype[Any], path: Path | None, place: str | None
+    ) -> "Header":
         """The header of an array of `shape` and `dtype`.
 
         DuetalError if it is not floating point, of shape (T, C), with a snippet and a channel.
@@ -35,9 +37,9 @@ class Header:
         if dtype.hasobject:
             cause = "holds pickled Python objects, not a plain array; refused"
         elif dtype.kind != "f" or dtype.itemsize not in (2, 4, 8):
-            cause = f"holds {dtype}; features are float16 or float32"
+            cause = f"holds {dtype}, must be float16 or float32"
         elif len(shape) != 2:
-            cause = f"has shape {shape}; features are (T, C): snippets, channels"
+            cause = f"has shape {shape}, must be (T, C): snippets, channels"
         elif shape[0] < 1:
             cause = "holds no snippet (T = 0)"
         elif shape[1] < 1:

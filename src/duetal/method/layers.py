@@ -44,10 +44,20 @@ class MaskedConv(nn.Module):
         return apply_mask(self.conv(x.transpose(1, 2)).transpose(1, 2), mask)
 
 
+#: Up to this many windows, attention at once is as fast as in blocks.
+WORTH_CUTTING = 6
+
+
+def _window(radius: int) -> int:
+    """How many positions a block of queries attends to: itself, and the radius on either side."""
+    return max(32, radius) + 2 * radius
+
+
 class SelfAttention(nn.Module):
     """Multi-head self-attention over the valid positions; C, `embed_dim`, is a multiple of `heads`.
 
-    `radius` is the number of positions to either side that a position attends to; None: all.
+    `radius` is the number of positions to either side that a position attends to; None: all. With a
+    radius, time and memory grow with T · radius and not with T².
     """
 
     def __init__(self, embed_dim: int, heads: int, radius: int | None = None):
@@ -61,14 +71,52 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, T, C) → (B, T, C); padded rows are undefined but finite."""
-        batch, length, dim = x.shape
-        qkv = self.qkv(x).view(batch, length, 3, self.heads, dim // self.heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=self._attention_mask(mask, x.device)
-        )
-        out: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, length, dim))
+        qkv = self.qkv(x)
+        # An exported graph has a free T, but the number of blocks would be fixed: it takes the
+        # general form.
+        exporting = torch.compiler.is_exporting()
+        if self.radius is None or exporting or x.shape[1] <= WORTH_CUTTING * _window(self.radius):
+            mixed = self._attend_at_once(qkv, mask)
+        else:
+            mixed = self._attend_in_blocks(qkv, mask, self.radius)
+        out: Tensor = self.out(mixed)
         return out
+
+    def _attend_at_once(self, qkv: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, 3C) → (B, T, C) by (T, T) weights."""
+        batch, length, width = qkv.shape
+        heads = qkv.view(batch, length, 3, self.heads, width // 3 // self.heads)
+        query, key, value = heads.permute(2, 0, 3, 1, 4)
+        allowed = self._attention_mask(mask, qkv.device)
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
+        return mixed.transpose(1, 2).reshape(batch, length, width // 3)
+
+    def _attend_in_blocks(self, qkv: Tensor, mask: Tensor, radius: int) -> Tensor:
+        """(B, T, 3C) → (B, T, C), each block of positions among those within the radius of it."""
+        batch, length, width = qkv.shape
+        window = _window(radius)
+        size = window - 2 * radius
+        blocks = -(-length // size)
+        # As many positions as whole blocks have, and a radius more on either side.
+        behind = blocks * size - length
+        around = (radius, behind + radius)
+        channels = width // 3
+        head = (self.heads, channels // self.heads)
+        query = F.pad(qkv[..., :channels], (0, 0, 0, behind))
+        query = query.view(batch * blocks, size, *head).transpose(1, 2)
+        # (B, blocks, 2C, window)
+        windows = F.pad(qkv[..., channels:], (0, 0, *around)).unfold(1, window, size)
+        windows = windows.reshape(batch * blocks, 2, *head, window)
+        key, value = windows.transpose(-1, -2).unbind(1)
+        distance = torch.arange(window, device=qkv.device) - radius
+        distance = distance - torch.arange(size, device=qkv.device)[:, None]
+        valid = F.pad(mask, around).unfold(1, window, size)[:, :, None]
+        # A position attends to itself in any case: softmax of a row without any is NaN.
+        allowed = ((distance.abs() <= radius) & valid) | (distance == 0)
+        mixed = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=allowed.flatten(0, 1).unsqueeze(1)
+        )
+        return mixed.transpose(1, 2).reshape(batch, blocks * size, channels)[:, :length]
 
     def _attention_mask(self, mask: Tensor, device: torch.device) -> Tensor | None:
         """(B or 1, 1, T or 1, T) booleans: which position attends to which; None: all to all."""
