@@ -1,6 +1,4 @@
-"""The simulated world: what happens in a video, and the features that two streams have of it.
-
-The two streams show the same videos and fail in opposite ways, as I3D and CLIP do:
+"""The linear world: a class is one direction in feature space, and noise is alike everywhere.
 
 - **CBP** responds strongly to the discriminative *core* of an action, and weakly, in another
   direction that video labels never need, to the rest of it.
@@ -8,42 +6,26 @@ The two streams show the same videos and fail in opposite ways, as I3D and CLIP 
   action and the context around it. A difference between action and context exists as well, but the
   text feature has none of it.
 
-Both contain clutter: topics that come and go, some of them similar to a class's core.
+Both contain clutter: topics that come and go, some of them similar to a class's core. A linear
+classifier of snippets does better here than any network, which is the case on no real data.
 """
 
-import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from duetal.core.annotations import Annotations, Segment, VideoAnnotation
+from duetal.core.annotations import VideoAnnotation
 from duetal.core.grid import TimeGrid
-
-Array = NDArray[np.float64]
-
-#: Of made-up annotations.
-CLASSES = ("Diving", "GolfSwing", "HighJump", "JavelinThrow", "TennisSwing")
-#: Median seconds of an action of each class.
-_MEDIAN_SECONDS = (6.0, 4.0, 9.0, 7.0, 3.0)
+from duetal.simulation.world import Array, Simulation, overlap, stream_of, unit
 
 
 @dataclass(frozen=True)
-class Simulation:
-    """Settings of a simulated dataset; amplitudes are lengths of vectors."""
+class LinearAmplitudes:
+    """What difficulty, from 0 to 1, means; amplitudes are lengths of vectors."""
 
-    difficulty: float = 0.5
-    """0: easy, 1: hard. Scales noise, shrinks the core, widens the context."""
-    seed: int = 0
-    """Seed of everything random; equal settings give equal bytes."""
-    cbp_channels: int = 128
-    """Channels of the CBP stream; the first half stands for RGB, the second for flow."""
-    vlp_channels: int = 64
-    """Channels of the VLP stream: the text encoder's embed_dim."""
-    topics: int = 40
-    """Kinds of background clutter."""
+    difficulty: float
     persistence: ClassVar[float] = 0.5
     """Correlation of the noise of neighbouring snippets."""
 
@@ -93,16 +75,6 @@ class Directions:
     common: Array  # (D,) VLP: shared by all images (the gap between modalities).
 
 
-def unit(x: Array) -> Array:
-    """Scale rows to length 1."""
-    return np.asarray(x / np.linalg.norm(x, axis=-1, keepdims=True))
-
-
-def stream_of(seed: int, *names: str) -> np.random.Generator:
-    """A random stream that depends on the seed and the names alone."""
-    return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
-
-
 def directions(settings: Simulation, classes: Sequence[str], text: Array) -> Directions:
     """Draw the directions of K classes, which depend on the seed and the class's name alone.
 
@@ -140,18 +112,11 @@ class Script:
     lookalike: Array  # (T, K) clutter that resembles a class's core.
 
 
-def overlap(grid: TimeGrid, length: int, start: float, end: float) -> Array:
-    """(T,) share of each snippet's window that lies in `[start, end]` seconds."""
-    begin = grid.start(np.arange(length))
-    window = grid.window / grid.fps
-    shared = np.minimum(begin + window, end) - np.maximum(begin, start)
-    return np.clip(shared / window, 0.0, 1.0)
-
-
 def write_script(
     video: VideoAnnotation, classes: tuple[str, ...], length: int, grid: TimeGrid, s: Simulation
 ) -> Script:
     """Decide what happens in a video of `length` snippets, from its annotated segments."""
+    a = LinearAmplitudes(s.difficulty)
     random = stream_of(s.seed, "script", video.name)
     index = {name: k for k, name in enumerate(classes)}
     action, core, scene, lookalike = np.zeros((4, length, len(classes)))
@@ -161,11 +126,11 @@ def write_script(
         size = segment.end - segment.start
         if size <= 0:
             continue
-        begin, end = np.array([segment.start, segment.end]) + random.normal(0, s.jitter * size, 2)
+        begin, end = np.array([segment.start, segment.end]) + random.normal(0, a.jitter * size, 2)
         size = max(end - begin, 0.2 * size)
-        share = float(np.clip(random.normal(s.core, 0.1), 0.1, 0.9))
+        share = float(np.clip(random.normal(a.core, 0.1), 0.1, 0.9))
         offset = begin + random.uniform(0, 1 - share) * size
-        before, after = random.exponential(s.context_seconds, size=2)
+        before, after = random.exponential(a.context_seconds, size=2)
         action[:, k] += overlap(grid, length, begin, begin + size)
         core[:, k] += overlap(grid, length, offset, offset + share * size)
         scene[:, k] += overlap(grid, length, begin - before, begin + size + after)
@@ -173,7 +138,7 @@ def write_script(
         # The scene without the action: a stadium, a pool, the start of a replay.
         for _ in range(random.poisson(duration / 90)):
             start = random.uniform(0, duration)
-            end = start + random.exponential(2 * s.context_seconds)
+            end = start + random.exponential(2 * a.context_seconds)
             scene[:, index[label]] += overlap(grid, length, start, end)
     topic = np.zeros((length, s.topics))
     start = 0.0
@@ -195,26 +160,42 @@ def write_script(
 
 def cbp_features(script: Script, world: Directions, s: Simulation, name: str) -> Array:
     """(T, C): strong in an action's core, weak in its rest, context and clutter around."""
-    random = stream_of(s.seed, "cbp", name)
+    random, a = stream_of(s.seed, "cbp", name), LinearAmplitudes(s.difficulty)
     rest = script.action - script.core
     context = (script.scene - script.action).clip(0, 1)
     inside = script.action.max(axis=1, keepdims=True)
-    x = script.core @ world.core + s.rest * rest @ world.rest
+    x = script.core @ world.core + a.rest * rest @ world.rest
     x += 0.15 * context @ world.around + 0.05 * script.scene @ world.core
     x += (1 - 0.5 * inside) * (0.6 * script.topic @ world.topics)
     x += 0.6 * script.lookalike @ world.core
-    return np.asarray(x + noise(random, len(x), s.cbp_channels, s.cbp_noise, s.persistence))
+    return np.asarray(x + noise(random, len(x), s.cbp_channels, a.cbp_noise, a.persistence))
 
 
 def vlp_features(script: Script, world: Directions, s: Simulation, name: str) -> Array:
     """(T, D): the scene's text feature over action and context alike, clutter elsewhere."""
-    random = stream_of(s.seed, "vlp", name)
+    random, a = stream_of(s.seed, "vlp", name), LinearAmplitudes(s.difficulty)
     context = (script.scene - script.action).clip(0, 1)
     visible = script.scene.max(axis=1, keepdims=True)
     x = world.common + script.scene @ world.scene
     x += 0.5 * script.action @ world.action + 0.5 * context @ world.context
     x += (1 - 0.6 * visible) * (0.8 * script.topic @ world.places)
-    return np.asarray(x + noise(random, len(x), s.vlp_channels, s.vlp_noise, s.persistence))
+    return np.asarray(x + noise(random, len(x), s.vlp_channels, a.vlp_noise, a.persistence))
+
+
+class LinearWorld:
+    """The linear world of some classes; see the module. `text` are their (K, D) text features."""
+
+    def __init__(self, settings: Simulation, classes: tuple[str, ...], text: Array) -> None:
+        self.settings, self.classes = settings, classes
+        self.directions = directions(settings, classes, text)
+
+    def features(self, video: VideoAnnotation, length: int, grid: TimeGrid) -> Mapping[str, Array]:
+        """(T, C) of "cbp" and (T, D) of "vlp", of a video of `length` T."""
+        script = write_script(video, self.classes, length, grid, self.settings)
+        return {
+            stream: make(script, self.directions, self.settings, video.name)
+            for stream, make in (("cbp", cbp_features), ("vlp", vlp_features))
+        }
 
 
 def noise(
@@ -226,37 +207,3 @@ def noise(
     for t in range(1, length):
         fresh[t] = persistence * fresh[t - 1] + renew * fresh[t]
     return np.asarray(fresh)
-
-
-def made_up_annotations(seed: int = 0, *, training: int = 60, test: int = 30) -> Annotations:
-    """Make up annotations of some videos, similar to THUMOS14's; equal seeds give equal ones.
-
-    Videos last 60 to 180 seconds. Each is of one class, in turn, and about every fourth of a second
-    one too; actions follow each other at random, about a third of a video is action. `training` and
-    `test` are the numbers of videos of the subsets "train" and "test".
-    """
-    videos = {}
-    for subset, count in (("train", training), ("test", test)):
-        for number in range(count):
-            name = f"{subset}_{number:04}"
-            videos[name] = _made_up_video(name, subset, number, stream_of(seed, "made up", name))
-    return Annotations(videos, CLASSES)
-
-
-def _made_up_video(
-    name: str, subset: str, number: int, random: np.random.Generator
-) -> VideoAnnotation:
-    duration = round(float(random.uniform(60, 180)), 1)
-    classes = [number % len(CLASSES)]
-    if random.random() < 0.25:
-        classes.append(int(random.integers(len(CLASSES))))
-    segments: list[Segment] = []
-    time = float(random.exponential(8.0))
-    while time < duration - 5 or not segments:
-        which = int(random.choice(classes))
-        length = _MEDIAN_SECONDS[which] * float(random.lognormal(0.0, 0.4))
-        start, end = min(time, duration - 5), min(time + length, duration)
-        segments.append(Segment(round(start, 1), round(end, 1), CLASSES[which]))
-        time = end + 2 + float(random.exponential(10.0))
-    labels = tuple(sorted({segment.label for segment in segments}))
-    return VideoAnnotation(name, subset, duration, labels, tuple(segments))
