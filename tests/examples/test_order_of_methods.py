@@ -1,0 +1,58 @@
+"""The table of methods, over a made-up annotation and with a tiny network."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from duetal.formats.activitynet import write_annotations
+from duetal.simulation.world import made_up_annotations
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "order_of_methods.py"
+METHODS = (
+    *("label-only chance", "linear per-snippet MIL", "zero-shot VLP", "CBP on labels alone"),
+    "convolution, true segments",
+)
+
+
+@pytest.fixture
+def example() -> ModuleType:
+    """The script as a module."""
+    spec = importlib.util.spec_from_file_location("order_of_methods_example", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def rows(printed: str) -> dict[str, list[float]]:
+    """The numbers of each method's row."""
+    return {
+        method: list(map(float, line.removeprefix(method).split()))
+        for line in printed.splitlines()
+        for method in METHODS
+        if line.startswith(f"{method} ")
+    }
+
+
+@pytest.mark.recipe
+def test_the_simulation_orders_methods_as_real_data_does(
+    example: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    annotations, out = tmp_path / "annotations.json", tmp_path / "out"
+    write_annotations(annotations, made_up_annotations(training=60, test=20))
+    words = [str(annotations), "--out", str(out), "--difficulties", "0.5"]
+    words += ["crop=128", "embed_dim=32", "warmup_epochs=40"]
+    monkeypatch.setattr(sys, "argv", ["order_of_methods.py", *words])
+    example.main()
+    found = {method: max(row[:3]) for method, row in rows(capsys.readouterr().out).items()}
+    chance, linear, zero_shot, network, ceiling = (found[method] for method in METHODS)
+    assert chance < zero_shot < network
+    assert linear < 0.85 * network
+    assert network < ceiling
