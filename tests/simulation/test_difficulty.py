@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from duetal.backbones.text_towers import load_text_tower
+from duetal.baselines import train_linear, train_supervised
 from duetal.core.annotations import Annotations
 from duetal.datasets import Dataset, open_dataset
 from duetal.formats import read_annotations
@@ -109,6 +111,31 @@ def test_true_segments_do_not_solve_it(real_data: Path, tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path / "data")
     for network, rate in CLASSIFIERS:
         assert 0.5 < supervised_ap(dataset, network, rate) < 0.85
+
+
+def test_a_curve_is_harder_for_a_linear_classifier(
+    tmp_path: Path, make_annotations: MakeAnnotations
+) -> None:
+    """It loses more of what true segments teach than it does in the linear world."""
+    lost = []
+    for linear_world in (False, True):
+        folder = tmp_path / str(linear_world)
+        simulate(make_annotations(40), folder, Simulation(linear=linear_world))
+        dataset = open_dataset(folder)
+        known = {name: dataset.annotations.videos[name].segments or () for name in dataset.training}
+        weak, strong = train_linear(dataset.weak()), train_supervised(dataset.weak(), known)
+        lost.append(found_by(dataset, strong.score) / found_by(dataset, weak.score))
+    curved, straight = lost
+    assert curved > 1.3
+    assert curved > straight + 0.2
+
+
+def found_by(dataset: Dataset, score: Callable[..., tuple[NDArray[np.float32], Any]]) -> float:
+    """Mean AP of a classifier's snippets in the test videos."""
+    scores = [score(dataset.streams["cbp"].read(name))[0] for name in dataset.evaluation]
+    positive = np.concatenate([truth(dataset, name) for name in dataset.evaluation])
+    columns = zip(np.concatenate(scores).T, positive.T, strict=True)
+    return float(np.mean([average_precision(*column) for column in columns]))
 
 
 # --- incomplete and over-complete ---------------------------------------------------------------
