@@ -9,8 +9,8 @@ alternation, and the ensemble of the two branches that nobody has taught yet. Ev
 simulated: it says how the method behaves in a world built to the premise of the paper, and nothing
 of real videos.
 
-The settings of the recipe were chosen in the world of `--world 0` at difficulty 0.5. The default is
-another world: other directions for every class, other noise, other scripts.
+The settings of the recipe were chosen in the linear world (`--linear`) of `--world 0` at difficulty
+0.5. The default is another world: other curves for every class, other noise, other scripts.
 """
 
 import argparse
@@ -44,21 +44,23 @@ def main() -> None:
     parser.add_argument("--difficulties", default="0.5,0.7,0.9")
     parser.add_argument("--seeds", default="0,1,2", help="seeds of training to average over")
     parser.add_argument("--world", type=int, default=1, help="seed of the simulation")
+    parser.add_argument("--linear", action="store_true", help="simulate the linear world")
     options = parser.parse_intermixed_args()
+    extra = [*("--seed", str(options.world)), *(["--linear"] * options.linear)]
     torch.set_num_threads(1)  # Networks this small gain nothing from more.
     for difficulty in options.difficulties.split(","):
         folder = options.out / f"difficulty-{difficulty}"
-        dataset = simulate(options.annotations, folder / "dataset", difficulty, options.world)
+        dataset = simulate(options.annotations, folder / "dataset", difficulty, extra)
         run = train(dataset, folder / "run", options.seeds, options.overrides)
         control = train(dataset, folder / "cbp-alone", options.seeds, alone(options.overrides))
         print_table(difficulty, run, control, [int(seed) for seed in options.seeds.split(",")])
 
 
-def simulate(annotations: Path, dataset: Path, difficulty: str, world: int) -> Path:
+def simulate(annotations: Path, dataset: Path, difficulty: str, extra: list[str]) -> Path:
     """`duetal simulate`, unless an earlier call has done it."""
     if not (dataset / "dataset.yaml").is_file():
         words = ["simulate", annotations, "--out", dataset]
-        words += ["--difficulty", difficulty, "--seed", str(world)]
+        words += ["--difficulty", difficulty, *extra]
         cli.main([str(word) for word in words], standalone_mode=False)
     return dataset
 

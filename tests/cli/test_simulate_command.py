@@ -48,6 +48,16 @@ def test_equal_settings_give_equal_bytes(annotations: Path, tmp_path: Path, duet
         assert (tmp_path / "third" / file).read_bytes() != first
 
 
+def test_the_linear_world_is_another(annotations: Path, tmp_path: Path, duetal: Duetal) -> None:
+    for name, arguments in (("curved", ()), ("linear", ("--linear",))):
+        out = tmp_path / name
+        assert duetal("simulate", annotations, "--out", out, *SMALL, *arguments)[0] == 0
+        assert json.loads((out / "simulation.json").read_text())["linear"] is bool(arguments)
+    for file in (tmp_path / "curved").rglob("*.npy"):
+        other = tmp_path / "linear" / file.relative_to(tmp_path / "curved")
+        assert other.read_bytes() != file.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -1,5 +1,6 @@
 """The simulated dataset: the same each time, and a dataset like any other."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +18,7 @@ from duetal.core.grid import TimeGrid
 from duetal.datasets import open_dataset
 from duetal.datasets.examination import examine
 from duetal.simulation.generate import simulate
-from duetal.simulation.world import Simulation
+from duetal.simulation.world import Simulation, made_up_annotations
 
 MakeAnnotations = Callable[[int], Annotations]
 
@@ -43,13 +44,29 @@ def test_equal_settings_give_equal_bytes(tmp_path: Path, make_annotations: MakeA
     )
 
 
-def test_a_video_depends_on_itself_alone(tmp_path: Path, make_annotations: MakeAnnotations) -> None:
+def test_the_linear_world_is_as_it_was(tmp_path: Path) -> None:
+    """The features hash to what they did before there was another world."""
+    settings = Simulation(0.7, seed=4, cbp_channels=12, vlp_channels=8, topics=5, linear=True)
+    simulate(made_up_annotations(3, training=5, test=2), tmp_path, settings)
+    digest = hashlib.sha256()
+    for name, data in content(tmp_path).items():
+        if name.endswith(".npy"):
+            digest.update(name.encode() + data)
+    expected = "b454cc8eb05097bd1ac0c659be01cfc89d67626722b571bceae77b9a7f99fa16"
+    assert digest.hexdigest() == expected
+    assert json.loads((tmp_path / "simulation.json").read_text())["linear"] is True
+
+
+@pytest.mark.parametrize("linear", [False, True])
+def test_a_video_depends_on_itself_alone(
+    tmp_path: Path, make_annotations: MakeAnnotations, linear: bool
+) -> None:
     """Neither on the order of the videos nor on which others there are."""
     annotations = make_annotations(6)
     names = list(annotations.videos)
-    simulate(annotations, tmp_path / "all", Simulation())
-    simulate(annotations.select(names[::-1]), tmp_path / "reversed", Simulation())
-    simulate(annotations.select(names[3:4]), tmp_path / "one", Simulation())
+    simulate(annotations, tmp_path / "all", Simulation(linear=linear))
+    simulate(annotations.select(names[::-1]), tmp_path / "reversed", Simulation(linear=linear))
+    simulate(annotations.select(names[3:4]), tmp_path / "one", Simulation(linear=linear))
     every = content(tmp_path / "all")
     for folder, chosen in (("reversed", names), ("one", names[3:4])):
         some = content(tmp_path / folder)

@@ -64,7 +64,7 @@ def train_linear(
         DuetalError: features that are unreadable or not finite; a video without a snippet.
     """
     settings = settings or LinearSettings()
-    features, mean, std = _standardized(videos)
+    features, mean, std = standardized(videos)
     labels = torch.from_numpy(videos.labels.astype(np.float32))
     generator = torch.Generator().manual_seed(seed)
     weight = torch.empty(len(videos.classes), len(mean)).normal_(std=0.01, generator=generator)
@@ -92,7 +92,7 @@ def top_mean(logits: Tensor, topk_ratio: int) -> Tensor:
     return logits.topk(count, dim=0).values.mean(dim=0)
 
 
-def _standardized(videos: WeakVideos) -> tuple[list[Tensor], Tensor, Tensor]:
+def standardized(videos: WeakVideos) -> tuple[list[Tensor], Tensor, Tensor]:
     """Each training video's standardised features (T, C), and their mean and std (C,)."""
     stream = next(iter(videos.streams.values()))
     features = [torch.from_numpy(stream.read(name)) for name in videos.names]

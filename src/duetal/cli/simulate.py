@@ -34,6 +34,11 @@ from duetal.cli.terminal import say
     default=64,
     help="Channels of the VLP stream and of the text encoder; even.",
 )
+@click.option(
+    "--linear",
+    is_flag=True,
+    help="Simulate the easier world in which each class is one direction.",
+)
 @json_option
 @writes("json_file")
 def command(annotations: Path, out: Path, json_file: Path | None, **chosen: Any) -> None:

@@ -14,8 +14,9 @@ from duetal.core.errors import DuetalError
 from duetal.core.files import replacing, write_json, write_text
 from duetal.core.grid import TimeGrid
 from duetal.formats.activitynet import write_annotations
-from duetal.simulation import world
-from duetal.simulation.world import Simulation
+from duetal.simulation.curved_world import CurvedWorld
+from duetal.simulation.linear_world import LinearWorld
+from duetal.simulation.world import Simulation, stream_of
 
 
 def simulate(
@@ -53,16 +54,14 @@ def simulate(
         str(folder / "text_encoder"), annotations.classes, prompts_before=0, prompts_after=0
     )
     text = tower.plain_features().double().numpy()
-    directions = world.directions(settings, annotations.classes, text)
+    world = (LinearWorld if settings.linear else CurvedWorld)(settings, annotations.classes, text)
     for number, video in enumerate(videos):
         assert video.duration is not None
         length = max(1, grid.length(video.duration))
-        script = world.write_script(video, annotations.classes, length, grid, settings)
-        for stream, make in (("cbp", world.cbp_features), ("vlp", world.vlp_features)):
-            features = make(script, directions, settings, video.name).astype(np.float16)
+        for stream, features in world.features(video, length, grid).items():
             path = folder / "features" / stream / f"{video.name}.npy"
             with replacing(path) as temporary, temporary.open("wb") as file:
-                np.save(file, features)
+                np.save(file, features.astype(np.float16))
         if progress is not None:
             progress(number + 1, len(videos))
     write_annotations(
@@ -86,7 +85,7 @@ def _with_duration(video: VideoAnnotation, settings: Simulation, grid: TimeGrid)
     """The video with a duration, drawn where it is unknown, and its segments cut there."""
     segments, duration = video.segments or (), video.duration
     if duration is None:
-        tail = world.stream_of(settings.seed, "duration", video.name).exponential(15.0)
+        tail = stream_of(settings.seed, "duration", video.name).exponential(15.0)
         duration = max(segment.end for segment in segments) + tail
     duration = max(duration, grid.window / grid.fps)
     kept = tuple(

@@ -1,0 +1,64 @@
+"""The table of methods, over a made-up annotation and with a tiny network."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from duetal.formats.activitynet import write_annotations
+from duetal.simulation.world import made_up_annotations
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "order_of_methods.py"
+METHODS = (
+    *("label-only chance", "linear per-snippet MIL", "zero-shot VLP", "CBP on labels alone"),
+    "convolution, true segments",
+)
+
+
+@pytest.fixture
+def example() -> ModuleType:
+    """The script as a module."""
+    spec = importlib.util.spec_from_file_location("order_of_methods_example", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def rows(printed: str) -> dict[str, list[float]]:
+    """The numbers of each method's row."""
+    return {
+        method: list(map(float, line.removeprefix(method).split()))
+        for line in printed.splitlines()
+        for method in METHODS
+        if line.startswith(f"{method} ")
+    }
+
+
+@pytest.mark.recipe
+def test_it_prints_a_row_for_each_method(
+    example: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    annotations, out = tmp_path / "annotations.json", tmp_path / "out"
+    write_annotations(annotations, made_up_annotations(training=10, test=4))
+    tiny = ["crop=32", "cbp.embed_dim=16", "cbp.heads=2", "warmup_epochs=1"]
+    words = [str(annotations), "--out", str(out), "--difficulties", "0.5", *tiny]
+    monkeypatch.setattr(sys, "argv", ["order_of_methods.py", *words])
+    example.main()
+    simulated = rows(capsys.readouterr().out)
+    assert tuple(simulated) == METHODS
+    assert all(0 <= number <= 100 for row in simulated.values() for number in row[:3])
+
+    # A data set that is there goes the same way.
+    data = out / "difficulty-0.5"
+    words = [str(data / "dataset"), "--out", str(data), *tiny]
+    monkeypatch.setattr(sys, "argv", ["order_of_methods.py", *words])
+    example.main()
+    again = rows(capsys.readouterr().out)
+    assert [row[:3] for row in again.values()] == [row[:3] for row in simulated.values()]
