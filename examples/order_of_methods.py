@@ -1,4 +1,4 @@
-"""Which method stands above which: chance, linear, zero-shot VLP, the CBP network, true segments.
+"""Which method stands above which, on data or on a simulation, beside chance and a ceiling.
 
     python examples/order_of_methods.py ../shared/data/esc10-scenes crop=128 --out runs/order
 
@@ -6,14 +6,15 @@ of a data set, or, given an annotation, of features simulated over it at several
 
     python examples/order_of_methods.py ../shared/data/thumos14/gt.json --out runs/order
 
-A simulation is worth measuring in where this order is that of real data. The network is the recipe
-`demo` without alternations. mAP in %, averaged over tIoU 0.1:0.1:0.7, one column for each way to
-score a proposal.
+prints mAP in %, mean ± standard deviation over the seeds, for label-only chance, a linear
+classifier of snippets, every stage of a run of the recipe, the same run untaught (as many updates,
+from labels alone), and a small convolution trained on the true segments. All go through the same
+localization and evaluation. A simulation is worth measuring in where this order is that of real
+data.
 """
 
 import argparse
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,17 +24,18 @@ from numpy.typing import NDArray
 from duetal.baselines import guess_by_labels, train_linear, train_supervised
 from duetal.cli.main import cli
 from duetal.datasets import Dataset, open_dataset
-from duetal.evaluation import evaluate
+from duetal.evaluation import Evaluation, evaluate
 from duetal.formats import read_annotations
 from duetal.formats.activitynet import write_annotations
-from duetal.localization.localization_settings import LocalizationSettings, Scoring
+from duetal.localization.localization_settings import LocalizationSettings
 from duetal.localization.proposals import assemble, localize_video
-from duetal.runs.run import open_run
+from duetal.results.folder import RunFolder
+from duetal.results.schema import RunEvaluation
 from duetal.runs.run_evaluation import ground_truth
-from duetal.runs.stage_scoring import stage_scorer
 
-#: (T, K) probabilities of snippets and (K,) of the video, by its name.
-Scorer = Callable[[str], tuple[NDArray[np.floating], NDArray[np.floating]]]
+#: (T, K) probabilities of snippets and (K,) of the video, from (T, C) features.
+Score = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.float32]]]
+SHOWN = (0.3, 0.5, 0.7)
 AVERAGE = "0.1:0.7"
 
 
@@ -43,12 +45,12 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="a data set, or an annotation to simulate over")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings to change")
     parser.add_argument("--out", type=Path, required=True, help="folder for everything made")
-    parser.add_argument("--recipe", default="demo", help="of the network")
+    parser.add_argument("--recipe", default="demo")
     parser.add_argument("--difficulties", default="0.5,0.7,0.9")
     parser.add_argument("--world", default="0", help="seed of the simulation")
     parser.add_argument("--linear", action="store_true", help="simulate the linear world")
     parser.add_argument("--every", type=int, default=1, help="take every n-th video alone")
-    parser.add_argument("--seed", type=int, default=0, help="of everything trained")
+    parser.add_argument("--seeds", default="0,1,2", help="of everything trained")
     options = parser.parse_intermixed_args()
     torch.set_num_threads(1)  # Networks this small gain nothing from more.
     if options.data.is_dir():
@@ -60,7 +62,7 @@ def main() -> None:
     write_annotations(options.out / "annotations.json", chosen)
     for difficulty in options.difficulties.split(","):
         folder = options.out / f"difficulty-{difficulty}"
-        words = [options.out / "annotations.json", "--out", folder / "dataset"]
+        words = [options.out / "annotations.json", "--out", folder / "dataset", "--force"]
         words += ["--difficulty", difficulty, "--seed", options.world]
         words += ["--linear"] * options.linear
         cli.main(["simulate", *map(str, words)], standalone_mode=False)
@@ -68,73 +70,72 @@ def main() -> None:
 
 
 def print_table(title: str, data: Path, out: Path, options: argparse.Namespace) -> None:
-    """One row a method, as soon as it is measured."""
+    """One row a method."""
     dataset = open_dataset(data)
+    rows = list(methods(dataset, data, out, options))
     print(f"\n{title}: mAP (%), {len(dataset.training)} training videos, "
-          f"{len(dataset.evaluation)} test videos, seed {options.seed}")  # fmt: skip
-    print(f"{'':<28}" + "".join(f"{scoring:>20}" for scoring in Scoring) + f"{'seconds':>9}")
-    guessed = guess_by_labels(dataset.weak(), durations(dataset))
-    truth = ground_truth(dataset)
-    chance = evaluate(guessed, truth, "seconds").averages[AVERAGE]
-    print(f"{'label-only chance':<28}" + f"{100 * chance:>20.1f}" * len(Scoring))
-    for method, make in methods(dataset, data, out, options).items():
-        began = time.monotonic()
-        scorer = make()
-        cells = [mean_ap(scorer, dataset, scoring) for scoring in Scoring]
-        row = "".join(f"{100 * cell:>20.1f}" for cell in cells)
-        print(f"{method:<28}{row}{time.monotonic() - began:>9.0f}", flush=True)
+          f"{len(dataset.evaluation)} test videos, seeds {options.seeds}")  # fmt: skip
+    print(f"{'':<32}" + "".join(f"{head:>14}" for head in (*SHOWN, AVERAGE)))
+    for method, found in rows:
+        table = 100 * np.array([numbers(evaluation) for evaluation in found])
+        spread = table.std(axis=0, ddof=1) if len(found) > 1 else np.zeros(table.shape[1])
+        cells = zip(table.mean(axis=0), spread, strict=True)
+        print(f"{method:<32}" + "".join(f"{f'{mean:.1f} ± {std:.1f}':>14}" for mean, std in cells))
+
+
+def numbers(evaluation: Evaluation) -> list[float]:
+    """What a row shows of one evaluation."""
+    by_tiou = dict(zip(evaluation.tiou, evaluation.mean_ap, strict=True))
+    return [*(by_tiou[tiou] for tiou in SHOWN), evaluation.averages[AVERAGE]]
 
 
 def methods(
     dataset: Dataset, data: Path, out: Path, options: argparse.Namespace
-) -> dict[str, Callable[[], Scorer]]:
-    """What trains each method, by its title; an earlier one may have done so."""
-    cbp = dataset.streams["cbp"]
-
-    def linear() -> Scorer:
-        classifier = train_linear(dataset.weak(), seed=options.seed)
-        return lambda name: classifier.score(cbp.read(name))
-
-    def network(stage: str) -> Scorer:
-        words = [options.recipe, f"dataset={data}", "alternations=0", "threads=1"]
-        words += [*options.overrides, f"seed={options.seed}", "--out", str(out / "run"), "--resume"]
-        cli.main(["train", *words], standalone_mode=False)
-        score = stage_scorer(open_run(out / "run"), [stage], dataset, torch.device("cpu"))
-
-        def scorer(name: str) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-            found = score(name)
-            return found.snippets, found.video
-
-        return scorer
-
-    def supervised() -> Scorer:
-        known = {name: dataset.on_grid(dataset.annotations.videos[name]).segments or ()
-                 for name in dataset.training}  # fmt: skip
-        classifier = train_supervised(dataset.weak(), known, seed=options.seed)
-        return lambda name: classifier.score(cbp.read(name))
-
-    two = {"zero-shot VLP": lambda: network("vlp-zeroshot")} if "vlp" in dataset.streams else {}
-    return {
-        "linear per-snippet MIL": linear,
-        **two,
-        "CBP on labels alone": lambda: network("cbp-warmup"),
-        "convolution, true segments": supervised,
+) -> Iterator[tuple[str, list[Evaluation]]]:
+    """The title of each method, and its evaluation for each seed."""
+    seeds = [int(seed) for seed in options.seeds.split(",")]
+    weak = dataset.weak()
+    segments = {
+        name: dataset.on_grid(dataset.annotations.videos[name]).segments or ()
+        for name in dataset.training
     }
+    guessed = guess_by_labels(weak, durations(dataset))
+    yield "label-only chance", [evaluate(guessed, ground_truth(dataset), "seconds")]
+    yield (
+        "linear per-snippet MIL",
+        [localized(train_linear(weak, seed=seed).score, dataset) for seed in seeds],
+    )
+    words = ["train", options.recipe, f"dataset={data}", "protocol=seconds", "threads=1"]
+    words += [*options.overrides, "--seeds", options.seeds, "--resume"]
+    for run, extra, prefix in (
+        ("taught", [], ""),
+        ("untaught", ["distillation_weight=0"], "untaught: "),
+    ):
+        cli.main([*words, *extra, "--out", str(out / run)], standalone_mode=False)
+        folders = [RunFolder(out / run).of_seed(seed) for seed in seeds]
+        found = [RunEvaluation.read(folder.evaluation_file).stages for folder in folders]
+        for stages in zip(*found, strict=True):
+            yield prefix + stages[0].title, list(stages)
+        if len(found[0]) == 1:  # One stream: nobody teaches.
+            break
+    yield (
+        "convolution, true segments",
+        [localized(train_supervised(weak, segments, seed=seed).score, dataset) for seed in seeds],
+    )
 
 
-def mean_ap(scorer: Scorer, dataset: Dataset, scoring: Scoring) -> float:
-    """Average mAP of a method's detections in the test videos."""
-    settings = LocalizationSettings(scoring=scoring)
-    lasting = durations(dataset)
+def localized(score: Score, dataset: Dataset) -> Evaluation:
+    """The evaluation of what a classifier of CBP features finds."""
+    lasting, settings = durations(dataset), LocalizationSettings()
     found = [
         localize_video(
-            *scorer(name), dataset.grid, settings, offset=dataset.offset(name),
-            duration=lasting[name], name=name,
+            *score(dataset.streams["cbp"].read(name)), dataset.grid, settings,
+            offset=dataset.offset(name), duration=lasting[name], name=name,
         )
         for name in dataset.evaluation
     ]  # fmt: skip
     detections = assemble(found, dataset.evaluation, dataset.classes)
-    return evaluate(detections, ground_truth(dataset), "seconds").averages[AVERAGE]
+    return evaluate(detections, ground_truth(dataset), "seconds")
 
 
 def durations(dataset: Dataset) -> dict[str, float]:

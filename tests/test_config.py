@@ -183,7 +183,7 @@ def test_a_bad_value_names_its_setting(name: str, value: Any) -> None:
     [
         ({"pseudo_low": 0.8}, ["pseudo_low", "0.8", "pseudo_high", "0.7"]),
         ({"embed_dim": 100}, ["cbp: embed_dim", "100", "heads", "8"]),
-        ({"crop": 100}, ["data.crop", "100", "8", "cbp.levels"]),
+        ({"crop": 101}, ["data.crop", "101", "2", "cbp.levels"]),
     ],
 )
 def test_settings_that_contradict_each_other_are_both_named(

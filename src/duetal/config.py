@@ -139,6 +139,15 @@ RENAMED = {
     "topk_divisor": "losses.topk_ratio",
     "soft_nms_sigma": "localization.nms_sigma",
 }
+#: What version 0.1.0 did where there are settings now: they go with its names.
+_IN_0_1 = {
+    "cbp.interpolation": False,
+    "cbp.channel_dropout": 0.0,
+    "vlp.classes_compete": False,
+    "vlp.positions": 0,
+    "losses.sum_classes": True,
+    "schedule.calibration": False,
+}
 #: The settings in which 0 meant "none" or "all" in version 0.1.0.
 _ZERO_WAS_NONE = {
     "gradient_clip",
@@ -181,6 +190,11 @@ def read_values(content: Mapping[Any, Any], source: Path | str) -> dict[Setting,
             raise UsageError("is set twice", file=source, place=setting.key)
         was_zero = key in _ZERO_WAS_NONE and value == 0 and value is not False
         values[setting] = None if was_zero else value
+    if RENAMED.keys() <= content.keys():  # all of its settings, as it kept them
+        if values.get(_find_setting("score_function", source)) == "softmax":
+            values[_find_setting("score_function", source)] = "softmax_without_background"
+        for key, value in _IN_0_1.items():
+            values.setdefault(_find_setting(key, source), value)
     return values
 
 

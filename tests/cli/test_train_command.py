@@ -333,8 +333,8 @@ def test_one_class_and_videos_in_which_nothing_happens(
     (folder / layout["annotations"]).write_text(json.dumps(truth))
     (folder / "dataset.yaml").write_text(yaml.safe_dump(layout))
     words = ["train", "demo", f"dataset={folder}", *tiny_settings, "--out", tmp_path / "run"]
+    code, _, err = duetal(*words, "losses.video_loss=softmax")
+    assert (code, "losses.video_loss: softmax over one class" in err) == (2, True)
     code, _, err = duetal(*words)
-    assert (code, "vlp.score_function" in err) == (2, True)
-    code, _, err = duetal(*words, "vlp.score_function=sigmoid", "--resume")
     assert (code, err) == (0, "")
     assert "Diving" in (tmp_path / "run" / "evaluation.json").read_text()

@@ -208,7 +208,7 @@ def test_single_and_half_precision_give_the_same_intervals(kind):
 def test_a_video_of_ten_hours():
     length = 10 * 3600 * 25 // 16
     probabilities = np.random.default_rng(0).uniform(0, 1, (length, 2)).astype(np.float32)
-    found = localize_video(probabilities, curve_of(0.5, 0.1), GRID, LocalizationSettings())
+    found = localize_video(probabilities, curve_of(0.5, 0.04), GRID, LocalizationSettings())
     assert len(found) > 10_000
     assert set(found.label.tolist()) == {0}
     assert found.end.max() <= length * SNIPPET

@@ -74,7 +74,8 @@ def make_vlp(text: PromptedTextEncoder) -> MakeVLP:
 
     def make(*, trained: bool, **settings: object) -> VLPBranch:
         torch.manual_seed(2)
-        branch = VLPBranch(text, DIM, VLPSettings(heads=2, **settings)).eval()  # type: ignore[arg-type]
+        chosen = VLPSettings(**({"heads": 2, "positions": 32} | settings))  # type: ignore[arg-type]
+        branch = VLPBranch(text, DIM, chosen).eval()
         if trained:
             for parameter in branch.parameters():
                 if parameter.requires_grad:
@@ -98,6 +99,7 @@ SETTINGS: dict[str, Any] = {
     "learning_rate": 1e-3,
     "cbp.embed_dim": 16,
     "cbp.levels": 2,
+    "cbp.channel_dropout": 0.0,
     "cbp.heads": 2,
     "prompts_before": 2,
     "prompts_after": 2,

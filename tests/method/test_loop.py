@@ -62,7 +62,7 @@ def test_micro_batches_add_up_to_the_whole_batch(
     assert parts.keys() == whole.keys()
     assert len(parts) == sum(p.requires_grad for p in lesson.student.parameters())
     for name, gradient in whole.items():
-        torch.testing.assert_close(parts[name], gradient, atol=1e-6, rtol=1e-5, msg=name)
+        torch.testing.assert_close(parts[name], gradient, atol=3e-6, rtol=1e-5, msg=name)
     assert terms == pytest.approx(expected_terms, rel=1e-5)
     assert set(terms) == {"classification", "distillation", "contrast"}
 
@@ -256,7 +256,7 @@ def test_features_too_large_for_the_network_name_their_video(
 
     monkeypatch.setattr(stream, "read", huge)
     with pytest.raises(DuetalError, match=r"'v05': the classification loss is (nan|inf)"):
-        train(make_config(), videos, tmp_path)
+        train(make_config(feature_normalization=False), videos, tmp_path)
     assert not (tmp_path / "checkpoints").exists()
 
 

@@ -52,7 +52,7 @@ def test_classification(kind: VideoLoss, ratio: int) -> None:
                 -math.log(sigmoid(z) if y else 1 - sigmoid(z))
                 for z, y in zip(pooled, truth, strict=True)
             ]
-            expected = sum(each)
+            expected = sum(each) / len(each)
         else:
             total = sum(math.exp(z) for z in pooled)
             target = [y / sum(truth) for y in truth]

@@ -54,14 +54,18 @@ VIDEO, CLASS, NONE = ScoreRange.VIDEO, ScoreRange.CLASS, ScoreRange.NONE
             id="exactly at a threshold is ignored",
         ),
         pytest.param(
-            [[0.4], [0.4], [0.4]], [1], VIDEO, [[B], [B], [B]],
-            id="a flat curve knows no foreground",
+            [[0.4], [0.4 + 1e-7], [0.4]], [1], VIDEO, [[I], [I], [I]],
+            id="a flat curve teaches nothing",
+        ),
+        pytest.param(
+            [[0.4, 0.1], [0.4, 0.9], [0.4, 0.2]], [1, 1], CLASS, [[I, B], [I, F], [I, B]],
+            id="nor does a flat curve beside another",
         ),
         pytest.param(
             [[1.0], [1.0], [0.0]], [1], CLASS, [[F], [F], [B]],
             id="ties at the top are all foreground",
         ),
-        pytest.param([[0.9]], [1], VIDEO, [[B]], id="one snippet has no scale"),
+        pytest.param([[0.9, 0.2]], [1, 0], VIDEO, [[I, B]], id="one snippet has no scale"),
         pytest.param([[0.9, 0.9]], [0, 0], VIDEO, [[B, B]], id="no class present"),
     ],
 )  # fmt: skip

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from duetal.method.layers import apply_mask
 from duetal.method.text import StoredText
 from duetal.method.vlp import VLPBranch, VLPSettings
 
@@ -39,10 +40,12 @@ def test_step_zero_is_zero_shot_clip(make_vlp: MakeVLP) -> None:
 
 
 @torch.no_grad()
-def test_step_zero_with_softmax_is_clips_softmax(make_vlp: MakeVLP) -> None:
+def test_step_zero_with_softmax_is_clips_softmax_beside_a_background(make_vlp: MakeVLP) -> None:
     branch = make_vlp(trained=False, score_function="softmax", temperature=0.05)
+    branch.bias.fill_(0.1)
     features, mask = inputs()
-    expected = (zero_shot(branch, features) / 0.05).softmax(dim=-1)
+    scores = F.pad(zero_shot(branch, features), (0, 1), value=0.1)
+    expected = (scores / 0.05).softmax(dim=-1)[..., :-1]
     probabilities = torch.sigmoid(branch(features, mask)[0])
     torch.testing.assert_close(probabilities, expected, atol=2e-6, rtol=1e-5)
 
@@ -107,7 +110,7 @@ def test_inference_state_brings_the_scores_back(make_vlp: MakeVLP, zero_shot_sta
     assert not any(name.startswith("text.model.") for name in state)
     assert state["text.prompts"].shape == (5, 16)
 
-    settings = VLPSettings(heads=2, zero_shot_start=zero_shot_start)
+    settings = VLPSettings(heads=2, positions=32, zero_shot_start=zero_shot_start)
     other = VLPBranch(StoredText(torch.zeros(3, 16)), 16, settings).eval()
     other.load_state_dict({name: state[name] for name in other.state_dict()})
     assert torch.equal(other(features, mask)[0], branch(features, mask)[0])
@@ -119,7 +122,25 @@ def test_gates_let_the_temporal_layers_in(make_vlp: MakeVLP) -> None:
     features, mask = inputs()
     shut = branch.encode(features, mask)
     branch.gates.fill_(1.0)  # tanh(10): open
-    expected = shut
+    expected = apply_mask(shut + branch.positions[: shut.shape[1]], mask)
     for layer in branch.layers:
         expected = layer(expected, mask)
     torch.testing.assert_close(branch.encode(features, mask), expected, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("positions", [32, 0])
+def test_an_embedding_of_places_makes_the_order_of_snippets_count(
+    make_vlp: MakeVLP, positions: int
+) -> None:
+    branch = make_vlp(trained=False, positions=positions, init=0.1)
+    branch.gates.fill_(1.0)
+    features, _ = inputs()
+    mask = torch.ones(features.shape[:2], dtype=torch.bool)
+    order = torch.randperm(features.shape[1])
+    moved = branch(features[:, order], mask)[0]
+    same = torch.allclose(moved, branch(features, mask)[0][:, order], atol=1e-5)
+    assert same is not bool(positions)
+    # Places behind the last of training's crop share its embedding.
+    long = features.repeat(1, 9, 1)
+    assert branch(long, torch.ones(long.shape[:2], dtype=torch.bool))[0].isfinite().all()

@@ -13,6 +13,7 @@ from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import open_dataset
 from duetal.localization.ensemble import combine_branches
 from duetal.localization.localization_settings import EnsembleMean
+from duetal.method.layers import BranchNetwork
 from duetal.method.video_scoring import probabilities, video_probabilities
 from duetal.publishing import onnx_graph
 from duetal.publishing.onnx_graph import TOLERANCE, ScoringGraph, export_onnx
@@ -124,7 +125,7 @@ def test_a_video_s_score_pools_as_training_does(run: Run) -> None:
     torch.testing.assert_close(torch.sigmoid(highest), video.double(), atol=1e-5, rtol=1e-5)
 
 
-class PassOn(torch.nn.Module):
+class PassOn(BranchNetwork):
     """A network whose logits are its features."""
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

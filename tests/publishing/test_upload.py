@@ -106,7 +106,7 @@ def test_a_second_push_is_a_commit_on_top_that_lists_its_changes(
     repo.branches["main"][-1].files["checkpoints/cbp-f2.safetensors"] = b"of an earlier push"
     repo.branches["main"][-1].files["notes.md"] = b"somebody's own"
     text = (run / "config.yaml").read_text()
-    (run / "config.yaml").write_text(text.replace("ensemble_weight: 0.5", "ensemble_weight: 0.25"))
+    (run / "config.yaml").write_text(text.replace("ensemble_weight: 0.35", "ensemble_weight: 0.25"))
     lines = dict(
         line.split(maxsplit=1) for line in push(duetal, run, "--message", "Weigh VLP less")
     )

@@ -53,7 +53,8 @@ def test_a_score_is_the_same_in_any_batch(run: Run, dataset: Dataset, stage: str
         batch[row, : lengths[row]] = torch.from_numpy(stream.read(name))
         mask[row, : lengths[row]] = True
     with torch.inference_mode():
-        together = torch.sigmoid(restore(run, stage)(batch, mask)[0]).numpy()
+        network = restore(run, stage)
+        together = torch.sigmoid(network(batch, mask)[0] / network.temperature).numpy()
     score = stage_scorer(run, [stage], dataset, CPU)
     for row, name in enumerate(names):
         alone = score(name).snippets

@@ -93,6 +93,8 @@ def command(
 
     Or INPUTS is one dataset, a folder or a YAML file of features; annotations are not needed.
     """
+    chosen = localization_values(settings)
+
     from duetal.core.errors import UsageError
     from duetal.own_videos.raw_videos import is_dataset
     from duetal.runs.run import open_run, with_localization
@@ -106,7 +108,7 @@ def command(
         if value is not None and value is not False:
             kind = "videos" if dataset else "a dataset"
             raise UsageError(f"--{name.replace('_', '-')}: is for {kind}, and INPUTS is not that")
-    opened = with_localization(open_run(run), localization_values(settings))
+    opened = with_localization(open_run(run), chosen)
     stages = opened.model.stages_named(stage or branch)
     how: dict[str, Any] = {"stages": stages, "literal": literal, "accelerator": accelerator}
     if dataset:

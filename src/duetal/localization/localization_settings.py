@@ -29,9 +29,10 @@ class EnsembleMean(StrEnum):
 class LocalizationSettings(Settings):
     """How the probabilities of one video become its detections."""
 
-    class_threshold: float = Field(0.2, ge=0, le=1)
-    """[F] θ_cls: classes of a higher video-level probability are localized [S]; where none is
-    higher, the best one is."""
+    class_threshold: float = Field(0.05, ge=0, le=1)
+    """[D] θ_cls: classes of a higher video-level probability are localized [S]; where none is
+    higher, the best one is. A class that is not there ranks low by its scores; one that is left out
+    is lost."""
     thresholds: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(min_length=1)] = (
         tuple(tenths / 10 for tenths in range(1, 10))
     )

@@ -17,6 +17,8 @@ from duetal.method.layers import (
     TransformerBlock,
     apply_mask,
     masked_avg_pool,
+    masked_interpolate,
+    repeat_positions,
 )
 
 
@@ -25,8 +27,12 @@ class CBPSettings(Settings):
 
     embed_dim: int = Field(512, ge=8, le=65_536)
     """[D] Width of the Transformer pyramid."""
-    levels: int = Field(4, ge=1, le=8)
-    """[D] Temporal scales, with strides 1, 2, 4, …"""
+    levels: int = Field(2, ge=1, le=8)
+    """[D] Temporal scales, with strides 1, 2, 4, … More of them blur borders: a coarse scale's
+    position is longer than many actions."""
+    interpolation: bool = True
+    """[D] Bring coarse scales back to stride 1 by linear interpolation; off: by repetition, which
+    gives every border the places of a coarse scale's blocks."""
     blocks: int = Field(1, ge=1, le=1000)
     """[D] Transformer blocks at each scale."""
     heads: int = Field(8, ge=1, le=1024)
@@ -36,7 +42,12 @@ class CBPSettings(Settings):
     Measured: with the whole crop in sight every snippet predicts the video's labels."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """[D] Dropout on the embedding and on residual branches."""
-    feature_normalization: bool = False
+    channel_dropout: float = Field(0.7, ge=0, lt=1)
+    """[D] Share of the features' channels that a training crop lacks from end to end, so that no
+    few channels can tell the videos apart."""
+    linear_weight: float = Field(0.0, ge=0, le=1000)
+    """[D] Weight of a linear path from a snippet's features to its logits, beside the pyramid."""
+    feature_normalization: bool = True
     """[D] Standardise each feature channel with its mean and standard deviation over the training
     videos; they become part of the model."""
 
@@ -66,9 +77,12 @@ class CBPBranch(BranchNetwork):
         super().__init__()
         width, heads = settings.embed_dim, settings.heads
         radius, dropout = settings.attention_radius, settings.dropout
-        self.stride = settings.stride
+        self.stride, self.interpolation = settings.stride, settings.interpolation
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("std", torch.ones(dim))
+        self.channel_dropout = nn.Dropout1d(settings.channel_dropout)
+        self.linear_weight = settings.linear_weight
+        self.linear = nn.Linear(dim, num_classes) if settings.linear_weight else None
         self.embedding = MaskedConv(dim, width)
         self.embedding_dropout = nn.Dropout(dropout)
         self.levels = nn.ModuleList(
@@ -91,10 +105,10 @@ class CBPBranch(BranchNetwork):
         """(B, T, C) → (B, T, embed_dim): the pyramid's levels, upsampled to stride 1, summed."""
         length = features.shape[1]
         missing = -length % self.stride
-        x = F.pad((features - self.mean) / self.std, (0, 0, 0, missing))
+        x = F.pad(features, (0, 0, 0, missing))
         level_mask = F.pad(mask, (0, missing))
-        x = apply_mask(x, level_mask)
         x = self.embedding_dropout(F.gelu(self.embedding(x, level_mask)))
+        upsample = masked_interpolate if self.interpolation else repeat_positions
         total = torch.zeros_like(x)
         for index, level in enumerate(self.levels):
             if index:
@@ -102,7 +116,7 @@ class CBPBranch(BranchNetwork):
             assert isinstance(level, nn.ModuleList)
             for block in level:
                 x = block(x, level_mask)
-            total = total + x.repeat_interleave(2**index, dim=1)
+            total = total + upsample(x, level_mask, 2**index)
         return apply_mask(self.norm(total)[:, :length], mask)
 
     def decode(self, encoded: Tensor, mask: Tensor) -> Tensor:
@@ -118,5 +132,11 @@ class CBPBranch(BranchNetwork):
 
         Of features (B, T, C); the mask (B, T) is True where a snippet is real.
         """
-        encoded = self.encode(features, mask)
-        return self.decode(encoded, mask), encoded
+        x = apply_mask((features - self.mean) / self.std, mask)
+        # Dropout1d drops a channel for all of a crop's snippets.
+        x = self.channel_dropout(x.transpose(1, 2)).transpose(1, 2)
+        encoded = self.encode(x, mask)
+        logits = self.decode(encoded, mask)
+        if self.linear is not None:
+            logits = logits + self.linear_weight * self.linear(x)
+        return logits, encoded

@@ -15,8 +15,18 @@ class BranchNetwork(nn.Module):
     """The network of a branch.
 
     Its forward takes features (B, T, C) and a mask (B, T), and gives logits (B, T, K), whose
-    sigmoid is the probability of each class at each snippet, and frame features (B, T, D).
+    sigmoid is the probability of each class at each snippet, and frame features (B, T, D). What is
+    shown and ranked are probabilities of logits / `temperature`, which do not saturate.
     """
+
+    temperature: Tensor
+
+    #: Whether the probability that a video has a class is a softmax over its classes.
+    classes_compete = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("temperature", torch.ones(()))
 
     def step_context(self) -> AbstractContextManager[None]:
         """Around the micro-batches of one optimizer step: share what they have in common."""
@@ -178,6 +188,22 @@ def masked_avg_pool(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     summed = apply_mask(x, mask).view(batch, length // 2, 2, dim).sum(dim=2)
     count = pairs.sum(dim=2, keepdim=True).clamp(min=1)
     return summed / count, pairs.any(dim=2)
+
+
+def repeat_positions(x: Tensor, mask: Tensor, factor: int) -> Tensor:
+    """(B, T, C) → (B, T · factor, C): every position `factor` times."""
+    return x.repeat_interleave(factor, dim=1)
+
+
+def masked_interpolate(x: Tensor, mask: Tensor, factor: int) -> Tensor:
+    """(B, T, C) → (B, T · factor, C): linear between the centres of the valid positions."""
+    if factor == 1:
+        return x
+    stacked = torch.cat([apply_mask(x, mask), mask.unsqueeze(-1).to(x.dtype)], dim=-1)
+    finer = F.interpolate(
+        stacked.transpose(1, 2), scale_factor=float(factor), mode="linear", align_corners=False
+    ).transpose(1, 2)
+    return finer[..., :-1] / finer[..., -1:].clamp(min=1e-6)
 
 
 def topk_mean(scores: Tensor, mask: Tensor, ratio: int) -> Tensor:

@@ -29,6 +29,7 @@ from duetal.method.sampling import (
     share_of,
 )
 from duetal.method.schedule import Phase, ScheduleSettings, schedule
+from duetal.method.video_scoring import calibrate
 
 #: The end of an error that comes before an update.
 _STOP = "the run stops before the update, its last checkpoint is whole"
@@ -139,7 +140,26 @@ def alternate(
             crops = sum(map(len, batches))
             means = {name: value / crops for name, value in sums.items()}
             callback.on_epoch_end(phase, epoch + 1, means, student, adam)
+        if settings.schedule.calibration:
+            branch = method.branch(phase.student)
+            frozen = inference_network(fabric, settings, videos, branch, student)
+            stream, window = videos.streams[branch.name], settings.data.crop
+            student.temperature.fill_(calibrate(frozen, videos, stream, window, fabric.device))
         callback.on_phase_end(phase, student)
+
+
+def inference_network(
+    fabric: Fabric,
+    settings: MethodSettings,
+    videos: WeakVideos,
+    branch: Branch,
+    network: BranchNetwork,
+) -> BranchNetwork:
+    """A copy of a branch as it is now, in eval mode, without a text encoder."""
+    copy = branch.for_inference(settings, videos.streams[branch.name].dim, len(videos.classes))
+    state = network.inference_state()
+    copy.load_state_dict({name: state[name] for name in copy.state_dict()})
+    return copy.to(fabric.device).eval()
 
 
 def teach(
@@ -150,14 +170,10 @@ def teach(
     network: BranchNetwork,
 ) -> PseudoLabels:
     """The pseudo-labels of a branch as it is now, frozen."""
-    stream = videos.streams[branch.name]
-    teacher = branch.for_inference(settings, stream.dim, len(videos.classes))
-    state = network.inference_state()
-    teacher.load_state_dict({name: state[name] for name in teacher.state_dict()})
     return make_pseudo_labels(
-        teacher.to(fabric.device).eval(),
+        inference_network(fabric, settings, videos, branch, network),
         videos,
-        stream,
+        videos.streams[branch.name],
         settings.losses,
         window=settings.data.crop,
         device=fabric.device,

@@ -31,8 +31,11 @@ class LossSettings(PseudoLabelSettings):
     """[F] Loss of video-level logits against the video's labels."""
     topk_ratio: int = Field(8, ge=1, le=1_000_000)
     """[F] A class's video-level logit is the mean of its top ceil(T/this) snippet logits."""
-    distillation_weight: float = Field(1.0, ge=0, le=1_000_000)
-    """[D] λ in L = L_cls + λ·L_kd."""
+    sum_classes: bool = False
+    """[D] Sum the loss of video labels over classes, as version 0.1.0 did, in place of the mean: λ
+    then weighs less the more classes there are."""
+    distillation_weight: float = Field(5.0, ge=0, le=1_000_000)
+    """[D] λ in L = L_cls + λ·L_kd. Both are means over classes, so it means the same at every K."""
     balance_sets: bool = True
     """[D] Average the distillation loss over foreground, background and absent classes
     separately, so that the many cannot drown the few."""
@@ -56,13 +59,14 @@ class Predictions:
 def classification(batch: Predictions, settings: LossSettings) -> Tensor:
     """Multiple-instance loss (B,): the video's pooled logits against its labels.
 
-    Binary cross-entropy is summed over classes, so that a present class weighs the same however
-    many are absent; softmax cross-entropy is against the labels scaled to sum to 1.
+    Binary cross-entropy is the mean over classes, as distillation is a mean: so λ weighs the two
+    alike at every K. Softmax cross-entropy is against the labels scaled to sum to 1.
     """
     pooled = topk_mean(batch.logits, batch.mask, settings.topk_ratio)
     labels = batch.labels
     if settings.video_loss is VideoLoss.BCE:
-        return F.binary_cross_entropy_with_logits(pooled, labels, reduction="none").sum(dim=1)
+        losses = F.binary_cross_entropy_with_logits(pooled, labels, reduction="none")
+        return losses.sum(dim=1) if settings.sum_classes else losses.mean(dim=1)
     target = labels / labels.sum(dim=1, keepdim=True).clamp(min=1)
     return -(target * F.log_softmax(pooled, dim=1)).sum(dim=1)
 

@@ -8,17 +8,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
 from duetal.core.array_types import Bools, Singles
 from duetal.core.settings_section import Settings
 from duetal.core.weak_videos import FeatureReader, WeakVideos
+from duetal.method.layers import BranchNetwork
 from duetal.method.sampling import Crop
 from duetal.method.video_scoring import probabilities, score_video
 
 FOREGROUND = 1
 BACKGROUND = 0
 IGNORED = -1
+
+#: A teacher's curve that varies less has no foreground and no background: it teaches nothing.
+FLAT = 1e-3
 
 #: For each video (T, K) int8 of FOREGROUND, BACKGROUND and IGNORED.
 PseudoLabels = Sequence[NDArray[np.int8]]
@@ -77,6 +81,7 @@ def threshold(scores: Singles, present: Bools, settings: PseudoLabelSettings) ->
     if not present.any():
         return labels
     chosen = scores[:, present]
+    flat = np.ptp(chosen, axis=0) < FLAT
     if settings.pseudo_normalization is not ScoreRange.NONE:
         axis = 0 if settings.pseudo_normalization is ScoreRange.CLASS else None
         lowest = chosen.min(axis=axis, keepdims=True)
@@ -85,12 +90,14 @@ def threshold(scores: Singles, present: Bools, settings: PseudoLabelSettings) ->
     kinds = np.full(chosen.shape, IGNORED, dtype=np.int8)
     kinds[chosen > settings.pseudo_high] = FOREGROUND
     kinds[chosen < settings.pseudo_low] = BACKGROUND
+    if settings.pseudo_normalization is not ScoreRange.NONE:
+        kinds[:, flat] = IGNORED
     labels[:, present] = kinds
     return labels
 
 
 def make_pseudo_labels(
-    teacher: nn.Module,
+    teacher: BranchNetwork,
     videos: WeakVideos,
     stream: FeatureReader,
     settings: PseudoLabelSettings,
@@ -107,7 +114,7 @@ def make_pseudo_labels(
     for name, present in zip(videos.names, videos.labels, strict=True):
         logits = score_video(teacher, stream, name, window, device)
         as_logits = settings.pseudo_score is TeacherScore.LOGIT
-        scores = logits if as_logits else probabilities(logits)
+        scores = logits if as_logits else probabilities(logits, float(teacher.temperature))
         labels.append(threshold(scores, present, settings))
     return labels
 

@@ -45,6 +45,9 @@ class ScheduleSettings(Settings):
     """[D] Largest norm of a step's gradient."""
     seed: int = Field(0, ge=0, le=2**63 - 1)
     """Seed of everything random."""
+    calibration: bool = True
+    """[D] After each phase, find the temperature of the student's scores at which none saturates:
+    scores of exactly 1 tie, and can be neither ranked nor thresholded."""
     selection: Selection = Selection.LAST
     """[D] `last`, or `heldout`: of each branch the checkpoint with the best video-level mAP on
     training videos held out from training."""

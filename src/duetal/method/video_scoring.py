@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from duetal.core.array_types import Singles
-from duetal.core.weak_videos import FeatureReader
-from duetal.method.layers import topk_mean
+from duetal.core.weak_videos import FeatureReader, WeakVideos
+from duetal.method.layers import BranchNetwork, topk_mean
 
 
 def windows(length: int, window: int) -> list[tuple[int, int]]:
@@ -55,15 +55,37 @@ def score_video(
 def video_probabilities(logits: Singles, topk_ratio: int, *, softmax: bool = False) -> Singles:
     """(T, K) snippet logits → (K,) probabilities that the video contains each class.
 
-    The top ceil(T / topk_ratio) snippets of each class are pooled. `softmax` is whether the video
-    loss was softmax cross-entropy; else each class is by itself.
+    The top ceil(T / topk_ratio) snippets of each class are pooled. `softmax` is whether classes
+    compete, as in CLIP's own probability or softmax cross-entropy; else each is by itself, as a
+    single class always is.
     """
     snippets = torch.from_numpy(logits).unsqueeze(0)
     mask = torch.ones(snippets.shape[:2], dtype=torch.bool)
     pooled = topk_mean(snippets, mask, topk_ratio)[0]
-    return (torch.softmax(pooled, dim=0) if softmax else torch.sigmoid(pooled)).numpy()
+    compete = softmax and len(pooled) > 1
+    return (torch.softmax(pooled, dim=0) if compete else torch.sigmoid(pooled)).numpy()
 
 
-def probabilities(logits: Singles) -> Singles:
-    """Sigmoid, element by element."""
-    return torch.sigmoid(torch.from_numpy(logits)).numpy()
+def probabilities(logits: Singles, temperature: float = 1.0) -> Singles:
+    """Sigmoid of logits / temperature, element by element."""
+    return torch.sigmoid(torch.from_numpy(logits) / temperature).numpy()
+
+
+#: The largest logit / temperature: single precision tells probabilities apart up to here.
+LARGEST_LOGIT = 12.0
+
+
+def calibrate(
+    branch: BranchNetwork,
+    videos: WeakVideos,
+    stream: FeatureReader,
+    window: int,
+    device: torch.device | str = "cpu",
+) -> float:
+    """The temperature, at least 1, at which no training snippet's probability saturates.
+
+    Logits of ±60 are probabilities of exactly 1.0 in single precision: they tie, and neither
+    maximum scoring nor a teacher's thresholds can rank them.
+    """
+    highest = max(float(score_video(branch, stream, n, window, device).max()) for n in videos.names)
+    return max(1.0, highest / LARGEST_LOGIT)

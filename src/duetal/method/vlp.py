@@ -24,6 +24,8 @@ class ScoreFunction(StrEnum):
 
     SIGMOID = "sigmoid"
     SOFTMAX = "softmax"
+    #: Of version 0.1.0: the present class takes what absent ones lose, on background as well.
+    SOFTMAX_WITHOUT_BACKGROUND = "softmax_without_background"
 
 
 class VLPSettings(Settings):
@@ -47,7 +49,16 @@ class VLPSettings(Settings):
     temperature: float = Field(0.07, gt=0, le=1000)
     """[S] τ of the cosine similarity."""
     score_function: ScoreFunction = ScoreFunction.SIGMOID
-    """[D] Sigmoid of (cos − b)/τ with a learnable b, or softmax over classes."""
+    """[D] Sigmoid of (cos − b)/τ with a learnable b, or softmax over the classes and a background
+    of cosine b: without a place for "nothing", absent classes that go down lift the present one
+    everywhere."""
+    classes_compete: bool = True
+    """[D] With `sigmoid`: the probability that a video has a class is CLIP's own softmax over
+    classes, of the pooled scores; off: a sigmoid each, which an untrained branch's classes all
+    pass."""
+    positions: int = Field(1000, ge=0, le=1_000_000)
+    """[F] Places in a crop that have a learnable embedding, added before the temporal layers, which
+    know no order otherwise; later ones share the last. 0: none."""
     zero_shot_start: bool = True
     """[D] Make the untrained branch exactly zero-shot CLIP: temporal layers enter through a gate
     that starts shut, prompts as their difference to where they started. Off: plain residual
@@ -57,8 +68,9 @@ class VLPSettings(Settings):
 class VLPBranch(BranchNetwork):
     """CLIP image features to a logit for each snippet and class.
 
-    P^vl = sigmoid((cos − b) / τ) or softmax(cos / τ) over classes, where cos is the cosine between
-    a snippet's feature, passed through temporal Transformer layers, and a class's text feature.
+    P^vl = sigmoid((cos − b) / τ) or softmax(cos / τ) over the classes and a background of cosine b,
+    where cos is the cosine between a snippet's feature, passed through temporal Transformer layers,
+    and a class's text feature.
 
     Args:
         text: the prompted text encoder, or its stored result for inference.
@@ -74,12 +86,14 @@ class VLPBranch(BranchNetwork):
 
     def __init__(self, text: PromptedTextEncoder | StoredText, dim: int, settings: VLPSettings):
         super().__init__()
+        is_sigmoid = settings.score_function is ScoreFunction.SIGMOID
+        self.classes_compete = settings.classes_compete and is_sigmoid
         if dim % settings.heads:
             cause = f"{settings.heads} does not divide the dimension of the features, {dim}"
             raise UsageError(cause, place="vlp.heads")
         self.text = text
-        self.temperature = settings.temperature
-        self.softmax = settings.score_function is ScoreFunction.SOFTMAX
+        self.tau = settings.temperature
+        self.score_function = settings.score_function
         self.zero_shot_start = settings.zero_shot_start
         self.input_dropout = nn.Dropout(settings.dropout)
         self.layers = nn.ModuleList(
@@ -92,6 +106,9 @@ class VLPBranch(BranchNetwork):
                 nn.init.normal_(parameter, std=settings.init)
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
+        places = torch.empty(settings.positions, dim).normal_(std=settings.init)
+        has_places = settings.positions and settings.layers
+        self.positions = nn.Parameter(places) if has_places else None
         self.gates = nn.Parameter(torch.zeros(settings.layers))
         #: b, the cosine at which P = 0.5; set to the training videos' mean cosine at the start.
         self.bias = nn.Parameter(torch.zeros(()))
@@ -134,10 +151,14 @@ class VLPBranch(BranchNetwork):
         x: Tensor = apply_mask(F.normalize(features, dim=-1), mask) * features.shape[-1] ** 0.5
         x = self.input_dropout(x)
         for index, layer in enumerate(self.layers):
+            seen = x
+            if index == 0 and self.positions is not None:
+                place = torch.arange(x.shape[1], device=x.device).clamp(max=len(self.positions) - 1)
+                seen = apply_mask(x + self.positions[place], mask)
             if self.zero_shot_start:
-                x = x + torch.tanh(GATE_SCALE * self.gates[index]) * (layer(x, mask) - x)
+                x = x + torch.tanh(GATE_SCALE * self.gates[index]) * (layer(seen, mask) - x)
             else:
-                x = layer(x, mask)
+                x = layer(seen, mask)
         return x
 
     def cosines(self, encoded: Tensor) -> Tensor:
@@ -153,9 +174,13 @@ class VLPBranch(BranchNetwork):
         """
         encoded = self.encode(features, mask)
         cosines = self.cosines(encoded)
-        if self.softmax:
-            return softmax_logits(cosines / self.temperature), encoded
-        return (cosines - self.bias) / self.temperature, encoded
+        if self.score_function is ScoreFunction.SOFTMAX:
+            background = self.bias.expand(*cosines.shape[:2], 1)
+            scores = torch.cat([cosines, background], dim=-1) / self.tau
+            return softmax_logits(scores)[..., :-1], encoded
+        if self.score_function is ScoreFunction.SOFTMAX_WITHOUT_BACKGROUND:
+            return softmax_logits(cosines / self.tau), encoded
+        return (cosines - self.bias) / self.tau, encoded
 
     def inference_state(self) -> dict[str, Tensor]:
         """All that inference needs, prompts included, without the frozen text encoder."""

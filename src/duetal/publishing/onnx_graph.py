@@ -22,6 +22,7 @@ from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import replacing
 from duetal.localization.ensemble import branch_weights
 from duetal.localization.localization_settings import EnsembleMean
+from duetal.method.layers import BranchNetwork
 from duetal.method.losses import VideoLoss
 from duetal.runs.run import Run
 from duetal.runs.stage_scoring import restore
@@ -47,15 +48,19 @@ class ScoringGraph(nn.Module):
     the run say how scores are pooled and joined.
     """
 
-    def __init__(self, networks: Sequence[nn.Module], config: Config):
+    _temperatures: Tensor
+
+    def __init__(self, networks: Sequence[BranchNetwork], config: Config):
         super().__init__()
         self.networks = nn.ModuleList(networks)
         self._topk_ratio = config.losses.topk_ratio
-        self._softmax = config.losses.video_loss is VideoLoss.SOFTMAX
+        softmax = config.losses.video_loss is VideoLoss.SOFTMAX
+        self._compete = [softmax or network.classes_compete for network in networks]
         settings, several = config.localization, len(networks) > 1
         self._kind = settings.ensemble_mean if several else EnsembleMean.PROBABILITY
         weights = branch_weights(len(networks), settings.ensemble_weight)
         self.register_buffer("_weights", torch.tensor(weights))
+        self.register_buffer("_temperatures", torch.stack([net.temperature for net in networks]))
 
     def forward(self, *features: Tensor) -> tuple[Tensor, Tensor]:
         """Score one video by the features (T, C) of each branch.
@@ -68,6 +73,7 @@ class ScoringGraph(nn.Module):
         ]
         logits = torch.cat(scored)
         video = self._mean(self._pool(logits))
+        logits = logits / self._temperatures[:, None, None]
         if self._kind is EnsembleMean.LOG_ODDS:
             return torch.sigmoid(self._mean(logits.clamp(-_MAX_LOG_ODDS, _MAX_LOG_ODDS))), video
         curves = torch.sigmoid(logits)
@@ -81,7 +87,13 @@ class ScoringGraph(nn.Module):
         """(N, T, K) → (N, K), as `duetal.method.video_scoring.video_probabilities`."""
         count = (logits.shape[1] + self._topk_ratio - 1) // self._topk_ratio
         pooled = torch.topk(logits, count, dim=1).values.mean(dim=1)
-        return torch.softmax(pooled, dim=1) if self._softmax else torch.sigmoid(pooled)
+        several = pooled.shape[1] > 1
+        return torch.stack(
+            [
+                torch.softmax(row, dim=0) if compete and several else torch.sigmoid(row)
+                for row, compete in zip(pooled, self._compete, strict=True)
+            ]
+        )
 
     def _mean(self, values: Tensor) -> Tensor:
         """Over the branches: (N, …) → (…)."""

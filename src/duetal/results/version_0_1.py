@@ -85,8 +85,13 @@ def upgrade_model(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def upgrade_tensors(tensors: dict[str, Any]) -> dict[str, Any]:
-    """A checkpoint's tensors by their present names."""
-    return {
+    """A checkpoint's tensors by their present names; a branch's scores had no temperature."""
+    renamed = {
         re.sub(r"^(branch\.)?deviation$", r"\1std", name): tensor
         for name, tensor in tensors.items()
     }
+    for own in ("std", "gates"):  # of CBP, of VLP
+        for prefix in ("", "branch."):
+            if prefix + own in renamed:
+                renamed.setdefault(f"{prefix}temperature", renamed[prefix + own].new_ones(()))
+    return renamed

@@ -38,7 +38,7 @@ Scorer = Callable[[str], VideoScores]
 
 
 def branch_scorer(
-    network: torch.nn.Module,
+    network: BranchNetwork,
     stream: FeatureReader,
     branch: str,
     config: Config,
@@ -49,12 +49,13 @@ def branch_scorer(
     So a score depends on its video alone, and memory on the window alone. `network` is that of the
     branch, in eval mode and on the device; `stream` has the features that it reads.
     """
-    softmax = config.losses.video_loss is VideoLoss.SOFTMAX
+    softmax = config.losses.video_loss is VideoLoss.SOFTMAX or network.classes_compete
+    temperature = float(network.temperature)
 
     def score(name: str) -> VideoScores:
         logits = score_video(network, stream, name, config.data.crop, device)
         video = video_probabilities(logits, config.losses.topk_ratio, softmax=softmax)
-        snippets = probabilities(logits)
+        snippets = probabilities(logits, temperature)
         return VideoScores(snippets, video, {branch: snippets})
 
     return score

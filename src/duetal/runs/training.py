@@ -20,7 +20,6 @@ from duetal.method.loop import Method, alternate
 from duetal.method.losses import VideoLoss
 from duetal.method.sampling import steps_per_epoch
 from duetal.method.schedule import Selection
-from duetal.method.vlp import ScoreFunction
 from duetal.results import schema
 from duetal.results.folder import RunFolder
 from duetal.results.schema import ModelRecord
@@ -50,8 +49,9 @@ def open_for_training(
     assert config.data.dataset is not None
     dataset = _with_branches(open_dataset(Path(config.data.dataset), report), config)
     videos, _ = training_videos(config, dataset)
-    if len(videos.classes) == 1:
-        _refuse_softmax(config, videos)
+    if len(videos.classes) == 1 and config.losses.video_loss is VideoLoss.SOFTMAX:
+        cause = f"softmax over one class ({videos.classes[0]!r}) is 1 everywhere; use bce"
+        raise UsageError(cause, place="losses.video_loss")
     method = method or Method()
     for name in dict.fromkeys(p.student for p in method.schedule(config.schedule, videos.streams)):
         method.branch(name).check(config, videos, load_text_tower)
@@ -75,18 +75,6 @@ def _with_branches(dataset: Dataset, config: Config) -> Dataset:
             cause += f"{looked_for(name)}; branches=[{others}] trains without"
             raise DuetalError(cause, file=dataset.source)
     return replace(dataset, streams={name: dataset.streams[name] for name in names})
-
-
-def _refuse_softmax(config: Config, videos: WeakVideos) -> None:
-    """Refuse settings under which the only class has probability 1 everywhere."""
-    of_scores = "vlp" in videos.streams and config.vlp.score_function is ScoreFunction.SOFTMAX
-    for place, is_softmax, other in (
-        ("losses.video_loss", config.losses.video_loss is VideoLoss.SOFTMAX, VideoLoss.BCE),
-        ("vlp.score_function", of_scores, ScoreFunction.SIGMOID),
-    ):
-        if is_softmax:
-            cause = f"softmax over one class ({videos.classes[0]!r}) is 1 everywhere; use {other}"
-            raise UsageError(cause, place=place)
 
 
 def train(
