@@ -35,6 +35,8 @@ FAILURES = {
     "disk-torch": RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed"),
     "lost-pool": BrokenProcessPool("A child process terminated abruptly"),
     "lost-peer": RuntimeError("[gloo/pair.cc:534] Connection closed by peer [127.0.0.1]:4711"),
+    # A server's connection is no process.
+    "server": ConnectionResetError(104, "Connection reset by peer", "https://host/x"),
     "interrupt": KeyboardInterrupt(),
     "abort": click.Abort(),
 }
@@ -103,6 +105,7 @@ def run(capsys):
         ("disk-torch", 1, "the disk is full; what was finished before is whole"),
         ("lost-pool", 1, f"{LOST}: A child process terminated abruptly"),
         ("lost-peer", 1, f"{LOST}: [gloo/pair.cc:534] Connection closed by peer [127.0.0.1]:4711"),
+        ("server", 1, "https://host/x: Connection reset by peer"),
         ("interrupt", 130, "interrupted"),
         ("abort", 130, "interrupted"),
     ],

@@ -65,7 +65,7 @@ _FULL_DISK = ("No space left on device", "errno = 28", "os error 28", "Disk quot
               "file write failed")  # fmt: skip
 _LOST = ("Connection reset by peer", "Connection closed by peer", "Broken pipe")
 _LOST_KINDS = {"BrokenProcessPool", "ProcessExitedException", "ActorDiedError",
-               "WorkerCrashedError", "ConnectionResetError"}  # fmt: skip
+               "WorkerCrashedError"}  # fmt: skip
 
 
 def machine_fault(error: BaseException) -> str | None:
@@ -86,7 +86,9 @@ def machine_fault(error: BaseException) -> str | None:
         return f"out of memory: {first_line(error) if str(error) else 'no more to be had'}"
     if numbers & {errno.ENOSPC, errno.EDQUOT} or any(sign in said for sign in _FULL_DISK):
         return "the disk is full; what was finished before is whole"
-    if kinds & _LOST_KINDS or any(sign in said for sign in _LOST):
+    # So PyTorch says it. A server's connection that is lost is an OSError, or a library's own.
+    by_torch = " ".join(str(each) for each in chain if isinstance(each, RuntimeError))
+    if kinds & _LOST_KINDS or any(sign in by_torch for sign in _LOST):
         return f"a process that took part is lost, killed or out of memory: {first_line(error)}"
     return None
 
