@@ -20,6 +20,7 @@ from duetal.core.video_names import composed
 from duetal.features.arrays import Header
 from duetal.features.streams import check_name, open_part
 from duetal.formats.options import read_class_numbers
+from duetal.localization.ensemble import log_odds
 from duetal.localization.localization_settings import LocalizationSettings
 from duetal.localization.proposals import ROUNDING, VideoDetections, assemble, localize_video
 
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from duetal.runs.localizing import Progress
 
 ScoreKind = Literal["probabilities", "logits"]
-
-#: Log-odds of probabilities are taken of values that are kept so far from 0 and 1.
-_LEAST = 1e-6
 
 
 @naming_extras()
@@ -95,8 +93,7 @@ def localize_scores(
                 cause = f"scores of {values.min():g} to {values.max():g} are no probabilities"
                 raise given.fault(cause, video)
             curves = np.clip(values, 0, 1)
-            kept = np.clip(values, _LEAST, 1 - _LEAST)
-            values = np.log(kept / (1 - kept))
+            values = log_odds(values)
         else:
             curves = probabilities(values)
         pooled = video_probabilities(values, topk_ratio)

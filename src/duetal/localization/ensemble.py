@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from duetal.core.array_types import Floats
 from duetal.core.errors import DuetalError
 from duetal.localization.localization_settings import EnsembleMean, LocalizationSettings
+
+Real = TypeVar("Real", bound=np.floating)
 
 
 def combine_branches(
@@ -44,7 +47,7 @@ def combine_branches(
     if settings.ensemble_mean is EnsembleMean.PROBABILITY or mean.ndim == 1 or not len(mean):
         return mean
     if settings.ensemble_mean is EnsembleMean.LOG_ODDS:
-        return np.asarray(1 / (1 + np.exp(-_weighted(list(map(_log_odds, curves)), weights))))
+        return np.asarray(1 / (1 + np.exp(-_weighted(list(map(log_odds, curves)), weights))))
     low = _weighted([curve.min(axis=0) for curve in curves], weights)
     high = _weighted([curve.max(axis=0) for curve in curves], weights)
     return np.asarray(low + (high - low) * _weighted(list(map(_min_max, curves)), weights))
@@ -70,7 +73,8 @@ def _min_max(curves: Floats) -> Floats:
     return np.asarray((curves - low) / np.where(high > low, high - low, 1.0))
 
 
-def _log_odds(p: Floats) -> Floats:
+def log_odds(p: NDArray[Real]) -> NDArray[Real]:
     """Log p/(1 - p), with p kept so far from 0 and 1 that it is finite."""
     kept = np.clip(p, 1e-6, 1 - 1e-6)
-    return np.asarray(np.log(kept / (1 - kept)))
+    odds: NDArray[Real] = np.log(kept / (1 - kept))
+    return odds
