@@ -87,23 +87,19 @@ def read_labelling(pieces: Pieces, report: OnProblem) -> Labelling:
     strong, weak = (_within_classes(one, classes, report) for one in (strong, weak))
     training, evaluation = _split(pieces, strong, weak, report)
     labelled = strong if pieces.train_labels is None else weak
-    train_labels = {name: labelled.videos[name].labels for name in training}
-    unknown_labels = set()
-    for name, labels in train_labels.items():
-        place, video = f"video {name!r}", labelled.videos[name]
-        # In a table an empty label says that none of the classes occurs.
-        if not labels and pieces.train_labels is None and not video.is_background:
-            unknown_labels.add(name)
+    train_labels = {}
+    for name in training:
+        video, place = labelled.videos[name], f"video {name!r}"
+        # In a table an empty label says that none of the classes occurs; an annotation states it.
+        if not video.labels and labelled is strong and not video.is_background:
             report(Problem.warning("has no label; not trained on", labelled.source, place))
-        elif name in evaluation:
+            continue
+        if name in evaluation:
             cause = "is both to be trained on and to be evaluated on"
             report(Problem.fatal(cause, labelled.source, place))
-    train_labels = {n: labels for n, labels in train_labels.items() if n not in unknown_labels}
-    if empty := [
-        name
-        for name, labels in train_labels.items()
-        if not labels and not labelled.videos[name].is_background
-    ]:
+        train_labels[name] = video.labels
+    empty = [n for n, labels in train_labels.items() if not labels]
+    if empty := [name for name in empty if not labelled.videos[name].is_background]:
         cause = f"no label: trained on as a video in which nothing happens ({len(empty):,} in all)"
         report(Problem.warning(cause, labelled.source, f"video {empty[0]!r}"))
     for label in pieces.display_names:
