@@ -93,6 +93,7 @@ def command(
 
     Or INPUTS is one dataset, a folder or a YAML file of features; annotations are not needed.
     """
+    # A wrong setting is told before anything is opened.
     chosen = localization_values(settings)
 
     from duetal.core.errors import UsageError

@@ -81,17 +81,16 @@ def threshold(scores: Singles, present: Bools, settings: PseudoLabelSettings) ->
     if not present.any():
         return labels
     chosen = scores[:, present]
-    flat = np.ptp(chosen, axis=0) < FLAT
     if settings.pseudo_normalization is not ScoreRange.NONE:
+        flat = np.ptp(chosen, axis=0) < FLAT
         axis = 0 if settings.pseudo_normalization is ScoreRange.CLASS else None
         lowest = chosen.min(axis=axis, keepdims=True)
         span = chosen.max(axis=axis, keepdims=True) - lowest
-        chosen = (chosen - lowest) / np.maximum(span, 1e-12)
+        # A NaN is neither above nor below a threshold: ignored.
+        chosen = np.where(flat, np.nan, (chosen - lowest) / np.maximum(span, 1e-12))
     kinds = np.full(chosen.shape, IGNORED, dtype=np.int8)
     kinds[chosen > settings.pseudo_high] = FOREGROUND
     kinds[chosen < settings.pseudo_low] = BACKGROUND
-    if settings.pseudo_normalization is not ScoreRange.NONE:
-        kinds[:, flat] = IGNORED
     labels[:, present] = kinds
     return labels
 

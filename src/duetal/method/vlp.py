@@ -106,9 +106,10 @@ class VLPBranch(BranchNetwork):
                 nn.init.normal_(parameter, std=settings.init)
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
-        places = torch.empty(settings.positions, dim).normal_(std=settings.init)
-        has_places = settings.positions and settings.layers
-        self.positions = nn.Parameter(places) if has_places else None
+        self.positions: nn.Parameter | None = None
+        if settings.positions and settings.layers:
+            places = torch.empty(settings.positions, dim).normal_(std=settings.init)
+            self.positions = nn.Parameter(places)
         self.gates = nn.Parameter(torch.zeros(settings.layers))
         #: b, the cosine at which P = 0.5; set to the training videos' mean cosine at the start.
         self.bias = nn.Parameter(torch.zeros(()))
