@@ -45,8 +45,6 @@ class CBPSettings(Settings):
     channel_dropout: float = Field(0.7, ge=0, lt=1)
     """[D] Share of the features' channels that a training crop lacks from end to end, so that no
     few channels can tell the videos apart."""
-    linear_weight: float = Field(0.0, ge=0, le=1000)
-    """[D] Weight of a linear path from a snippet's features to its logits, beside the pyramid."""
     feature_normalization: bool = True
     """[D] Standardise each feature channel with its mean and standard deviation over the training
     videos; they become part of the model."""
@@ -81,8 +79,6 @@ class CBPBranch(BranchNetwork):
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("std", torch.ones(dim))
         self.channel_dropout = nn.Dropout1d(settings.channel_dropout)
-        self.linear_weight = settings.linear_weight
-        self.linear = nn.Linear(dim, num_classes) if settings.linear_weight else None
         self.embedding = MaskedConv(dim, width)
         self.embedding_dropout = nn.Dropout(dropout)
         self.levels = nn.ModuleList(
@@ -136,7 +132,4 @@ class CBPBranch(BranchNetwork):
         # Dropout1d drops a channel for all of a crop's snippets.
         x = self.channel_dropout(x.transpose(1, 2)).transpose(1, 2)
         encoded = self.encode(x, mask)
-        logits = self.decode(encoded, mask)
-        if self.linear is not None:
-            logits = logits + self.linear_weight * self.linear(x)
-        return logits, encoded
+        return self.decode(encoded, mask), encoded
