@@ -1,6 +1,5 @@
 """The demo calls commands that exist, stops where one fails, and can be called again."""
 
-import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,19 +12,14 @@ import pytest
 from duetal.cli.main import cli
 from duetal.formats import read_annotations
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "demo.py"
-
 
 @pytest.fixture
-def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def demo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load_example: Callable[[str], ModuleType]
+) -> ModuleType:
     """The script as a module, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    spec = importlib.util.spec_from_file_location("demo_example", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_example("demo")
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """The HAPT example on a tiny dataset of the same layout."""
 
-import importlib.util
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -11,19 +11,13 @@ import pytest
 
 from duetal.datasets import open_dataset
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "hapt.py"
 LABELS = ("SITTING", "WALKING")
 
 
 @pytest.fixture
-def example() -> ModuleType:
+def example(load_example: Callable[[str], ModuleType]) -> ModuleType:
     """The script as a module."""
-    spec = importlib.util.spec_from_file_location("hapt_example", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_example("hapt")
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The table of methods, over a made-up annotation and with a tiny network."""
 
-import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -10,7 +10,6 @@ import pytest
 from duetal.formats.activitynet import write_annotations
 from duetal.simulation.world import made_up_annotations
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "order_of_methods.py"
 METHODS = (
     *("label-only chance", "linear per-snippet MIL", "CBP after warm-up", "Zero-shot VLP"),
     *("VLP after B1", "CBP after F1", "Ensemble", "untaught: VLP after B1"),
@@ -19,14 +18,9 @@ METHODS = (
 
 
 @pytest.fixture
-def example() -> ModuleType:
+def example(load_example: Callable[[str], ModuleType]) -> ModuleType:
     """The script as a module."""
-    spec = importlib.util.spec_from_file_location("order_of_methods_example", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_example("order_of_methods")
 
 
 def rows(printed: str) -> dict[str, list[float]]:

@@ -1,8 +1,8 @@
 """The example of simulated features, over a made-up annotation and with tiny networks."""
 
-import importlib.util
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -12,7 +12,6 @@ from duetal.config import load_config
 from duetal.formats.activitynet import write_annotations
 from duetal.simulation.world import made_up_annotations
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "simulated_thumos14.py"
 TINY = [
     *("crop=32", "batch_size=4", "cbp.embed_dim=16", "cbp.heads=2"),
     *("prompts_before=1", "prompts_after=1"),
@@ -21,14 +20,9 @@ TINY = [
 
 
 @pytest.fixture
-def example() -> ModuleType:
+def example(load_example: Callable[[str], ModuleType]) -> ModuleType:
     """The script as a module."""
-    spec = importlib.util.spec_from_file_location("simulated_thumos14_example", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_example("simulated_thumos14")
 
 
 def test_the_control_has_as_many_updates_as_cbp_has_in_the_alternation(
