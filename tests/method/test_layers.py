@@ -17,6 +17,8 @@ from duetal.method.layers import (
     SelfAttention,
     TransformerBlock,
     masked_avg_pool,
+    masked_interpolate,
+    repeat_positions,
     topk_mean,
 )
 
@@ -51,6 +53,17 @@ def test_masked_avg_pool_averages_the_valid_neighbours() -> None:
     pooled, valid = masked_avg_pool(x, mask)
     assert pooled[..., 0].tolist() == [[2.0, 5.0], [3.0, 0.0]]
     assert valid.tolist() == [[True, True], [True, False]]
+
+
+def test_masked_interpolation_is_linear_between_the_centres_of_valid_positions() -> None:
+    x = torch.tensor([[[1.0], [5.0], [90.0]], [[2.0], [70.0], [80.0]]])
+    mask = torch.tensor([[True, True, False], [True, False, False]])
+    finer = masked_interpolate(x, mask, 2)[..., 0]
+    # Centres of two lie a quarter of a position beside those of one; ends hold their value.
+    torch.testing.assert_close(finer[0, :4], torch.tensor([1.0, 2.0, 4.0, 5.0]))
+    torch.testing.assert_close(finer[1, :2], torch.tensor([2.0, 2.0]))
+    assert torch.equal(masked_interpolate(x, mask, 1), x)
+    assert repeat_positions(x, mask, 2)[0, :4, 0].tolist() == [1.0, 1.0, 5.0, 5.0]
 
 
 @pytest.mark.parametrize("radius", [None, 1, 3])

@@ -13,8 +13,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from duetal.core.weak_videos import WeakVideos
 from duetal.method.cbp import CBPBranch
-from duetal.method.video_scoring import probabilities, score_video, video_probabilities, windows
+from duetal.method.layers import BranchNetwork
+from duetal.method.video_scoring import (
+    calibrate,
+    probabilities,
+    score_video,
+    video_probabilities,
+    windows,
+)
 
 
 class Stream:
@@ -137,3 +145,23 @@ def test_video_probabilities_of_a_softmax_loss_sum_to_one() -> None:
     got = video_probabilities(logits, topk_ratio=2, softmax=True)  # the best one of two
     odds = np.exp([2.0, 1.0, -2.0])
     assert got == pytest.approx(odds / odds.sum())
+
+
+@pytest.mark.parametrize(("highest", "temperature"), [(3.0, 1.0), (12.0, 1.0), (60.0, 5.0)])
+def test_no_calibrated_score_saturates(
+    videos: WeakVideos, highest: float, temperature: float
+) -> None:
+    class Ramp(BranchNetwork):
+        """Logits that rise to the highest at the last snippet of a video."""
+
+        def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+            logits = torch.linspace(-highest, highest, x.shape[1])[None, :, None]
+            return logits, x
+
+    stream = videos.streams["cbp"]
+    found = calibrate(Ramp(), videos, stream, 64)
+    assert found == pytest.approx(temperature)
+    name = videos.names[-1]
+    scores = probabilities(score_video(Ramp(), stream, name, 64), found)[:, 0]
+    # As many different scores as snippets: none ties at 1.
+    assert len(np.unique(scores)) == stream.length(name)
