@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from duetal.core.errors import DuetalError, UsageError, unknown
 from duetal.core.files import parse_yaml, write_text
 from duetal.core.settings_section import Settings
+from duetal.detector.detector_settings import DetectorSettings
 from duetal.localization.localization_settings import LocalizationSettings
 from duetal.method.method_settings import MethodSettings
 from duetal.method.sampling import SamplingSettings
@@ -73,6 +74,7 @@ class Config(MethodSettings):
     """All settings of a training run."""
 
     data: DataSettings = DataSettings()
+    detector: DetectorSettings = DetectorSettings()
     localization: LocalizationSettings = LocalizationSettings()
     machine: MachineSettings = MachineSettings()
 

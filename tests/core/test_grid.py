@@ -64,3 +64,11 @@ def test_starts_are_evenly_spaced_and_centres_half_a_window_later(grid):
 def test_cover_is_whether_the_centre_is_inside(segments, covered):
     starts, ends = (np.array([s[i] for s in segments], dtype=float) for i in (0, 1))
     assert np.flatnonzero(TimeGrid().cover(starts, ends, 10)).tolist() == list(covered)
+
+
+@given(GRIDS, st.integers(0, 500))
+def test_an_edge_is_midway_between_two_centres(grid, place):
+    before, after = grid.centre(np.array([place - 1, place]))
+    assert grid.edge(np.array([place]))[0] == pytest.approx((before + after) / 2)
+    if grid.window == grid.stride:
+        assert grid.edge(np.array([place]))[0] == pytest.approx(grid.start(np.array([place]))[0])

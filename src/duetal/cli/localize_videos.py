@@ -20,9 +20,10 @@ from duetal.own_videos.result_folder import FEATURES, MEDIA, PAGE, WRITTEN, show
 from duetal.own_videos.video_features import local_store
 from duetal.pages.player import PlayedVideo, PlayerPage, embed
 from duetal.results.schema import ENSEMBLE
-from duetal.runs.localizing import Localized, limit_notes, localize
+from duetal.runs.localizing import limit_notes, localize
 from duetal.runs.processes import device_of
 from duetal.runs.run import Run
+from duetal.runs.stage_scoring import Localized
 
 
 def localize_raw(
@@ -135,7 +136,7 @@ class VideoPage:
             weights.append("whether these are what the run was trained on cannot be verified")
         PlayerPage(
             title=f"{' and '.join(stages)} of {self.run.folder.path.absolute().name}",
-            branch=model.branch_of(stages[0]).name if len(stages) == 1 else ENSEMBLE,
+            branch=model.stage(stages[0]).branch if len(stages) == 1 else ENSEMBLE,
             facts={
                 "Checkpoint chosen by": model.rule(stages),
                 "Classes": ", ".join(model.classes),

@@ -36,6 +36,14 @@ class TimeGrid:
         """Seconds of the middle of each snippet's window."""
         return (np.asarray(snippet, dtype=np.float64) * self.stride + self.window / 2) / self.fps
 
+    def edge(self, place: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Seconds of places between snippets: `t` is midway between the centres of t - 1 and t.
+
+        It is `start` where a window is as long as the stride. A longer window sees an action before
+        the snippet's start reaches it, so that `start` would place every border too early.
+        """
+        return self.centre(np.asarray(place, dtype=np.float64) - 0.5)
+
     def length(self, duration: float) -> int:
         """Snippets whose whole window lies in a video of `duration` seconds."""
         return self.snippets(self.frames(duration))

@@ -109,10 +109,13 @@ def export_onnx(run: Run, stages: Sequence[str], path: Path) -> ExportedGraph:
     the checkpoint are in the file's metadata.
 
     Raises:
-        UsageError: ONNX is not installed.
+        UsageError: ONNX is not installed, or the stage is the detector's.
         DuetalError: a damaged checkpoint, scores that differ by more than 1e-4, or a file that
             can't be written.
     """
+    if run.model.is_detector(stages):
+        cause = "the detector gives segments, not scores of snippets: it has no ONNX form yet"
+        raise UsageError(f"{stages[0]}: {cause}")
     try:
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401

@@ -91,8 +91,12 @@ def public_model(model: ModelRecord) -> ModelRecord:
     """What localization needs: the final stages, and how the features are made."""
     stages = [stage for stage in model.stages if stage.name in model.finals()]
     features = None if model.features is None else public_features(model.features)
+    detector = model.detector
+    if detector is not None:
+        detector = detector.model_copy(update={"stages": detector.stages[-1:]})
     # `heldout` names training videos.
-    return model.model_copy(update={"stages": stages, "heldout": None, "features": features})
+    kept = {"stages": stages, "detector": detector, "heldout": None, "features": features}
+    return model.model_copy(update=kept)
 
 
 def public_features(features: Mapping[str, Any]) -> dict[str, Any]:

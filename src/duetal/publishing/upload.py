@@ -30,6 +30,7 @@ from duetal.publishing.model_card import keep_license, render_card
 from duetal.publishing.onnx_graph import export_onnx
 from duetal.publishing.public_run import PublicRun, public_config, public_model
 from duetal.results.folder import RunFolder
+from duetal.runs.detector_stage import restore_detector
 from duetal.runs.stage_scoring import restore
 
 #: What an upload may have left in a repository, and a later one may remove.
@@ -97,9 +98,10 @@ def write_files(
         if name in published.evaluations:
             published.evaluations[name].write(out.evaluation_file)
         finals = run.model.finals()
-        for stage in finals:
+        rounds = [stage.name for stage in run.model.rounds()[-1:]]
+        for stage in (*finals, *rounds):
             # A damaged checkpoint is found here, not by whoever downloads it.
-            restore(run, stage)
+            (restore_detector if stage in rounds else restore)(run, stage)
             source, target = run.folder.checkpoint(stage), out.checkpoint(stage)
             target.parent.mkdir(exist_ok=True)
             with explained("copy", source):

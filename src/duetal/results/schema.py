@@ -36,6 +36,8 @@ from duetal.results import version_0_1
 
 #: The stage that is no checkpoint: the final branches together.
 ENSEMBLE = "ensemble"
+#: The name of the detector, where stages have that of their branch.
+DETECTOR = "detector"
 FORMAT = 2
 
 
@@ -89,6 +91,19 @@ class BranchRecord(Record):
     final: str
 
 
+class DetectorRecord(Record):
+    """The detector: its title, the streams that it reads, and its rounds, the last one in use.
+
+    `teachers` are the checkpoints that made its first pseudo-segments, and that choose the classes
+    of a video.
+    """
+
+    title: str
+    streams: dict[Named, PositiveInt]  # C by the name of the branch that reads it.
+    teachers: Annotated[list[str], Field(min_length=1)]
+    stages: Annotated[list[StageRecord], Field(min_length=1)]
+
+
 class Heldout(Record):
     """The held-out training videos of a choice, and the video-level mAP of each stage on them."""
 
@@ -111,6 +126,7 @@ class ModelRecord(Record):
     branches: Annotated[list[BranchRecord], Field(min_length=1)]
     phases: list[PhaseRecord] = []
     stages: Annotated[list[StageRecord], Field(min_length=1)]
+    detector: DetectorRecord | None = None
     selection: str
     heldout: Heldout | None = None
     training_videos: int | None = None
@@ -147,7 +163,15 @@ class ModelRecord(Record):
 
     def stage(self, name: str) -> StageRecord:
         """The stage of a name."""
-        return next(stage for stage in self.stages if stage.name == name)
+        return next(s for s in (*self.stages, *self.rounds()) if s.name == name)
+
+    def rounds(self) -> list[StageRecord]:
+        """The stages of the detector."""
+        return self.detector.stages if self.detector else []
+
+    def is_detector(self, stages: Sequence[str]) -> bool:
+        """Whether checkpoints are one of the detector's."""
+        return any(stage.name in stages for stage in self.rounds())
 
     def branch(self, name: str) -> BranchRecord:
         """The branch of a name."""
@@ -162,9 +186,13 @@ class ModelRecord(Record):
         return [branch.final for branch in self.branches]
 
     def evaluated_stages(self) -> dict[str, list[str]]:
-        """Every stage to evaluate, in order, the ensemble last, and the checkpoints it takes."""
+        """Every stage to evaluate, in order, the checkpoints it takes.
+
+        The ensemble comes after the branches, and the detector, which they teach, last.
+        """
         stages = {stage.name: [stage.name] for stage in self.stages}
-        return stages | ({ENSEMBLE: self.finals()} if len(self.branches) > 1 else {})
+        ensemble = {ENSEMBLE: self.finals()} if len(self.branches) > 1 else {}
+        return stages | ensemble | {stage.name: [stage.name] for stage in self.rounds()}
 
     def title_of(self, stage: str) -> str:
         """The title of a stage, or of the ensemble."""
@@ -174,7 +202,7 @@ class ModelRecord(Record):
         """The checkpoints that a user's argument selects.
 
         Args:
-            name: a branch, "both" or "ensemble", or a stage; None: the first branch.
+            name: a branch, "both" or "ensemble", "detector", or a stage; None: the first branch.
 
         Raises:
             UsageError: a branch that the run does not have, or an unknown stage (with the nearest).
@@ -182,7 +210,9 @@ class ModelRecord(Record):
         branches = {branch.name: [branch.final] for branch in self.branches}
         if len(branches) > 1:
             branches |= dict.fromkeys(("both", ENSEMBLE), self.finals())
-        stages = [stage.name for stage in self.stages]
+        if self.detector:
+            branches[DETECTOR] = [self.detector.stages[-1].name]
+        stages = [stage.name for stage in (*self.stages, *self.rounds())]
         if name is None:
             return [self.branches[0].final]
         if name in branches or name in stages:
@@ -194,7 +224,8 @@ class ModelRecord(Record):
 
     def rule(self, stages: Sequence[str]) -> str:
         """How these checkpoints were chosen; shown beside each of their scores."""
-        if set(stages) <= set(self.finals()):
+        finals = self.finals() + [stage.name for stage in self.rounds()[-1:]]
+        if set(stages) <= set(finals):
             return self.selection
         return f"{', '.join(stages)}, chosen by name; the run's own choice: {self.selection}"
 

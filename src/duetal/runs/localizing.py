@@ -1,7 +1,7 @@
 """Finding the actions in the videos of a dataset with a trained run."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 
@@ -10,9 +10,11 @@ from duetal.config import Config
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import Dataset
+from duetal.localization.localization_settings import LocalizationSettings
 from duetal.localization.proposals import VideoDetections, assemble, localize_video
+from duetal.runs.detector_stage import stage_detector
 from duetal.runs.run import Run
-from duetal.runs.stage_scoring import VideoScores, stage_scorer
+from duetal.runs.stage_scoring import Localized, stage_scorer
 
 #: Called with what is being done, the videos done, and the videos in all.
 Progress = Callable[[str, int, int], None]
@@ -60,13 +62,30 @@ def limit_notes(detections: Detections, config: Config) -> tuple[str, ...]:
     )
 
 
-@dataclass(frozen=True)
-class Localized:
-    """The detections of one video, and its scores."""
+def _from_scores(
+    run: Run,
+    stages: list[str],
+    dataset: Dataset,
+    device: torch.device,
+    settings: LocalizationSettings,
+) -> Callable[[str], Localized]:
+    """Localize videos by the scores of their snippets."""
+    scorer = stage_scorer(run, stages, dataset, device)
 
-    name: str
-    scores: VideoScores
-    detections: VideoDetections
+    def localizer(name: str) -> Localized:
+        scores = scorer(name)
+        detections = localize_video(
+            scores.snippets,
+            scores.video,
+            dataset.grid,
+            settings,
+            offset=dataset.offset(name),
+            duration=dataset.duration(name),
+            name=name,
+        )
+        return Localized(name, scores, detections)
+
+    return localizer
 
 
 def localize(
@@ -82,7 +101,8 @@ def localize(
 ) -> Detections:
     """Find the actions in videos of a dataset; the scores of no more than one are in memory.
 
-    `stages` is one checkpoint of the run; or one of CBP and one of VLP, for their ensemble.
+    `stages` is one checkpoint of the run; or one of CBP and one of VLP, for their ensemble. The
+    detector's reads all streams, and the video's classes are its teachers'.
     `literal`: the paper's supplement to the letter; see `LocalizationSettings.literal`. `on_video`
     is called with every video as it is localized, then `progress`.
 
@@ -93,22 +113,16 @@ def localize(
     Raises:
         DuetalError: a checkpoint or features that do not fit or are damaged.
     """
-    scorer = stage_scorer(run, stages, dataset, torch.device(device))
     settings = run.config.localization.literal() if literal else run.config.localization
+    if run.model.is_detector(stages):
+        localizer = stage_detector(run, stages[0], dataset, torch.device(device), settings)
+    else:
+        localizer = _from_scores(run, stages, dataset, torch.device(device), settings)
     found: list[VideoDetections] = []
     for name in names:
-        scores = scorer(name)
-        detections = localize_video(
-            scores.snippets,
-            scores.video,
-            dataset.grid,
-            settings,
-            offset=dataset.offset(name),
-            duration=dataset.duration(name),
-            name=name,
-        )
-        found.append(detections)
-        on_video(Localized(name, scores, detections))
+        localized = localizer(name)
+        found.append(localized.detections)
+        on_video(localized)
         progress("localizing", len(found), len(names))
     about = {
         "selection": run.model.rule(stages),

@@ -27,9 +27,10 @@ from duetal.formats.activitynet import write_annotations, write_detections
 from duetal.results import schema
 from duetal.results.schema import LabelEvaluation, RunEvaluation
 from duetal.runs import diagnostics
-from duetal.runs.localizing import Localized, Progress, limit_notes, localize
+from duetal.runs.localizing import Progress, limit_notes, localize
 from duetal.runs.run import Run
 from duetal.runs.selection import video_mean_ap
+from duetal.runs.stage_scoring import Localized
 
 Judgement = TypeVar("Judgement")
 

@@ -14,6 +14,7 @@ from duetal.core.weak_videos import FeatureReader
 from duetal.datasets import Dataset
 from duetal.features.streams import FeatureStream
 from duetal.localization.ensemble import combine_branches
+from duetal.localization.proposals import VideoDetections
 from duetal.method.layers import BranchNetwork
 from duetal.method.losses import VideoLoss
 from duetal.method.video_scoring import probabilities, score_video, video_probabilities
@@ -31,6 +32,15 @@ class VideoScores:
     video: NDArray[np.floating]
     #: `snippets` of each branch that took part, by its name.
     branches: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Localized:
+    """The detections of one video, and its scores."""
+
+    name: str
+    scores: VideoScores
+    detections: VideoDetections
 
 
 #: Scores a video by its name.
@@ -71,7 +81,7 @@ def stage_scorer(run: Run, stages: list[str], dataset: Dataset, device: torch.de
     scorers: dict[str, Scorer] = {}
     for stage in stages:
         branch = run.model.branch_of(stage).name
-        stream = _fitting_stream(run, branch, dataset)
+        stream = fitting_stream(run, branch, dataset)
         network = restore(run, stage).to(device)
         scorers[stage] = branch_scorer(network, stream, branch, run.config, device)
     settings = run.config.localization
@@ -110,7 +120,7 @@ def restore(run: Run, stage: str) -> BranchNetwork:
     return network.eval()
 
 
-def _fitting_stream(run: Run, branch: str, dataset: Dataset) -> FeatureStream:
+def fitting_stream(run: Run, branch: str, dataset: Dataset) -> FeatureStream:
     """The dataset's features for a branch, checked against those it was trained on."""
     record = run.model.branch(branch)
     stream = dataset.streams.get(branch)

@@ -24,6 +24,7 @@ from duetal.results import schema
 from duetal.results.folder import RunFolder
 from duetal.results.schema import ModelRecord
 from duetal.runs import selection
+from duetal.runs.detector_stage import train_detector, with_detector
 from duetal.runs.environment import collect
 from duetal.runs.journal import Journal
 from duetal.runs.recorder import Recorder, recorded_position
@@ -107,6 +108,8 @@ def train(
         model = _model_record(config, dataset, videos, method)
         if held_out is not None:
             model = _choose_on_held_out(fabric, Run(folder, config, model, method), held_out)
+        model = with_detector(model, config)
+        train_detector(fabric, Run(folder, config, model, method), dataset, videos)
         model.write(folder.model_file)
     return True
 

@@ -1,0 +1,132 @@
+"""Detections of whole videos by the detector."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from duetal.core.array_types import Singles
+from duetal.core.grid import TimeGrid
+from duetal.core.weak_videos import FeatureReader
+from duetal.detector.detector_settings import DetectorSettings
+from duetal.detector.pseudo_segments import Proposals, vote
+from duetal.detector.pyramid import PyramidDetector, position_grid
+from duetal.localization.localization_settings import LocalizationSettings
+from duetal.localization.proposals import VideoDetections, select_classes
+from duetal.localization.soft_nms import soft_nms
+from duetal.method.video_scoring import windows
+
+#: Predictions of a class in a video that go into soft-NMS, the best ones.
+_MOST = 200
+
+
+@dataclass(frozen=True)
+class Predictions1D:
+    """What all positions predict of one video."""
+
+    scores: Singles  # (P, K) class probability · √centre-ness.
+    start: Singles  # (P,) in snippets.
+    end: Singles  # (P,)
+    snippets: Singles  # (T, K) the highest class probability over the scales.
+
+    def of_class(self, label: int) -> Proposals:
+        """The best predictions of a class."""
+        score = self.scores[:, label].astype(np.float64)
+        rows = np.argsort(-score, kind="stable")[:_MOST]
+        start, end = self.start[rows].astype(np.float64), self.end[rows].astype(np.float64)
+        return Proposals(start, end, score[rows])
+
+
+def read_joined(
+    streams: Mapping[str, FeatureReader], name: str, start: int = 0, stop: int | None = None
+) -> Singles:
+    """(T, C) features of all streams side by side, in the streams' order."""
+    return np.concatenate([s.read(name, start, stop) for s in streams.values()], axis=1)
+
+
+@torch.inference_mode()
+def predict(
+    detector: PyramidDetector,
+    streams: Mapping[str, FeatureReader],
+    name: str,
+    window: int,
+    device: torch.device | str = "cpu",
+) -> Predictions1D:
+    """Predict in a whole video, in windows that overlap by half.
+
+    A position counts in the window in whose middle it lies.
+    """
+    length = next(iter(streams.values())).length(name)
+    parts: list[tuple[Singles, Singles, Singles]] = []
+    snippets: Singles | None = None
+    spans = windows(length, window)
+    for index, (first, stop) in enumerate(spans):
+        features = torch.from_numpy(read_joined(streams, name, first, stop)).to(device)
+        mask = torch.ones(1, len(features), dtype=torch.bool, device=device)
+        out = detector(features.unsqueeze(0), mask)
+        classes = torch.sigmoid(out.classes[0].float()).cpu()
+        score = classes * torch.sigmoid(out.centreness[0].float()).sqrt().cpu().unsqueeze(-1)
+        padded = len(features) + -len(features) % detector.coarsest
+        centre, stride = position_grid(padded, detector.scales)
+        # Half of what two windows share belongs to each.
+        low = first if not index else (first + spans[index - 1][1]) / 2
+        high = stop if index + 1 == len(spans) else (spans[index + 1][0] + stop) / 2
+        place = centre + first
+        start = (out.start[0].float().cpu() + first).clamp(0, length)
+        end = (out.end[0].float().cpu() + first).clamp(0, length)
+        kept = out.mask[0].cpu() & (place >= low) & (place < high) & (end > start)
+        parts.append((score[kept].numpy(), start[kept].numpy(), end[kept].numpy()))
+        if snippets is None:
+            snippets = np.zeros((length, classes.shape[1]), dtype=np.float32)
+        for scale in range(detector.scales):
+            rows = classes[stride == 1 << scale].repeat_interleave(1 << scale, dim=0)
+            np.maximum(snippets[first:stop], rows[: stop - first].numpy(), out=snippets[first:stop])
+    assert snippets is not None
+    scores, starts, ends = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Predictions1D(scores, starts, ends, snippets)
+
+
+def detect(
+    predicted: Predictions1D,
+    video_probabilities: Singles,
+    grid: TimeGrid,
+    settings: DetectorSettings,
+    localization: LocalizationSettings,
+    *,
+    offset: float = 0.0,
+    duration: float | None = None,
+) -> VideoDetections:
+    """The detections of a video, in seconds.
+
+    Classes are chosen by the teacher's video-level probabilities (K,). Of each, soft-NMS keeps the
+    best predictions, and those that overlap one vote for its borders.
+    """
+    columns: list[Sequence[np.ndarray]] = []
+    for label in select_classes(video_probabilities, localization.class_threshold):
+        found = predicted.of_class(int(label))
+        kept, score = soft_nms(
+            found.start,
+            found.end,
+            found.score,
+            method=localization.nms_method,
+            sigma=localization.nms_sigma,
+            iou_threshold=localization.nms_iou_threshold,
+            min_score=localization.min_score,
+            max_kept=localization.max_per_class,
+        )
+        if not len(kept):
+            continue
+        borders = np.stack([vote(found, row, settings.vote_iou)[0] for row in kept])
+        seconds = offset + np.maximum(grid.edge(borders), 0.0)
+        if duration is not None:
+            seconds = np.minimum(seconds, duration)
+        inside = seconds[:, 1] > seconds[:, 0]
+        column = np.full(int(inside.sum()), int(label))
+        columns.append((column, seconds[inside, 0], seconds[inside, 1], score[inside]))
+    if not columns:
+        nothing = np.empty(0)
+        return VideoDetections(np.empty(0, np.int64), nothing, nothing, nothing)
+    label, start, end, score = (np.concatenate(c) for c in zip(*columns, strict=True))
+    order = np.argsort(-score, kind="stable")
+    return VideoDetections(label[order], start[order], end[order], score[order])

@@ -1,0 +1,162 @@
+"""Pseudo-segments of training videos: where the teacher's proposals, or the detector's, agree.
+
+The thresholds of a curve give nested proposals. Those that overlap vote for one segment; the
+spread of their borders tells how sure each is. All places are in snippets.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duetal.core.array_types import Floats
+from duetal.detector.detector_settings import DetectorSettings
+from duetal.localization.proposals import (
+    find_intervals,
+    highest_inside,
+    outer_inner_contrast,
+    stretch,
+)
+from duetal.localization.soft_nms import soft_nms
+
+#: Of two pseudo-segments of a class, the part of the shorter that both may cover.
+_OVERLAP = 0.3
+#: The margin of the contrast in a segment's score, as a part of its length.
+_MARGIN = 0.25
+_THRESHOLDS = tuple(tenths / 10 for tenths in range(1, 10))
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """Proposals of one class in one video: (N,) each, borders in snippets."""
+
+    start: Floats
+    end: Floats
+    score: Floats
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def tiou(self, row: int) -> Floats:
+        """(N,) the temporal IoU of one of them with each."""
+        inside = np.minimum(self.end, self.end[row]) - np.maximum(self.start, self.start[row])
+        inside = np.maximum(inside, 0.0)
+        lengths = (self.end - self.start) + (self.end[row] - self.start[row])
+        return np.asarray(inside / np.maximum(lengths - inside, 1e-9))
+
+
+@dataclass(frozen=True)
+class PseudoSegment:
+    """One action that the detector is to find, in snippets."""
+
+    label: int
+    start: float
+    end: float
+    confidence: float  # Relative to the best of the class in the video, which has 1.
+    start_spread: float  # Standard deviation of the border in the proposals that agree.
+    end_spread: float
+
+
+def curve_proposals(curve: Floats) -> Proposals:
+    """The nested proposals of a class's probabilities (T,), scored by `teacher_score`."""
+    first, stop = find_intervals(stretch(curve), _THRESHOLDS)
+    start, end = first.astype(np.float64), stop.astype(np.float64)
+    return Proposals(start, end, teacher_score(curve, start, end))
+
+
+def teacher_score(curve: Floats, start: Floats, end: Floats) -> Floats:
+    """What a teacher's probabilities (T,) say of segments: the highest · √contrast, (N,).
+
+    The contrast is that of the curve stretched to 0..1, and not below 0.001.
+    """
+    first = np.clip(np.rint(start).astype(np.int64), 0, len(curve) - 1)
+    stop = np.clip(np.rint(end).astype(np.int64), first + 1, len(curve))
+    contrast = outer_inner_contrast(stretch(curve), first, stop, _MARGIN)
+    return np.asarray(highest_inside(curve, first, stop) * np.sqrt(np.maximum(contrast, 1e-3)))
+
+
+def vote(proposals: Proposals, row: int, least_iou: float) -> tuple[Floats, Floats]:
+    """(2,) mean borders of those that overlap one, weighted by score · tIoU, and their spreads.
+
+    Nothing confirms the borders of one that overlaps no other: their spread is infinite.
+    """
+    tiou = proposals.tiou(row)
+    agree = tiou >= least_iou
+    agree[row] = True
+    if agree.sum() == 1:
+        borders = np.array([proposals.start[row], proposals.end[row]])
+        return borders, np.full(2, np.inf)
+    weight = (proposals.score * np.maximum(tiou, 1e-9))[agree]
+    weight = weight / weight.sum()
+    borders = np.stack([proposals.start[agree], proposals.end[agree]])
+    mean = borders @ weight
+    return mean, np.sqrt(((borders - mean[:, None]) ** 2) @ weight)
+
+
+def rejudge(curve: Floats, proposals: Proposals, detected: Proposals, share: float) -> Proposals:
+    """The teacher's proposals with the detector's score beside the teacher's.
+
+    The detector's is the highest score · tIoU of what it found; `share` is the teacher's exponent
+    in their geometric mean. Borders stay the teacher's: a network's are drawn to the mean length,
+    and each round that learns from them would draw them further.
+    """
+    starts = np.maximum(proposals.start[:, None], detected.start)
+    inside = np.maximum(np.minimum(proposals.end[:, None], detected.end) - starts, 0.0)
+    lengths = (proposals.end - proposals.start)[:, None] + (detected.end - detected.start)
+    tiou = inside / np.maximum(lengths - inside, 1e-9)
+    support = np.max(detected.score * tiou, axis=1, initial=0.0)
+    score = teacher_score(curve, proposals.start, proposals.end) ** share * support ** (1 - share)
+    return Proposals(proposals.start, proposals.end, score)
+
+
+def merge(label: int, proposals: Proposals, settings: DetectorSettings) -> list[PseudoSegment]:
+    """The segments that proposals of a class agree on, best first, none much in another."""
+    kept, _ = soft_nms(
+        proposals.start,
+        proposals.end,
+        proposals.score,
+        method="hard",
+        sigma=1.0,
+        iou_threshold=settings.merge_iou,
+        min_score=1e-6,
+        max_kept=None,
+    )
+    found: list[PseudoSegment] = []
+    for row in kept:
+        (start, end), (start_spread, end_spread) = vote(proposals, row, settings.merge_iou)
+        if any(
+            min(end, other.end) - max(start, other.start)
+            > _OVERLAP * min(end - start, other.end - other.start)
+            for other in found
+        ):
+            continue
+        confidence = proposals.score[row] / proposals.score[kept[0]]
+        found.append(PseudoSegment(label, start, end, confidence, start_spread, end_spread))
+    return found
+
+
+def make_pseudo_segments(
+    probabilities: NDArray[np.floating],
+    present: NDArray[np.bool_],
+    settings: DetectorSettings,
+    detected: Mapping[int, Proposals] | None = None,
+) -> list[PseudoSegment]:
+    """The pseudo-segments of one training video, of its own labels alone.
+
+    Args:
+        probabilities: (T, K) of the teacher.
+        present: (K,) the classes that the video carries.
+        settings: of the detector.
+        detected: of present classes, what the detector of the round before found; None: the
+            teacher's own proposals.
+    """
+    found: list[PseudoSegment] = []
+    for label in map(int, np.flatnonzero(present)):
+        curve = np.ascontiguousarray(probabilities[:, label], dtype=np.float64)
+        proposals = curve_proposals(curve)
+        if detected is not None:
+            proposals = rejudge(curve, proposals, detected[label], settings.teacher_share)
+        if len(proposals):
+            found += merge(label, proposals, settings)
+    return found

@@ -1,0 +1,216 @@
+"""The last stage of a run: the detector, trained on the run's own detections.
+
+Each round leaves a checkpoint `checkpoints/detector-<round>.safetensors`. A round that a kill cut
+short is trained again from its start, to the same weights.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from duetal.config import Config
+from duetal.core.weak_videos import WeakVideos
+from duetal.datasets import Dataset
+from duetal.detector.detecting import detect, predict
+from duetal.detector.detector_settings import Teacher
+from duetal.detector.detector_training import train_round
+from duetal.detector.pseudo_segments import PseudoSegment, make_pseudo_segments
+from duetal.detector.pyramid import PyramidDetector
+from duetal.localization.localization_settings import LocalizationSettings
+from duetal.method.sampling import random_seed
+from duetal.method.schedule import Phase
+from duetal.results import checkpoints
+from duetal.results.schema import (
+    DETECTOR,
+    DetectorRecord,
+    EpochEvent,
+    ModelRecord,
+    PhaseEnd,
+    PhaseRecord,
+    PhaseStart,
+    StageRecord,
+)
+from duetal.runs.journal import Journal
+from duetal.runs.recorder import recorded_position
+from duetal.runs.run import Run
+from duetal.runs.stage_scoring import Localized, VideoScores, fitting_stream, stage_scorer
+
+
+def with_detector(model: ModelRecord, config: Config) -> ModelRecord:
+    """The record of a run with the rounds of the detector that its settings ask for."""
+    if not config.detector.rounds:
+        return model
+    finals = model.finals()
+    phases = detector_phases(config)
+    stages = [
+        StageRecord(name=p.stage, title=p.stage_title, branch=DETECTOR, phase=p.name)
+        for p in phases
+    ]
+    record = DetectorRecord(
+        title="Detector",
+        streams={branch.name: branch.dim for branch in model.branches},
+        teachers=finals[:1] if config.detector.teacher is Teacher.FIRST else finals,
+        stages=stages,
+    )
+    known = [PhaseRecord.model_validate(phase, from_attributes=True) for phase in phases]
+    return model.model_copy(update={"detector": record, "phases": [*model.phases, *known]})
+
+
+def detector_phases(config: Config) -> list[Phase]:
+    """A phase for each round."""
+    return [
+        Phase(
+            name=f"D{turn}",
+            title=f"Detector, round {turn}",
+            student=DETECTOR,
+            epochs=config.detector.epochs,
+            stage=f"{DETECTOR}-{turn}",
+            stage_title=f"Detector after round {turn}",
+        )
+        for turn in range(1, config.detector.rounds + 1)
+    ]
+
+
+def train_detector(fabric: Fabric, run: Run, dataset: Dataset, videos: WeakVideos) -> None:
+    """Train the rounds that are left, with journal and checkpoints.
+
+    `run` holds the record that `with_detector` made, `videos` are those that the branches were
+    trained on. One process does it.
+
+    Raises:
+        DuetalError: bad features, or a loss that is not finite.
+    """
+    record = run.model.detector
+    if record is None:
+        return
+    device, config, folder = fabric.device, run.config, run.folder
+    videos = replace(videos, streams={name: videos.streams[name] for name in record.streams})
+    scorer = stage_scorer(run, record.teachers, dataset, device)
+    curves = [scorer(name).snippets for name in videos.names]
+    phases = detector_phases(config)
+    updates = config.detector.epochs * -(-len(videos.names) // config.detector.detector_batch)
+    steps, board = updates * len(phases), config.machine.tensorboard
+    detector: PyramidDetector | None = None
+    with Journal(folder.path, steps, tensorboard=board) as journal:
+        journal.rewind(recorded_position(folder))
+        for turn, phase in enumerate(phases):
+            if folder.checkpoint(phase.stage).is_file():
+                detector = restore_detector(run, phase.stage).to(device)
+                journal.skip(updates)
+                journal.log(f"{phase.name}: already done")
+                continue
+            segments = _label(run, videos, curves, detector, device)
+            detector = _train_phase(run, videos, phase, turn, segments, journal, device)
+
+
+def _label(
+    run: Run,
+    videos: WeakVideos,
+    curves: list[np.ndarray],
+    detector: PyramidDetector | None,
+    device: torch.device,
+) -> list[list[PseudoSegment]]:
+    """The pseudo-segments of all training videos, for the next round."""
+    segments = []
+    for name, present, curve in zip(videos.names, videos.labels, curves, strict=True):
+        detected = None
+        if detector is not None:
+            predicted = predict(detector, videos.streams, name, run.config.data.crop, device)
+            detected = {int(k): predicted.of_class(int(k)) for k in np.flatnonzero(present)}
+        segments.append(make_pseudo_segments(curve, present, run.config.detector, detected))
+    return segments
+
+
+def _train_phase(
+    run: Run,
+    videos: WeakVideos,
+    phase: Phase,
+    turn: int,
+    segments: list[list[PseudoSegment]],
+    journal: Journal,
+    device: torch.device,
+) -> PyramidDetector:
+    """Train one round, and keep its events and its weights."""
+    began = epoch_began = time.monotonic()
+    journal.record(PhaseStart.model_validate(phase, from_attributes=True).to_json())
+
+    def on_epoch(epoch: int, losses: Mapping[str, float]) -> None:
+        nonlocal epoch_began
+        event = EpochEvent(
+            phase=phase.name,
+            branch=phase.student,
+            epoch=epoch,
+            epochs=phase.epochs,
+            loss=sum(losses.values()),
+            terms=dict(losses),
+            seconds=round(time.monotonic() - epoch_began, 3),
+        )
+        journal.epoch(event.to_json())
+        epoch_began = time.monotonic()
+
+    detector = train_round(
+        videos,
+        segments,
+        run.config.detector,
+        run.config.data.crop,
+        random_seed(run.config.schedule.seed, DETECTOR, turn),
+        device=device,
+        on_update=lambda losses: journal.step(phase.name, losses),
+        on_epoch=on_epoch,
+    )
+    seconds = round(time.monotonic() - began, 3)
+    journal.record(PhaseEnd(phase=phase.name, stage=phase.stage, seconds=seconds).to_json())
+    record = {"stage": phase.stage, "metrics": journal.position()}
+    checkpoints.save(run.folder.checkpoint(phase.stage), detector.state_dict(), record)
+    return detector
+
+
+def restore_detector(run: Run, stage: str) -> PyramidDetector:
+    """The detector of a checkpoint, in eval mode.
+
+    Raises:
+        DuetalError: the checkpoint is missing, damaged or of another configuration.
+    """
+    assert run.model.detector is not None
+    dim = sum(run.model.detector.streams.values())
+    with torch.random.fork_rng(devices=[]):
+        detector = PyramidDetector(dim, len(run.model.classes), run.config.detector)
+    path = run.folder.checkpoint(stage)
+    checkpoints.load_into(detector, checkpoints.load(path).tensors, path)
+    return detector.eval()
+
+
+def stage_detector(
+    run: Run, stage: str, dataset: Dataset, device: torch.device, settings: LocalizationSettings
+) -> Callable[[str], Localized]:
+    """Localize videos of a dataset with a round of the detector.
+
+    Raises:
+        DuetalError: a checkpoint or features that do not fit or are damaged.
+    """
+    record = run.model.detector
+    assert record is not None
+    streams = {name: fitting_stream(run, name, dataset) for name in record.streams}
+    teacher = stage_scorer(run, record.teachers, dataset, device)
+    detector = restore_detector(run, stage).to(device)
+
+    def localizer(name: str) -> Localized:
+        video = teacher(name).video
+        predicted = predict(detector, streams, name, run.config.data.crop, device)
+        detections = detect(
+            predicted,
+            video,
+            dataset.grid,
+            run.config.detector,
+            settings,
+            offset=dataset.offset(name),
+            duration=dataset.duration(name),
+        )
+        scores = VideoScores(predicted.snippets, video, {DETECTOR: predicted.snippets})
+        return Localized(name, scores, detections)
+
+    return localizer
