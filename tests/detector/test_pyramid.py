@@ -62,7 +62,7 @@ def test_borders_are_between_the_centres_of_windows() -> None:
     place = np.array([2.0], dtype=np.float32), np.array([6.5], dtype=np.float32)
     found = Predictions1D(scores, *place, np.zeros((9, 2), dtype=np.float32))
     grid = TimeGrid(fps=10, stride=10, window=30)
-    video = np.array([0.1, 0.8], dtype=np.float32)
+    video = np.array([0.01, 0.8], dtype=np.float32)
     seconds = detect(found, video, grid, SETTINGS, LocalizationSettings(), offset=0.5)
     assert seconds.label.tolist() == [1]
     # Snippet 2 is seen from second 2 to 5; its left edge is a half stride before its centre.
