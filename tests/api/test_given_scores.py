@@ -30,7 +30,7 @@ def test_they_are_localized_as_a_branchs_are() -> None:
     values = logits()
     found = duetal.localize_scores({"v": values}, CLASSES, **GRID, offset=2.0)
     video = video_probabilities(values, 8)
-    settings, grid = LocalizationSettings(), TimeGrid(10, 5)
+    settings, grid = LocalizationSettings(), TimeGrid(10, 5, 5)
     expected = localize_video(probabilities(values), video, grid, settings, offset=2.0)
     assert len(found) > 3
     assert (found.videos, found.classes) == (("v",), CLASSES)
@@ -39,6 +39,8 @@ def test_they_are_localized_as_a_branchs_are() -> None:
     assert found.start.min() >= 2.0
     assert found.external_data["scores"] == "logits"
     assert set(found.label.tolist()) == {0}
+    longer = duetal.localize_scores({"v": values}, CLASSES, **GRID, window=9, offset=2.0)
+    np.testing.assert_allclose(longer.start, found.start + 0.2)
 
 
 def test_probabilities_and_their_logits_give_the_same() -> None:

@@ -215,6 +215,21 @@ def test_a_video_of_ten_hours():
 
 
 @pytest.mark.parametrize(
+    ("stride", "window", "starts", "ends"),
+    [
+        (10, 10, 2.0, 4.0),
+        (10, 30, 3.0, 5.0),  # Snippets 2 and 3 see seconds 2 to 6; their centres are 3.5 and 4.5.
+        (10, 4, 1.7, 3.7),
+    ],
+)
+def test_borders_are_midway_between_centres(stride, window, starts, ends):
+    curve = curve_of(0, 0, 1, 1, 0, 0)[:, None]
+    grid, one = TimeGrid(10, stride, window), LocalizationSettings(thresholds=(0.5,))
+    found = localize_video(curve, curve_of(0.8), grid, one, offset=7.0)
+    assert (found.start.tolist(), found.end.tolist()) == ([7 + starts], [7 + ends])
+
+
+@pytest.mark.parametrize(
     ("probabilities", "video_probabilities", "duration", "message"),
     [
         ([[0.5], [math.nan]], [0.5], None, "nan at snippet 1, class 0 is no probability"),

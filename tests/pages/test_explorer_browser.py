@@ -187,7 +187,7 @@ def expected_proposals(explored, branch, threshold, *, stretched=False):
     curve = stretch(curve.astype(np.float64)) if stretched else curve
     first, stop = find_intervals(curve, [threshold])
     grid = TimeGrid()
-    return np.column_stack([grid.start(first), np.minimum(grid.start(stop), video["duration"])])
+    return np.column_stack([grid.edge(first), np.minimum(grid.edge(stop), video["duration"])])
 
 
 @pytest.mark.parametrize("branch", ["cbp", "vlp"])

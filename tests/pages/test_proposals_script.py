@@ -59,7 +59,7 @@ def python_results():
         curve, grid = decoded(case["levels"]), TimeGrid(**case["grid"])
         first, stop = find_intervals(curve, [case["threshold"]])
         limit = np.inf if case["duration"] is None else case["duration"]
-        found = [grid.start(first), np.minimum(grid.start(stop), limit)]
+        found = [grid.edge(first), np.minimum(grid.edge(stop), limit)]
         rows = np.column_stack([*found, highest_inside(curve, first, stop)])
         videos[case["name"]] = {"proposals": rows[rows[:, 0] < limit]}
     return {"curves": curves, "videos": videos}

@@ -38,6 +38,7 @@ def localize_scores(
     *,
     fps: float,
     stride: int,
+    window: int | None = None,
     kind: ScoreKind | None = None,
     offset: float = 0.0,
     topk_ratio: int = 8,
@@ -57,6 +58,7 @@ def localize_scores(
             or their names separated by commas.
         fps: frames per second that the snippets were counted in.
         stride: frames from one snippet's start to the next one's.
+        window: frames that a snippet sees, where it isn't `stride`.
         kind: what the scores are; by default logits, where any value of any video is outside 0..1.
         offset: seconds at which the first snippet begins.
         topk_ratio: the top eighth of the snippets is pooled with 8.
@@ -73,14 +75,15 @@ def localize_scores(
     """
     from duetal.method.video_scoring import probabilities, video_probabilities
 
-    if not (np.isfinite(fps) and fps > 0 and stride >= 1 and topk_ratio >= 1):
-        raise UsageError("fps must be above 0, stride and topk_ratio must be 1 or more")
+    window = stride if window is None else window
+    if not (np.isfinite(fps) and fps > 0 and min(stride, window, topk_ratio) >= 1):
+        raise UsageError("fps must be above 0; stride, window and topk_ratio must be 1 or more")
     if not np.isfinite(offset):
         raise UsageError(f"offset: {offset} is not a finite number")
     if kind not in (None, *get_args(ScoreKind)):
         raise UsageError(unknown("kind of scores", str(kind), get_args(ScoreKind)))
     chosen = LocalizationSettings().replace(**(settings or {}))
-    grid, names = TimeGrid(fps, stride), class_names(classes)
+    grid, names = TimeGrid(fps, stride, window), class_names(classes)
     given = _given_scores(scores, names)
     if kind is None:
         outside = any(_is_outside(given.read(video)) for video in given.videos)

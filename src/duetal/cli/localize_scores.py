@@ -30,6 +30,11 @@ from duetal.cli.terminal import say
     required=True,
     help="Frames from one snippet's start to the next one's.",
 )
+@click.option(
+    "--window",
+    type=click.IntRange(min=1),
+    help="Frames that a snippet sees.  [default: --stride]",
+)
 @click.option("--out", type=PATH, required=True, help="The JSON file of the detections.")
 @click.option(
     "--scores",
@@ -57,6 +62,7 @@ def command(
     classes: str,
     fps: float,
     stride: int,
+    window: int | None,
     out: Path,
     kind: str | None,
     offset: float,
@@ -82,6 +88,7 @@ def command(
             classes,
             fps=fps,
             stride=stride,
+            window=window,
             kind=kind,  # type: ignore[arg-type]
             offset=offset,
             topk_ratio=topk_ratio,

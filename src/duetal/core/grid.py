@@ -14,7 +14,7 @@ class TimeGrid:
 
     A field of a record or of a YAML file as it is: pydantic checks the bounds of a file's values.
     Snippet `t` covers the frames `[t * stride, t * stride + window)`. A detection that spans the
-    snippets `[a, b)` lasts from `a * stride / fps` to `b * stride / fps` seconds.
+    snippets `[a, b)` lasts from `edge(a)` to `edge(b)`.
     """
 
     #: Frames per second after resampling.
@@ -29,24 +29,29 @@ class TimeGrid:
         return self.stride / self.fps
 
     def start(self, snippet: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float64]:
-        """Seconds at which each snippet begins; a video of T snippets ends at `start(T)`."""
+        """Seconds at which each snippet's window begins."""
         return np.asarray(snippet, dtype=np.float64) * self.stride / self.fps
 
     def centre(self, snippet: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float64]:
         """Seconds of the middle of each snippet's window."""
         return (np.asarray(snippet, dtype=np.float64) * self.stride + self.window / 2) / self.fps
 
-    def edge(self, place: NDArray[np.floating]) -> NDArray[np.float64]:
+    def edge(self, place: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float64]:
         """Seconds of places between snippets: `t` is midway between the centres of t - 1 and t.
 
         It is `start` where a window is as long as the stride. A longer window sees an action before
-        the snippet's start reaches it, so that `start` would place every border too early.
+        the snippet's start reaches it, so that `start` would place every border too early. No edge
+        is before the first snippet, as one of short windows would be.
         """
-        return self.centre(np.asarray(place, dtype=np.float64) - 0.5)
+        return np.maximum(self.centre(np.asarray(place, dtype=np.float64) - 0.5), 0.0)
 
     def length(self, duration: float) -> int:
         """Snippets whose whole window lies in a video of `duration` seconds."""
         return self.snippets(self.frames(duration))
+
+    def longest(self, length: int) -> float:
+        """Seconds in which a video of `length` snippets ends at the latest."""
+        return (length * self.stride + self.window) / self.fps
 
     def frames(self, duration: float) -> int:
         """Frames of a video of `duration` seconds, resampled to `fps`."""

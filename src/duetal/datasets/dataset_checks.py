@@ -149,7 +149,7 @@ def check_segments(
         duration = video.duration
         if duration is None:
             length = lengths.get(video.name)
-            duration = math.inf if length is None else (length + 1) * grid.seconds_per_snippet
+            duration = math.inf if length is None else grid.longest(length)
         for number, segment in enumerate(video.segments or ()):
             span = f"{segment.label} from {segment.start:g} to {segment.end:g} s"
             cause = None

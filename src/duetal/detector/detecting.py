@@ -118,7 +118,7 @@ def detect(
         if not len(kept):
             continue
         borders = np.stack([vote(found, row, settings.vote_iou)[0] for row in kept])
-        seconds = offset + np.maximum(grid.edge(borders), 0.0)
+        seconds = offset + grid.edge(borders)
         if duration is not None:
             seconds = np.minimum(seconds, duration)
         inside = seconds[:, 1] > seconds[:, 0]

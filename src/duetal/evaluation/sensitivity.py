@@ -99,7 +99,7 @@ def _characteristics(
     truth, grid = considered.truth, considered.protocol.grid
     seconds = np.maximum(truth.end - truth.start, 0.0)
     if grid is not None:
-        seconds = grid.start(seconds)
+        seconds = seconds * grid.seconds_per_snippet
     _, group, sizes = np.unique(truth.groups, return_inverse=True, return_counts=True)
     values = {"length": ("s", seconds), "instances": ("in the video", sizes[group].astype(float))}
     durations = [annotations.videos[name].duration for name in truth.videos]

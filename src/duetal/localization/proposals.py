@@ -69,7 +69,7 @@ def localize_video(
     _check_probabilities(probabilities, video_probabilities, place)
     if duration is not None and not duration > 0:
         raise DuetalError(f"a duration of {duration} seconds", place=place)
-    times = offset + grid.start(np.arange(len(probabilities) + 1))
+    times = offset + grid.edge(np.arange(len(probabilities) + 1))
     seconds = duration or len(probabilities) * grid.seconds_per_snippet
     most = _most_kept(seconds, settings)
     found, limited, class_settings = VideoDetections(*_NOTHING), False, settings
@@ -194,7 +194,7 @@ def _localize_class(
 ) -> tuple[Floats, Floats, Floats]:
     """Start, end and score of the detections of one class; one more than `most` at most.
 
-    `times` are the (T + 1,) seconds at which snippets begin.
+    `times` are the (T + 1,) seconds between which snippets lie.
     """
     if not len(curve):
         return np.empty(0), np.empty(0), np.empty(0)

@@ -1,7 +1,7 @@
 // The embedded predictions, segments and signals; `duetal.pages.explorer` writes them.
 
 import { bytesOf, floatsOf, shortsOf, wholesOf } from './columns.js';
-import { startOf } from './grid.js';
+import { edgeOf } from './grid.js';
 
 /** @import { ExplorerData, LaneData, Prediction, Segment, Span } from './types' */
 
@@ -185,7 +185,7 @@ export class Exploration {
     }
     for (const { grid, videos } of this.signals) {
       const { snippets = 0, labelled = 0, begin } = videos[video] ?? {};
-      longest = Math.max(longest, startOf(Math.max(snippets, labelled), { ...grid, begin }));
+      longest = Math.max(longest, edgeOf(Math.max(snippets, labelled), { ...grid, begin }));
     }
     return longest || 1;
   }

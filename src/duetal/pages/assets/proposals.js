@@ -1,7 +1,7 @@
 // From a score curve to proposals: the rule of `duetal.localization.proposals` at one threshold.
 // Tests run both on one table of cases.
 
-import { startOf } from './grid.js';
+import { edgeOf } from './grid.js';
 
 /** @import { Grid, Proposal } from './types' */
 
@@ -53,7 +53,7 @@ export function findIntervals(curve, threshold) {
  * @returns {Proposal[]}
  */
 export function proposalsOf(curve, scores, threshold, { pool, snippets, grid, duration }) {
-  const seconds = (/** @type {number} */ point) => startOf(Math.min(point * pool, snippets), grid);
+  const seconds = (/** @type {number} */ point) => edgeOf(Math.min(point * pool, snippets), grid);
   const limit = duration ?? Infinity;
   return findIntervals(curve, threshold)
     .map(([first, stop]) => ({

@@ -3,7 +3,7 @@
 import { linear } from './axes.js';
 import { labelRuns } from './columns.js';
 import { clamp, html } from './dom.js';
-import { startOf } from './grid.js';
+import { edgeOf } from './grid.js';
 import { clearCanvas } from './painter.js';
 
 /** @import { Exploration } from './exploration.js' */
@@ -131,7 +131,7 @@ export class VideoIndex {
     for (const { grid, videos } of this.exploration.signals) {
       const { labels = {}, labelled = 0, begin } = videos[video] ?? {};
       const last = Math.max(-1, ...Object.keys(labels).map(Number));
-      const seconds = (/** @type {number} */ snippet) => startOf(snippet, { ...grid, begin });
+      const seconds = (/** @type {number} */ snippet) => edgeOf(snippet, { ...grid, begin });
       for (const text of Object.values(labels[last] ?? {})) {
         this.painter.labels(context, labelRuns(text, labelled), seconds, x, 10, 6);
       }

@@ -4,7 +4,7 @@
 import { linear } from './axes.js';
 import { LABELS } from './columns.js';
 import { clamp, clock, drawing, drawResponsively, html, markAt, svg } from './dom.js';
-import { snippetAt, startOf } from './grid.js';
+import { edgeOf, snippetAt } from './grid.js';
 import { barHeight, clearCanvas } from './painter.js';
 import { Threshold } from './thresholds.js';
 import {
@@ -197,7 +197,7 @@ export class VideoTimeline {
     context.beginPath();
     context.rect(x.range[0], 0, x.range[1] - x.range[0], height);
     context.clip();
-    const seconds = (/** @type {number} */ snippet) => startOf(snippet, shown.grid);
+    const seconds = (/** @type {number} */ snippet) => edgeOf(snippet, shown.grid);
     for (const row of this.rows) {
       if (row.what === 'truth') painter.truth(context, this.truthOf(row.label), x, row.top, row.height);
       if (row.what === 'labels') painter.labels(context, row.runs, seconds, x, row.top, row.height);
