@@ -265,13 +265,20 @@ def run_program(*command_line: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_two_processes_from_the_command_line(command_line: list[str], tmp_path: Path) -> None:
+    """Of two seeds, so that one process waits for the other's detector before the second."""
     out = tmp_path / "run"
-    done = run_program(*command_line, "devices=2", "--out", out)
+    detector = ("detector.rounds=1", "detector.epochs=2", "detector.width=8")
+    words = [*command_line, "devices=2", *detector, "--seeds", "0,1", "--out", out]
+    done = run_program(*words)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert sum(line.startswith("report: ") for line in lines) == 1
-    assert sum(line.startswith("warmup   1/2") for line in lines) == 1
-    again = run_program(*command_line, "devices=2", "--out", out)
+    for start in ("warmup   1/2", "D1   1/2"):
+        assert sum(line.strip().startswith(start) for line in lines) == 2, start
+    for seed in (0, 1):
+        evaluation = json.loads((out / f"seed-{seed}" / "evaluation.json").read_text())
+        assert evaluation["stages"][-1]["stage"] == "detector-1"
+    again = run_program(*words)
     assert (again.returncode, again.stderr.count("\n")) == (1, 1)
     assert "holds a run already" in again.stderr
 
