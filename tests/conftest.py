@@ -100,12 +100,23 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_dataset: Path) -> Path:
     """A run trained and evaluated on it; not to be written to."""
+    return _train(tmp_path_factory.mktemp("tiny") / "run", tiny_dataset, *TINY_SETTINGS)
+
+
+@pytest.fixture(scope="session")
+def tiny_detector_run(tmp_path_factory: pytest.TempPathFactory, tiny_dataset: Path) -> Path:
+    """The same with two rounds of the detector, taught by the ensemble; not to be written to."""
+    detector = ("rounds=2", "epochs=3", "width=8", "scales=3", "teacher=ensemble")
+    words = [*TINY_SETTINGS, *(f"detector.{setting}" for setting in detector)]
+    return _train(tmp_path_factory.mktemp("tiny") / "run", tiny_dataset, *words)
+
+
+def _train(folder: Path, dataset: Path, *settings: str) -> Path:
+    """A run of the recipe `demo`, as the command makes it."""
     from duetal.cli.main import main
 
-    folder = tmp_path_factory.mktemp("tiny") / "run"
-    words = ["train", "demo", f"dataset={tiny_dataset}", *TINY_SETTINGS, "--out", str(folder)]
     with pytest.raises(SystemExit) as stop:
-        main(words)
+        main(["train", "demo", f"dataset={dataset}", *settings, "--out", str(folder)])
     assert stop.value.code == 0
     return folder
 

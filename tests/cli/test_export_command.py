@@ -22,7 +22,7 @@ def test_both_lie_in_the_run_s_folder(run: Path, duetal: Duetal) -> None:
     assert (code, err) == (0, "")
     lines = printed.splitlines()
     assert lines[0] == f"ONNX: {run / 'model.onnx'}; inputs: cbp_features (T, 12)"
-    assert "no score differs from PyTorch's by more than" in lines[1]
+    assert "no output differs from PyTorch's by more than" in lines[1]
     assert lines[2] == "checkpoint: last checkpoint of each branch; the test set chose nothing"
     assert lines[3] == f"model card: {run / 'README.md'}"
     card = (run / "README.md").read_text()

@@ -11,12 +11,14 @@ import torch
 from duetal.config import Config, make_config, read_values
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import open_dataset
+from duetal.detector.detecting import predict
 from duetal.localization.ensemble import combine_branches
 from duetal.localization.localization_settings import EnsembleMean
 from duetal.method.layers import BranchNetwork
 from duetal.method.video_scoring import probabilities, video_probabilities
 from duetal.publishing import onnx_graph
 from duetal.publishing.onnx_graph import TOLERANCE, ScoringGraph, export_onnx
+from duetal.runs.detector_stage import restore_detector
 from duetal.runs.run import Run, open_run
 from duetal.runs.stage_scoring import stage_scorer
 
@@ -74,6 +76,31 @@ def test_its_scores_are_those_of_the_run(
     assert json.loads(about["grid"]) == {"fps": 25.0, "stride": 16, "window": 16}
     assert json.loads(about["stages"]) == stages
     assert "the test set chose nothing" in about["selection"]
+
+
+def test_the_detectors_graph_predicts_what_it_is_localized_from(
+    tiny_detector_run: Path, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    import onnxruntime
+
+    run = with_settings(open_run(tiny_detector_run), crop=256)
+    path, stages = tmp_path / "run.onnx", run.model.stages_named("detector")
+    exported = export_onnx(run, stages, path)
+    assert exported.difference <= TOLERANCE
+    assert list(exported.inputs) == ["cbp_features", "vlp_features"]
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    dataset = open_dataset(tiny_dataset)
+    scorer = stage_scorer(run, run.model.finals(), dataset, torch.device("cpu"))
+    detector = restore_detector(run, stages[0])
+    for name in dataset.evaluation:
+        features = [stream.read(name).astype(np.float32) for stream in dataset.streams.values()]
+        outputs = session.run(None, dict(zip(exported.inputs, features, strict=True)))
+        scores, start, end, video = outputs
+        kept = (scores.max(axis=1) > 0) & (end > start)
+        expected = predict(detector, dataset.streams, name, window=256)
+        for got, same in ((scores, expected.scores), (start, expected.start), (end, expected.end)):
+            np.testing.assert_allclose(got[kept], same, rtol=TOLERANCE, atol=TOLERANCE)
+        np.testing.assert_allclose(video, scorer(name).video, atol=TOLERANCE)
 
 
 def test_scores_that_differ_are_not_written(

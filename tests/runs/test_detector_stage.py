@@ -7,7 +7,6 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from duetal.config import load_config
 from duetal.core.errors import UsageError
 from duetal.pages.page import write_report
 from duetal.results import checkpoints
@@ -20,38 +19,19 @@ from duetal.runs.training import open_for_training, train
 
 pytestmark = pytest.mark.recipe
 
-DETECTOR = ("detector.rounds=2", "detector.epochs=3", "detector.width=8", "detector.scales=3")
 
-
-def train_there(folder: Path, dataset_folder: Path, settings: tuple[str, ...]) -> None:
-    config = load_config("", "test", [*settings, *DETECTOR, f"dataset={dataset_folder}"])
-    dataset = open_for_training(config)
-    fabric = Fabric(accelerator="cpu", devices=1)
-    assert train(fabric, config, dataset, RunFolder(folder))
-    assert run_evaluation(open_run(folder), dataset, fabric.device, lambda *progress: None)
-
-
-@pytest.fixture(scope="module")
-def run_folder(
-    tiny_dataset: Path, tiny_settings: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    folder = tmp_path_factory.mktemp("detector") / "run"
-    train_there(folder, tiny_dataset, tiny_settings)
-    return folder
-
-
-def test_its_rounds_are_stages_and_phases(run_folder: Path) -> None:
-    model = open_run(run_folder).model
+def test_its_rounds_are_stages_and_phases(tiny_detector_run: Path) -> None:
+    model = open_run(tiny_detector_run).model
     assert list(model.evaluated_stages())[-3:] == ["ensemble", "detector-1", "detector-2"]
     assert model.detector is not None
-    assert model.detector.teachers == ["cbp-f1"]
-    log = read_run(run_folder).seeds[0].log
+    assert model.detector.teachers == ["cbp-f1", "vlp-b1"]
+    log = read_run(tiny_detector_run).seeds[0].log
     assert list(log.epochs)[-2:] == ["D1", "D2"]
     assert list(log.epochs["D1"][1].terms) == ["classes", "borders", "centreness"]
 
 
-def test_it_is_evaluated_and_localizes(run_folder: Path) -> None:
-    evaluation = read_run(run_folder).seeds[0].evaluation
+def test_it_is_evaluated_and_localizes(tiny_detector_run: Path) -> None:
+    evaluation = read_run(tiny_detector_run).seeds[0].evaluation
     assert evaluation is not None
     last = evaluation.stages[-1]
     assert (last.stage, last.title, last.branch) == (
@@ -59,7 +39,7 @@ def test_it_is_evaluated_and_localizes(run_folder: Path) -> None:
         "Detector after round 2",
         "detector",
     )
-    run = open_run(run_folder)
+    run = open_run(tiny_detector_run)
     stages = run.model.stages_named("detector")
     assert stages == ["detector-2"]
     assert run.model.rule(stages) == run.model.selection
@@ -72,29 +52,30 @@ def test_a_run_without_one_names_what_it_has(tiny_run: Path) -> None:
         open_run(tiny_run).model.stages_named("detector")
 
 
-def test_it_is_resumed_into_the_same_weights(
-    run_folder: Path, tiny_dataset: Path, tiny_settings: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_it_is_resumed_into_the_same_weights(tiny_detector_run: Path, tmp_path: Path) -> None:
     """As if it had been killed in either round."""
+    config = open_run(tiny_detector_run).config
+    dataset, fabric = open_for_training(config), Fabric(accelerator="cpu", devices=1)
     for lost in (["detector-2"], ["detector-2", "detector-1"]):
         folder = tmp_path / lost[-1]
-        shutil.copytree(run_folder, folder)
+        shutil.copytree(tiny_detector_run, folder)
         for stage in lost:
             (folder / "checkpoints" / f"{stage}.safetensors").unlink()
         (folder / "model.json").unlink()
         (folder / "evaluation.json").unlink()
-        train_there(folder, tiny_dataset, tiny_settings)
+        assert train(fabric, config, dataset, RunFolder(folder))
+        assert run_evaluation(open_run(folder), dataset, fabric.device, lambda *progress: None)
         path = Path("checkpoints") / "detector-2.safetensors"
-        expected = checkpoints.load(run_folder / path).tensors
+        expected = checkpoints.load(tiny_detector_run / path).tensors
         got = checkpoints.load(folder / path).tensors
         assert all(torch.equal(got[name], tensor) for name, tensor in expected.items())
         for name in ("evaluation.json", "model.json"):
-            assert (folder / name).read_text() == (run_folder / name).read_text()
+            assert (folder / name).read_text() == (tiny_detector_run / name).read_text()
         log = read_run(folder).seeds[0].log
         assert [len(log.epochs[phase]) for phase in ("D1", "D2")] == [3, 3]
 
 
-def test_the_report_shows_it(run_folder: Path, tmp_path: Path) -> None:
-    page = write_report(run_folder, tmp_path / "report.html").path.read_text()
+def test_the_report_shows_it(tiny_detector_run: Path, tmp_path: Path) -> None:
+    page = write_report(tiny_detector_run, tmp_path / "report.html").path.read_text()
     for text in ("Detector after round 2", "Detector, round 1", "centreness"):
         assert text in page, text

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option(
     "--branch",
     metavar="NAME",
-    help="For ONNX: which branch, such as cbp or vlp, or both: the ensemble.  [default: cbp]",
+    help="For ONNX: a branch, such as cbp or vlp; both: the ensemble; detector.  [default: cbp]",
 )
 @click.option("--stage", help="For ONNX: another checkpoint than the run's final one.")
 @license_option
@@ -40,9 +40,9 @@ def command(
     """Write the trained run in the folder RUN as ONNX, or a model card of it.
 
     The ONNX file reads features of one video, of any length, and gives probabilities by snippet and
-    by video. It is checked against PyTorch before it is in place. The card describes the run, the
-    data it was trained on, its scores and their protocol, without any path of this machine. RUN may
-    be the folder of several seeds for a card.
+    by video; the detector's gives scores and borders. It is checked against PyTorch before it is in
+    place. The card describes the run, the data it was trained on, its scores and their protocol,
+    without any path of this machine. RUN may be the folder of several seeds for a card.
     """
     from duetal.core.errors import UsageError
     from duetal.publishing.public_run import open_public_run
@@ -88,6 +88,6 @@ def _export_onnx(published: "PublicRun", path: Path, name: str | None) -> None:
     say(f"ONNX: {path}; inputs: {inputs}")
     say(
         f"checked in ONNX Runtime at T = {', '.join(map(str, exported.lengths))}: "
-        f"no score differs from PyTorch's by more than {exported.difference:.1e}"
+        f"no output differs from PyTorch's by more than {exported.difference:.1e}"
     )
     say(f"checkpoint: {run.model.rule(stages)}")

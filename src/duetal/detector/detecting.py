@@ -1,17 +1,19 @@
 """Detections of whole videos by the detector."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from duetal.core.array_types import Singles
 from duetal.core.grid import TimeGrid
 from duetal.core.weak_videos import FeatureReader
 from duetal.detector.detector_settings import DetectorSettings
 from duetal.detector.pseudo_segments import Proposals, vote
-from duetal.detector.pyramid import PyramidDetector, position_grid
+from duetal.detector.pyramid import PyramidDetector, PyramidOutput, position_grid
 from duetal.localization.localization_settings import LocalizationSettings
 from duetal.localization.proposals import VideoDetections, select_classes
 from duetal.localization.soft_nms import soft_nms
@@ -45,6 +47,16 @@ def read_joined(
     return np.concatenate([s.read(name, start, stop) for s in streams.values()], axis=1)
 
 
+def decode(out: PyramidOutput, first: int, length: int) -> tuple[Tensor, Tensor, Tensor]:
+    """(P, K) scores, 0 at padding, and (P,) starts and ends, as snippets of the whole video.
+
+    `out` is of one crop, which begins at snippet `first` of `length`.
+    """
+    score = torch.sigmoid(out.classes[0]) * torch.sigmoid(out.centreness[0]).sqrt()[:, None]
+    start, end = ((place[0] + first).clamp(0, length) for place in (out.start, out.end))
+    return score * out.mask[0][:, None], start, end
+
+
 @torch.inference_mode()
 def predict(
     detector: PyramidDetector,
@@ -65,18 +77,16 @@ def predict(
         features = torch.from_numpy(read_joined(streams, name, first, stop)).to(device)
         mask = torch.ones(1, len(features), dtype=torch.bool, device=device)
         out = detector(features.unsqueeze(0), mask)
-        classes = torch.sigmoid(out.classes[0].float()).cpu()
-        score = classes * torch.sigmoid(out.centreness[0].float()).sqrt().cpu().unsqueeze(-1)
+        score, start, end = (column.cpu() for column in decode(out, first, length))
         padded = len(features) + -len(features) % detector.coarsest
         centre, stride = position_grid(padded, detector.scales)
         # Half of what two windows share belongs to each.
-        low = first if not index else (first + spans[index - 1][1]) / 2
-        high = stop if index + 1 == len(spans) else (spans[index + 1][0] + stop) / 2
+        low = 0 if not index else (first + spans[index - 1][1]) / 2
+        high = math.inf if index + 1 == len(spans) else (spans[index + 1][0] + stop) / 2
         place = centre + first
-        start = (out.start[0].float().cpu() + first).clamp(0, length)
-        end = (out.end[0].float().cpu() + first).clamp(0, length)
         kept = out.mask[0].cpu() & (place >= low) & (place < high) & (end > start)
         parts.append((score[kept].numpy(), start[kept].numpy(), end[kept].numpy()))
+        classes = torch.sigmoid(out.classes[0]).cpu()
         if snippets is None:
             snippets = np.zeros((length, classes.shape[1]), dtype=np.float32)
         for scale in range(detector.scales):
