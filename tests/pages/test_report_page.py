@@ -72,10 +72,10 @@ def test_charts_are_given_titles_marks_and_teachers(fake_run):
     assert [tuple(point[key] for key in keys) for point in page.data["journey"]] == [
         ("warm-up", "cbp", "mark-1", None),
         ("zero-shot", "vlp", "mark-2", None),
-        ("B1", "vlp", "mark-2", "cbp"),
-        ("F1", "cbp", "mark-1", "vlp"),
-        ("B2", "vlp", "mark-2", "cbp"),
-        ("F2", "cbp", "mark-1", "vlp"),
+        ("B1", "vlp", "mark-2", 0),
+        ("F1", "cbp", "mark-1", 2),
+        ("B2", "vlp", "mark-2", 3),
+        ("F2", "cbp", "mark-1", 4),
         ("both", None, "mark-3", None),
     ]
     phases = [(phase["title"], phase["mark"]) for phase in page.data["training"]]

@@ -30,6 +30,15 @@ def test_its_rounds_are_stages_and_phases(tiny_detector_run: Path) -> None:
     assert list(log.epochs["D1"][1].terms) == ["classes", "borders", "centreness"]
 
 
+def test_what_it_is_taught_is_counted(tiny_detector_run: Path) -> None:
+    log = read_run(tiny_detector_run).seeds[0].log
+    assert list(log.pseudo_segments) == ["D1", "D2"]
+    for counts in log.pseudo_segments["D1"].classes.values():
+        assert 0 < counts.taught <= counts.segments
+        assert 0 < counts.borders <= 2 * counts.taught
+        assert 0 < counts.confidence <= counts.segments
+
+
 def test_it_is_evaluated_and_localizes(tiny_detector_run: Path) -> None:
     evaluation = read_run(tiny_detector_run).seeds[0].evaluation
     assert evaluation is not None
@@ -77,5 +86,6 @@ def test_it_is_resumed_into_the_same_weights(tiny_detector_run: Path, tmp_path: 
 
 def test_the_report_shows_it(tiny_detector_run: Path, tmp_path: Path) -> None:
     page = write_report(tiny_detector_run, tmp_path / "report.html").path.read_text()
-    for text in ("Detector after round 2", "Detector, round 1", "centreness"):
+    for text in ("Detector after round 2", "Detector learns segments from ensemble", "centreness"):
         assert text in page, text
+    assert "Pseudo-segments of D2 by class" in page

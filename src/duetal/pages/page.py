@@ -1,7 +1,7 @@
 """Render a run as one self-contained HTML file."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -106,6 +106,8 @@ def _render(
         diagnostics=diagnostics,
         pseudo_diagnostics=scores.pseudo_label_diagnostics(opened),
         pseudo_labels=_pseudo_labels(opened),
+        pseudo_segments=_pseudo_segments(opened),
+        detector=next((seed.model.detector for seed in opened.seeds if seed.model), None),
         exploration=exploration,
     )
     return html, exploration
@@ -166,16 +168,26 @@ def _journey(
     table: scores.ScoreTable | None, branches: BranchMarks, stages: Mapping[str, PhaseRecord]
 ) -> list[dict[str, Any]]:
     """The headline score of every stage."""
+    shown = [row for row in (table.rows if table else ()) if table and row.scores[table.headline]]
     return [
         _stage_point(row, branches, stages)
         | {
-            "teacher": stages[row.stage].teacher if row.stage in stages else None,
+            "teacher": _teacher_of(shown, number, stages),
             "mean": round(score.mean, 3),
             "spread": score.spread,
         }
-        for row in (table.rows if table else ())
+        for number, row in enumerate(shown)
         if table and (score := row.scores[table.headline])
     ]
+
+
+def _teacher_of(
+    rows: Sequence[scores.StageRow], number: int, stages: Mapping[str, PhaseRecord]
+) -> int | None:
+    """The place of the latest stage of a stage's teacher; None where it has none."""
+    phase = stages.get(rows[number].stage)
+    before = [i for i in range(number) if phase and rows[i].branch == phase.teacher]
+    return before[-1] if before else None
 
 
 def _precision_recall(
@@ -224,6 +236,19 @@ def _pseudo_labels(run: RunResults) -> list[dict[str, Any]]:
         for name, counts in event.classes.items():
             step["classes"].setdefault(name, Counter()).update(counts.model_dump())
     return list(steps.values())
+
+
+def _pseudo_segments(run: RunResults) -> dict[str, dict[str, Any]]:
+    """What each round of the detector was taught by class, summed over seeds; its teacher."""
+    rounds: dict[str, dict[str, Any]] = {}
+    for event in (event for seed in run.seeds for event in seed.log.pseudo_segments.values()):
+        teacher = run.phases()[event.phase].teacher or ""
+        new = {"teacher": teacher, "total": Counter(), "classes": {}}
+        found = rounds.setdefault(event.phase, new)
+        for name, counts in event.classes.items():
+            for kept in (found["total"], found["classes"].setdefault(name, Counter())):
+                kept.update(counts.model_dump())
+    return rounds
 
 
 def _lede(table: scores.ScoreTable | None) -> dict[str, Any] | None:

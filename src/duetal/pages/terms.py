@@ -16,6 +16,8 @@ TERMS = {
     "snippet": "the unit of time of features and scores, by default 16 pictures or 0.64 s",
     "pseudo-label": "what a teacher branch is sure of in a snippet, foreground or background; the "
     "other branch learns it",
+    "pseudo-segment": "where a teacher's proposals in a training video agree; the detector learns "
+    "its borders",
     "proposal": "snippets in a row whose score is above a threshold",
     "score": "how sure the model is of a detection; only its order means anything across videos",
     "ground truth": "the actions that people have marked",

@@ -96,6 +96,9 @@ class RunResults:
         for phase in self.phases().values():
             for name in filter(None, (phase.student, phase.teacher)):
                 known.setdefault(name, name.upper())
+        for seed in self.seeds:
+            if seed.model and seed.model.detector:
+                known[schema.DETECTOR] = seed.model.detector.title
         known.pop(schema.ENSEMBLE, None)
         return known
 

@@ -6,7 +6,7 @@
 | `evaluation.json` | `RunEvaluation` |
 | `label_evaluation.json` | `LabelEvaluation` |
 | `summary.json`, of several seeds | `SeedSummary` |
-| `metrics.jsonl`, an event a line | `PhaseStart`, `EpochEvent`, `PseudoLabelEvent`, `PhaseEnd` |
+| `metrics.jsonl`, an event a line | `PhaseStart`, `EpochEvent`, `PhaseEnd`, what is taught |
 | `scores/index.json` | `ScoreIndex` |
 | `ground_truth.json`, `detections/<stage>.json` | `TruthFile`, `StageDetections` |
 """
@@ -376,6 +376,24 @@ class PseudoLabelEvent(LabelCounts, LogEvent):
     teacher: str = ""
     snippets: NonNegativeInt | None = None
     classes: dict[str, LabelCounts] = {}
+
+
+class SegmentCounts(Record):
+    """Pseudo-segments of a class, those of them that are taught, and the borders that are."""
+
+    segments: NonNegativeInt = 0
+    taught: NonNegativeInt = 0
+    borders: NonNegativeInt = 0
+    #: The sum over the segments; of each relative to the best of its class in its video.
+    confidence: FiniteFloat = 0.0
+
+
+class PseudoSegmentEvent(LogEvent):
+    """What a round of the detector is taught, by class."""
+
+    event: Literal["pseudo_segments"] = "pseudo_segments"
+    phase: Named
+    classes: dict[str, SegmentCounts] = {}
 
 
 class PhaseEnd(LogEvent):

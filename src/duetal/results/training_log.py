@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: epochs and pseudo-labels by phase."""
+"""`metrics.jsonl`: epochs, pseudo-labels and pseudo-segments by phase."""
 
 import json
 from dataclasses import dataclass, field
@@ -8,7 +8,13 @@ from duetal.core.errors import DuetalError
 from duetal.core.files import reading
 from duetal.core.records import parse
 from duetal.results import version_0_1
-from duetal.results.schema import EpochEvent, PhaseRecord, PhaseStart, PseudoLabelEvent
+from duetal.results.schema import (
+    EpochEvent,
+    PhaseRecord,
+    PhaseStart,
+    PseudoLabelEvent,
+    PseudoSegmentEvent,
+)
 
 
 @dataclass
@@ -21,6 +27,7 @@ class TrainingLog:
     epochs: dict[str, dict[int, EpochEvent]] = field(default_factory=dict)
     #: By phase.
     pseudo_labels: dict[str, PseudoLabelEvent] = field(default_factory=dict)
+    pseudo_segments: dict[str, PseudoSegmentEvent] = field(default_factory=dict)
     #: Lines left out, one sentence each.
     notices: list[str] = field(default_factory=list)
 
@@ -71,6 +78,9 @@ def _add(log: TrainingLog, event: object, path: Path, place: str) -> None:
         labels = parse(PseudoLabelEvent, event, path, place)
         _derive_phase(log, labels.phase)
         log.pseudo_labels[labels.phase] = labels
+    elif kind == "pseudo_segments":
+        segments = parse(PseudoSegmentEvent, event, path, place)
+        log.pseudo_segments[segments.phase] = segments
 
 
 def _derive_phase(log: TrainingLog, name: str, branch: str = "") -> None:

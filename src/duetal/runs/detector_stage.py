@@ -22,16 +22,18 @@ from duetal.detector.pseudo_segments import PseudoSegment, make_pseudo_segments
 from duetal.detector.pyramid import PyramidDetector
 from duetal.localization.localization_settings import LocalizationSettings
 from duetal.method.sampling import random_seed
-from duetal.method.schedule import Phase
 from duetal.results import checkpoints
 from duetal.results.schema import (
     DETECTOR,
+    ENSEMBLE,
     DetectorRecord,
     EpochEvent,
     ModelRecord,
     PhaseEnd,
     PhaseRecord,
     PhaseStart,
+    PseudoSegmentEvent,
+    SegmentCounts,
     StageRecord,
 )
 from duetal.runs.journal import Journal
@@ -44,35 +46,33 @@ def with_detector(model: ModelRecord, config: Config) -> ModelRecord:
     """The record of a run with the rounds of the detector that its settings ask for."""
     if not config.detector.rounds:
         return model
-    finals = model.finals()
-    phases = detector_phases(config)
-    stages = [
-        StageRecord(name=p.stage, title=p.stage_title, branch=DETECTOR, phase=p.name)
-        for p in phases
-    ]
-    record = DetectorRecord(
-        title="Detector",
-        streams={branch.name: branch.dim for branch in model.branches},
-        teachers=finals[:1] if config.detector.teacher is Teacher.FIRST else finals,
-        stages=stages,
-    )
-    known = [PhaseRecord.model_validate(phase, from_attributes=True) for phase in phases]
-    return model.model_copy(update={"detector": record, "phases": [*model.phases, *known]})
-
-
-def detector_phases(config: Config) -> list[Phase]:
-    """A phase for each round."""
-    return [
-        Phase(
+    teachers = model.branches[:1] if config.detector.teacher is Teacher.FIRST else model.branches
+    phases, stages = [], []
+    for turn in range(1, config.detector.rounds + 1):
+        stage = StageRecord(
+            name=f"{DETECTOR}-{turn}",
+            title=f"Detector after round {turn}",
+            branch=DETECTOR,
+            phase=f"D{turn}",
+        )
+        phase = PhaseRecord(
             name=f"D{turn}",
             title=f"Detector, round {turn}",
             student=DETECTOR,
+            teacher=teachers[0].name if len(teachers) == 1 else ENSEMBLE,
+            distils=["segments"],
             epochs=config.detector.epochs,
-            stage=f"{DETECTOR}-{turn}",
-            stage_title=f"Detector after round {turn}",
+            stage=stage.name,
         )
-        for turn in range(1, config.detector.rounds + 1)
-    ]
+        phases.append(phase)
+        stages.append(stage)
+    record = DetectorRecord(
+        title="Detector",
+        streams={branch.name: branch.dim for branch in model.branches},
+        teachers=[branch.final for branch in teachers],
+        stages=stages,
+    )
+    return model.model_copy(update={"detector": record, "phases": [*model.phases, *phases]})
 
 
 def train_detector(fabric: Fabric, run: Run, dataset: Dataset, videos: WeakVideos) -> None:
@@ -91,7 +91,7 @@ def train_detector(fabric: Fabric, run: Run, dataset: Dataset, videos: WeakVideo
     videos = replace(videos, streams={name: videos.streams[name] for name in record.streams})
     scorer = stage_scorer(run, record.teachers, dataset, device)
     curves = [scorer(name).snippets for name in videos.names]
-    phases = detector_phases(config)
+    phases = [phase for phase in run.model.phases if phase.student == DETECTOR]
     updates = config.detector.epochs * -(-len(videos.names) // config.detector.detector_batch)
     steps, board = updates * len(phases), config.machine.tensorboard
     detector: PyramidDetector | None = None
@@ -128,7 +128,7 @@ def _label(
 def _train_phase(
     run: Run,
     videos: WeakVideos,
-    phase: Phase,
+    phase: PhaseRecord,
     turn: int,
     segments: list[list[PseudoSegment]],
     journal: Journal,
@@ -136,7 +136,8 @@ def _train_phase(
 ) -> PyramidDetector:
     """Train one round, and keep its events and its weights."""
     began = epoch_began = time.monotonic()
-    journal.record(PhaseStart.model_validate(phase, from_attributes=True).to_json())
+    journal.record(PhaseStart(**dict(phase)).to_json())
+    journal.record(_count(run, phase.name, segments).to_json())
 
     def on_epoch(epoch: int, losses: Mapping[str, float]) -> None:
         nonlocal epoch_began
@@ -167,6 +168,22 @@ def _train_phase(
     record = {"stage": phase.stage, "metrics": journal.position()}
     checkpoints.save(run.folder.checkpoint(phase.stage), detector.state_dict(), record)
     return detector
+
+
+def _count(run: Run, phase: str, segments: list[list[PseudoSegment]]) -> PseudoSegmentEvent:
+    """What is taught, by class."""
+    settings, classes = run.config.detector, {}
+    for column, label in enumerate(run.model.classes):
+        own = [segment for video in segments for segment in video if segment.label == column]
+        taught = [s for s in own if s.confidence >= settings.least_confidence]
+        spreads = [spread for s in taught for spread in (s.start_spread, s.end_spread)]
+        classes[label] = SegmentCounts(
+            segments=len(own),
+            taught=len(taught),
+            borders=sum(spread <= settings.unsure_border for spread in spreads),
+            confidence=float(sum(s.confidence for s in own)),
+        )
+    return PseudoSegmentEvent(phase=phase, classes=classes)
 
 
 def restore_detector(run: Run, stage: str) -> PyramidDetector:

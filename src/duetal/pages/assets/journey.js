@@ -17,15 +17,6 @@ function journeyRange(points) {
 }
 
 /**
- * The index of the teacher's latest stage before a point, -1 where there is none.
- *
- * @param {JourneyPoint[]} points
- * @param {number} index
- */
-const teacherOf = (points, index) =>
-  points.findLastIndex(({ branch }, i) => i < index && branch !== null && branch === points[index].teacher);
-
-/**
  * @param {RunPage} page
  * @param {number} width
  */
@@ -44,8 +35,8 @@ export function drawJourney({ journey: points, branches, headline }, width) {
     svg('text', { x: 0, y: 14 }, `mAP, tIoU ${headline} (%)`),
   );
   points.forEach((point, i) => {
-    const from = teacherOf(points, i);
-    if (from < 0) return;
+    const from = point.teacher;
+    if (from === null) return;
     const [x0, y0, x1, y1] = [x(from), y(points[from].mean), x(i), y(point.mean)];
     const bend = (x1 - x0) / 2;
     chart.append(svg('path', {
@@ -77,7 +68,7 @@ function drawKey(points, branches, right) {
     at -= title.length * 7 + 28;
     key.push(markAt(mark, at, 10), svg('text', { x: at + 10, y: 14, class: `${mark} fill` }, title));
   }
-  if (at > 330 && points.some((_, i) => teacherOf(points, i) >= 0)) {
+  if (at > 330 && points.some(({ teacher }) => teacher !== null)) {
     at -= 90;
     key.push(svg('path', { class: 'teaches', d: `M${at} 10h24` }),
       svg('text', { x: at + 32, y: 14 }, 'teaches'));

@@ -28,8 +28,8 @@ export interface StagePoint {
 }
 
 export interface JourneyPoint extends StagePoint {
-  /** The branch that taught this one, null where none did. */
-  teacher: string | null;
+  /** The place of the point that taught this one, null where none did. */
+  teacher: number | null;
   mean: number;
   spread: number | null;
 }
