@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+import duetal
 from duetal.core.errors import DuetalError
 from duetal.datasets import open_dataset
 from duetal.evaluation import evaluate
@@ -102,8 +103,35 @@ def test_stored_scores_are_the_final_branches_probabilities(
         assert set(stored) == set(dataset.evaluation)
         score = stage_scorer(run, [stage], dataset, CPU)
         for name, values in stored.items():
-            assert values.dtype == np.float16
-            np.testing.assert_allclose(values, score(name).snippets, atol=1e-3)
+            np.testing.assert_array_equal(values, score(name).snippets)
+
+
+@pytest.mark.parametrize("stage", ["cbp-f1", "vlp-b1"])
+def test_stored_scores_are_localized_into_the_same_detections(tiny_run: Path, stage: str) -> None:
+    run, branch = open_run(tiny_run), stage.partition("-")[0]
+    grid, settings = run.model.grid, run.config.localization.model_dump()
+    found = duetal.localize_scores(
+        load_file(run.folder.scores(branch)),
+        run.model.classes,
+        fps=grid.fps,
+        stride=grid.stride,
+        window=grid.window,
+        kind="probabilities",
+        video_scores=load_file(run.folder.video_scores(branch)),
+        settings=settings,
+    )
+    stored = read_detections(run.folder.detections(stage))
+    assert len(found) > 10
+    for column in ("start", "end", "score"):
+        # By video and label, because files may order them otherwise.
+        rows, known = (
+            sorted(
+                (d.videos[v], d.classes[k], x)
+                for v, k, x in zip(d.video, d.label, getattr(d, column), strict=True)
+            )
+            for d in (found, stored)
+        )
+        assert rows == known
 
 
 def test_localizing_gives_what_the_evaluation_saw(tiny_run: Path, tiny_dataset: Path) -> None:

@@ -42,13 +42,15 @@ def localize_scores(
     kind: ScoreKind | None = None,
     offset: float = 0.0,
     topk_ratio: int = 8,
+    video_scores: Mapping[str, ArrayLike] | None = None,
     settings: Mapping[str, Any] | None = None,
     progress: "Progress" = lambda what, done, total: None,
 ) -> Detections:
     """Find the actions in videos whose scores any model gave, as `duetal localize-scores`.
 
-    A class's probability in a video is pooled as the method does: the sigmoid of the mean of its
-    top ceil(T / `topk_ratio`) logits; of probabilities, these are their log-odds.
+    A class's probability in a video, unless it is given, is pooled as the method does: the sigmoid
+    of the mean of its top ceil(T / `topk_ratio`) logits; of probabilities, these are their
+    log-odds.
 
     Args:
         scores: by video, (T, K) floating-point scores of each class at each snippet; or a file
@@ -62,6 +64,7 @@ def localize_scores(
         kind: what the scores are; by default logits, where any value of any video is outside 0..1.
         offset: seconds at which the first snippet begins.
         topk_ratio: the top eighth of the snippets is pooled with 8.
+        video_scores: by video, (K,) probabilities that it has each class, to choose classes by.
         settings: of localization, other than the defaults (docs/settings.md).
         progress: called with what is being done, the videos done, and the videos in all.
 
@@ -69,7 +72,7 @@ def localize_scores(
         The detections in seconds; `external_data["scores"]` is the kind that was taken.
 
     Raises:
-        UsageError: an impossible value, or an unknown setting.
+        UsageError: an impossible value, an unknown setting, or a video without `video_scores`.
         DuetalError: no video, unreadable, or an array that is not (T, K), finite, with snippets and
             as many columns as there are classes; names the video.
     """
@@ -100,6 +103,10 @@ def localize_scores(
         else:
             curves = probabilities(values)
         pooled = video_probabilities(values, topk_ratio)
+        if video_scores is not None:
+            if video not in video_scores:
+                raise UsageError(f"video_scores: have no video {video!r}")
+            pooled = np.asarray(video_scores[video], dtype=np.float32)
         found.append(localize_video(curves, pooled, grid, chosen, offset=offset, name=video))
         progress("localizing", len(found), len(given.videos))
     about = {

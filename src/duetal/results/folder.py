@@ -50,8 +50,12 @@ class RunFolder:
         return self.path / "detections" / f"{stage}.json"
 
     def scores(self, branch: str) -> Path:
-        """Probabilities of a final branch, by evaluated video: (T, K) float16."""
+        """Probabilities of a final branch, by evaluated video: (T, K) float32."""
         return self.path / "scores" / f"{branch}.safetensors"
+
+    def video_scores(self, branch: str) -> Path:
+        """Its probabilities that a video has each class, by evaluated video: (K,) float32."""
+        return self.path / "scores" / f"{branch}-videos.safetensors"
 
     def log(self, line: str) -> None:
         """Append a line to log.txt, with the time."""

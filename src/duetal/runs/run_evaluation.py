@@ -270,19 +270,22 @@ def localize_stage(
 ) -> tuple[Detections, list[Judgement]]:
     """Localize the evaluation videos, or the named ones, with a stage; write its detections.
 
-    Of a final branch the snippets' scores are written too. `stage` is one of
+    Of a final branch the scores of snippets and videos are written too: `duetal.localize_scores`
+    finds the same in them. `stage` is one of
     `ModelRecord.evaluated_stages`. What `judge` makes of each video is returned too.
     """
     members = run.model.evaluated_stages()[stage]
     title = run.model.title_of(stage)
     keep = stage in run.model.finals()
-    scores: dict[str, NDArray[np.float16]] = {}
+    snippets: dict[str, NDArray[np.float32]] = {}
+    videos: dict[str, NDArray[np.float32]] = {}
     judgements: list[Judgement] = []
 
     def take(video: Localized) -> None:
         judgements.append(judge(video))
         if keep:
-            scores[video.name] = video.scores.snippets.astype(np.float16)
+            snippets[video.name] = video.scores.snippets.astype(np.float32)
+            videos[video.name] = video.scores.video.astype(np.float32)
 
     detections = localize(
         run,
@@ -294,8 +297,13 @@ def localize_stage(
         progress=lambda _, done, total: progress(f"evaluating {title}", done, total),
     )
     if keep:
-        with replacing(run.folder.scores(run.model.stage(stage).branch)) as temporary:
-            save_file(scores, temporary)
+        branch, folder = run.model.stage(stage).branch, run.folder
+        for path, scores in (
+            (folder.scores(branch), snippets),
+            (folder.video_scores(branch), videos),
+        ):
+            with replacing(path) as temporary:
+                save_file(scores, temporary)
     about = {"selection": run.model.rule(members), "stage": stage, "duetal": __version__}
     write_detections(run.folder.detections(stage), detections, external_data=about)
     return detections, judgements
