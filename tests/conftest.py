@@ -105,8 +105,8 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_dataset: Path) -> Pa
 
 @pytest.fixture(scope="session")
 def tiny_detector_run(tmp_path_factory: pytest.TempPathFactory, tiny_dataset: Path) -> Path:
-    """The same with two rounds of the detector, taught by the ensemble; not to be written to."""
-    detector = ("rounds=2", "epochs=3", "width=8", "scales=3", "teacher=ensemble")
+    """The same with two rounds of the detector, not to be written to."""
+    detector = ("rounds=2", "epochs=3", "width=8", "scales=3")
     words = [*TINY_SETTINGS, *(f"detector.{setting}" for setting in detector)]
     return _train(tmp_path_factory.mktemp("tiny") / "run", tiny_dataset, *words)
 
