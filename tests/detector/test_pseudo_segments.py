@@ -3,10 +3,7 @@
 import numpy as np
 import pytest
 
-from duetal.detector.detector_settings import DetectorSettings
 from duetal.detector.pseudo_segments import Proposals, make_pseudo_segments, merge, vote
-
-SETTINGS = DetectorSettings()
 
 
 def bump(length: int, first: int, stop: int, height: float = 0.9) -> np.ndarray:
@@ -19,14 +16,14 @@ def bump(length: int, first: int, stop: int, height: float = 0.9) -> np.ndarray:
 
 def test_they_are_of_the_video_s_labels_alone() -> None:
     curves = np.stack([bump(40, 10, 20), bump(40, 25, 33)], axis=1)
-    found = make_pseudo_segments(curves, np.array([False, True]), SETTINGS)
+    found = make_pseudo_segments(curves, np.array([False, True]))
     assert {segment.label for segment in found} == {1}
-    assert not make_pseudo_segments(curves, np.array([False, False]), SETTINGS)
+    assert not make_pseudo_segments(curves, np.array([False, False]))
 
 
 def test_a_border_lies_between_the_thresholds_that_disagree() -> None:
     curves = bump(40, 10, 20)[:, None]
-    (segment,) = make_pseudo_segments(curves, np.array([True]), SETTINGS)
+    (segment,) = make_pseudo_segments(curves, np.array([True]))
     assert 9 < segment.start < 10
     assert 20 < segment.end < 21
     assert 0 < segment.start_spread < 1
@@ -35,14 +32,14 @@ def test_a_border_lies_between_the_thresholds_that_disagree() -> None:
 
 def test_what_nothing_confirms_is_unsure() -> None:
     proposals = Proposals(np.array([0.0, 20.0]), np.array([5.0, 30.0]), np.array([0.5, 0.9]))
-    _, spread = vote(proposals, 0, 0.5)
+    _, spread = vote(proposals, 0)
     assert np.isinf(spread).all()
 
 
 @pytest.mark.parametrize(("start", "kept"), [(6.0, 1), (9.0, 2)])
 def test_of_segments_much_in_one_another_the_better_stays(start: float, kept: int) -> None:
     proposals = Proposals(np.array([0.0, start]), np.array([10.0, start + 6]), np.array([0.9, 0.5]))
-    found = merge(0, proposals, SETTINGS)
+    found = merge(0, proposals)
     assert len(found) == kept
     assert found[0].confidence == 1
 
@@ -50,6 +47,6 @@ def test_of_segments_much_in_one_another_the_better_stays(start: float, kept: in
 def test_the_detector_says_which_of_the_teacher_s_proposals_counts() -> None:
     curve = np.maximum(bump(60, 10, 20), bump(60, 35, 45, 0.8))
     detected = {0: Proposals(np.array([35.0]), np.array([45.0]), np.array([0.9]))}
-    found = make_pseudo_segments(curve[:, None], np.array([True]), SETTINGS, detected)
+    found = make_pseudo_segments(curve[:, None], np.array([True]), detected)
     assert 34 <= found[0].start <= 36
     assert all(segment.confidence < 0.5 for segment in found if segment.start < 30)

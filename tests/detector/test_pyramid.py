@@ -63,10 +63,10 @@ def test_borders_are_between_the_centres_of_windows() -> None:
     found = Predictions1D(scores, *place, np.zeros((9, 2), dtype=np.float32))
     grid = TimeGrid(fps=10, stride=10, window=30)
     video = np.array([0.01, 0.8], dtype=np.float32)
-    seconds = detect(found, video, grid, SETTINGS, LocalizationSettings(), offset=0.5)
+    seconds = detect(found, video, grid, LocalizationSettings(), offset=0.5)
     assert seconds.label.tolist() == [1]
     # Snippet 2 is seen from second 2 to 5; its left edge is a half stride before its centre.
     assert seconds.start.tolist() == [0.5 + 3.0]
     assert seconds.end.tolist() == [0.5 + 7.5]
-    short = detect(found, video, grid, SETTINGS, LocalizationSettings(), duration=5.0)
+    short = detect(found, video, grid, LocalizationSettings(), duration=5.0)
     assert short.end.tolist() == [5.0]

@@ -1,22 +1,20 @@
 """Detections of whole videos by the detector."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from duetal.core.array_types import Singles
+from duetal.core.array_types import Floats, Singles
 from duetal.core.grid import TimeGrid
 from duetal.core.weak_videos import FeatureReader
-from duetal.detector.detector_settings import DetectorSettings
 from duetal.detector.pseudo_segments import Proposals, vote
 from duetal.detector.pyramid import PyramidDetector, PyramidOutput, position_grid
 from duetal.localization.localization_settings import LocalizationSettings
-from duetal.localization.proposals import VideoDetections, select_classes
-from duetal.localization.soft_nms import soft_nms
+from duetal.localization.proposals import Suppress, VideoDetections, localize_classes
 from duetal.method.video_scoring import windows
 
 #: Predictions of a class in a video that go into soft-NMS, the best ones.
@@ -101,8 +99,7 @@ def detect(
     predicted: Predictions1D,
     video_probabilities: Singles,
     grid: TimeGrid,
-    settings: DetectorSettings,
-    localization: LocalizationSettings,
+    settings: LocalizationSettings,
     *,
     offset: float = 0.0,
     duration: float | None = None,
@@ -112,31 +109,14 @@ def detect(
     Classes are chosen by the teacher's video-level probabilities (K,). Of each, soft-NMS keeps the
     best predictions, and those that overlap one vote for its borders.
     """
-    columns: list[Sequence[np.ndarray]] = []
-    for label in select_classes(video_probabilities, localization.class_threshold):
-        found = predicted.of_class(int(label))
-        kept, score = soft_nms(
-            found.start,
-            found.end,
-            found.score,
-            method=localization.nms_method,
-            sigma=localization.nms_sigma,
-            iou_threshold=localization.nms_iou_threshold,
-            min_score=localization.min_score,
-            max_kept=localization.max_per_class,
-        )
-        if not len(kept):
-            continue
-        borders = np.stack([vote(found, row, settings.vote_iou)[0] for row in kept])
-        seconds = offset + grid.edge(borders)
-        if duration is not None:
-            seconds = np.minimum(seconds, duration)
-        inside = seconds[:, 1] > seconds[:, 0]
-        column = np.full(int(inside.sum()), int(label))
-        columns.append((column, seconds[inside, 0], seconds[inside, 1], score[inside]))
-    if not columns:
-        nothing = np.empty(0)
-        return VideoDetections(np.empty(0, np.int64), nothing, nothing, nothing)
-    label, start, end, score = (np.concatenate(c) for c in zip(*columns, strict=True))
-    order = np.argsort(-score, kind="stable")
-    return VideoDetections(label[order], start[order], end[order], score[order])
+
+    def find(label: int, suppress: Suppress) -> tuple[Floats, Floats, Floats]:
+        found = predicted.of_class(label)
+        kept, score = suppress(found.start, found.end, found.score)
+        borders = np.array([vote(found, row)[0] for row in kept]).reshape(-1, 2)
+        start, end = np.minimum(offset + grid.edge(borders), duration or np.inf).T
+        inside = end > start
+        return start[inside], end[inside], score[inside]
+
+    seconds = duration or len(predicted.snippets) * grid.seconds_per_snippet
+    return localize_classes(video_probabilities, find, seconds, settings)

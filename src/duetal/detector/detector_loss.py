@@ -4,26 +4,27 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from duetal.detector.detector_settings import DetectorSettings
 from duetal.detector.pyramid import PyramidOutput
 from duetal.detector.targets import Targets
 
+#: γ of the focal loss.
+_FOCUS = 2.0
+_CENTRENESS_WEIGHT = 0.5
 
-def detector_losses(
-    found: PyramidOutput, targets: Targets, centre: Tensor, settings: DetectorSettings
-) -> dict[str, Tensor]:
+
+def detector_losses(found: PyramidOutput, targets: Targets, centre: Tensor) -> dict[str, Tensor]:
     """The weighted terms, by name; each a mean over the batch's positions that find a segment.
 
     `centre` are the (P,) places of positions in snippets.
     """
     return {
-        "classes": _classes(found, targets, settings.focus),
-        "borders": settings.border_weight * _borders(found, targets),
-        "centreness": settings.centreness_weight * _centreness(found, targets, centre),
+        "classes": _classes(found, targets),
+        "borders": _borders(found, targets),
+        "centreness": _CENTRENESS_WEIGHT * _centreness(found, targets, centre),
     }
 
 
-def _classes(found: PyramidOutput, targets: Targets, focus: float) -> Tensor:
+def _classes(found: PyramidOutput, targets: Targets) -> Tensor:
     """Focal loss, −(1 − p_t)^γ log p_t (Lin et al., ICCV 2017), without α."""
     cross_entropy = F.binary_cross_entropy_with_logits(
         found.classes, targets.classes, reduction="none"
@@ -31,7 +32,7 @@ def _classes(found: PyramidOutput, targets: Targets, focus: float) -> Tensor:
     missed = 1 - torch.exp(-cross_entropy)
     weight = targets.class_weight * found.mask.unsqueeze(-1)
     positive = (targets.classes * weight).sum()
-    return (missed**focus * cross_entropy * weight).sum() / positive.clamp(min=1)
+    return (missed**_FOCUS * cross_entropy * weight).sum() / positive.clamp(min=1)
 
 
 def _borders(found: PyramidOutput, targets: Targets) -> Tensor:

@@ -25,6 +25,9 @@ from duetal.method.sampling import Crop, SamplingSettings, epoch_batches, random
 
 #: Updates over which the learning rate rises.
 _RISE = 50
+_WEIGHT_DECAY = 1e-2
+#: Share of the old weights in the moving average that becomes the detector.
+_AVERAGE = 0.995
 
 #: Called with the terms' means after each update, and with the epoch and its means after each.
 OnUpdate = Callable[[Mapping[str, float]], object]
@@ -72,7 +75,7 @@ def train_round(
     student = build_detector(videos, settings, seed).to(device).train()
     average = copy.deepcopy(student).eval()
     optimizer = torch.optim.AdamW(
-        student.parameters(), lr=settings.detector_rate, weight_decay=settings.detector_decay
+        student.parameters(), lr=settings.detector_rate, weight_decay=_WEIGHT_DECAY
     )
     sampling = SamplingSettings(crop=crop, batch_size=settings.detector_batch)
     lengths = [videos.length(name) for name in videos.names]
@@ -88,7 +91,7 @@ def train_round(
                 torch.manual_seed(random_seed(seed, epoch, done))
                 losses = _update(student, optimizer, videos, segments, batch, settings, device)
             done += 1
-            _follow(average, student, min(settings.average, done / (done + 9)))
+            _follow(average, student, min(_AVERAGE, done / (done + 9)))
             on_update(losses)
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + value / len(batches)
@@ -121,7 +124,7 @@ def _update(
     out = student(features.to(device), mask.to(device))
     on_device = Targets(*(column.to(device) for column in _columns(targets)))
     centre, _ = position_grid(mask.shape[1], settings.scales)
-    losses = detector_losses(out, on_device, centre.to(device), settings)
+    losses = detector_losses(out, on_device, centre.to(device))
     for name, value in losses.items():
         if not torch.isfinite(value):
             names = ", ".join(repr(videos.names[crop.video]) for crop in batch)

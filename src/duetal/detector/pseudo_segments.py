@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.array_types import Floats
-from duetal.detector.detector_settings import DetectorSettings
 from duetal.localization.proposals import (
     find_intervals,
     highest_inside,
@@ -20,6 +19,10 @@ from duetal.localization.proposals import (
 )
 from duetal.localization.soft_nms import soft_nms
 
+#: tIoU from which proposals agree: they become one segment, and vote for its borders.
+_AGREEMENT = 0.5
+#: The teacher's exponent in the geometric mean of its score and the detector's.
+_TEACHERS_SHARE = 0.3
 #: Of two pseudo-segments of a class, the part of the shorter that both may cover.
 _OVERLAP = 0.3
 #: The margin of the contrast in a segment's score, as a part of its length.
@@ -38,11 +41,11 @@ class Proposals:
     def __len__(self) -> int:
         return len(self.score)
 
-    def tiou(self, row: int) -> Floats:
-        """(N,) the temporal IoU of one of them with each."""
-        inside = np.minimum(self.end, self.end[row]) - np.maximum(self.start, self.start[row])
+    def tiou(self, start: Floats, end: Floats) -> Floats:
+        """(N, M) the temporal IoU of each with (M,) others."""
+        inside = np.minimum(self.end[:, None], end) - np.maximum(self.start[:, None], start)
         inside = np.maximum(inside, 0.0)
-        lengths = (self.end - self.start) + (self.end[row] - self.start[row])
+        lengths = (self.end - self.start)[:, None] + (end - start)
         return np.asarray(inside / np.maximum(lengths - inside, 1e-9))
 
 
@@ -59,30 +62,24 @@ class PseudoSegment:
 
 
 def curve_proposals(curve: Floats) -> Proposals:
-    """The nested proposals of a class's probabilities (T,), scored by `teacher_score`."""
-    first, stop = find_intervals(stretch(curve), _THRESHOLDS)
-    start, end = first.astype(np.float64), stop.astype(np.float64)
-    return Proposals(start, end, teacher_score(curve, start, end))
-
-
-def teacher_score(curve: Floats, start: Floats, end: Floats) -> Floats:
-    """What a teacher's probabilities (T,) say of segments: the highest · √contrast, (N,).
+    """The nested proposals of a class's probabilities (T,), scored by highest · √contrast.
 
     The contrast is that of the curve stretched to 0..1, and not below 0.001.
     """
-    first = np.clip(np.rint(start).astype(np.int64), 0, len(curve) - 1)
-    stop = np.clip(np.rint(end).astype(np.int64), first + 1, len(curve))
-    contrast = outer_inner_contrast(stretch(curve), first, stop, _MARGIN)
-    return np.asarray(highest_inside(curve, first, stop) * np.sqrt(np.maximum(contrast, 1e-3)))
+    shape = stretch(curve)
+    first, stop = find_intervals(shape, _THRESHOLDS)
+    contrast = np.maximum(outer_inner_contrast(shape, first, stop, _MARGIN), 1e-3)
+    score = highest_inside(curve, first, stop) * np.sqrt(contrast)
+    return Proposals(first.astype(np.float64), stop.astype(np.float64), score)
 
 
-def vote(proposals: Proposals, row: int, least_iou: float) -> tuple[Floats, Floats]:
+def vote(proposals: Proposals, row: int) -> tuple[Floats, Floats]:
     """(2,) mean borders of those that overlap one, weighted by score · tIoU, and their spreads.
 
     Nothing confirms the borders of one that overlaps no other: their spread is infinite.
     """
-    tiou = proposals.tiou(row)
-    agree = tiou >= least_iou
+    tiou = proposals.tiou(proposals.start[[row]], proposals.end[[row]])[:, 0]
+    agree = tiou >= _AGREEMENT
     agree[row] = True
     if agree.sum() == 1:
         borders = np.array([proposals.start[row], proposals.end[row]])
@@ -94,23 +91,20 @@ def vote(proposals: Proposals, row: int, least_iou: float) -> tuple[Floats, Floa
     return mean, np.sqrt(((borders - mean[:, None]) ** 2) @ weight)
 
 
-def rejudge(curve: Floats, proposals: Proposals, detected: Proposals, share: float) -> Proposals:
+def rejudge(proposals: Proposals, detected: Proposals) -> Proposals:
     """The teacher's proposals with the detector's score beside the teacher's.
 
-    The detector's is the highest score · tIoU of what it found; `share` is the teacher's exponent
-    in their geometric mean. Borders stay the teacher's: a network's are drawn to the mean length,
-    and each round that learns from them would draw them further.
+    The detector's is the highest score · tIoU of what it found; the score is their geometric mean.
+    Borders stay the teacher's: a network's are drawn to the mean length, and each round that learns
+    from them would draw them further.
     """
-    starts = np.maximum(proposals.start[:, None], detected.start)
-    inside = np.maximum(np.minimum(proposals.end[:, None], detected.end) - starts, 0.0)
-    lengths = (proposals.end - proposals.start)[:, None] + (detected.end - detected.start)
-    tiou = inside / np.maximum(lengths - inside, 1e-9)
+    tiou = proposals.tiou(detected.start, detected.end)
     support = np.max(detected.score * tiou, axis=1, initial=0.0)
-    score = teacher_score(curve, proposals.start, proposals.end) ** share * support ** (1 - share)
+    score = proposals.score**_TEACHERS_SHARE * support ** (1 - _TEACHERS_SHARE)
     return Proposals(proposals.start, proposals.end, score)
 
 
-def merge(label: int, proposals: Proposals, settings: DetectorSettings) -> list[PseudoSegment]:
+def merge(label: int, proposals: Proposals) -> list[PseudoSegment]:
     """The segments that proposals of a class agree on, best first, none much in another."""
     kept, _ = soft_nms(
         proposals.start,
@@ -118,13 +112,13 @@ def merge(label: int, proposals: Proposals, settings: DetectorSettings) -> list[
         proposals.score,
         method="hard",
         sigma=1.0,
-        iou_threshold=settings.merge_iou,
+        iou_threshold=_AGREEMENT,
         min_score=1e-6,
         max_kept=None,
     )
     found: list[PseudoSegment] = []
     for row in kept:
-        (start, end), (start_spread, end_spread) = vote(proposals, row, settings.merge_iou)
+        (start, end), (start_spread, end_spread) = vote(proposals, row)
         if any(
             min(end, other.end) - max(start, other.start)
             > _OVERLAP * min(end - start, other.end - other.start)
@@ -139,7 +133,6 @@ def merge(label: int, proposals: Proposals, settings: DetectorSettings) -> list[
 def make_pseudo_segments(
     probabilities: NDArray[np.floating],
     present: NDArray[np.bool_],
-    settings: DetectorSettings,
     detected: Mapping[int, Proposals] | None = None,
 ) -> list[PseudoSegment]:
     """The pseudo-segments of one training video, of its own labels alone.
@@ -147,7 +140,6 @@ def make_pseudo_segments(
     Args:
         probabilities: (T, K) of the teacher.
         present: (K,) the classes that the video carries.
-        settings: of the detector.
         detected: of present classes, what the detector of the round before found; None: the
             teacher's own proposals.
     """
@@ -156,7 +148,6 @@ def make_pseudo_segments(
         curve = np.ascontiguousarray(probabilities[:, label], dtype=np.float64)
         proposals = curve_proposals(curve)
         if detected is not None:
-            proposals = rejudge(curve, proposals, detected[label], settings.teacher_share)
-        if len(proposals):
-            found += merge(label, proposals, settings)
+            proposals = rejudge(proposals, detected[label])
+        found += merge(label, proposals)
     return found

@@ -14,6 +14,9 @@ from torch.nn import functional as F
 from duetal.detector.detector_settings import DetectorSettings
 from duetal.method.layers import MaskedConv, apply_mask, masked_avg_pool
 
+#: On the embedding and on residual branches.
+_DROPOUT = 0.2
+
 
 @dataclass(frozen=True)
 class PyramidOutput:
@@ -37,14 +40,14 @@ def position_grid(length: int, scales: int) -> tuple[Tensor, Tensor]:
 class PyramidBlock(nn.Module):
     """A convolution, then an MLP; Layer Norm before each, residual after each."""
 
-    def __init__(self, width: int, dropout: float):
+    def __init__(self, width: int):
         super().__init__()
         self.conv_norm, self.conv = nn.LayerNorm(width), MaskedConv(width, width)
         self.mlp_norm = nn.LayerNorm(width)
         self.mlp = nn.Sequential(
             nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(_DROPOUT)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, T, width) → (B, T, width), zeros at padded positions."""
@@ -87,10 +90,8 @@ class PyramidDetector(nn.Module):
         self.register_buffer("std", torch.ones(dim))
         self.channel_dropout = nn.Dropout1d(settings.input_dropout)
         self.embedding, self.embedding_norm = MaskedConv(dim, width), nn.LayerNorm(width)
-        self.dropout = nn.Dropout(settings.block_dropout)
-        self.blocks = nn.ModuleList(
-            PyramidBlock(width, settings.block_dropout) for _ in range(settings.scales)
-        )
+        self.dropout = nn.Dropout(_DROPOUT)
+        self.blocks = nn.ModuleList(PyramidBlock(width) for _ in range(settings.scales))
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(settings.scales))
         self.class_head = PyramidHead(width, num_classes)
         self.border_head = PyramidHead(width, 3)

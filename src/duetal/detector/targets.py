@@ -14,6 +14,10 @@ from duetal.detector.pyramid import position_grid
 _LEAST_MARGIN = 0.5
 #: The same at most, as a part of the segment's length.
 _MOST_MARGIN = 0.25
+#: Strides from a segment's middle within which a position finds it.
+_CENTRE_RADIUS = 1.5
+#: Pseudo-segments of a lower confidence are background.
+_IGNORED_CONFIDENCE = 0.05
 #: Weight of background at positions inside a segment that other positions are to find.
 _INSIDE = 0.3
 #: A scale s finds segments that reach from s · 2 to s · 4 snippets, with this slack on both sides.
@@ -59,7 +63,7 @@ def assign(
     borders, sure = torch.zeros(len(centre), 2), torch.zeros(len(centre), 2, dtype=torch.bool)
     border_weight, shortest = torch.zeros(len(centre)), torch.full((len(centre),), torch.inf)
     for segment in sorted(segments, key=lambda s: s.confidence):
-        if segment.confidence < settings.ignored_confidence:
+        if segment.confidence < _IGNORED_CONFIDENCE:
             continue
         first, last, label = segment.start - start, segment.end - start, segment.label
         most = max(_LEAST_MARGIN, _MOST_MARGIN * (last - first))
@@ -70,7 +74,7 @@ def assign(
             continue
         reach = torch.maximum(centre - first, last - centre)
         inside = (centre > first) & (centre < last)
-        near = (centre - (first + last) / 2).abs() <= settings.centre_radius * stride
+        near = (centre - (first + last) / 2).abs() <= _CENTRE_RADIUS * stride
         chosen = inside & near & (reach >= low) & (reach <= high)
         if not chosen.any():
             if not inside.any():

@@ -6,8 +6,9 @@ redundant ones.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,17 +71,39 @@ def localize_video(
     if duration is not None and not duration > 0:
         raise DuetalError(f"a duration of {duration} seconds", place=place)
     times = offset + grid.edge(np.arange(len(probabilities) + 1))
+
+    def find(label: int, suppress: Suppress) -> tuple[Floats, Floats, Floats]:
+        curve = np.ascontiguousarray(probabilities[:, label], dtype=np.float64)
+        return _localize_class(curve, times, settings, duration, suppress)
+
     seconds = duration or len(probabilities) * grid.seconds_per_snippet
+    return localize_classes(video_probabilities, find, seconds, settings)
+
+
+#: Soft-NMS of a class: of (N,) start, end and score the indices that stay, and their scores.
+Suppress = Callable[[Floats, Floats, Floats], tuple[Ints, Floats]]
+
+
+def localize_classes(
+    video_probabilities: NDArray[np.floating],
+    find: Callable[[int, Suppress], tuple[Floats, Floats, Floats]],
+    seconds: float,
+    settings: LocalizationSettings,
+) -> VideoDetections:
+    """The detections of a video's classes, the best ones of all for its duration in seconds.
+
+    `find` gives start, end and score of a class's detections.
+    """
     most = _most_kept(seconds, settings)
     found, limited, class_settings = VideoDetections(*_NOTHING), False, settings
     for label in select_classes(video_probabilities, settings.class_threshold):
         weight = float(video_probabilities[label]) if settings.scale_by_video_probability else 1.0
-        curve = np.ascontiguousarray(probabilities[:, label], dtype=np.float64)
         if len(found) == most:
             # Nothing below the lowest of the best can come among them.
             limited, lowest = True, max(settings.min_score, float(found.score[-1]))
             class_settings = settings.model_copy(update={"min_score": lowest})
-        start, end, score = _localize_class(curve, weight, times, class_settings, duration, most)
+        suppress = partial(_suppress, weight=weight, settings=class_settings, most=most)
+        start, end, score = find(int(label), suppress)
         more = VideoDetections(np.full(len(score), label), start, end, score)
         found = _best_of([found, more], most)
         limited |= found.limited
@@ -184,15 +207,36 @@ def outer_inner_contrast(curve: Floats, first: Ints, stop: Ints, margin: float) 
     return np.asarray(inner / length - outer / np.maximum(outer_length, 1))
 
 
+def _suppress(
+    start: Floats,
+    end: Floats,
+    score: Floats,
+    *,
+    weight: float,
+    settings: LocalizationSettings,
+    most: int | None,
+) -> tuple[Ints, Floats]:
+    """Soft-NMS of a class, of scores times `weight`; one more than `most` at most."""
+    return soft_nms(
+        start,
+        end,
+        score * weight,
+        method=settings.nms_method,
+        sigma=settings.nms_sigma,
+        iou_threshold=settings.nms_iou_threshold,
+        min_score=settings.min_score,
+        max_kept=min((n for n in (settings.max_per_class, most and most + 1) if n), default=None),
+    )
+
+
 def _localize_class(
     curve: Floats,
-    weight: float,
     times: Floats,
     settings: LocalizationSettings,
     duration: float | None,
-    most: int | None,
+    suppress: Suppress,
 ) -> tuple[Floats, Floats, Floats]:
-    """Start, end and score of the detections of one class; one more than `most` at most.
+    """Start, end and score of the detections of one class.
 
     `times` are the (T + 1,) seconds between which snippets lie.
     """
@@ -212,16 +256,7 @@ def _localize_class(
     if duration is not None:
         inside = start < duration
         start, end, score = start[inside], np.minimum(end[inside], duration), score[inside]
-    kept, score = soft_nms(
-        start,
-        end,
-        score * weight,
-        method=settings.nms_method,
-        sigma=settings.nms_sigma,
-        iou_threshold=settings.nms_iou_threshold,
-        min_score=settings.min_score,
-        max_kept=min((n for n in (settings.max_per_class, most and most + 1) if n), default=None),
-    )
+    kept, score = suppress(start, end, score)
     return start[kept], end[kept], score
 
 

@@ -121,7 +121,7 @@ def _label(
         if detector is not None:
             predicted = predict(detector, videos.streams, name, run.config.data.crop, device)
             detected = {int(k): predicted.of_class(int(k)) for k in np.flatnonzero(present)}
-        segments.append(make_pseudo_segments(curve, present, run.config.detector, detected))
+        segments.append(make_pseudo_segments(curve, present, detected))
     return segments
 
 
@@ -222,7 +222,6 @@ def stage_detector(
             predicted,
             video,
             dataset.grid,
-            run.config.detector,
             settings,
             offset=dataset.offset(name),
             duration=dataset.duration(name),
