@@ -221,6 +221,14 @@ def test_any_number_of_branches() -> None:
 
 
 @pytest.mark.recipe
+def test_it_names_the_detector_and_its_teacher(tiny_detector_run: Path) -> None:
+    card = render_card(open_public_run(tiny_detector_run))
+    for text in ("ensemble → Detector", "vlp-b1, detector-2; chosen", "`--branch detector`"):
+        assert text in card, text
+    assert ", Detector after round 2" in card.partition("\n# ")[0]
+
+
+@pytest.mark.recipe
 def test_seeds_are_averaged_and_the_card_of_one_shows_it(tiny_run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "several"
     for seed in (0, 1):

@@ -146,5 +146,5 @@ class VideoPage:
             failures=[(failure.name, failure.reason) for failure in failures],
             floor=floor,
             grid=model.grid,
-            branches={branch.name: branch.title for branch in model.branches},
+            branches=model.titles(),
         ).write(self.folder / PAGE, model.classes, self._embedded)

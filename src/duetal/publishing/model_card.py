@@ -117,7 +117,7 @@ def _counted(number: int | None) -> str:
 def _distillation(model: ModelRecord) -> list[str]:
     """Teacher → student of every phase that has a teacher."""
     pairs = dict.fromkeys((phase.teacher, phase.student) for phase in model.phases if phase.teacher)
-    titles = {branch.name: branch.title for branch in model.branches}
+    titles = model.titles()
     return [" → ".join(titles.get(name, name) for name in pair) for pair in pairs]
 
 
@@ -198,7 +198,7 @@ def _front_matter(
     if "" not in published.runs:
         scores |= published.summary
     results = []
-    for title in map(model.title_of, [*model.finals(), ENSEMBLE]):
+    for title in map(model.title_of, [*model.in_use(), ENSEMBLE]):
         if title in scores:
             average = list(scores[title].averages)[-1]
             value: float | MeanStd = scores[title].averages[average]

@@ -88,7 +88,7 @@ class RunResults:
         """Title by name of every branch so far, in the order of tables."""
         known: dict[str, str] = {}
         for seed in self.seeds:
-            known |= {b.name: b.title for b in (seed.model.branches if seed.model else ())}
+            known |= seed.model.titles() if seed.model else {}
             evaluation = seed.evaluation or seed.labels
             stages: Sequence[schema.NamedStage] = evaluation.stages if evaluation else ()
             for stage in stages:
@@ -96,9 +96,6 @@ class RunResults:
         for phase in self.phases().values():
             for name in filter(None, (phase.student, phase.teacher)):
                 known.setdefault(name, name.upper())
-        for seed in self.seeds:
-            if seed.model and seed.model.detector:
-                known[schema.DETECTOR] = seed.model.detector.title
         known.pop(schema.ENSEMBLE, None)
         return known
 

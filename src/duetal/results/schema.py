@@ -185,6 +185,15 @@ class ModelRecord(Record):
         """The checkpoint of each branch that localization uses."""
         return [branch.final for branch in self.branches]
 
+    def in_use(self) -> list[str]:
+        """These, and the last one of the detector."""
+        return self.finals() + [stage.name for stage in self.rounds()[-1:]]
+
+    def titles(self) -> dict[str, str]:
+        """Title by name of every branch, and of the detector."""
+        titles = {branch.name: branch.title for branch in self.branches}
+        return titles | ({DETECTOR: self.detector.title} if self.detector else {})
+
     def evaluated_stages(self) -> dict[str, list[str]]:
         """Every stage to evaluate, in order, the checkpoints it takes.
 
@@ -224,8 +233,7 @@ class ModelRecord(Record):
 
     def rule(self, stages: Sequence[str]) -> str:
         """How these checkpoints were chosen; shown beside each of their scores."""
-        finals = self.finals() + [stage.name for stage in self.rounds()[-1:]]
-        if set(stages) <= set(finals):
+        if set(stages) <= set(self.in_use()):
             return self.selection
         return f"{', '.join(stages)}, chosen by name; the run's own choice: {self.selection}"
 
