@@ -17,8 +17,8 @@ from duetal.localization.localization_settings import LocalizationSettings
 from duetal.localization.proposals import Suppress, VideoDetections, localize_classes
 from duetal.method.video_scoring import windows
 
-#: Predictions of a class in a video that go into soft-NMS, the best ones.
-_MOST = 200
+#: Predictions of a class that go into soft-NMS, the best ones: this many, or one per snippet.
+_LEAST_KEPT = 200
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Predictions1D:
     def of_class(self, label: int) -> Proposals:
         """The best predictions of a class."""
         score = self.scores[:, label].astype(np.float64)
-        rows = np.argsort(-score, kind="stable")[:_MOST]
+        rows = np.argsort(-score, kind="stable")[: max(_LEAST_KEPT, len(self.snippets))]
         start, end = self.start[rows].astype(np.float64), self.end[rows].astype(np.float64)
         return Proposals(start, end, score[rows])
 
