@@ -6,7 +6,7 @@ trained again to the same weights.
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -122,9 +122,8 @@ def _update(
     """One update; the weighted terms of its loss."""
     features, mask, targets = load_batch(videos, segments, batch, settings)
     out = student(features.to(device), mask.to(device))
-    on_device = Targets(*(column.to(device) for column in _columns(targets)))
     centre, _ = position_grid(mask.shape[1], settings.scales)
-    losses = detector_losses(out, on_device, centre.to(device))
+    losses = detector_losses(out, targets.to(device), centre.to(device))
     for name, value in losses.items():
         if not torch.isfinite(value):
             names = ", ".join(repr(videos.names[crop.video]) for crop in batch)
@@ -135,11 +134,6 @@ def _update(
     torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
     optimizer.step()
     return {name: value.item() for name, value in losses.items()}
-
-
-def _columns(targets: Targets) -> Iterator[Tensor]:
-    yield from (targets.classes, targets.class_weight, targets.borders)
-    yield from (targets.sure, targets.border_weight)
 
 
 def load_batch(

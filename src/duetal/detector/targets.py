@@ -39,6 +39,10 @@ class Targets:
         """The targets of a batch."""
         return cls(*(torch.stack([getattr(p, f.name) for p in parts]) for f in fields(cls)))
 
+    def to(self, device: torch.device | str) -> "Targets":
+        """The same on a device."""
+        return Targets(*(getattr(self, f.name).to(device) for f in fields(self)))
+
 
 def assign(
     segments: Sequence[PseudoSegment],
