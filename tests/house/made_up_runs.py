@@ -19,16 +19,18 @@ from duetal.core.grid import TimeGrid
 from duetal.evaluation.result import summarize
 from duetal.method.schedule import ScheduleSettings, schedule
 from duetal.results.folder import RunFolder
+from duetal.results.log_events import (
+    EpochEvent,
+    LabelCounts,
+    PhaseEnd,
+    PhaseStart,
+    PseudoLabelEvent,
+)
 from duetal.results.schema import (
     BranchRecord,
     Diagnostics,
-    EpochEvent,
-    LabelCounts,
     ModelRecord,
-    PhaseEnd,
     PhaseRecord,
-    PhaseStart,
-    PseudoLabelEvent,
     PseudoLabelScores,
     RunEvaluation,
     ScoreIndex,

@@ -7,7 +7,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from duetal.pages import write_report
-from duetal.results.schema import EpochEvent, PhaseStart, ScoreIndex
+from duetal.results.log_events import EpochEvent, PhaseStart
+from duetal.results.schema import ScoreIndex
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 

@@ -1,8 +1,8 @@
 import json
 
 from duetal.pages.training_curves import curves
+from duetal.results.log_events import EpochEvent, PhaseStart
 from duetal.results.reading import read_run
-from duetal.results.schema import EpochEvent, PhaseStart
 
 TERMS = {"classification": 0.3, "distillation": 0.2}
 

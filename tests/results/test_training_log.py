@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duetal.core.errors import DuetalError
-from duetal.results.schema import PhaseStart
+from duetal.results.log_events import PhaseStart
 from duetal.results.training_log import TrainingLog, read_training_log
 
 EPOCH = {"event": "epoch", "phase": "warmup", "branch": "cbp", "epoch": 1, "loss": 0.5}

@@ -17,8 +17,9 @@ from duetal.pages.marks import BranchMarks
 from duetal.pages.run_files import open_signals, read_videos
 from duetal.pages.training_curves import curves
 from duetal.results.folder import RunFolder
+from duetal.results.log_events import LabelCounts
 from duetal.results.reading import RunResults, Settings, read_run
-from duetal.results.schema import ENSEMBLE, LabelCounts, PhaseRecord
+from duetal.results.schema import ENSEMBLE, PhaseRecord
 
 STYLES = ("style.css", "explorer.css")
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
+from duetal.results.log_events import EpochEvent
 from duetal.results.reading import RunResults
-from duetal.results.schema import EpochEvent, PhaseRecord
+from duetal.results.schema import PhaseRecord
 
 
 def curves(run: RunResults) -> list[dict[str, object]]:

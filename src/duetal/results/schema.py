@@ -1,4 +1,4 @@
-"""The contents of a run's files.
+"""The contents of a run's files, but for the events of its log (`duetal.results.log_events`).
 
 | file | record |
 |---|---|
@@ -6,7 +6,6 @@
 | `evaluation.json` | `RunEvaluation` |
 | `label_evaluation.json` | `LabelEvaluation` |
 | `summary.json`, of several seeds | `SeedSummary` |
-| `metrics.jsonl`, an event a line | `PhaseStart`, `EpochEvent`, `PhaseEnd`, what is taught |
 | `scores/index.json` | `ScoreIndex` |
 | `ground_truth.json`, `detections/<stage>.json` | `TruthFile`, `StageDetections` |
 """
@@ -18,10 +17,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Field,
     FiniteFloat,
-    NonNegativeInt,
     PositiveInt,
     computed_field,
     model_validator,
@@ -41,11 +38,6 @@ DETECTOR = "detector"
 FORMAT = 2
 
 
-def _finite_or_none(value: Any) -> Any:
-    """A loss that was not finite becomes a gap in its curve."""
-    return None if isinstance(value, float) and value - value != 0 else value
-
-
 def _ordered(segment: tuple[float, float]) -> tuple[float, float]:
     if segment[0] > segment[1]:
         raise ValueError(f"segment ends ({segment[1]}) before it starts ({segment[0]})")
@@ -54,7 +46,6 @@ def _ordered(segment: tuple[float, float]) -> tuple[float, float]:
 
 #: Of a stage, phase or branch: a part of a file's name, never a path out of the run's folder.
 Named = Annotated[str, Field(pattern=r"^[^./\\\x00][^/\\\x00]*$")]
-Gap = Annotated[FiniteFloat | None, BeforeValidator(_finite_or_none)]
 Interval = Annotated[tuple[FiniteFloat, FiniteFloat], AfterValidator(_ordered)]
 
 
@@ -338,79 +329,6 @@ class SeedSummary(Record):
     simulated: bool = False
     seeds: list[int] = []
     stages: list[StageSummary]
-
-
-# --- metrics.jsonl ------------------------------------------------------------------------------
-
-
-class LogEvent(Record):
-    """A line of `metrics.jsonl`; `event` is its kind."""
-
-    event: str
-
-
-class PhaseStart(PhaseRecord, LogEvent):
-    """A phase begins."""
-
-    event: Literal["phase_start"] = "phase_start"
-
-
-class EpochEvent(LogEvent):
-    """The mean losses of one epoch; `terms` are weighted and add up to `loss`."""
-
-    event: Literal["epoch"] = "epoch"
-    phase: Named
-    branch: str = ""
-    epoch: int
-    epochs: int | None = None
-    loss: Gap
-    terms: dict[str, Gap] = {}
-    seconds: float | None = None
-
-
-class LabelCounts(Record):
-    """Snippets by their pseudo-label."""
-
-    foreground: NonNegativeInt = 0
-    background: NonNegativeInt = 0
-    ignored: NonNegativeInt = 0
-
-
-class PseudoLabelEvent(LabelCounts, LogEvent):
-    """A teacher has labelled the training videos; counts over present classes."""
-
-    event: Literal["pseudo_labels"] = "pseudo_labels"
-    phase: Named
-    teacher: str = ""
-    snippets: NonNegativeInt | None = None
-    classes: dict[str, LabelCounts] = {}
-
-
-class SegmentCounts(Record):
-    """Pseudo-segments of a class, those of them that are taught, and the borders that are."""
-
-    segments: NonNegativeInt = 0
-    taught: NonNegativeInt = 0
-    borders: NonNegativeInt = 0
-    #: The sum over the segments; of each relative to the best of its class in its video.
-    confidence: FiniteFloat = 0.0
-
-
-class PseudoSegmentEvent(LogEvent):
-    """What a round of the detector is taught, by class."""
-
-    event: Literal["pseudo_segments"] = "pseudo_segments"
-    phase: Named
-    classes: dict[str, SegmentCounts] = {}
-
-
-class PhaseEnd(LogEvent):
-    """A phase has ended, and its checkpoint follows."""
-
-    event: Literal["phase_end"] = "phase_end"
-    phase: Named
-    stage: Named
-    seconds: float
 
 
 # --- scores, ground truth, detections -----------------------------------------------------------

@@ -8,13 +8,8 @@ from duetal.core.errors import DuetalError
 from duetal.core.files import reading
 from duetal.core.records import parse
 from duetal.results import version_0_1
-from duetal.results.schema import (
-    EpochEvent,
-    PhaseRecord,
-    PhaseStart,
-    PseudoLabelEvent,
-    PseudoSegmentEvent,
-)
+from duetal.results.log_events import EpochEvent, PhaseStart, PseudoLabelEvent, PseudoSegmentEvent
+from duetal.results.schema import PhaseRecord
 
 
 @dataclass

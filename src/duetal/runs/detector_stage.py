@@ -23,17 +23,19 @@ from duetal.detector.pyramid import PyramidDetector
 from duetal.localization.localization_settings import LocalizationSettings
 from duetal.method.sampling import random_seed
 from duetal.results import checkpoints
+from duetal.results.log_events import (
+    EpochEvent,
+    PhaseEnd,
+    PhaseStart,
+    PseudoSegmentEvent,
+    SegmentCounts,
+)
 from duetal.results.schema import (
     DETECTOR,
     ENSEMBLE,
     DetectorRecord,
-    EpochEvent,
     ModelRecord,
-    PhaseEnd,
     PhaseRecord,
-    PhaseStart,
-    PseudoSegmentEvent,
-    SegmentCounts,
     StageRecord,
 )
 from duetal.runs.journal import Journal

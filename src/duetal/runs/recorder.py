@@ -23,7 +23,7 @@ from duetal.method.sampling import steps_per_epoch
 from duetal.method.schedule import Phase
 from duetal.results import checkpoints
 from duetal.results.folder import RunFolder
-from duetal.results.schema import EpochEvent, PhaseEnd, PhaseStart, PseudoLabelEvent
+from duetal.results.log_events import EpochEvent, PhaseEnd, PhaseStart, PseudoLabelEvent
 from duetal.runs.journal import Journal
 
 
