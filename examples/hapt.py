@@ -15,7 +15,7 @@ setting:
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -58,7 +58,7 @@ def main() -> None:
     scores = {
         "label-only chance": [chance(dataset, options.out)],
         "linear per-snippet MIL": [linear(dataset, options.out, seed) for seed in seeds],
-        "duetal, CBP": train_duetal(place, options.out / "run", seeds, options.overrides),
+        **train_duetal(place, options.out / "run", seeds, options.overrides),
     }
     print_table(scores, seeds)
 
@@ -87,13 +87,14 @@ def person_of(name: str) -> str:
 
 def train_duetal(
     place: Path, out: Path, seeds: Sequence[int], overrides: Sequence[str]
-) -> list[Evaluation]:
-    """`duetal train hapt dataset=PLACE --seeds 0,1,2 --out OUT`; a second call finds it done."""
+) -> dict[str, Sequence[Evaluation]]:
+    """`duetal train hapt dataset=PLACE --seeds 0,1,2 --out OUT`, unless done; by stage."""
     chosen = ",".join(map(str, seeds))
     words = ["train", "hapt", f"dataset={place}", f"protocol={PROTOCOL}", "threads=1", *overrides]
     cli.main([*words, "--seeds", chosen, "--out", str(out), "--resume"], standalone_mode=False)
     runs = [RunFolder(out).of_seed(seed) for seed in seeds]
-    return [RunEvaluation.read(run.evaluation_file).stages[-1] for run in runs]
+    found = [RunEvaluation.read(run.evaluation_file).stages for run in runs]
+    return {f"duetal: {stages[0].title}": stages for stages in zip(*found, strict=True)}
 
 
 def chance(dataset: Dataset, out: Path) -> Evaluation:
@@ -132,11 +133,11 @@ def evaluate(detections: Detections, dataset: Dataset, out: Path, name: str) -> 
     return evaluate_detections(detections, ground_truth(dataset), PROTOCOL)
 
 
-def print_table(scores: dict[str, list[Evaluation]], seeds: Sequence[int]) -> None:
+def print_table(scores: Mapping[str, Sequence[Evaluation]], seeds: Sequence[int]) -> None:
     """One row per method: mAP (%) at each tIoU and on average, mean ± deviation over seeds."""
     first = next(iter(scores.values()))[0]
     heads = [f"{tiou:g}" for tiou in first.tiou] + ["0.1:0.7"]
-    print(f"\n{'mAP (%) at tIoU':<24}" + "".join(f"{head:>12}" for head in heads))
+    print(f"\n{'mAP (%) at tIoU':<32}" + "".join(f"{head:>12}" for head in heads))
     for title, evaluations in scores.items():
         summary = summarize(evaluations)
         spreads = [*summary.spreads, summary.averages["0.1:0.7"]]
@@ -144,7 +145,7 @@ def print_table(scores: dict[str, list[Evaluation]], seeds: Sequence[int]) -> No
             f"{100 * s.mean:.1f}" + ("" if s.std is None else f" ± {100 * s.std:.1f}")
             for s in spreads
         ]
-        print(f"{title:<24}" + "".join(f"{cell:>12}" for cell in cells))
+        print(f"{title:<32}" + "".join(f"{cell:>12}" for cell in cells))
     print(
         f"\nprotocol {PROTOCOL}: {first.videos} videos, {first.segments} segments; "
         f"mean ± standard deviation over the seeds {', '.join(map(str, seeds))}; last checkpoint"
