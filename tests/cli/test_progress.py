@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from duetal.cli import progress as progress_module
-from duetal.cli.progress import DownloadProgress, ExtractionProgress, StepProgress
+from duetal.cli.progress import DownloadProgress, ExtractionProgress, StepProgress, VideoProgress
 from duetal.core import bars
 from duetal.core.bars import remaining
 
@@ -66,6 +66,18 @@ def test_without_a_terminal_there_is_a_line_now_and_then(clock, capsys):
         "b\N{REPLACEMENT CHARACTER}: 0%, unknown time left; 1 of 2 videos done, 0:00:12 left",
         "b\N{REPLACEMENT CHARACTER}: 50%, 0:00:11 left; 1 of 2 videos done, 0:00:07 left",
         "failed: b\N{REPLACEMENT CHARACTER}",
+    ]
+
+
+def test_work_of_many_steps_tells_what_is_left_of_it(clock, capsys):
+    with VideoProgress("steps") as progress:
+        for what, total in (("reading", 4), ("resampling", 20)):
+            for step in range(3):
+                progress(what, step, total)
+                clock.now += 6
+    assert capsys.readouterr().out.splitlines() == [
+        "reading: 2 of 4 steps, 0:00:12 left",
+        "resampling: 1 of 20 steps, 0:01:54 left",
     ]
 
 

@@ -150,7 +150,7 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
                 continue
             say(f"{own.path}: {'trained' if trained else 'was trained already'}")
             run = open_run(own.path)
-            with VideoProgress() as progress:
+            with VideoProgress("scorings of a video") as progress:
                 scores = measure(run, dataset, fabric.device, progress)
             if isinstance(scores, RunEvaluation):
                 print_run(scores)
