@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from duetal.cli.extraction_options import extraction_options, reading_options
-from duetal.cli.shared_options import PATH
+from duetal.cli.shared_options import PATH, refuse_bad_yaml
 from duetal.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ def command(
     --i3d-rgb on are its own), a part of the videos is held out unless the table names it, and the
     exit code is 1 when a labelled video could not be used.
     """
+    refuse_bad_yaml(Path(recipe), *(Path(word.partition("=")[2]) for word in overrides))
+
     from duetal.cli.terminal import print_failures
     from duetal.core.errors import UsageError
     from duetal.results.folder import RunFolder

@@ -108,8 +108,8 @@ class Journal(LiveProgress):
         """Count one optimizer step."""
         self._done += 1
         if self.bars is not None:
-            shown = {"description": phase, "losses": _losses(terms), "left": self._left()}
-            self.bars.update(self._task, advance=1, **shown)
+            losses, left = _losses(terms), self._left()
+            self.bars.update(self._task, advance=1, description=phase, losses=losses, left=left)
 
     def epoch(self, event: Mapping[str, Any]) -> None:
         """Record an epoch and, without a terminal, log a line."""
