@@ -1,7 +1,7 @@
 """`duetal train`: the two branches in turn, from features or videos, to scores and a report."""
 
 import shlex
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,8 +95,15 @@ def command(
     numbers = None if seeds is None else parse_seeds(seeds)
     failures: tuple[Failure, ...] = ()
     # The other processes of a run are started by the first, when the dataset is there.
-    with alone_in(folder) if is_first() else nullcontext():
+    with ExitStack() as held:
+        if is_first():
+            held.enter_context(alone_in(folder))
         runs = plan_seeds(folder, config, numbers, resume=resume)
+        if numbers is not None and is_first():
+            for run, _ in runs.values():
+                held.enter_context(alone_in(run))
+            # Again: a run may have ended there in between.
+            plan_seeds(folder, config, numbers, resume=resume)
         if own["videos"] and is_first():
             from duetal.cli.train_videos import make_dataset
 
