@@ -71,13 +71,14 @@ def test_without_a_terminal_there_is_a_line_now_and_then(clock, capsys):
 
 def test_work_of_many_steps_tells_what_is_left_of_it(clock, capsys):
     with VideoProgress("steps") as progress:
-        for what, total in (("reading", 4), ("resampling", 20)):
-            for step in range(3):
+        for what, total in (("reading", 3), ("resampling", 20)):
+            for step in range(1, 4):
                 progress(what, step, total)
-                clock.now += 6
+                clock.now += 6 if total == 3 else 11
     assert capsys.readouterr().out.splitlines() == [
-        "reading: 2 of 4 steps, 0:00:12 left",
-        "resampling: 1 of 20 steps, 0:01:54 left",
+        "reading: 3 of 3 steps, 0:00:00 left",
+        "resampling: 2 of 20 steps, 0:03:18 left",
+        "resampling: 3 of 20 steps, 0:03:07 left",
     ]
 
 

@@ -27,20 +27,23 @@ class VideoProgress(LiveProgress):
     def __init__(self, unit: str = "videos", *, to_error: bool = False) -> None:
         super().__init__(PlainConsole(stderr=True), MofNCompleteColumn(), TimeRemainingColumn())
         self._unit, self._to_error = unit, to_error
-        self._total = 0
+        #: Of the work that is shown: its units, and those done when it was first shown.
+        self._total = self._first = 0
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Show one more video."""
         if total != self._total:
-            # Other work.
-            self._total, self.began = total, time.monotonic()
+            self._total, self._first, self.began = total, done, time.monotonic()
         if self.bars is not None:
             if not self.bars.tasks:
                 self.bars.add_task(what)
             self.bars.update(self.bars.task_ids[0], description=what, completed=done, total=total)
         elif self.is_due():
-            left = remaining(self.elapsed(), done / total)
-            say(f"{what}: {done:,} of {total:,} {self._unit}, {left} left", err=self._to_error)
+            line = f"{what}: {done:,} of {total:,} {self._unit}"
+            if done > self._first:
+                share = (done - self._first) / (total - self._first)
+                line += f", {remaining(self.elapsed(), share)} left"
+            say(line, err=self._to_error)
 
 
 class StepProgress(LiveProgress):
