@@ -245,9 +245,10 @@ def test_progress_counts_the_videos_of_all_stages(tiny_run: Path, tmp_path: Path
     run.folder.evaluation_file.unlink()
     dataset = open_dataset(Path(str(run.config.data.dataset)))
     run_evaluation(run, dataset, CPU, lambda *state: told.append(state))
-    assert [done for _, done, _ in told] == [*range(1, 16)]
+    assert sorted({done for _, done, _ in told}) == [*range(16)]
+    assert told == sorted(told, key=lambda state: state[1])
     assert {total for _, _, total in told} == {15}
-    assert told[3][0] == "evaluating Zero-shot VLP"
+    assert ("evaluating Zero-shot VLP", 4, 15) in told
 
 
 def test_without_test_segments_there_is_nothing_to_score(

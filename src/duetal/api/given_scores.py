@@ -72,6 +72,7 @@ def localize_scores(
             as many columns as there are classes; names the video.
     """
     from duetal.method.video_scoring import probabilities, video_probabilities
+    from duetal.runs.localizing import class_progress
 
     if not (np.isfinite(fps) and fps > 0 and stride >= 1 and topk_ratio >= 1):
         raise UsageError("fps must be above 0, stride and topk_ratio must be 1 or more")
@@ -97,7 +98,11 @@ def localize_scores(
         else:
             curves = probabilities(values)
         pooled = video_probabilities(values, topk_ratio)
-        found.append(localize_video(curves, pooled, grid, chosen, offset=offset, name=video))
+        tell = class_progress(progress, video, len(found), len(given.videos))
+        detections = localize_video(
+            curves, pooled, grid, chosen, offset=offset, name=video, progress=tell
+        )
+        found.append(detections)
         progress("localizing", len(found), len(given.videos))
     about = {
         "scores": kind,

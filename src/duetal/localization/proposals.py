@@ -6,7 +6,7 @@ redundant ones.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -49,6 +49,7 @@ def localize_video(
     offset: float = 0.0,
     duration: float | None = None,
     name: str | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> VideoDetections:
     """Find the actions in one video.
 
@@ -60,6 +61,7 @@ def localize_video(
         offset: seconds at which the first snippet begins.
         duration: seconds, where known; detections end there.
         name: the video, for error messages.
+        progress: called with the classes done and in all.
 
     Raises:
         DuetalError: shapes that don't fit, a value that is no probability, a duration not above 0;
@@ -73,7 +75,9 @@ def localize_video(
     seconds = duration or len(probabilities) * grid.seconds_per_snippet
     most = _most_kept(seconds, settings)
     found, limited, class_settings = VideoDetections(*_NOTHING), False, settings
-    for label in select_classes(video_probabilities, settings.class_threshold):
+    chosen = select_classes(video_probabilities, settings.class_threshold)
+    for done, label in enumerate(chosen):
+        progress(done, len(chosen))
         weight = float(video_probabilities[label]) if settings.scale_by_video_probability else 1.0
         curve = np.ascontiguousarray(probabilities[:, label], dtype=np.float64)
         if len(found) == most:

@@ -60,6 +60,17 @@ def limit_notes(detections: Detections, config: Config) -> tuple[str, ...]:
     )
 
 
+def class_progress(
+    progress: Progress, name: str, done: int, total: int
+) -> Callable[[int, int], None]:
+    """Progress over the classes of one video, of which `done` videos of `total` came before."""
+
+    def tell(classes: int, of: int) -> None:
+        progress(f"localizing {name}, class {classes + 1:,} of {of:,}", done, total)
+
+    return tell
+
+
 @dataclass(frozen=True)
 class Localized:
     """The detections of one video, and its scores."""
@@ -84,7 +95,7 @@ def localize(
 
     `stages` is one checkpoint of the run; or one of CBP and one of VLP, for their ensemble.
     `literal`: the paper's supplement to the letter; see `LocalizationSettings.literal`. `on_video`
-    is called with every video as it is localized, then `progress`.
+    is called with every video as it is localized, then `progress`, as before and within a video.
 
     Returns:
         The detections; their `external_data` names the checkpoints that found them, and the rule
@@ -97,6 +108,7 @@ def localize(
     settings = run.config.localization.literal() if literal else run.config.localization
     found: list[VideoDetections] = []
     for name in names:
+        progress(f"scoring {name}", len(found), len(names))
         scores = scorer(name)
         detections = localize_video(
             scores.snippets,
@@ -106,6 +118,7 @@ def localize(
             offset=dataset.offset(name),
             duration=dataset.duration(name),
             name=name,
+            progress=class_progress(progress, name, len(found), len(names)),
         )
         found.append(detections)
         on_video(Localized(name, scores, detections))
