@@ -293,7 +293,8 @@ def test_evaluation_videos_without_features_are_noted(
     found = evaluate_run(run, fewer, CPU, silent).stages[0]
     assert found.videos == 2
     assert found.notes == ("1 evaluation videos have no features and are left out",)
-    assert {video.subset for video in ground_truth(fewer)} == {"test"}
+    for protocol, subset in (("seconds", "test"), ("activitynet/1.3", "validation")):
+        assert {video.subset for video in ground_truth(fewer, protocol)} == {subset}
 
 
 @pytest.mark.parametrize("content", ["[]", "{", '{"stages": [{"stage": "cbp-warmup"}]}'])

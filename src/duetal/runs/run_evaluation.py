@@ -25,7 +25,7 @@ from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.files import replacing
 from duetal.datasets import Dataset
-from duetal.evaluation import evaluate
+from duetal.evaluation import evaluate, protocol_named
 from duetal.formats.activitynet import write_annotations, write_detections
 from duetal.method.loop import Method
 from duetal.method.video_scoring import score_video
@@ -83,13 +83,14 @@ def evaluation_seconds(
     return seconds * sum(lengths.values()) / lengths[name]
 
 
-def ground_truth(dataset: Dataset) -> Annotations:
-    """The evaluation videos that have features, as one subset "test".
+def ground_truth(dataset: Dataset, protocol: str = "seconds") -> Annotations:
+    """The evaluation videos that have features, as the one subset that the protocol means.
 
     Subset names differ between datasets, and some have lists in their place.
     """
+    subset = "validation" if protocol_named(protocol).subset == "val" else "test"
     chosen = dataset.annotations.select(dataset.evaluation)
-    videos = {video.name: replace(video, subset="test") for video in chosen}
+    videos = {video.name: replace(video, subset=subset) for video in chosen}
     return Annotations(videos, chosen.classes, chosen.source, chosen.notes)
 
 
@@ -116,9 +117,9 @@ def evaluate_run(
     Raises:
         DuetalError: features of an evaluation video are unreadable or not finite.
     """
-    truth = ground_truth(dataset)
-    write_annotations(run.folder.ground_truth_file, truth)
     protocol = run.config.data.protocol
+    truth = ground_truth(dataset, protocol)
+    write_annotations(run.folder.ground_truth_file, truth)
     evaluated = {dataset.annotations.videos[name].subset for name in dataset.evaluation}
     # A video to train on from a table of labels has no subset.
     missing = [
