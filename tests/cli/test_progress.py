@@ -82,10 +82,10 @@ def test_work_of_many_steps_tells_what_is_left_of_it(clock):
         clock.now += 6
         told.append(progress.state())
     assert told == [
-        "reading: 1 of 3 steps",
+        "reading: 1 of 3 steps (6 s)",
         "reading: 2 of 3 steps, 0:00:12 left",
         "reading: 3 of 3 steps, 0:00:00 left",
-        "resampling: 1 of 1,020 steps",
+        "resampling: 1 of 1,020 steps (6 s)",
         "resampling: 2 of 1,020 steps, 3:23:36 left",
         "resampling: 4 of 1,020 steps, 1:41:36 left",
     ]
@@ -141,7 +141,7 @@ def test_a_download_is_reported_now_and_then_on_standard_error(clock, capsys):
     ("kind", "how", "told"),
     [
         (StepProgress, (), r"judging \(\d+ s\)\n"),
-        (partial(VideoProgress, to_error=True), (0, 1), r"judging: 0 of 1 videos\n"),
+        (partial(VideoProgress, to_error=True), (0, 1), r"judging: 0 of 1 videos \(\d+ s\)\n"),
     ],
 )
 def test_what_takes_long_is_told_without_a_terminal(kind, how, told, monkeypatch, capsys):

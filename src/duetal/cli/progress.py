@@ -71,12 +71,14 @@ class VideoProgress(_ToldProgress):
             self.bars.update(self.bars.task_ids[0], description=what, completed=done, total=total)
 
     def state(self) -> str:
-        """What is being done, how far it is, and the time left at the pace so far."""
+        """What is being done, how far it is, and the time left at the pace so far, if known."""
+        if not self._what:
+            return ""
         line = f"{self._what}: {self._done:,} of {self._total:,} {self._unit}"
-        if self._done > self._first:
-            share = (self._done - self._first) / (self._total - self._first)
-            line += f", {remaining(self.elapsed(), share)} left"
-        return line if self._what else ""
+        if self._done == self._first:
+            return f"{line} ({self.elapsed():.0f} s)"
+        share = (self._done - self._first) / (self._total - self._first)
+        return f"{line}, {remaining(self.elapsed(), share)} left"
 
 
 class StepProgress(_ToldProgress):
