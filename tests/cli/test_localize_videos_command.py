@@ -264,6 +264,14 @@ def test_a_broken_video_is_listed_and_the_rest_goes_on(
     assert "no &lt;i&gt;video" in text
 
 
+def test_a_name_like_a_formula_is_told(
+    trained: Path, videos: Path, tmp_path: Path, duetal: Duetal
+) -> None:
+    path = shutil.copy(videos / "first.mp4", tmp_path / "=cmd|x.mp4")
+    _, printed, _ = duetal("localize", trained, path, "--out", tmp_path / "out", "--no-copies")
+    assert "note: names that look like formulas to a spreadsheet: 1 ('=cmd|x')" in printed
+
+
 def test_nothing_but_broken_videos(trained: Path, tmp_path: Path, duetal: Duetal) -> None:
     code, printed, err = duetal("localize", trained, tmp_path / "a.mp4", "--out", tmp_path / "out")
     assert code == 1

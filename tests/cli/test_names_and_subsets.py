@@ -68,6 +68,13 @@ def test_matched_names_score_in_every_command_and_in_python(
     [
         ("gt_valonly", "det_v1", "activitynet/1.3", "validation", ["here are 1"]),
         ("gt_valonly", "det_v1", "seconds", "validation", ["no segments in a subset 'test'"]),
+        (
+            "gt_valonly",
+            "det_v1",
+            "thumos14/tad-211",
+            "validation",
+            ["no segments in a subset 'test'"],
+        ),
         ("gt_v", "start_gt_end", "seconds", "validation", ["1 prediction ends before it begins"]),
         (
             "gt_outside_and_reversed",

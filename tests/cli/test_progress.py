@@ -3,12 +3,13 @@
 import io
 import re
 import time
+from functools import partial
 
 import pytest
 from rich.console import Console
 
 from duetal.cli import progress as progress_module
-from duetal.cli.progress import DownloadProgress, ExtractionProgress, StepProgress
+from duetal.cli.progress import DownloadProgress, ExtractionProgress, StepProgress, VideoProgress
 from duetal.core import bars
 from duetal.core.bars import remaining
 
@@ -69,6 +70,27 @@ def test_without_a_terminal_there_is_a_line_now_and_then(clock, capsys):
     ]
 
 
+def test_work_of_many_steps_tells_what_is_left_of_it(clock):
+    progress = VideoProgress("steps")
+    assert progress.state() == ""
+    told = []
+    for what, done, total in (
+        *(("reading", 1, 3), ("reading", 2, 3), ("reading", 3, 3)),
+        *(("resampling", 1, 1020), ("resampling", 2, 1020), ("resampling", 4, 1020)),
+    ):
+        progress(what, done, total)
+        clock.now += 6
+        told.append(progress.state())
+    assert told == [
+        "reading: 1 of 3 steps (6 s)",
+        "reading: 2 of 3 steps, 0:00:12 left",
+        "reading: 3 of 3 steps, 0:00:00 left",
+        "resampling: 1 of 1,020 steps (6 s)",
+        "resampling: 2 of 1,020 steps, 3:23:36 left",
+        "resampling: 4 of 1,020 steps, 1:41:36 left",
+    ]
+
+
 def test_where_a_size_is_unknown_all_videos_count_alike(clock, capsys):
     with ExtractionProgress({"a": 0, "b": 1000}) as progress:
         progress.ended("a", "a")
@@ -115,11 +137,18 @@ def test_a_download_is_reported_now_and_then_on_standard_error(clock, capsys):
     ]
 
 
-def test_a_step_that_takes_long_is_named_without_a_terminal(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("kind", "how", "told"),
+    [
+        (StepProgress, (), r"judging \(\d+ s\)\n"),
+        (partial(VideoProgress, to_error=True), (0, 1), r"judging: 0 of 1 videos \(\d+ s\)\n"),
+    ],
+)
+def test_what_takes_long_is_told_without_a_terminal(kind, how, told, monkeypatch, capsys):
     monkeypatch.setattr(progress_module, "PAUSE", 0.01)
-    with StepProgress() as progress:
-        progress("judging the detections")
+    with kind() as progress:
+        progress("judging", *how)
         deadline = time.monotonic() + 20
         while not (err := capsys.readouterr().err) and time.monotonic() < deadline:
             time.sleep(0.01)
-    assert re.match(r"judging the detections \(\d+ s\)\n", err)
+    assert re.match(told, err)

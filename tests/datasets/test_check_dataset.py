@@ -168,6 +168,18 @@ def test_segments_of_a_video_without_duration(basnet_dataset: Path, edit_annotat
     assert "HighJump from 1 to 99 s is out of range" in only
 
 
+def test_classes_that_differ_in_spelling_alone(own_dataset: Path) -> None:
+    path = own_dataset / "annotations.json"
+    path.write_text(path.read_text().replace('"HighJump"', '"high_jump"'))
+    rows = "v_a\tHigh Jump\nv_b\tDiving,high_jump\nv_c\tDiving\n"
+    (own_dataset / "weak_train.tsv").write_text(f"filename\tevent_labels\n{rows}")
+    (own_dataset / "dataset.yaml").write_text("classes: [Diving, high_jump, High Jump]")
+    assert warnings(own_dataset) == [
+        f"warning: {path}: the classes 'high_jump' and 'High Jump' differ in case, '_', '-' or "
+        "spaces alone; if they are one, spell them alike"
+    ]
+
+
 def test_labels_every_problem_at_once(own_dataset: Path) -> None:
     table = own_dataset / "weak_train.tsv"
     table.write_text(

@@ -81,12 +81,19 @@ def test_streams_beside_the_splits(
     assert {name: stream.dim for name, stream in dataset.streams.items()} == {"cbp": 6, "vlp": 4}
 
 
-def test_rgb_and_flow_in_one_folder(own_dataset: Path, expected_features: Features) -> None:
+@pytest.mark.parametrize("place", [".", "cbp", "../i3d"])
+def test_rgb_and_flow_in_one_folder(
+    own_dataset: Path, expected_features: Features, place: str
+) -> None:
+    folder = own_dataset / "features" / place
+    folder.mkdir(exist_ok=True)
     for file in (own_dataset / "features").glob("*.npy"):
         values = np.load(file)
-        np.save(file.with_stem(f"{file.stem}_flow"), values[:, 2:])
-        np.save(file.with_stem(f"{file.stem}_RGB"), values[:, :2])
+        np.save(folder / f"{file.stem}_flow.npy", values[:, 2:])
+        np.save(folder / f"{file.stem}_RGB.npy", values[:, :2])
         file.unlink()
+    if place == "../i3d":
+        (own_dataset / "dataset.yaml").write_text("cbp: i3d")
     dataset = open_dataset(own_dataset)
     assert dataset.training == TRAINING
     np.testing.assert_array_equal(dataset.streams["cbp"].read("v_d"), expected_features("v_d"))

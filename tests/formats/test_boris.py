@@ -79,6 +79,18 @@ def test_malformed_projects(tmp_path: Path, changed: dict[str, object], message:
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("sign", ["\t", ";", ","])
+def test_an_export_with_other_signs_within_its_cells(sign: str, tmp_path: Path) -> None:
+    table = (
+        "Observation id|Media file name|Media duration (s)|Behavior|Start (s)|Stop (s)|Comment\n"
+        'o|v.mp4|"30.5"|run|1.5|3.5|"one; two; three;;;;;;;;, and\tfour"\n'
+    )
+    path = tmp_path / "events.csv"
+    path.write_text("Project|behavior\n\n".replace("|", sign) + table.replace("|", sign))
+    video = boris.read_annotations(path).videos["v"]
+    assert (video.duration, video.segments) == (30.5, (Segment(1.5, 3.5, "run"),))
+
+
 HEADER = "Observation id\tMedia file name\tBehavior\tBehavior type\t"
 
 

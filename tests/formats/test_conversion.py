@@ -438,7 +438,9 @@ def test_names_that_a_spreadsheet_takes_for_formulas_are_counted(tmp_path: Path)
     source = tmp_path / "source.json"
     listed = [{"label": "=1+1", "segment": [0, 1]}]
     source.write_text(json.dumps({"database": {"-v": {"annotations": listed}}}))
-    expected = "2 names look like formulas to a spreadsheet ('-v', …): import the columns as text"
+    expected = (
+        "names that look like formulas to a spreadsheet: 2 ('-v', …): import the columns as text"
+    )
     assert convert(source, tmp_path / "a.csv").notes == (expected,)
     assert convert(source, tmp_path / "a.json").notes == ()
     assert read_annotations(tmp_path / "a.csv").videos["-v"].labels == ("=1+1",)

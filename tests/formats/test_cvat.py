@@ -37,6 +37,7 @@ SKELETON = '<skeleton frame="0" outside="0"><points label="p" outside="1"/></ske
     ("content", "tier", "expected"),
     [
         (VIDEO, None, {"v1": []}),
+        (META.format("").replace("</meta>", "<source>v 2.MP4</source></meta>"), None, {"v 2": []}),
         (VIDEO + track(box(75), box(187), box(188, 1)), None, {"v1": [("run", 3, 7.52)]}),
         # The last shape is that of the last picture of the task.
         (VIDEO + track(box(0), box(24)), None, {"v1": [("run", 0, 1)]}),

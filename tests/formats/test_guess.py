@@ -90,6 +90,7 @@ def test_what_is_of_no_known_form(tmp_path: Path) -> None:
         "a.doc": (b"words", r"of no known form; annotations are \.json, \.tsv, \.csv"),
         "empty.json": (b"\n", "is empty"),
         "b.doc": (b"\x7fELF\0\0", "a binary file, not text$"),
+        "b.csv": ("video,label".encode("utf-16-le"), "not text, or UTF-16 without its mark: save"),
         "b.xlsx": (b"PK\x03\x04\0\0", "a binary file, not text; of a workbook, save the sheet"),
         "a.xml": (b"<view/>", "XML, but neither ELAN's nor CVAT's"),
         "a.json": (b'{"a": 1}', "JSON of no known form: no 'database'"),

@@ -19,9 +19,10 @@ finally:
 """
 
 
-def _modules_after(*arguments, folder=None):
+def _modules_after(*arguments, folder=None, code=0):
     command = [sys.executable, "-c", PROBE, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    assert done.returncode == code, done.stderr
     assert done.stdout.startswith("Usage:") == ("--help" in arguments)
     return set(done.stderr.split())
 
@@ -78,3 +79,19 @@ TRUTH = ("--annotations", "annotations.json", "--protocol", "seconds")
 )
 def test_a_command_imports_pytorch_and_numba_where_it_needs_them(folder, arguments, needed):
     assert _modules_after(*arguments, folder=folder) & {"torch", "numba"} == needed
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", "bad.yaml", "--out", "run"),
+        ("train", "demo", "dataset=bad.yaml", "--out", "run"),
+        ("localize", "run", "bad.yaml", "--out", "found.json"),
+        ("localize", "bad", "bad.yaml", "--out", "found.json"),
+    ],
+)
+def test_a_bad_yaml_file_is_refused_before_pytorch_is_imported(arguments, tmp_path):
+    (tmp_path / "bad").mkdir()
+    for name in ("bad.yaml", "bad/config.yaml"):
+        (tmp_path / name).write_text("a: &a [*a]")
+    assert "torch" not in _modules_after(*arguments, folder=tmp_path, code=2)

@@ -100,7 +100,7 @@ def test_stages_and_steps(
     assert steps == 5 * (2 + 3 * alternations)
     # What was left when each epoch ended counts down to nothing.
     lines = (tmp_path / "log.txt").read_text().splitlines()
-    assert lines[-1].endswith("left 0:00:00 before the evaluation")
+    assert lines[-1].endswith("left 0:00:00")
 
 
 def test_one_stream_trains_cbp_alone(

@@ -132,18 +132,35 @@ def test_a_stored_config_is_every_setting(tmp_path: Path) -> None:
     assert stored.keys() == Config().flat().keys()
 
 
-def test_a_folder_in_which_another_process_trains_is_refused(tmp_path, duetal):
+@pytest.mark.parametrize(
+    ("held", "out", "words", "refused"),
+    [
+        ("run", "run", (), "run"),
+        ("run", "run", ("--resume",), "run"),
+        ("run", "run", ("--seeds", "0,1"), "run"),
+        ("run/seed-1", "run", ("--seeds", "0,1"), "run/seed-1"),
+        ("run/seed-1", "run", ("--seeds", "0,1", "--resume"), "run/seed-1"),
+        ("run/seed-1", "run/seed-1", (), "run/seed-1"),
+        ("run/seed-1", "run/seed-0", (), None),
+        ("run/seed-1", "run", ("--seeds", "0,2"), None),
+    ],
+)
+def test_a_folder_in_which_another_process_trains_is_refused(
+    held, out, words, refused, tmp_path, duetal
+):
+    with alone_in(RunFolder(tmp_path / held)):
+        before = sorted(tmp_path.rglob("[!.]*"))
+        code, _, err = duetal("train", "demo", "dataset=x", "--out", tmp_path / out, *words)
+        place, cause = tmp_path / str(refused), "another duetal train is at work there"
+        expected = f"duetal: error: {place}: {cause}; nothing was changed\n"
+        assert (code, err == expected) == (1, refused is not None)
+        assert refused is not None or "x: no such" in err
+        assert sorted(tmp_path.rglob("[!.]*")) == before
+    assert not (tmp_path / held).exists()
+
+
+def test_what_a_run_left_unfinished_is_removed(tmp_path):
     folder = RunFolder(tmp_path / "run")
-    with alone_in(folder):
-        for resume in ((), ("--resume",)):
-            code, _, err = duetal("train", "demo", "dataset=x", "--out", folder.path, *resume)
-            assert (code, err) == (
-                1,
-                f"duetal: error: {folder.path}: another duetal train is at work there; nothing was "
-                "changed\n",
-            )
-        assert folder.path.is_dir()
-    assert not folder.path.exists()
     with alone_in(folder):
         (folder.path / "log.txt").write_text("begun")
         torn = folder.path / ".evaluation.json.0123.duetal.part"

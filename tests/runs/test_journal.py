@@ -63,16 +63,15 @@ def test_plain_lines_without_a_terminal(
 ) -> None:
     now = 0.0
     monkeypatch.setattr(bars.time, "monotonic", lambda: now)
-    with Journal(tmp_path, 100) as journal:
+    with Journal(tmp_path, 100, after=60) as journal:
         journal.skip(40)
         for _ in range(10):
             journal.step("B1", {"classification": 0.25})
-        now = 70.0  # 7 s a step, 50 to go
+        now = 70.0  # 7 s a step, 50 to go, and a minute of evaluation
         journal.epoch(epoch(3))
     line = capsys.readouterr().out
     assert line == (
-        "    B1   3/20  loss 0.7500  classification 0.2500  distillation 0.5000  "
-        "left 0:05:50 before the evaluation\n"
+        "    B1   3/20  loss 0.7500  classification 0.2500  distillation 0.5000  left 0:06:50\n"
     )
     assert "\x1b" not in line
     # log.txt has the same with the time before it.

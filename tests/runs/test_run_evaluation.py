@@ -21,6 +21,7 @@ from duetal.formats.activitynet import read_detections
 from duetal.localization.localization_settings import LocalizationSettings
 from duetal.results.reading import read_run
 from duetal.results.schema import RunEvaluation
+from duetal.runs import run_evaluation as module
 from duetal.runs.localizing import (
     choose_videos,
     localize,
@@ -29,6 +30,7 @@ from duetal.runs.localizing import (
 from duetal.runs.run import open_run
 from duetal.runs.run_evaluation import (
     evaluate_run,
+    evaluation_seconds,
     ground_truth,
     is_evaluated,
     run_evaluation,
@@ -238,6 +240,45 @@ def test_what_is_there_is_not_computed_again(
     assert found == RunEvaluation.read(tiny_run / "evaluation.json")
 
 
+@pytest.mark.parametrize(("passes", "seconds"), [((9, 2, 7), 2), ((1500,), 1500)])
+def test_how_long_it_will_take_is_measured_on_one_video(
+    tiny_run: Path,
+    tiny_dataset: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    passes: tuple[int, ...],
+    seconds: int,
+) -> None:
+    # In milliseconds; the clock stands still but for the passes.
+    run, dataset = open_run(tiny_run), open_dataset(tiny_dataset)
+    now, times = [0.0], iter(passes * 2)
+    scored = []
+
+    def score(network: Any, stream: Any, name: str, *how: Any) -> None:
+        scored.append(name)
+        now[0] += next(times) / 1000
+
+    monkeypatch.setattr(module, "score_video", score)
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    found = evaluation_seconds(run.config, dataset, run.method, CPU)
+    # v_7 is the middle one of v_6, v_7 and v_8. Each branch scores for two stages and the ensemble.
+    snippets = [dataset.length(name) for name in dataset.evaluation]
+    measured = 2 * len(passes)
+    assert scored == ["v_7"] * measured
+    assert found == pytest.approx(6 * seconds / 1000 * sum(snippets) / snippets[1])
+
+
+def test_progress_counts_the_videos_of_all_stages(tiny_run: Path, tmp_path: Path) -> None:
+    told = []
+    run = open_run(Path(shutil.copytree(tiny_run, tmp_path / "run")))
+    run.folder.evaluation_file.unlink()
+    dataset = open_dataset(Path(str(run.config.data.dataset)))
+    run_evaluation(run, dataset, CPU, lambda *state: told.append(state))
+    assert sorted({done for _, done, _ in told}) == [*range(16)]
+    assert told == sorted(told, key=lambda state: state[1])
+    assert {total for _, _, total in told} == {15}
+    assert ("evaluating Zero-shot VLP", 4, 15) in told
+
+
 def test_without_test_segments_there_is_nothing_to_score(
     tiny_run: Path, tiny_dataset: Path
 ) -> None:
@@ -280,7 +321,8 @@ def test_evaluation_videos_without_features_are_noted(
     found = evaluate_run(run, fewer, CPU, silent).stages[0]
     assert found.videos == 2
     assert found.notes == ("1 evaluation videos have no features and are left out",)
-    assert {video.subset for video in ground_truth(fewer)} == {"test"}
+    for protocol, subset in (("seconds", "test"), ("activitynet/1.3", "validation")):
+        assert {video.subset for video in ground_truth(fewer, protocol)} == {subset}
 
 
 @pytest.mark.parametrize("content", ["[]", "{", '{"stages": [{"stage": "cbp-warmup"}]}'])

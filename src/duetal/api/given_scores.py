@@ -77,6 +77,7 @@ def localize_scores(
             as many columns as there are classes; names the video.
     """
     from duetal.method.video_scoring import probabilities, video_probabilities
+    from duetal.runs.localizing import class_progress
 
     window = stride if window is None else window
     if not (np.isfinite(fps) and fps > 0 and min(stride, window, topk_ratio) >= 1):
@@ -107,7 +108,11 @@ def localize_scores(
             if video not in video_scores:
                 raise UsageError(f"video_scores: have no video {video!r}")
             pooled = np.asarray(video_scores[video], dtype=np.float32)
-        found.append(localize_video(curves, pooled, grid, chosen, offset=offset, name=video))
+        tell = class_progress(progress, video, len(found), len(given.videos))
+        detections = localize_video(
+            curves, pooled, grid, chosen, offset=offset, name=video, progress=tell
+        )
+        found.append(detections)
         progress("localizing", len(found), len(given.videos))
     about = {
         "scores": kind,

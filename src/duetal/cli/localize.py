@@ -12,6 +12,7 @@ from duetal.cli.shared_options import (
     force_option,
     localization_option,
     localization_values,
+    refuse_bad_yaml,
     refuse_existing,
 )
 from duetal.cli.terminal import say
@@ -93,6 +94,7 @@ def command(
 
     Or INPUTS is one dataset, a folder or a YAML file of features; annotations are not needed.
     """
+    refuse_bad_yaml(run / "config.yaml", *map(Path, inputs))
     # A wrong setting is told before anything is opened.
     chosen = localization_values(settings)
 

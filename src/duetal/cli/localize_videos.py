@@ -13,6 +13,7 @@ from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import open_dataset
 from duetal.extraction.sources import Failure, Video
 from duetal.extraction.store import Store, open_store
+from duetal.formats.conversion import formula_notes
 from duetal.localization.non_overlapping import keep_non_overlapping, score_floor
 from duetal.localization.proposals import assemble
 from duetal.own_videos.raw_videos import UNVERIFIABLE, prepare_videos
@@ -83,7 +84,7 @@ def localize_raw(
     page.write(stages, failures, floor)
     say(f"{len(videos):,} videos, {len(detections):,} detections: {out / PAGE}")
     say(f"checkpoint: {run.model.rule(stages)}")
-    for note in limit_notes(detections, run.config):
+    for note in (*limit_notes(detections, run.config), *formula_notes(detections)):
         say(f"note: {note}")
     print_failures("failed", failures)
     print_failures("not copied for the page", page.uncopied)

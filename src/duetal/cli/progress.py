@@ -7,6 +7,7 @@ from typing import Self
 
 from rich.progress import (
     MofNCompleteColumn,
+    ProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -17,50 +18,22 @@ from duetal.core.bars import PAUSE, LiveProgress, remaining
 from duetal.core.console import PlainConsole
 
 
-class VideoProgress(LiveProgress):
-    """How many videos, or other units, are done.
+class _ToldProgress(LiveProgress):
+    """Progress that without a terminal tells its state every `PAUSE` seconds, whatever happens."""
 
-    Call it with what is being done, the units done, and the units in all. Plain lines go to
-    standard error where `to_error` is set.
-    """
-
-    def __init__(self, unit: str = "videos", *, to_error: bool = False) -> None:
-        super().__init__(PlainConsole(stderr=True), MofNCompleteColumn(), TimeRemainingColumn())
-        self._unit, self._to_error = unit, to_error
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Show one more video."""
-        if self.bars is not None:
-            if not self.bars.tasks:
-                self.bars.add_task(what)
-            self.bars.update(self.bars.task_ids[0], description=what, completed=done, total=total)
-        elif self.is_due():
-            say(f"{what}: {done:,} of {total:,} {self._unit}", err=self._to_error)
-
-
-class StepProgress(LiveProgress):
-    """What is being done, and for how long: work of a few steps whose length nobody knows.
-
-    Call it with each step. Without a terminal a line goes to standard error every `PAUSE` seconds.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(PlainConsole(stderr=True), TimeElapsedColumn())
-        self._what = ""
+    def __init__(self, *columns: ProgressColumn, to_error: bool = True) -> None:
+        super().__init__(PlainConsole(stderr=True), *columns)
+        self._to_error = to_error
         self._ended = threading.Event()
-        if self.bars is not None:
-            self.bars.add_task("", total=None)
+
+    def state(self) -> str:
+        """What is being done; nothing before it has begun."""
+        raise NotImplementedError
 
     def __enter__(self) -> Self:
         if self.bars is None:
             threading.Thread(target=self._tell, daemon=True).start()
         return super().__enter__()
-
-    def __call__(self, what: str) -> None:
-        """Show the step that begins."""
-        self._what = what
-        if self.bars is not None:
-            self.bars.update(self.bars.task_ids[0], description=what)
 
     def close(self) -> None:
         """Stop showing."""
@@ -69,7 +42,66 @@ class StepProgress(LiveProgress):
 
     def _tell(self) -> None:
         while not self._ended.wait(PAUSE):
-            say(f"{self._what} ({self.elapsed():.0f} s)", err=True)
+            if state := self.state():
+                say(state, err=self._to_error)
+
+
+class VideoProgress(_ToldProgress):
+    """How many videos, or other units, are done.
+
+    Call it with what is being done, the units done, and the units in all. Plain lines go to
+    standard error where `to_error` is set.
+    """
+
+    def __init__(self, unit: str = "videos", *, to_error: bool = False) -> None:
+        super().__init__(MofNCompleteColumn(), TimeRemainingColumn(), to_error=to_error)
+        self._unit = unit
+        self._what = ""
+        #: Units done, those done when this work was first shown, and all.
+        self._done = self._first = self._total = 0
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Show one more video."""
+        if total != self._total:
+            self._first, self.began = done, time.monotonic()
+        self._what, self._done, self._total = what, done, total
+        if self.bars is not None:
+            if not self.bars.tasks:
+                self.bars.add_task(what)
+            self.bars.update(self.bars.task_ids[0], description=what, completed=done, total=total)
+
+    def state(self) -> str:
+        """What is being done, how far it is, and the time left at the pace so far, if known."""
+        if not self._what:
+            return ""
+        line = f"{self._what}: {self._done:,} of {self._total:,} {self._unit}"
+        if self._done == self._first:
+            return f"{line} ({self.elapsed():.0f} s)"
+        share = (self._done - self._first) / (self._total - self._first)
+        return f"{line}, {remaining(self.elapsed(), share)} left"
+
+
+class StepProgress(_ToldProgress):
+    """What is being done, and for how long: work of a few steps whose length nobody knows.
+
+    Call it with each step.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(TimeElapsedColumn())
+        self._what = ""
+        if self.bars is not None:
+            self.bars.add_task("", total=None)
+
+    def __call__(self, what: str) -> None:
+        """Show the step that begins."""
+        self._what = what
+        if self.bars is not None:
+            self.bars.update(self.bars.task_ids[0], description=what)
+
+    def state(self) -> str:
+        """The step, and the seconds since the first."""
+        return f"{self._what} ({self.elapsed():.0f} s)"
 
 
 class ExtractionProgress(LiveProgress):

@@ -78,6 +78,23 @@ def refuse_existing(path: Path, read: Iterable[str | Path] = (), *, force: bool)
         raise UsageError("is there already (--force replaces it)", file=path)
 
 
+def refuse_bad_yaml(*paths: Path) -> None:
+    """Read those that are YAML files: a bad one is refused before PyTorch has been imported.
+
+    Raises:
+        UsageError: naming the first bad file.
+    """
+    from duetal.core.errors import DuetalError, UsageError
+    from duetal.core.files import read_yaml
+
+    for path in paths:
+        if path.suffix in (".yaml", ".yml") and path.is_file():
+            try:
+                read_yaml(path)
+            except DuetalError as error:
+                raise UsageError(error.cause, file=path, place=error.place) from error
+
+
 def is_own_page(path: Path) -> bool:
     """Whether a file is a page that duetal made, which it may make again."""
     try:

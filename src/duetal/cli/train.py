@@ -1,7 +1,7 @@
 """`duetal train`: the two branches in turn, from features or videos, to scores and a report."""
 
 import shlex
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from duetal.cli.extraction_options import extraction_options, reading_options
-from duetal.cli.shared_options import PATH
+from duetal.cli.shared_options import PATH, refuse_bad_yaml
 from duetal.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ def command(
     --i3d-rgb on are its own), a part of the videos is held out unless the table names it, and the
     exit code is 1 when a labelled video could not be used.
     """
+    refuse_bad_yaml(Path(recipe), *(Path(word.partition("=")[2]) for word in overrides))
+
     from duetal.cli.terminal import print_failures
     from duetal.core.errors import UsageError
     from duetal.results.folder import RunFolder
@@ -93,8 +95,15 @@ def command(
     numbers = None if seeds is None else parse_seeds(seeds)
     failures: tuple[Failure, ...] = ()
     # The other processes of a run are started by the first, when the dataset is there.
-    with alone_in(folder) if is_first() else nullcontext():
+    with ExitStack() as held:
+        if is_first():
+            held.enter_context(alone_in(folder))
         runs = plan_seeds(folder, config, numbers, resume=resume)
+        if numbers is not None and is_first():
+            for run, _ in runs.values():
+                held.enter_context(alone_in(run))
+            # Again: a run may have ended there in between.
+            plan_seeds(folder, config, numbers, resume=resume)
         if own["videos"] and is_first():
             from duetal.cli.train_videos import make_dataset
 
@@ -150,7 +159,7 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
                 continue
             say(f"{own.path}: {'trained' if trained else 'was trained already'}")
             run = open_run(own.path)
-            with VideoProgress() as progress:
+            with VideoProgress("scorings of a video") as progress:
                 scores = measure(run, dataset, fabric.device, progress)
             if isinstance(scores, RunEvaluation):
                 print_run(scores)

@@ -67,9 +67,12 @@ class LiveProgress(Closing):
         return time.monotonic() - self.began
 
 
-def remaining(elapsed: float, share: float) -> str:
-    """The time left, "1:02:03", when a share of the work took `elapsed` seconds."""
+def remaining(elapsed: float, share: float, after: float = 0.0) -> str:
+    """The time left, "1:02:03", when a share of the work took `elapsed` seconds.
+
+    `after` are the seconds of what follows the work.
+    """
     if share <= 0:
         return "unknown time"
-    seconds = round(elapsed * max(0.0, 1 - share) / share)
+    seconds = round(elapsed * max(0.0, 1 - share) / share + after)
     return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"

@@ -57,8 +57,8 @@ def propose(found: Iterable[str], known: Collection[str]) -> Proposal | None:
     return best
 
 
-def _plain(name: str) -> str:
-    """Without case and accents' form; words separated by one space."""
+def plain(name: str) -> str:
+    """A name without case and accents' form; words separated by one space."""
     return re.sub(r"[\s_\-]+", " ", _folded(name)).strip()
 
 
@@ -69,10 +69,10 @@ def _folded(name: str) -> str:
 #: In what names may differ all the same, and the form in which they then agree.
 _SPELLINGS: Mapping[str, Change] = {
     "": str,
-    "accents as NFC or NFD do not count": partial(unicodedata.normalize, "NFC"),
-    "case does not count": _folded,
-    "case, '_', '-' and spaces do not count": _plain,
-    "case and what stands between words do not count": lambda name: _plain(name).replace(" ", ""),
+    "accents of NFC and NFD alike": partial(unicodedata.normalize, "NFC"),
+    "upper and lower case alike": _folded,
+    "case, '_', '-' and spaces alike": plain,
+    "case and what stands between words alike": lambda name: plain(name).replace(" ", ""),
 }
 
 

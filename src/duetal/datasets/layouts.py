@@ -128,7 +128,7 @@ def _named(folder: Path, name: str | None) -> Path | None:
 def _named_parts(title: str, folder: Path, names: str | list[str] | None) -> tuple[PartPlaces, ...]:
     if isinstance(names, list):
         return tuple(PartPlaces(Path(name).name, (folder / name,)) for name in names)
-    return () if names is None else (PartPlaces(title, (folder / names,)),)
+    return () if names is None else _parts_at(title, (folder / names,))
 
 
 def _only(files: Sequence[Path], folder: Path, key: str) -> Path | None:
@@ -195,7 +195,7 @@ def _find_cbp(folder: Path) -> tuple[PartPlaces, ...]:
     roots = _feature_roots(folder)
     whole = _places(roots, "cbp")
     if whole:
-        return (PartPlaces("cbp", whole),)
+        return _parts_at("cbp", whole)
     rgb, flow = _places(roots, "rgb"), _places(roots, "flow")
     if rgb and flow:
         return (PartPlaces("rgb", rgb), PartPlaces("flow", flow))
@@ -208,9 +208,14 @@ def _find_cbp(folder: Path) -> tuple[PartPlaces, ...]:
     if not joint:
         cause = "no features: neither a folder features/ nor a *-JOINTFeatures.npy"
         raise DuetalError(cause, file=folder)
-    if _in_one_folder(joint):
-        return (PartPlaces("rgb", joint, "rgb"), PartPlaces("flow", joint, "flow"))
-    return (PartPlaces("cbp", joint),)
+    return _parts_at("cbp", joint)
+
+
+def _parts_at(title: str, places: tuple[Path, ...]) -> tuple[PartPlaces, ...]:
+    """A stream's part; or its two, where RGB and flow lie in one folder."""
+    if _in_one_folder(places):
+        return (PartPlaces("rgb", places, "rgb"), PartPlaces("flow", places, "flow"))
+    return (PartPlaces(title, places),)
 
 
 def _in_one_folder(places: Sequence[Path]) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from duetal.core.annotations import Annotations, VideoAnnotation, display_name
 from duetal.core.errors import DuetalError, unknown
-from duetal.core.name_matching import propose
+from duetal.core.name_matching import plain, propose
 from duetal.core.pickled_arrays import as_text, load_object_array
 from duetal.core.segment_faults import segment_note
 from duetal.core.video_names import known_name
@@ -85,6 +85,7 @@ def read_labelling(pieces: Pieces, report: OnProblem) -> Labelling:
     classes = pieces.classes or strong.classes or weak.classes
     strong, weak = (_matched_classes(one, classes, pieces, report) for one in (strong, weak))
     strong, weak = (_within_classes(one, classes, report) for one in (strong, weak))
+    _report_alike(classes, strong.source or weak.source, report)
     training, evaluation = _split(pieces, strong, weak, report)
     labelled = strong if pieces.train_labels is None else weak
     train_labels = {}
@@ -203,6 +204,18 @@ def _matched_classes(
     names = proposal.names
     videos = {video.name: _relabelled(video, names) for video in annotations}
     return replace(annotations, videos=videos, classes=classes)
+
+
+def _report_alike(classes: Sequence[str], source: Path | None, report: OnProblem) -> None:
+    """Warn of classes that differ in their spelling alone."""
+    spellings: dict[str, list[str]] = {}
+    for label in classes:
+        spellings.setdefault(plain(label), []).append(label)
+    for alike in spellings.values():
+        if len(alike) > 1:
+            names = " and ".join(map(repr, alike))
+            cause = f"the classes {names} differ in case, '_', '-' or spaces alone"
+            report(Problem.warning(f"{cause}; if they are one, spell them alike", source))
 
 
 def _relabelled(video: VideoAnnotation, names: Mapping[str, str]) -> VideoAnnotation:

@@ -201,13 +201,14 @@ def _usual_videos(
 
     meant = annotations.by_subset(protocol.subset) if protocol.subset else ()
     names = meant if marked(meant) else annotations.evaluation_names()
-    if marked(names):
+    if marked(names) and (names is meant or protocol.subset is None):
         return names, []
-    whole = tuple(video.name for video in annotations if video.segments)
+    if not marked(names):
+        names = tuple(video.name for video in annotations if video.segments)
     missing = {"val": "validation", None: "test"}.get(protocol.subset, protocol.subset)
-    return whole, [
+    return names, [
         f"the annotations have no segments in a subset {missing!r}: "
-        f"{_spelled(whole, annotations)!r} is evaluated"
+        f"{_spelled(names, annotations)!r} is evaluated"
     ]
 
 

@@ -48,7 +48,7 @@ _FILE_COLUMNS = ("media file name", "media file path", "media file")
 _LENGTH_COLUMNS = ("media duration (s)", "total length")
 #: What stands in the column of a media file where there is none.
 _SOURCE = re.compile(r"player #([0-9]+):(.+)")
-_LENGTH = re.compile(r"[0-9.]+")
+_LENGTH = re.compile(r"[0-9.,]+")
 _NO_FILE = frozenset({"", "NA", "Not found"})
 _ABOUT = {
     "description": "descriptions of observations",
@@ -201,8 +201,9 @@ def _shown_at(time: float, media: _Media, *, end: bool = False) -> tuple[str, fl
 def _read_table(reading: Reading) -> None:
     """Read an export of aggregated or of tabular events."""
     path = reading.path
-    text = head(path)[:10_000]
-    delimiter = next((sign for sign in ("\t", ";") if sign in text), ",")
+    # A name or a comment may hold any of them.
+    lines = [line for line in head(path)[:10_000].splitlines() if "behavior" in line.lower()]
+    delimiter = max("\t", ";", ",", key=lambda sign: max((n.count(sign) for n in lines), default=0))
     rows = read_cells(path, delimiter)
     columns = _header(rows)
     if columns is None:
@@ -280,7 +281,7 @@ class _EventTable:
         if len(lengths) != len(named):
             lengths = [""] * len(named)
         media = [
-            _MediaFile(video_name(place), finite(length) if _LENGTH.fullmatch(length) else None)
+            _MediaFile(video_name(place), self._time(length) if _LENGTH.fullmatch(length) else None)
             for (player, place), length in zip(named, lengths, strict=True)
             if player == "1"
         ]

@@ -107,18 +107,18 @@ def convert(
     if isinstance(content, Annotations):
         rows, notes = sum(len(v.segments or ()) for v in content), (*content.notes, *notes)
     if to in _TABLES:
-        notes += _formula_note(content)
+        notes += formula_notes(content)
     videos = len(content.videos)
     return Conversion(source_format, to, kind, videos, rows, tuple(lines), notes, files)
 
 
-def _formula_note(content: Content) -> tuple[str, ...]:
+def formula_notes(content: Content) -> tuple[str, ...]:
     """A note of the cells that a spreadsheet would take for formulas."""
     texts = [one for one in (*content.videos, *content.classes) if one.startswith(_FORMULA)]
     if not texts:
         return ()
     listed = f"{shortened(texts[0])}{', …' if len(texts) > 1 else ''}"
-    cause = f"{len(texts):,} names look like formulas to a spreadsheet ({listed})"
+    cause = f"names that look like formulas to a spreadsheet: {len(texts):,} ({listed})"
     return (f"{cause}: import the columns as text",)
 
 

@@ -149,6 +149,10 @@ class _CvatReader(XmlReader):
             self._about[name] = text
         if name in _UNITS and "meta" in self._path:
             self._end_task()
+        elif name == "source" and self._path[-1] == "meta" and len(self.tasks) == 1:
+            # Older exports have it beside the task.
+            only = next(iter(self.tasks.values()))
+            only.source = only.source or text
         elif name == "name" and self._path[-1:] == ["label"] and self._attribute is None:
             self.classes[intern(text)] = None
         elif name == "attribute" and self._shape_label is not None:

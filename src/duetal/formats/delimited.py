@@ -33,8 +33,10 @@ def head(path: Path) -> str:
         data = file.read(_HEAD)
     encoding = text_encoding(data)
     if b"\0" in data and encoding != "utf-16":
-        workbook = "; of a workbook, save the sheet as CSV" if data.startswith(b"PK") else ""
-        raise DuetalError(f"a binary file, not text{workbook}", file=path)
+        hint = "; of a workbook, save the sheet as CSV" if data.startswith(b"PK") else ""
+        if b"\0" in data[:2] and any(data[:2]):
+            hint = ", or UTF-16 without its mark: save it as UTF-8"
+        raise DuetalError(f"a binary file, not text{hint}", file=path)
     return data.decode(encoding, errors="replace").lstrip()
 
 

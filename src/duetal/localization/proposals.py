@@ -50,6 +50,7 @@ def localize_video(
     offset: float = 0.0,
     duration: float | None = None,
     name: str | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> VideoDetections:
     """Find the actions in one video.
 
@@ -61,6 +62,7 @@ def localize_video(
         offset: seconds at which the first snippet begins.
         duration: seconds, where known; detections end there.
         name: the video, for error messages.
+        progress: called with the classes done and in all.
 
     Raises:
         DuetalError: shapes that don't fit, a value that is no probability, a duration not above 0;
@@ -77,7 +79,7 @@ def localize_video(
         return _localize_class(curve, times, settings, duration, suppress)
 
     seconds = duration or len(probabilities) * grid.seconds_per_snippet
-    return localize_classes(video_probabilities, find, seconds, settings)
+    return localize_classes(video_probabilities, find, seconds, settings, progress)
 
 
 #: Soft-NMS of a class: of (N,) start, end and score the indices that stay, and their scores.
@@ -89,14 +91,18 @@ def localize_classes(
     find: Callable[[int, Suppress], tuple[Floats, Floats, Floats]],
     seconds: float,
     settings: LocalizationSettings,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> VideoDetections:
     """The detections of a video's classes, the best ones of all for its duration in seconds.
 
-    `find` gives start, end and score of a class's detections.
+    `find` gives start, end and score of a class's detections; `progress` is called with the classes
+    done and in all.
     """
     most = _most_kept(seconds, settings)
     found, limited, class_settings = VideoDetections(*_NOTHING), False, settings
-    for label in select_classes(video_probabilities, settings.class_threshold):
+    chosen = select_classes(video_probabilities, settings.class_threshold)
+    for done, label in enumerate(chosen):
+        progress(done, len(chosen))
         weight = float(video_probabilities[label]) if settings.scale_by_video_probability else 1.0
         if len(found) == most:
             # Nothing below the lowest of the best can come among them.

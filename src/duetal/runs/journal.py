@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.progress import TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import TextColumn, TimeElapsedColumn
 
 from duetal.core.bars import LiveProgress, remaining
 from duetal.core.console import PlainConsole
@@ -19,24 +19,31 @@ class Journal(LiveProgress):
 
     A terminal gets a live bar with phase, loss terms and remaining time; anything else gets one
     plain line an epoch. Only the process of rank 0 writes: another one is not `active`. `steps` are
-    the optimizer steps of the whole run, for the remaining time.
+    the optimizer steps of the whole run, and `after` the seconds that the evaluation after them
+    will take, for the remaining time.
     """
 
-    def __init__(self, folder: Path, steps: int, *, active: bool = True, tensorboard: bool = False):
+    def __init__(
+        self,
+        folder: Path,
+        steps: int,
+        *,
+        after: float = 0.0,
+        active: bool = True,
+        tensorboard: bool = False,
+    ):
         super().__init__(
             PlainConsole() if active else None,
             TextColumn("{task.percentage:3.0f}%"),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("before the evaluation"),
+            TextColumn("left {task.fields[left]}"),
             TextColumn("{task.fields[losses]}"),
             transient=False,
         )
         if self.bars is not None:
-            self._task = self.bars.add_task("starting", total=steps, losses="")
+            self._task = self.bars.add_task("starting", total=steps, losses="", left="")
         self.folder = RunFolder(folder)
-        self.steps = steps
+        self.steps, self.after = steps, after
         self.active = active
         self._board = _open_board(folder) if tensorboard and active else None
         self._epochs = self._done = self._skipped = 0
@@ -101,19 +108,22 @@ class Journal(LiveProgress):
         """Count one optimizer step."""
         self._done += 1
         if self.bars is not None:
-            self.bars.update(self._task, advance=1, description=phase, losses=_losses(terms))
+            losses, left = _losses(terms), self._left()
+            self.bars.update(self._task, advance=1, description=phase, losses=losses, left=left)
 
     def epoch(self, event: Mapping[str, Any]) -> None:
         """Record an epoch and, without a terminal, log a line."""
         self.record({"event": "epoch", **event})
         if self.bars is None:
-            # At the pace of the steps of this start.
-            left = remaining(self.elapsed(), self._done / (self.steps - self._skipped))
             self.log(
                 f"{event['phase']:>6} {event['epoch']:>3}/{event['epochs']}  "
-                f"loss {event['loss']:.4f}  {_losses(event['terms'])}  "
-                f"left {left} before the evaluation"
+                f"loss {event['loss']:.4f}  {_losses(event['terms'])}  left {self._left()}"
             )
+
+    def _left(self) -> str:
+        """The time left with the evaluation, at the pace of the steps of this start."""
+        done = self._done / (self.steps - self._skipped)
+        return remaining(self.elapsed(), done, self.after)
 
 
 def _losses(terms: Mapping[str, float]) -> str:

@@ -62,12 +62,24 @@ def limit_notes(detections: Detections, config: Config) -> tuple[str, ...]:
     )
 
 
+def class_progress(
+    progress: Progress, name: str, done: int, total: int
+) -> Callable[[int, int], None]:
+    """Progress over the classes of one video, of which `done` videos of `total` came before."""
+
+    def tell(classes: int, of: int) -> None:
+        progress(f"localizing {name}, class {classes + 1:,} of {of:,}", done, total)
+
+    return tell
+
+
 def _from_scores(
     run: Run,
     stages: list[str],
     dataset: Dataset,
     device: torch.device,
     settings: LocalizationSettings,
+    progress: Callable[[str], Callable[[int, int], None]],
 ) -> Callable[[str], Localized]:
     """Localize videos by the scores of their snippets."""
     scorer = stage_scorer(run, stages, dataset, device)
@@ -82,6 +94,7 @@ def _from_scores(
             offset=dataset.offset(name),
             duration=dataset.duration(name),
             name=name,
+            progress=progress(name),
         )
         return Localized(name, scores, detections)
 
@@ -104,7 +117,7 @@ def localize(
     `stages` is one checkpoint of the run; or one of CBP and one of VLP, for their ensemble. The
     detector's reads all streams, and the video's classes are its teachers'.
     `literal`: the paper's supplement to the letter; see `LocalizationSettings.literal`. `on_video`
-    is called with every video as it is localized, then `progress`.
+    is called with every video as it is localized, then `progress`, as before and within a video.
 
     Returns:
         The detections; their `external_data` names the checkpoints that found them, and the rule
@@ -114,12 +127,17 @@ def localize(
         DuetalError: a checkpoint or features that do not fit or are damaged.
     """
     settings = run.config.localization.literal() if literal else run.config.localization
+    found: list[VideoDetections] = []
+
+    def within(name: str) -> Callable[[int, int], None]:
+        return class_progress(progress, name, len(found), len(names))
+
     if run.model.is_detector(stages):
         localizer = stage_detector(run, stages[0], dataset, torch.device(device), settings)
     else:
-        localizer = _from_scores(run, stages, dataset, torch.device(device), settings)
-    found: list[VideoDetections] = []
+        localizer = _from_scores(run, stages, dataset, torch.device(device), settings, within)
     for name in names:
+        progress(f"scoring {name}", len(found), len(names))
         localized = localizer(name)
         found.append(localized.detections)
         on_video(localized)

@@ -6,6 +6,8 @@ of each stage, the scores of the final branches, and last their result. A run th
 that is evaluated again from the start.
 """
 
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +20,15 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from duetal import __version__
+from duetal.config import Config
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.files import replacing
 from duetal.datasets import Dataset
-from duetal.evaluation import evaluate
+from duetal.evaluation import evaluate, protocol_named
 from duetal.formats.activitynet import write_annotations, write_detections
+from duetal.method.loop import Method
+from duetal.method.video_scoring import score_video
 from duetal.results import schema
 from duetal.results.schema import LabelEvaluation, RunEvaluation
 from duetal.runs import diagnostics
@@ -51,13 +56,42 @@ def is_simulated(dataset: Dataset) -> bool:
     return (folder / "simulation.json").is_file()
 
 
-def ground_truth(dataset: Dataset) -> Annotations:
-    """The evaluation videos that have features, as one subset "test".
+def evaluation_seconds(
+    config: Config, dataset: Dataset, method: Method, device: torch.device
+) -> float:
+    """About how long every stage will take to be evaluated, by one video in untrained networks.
+
+    Raises:
+        DuetalError: features of a video are unreadable or not finite.
+    """
+    names = dataset.evaluation or dataset.training
+    lengths = {name: dataset.length(name) for name in names}
+    name = sorted(names, key=lengths.__getitem__)[len(names) // 2]
+    passes = Counter(p.student for p in method.schedule(config.schedule, dataset.streams))
+    if len(passes) > 1:
+        passes.update(list(passes))  # The ensemble scores with all branches once more.
+    seconds = 0.0
+    for branch, count in passes.items():
+        stream, kind = dataset.streams[branch], method.branch(branch)
+        network = kind.for_inference(config, stream.dim, len(dataset.classes)).to(device).eval()
+        took = [0.0]
+        # The first pass is slower, and other work may slow any of them.
+        while len(took) < 4 and took[-1] < 1:
+            began = time.monotonic()
+            score_video(network, stream, name, config.data.crop, device)
+            took.append(time.monotonic() - began)
+        seconds += count * min(took[1:])
+    return seconds * sum(lengths.values()) / lengths[name]
+
+
+def ground_truth(dataset: Dataset, protocol: str = "seconds") -> Annotations:
+    """The evaluation videos that have features, as the one subset that the protocol means.
 
     Subset names differ between datasets, and some have lists in their place.
     """
+    subset = "validation" if protocol_named(protocol).subset == "val" else "test"
     chosen = dataset.annotations.select(dataset.evaluation)
-    videos = {video.name: replace(video, subset="test") for video in chosen}
+    videos = {video.name: replace(video, subset=subset) for video in chosen}
     return Annotations(videos, chosen.classes, chosen.source, chosen.notes)
 
 
@@ -84,9 +118,9 @@ def evaluate_run(
     Raises:
         DuetalError: features of an evaluation video are unreadable or not finite.
     """
-    truth = ground_truth(dataset)
-    write_annotations(run.folder.ground_truth_file, truth)
     protocol = run.config.data.protocol
+    truth = ground_truth(dataset, protocol)
+    write_annotations(run.folder.ground_truth_file, truth)
     evaluated = {dataset.annotations.videos[name].subset for name in dataset.evaluation}
     # A video to train on from a table of labels has no subset.
     missing = [
@@ -274,7 +308,8 @@ def localize_stage(
     finds the same in them. `stage` is one of
     `ModelRecord.evaluated_stages`. What `judge` makes of each video is returned too.
     """
-    members = run.model.evaluated_stages()[stage]
+    stages = run.model.evaluated_stages()
+    members, before = stages[stage], list(stages).index(stage)
     title = run.model.title_of(stage)
     keep = stage in run.model.finals()
     snippets: dict[str, NDArray[np.float32]] = {}
@@ -294,7 +329,9 @@ def localize_stage(
         stages=members,
         device=device,
         on_video=take,
-        progress=lambda _, done, total: progress(f"evaluating {title}", done, total),
+        progress=lambda _, done, total: progress(
+            f"evaluating {title}", before * total + done, len(stages) * total
+        ),
     )
     if keep:
         branch, folder = run.model.stage(stage).branch, run.folder

@@ -29,7 +29,12 @@ from duetal.runs.environment import collect
 from duetal.runs.journal import Journal
 from duetal.runs.recorder import Recorder, recorded_position
 from duetal.runs.run import Run, begin
-from duetal.runs.run_evaluation import has_labels, has_segments, is_simulated
+from duetal.runs.run_evaluation import (
+    evaluation_seconds,
+    has_labels,
+    has_segments,
+    is_simulated,
+)
 from duetal.runs.stage_scoring import branch_scorer, restore
 
 
@@ -100,10 +105,12 @@ def train(
     if folder.model_file.is_file():
         return False
     videos, held_out = training_videos(config, dataset)
+    after = 0.0
     if fabric.is_global_zero:
         begin(folder, config, videos.fingerprint())
         _log_other_machine(folder)
-    train_phases(fabric, config, videos, folder, method)
+        after = evaluation_seconds(config, dataset, method, fabric.device)
+    train_phases(fabric, config, videos, folder, method, after)
     if fabric.is_global_zero:
         model = _model_record(config, dataset, videos, method)
         if held_out is not None:
@@ -115,14 +122,24 @@ def train(
 
 
 def train_phases(
-    fabric: Fabric, config: Config, videos: WeakVideos, folder: RunFolder, method: Method
+    fabric: Fabric,
+    config: Config,
+    videos: WeakVideos,
+    folder: RunFolder,
+    method: Method,
+    after: float = 0.0,
 ) -> None:
-    """Train the phases that are left, with journal and checkpoints; raises as `train`."""
+    """Train the phases that are left, with journal and checkpoints; raises as `train`.
+
+    `after` are the seconds that the evaluation will take.
+    """
     phases = method.schedule(config.schedule, videos.streams)
     epochs = sum(phase.epochs for phase in phases)
     steps = epochs * steps_per_epoch(len(videos.names), config.data)
     is_first, tensorboard = fabric.is_global_zero, config.machine.tensorboard
-    with Journal(folder.path, steps, active=is_first, tensorboard=tensorboard) as journal:
+    with Journal(
+        folder.path, steps, after=after, active=is_first, tensorboard=tensorboard
+    ) as journal:
         if is_first:
             remove_unfinished(folder.path)
         journal.rewind(recorded_position(folder))

@@ -5,6 +5,7 @@ The bytes come from a regular local file or an fsspec URL, and FFmpeg reads noth
 
 import os
 import stat
+from fractions import Fraction
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -138,6 +139,34 @@ def open_container(
         container.close()
         raise
     return container, stream
+
+
+#: How an ASF file begins, and the object in its header that holds its size and length.
+_ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+
+
+def length_before_cut(file: VideoFile, stream: VideoStream) -> Fraction | None:
+    """Seconds that an AVI or ASF file had before it was cut off; None where it is whole.
+
+    FFmpeg takes the length of what is left. Matroska, MP4 and FLV keep theirs.
+    """
+    head = file.read_at(0, 8192)
+    if head[:4] + head[8:12] == b"RIFFAVI ":
+        # A writer that cannot go back leaves 0, or the largest number.
+        declared = (int.from_bytes(head[4:8], "little") + 2**16) % 2**32 - 2**16 + 8
+        length = stream.frames / (stream.guessed_rate or Fraction(1000))
+    elif head.startswith(_ASF) and (place := head.find(_ASF_PROPERTIES)) > 0:
+        declared, ticks, preroll = (
+            int.from_bytes(head[place + at : place + at + 8], "little") for at in (40, 64, 80)
+        )
+        length = Fraction(ticks, 10_000_000) - Fraction(preroll, 1000)
+    else:
+        return None
+    here = file.tell()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(here)
+    return length if size < declared and length > 0 else None
 
 
 def _refuse_to_open(url: str, flags: int, options: dict[str, str]) -> object:

@@ -14,7 +14,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from duetal.core.errors import DuetalError
-from duetal.video.decoding.container import VideoFile
+from duetal.video.decoding.container import VideoFile, length_before_cut
 from duetal.video.decoding.damage import MOST_LOST, Damage
 from duetal.video.decoding.timeline import LONGEST_HOLD, TICKS, USUAL_RATE, StreamTimes, Timeline
 
@@ -35,15 +35,16 @@ class Pictures:
     ) -> None:
         self._accepts_damage = damaged
         self._container, self._stream, self._source = container, stream, file.source
-        self.times = times = StreamTimes(container, stream)
+        self.times = times = StreamTimes(container, stream, length_before_cut(file, stream))
         self._step = 1 / (times.rate or USUAL_RATE)
         self._timeline = Timeline(
             self._step, leaps=times.leaps, indexed=times.indexed, runs_on=times.runs_on
         )
         is_matroska = container.format.name.startswith("matroska")
         self._damage = Damage(self._step, file.read_at if is_matroska else None)
-        #: Seconds from picture to picture, of the last ones.
+        #: Seconds from picture to picture, of the last ones, and those that were declared.
         self._steps: deque[Fraction] = deque(maxlen=RECENT)
+        self._lasting: deque[Fraction] = deque(maxlen=RECENT)
         #: Pictures that have been decoded in order to look ahead.
         self._ahead: deque[VideoFrame] = deque()
         #: Pictures, and the last one's end in seconds after the first one's begin, so far.
@@ -76,15 +77,18 @@ class Pictures:
             if before is not None:
                 self._damage.between(before, begin, usual or self._step)
                 self._steps.append(begin - before)
+                self._lasting.append(usual or self._step)
             self._damage.picture(begin, corrupt=frame.is_corrupt)
             self.count += 1
             usual = self.times.lasting(frame)
             yield begin, frame
         if self._timeline.last is None:
             raise DuetalError("no picture in it can be decoded", file=self._source)
-        # A declared rate is an average, and a pause makes it slow.
-        usual = usual or median(self._steps or [self._step])
-        self.end, self.rate = self._timeline.last + usual, 1 / usual
+        step = median(self._steps or [usual or self._step])
+        # A declared rate is an average, and a pause makes it slow; so is a length that many have.
+        if usual is None or median(self._lasting or [step]) > step * 6 / 5:
+            usual = step
+        self.end, self.rate = self._timeline.last + usual, 1 / (step or self._step)
         declared = self._declared_end or Fraction(0)
         refusal = self._damage.refusal(self.end, declared, self._missing_at_end())
         if refusal and not self._accepts_damage:

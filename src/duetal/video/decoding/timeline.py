@@ -123,8 +123,12 @@ class Timeline:
 class StreamTimes:
     """The times that a container declares of a video stream, its packets and its pictures."""
 
-    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+    def __init__(
+        self, container: InputContainer, stream: VideoStream, whole: Fraction | None = None
+    ) -> None:
         self._container, self._stream = container, stream
+        #: Seconds of the whole file, where it is known to be cut off.
+        self._whole = whole
         #: Pictures a second; None where nothing plausible is declared.
         rates = filter(None, (stream.average_rate, stream.guessed_rate))
         self.rate = next((rate for rate in rates if 1 / LONGEST_HOLD <= rate <= 1000), None)
@@ -144,6 +148,8 @@ class StreamTimes:
         stream, container = self._stream, self._container
         if not self._has_times:
             return None
+        if self._whole is not None:
+            return Fraction((stream.start_time or 0) * (stream.time_base or 0)), self._whole
         if stream.duration and stream.duration > 0 and stream.time_base:
             begin = (stream.start_time or 0) * stream.time_base
             return begin, stream.duration * stream.time_base
