@@ -132,6 +132,7 @@ def public_results(run: RunResults) -> RunResults:
         run,
         config=public(run.config),
         environment=public(run.environment),
+        choices=[(public(values), without_folders(reason)) for values, reason in run.choices],
         notices=[without_folders(notice) for notice in run.notices],
     )
 
