@@ -1,6 +1,6 @@
 """What each step of training taught, whether its student believed it, and what it changed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -14,6 +14,8 @@ from duetal.results.schema import DETECTOR, ENSEMBLE, PhaseRecord
 
 #: The values of a pseudo-label by what a phase distils.
 KINDS = {"foreground": 1, "background": 0}
+IGNORED = -1
+Pair = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,11 @@ class Step:
     #: Pseudo-segments and how many of them are taught, summed over the seeds.
     segments: tuple[int, int] | None
     right: Mapping[str, Score | None]  #: By the fields of `PseudoLabelScores`.
-    #: Share of what is taught that the student, as a teacher before and after, labels likewise.
-    believed: tuple[Score | None, Score | None]
+    #: Before and after: the shares of what is taught that the student, when it teaches in its turn,
+    #: labels likewise, and as the opposite.
+    believed: tuple[Pair | None, Pair | None]
     #: The weighted loss of what is taught, in the first and the last epoch.
-    loss: tuple[float, float] | None
+    loss: Pair | None
     change: Change | None
 
 
@@ -55,8 +58,8 @@ class _Gathered:
 
     counts: list[LabelCounts] = field(default_factory=list)
     segments: list[SegmentCounts] = field(default_factory=list)
-    beliefs: list[tuple[float | None, float | None]] = field(default_factory=list)
-    losses: list[tuple[float, float]] = field(default_factory=list)
+    beliefs: list[tuple[Pair | None, Pair | None]] = field(default_factory=list)
+    losses: list[Pair] = field(default_factory=list)
 
 
 def steps(run: RunResults, table: ScoreTable | None) -> list[Step]:
@@ -90,7 +93,10 @@ def steps(run: RunResults, table: ScoreTable | None) -> list[Step]:
             _shares(gathered[name].counts),
             _sums(gathered[name].segments),
             right.get(name, {}),
-            (_column(gathered[name].beliefs, 0), _column(gathered[name].beliefs, 1)),
+            (
+                _mean_pair(before for before, _ in gathered[name].beliefs),
+                _mean_pair(after for _, after in gathered[name].beliefs),
+            ),
             _mean_pair(gathered[name].losses),
             changed.get(phase.stage),
         )
@@ -129,8 +135,8 @@ def _headline(row: StageRow, table: ScoreTable | None) -> float:
 
 def _beliefs(
     seed: SeedResults, phases: Mapping[str, PhaseRecord]
-) -> dict[str, tuple[float | None, float | None]]:
-    """By phase: how much of what it teaches its student labels likewise, before and after."""
+) -> dict[str, tuple[Pair | None, Pair | None]]:
+    """`Step.believed` by phase."""
     with ExitStack() as stack:
         files = open_signals(seed.folder, "", stack).labels
         order = [phases[name] for name in files if name in phases]
@@ -146,24 +152,26 @@ def _beliefs(
         return found
 
 
-def _agreement(taught: SnippetFile, own: SnippetFile, values: Sequence[int]) -> float | None:
-    """The share of taught snippets whose label is the student's own; None where none is taught."""
-    same = total = 0
+def _agreement(taught: SnippetFile, own: SnippetFile, values: Sequence[int]) -> Pair | None:
+    """Percent of the taught snippets that the student's own labels agree with, and contradict.
+
+    None where nothing is taught.
+    """
+    same = opposite = total = 0
     for name in taught.videos:
         labels, others = taught.labels(name), own.labels(name)
         if labels is None or others is None or labels.shape != others.shape:
             continue
         # A class that the video does not carry is background everywhere, to both.
-        present = (labels != KINDS["background"]).any(axis=0) | (others != KINDS["background"]).any(
-            axis=0
-        )
+        present = ((labels != KINDS["background"]) | (others != KINDS["background"])).any(axis=0)
         chosen = np.isin(labels, values) & present
         same += int((chosen & (labels == others)).sum())
+        opposite += int((chosen & (labels != others) & (others != IGNORED)).sum())
         total += int(chosen.sum())
-    return same / total if total else None
+    return (100 * same / total, 100 * opposite / total) if total else None
 
 
-def _terms(seed: SeedResults, phase: str) -> dict[str, tuple[float, float]]:
+def _terms(seed: SeedResults, phase: str) -> dict[str, Pair]:
     """The terms of a phase's loss in its first and its last epoch, where both are finite."""
     epochs = seed.log.epochs.get(phase, {})
     if not epochs:
@@ -173,7 +181,7 @@ def _terms(seed: SeedResults, phase: str) -> dict[str, tuple[float, float]]:
     return {t: (a, b) for t, (a, b) in pairs.items() if a is not None and b is not None}
 
 
-def _taught_loss(seed: SeedResults, phase: str, alone: set[str]) -> tuple[float, float] | None:
+def _taught_loss(seed: SeedResults, phase: str, alone: set[str]) -> Pair | None:
     """The sum of the terms that no phase without a teacher has (`alone`); None without such."""
     pairs = [pair for term, pair in _terms(seed, phase).items() if term not in alone]
     if not pairs or not alone:
@@ -196,12 +204,10 @@ def _sums(counts: Sequence[SegmentCounts]) -> tuple[int, int] | None:
     return sum(one.segments for one in counts), sum(one.taught for one in counts)
 
 
-def _column(pairs: Sequence[tuple[float | None, float | None]], column: int) -> Score | None:
-    return over_seeds(pair[column] for pair in pairs)
-
-
-def _mean_pair(pairs: Sequence[tuple[float, float]]) -> tuple[float, float] | None:
-    if not pairs:
+def _mean_pair(pairs: Iterable[Pair | None]) -> Pair | None:
+    """The mean over those that are known."""
+    known = [pair for pair in pairs if pair is not None]
+    if not known:
         return None
-    first, last = np.mean(pairs, axis=0).tolist()
-    return first, last
+    first, second = np.mean(known, axis=0).tolist()
+    return first, second
