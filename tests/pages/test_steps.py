@@ -112,14 +112,12 @@ def test_a_student_agrees_where_it_labels_likewise_in_its_turn(
         assert found[phase] == expected, phase
 
 
-def test_a_step_has_shares_precision_loss_and_change(fake_seeds: Make) -> None:
+def test_a_step_has_precision_loss_and_change(fake_seeds: Make) -> None:
     run = read_run(fake_seeds(videos=1, training=2))
     found = {step.phase: step for step in steps(run, score_table(run))}
     assert list(found) == ["B1", "F1", "B2", "F2"]
     step = found["F1"]
     assert (step.teacher, step.student) == ("vlp", "cbp")
-    shares = [score.mean for score in step.taught.values() if score]
-    assert sum(shares) == pytest.approx(100)
     right = step.right["foreground_precision"]
     assert isinstance(right, Score)
     assert right.mean == pytest.approx(80)

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from duetal.pages.run_files import SnippetFile, open_signals
-from duetal.pages.scores import Score, ScoreTable, StageRow, over_seeds, pseudo_label_diagnostics
-from duetal.results.log_events import LabelCounts, SegmentCounts
+from duetal.pages.scores import Score, ScoreTable, pseudo_label_diagnostics
 from duetal.results.reading import RunResults, SeedResults
 from duetal.results.schema import DETECTOR, ENSEMBLE, PhaseRecord
 
@@ -34,32 +33,18 @@ class Change:
 
 @dataclass(frozen=True)
 class Step:
-    """One phase with a teacher; numbers in percent, over the seeds."""
+    """One phase with a teacher; means over the seeds."""
 
     phase: str
     teacher: str
     student: str
-    #: Share of the snippets by pseudo-label, or None where there are none.
-    taught: Mapping[str, Score | None]
-    #: Pseudo-segments and how many of them are taught, summed over the seeds.
-    segments: tuple[int, int] | None
     right: Mapping[str, Score | None]  #: By the fields of `PseudoLabelScores`.
-    #: Before and after: the shares of what is taught that the student, when it teaches in its turn,
+    #: Before and after: percent of what is taught that the student, when it teaches in its turn,
     #: labels likewise, and as the opposite.
     believed: tuple[Pair | None, Pair | None]
     #: The weighted loss of what is taught, in the first and the last epoch.
     loss: Pair | None
     change: Change | None
-
-
-@dataclass
-class _Gathered:
-    """What the seeds recorded of a phase."""
-
-    counts: list[LabelCounts] = field(default_factory=list)
-    segments: list[SegmentCounts] = field(default_factory=list)
-    beliefs: list[tuple[Pair | None, Pair | None]] = field(default_factory=list)
-    losses: list[Pair] = field(default_factory=list)
 
 
 def steps(run: RunResults, table: ScoreTable | None) -> list[Step]:
@@ -69,38 +54,25 @@ def steps(run: RunResults, table: ScoreTable | None) -> list[Step]:
         DuetalError: a file of pseudo-labels is damaged.
     """
     phases = run.phases()
-    taught = {name: phase for name, phase in phases.items() if phase.teacher}
-    gathered = {name: _Gathered() for name in taught}
-    for seed in run.seeds:
-        beliefs = _beliefs(seed, phases)
-        alone = {term for name in phases.keys() - taught.keys() for term in _terms(seed, name)}
-        for name, found in gathered.items():
-            if name in seed.log.pseudo_labels:
-                found.counts.append(seed.log.pseudo_labels[name])
-            if name in seed.log.pseudo_segments:
-                found.segments += seed.log.pseudo_segments[name].classes.values()
-            if name in beliefs:
-                found.beliefs.append(beliefs[name])
-            if loss := _taught_loss(seed, name, alone):
-                found.losses.append(loss)
+    beliefs = [_beliefs(seed, phases) for seed in run.seeds]
+    losses = [_taught_losses(seed, phases) for seed in run.seeds]
     right = {row.stage: row.scores for row in pseudo_label_diagnostics(run)}
     changed = dict(changes(table, phases))
     return [
         Step(
             name,
-            phase.teacher or "",
+            phase.teacher,
             phase.student,
-            _shares(gathered[name].counts),
-            _sums(gathered[name].segments),
             right.get(name, {}),
             (
-                _mean_pair(before for before, _ in gathered[name].beliefs),
-                _mean_pair(after for _, after in gathered[name].beliefs),
+                _mean_pair(found[name][0] for found in beliefs if name in found),
+                _mean_pair(found[name][1] for found in beliefs if name in found),
             ),
-            _mean_pair(gathered[name].losses),
+            _mean_pair(found.get(name) for found in losses),
             changed.get(phase.stage),
         )
-        for name, phase in taught.items()
+        for name, phase in phases.items()
+        if phase.teacher
     ]
 
 
@@ -113,24 +85,19 @@ def changes(
     of the detector its teacher.
     """
     teachers = {phase.stage: phase.teacher for phase in phases.values()}
-    last: dict[str, StageRow] = {}
+    last: dict[str, tuple[str, float]] = {}
     for row in table.rows if table else ():
-        before: StageRow | None = last.get(row.branch)
+        score = row.scores[table.headline] if table else None
+        if score is None:
+            continue
+        before = last.get(row.branch)
         if row.branch == ENSEMBLE:
-            before = max(last.values(), key=lambda own: _headline(own, table), default=None)
+            before = max(last.values(), key=lambda own: own[1], default=None)
         elif before is None and row.branch == DETECTOR:
             before = last.get(teachers.get(row.stage) or "")
-        last[row.branch] = row
-        if before is not None and table is not None:
-            points = _headline(row, table) - _headline(before, table)
-            if np.isfinite(points):
-                yield row.stage, Change(row.title, before.title, points)
-
-
-def _headline(row: StageRow, table: ScoreTable | None) -> float:
-    """The main score of a stage; minus infinity where it has none."""
-    score = row.scores[table.headline] if table else None
-    return score.mean if score else -np.inf
+        last[row.branch] = (row.title, score.mean)
+        if before is not None:
+            yield row.stage, Change(row.title, before[0], score.mean - before[1])
 
 
 def _beliefs(
@@ -171,37 +138,21 @@ def _agreement(taught: SnippetFile, own: SnippetFile, values: Sequence[int]) -> 
     return (100 * same / total, 100 * opposite / total) if total else None
 
 
-def _terms(seed: SeedResults, phase: str) -> dict[str, Pair]:
-    """The terms of a phase's loss in its first and its last epoch, where both are finite."""
-    epochs = seed.log.epochs.get(phase, {})
-    if not epochs:
-        return {}
-    first, last = epochs[min(epochs)].terms, epochs[max(epochs)].terms
-    pairs = {term: (value, last.get(term)) for term, value in first.items()}
-    return {t: (a, b) for t, (a, b) in pairs.items() if a is not None and b is not None}
-
-
-def _taught_loss(seed: SeedResults, phase: str, alone: set[str]) -> Pair | None:
-    """The sum of the terms that no phase without a teacher has (`alone`); None without such."""
-    pairs = [pair for term, pair in _terms(seed, phase).items() if term not in alone]
-    if not pairs or not alone:
-        return None
-    return sum(a for a, _ in pairs), sum(b for _, b in pairs)
-
-
-def _shares(counts: Sequence[LabelCounts]) -> dict[str, Score | None]:
-    """The share of each kind of pseudo-label."""
-    rows = [row.model_dump(include=set(LabelCounts.model_fields)) for row in counts]
-    return {
-        kind: over_seeds(row[kind] / max(sum(row.values()), 1) for row in rows)
-        for kind in LabelCounts.model_fields
+def _taught_losses(seed: SeedResults, phases: Mapping[str, PhaseRecord]) -> dict[str, Pair]:
+    """`Step.loss` by phase: of the terms that no phase without a teacher has."""
+    ends: dict[str, list[Mapping[str, float | None]]] = {
+        name: [epochs[min(epochs)].terms, epochs[max(epochs)].terms]
+        for name, epochs in seed.log.epochs.items()
+        if epochs and name in phases
     }
-
-
-def _sums(counts: Sequence[SegmentCounts]) -> tuple[int, int] | None:
-    if not counts:
-        return None
-    return sum(one.segments for one in counts), sum(one.taught for one in counts)
+    alone = {t for name, (first, _) in ends.items() if not phases[name].teacher for t in first}
+    found = {}
+    for name, both in ends.items():
+        values = [[terms.get(t) for t in both[0] if t not in alone] for terms in both]
+        first, last = ([value for value in own if value is not None] for own in values)
+        if alone and first and len(first) == len(last) == len(values[0]):
+            found[name] = (sum(first), sum(last))
+    return found
 
 
 def _mean_pair(pairs: Iterable[Pair | None]) -> Pair | None:
