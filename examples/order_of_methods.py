@@ -9,12 +9,14 @@ of a data set, or, given an annotation, of features simulated over it at several
 prints mAP in %, mean ± standard deviation over the seeds, for label-only chance, a linear
 classifier of snippets, every stage of a run of the recipe, the same run untaught (as many updates,
 from labels alone), and a small convolution trained on the true segments. All go through the same
-localization and evaluation. A simulation is worth measuring in where this order is that of real
-data.
+evaluation, and but for chance the same localization. A second table has what teaching, the ensemble
+and the detector add, with intervals over the test videos and the seeds. A data set of one stream
+has no untaught run: nobody teaches. A simulation is worth measuring in where this order is that of
+real data.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,20 +25,29 @@ from numpy.typing import NDArray
 
 from duetal.baselines import guess_by_labels, train_linear, train_supervised
 from duetal.cli.main import cli
+from duetal.config import SETTINGS
 from duetal.datasets import Dataset, open_dataset
-from duetal.evaluation import Evaluation, evaluate
-from duetal.formats import read_annotations
+from duetal.evaluation import Evaluation, evaluate, protocol_named, summarize
+from duetal.evaluation.comparison import Contender, compare
+from duetal.formats import read_annotations, read_detections
 from duetal.formats.activitynet import write_annotations
 from duetal.localization.localization_settings import LocalizationSettings
 from duetal.localization.proposals import assemble, localize_video
 from duetal.results.folder import RunFolder
-from duetal.results.schema import RunEvaluation
+from duetal.results.schema import ENSEMBLE, ModelRecord, RunEvaluation
 from duetal.runs.run_evaluation import ground_truth
 
 #: (T, K) probabilities of snippets and (K,) of the video, from (T, C) features.
 Score = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.float32]]]
-SHOWN = (0.3, 0.5, 0.7)
+PROTOCOL = "seconds"
 AVERAGE = "0.1:0.7"
+#: The weight of what a teacher says: of each kind of step, or of all.
+WEIGHTS = [s.name for s in SETTINGS if s.name in ("b_weight", "f_weight")] or [
+    "distillation_weight"
+]
+TAUGHT, UNTAUGHT = "taught", "untaught"
+#: A stage of the taught or the untaught run: the run's name, the stage.
+Stage = tuple[str, str]
 
 
 def main() -> None:
@@ -70,28 +81,64 @@ def main() -> None:
 
 
 def print_table(title: str, data: Path, out: Path, options: argparse.Namespace) -> None:
-    """One row a method."""
+    """One row a method, and one a difference."""
     dataset = open_dataset(data)
     rows = list(methods(dataset, data, out, options))
     print(f"\n{title}: mAP (%), {len(dataset.training)} training videos, "
           f"{len(dataset.evaluation)} test videos, seeds {options.seeds}")  # fmt: skip
-    print(f"{'':<32}" + "".join(f"{head:>14}" for head in (*SHOWN, AVERAGE)))
+    print(f"{'':<32}" + "".join(f"{head:>12g}" for head in rows[0][1][0].tiou) + f"{AVERAGE:>12}")
     for method, found in rows:
-        table = 100 * np.array([numbers(evaluation) for evaluation in found])
-        spread = table.std(axis=0, ddof=1) if len(found) > 1 else np.zeros(table.shape[1])
-        cells = zip(table.mean(axis=0), spread, strict=True)
-        print(f"{method:<32}" + "".join(f"{f'{mean:.1f} ± {std:.1f}':>14}" for mean, std in cells))
+        summary = summarize(found)
+        cells = [
+            f"{100 * each.mean:.1f}" + ("" if each.std is None else f" ± {100 * each.std:.1f}")
+            for each in (*summary.spreads, summary.averages[AVERAGE])
+        ]
+        print(f"{method:<32}" + "".join(f"{cell:>12}" for cell in cells))
+    print_differences(dataset, out, [int(seed) for seed in options.seeds.split(",")])
 
 
-def numbers(evaluation: Evaluation) -> list[float]:
-    """What a row shows of one evaluation."""
-    by_tiou = dict(zip(evaluation.tiou, evaluation.mean_ap, strict=True))
-    return [*(by_tiou[tiou] for tiou in SHOWN), evaluation.averages[AVERAGE]]
+def print_differences(dataset: Dataset, out: Path, seeds: Sequence[int]) -> None:
+    """One row a difference that is claimed."""
+    is_several, truth = len(seeds) > 1, ground_truth(dataset)
+    over = "videos and seeds" if is_several else "videos; one seed"
+    print(f"\n{f'differences (95 % interval over {over})':<56}{AVERAGE:>8}")
+    for name, *sides in claims(ModelRecord.read(run_of(out, TAUGHT, seeds[0]).model_file)):
+        files = [[run_of(out, run, s).detections(stage) for s in seeds] for run, stage in sides]
+        contenders = [
+            Contender(str(side), tuple(map(read_detections, own)))
+            for side, own in zip(sides, files, strict=True)
+        ]
+        protocol = protocol_named(PROTOCOL)
+        result = compare(contenders, truth, protocol, over_seeds=is_several)
+        found = result.versus[0].averages[AVERAGE]
+        interval = f"{100 * found.low:+.1f} to {100 * found.high:+.1f}"
+        print(f"{name:<56}{100 * found.value:>+8.1f}{interval:>18}")
+
+
+def claims(model: ModelRecord) -> Iterator[tuple[str, Stage, Stage]]:
+    """The name of each difference, the stage that is to be worse, and the one to be better."""
+    stages = model.evaluated_stages()
+    taught = {phase.stage for phase in model.phases if phase.teacher} | {ENSEMBLE}
+    basis = model.branches[0].final
+    if ENSEMBLE in stages:
+        for stage in filter(taught.__contains__, stages):
+            name = f"{model.title_of(stage)}: taught - untaught"
+            yield name, (UNTAUGHT, stage), (TAUGHT, stage)
+        yield f"Ensemble - {model.title_of(basis)}", (TAUGHT, basis), (TAUGHT, ENSEMBLE)
+        basis = ENSEMBLE
+    for stage in (each.name for each in model.rounds()):
+        name = f"{model.title_of(stage)} - {model.title_of(basis)}"
+        yield name, (TAUGHT, basis), (TAUGHT, stage)
+
+
+def run_of(out: Path, run: str, seed: int) -> RunFolder:
+    """The folder of one training."""
+    return RunFolder(out / run).of_seed(seed)
 
 
 def methods(
     dataset: Dataset, data: Path, out: Path, options: argparse.Namespace
-) -> Iterator[tuple[str, list[Evaluation]]]:
+) -> Iterator[tuple[str, Sequence[Evaluation]]]:
     """The title of each method, and its evaluation for each seed."""
     seeds = [int(seed) for seed in options.seeds.split(",")]
     weak = dataset.weak()
@@ -100,24 +147,22 @@ def methods(
         for name in dataset.training
     }
     guessed = guess_by_labels(weak, durations(dataset))
-    yield "label-only chance", [evaluate(guessed, ground_truth(dataset), "seconds")]
+    yield "label-only chance", [evaluate(guessed, ground_truth(dataset), PROTOCOL)]
     yield (
         "linear per-snippet MIL",
         [localized(train_linear(weak, seed=seed).score, dataset) for seed in seeds],
     )
-    words = ["train", options.recipe, f"dataset={data}", "protocol=seconds", "threads=1"]
+    words = ["train", options.recipe, f"dataset={data}", f"protocol={PROTOCOL}", "threads=1"]
     words += [*options.overrides, "--seeds", options.seeds, "--resume"]
-    for run, extra, prefix in (
-        ("taught", [], ""),
-        ("untaught", ["distillation_weight=0"], "untaught: "),
-    ):
+    runs: dict[str, tuple[list[str], str]] = {TAUGHT: ([], "")}
+    if len(dataset.streams) > 1:
+        runs[UNTAUGHT] = ([f"{name}=0" for name in WEIGHTS], "untaught: ")
+    for run, (extra, prefix) in runs.items():
         cli.main([*words, *extra, "--out", str(out / run)], standalone_mode=False)
-        folders = [RunFolder(out / run).of_seed(seed) for seed in seeds]
-        found = [RunEvaluation.read(folder.evaluation_file).stages for folder in folders]
+        files = [run_of(out, run, seed).evaluation_file for seed in seeds]
+        found = [RunEvaluation.read(file).stages for file in files]
         for stages in zip(*found, strict=True):
-            yield prefix + stages[0].title, list(stages)
-        if len(found[0]) == 1:  # One stream: nobody teaches.
-            break
+            yield prefix + stages[0].title, stages
     yield (
         "convolution, true segments",
         [localized(train_supervised(weak, segments, seed=seed).score, dataset) for seed in seeds],
@@ -135,7 +180,7 @@ def localized(score: Score, dataset: Dataset) -> Evaluation:
         for name in dataset.evaluation
     ]  # fmt: skip
     detections = assemble(found, dataset.evaluation, dataset.classes)
-    return evaluate(detections, ground_truth(dataset), "seconds")
+    return evaluate(detections, ground_truth(dataset), PROTOCOL)
 
 
 def durations(dataset: Dataset) -> dict[str, float]:

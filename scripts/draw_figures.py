@@ -18,6 +18,7 @@ import torch
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
 from duetal.core.annotations import VideoAnnotation
@@ -201,30 +202,46 @@ def precision_recall(run: Run, dataset: Dataset) -> Figure:
     points = read_json(run.folder.evaluation_file)["diagnostics"]["stages"]
     figure = Figure(figsize=(5.6, 4.2), layout="constrained")
     axes = figure.subplots()
+    titled: list[tuple[str, float, float, str]] = []
     for branch, colour in COLOURS.items():
         stages = [s.name for s in run.model.stages if s.branch == branch and s.name in points]
         recall = [points[stage]["recall"] for stage in stages]
         precision = [points[stage]["precision"] for stage in stages]
         axes.plot(recall, precision, color=colour, marker="o", markersize=5, linewidth=1)
-        for number, (stage, x, y) in enumerate(zip(stages, recall, precision, strict=True)):
-            # Above to the right and below to the left in turn: neighbours are close.
-            side = 1 if number % 2 == 0 else -1
-            axes.annotate(
-                run.model.title_of(stage),
-                (x, y),
-                (7 * side, 6 * side),
-                textcoords="offset points",
-                color=colour,
-                ha="left" if side > 0 else "right",
-                va="center",
-            )
+        titled += [(run.model.title_of(stage), x, y, colour)
+                   for stage, x, y in zip(stages, recall, precision, strict=True)]  # fmt: skip
     axes.margins(0.2)
     axes.grid(color="#eeeeee")
     axes.set_axisbelow(True)
     axes.set_xlim(right=1.02)
     axes.set(xlabel="recall of snippets", ylabel="precision of snippets")
     axes.set_title("Test videos, at half of a video's score range; simulated features")
+    figure.draw_without_rendering()  # Where the axes are is known from here on.
+    drawn = (
+        axes.transData.transform(line.get_path().interpolated(30).vertices) for line in axes.lines
+    )
+    taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in np.concatenate(list(drawn))]
+    for title, x, y, colour in titled:
+        taken.append(_annotate_free(axes, title, (x, y), colour, taken))
     return figure
+
+
+def _annotate_free(
+    axes: Axes, title: str, place: tuple[float, float], colour: str, taken: Sequence[Bbox]
+) -> Bbox:
+    """Write a title beside a point where it is inside the axes and clear of what is taken."""
+    spots = [(side, up) for up in (6, -6, 16, -16, 26, -26) for side in (1, -1)]
+    for side, up in spots:
+        text = axes.annotate(
+            title, place, (7 * side, up), textcoords="offset points", color=colour,
+            ha="left" if side > 0 else "right", va="center",
+        )  # fmt: skip
+        box = text.get_window_extent()
+        is_inside = axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1
+        if (is_inside and not box.count_overlaps(taken)) or (side, up) == spots[-1]:
+            return box
+        text.remove()
+    raise AssertionError("the last spot is taken in any case")
 
 
 def _story(run: Run, dataset: Dataset, names: Sequence[str]) -> Story:

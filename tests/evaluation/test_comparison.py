@@ -154,6 +154,52 @@ def test_an_interval(
     assert (low[0], high[0]) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("videos", "seeds", "deviations"),
+    [
+        (100, 3, (1.0, 0.0, 1.0)),
+        (100, 3, (1.0, 0.1, 1.0)),
+        (100, 3, (0.2, 0.3, 0.5)),
+        (100, 5, (1.0, 0.1, 1.0)),
+        (60, 2, (1.0, 0.1, 1.0)),
+    ],
+)
+def test_an_interval_over_videos_and_seeds_covers_the_truth(
+    videos: int, seeds: int, deviations: tuple[float, float, float]
+) -> None:
+    """Means of values that vary with the video, with the seed, and with both."""
+    generator, covered = np.random.default_rng(0), 0
+    shapes = ((videos, 1), (1, seeds), (videos, seeds))
+    for _ in range(100):
+        parts = zip(deviations, shapes, strict=True)
+        values = sum((d * generator.normal(size=shape) for d, shape in parts), np.zeros(()))
+        drawn = [
+            values[generator.integers(videos, size=videos)][
+                :, generator.integers(seeds, size=seeds)
+            ].mean()
+            for _ in range(200)
+        ]
+        without = [np.delete(values, i, axis=0).mean() for i in range(videos)]
+        without_seed = [np.delete(values, i, axis=1).mean() for i in range(seeds)]
+        columns = (np.array(each)[:, None] for each in (drawn, without, without_seed))
+        low, high = intervals(np.array([values.mean()]), *columns)
+        covered += int(low[0] <= 0 <= high[0])
+    assert covered >= 88
+
+
+def test_a_difference_of_one_seed_is_none_over_seeds() -> None:
+    annotations, rows = made_up(5, videos=40, hits=0.2)
+    _, better = made_up(5, videos=40, hits=0.9)
+    low, high = Detections.from_rows(rows), Detections.from_rows(better)
+    for runs, is_seen in (((low, low, high), False), ((high, high, high), True)):
+        contenders = [Contender("low", (low, low, low)), Contender("mixed", runs)]
+        by_videos = compare(contenders, annotations, PROTOCOL, draws=100)
+        by_both = compare(contenders, annotations, PROTOCOL, draws=100, over_seeds=True)
+        assert by_videos.versus[0].averages["all"].is_significant
+        assert by_both.versus[0].averages["all"].is_significant == is_seen
+        assert by_both.scores == by_videos.scores
+
+
 def test_the_video_that_makes_the_difference_comes_first() -> None:
     annotations, rows = made_up(2, hits=1.0)
     ruined = [
@@ -206,6 +252,9 @@ def test_refuses_what_is_no_comparison() -> None:
         compare([one, Contender("b", (found,))], annotations, PROTOCOL, draws=10)
     with pytest.raises(UsageError, match="seed -1 is negative"):
         compare([one, Contender("b", (found,))], annotations, PROTOCOL, seed=-1)
+    for runs in ((found,), (found, found)):
+        with pytest.raises(UsageError, match="equally many runs"):
+            compare([one, Contender("b", runs)], annotations, PROTOCOL, over_seeds=True)
 
 
 def test_refuses_contenders_on_different_videos() -> None:

@@ -294,3 +294,31 @@ def test_what_a_page_has_no_room_for_is_told(fake_run, tmp_path, monkeypatch):
         done = CliRunner().invoke(command, [*map(str, words), "--out", str(out)])
         assert "note: To keep this page small it holds the highest-scoring" in done.output
         assert "holds the highest-scoring predictions" in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("choices", "told"),
+    [
+        (None, []),
+        ([], []),
+        (
+            [
+                {"values": {"cbp.levels": 3, "b_weight": 0.1}, "reason": "F1 < chance", "new": 1},
+                {"values": {"losses.class_ratios": [2, 8.5]}, "reason": "see /data/x/log"},
+            ],
+            [
+                "<b>cbp.levels = 3</b>, <b>b_weight = 0.1</b>: F1 &lt; chance",
+                "<b>losses.class_ratios = 2, 8.5</b>: see …/log",
+            ],
+        ),
+    ],
+)
+@pytest.mark.parametrize("make", ["fake_run", "fake_seeds"])
+def test_the_page_tells_how_settings_were_chosen(request, make, choices, told):
+    folder = request.getfixturevalue(make)(videos=1)
+    if choices is not None:
+        place = folder / "seed-0" if make == "fake_seeds" else folder
+        (place / "choices.json").write_text(json.dumps({"choices": choices}))
+    html = render_report(folder)
+    assert ("How the settings were chosen" in html) == bool(told)
+    assert re.findall(r"<li>(<b>.*)</li>", html) == told

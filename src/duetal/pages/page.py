@@ -15,6 +15,7 @@ from duetal.pages.html import links, render
 from duetal.pages.judgement import judging_protocol
 from duetal.pages.marks import BranchMarks
 from duetal.pages.run_files import open_signals, read_videos
+from duetal.pages.steps import changes, steps
 from duetal.pages.training_curves import curves
 from duetal.results.folder import RunFolder
 from duetal.results.log_events import LabelCounts
@@ -79,6 +80,7 @@ def _render(
     diagnostics = scores.stage_diagnostics(opened)
     branches = BranchMarks.of(opened.branches())
     stages = {phase.stage: phase for phase in opened.phases().values()}
+    worse = [change for _, change in changes(table, opened.phases()) if change.is_worse]
     progress("judging the detections")
     exploration = _explore(opened, shown.folder, table or labels, annotations)
     html = render(
@@ -103,9 +105,10 @@ def _render(
         table=table,
         label_table=labels,
         lede=_lede(table),
+        worse=worse,
+        steps=steps(opened, table),
         class_rows=scores.class_rows(opened, table) if table else [],
         diagnostics=diagnostics,
-        pseudo_diagnostics=scores.pseudo_label_diagnostics(opened),
         pseudo_labels=_pseudo_labels(opened),
         pseudo_segments=_pseudo_segments(opened),
         detector=next((seed.model.detector for seed in opened.seeds if seed.model), None),
@@ -129,6 +132,7 @@ def public_results(run: RunResults) -> RunResults:
         run,
         config=public(run.config),
         environment=public(run.environment),
+        choices=[(public(values), without_folders(reason)) for values, reason in run.choices],
         notices=[without_folders(notice) for notice in run.notices],
     )
 

@@ -26,6 +26,7 @@ class RunFolder:
     path: Path
 
     config_file = _At("config.yaml")  #: Every setting, as it was used.
+    choices_file = _At("choices.json")  #: The settings chosen before training, and why.
     environment_file = _At("environment.json")  #: The machine and the versions of the run.
     dataset = _At(DATASET)  #: The dataset made of videos and a table of labels, where it was.
     model_file = _At("model.json")  #: Which checkpoints to use; there once training is done.

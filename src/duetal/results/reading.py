@@ -63,6 +63,7 @@ class RunResults:
     simulated: bool  #: Whether the scores are of simulated features.
     config: Settings  #: Dotted key and value of every setting.
     environment: Settings  #: Dotted key and value.
+    choices: list[tuple[Settings, str]]  #: Settings chosen before training (first seed), and why.
     notices: list[str]  #: Missing or skipped parts, one sentence each.
 
     @property
@@ -126,6 +127,7 @@ def read_run(folder: Path) -> RunResults:
         simulated=any(source.simulated for source in (summary, evaluation) if source),
         config=_settings([folder, *seed_folders], "config.yaml"),
         environment=_settings([folder, *seed_folders], "environment.json"),
+        choices=_choices([folder, *seed_folders]),
         notices=list(_notices(seeds, summary)),
     )
 
@@ -168,6 +170,13 @@ def _settings(folders: Sequence[Path], name: str) -> Settings:
     if len(settings) > MAX_SETTINGS:
         settings[-1] = ("…", f"only the first {MAX_SETTINGS} settings are shown")
     return settings
+
+
+def _choices(folders: Sequence[Path]) -> list[tuple[Settings, str]]:
+    """What the first folder that has a file of choices tells."""
+    files = (read_if_there(schema.ChoiceFile, RunFolder(path).choices_file) for path in folders)
+    choices = next((file.choices for file in files if file), [])
+    return [(list(flat_values(choice.values)), choice.reason) for choice in choices]
 
 
 def flat_values(value: Any, key: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@
 | `evaluation.json` | `RunEvaluation` |
 | `label_evaluation.json` | `LabelEvaluation` |
 | `summary.json`, of several seeds | `SeedSummary` |
+| `choices.json` | `ChoiceFile` |
 | `scores/index.json` | `ScoreIndex` |
 | `ground_truth.json`, `detections/<stage>.json` | `TruthFile`, `StageDetections` |
 """
@@ -332,6 +333,19 @@ class SeedSummary(Record):
 
 
 # --- scores, ground truth, detections -----------------------------------------------------------
+
+
+class Choice(Record):
+    """A setting, or several that belong together, chosen before training, and why."""
+
+    values: dict[str, Any]
+    reason: str
+
+
+class ChoiceFile(Record):
+    """The settings that were chosen before training, in order."""
+
+    choices: list[Choice]
 
 
 class ScoreIndex(Record):
