@@ -8,7 +8,7 @@ A test compares the committed page with what this makes of the code, so the two 
 from enum import Enum
 from pathlib import Path
 from types import NoneType
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import annotated_types
 from pydantic.fields import FieldInfo
@@ -97,14 +97,18 @@ def describe(setting: Setting, field: FieldInfo, changed: dict[str, Any]) -> str
 
 def type_and_bounds(field: FieldInfo) -> str:
     """The type of a setting and its bounds, in words."""
+    if field.annotation == tuple[str, ...]:
+        return "List of names"
     kinds = [kind for kind in get_args(field.annotation) if kind is not NoneType]
     if all(isinstance(kind, str) for kind in kinds) and kinds:
         return "One of " + ", ".join(map(value_text, kinds))
     kind: Any = field.annotation if isinstance(field.annotation, type) else kinds[0]
-    if isinstance(field.default, tuple):
-        return "List of numbers from 0 to 1"
     if kind == tuple[str, ...]:
         return "List of names, or none"
+    if isinstance(field.default, tuple):
+        return "List of numbers from 0 to 1"
+    if get_origin(kind) is tuple:
+        return "List of numbers, or none"
     if issubclass(kind, Enum):
         return "One of " + ", ".join(map(value_text, kind))
     bounds = [BOUNDS[type(bound)].format(bound) for bound in field.metadata]

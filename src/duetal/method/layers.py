@@ -4,6 +4,7 @@ Everywhere `x` is (B, T, C) and `mask` is (B, T), True where a snippet is real. 
 hold zeros between the layers, as a convolution pads a sequence without padding.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -206,15 +207,17 @@ def masked_interpolate(x: Tensor, mask: Tensor, factor: int) -> Tensor:
     return finer[..., :-1] / finer[..., -1:].clamp(min=1e-6)
 
 
-def topk_mean(scores: Tensor, mask: Tensor, ratio: int) -> Tensor:
+def topk_mean(scores: Tensor, mask: Tensor, ratio: float | Sequence[float]) -> Tensor:
     """Video-level score (B, K) of each class: the mean of its top ceil(T_valid / ratio) snippets.
 
-    Of scores (B, T, K); a `ratio` of 8 takes the top eighth.
+    Of scores (B, T, K); a `ratio` of 8 takes the top eighth, K of them are one for each class.
     """
-    counts = (mask.sum(dim=1) + ratio - 1) // ratio
+    ratios = torch.as_tensor(ratio, dtype=torch.float64).reshape(1, -1)
+    counts = (mask.sum(dim=1, keepdim=True).cpu() / ratios).ceil().long()
+    most, counts = int(counts.max()), counts.to(scores.device)
     lowest = torch.finfo(scores.dtype).min
     masked = scores.masked_fill(~mask.unsqueeze(-1), lowest)
-    top = masked.topk(int(counts.max()), dim=1).values
-    rank = torch.arange(top.shape[1], device=scores.device)
-    taken = (rank[None, :] < counts[:, None]).unsqueeze(-1)
-    return top.masked_fill(~taken, 0.0).sum(dim=1) / counts.unsqueeze(-1)
+    top = masked.topk(most, dim=1).values
+    rank = torch.arange(most, device=scores.device)
+    taken = rank[None, :, None] < counts[:, None, :]
+    return top.masked_fill(~taken, 0.0).sum(dim=1) / counts

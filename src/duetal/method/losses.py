@@ -7,6 +7,7 @@ L = L_cls + λ · L_kd (+ a contrastive term, off by default). To add a term, wr
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -31,6 +32,10 @@ class LossSettings(PseudoLabelSettings):
     """[F] Loss of video-level logits against the video's labels."""
     topk_ratio: int = Field(8, ge=1, le=1_000_000)
     """[F] A class's video-level logit is the mean of its top ceil(T/this) snippet logits."""
+    class_ratios: tuple[Annotated[float, Field(ge=1, le=1_000_000)], ...] | None = None
+    """[D] The same by class, in the order of the dataset's classes; `auto` finds them: an action
+    that fills half of a video is pooled over more of it than one that lasts a moment. None:
+    `topk_ratio` for every class."""
     sum_classes: bool = False
     """[D] Sum the loss of video labels over classes, as version 0.1.0 did, in place of the mean: λ
     then weighs less the more classes there are."""
@@ -41,6 +46,11 @@ class LossSettings(PseudoLabelSettings):
     separately, so that the many cannot drown the few."""
     contrastive_weight: float = Field(0.0, ge=0, le=1_000_000)
     """[D] Weight of the foreground/background contrastive term on the student's frame features."""
+
+    @property
+    def pooling(self) -> float | tuple[float, ...]:
+        """The ratio of every class, or one for each."""
+        return self.topk_ratio if self.class_ratios is None else self.class_ratios
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,7 @@ def classification(batch: Predictions, settings: LossSettings) -> Tensor:
     Binary cross-entropy is the mean over classes, as distillation is a mean: so λ weighs the two
     alike at every K. Softmax cross-entropy is against the labels scaled to sum to 1.
     """
-    pooled = topk_mean(batch.logits, batch.mask, settings.topk_ratio)
+    pooled = topk_mean(batch.logits, batch.mask, settings.pooling)
     labels = batch.labels
     if settings.video_loss is VideoLoss.BCE:
         losses = F.binary_cross_entropy_with_logits(pooled, labels, reduction="none")

@@ -1,5 +1,7 @@
 """Logits and probabilities of whole videos, of any length, in bounded memory."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import nn
@@ -52,10 +54,13 @@ def score_video(
     return total / weights
 
 
-def video_probabilities(logits: Singles, topk_ratio: int, *, softmax: bool = False) -> Singles:
+def video_probabilities(
+    logits: Singles, topk_ratio: float | Sequence[float], *, softmax: bool = False
+) -> Singles:
     """(T, K) snippet logits → (K,) probabilities that the video contains each class.
 
-    The top ceil(T / topk_ratio) snippets of each class are pooled. `softmax` is whether classes
+    The top ceil(T / topk_ratio) snippets of each class are pooled, K ratios are one for each.
+    `softmax` is whether classes
     compete, as in CLIP's own probability or softmax cross-entropy; else each is by itself, as a
     single class always is.
     """

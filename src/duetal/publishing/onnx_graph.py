@@ -53,11 +53,13 @@ class ScoringGraph(nn.Module):
 
     outputs = ("snippet_scores", "video_scores")
     _temperatures: Tensor
+    _ratios: Tensor
 
     def __init__(self, networks: Sequence[BranchNetwork], config: Config):
         super().__init__()
         self.networks = nn.ModuleList(networks)
-        self._topk_ratio = config.losses.topk_ratio
+        ratios = torch.tensor(config.losses.pooling, dtype=torch.float64)
+        self.register_buffer("_ratios", ratios.reshape(1, -1))
         softmax = config.losses.video_loss is VideoLoss.SOFTMAX
         self._compete = [softmax or network.classes_compete for network in networks]
         settings, several = config.localization, len(networks) > 1
@@ -89,8 +91,11 @@ class ScoringGraph(nn.Module):
 
     def _pool(self, logits: Tensor) -> Tensor:
         """(N, T, K) → (N, K), as `duetal.method.video_scoring.video_probabilities`."""
-        count = (logits.shape[1] + self._topk_ratio - 1) // self._topk_ratio
-        pooled = torch.topk(logits, count, dim=1).values.mean(dim=1)
+        rank = torch.arange(logits.shape[1], device=logits.device).unsqueeze(-1)
+        # A snippet is among the top ceil(T / ratio) where its rank, from 0, is below T / ratio.
+        taken = rank < logits.shape[1] / self._ratios
+        highest = logits.sort(dim=1, descending=True).values
+        pooled = torch.where(taken, highest, 0.0).sum(dim=1) / taken.sum(dim=0)
         several = pooled.shape[1] > 1
         return torch.stack(
             [
@@ -193,9 +198,8 @@ def _build(run: Run, stages: Sequence[str]) -> tuple[ScoringGraph | DetectorGrap
 def _trace(graph: ScoringGraph | DetectorGraph, inputs: dict[str, int]) -> Any:
     """The graph as an ONNX program with a free T. The exporter's own output is suppressed."""
     # Not too short: a traced length that some layer takes as 1 would be taken for a constant.
-    scorer = graph.teachers if isinstance(graph, DetectorGraph) else graph
     coarsest = graph.detector.coarsest if isinstance(graph, DetectorGraph) else 1
-    example = _random_features(inputs, 4 * max(scorer._topk_ratio, coarsest) + 3)
+    example = _random_features(inputs, 4 * max(8, coarsest) + 3)
     free_length = {0: torch.export.Dim.DYNAMIC}
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")

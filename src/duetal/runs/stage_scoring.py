@@ -64,7 +64,7 @@ def branch_scorer(
 
     def score(name: str) -> VideoScores:
         logits = score_video(network, stream, name, config.data.crop, device)
-        video = video_probabilities(logits, config.losses.topk_ratio, softmax=softmax)
+        video = video_probabilities(logits, config.losses.pooling, softmax=softmax)
         snippets = probabilities(logits, temperature)
         return VideoScores(snippets, video, {branch: snippets})
 
