@@ -45,6 +45,10 @@ class CBPSettings(Settings):
     channel_dropout: float = Field(0.7, ge=0, lt=1)
     """[D] Share of the features' channels that a training crop lacks from end to end, so that no
     few channels can tell the videos apart."""
+    linear_path: float = Field(0.0, ge=0, le=1e6)
+    """[D] Add to the pyramid's logits those of a linear classifier of each snippet, times this. Its
+    weights start at 0, and Adam moves its logits this much faster than the pyramid's. It is the
+    stronger part where there are few videos. 0: none."""
     feature_normalization: bool = True
     """[D] Standardise each feature channel with its mean and standard deviation over the training
     videos; they become part of the model."""
@@ -87,6 +91,11 @@ class CBPBranch(BranchNetwork):
             )
             for _ in range(settings.levels)
         )
+        self.linear_path = settings.linear_path
+        if self.linear_path:
+            self.linear = nn.Linear(dim, num_classes)
+            nn.init.zeros_(self.linear.weight)
+            nn.init.zeros_(self.linear.bias)
         self.norm = nn.LayerNorm(width)
         self.decoder = nn.ModuleList(
             [MaskedConv(width, width), MaskedConv(width, width), MaskedConv(width, num_classes)]
@@ -132,4 +141,7 @@ class CBPBranch(BranchNetwork):
         # Dropout1d drops a channel for all of a crop's snippets.
         x = self.channel_dropout(x.transpose(1, 2)).transpose(1, 2)
         encoded = self.encode(x, mask)
-        return self.decode(encoded, mask), encoded
+        logits = self.decode(encoded, mask)
+        if self.linear_path:
+            logits = apply_mask(logits + self.linear_path * self.linear(x), mask)
+        return logits, encoded

@@ -7,6 +7,7 @@ checkpoints and resuming are callbacks, which `duetal.runs.recorder` implements.
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from duetal.core.errors import DuetalError
 from duetal.core.weak_videos import WeakVideos
 from duetal.method.branches import BRANCHES, Branch, LoadText
 from duetal.method.layers import BranchNetwork
-from duetal.method.losses import LOSSES, LossTerm, Predictions, active_terms
+from duetal.method.losses import LOSSES, LossSettings, LossTerm, Predictions, active_terms
 from duetal.method.method_settings import MethodSettings
 from duetal.method.pseudo_labels import PseudoLabels, crop_labels, make_pseudo_labels
 from duetal.method.sampling import (
@@ -195,7 +196,14 @@ class Lesson:
     def terms(self) -> list[LossTerm]:
         """The terms of the loss that apply."""
         has_teacher = self.pseudo is not None
-        return active_terms(self.losses, self.settings.losses, has_teacher=has_teacher)
+        return active_terms(self.losses, self.loss_settings, has_teacher=has_teacher)
+
+    @cached_property
+    def loss_settings(self) -> LossSettings:
+        """The loss's settings, with the λ of this phase."""
+        losses = self.settings.losses
+        weight = losses.distillation_weight * self.phase.weight
+        return losses.model_copy(update={"distillation_weight": weight})
 
 
 def compute_gradient(lesson: Lesson, batch: Sequence[Crop]) -> dict[str, float]:
@@ -236,7 +244,7 @@ def compute_gradient(lesson: Lesson, batch: Sequence[Crop]) -> dict[str, float]:
 
 def compute_losses(lesson: Lesson, micro: MicroBatch) -> dict[str, Tensor]:
     """Every weighted term of the loss, (B,) each."""
-    device, settings = lesson.fabric.device, lesson.settings.losses
+    device, settings = lesson.fabric.device, lesson.loss_settings
     mask = micro.mask.to(device)
     with lesson.fabric.autocast():
         logits, encoded = lesson.student(micro.features.to(device), mask)

@@ -39,6 +39,10 @@ class ScheduleSettings(Settings):
     """[S] Adam's learning rate."""
     b_learning_rate: float | None = Field(None, gt=0, le=1e30)
     """[D] Adam's learning rate in B steps, where it differs from `learning_rate`."""
+    b_weight: float = Field(1.0, ge=0, le=1_000_000)
+    """[D] Factor of λ in B steps; 0 trains VLP on labels alone."""
+    f_weight: float = Field(1.0, ge=0, le=1_000_000)
+    """[D] Factor of λ in F steps; 0 trains CBP on labels alone."""
     weight_decay: float = Field(0.0, ge=0, le=1000)
     """[D] Decoupled weight decay (AdamW); 0 is Adam."""
     gradient_clip: float | None = Field(None, gt=0, le=1e30)
@@ -69,6 +73,7 @@ class Phase:
     #: "foreground"; "background" (of present classes, and absent classes everywhere).
     distils: tuple[str, ...] = ()
     learning_rate: float | None = None  # Of this phase; None takes the schedule's.
+    weight: float = 1.0  # Factor of λ, the weight of what the teacher says.
 
 
 def warm_up(epochs: int, *, title: str = "CBP after warm-up") -> Phase:
@@ -93,6 +98,7 @@ def b_step(settings: ScheduleSettings, turn: int) -> Phase:
         teacher="cbp",
         distils=("background",),
         learning_rate=settings.b_learning_rate,
+        weight=settings.b_weight,
     )
 
 
@@ -107,6 +113,7 @@ def f_step(settings: ScheduleSettings, turn: int) -> Phase:
         f"CBP after F{turn}",
         teacher="vlp",
         distils=("foreground",) if settings.foreground_only else ("foreground", "background"),
+        weight=settings.f_weight,
     )
 
 
