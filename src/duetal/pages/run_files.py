@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,13 @@ def read_videos(folder: RunFolder, stage_order: Sequence[str] = ()) -> RunVideos
         key=lambda path: (rank.get(path.stem, len(rank)), path.stem),
     )
     files = ((path, read_if_there(StageDetections, path)) for path in paths)
-    return RunVideos(
-        _read_truth(folder.ground_truth_file),
-        {path.stem: _detections(file, path) for path, file in files if file is not None},
-    )
+    found = {path.stem: _detections(file, path) for path, file in files if file is not None}
+    truth = _read_truth(folder.ground_truth_file)
+    if truth is not None:
+        # A run's classes are known, also one that no evaluated video has.
+        classes = (truth.classes, *(one.classes for one in found.values()))
+        truth = replace(truth, classes=tuple(dict.fromkeys(chain.from_iterable(classes))))
+    return RunVideos(truth, found)
 
 
 def _read_truth(path: Path) -> Annotations | None:

@@ -34,8 +34,8 @@ from duetal.results.schema import LabelEvaluation, RunEvaluation
 from duetal.runs import diagnostics
 from duetal.runs.localizing import Progress, limit_notes, localize
 from duetal.runs.run import Run
-from duetal.runs.selection import video_mean_ap
 from duetal.runs.stage_scoring import Localized
+from duetal.tuning.held_out import video_mean_ap
 
 Judgement = TypeVar("Judgement")
 
@@ -92,7 +92,9 @@ def ground_truth(dataset: Dataset, protocol: str = "seconds") -> Annotations:
     subset = "validation" if protocol_named(protocol).subset == "val" else "test"
     chosen = dataset.annotations.select(dataset.evaluation)
     videos = {video.name: replace(video, subset=subset) for video in chosen}
-    return Annotations(videos, chosen.classes, chosen.source, chosen.notes)
+    # What is found of a class that no chosen video has is a false alarm, not an unknown class.
+    classes = tuple(dict.fromkeys((*chosen.classes, *dataset.classes)))
+    return Annotations(videos, classes, chosen.source, chosen.notes)
 
 
 def run_evaluation(
