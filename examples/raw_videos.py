@@ -87,7 +87,7 @@ def run_all(out: Path, real: Path, per_class: int, seconds: float, pixels: int) 
     videos = [word for source in sources for word in ("--videos", str(source))]
     table = ["--labels", out / "labels.csv", "--annotations", out / "marked.json"]
     kept = ["--store", out / "store", "--out", out / "run"]
-    duetal("train", "videos", *SETTINGS, *videos, *table, *kept, *made)
+    duetal("train", "auto", *SETTINGS, *videos, *table, *kept, *made)
     duetal("check", out / "run" / "video-dataset")
     duetal("localize", out / "run", out / "new", "--branch", "both", "--out", out / "found")
     found = out / "found" / "detections.json"

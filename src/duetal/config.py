@@ -70,6 +70,19 @@ class MachineSettings(Settings):
     """Also write TensorBoard events (needs `pip install duetal[tensorboard]`)."""
 
 
+class TuningSettings(Settings):
+    """What is chosen before training, from training features and a held-out share of labels."""
+
+    choose: tuple[str, ...] = ()
+    """[D] The settings to choose, by dotted name, as recipe `auto` does; those given on the command
+    line are kept."""
+    held_out: float = Field(0.25, gt=0, le=0.5)
+    """[D] Share of the training videos whose labels judge the candidates. In the end all are
+    trained on."""
+    updates: int = Field(1000, ge=1, le=1_000_000)
+    """[D] Updates of the warm-up, for which the epochs are chosen."""
+
+
 class Config(MethodSettings):
     """All settings of a training run."""
 
@@ -77,6 +90,7 @@ class Config(MethodSettings):
     detector: DetectorSettings = DetectorSettings()
     localization: LocalizationSettings = LocalizationSettings()
     machine: MachineSettings = MachineSettings()
+    tuning: TuningSettings = TuningSettings()
 
     def flat(self) -> dict[str, Any]:
         """Every setting as a plain value, by its dotted name."""
@@ -232,7 +246,7 @@ def make_config(
         UsageError: naming the first setting at fault, and where it came from.
     """
     try:
-        return Config.model_validate(_by_section(values))
+        config = Config.model_validate(_by_section(values))
     except ValidationError as error:
         first = error.errors()[0]
         location = first["loc"]
@@ -244,6 +258,11 @@ def make_config(
             file="command line" if is_typed else source,
             place=".".join(str(part) for part in location) or None,
         ) from error
+    wanted = [_find_setting(name, source).key for name in config.tuning.choose]
+    typed = {setting.key for setting in overridden}
+    if "losses.topk_ratio" in typed:
+        typed.add("losses.class_ratios")  # They would outdo it.
+    return config.replace(choose=tuple(key for key in wanted if key not in typed))
 
 
 def _by_section(values: Mapping[Setting, Any]) -> dict[str, dict[str, Any]]:

@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def settings(tiny_settings: tuple[str, ...]) -> tuple[str, ...]:
-    return ("videos", *tiny_settings)
+    return ("demo", *tiny_settings)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from duetal.runs.run_evaluation import (
     chance_ap,
     run_label_evaluation,
 )
-from duetal.runs.selection import video_mean_ap
+from duetal.tuning.held_out import video_mean_ap
 
 pytestmark = pytest.mark.recipe
 CPU = torch.device("cpu")

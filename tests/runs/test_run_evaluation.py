@@ -421,7 +421,7 @@ def test_held_out_videos_choose_the_best_checkpoint(
 ) -> None:
     """Were every stage worse than the one before, the first of each branch would be used."""
     values = iter([0.9, 0.8, 0.7, 0.6])
-    monkeypatch.setattr("duetal.runs.selection.video_mean_ap", lambda scores, labels: next(values))
+    monkeypatch.setattr("duetal.runs.training.video_mean_ap", lambda scores, labels: next(values))
     out = tmp_path / "run"
     command_line = (f"dataset={tiny_dataset}", *tiny_settings, "selection=heldout")
     assert duetal("train", "demo", *command_line, "--out", out)[0] == 0

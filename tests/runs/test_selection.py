@@ -13,7 +13,8 @@ from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.core.weak_videos import WeakVideos
 from duetal.results.schema import StageRecord
-from duetal.runs.selection import best_stages, hold_out, last_stages, video_mean_ap
+from duetal.runs.selection import best_stages, last_stages
+from duetal.tuning.held_out import hold_out, video_mean_ap
 
 
 def weak(labels: np.ndarray) -> WeakVideos:

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("train", options_metavar="")
-@click.argument("recipe")
-@click.argument("overrides", nargs=-1, metavar="[key=value …] --out RUN [OPTIONS]")
+@click.argument("words", nargs=-1, metavar="[RECIPE] [key=value …] --out RUN [OPTIONS]")
 @click.option("--out", type=PATH, required=True, help="The run's folder; made new.")
 @click.option(
     "--resume", is_flag=True, help="Go on with the run in the folder, or start it if there is none."
@@ -54,8 +53,7 @@ if TYPE_CHECKING:
 @extraction_options
 @reading_options
 def command(
-    recipe: str,
-    overrides: tuple[str, ...],
+    words: tuple[str, ...],
     out: Path,
     resume: bool,
     seeds: str | None,
@@ -63,14 +61,17 @@ def command(
 ) -> int:
     """Train the two branches in turn from features, or videos, and video labels.
 
-    RECIPE is a shipped recipe (duetal recipes ls) or a YAML file; key=value changes a setting, such
-    as dataset=FOLDER or learning_rate=0.001. Where the segments of test videos are known, every
+    RECIPE is a shipped recipe (duetal recipes ls) or a YAML file. Without it, it is auto, which
+    chooses by the features and labels what depends on them. key=value changes a setting, such as
+    dataset=FOLDER or learning_rate=0.001. Where the segments of test videos are known, every
     stage is evaluated on them and a report is made. The test set chooses nothing.
 
     With --videos and --labels, features are extracted as by duetal extract (the options from
     --i3d-rgb on are its own), a part of the videos is held out unless the table names it, and the
     exit code is 1 when a labelled video could not be used.
     """
+    is_named = bool(words) and "=" not in words[0]
+    recipe, overrides = (words[0], words[1:]) if is_named else ("auto", words)
     refuse_bad_yaml(Path(recipe), *(Path(word.partition("=")[2]) for word in overrides))
 
     from duetal.cli.terminal import print_failures
@@ -113,8 +114,8 @@ def command(
         if own["videos"] and is_first():
             first = next(iter(runs.values()))[0].path
             store = own["store"] or folder.dataset
-            words = [first, *own["videos"], "--features", store, "--out", folder.path / "player"]
-            say(f"to watch what it finds: duetal localize {shlex.join(map(str, words))}")
+            player = [first, *own["videos"], "--features", store, "--out", folder.path / "player"]
+            say(f"to watch what it finds: duetal localize {shlex.join(map(str, player))}")
     print_failures("not used", failures)
     return 1 if failures else 0
 

@@ -119,7 +119,8 @@ def check_begin(folder: RunFolder, config: Config, *, resume: bool) -> None:
     if not resume:
         cause = "holds a run already; nothing was overwritten (--resume goes on with it)"
         raise DuetalError(cause, file=path)
-    differences = config.differences(read_config(folder), ignore=FREE)
+    chosen = config.tuning.choose
+    differences = config.differences(read_config(folder), ignore=(*FREE, *chosen))
     if differences:
         cause = f"the run was begun with other settings: {'; '.join(differences)}"
         raise UsageError(cause, file=folder.config_file)

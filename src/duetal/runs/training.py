@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 from lightning_fabric import Fabric
+from rich.progress import TimeElapsedColumn
 
 from duetal import __version__
 from duetal.backbones.text_towers import load_text_tower
 from duetal.config import Config
+from duetal.core.bars import LiveProgress
+from duetal.core.console import PlainConsole
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import read_json, remove_unfinished
 from duetal.core.weak_videos import WeakVideos
@@ -28,7 +31,7 @@ from duetal.runs.detector_stage import train_detector, with_detector
 from duetal.runs.environment import collect
 from duetal.runs.journal import Journal
 from duetal.runs.recorder import Recorder, recorded_position
-from duetal.runs.run import Run, begin
+from duetal.runs.run import Run, begin, read_config
 from duetal.runs.run_evaluation import (
     evaluation_seconds,
     has_labels,
@@ -36,6 +39,8 @@ from duetal.runs.run_evaluation import (
     is_simulated,
 )
 from duetal.runs.stage_scoring import branch_scorer, restore
+from duetal.tuning import tune
+from duetal.tuning.held_out import hold_out, video_mean_ap
 
 
 def open_for_training(
@@ -105,6 +110,7 @@ def train(
     if folder.model_file.is_file():
         return False
     videos, held_out = training_videos(config, dataset)
+    config = _settle(fabric, config, videos, folder, method)
     after = 0.0
     if fabric.is_global_zero:
         begin(folder, config, videos.fingerprint())
@@ -119,6 +125,33 @@ def train(
         train_detector(fabric, Run(folder, config, model, method), dataset, videos)
         model.write(folder.model_file)
     return True
+
+
+def _settle(
+    fabric: Fabric, config: Config, videos: WeakVideos, folder: RunFolder, method: Method
+) -> Config:
+    """The settings with those that are to be chosen, chosen now or when the run began."""
+    if not config.tuning.choose:
+        return config
+    if folder.config_file.is_file():
+        return read_config(folder)
+
+    is_first = fabric.is_global_zero
+    if is_first:
+        folder.path.mkdir(parents=True, exist_ok=True)
+    with LiveProgress(PlainConsole() if is_first else None, TimeElapsedColumn()) as progress:
+        if progress.bars is not None:
+            progress.bars.add_task("choosing settings", total=None)
+
+        def notify(line: str) -> None:
+            if is_first:
+                folder.log(line)
+                progress.print(line)
+
+        config, choices = tune(fabric, config, videos, load_text_tower, method, notify)
+    if is_first:
+        schema.ChoiceFile(choices=choices).write(folder.choices_file)
+    return config
 
 
 def train_phases(
@@ -157,7 +190,7 @@ def training_videos(config: Config, dataset: Dataset) -> tuple[WeakVideos, WeakV
     if config.data.text_encoder is not None:
         videos = replace(videos, text_encoder=config.data.text_encoder)
     if config.schedule.selection is Selection.HELDOUT:
-        return selection.hold_out(videos, config.schedule.heldout_fraction, config.schedule.seed)
+        return hold_out(videos, config.schedule.heldout_fraction, config.schedule.seed)
     return videos, None
 
 
@@ -200,7 +233,7 @@ def _choose_on_held_out(fabric: Fabric, run: Run, held_out: WeakVideos) -> Model
         stream = held_out.streams[stage.branch]
         score = branch_scorer(network, stream, stage.branch, run.config, fabric.device)
         scores = np.stack([score(name).video for name in held_out.names])
-        mean_ap[stage.name] = selection.video_mean_ap(scores, held_out.labels)
+        mean_ap[stage.name] = video_mean_ap(scores, held_out.labels)
     final = selection.best_stages(run.model.stages, mean_ap)
     branches = [b.model_copy(update={"final": final[b.name]}) for b in run.model.branches]
     return run.model.model_copy(

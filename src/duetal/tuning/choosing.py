@@ -1,0 +1,204 @@
+"""The choice of settings before training: what depends on the data is measured on it.
+
+Nothing here reads a segment or a test video. Each choice comes with its reason, in words.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from lightning_fabric import Fabric
+
+from duetal.config import Config
+from duetal.core.errors import DuetalError
+from duetal.core.weak_videos import WeakVideos
+from duetal.method.branches import LoadText
+from duetal.method.loop import Method
+from duetal.results.schema import Choice
+from duetal.tuning.held_out import hold_out
+from duetal.tuning.pooling import pooled_ratios, probe_linear
+from duetal.tuning.rehearsal import Rehearsal
+
+#: A crop is a whole video up to this many snippets.
+_LONGEST_CROP = 512
+#: Branches of CBP that are tried, the first of nearly equal ones is taken.
+CANDIDATES: Mapping[str, Mapping[str, Any]] = {
+    "two scales": {
+        "cbp.levels": 2,
+        "cbp.channel_dropout": 0.7,
+        "cbp.linear_path": 0.0,
+        "schedule.learning_rate": 0.001,
+    },
+    "three scales": {
+        "cbp.levels": 3,
+        "cbp.channel_dropout": 0.5,
+        "cbp.linear_path": 0.0,
+        "schedule.learning_rate": 0.002,
+    },
+    "a linear path": {
+        "cbp.levels": 2,
+        "cbp.channel_dropout": 0.7,
+        "cbp.linear_path": 3.0,
+        "schedule.learning_rate": 0.001,
+    },
+}
+#: Differences of held-out mean AP that are no difference.
+_TIE = 0.01
+#: Learning rates of VLP that are tried: a stream of few channels needs a high one.
+_B_RATES = (0.003, 0.0003)
+#: Mean AP of its labels that a step may cost its student; it costs more where the teacher is wrong.
+_LOSS = 0.05
+#: Factor of λ that is tried where it does.
+_LESS = 0.1
+#: Share of the second branch in the ensemble.
+_LEAST_SHARE, _MOST_SHARE = 0.25, 0.5
+
+
+@dataclass
+class _Choosing:
+    """The settings so far, and what was chosen."""
+
+    config: Config
+    notify: Callable[[str], object]
+    choices: list[Choice]
+
+    def own(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Those that are to be chosen; those that are given stay."""
+        return {name: v for name, v in values.items() if name in self.config.tuning.choose}
+
+    def replaced(self, values: Mapping[str, Any]) -> Config:
+        """The settings with those of some values that are to be chosen."""
+        return self.config.replace(**self.own(values))
+
+    def choose(self, values: Mapping[str, Any], reason: str) -> None:
+        """Take settings that are to be chosen."""
+        own = self.own(values)
+        if own:
+            self.config = self.replaced(own)
+            self.choices.append(Choice(values=own, reason=reason))
+            self.notify(f"auto: {', '.join(f'{k}={_short(v)}' for k, v in own.items())}: {reason}")
+
+
+def _short(value: Any) -> str:
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, list | tuple) else str(value)
+
+
+def tune(
+    fabric: Fabric,
+    config: Config,
+    videos: WeakVideos,
+    load_text: LoadText,
+    method: Method,
+    notify: Callable[[str], object] = lambda line: None,
+) -> tuple[Config, list[Choice]]:
+    """Choose the settings that `tuning.choose` names, on training features and labels.
+
+    All processes of `fabric` call this, and come to the same choice.
+
+    Raises:
+        DuetalError: bad features, or a loss that is not finite.
+    """
+    state = _Choosing(config, notify, [])
+    if not config.tuning.choose:
+        return config, []
+    _fit_size(state, videos)
+    seed = config.schedule.seed
+    first = next(iter(videos.streams))
+    shares = probe_linear(videos, first, seed).shares()
+    state.choose(
+        {"losses.class_ratios": pooled_ratios(shares)},
+        f"a class fills {shares.min():.0%} to {shares.max():.0%} of a video that has it, "
+        "as a linear classifier finds it in videos it was not trained on",
+    )
+    try:
+        trained, held = hold_out(videos, config.tuning.held_out, seed)
+    except DuetalError as error:
+        notify(f"auto: {error.cause}: the other settings stay as they are")
+        return state.config, state.choices
+    rehearsal = Rehearsal(fabric, state.config, trained, held, load_text, method)
+    rehearsal = _choose_pyramid(state, rehearsal)
+    if len(videos.streams) > 1 and config.schedule.alternations:
+        _choose_teaching(state, rehearsal)
+    return state.config, state.choices
+
+
+def _fit_size(state: _Choosing, videos: WeakVideos) -> None:
+    """Crop and epochs, by the number of videos and their lengths."""
+    config = state.config
+    longest, count = max(map(videos.length, videos.names)), len(videos.names)
+    # Divisible by every pyramid's largest stride.
+    crop = min(_LONGEST_CROP, max(8, math.ceil(longest / 8) * 8))
+    state.choose({"data.crop": crop}, f"the longest of {count} videos has {longest:,} snippets")
+    batches = math.ceil(count / config.data.batch_size)
+    updates = config.tuning.updates
+    detector = 0.35 * updates
+    warmup = min(max(math.ceil(updates / batches), 10), 400)
+    state.choose(
+        {
+            "schedule.warmup_epochs": warmup,
+            "schedule.b_epochs": max(1, round(0.15 * warmup)),
+            "schedule.f_epochs": max(1, round(0.075 * warmup)),
+            "detector.epochs": min(max(math.ceil(detector / math.ceil(count / 16)), 10), 400),
+        },
+        f"{updates:,} updates of the warm-up, {batches} in an epoch",
+    )
+
+
+def _choose_pyramid(state: _Choosing, rehearsal: Rehearsal) -> Rehearsal:
+    """The CBP branch that ranks held-out videos best by their labels; its rehearsal."""
+    found: dict[str, tuple[float, Rehearsal]] = {}
+    for title, values in CANDIDATES.items():
+        if found and not state.own(values):
+            break
+        trial = rehearsal.copy()
+        stage = trial.train(state.replaced(values), ["warmup"])
+        found[title] = trial.mean_ap(stage), trial
+    best = max(ap for ap, _ in found.values())
+    title = next(name for name, (ap, _) in found.items() if ap >= best - _TIE)
+    told = ", ".join(f"{name} {100 * ap:.1f}" for name, (ap, _) in found.items())
+    state.choose(
+        CANDIDATES[title], f"mean AP of {len(rehearsal.held.names)} held-out videos' labels: {told}"
+    )
+    return found[title][1]
+
+
+def _choose_teaching(state: _Choosing, rehearsal: Rehearsal) -> None:
+    """VLP's learning rate, λ of B and F steps, the ensemble's weight: one alternation rehearsed."""
+    stages = {"b": "vlp-zeroshot", "f": "cbp-warmup"}
+    phases = ["warmup", "zeroshot"]
+    rehearsal.train(state.config, phases)
+    for step, phase in (("b", "B1"), ("f", "F1")):
+        before = rehearsal.mean_ap(stages[step])
+        phases.append(phase)
+        rate, weight = "schedule.b_learning_rate", f"schedule.{step}_weight"
+        trials = [{rate: value} for value in _B_RATES] if step == "b" else [{}]
+        tried = {}
+        for values in trials:
+            trial = rehearsal.copy()
+            stages[step] = trial.train(state.replaced(values), phases)
+            tried[trial.mean_ap(stages[step])] = values, trial
+        after = max(tried)
+        values, rehearsal = tried[after]
+        told = f"held-out mean AP of {phase}'s student {100 * before:.1f} before"
+        if step == "b":
+            each = ", ".join(f"{100 * ap:.1f} with {v[rate]:g}" for ap, (v, _) in tried.items())
+            state.choose(values, f"{told}, after it {each}")
+        factor = 1.0
+        if after < before - _LOSS:
+            factor = _LESS
+            stages[step] = rehearsal.train(state.replaced({weight: factor}), phases)
+            less = rehearsal.mean_ap(stages[step])
+            told += f", {100 * after:.1f} after it, {100 * less:.1f} with a tenth of λ"
+            if less < before - _LOSS:
+                factor = 0.0
+                told += ": the teacher is left out"
+        else:
+            told += f", {100 * after:.1f} after it"
+        state.choose({weight: factor}, told)
+    wrong = {step: 1 - rehearsal.mean_ap(stage) for step, stage in stages.items()}
+    share = wrong["f"] / max(wrong["f"] + wrong["b"], 1e-9)
+    share = round(float(np.clip(share, _LEAST_SHARE, _MOST_SHARE)), 2)
+    told = ", ".join(f"{stage} {100 * rehearsal.mean_ap(stage):.1f}" for stage in stages.values())
+    state.choose({"localization.ensemble_weight": share}, f"held-out mean AP: {told}")

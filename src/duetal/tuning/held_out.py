@@ -1,0 +1,107 @@
+"""Training videos held out from training, whose labels judge it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duetal.core.errors import DuetalError
+from duetal.core.weak_videos import FeatureReader, WeakVideos
+from duetal.method.sampling import random_seed
+
+#: A probe reads no more of a dataset: videos, and snippets of each.
+_MOST_VIDEOS, _MOST_SNIPPETS = 400, 500
+
+
+def hold_out(videos: WeakVideos, fraction: float, seed: int) -> tuple[WeakVideos, WeakVideos]:
+    """Split training videos at random into those to train on and those held out.
+
+    Every class keeps a video to train on, so fewer than `fraction` may be held out.
+
+    Raises:
+        DuetalError: every video is the only one of a class.
+    """
+    wanted = max(1, round(fraction * len(videos.names)))
+    left = videos.labels.sum(axis=0)
+    held: list[int] = []
+    order = np.random.default_rng(random_seed(seed, "heldout")).permutation(len(videos.names))
+    for row in order:
+        if len(held) < wanted and (left[videos.labels[row]] > 1).all():
+            held.append(int(row))
+            left -= videos.labels[row]
+    if not held or len(held) == len(videos.names):
+        cause = "no training video can be held out: each is the only one of a class"
+        raise DuetalError(cause, file=videos.source)
+    kept = sorted(set(range(len(videos.names))).difference(held))
+    return rows(videos, kept), rows(videos, sorted(held))
+
+
+def rows(videos: WeakVideos, chosen: Sequence[int]) -> WeakVideos:
+    """Some of the videos."""
+    names = tuple(videos.names[row] for row in chosen)
+    return replace(videos, names=names, labels=videos.labels[list(chosen)])
+
+
+def folds(videos: WeakVideos, count: int, seed: int) -> Iterator[tuple[WeakVideos, WeakVideos]]:
+    """Split at random into `count` parts; each time one is held out, the others are trained on."""
+    order = np.random.default_rng(random_seed(seed, "folds")).permutation(len(videos.names))
+    for number in range(min(count, len(order))):
+        out = order[number::count]
+        yield rows(videos, sorted(np.setdiff1d(order, out))), rows(videos, sorted(out))
+
+
+@dataclass(frozen=True)
+class Thinned:
+    """A stream of which every n-th snippet of a long video is read."""
+
+    stream: FeatureReader
+
+    @property
+    def dim(self) -> int:
+        """C."""
+        return self.stream.dim
+
+    def length(self, name: str) -> int:
+        """T of what is read."""
+        return -(-self.stream.length(name) // self._step(name))
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
+        """(T, C) features of what is read of a video."""
+        return self.stream.read(name)[:: self._step(name)][start:stop]
+
+    def path(self, name: str) -> Path:
+        """The file with a video's features."""
+        return self.stream.path(name)
+
+    def _step(self, name: str) -> int:
+        return -(-self.stream.length(name) // _MOST_SNIPPETS)
+
+
+def thinned(videos: WeakVideos, seed: int) -> WeakVideos:
+    """What a probe reads of the videos: all of a small dataset, a sample of a large one."""
+    streams = {name: Thinned(stream) for name, stream in videos.streams.items()}
+    order = np.random.default_rng(random_seed(seed, "probe")).permutation(len(videos.names))
+    return rows(replace(videos, streams=streams), sorted(order[:_MOST_VIDEOS]))
+
+
+def video_mean_ap(scores: NDArray[np.floating], labels: NDArray[np.bool_]) -> float:
+    """Mean average precision of the ranking of videos by class.
+
+    The average precision of a class is the mean, over the videos that have it, of the precision
+    among the videos that score at least as high. Classes that no video has are left out. `scores`
+    are (N, K) video-level probabilities, `labels` (N, K) whether the video has the class.
+    """
+    found = []
+    for column in np.flatnonzero(labels.any(axis=0)):
+        right = scores[labels[:, column], column]
+        at_least = scores[:, column][None, :] >= right[:, None]
+        found.append(float(np.mean(at_least[:, labels[:, column]].sum(1) / at_least.sum(1))))
+    return float(np.mean(found)) if found else 0.0
+
+
+def log_loss(scores: NDArray[np.floating], labels: NDArray[np.bool_]) -> float:
+    """Mean cross-entropy of (N, K) video-level probabilities with the labels."""
+    p = np.clip(scores.astype(np.float64), 1e-6, 1 - 1e-6)
+    return float(-np.where(labels, np.log(p), np.log(1 - p)).mean())

@@ -1,0 +1,91 @@
+"""The recipe `auto`: what it chooses, keeps, says and resumes."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from duetal.config import load_config
+from duetal.recipes import read
+from duetal.results.schema import ChoiceFile
+from duetal.runs.run import open_run
+
+Command = Callable[..., tuple[int, str, str]]
+#: What makes the recipe train in seconds.
+QUICK = ("tuning.updates=2", "width=8", "scales=3", "prompts_before=1", "prompts_after=1")
+
+
+@pytest.fixture(scope="module")
+def auto_run(tmp_path_factory: pytest.TempPathFactory, tiny_dataset: Path) -> Path:
+    """A run of the recipe, one of whose settings is given."""
+    from duetal.cli.main import main
+
+    out = tmp_path_factory.mktemp("auto") / "run"
+    with pytest.raises(SystemExit) as stop:
+        main(["train", f"dataset={tiny_dataset}", "levels=1", *QUICK, "--out", str(out)])
+    assert stop.value.code == 0
+    return out
+
+
+def test_every_choice_has_its_reason_and_is_in_the_settings(auto_run: Path) -> None:
+    run = open_run(auto_run)
+    values = run.config.flat()
+    choices = ChoiceFile.read(run.folder.choices_file).choices
+    chosen = {name: value for one in choices for name, value in one.values.items()}
+    assert chosen.keys() == set(run.config.tuning.choose)
+    for name, value in chosen.items():
+        assert values[name] == value
+    log = (auto_run / "log.txt").read_text()
+    for one in choices:
+        assert one.reason in log
+    assert run.config.data.crop == 72  # The longest of 66 snippets, to a multiple of 8.
+    assert run.config.losses.class_ratios is not None
+    assert len(run.config.losses.class_ratios) == len(run.model.classes)
+
+
+def test_a_given_setting_is_kept(auto_run: Path) -> None:
+    config = open_run(auto_run).config
+    assert config.cbp.levels == 1
+    assert "cbp.levels" not in config.tuning.choose
+
+
+def test_a_run_goes_on_with_what_was_chosen(
+    auto_run: Path, tiny_dataset: Path, duetal: Command
+) -> None:
+    before = (auto_run / "choices.json").read_text()
+    words = ("train", "auto", f"dataset={tiny_dataset}", "levels=1", *QUICK, "--out", auto_run)
+    code, out, _ = duetal(*words, "--resume")
+    assert (code, "was trained already" in out) == (0, True)
+    assert (auto_run / "choices.json").read_text() == before
+    code, _, err = duetal(*words, "--resume", "dropout=0.1")
+    assert (code, "cbp.dropout: 0.1, not 0.3" in err) == (2, True)
+
+
+def test_videos_that_cannot_be_held_out_are_said(
+    tiny_dataset: Path, tmp_path: Path, duetal: Command
+) -> None:
+    """One video a class: the shares are found, the rest stays as it is."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    content = json.loads((tiny_dataset / "annotations.json").read_text())
+    known = content["database"]
+    few = {name: known[name] for name in ("v_0", "v_1", "v_2", "v_6")}
+    (folder / "annotations.json").write_text(json.dumps(content | {"database": few}))
+    text = (tiny_dataset / "dataset.yaml").read_text()
+    for name in ("features/cbp", "features/vlp", "text_encoder"):
+        text = text.replace(f": {name}", f": {tiny_dataset / name}")
+    (folder / "dataset.yaml").write_text(text)
+    code, out, err = duetal("train", f"dataset={folder}", *QUICK, "--out", tmp_path / "run")
+    assert (code, err) == (0, ""), err
+    assert "no training video can be held out" in out
+    assert "cbp.levels" not in json.dumps(ChoiceFile.read(tmp_path / "run/choices.json").to_json())
+
+
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [((), True), (("crop=64",), False), (("choose=[data.crop]", "crop=8"), False)],
+)
+def test_what_is_chosen_leaves_out_what_is_given(words: tuple[str, ...], left: bool) -> None:
+    config = load_config(read("auto"), "auto", words)
+    assert ("data.crop" in config.tuning.choose) == left
