@@ -52,6 +52,8 @@ _B_RATES = (0.003, 0.0003)
 _LOSS = 0.05
 #: Factor of λ that is tried where it does.
 _LESS = 0.1
+#: Classes whose values a line of the log shows one by one.
+_SHOWN = 12
 #: Share of the second branch in the ensemble.
 _LEAST_SHARE, _MOST_SHARE = 0.25, 0.5
 
@@ -82,7 +84,12 @@ class _Choosing:
 
 
 def _short(value: Any) -> str:
-    return f"[{', '.join(map(str, value))}]" if isinstance(value, list | tuple) else str(value)
+    """A value as one line shows it; of many classes the extremes."""
+    if not isinstance(value, list | tuple):
+        return str(value)
+    if len(value) > _SHOWN:
+        return f"[{min(value)} to {max(value)}]"
+    return f"[{', '.join(map(str, value))}]"
 
 
 def tune(
