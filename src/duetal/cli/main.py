@@ -26,7 +26,7 @@ COMMANDS = {
     "fit": "Put CLIP features into a dataset, as long as its own.",
     "localize": "Find the actions in videos or a dataset with a trained run.",
     "localize-scores": "Find the actions in scores per snippet of any model.",
-    "probe": "Tell before training how strong each stream of a dataset is.",
+    "probe": "Tell from labels how strong each stream of a dataset is.",
     "push": "Push a trained run to a repository of the Hugging Face hub.",
     "recipes": "List the shipped recipes, or copy one out.",
     "report": "Make one self-contained HTML page of runs or detections.",
