@@ -247,7 +247,7 @@ def test_wrong_words_are_one_line_and_leave_nothing(
 def test_options_of_videos_go_together(
     duetal: Duetal, tmp_path: Path, line: list[str], message: str
 ) -> None:
-    code, _, err = duetal("train", "videos", *line, "--out", tmp_path / "run")
+    code, _, err = duetal("train", "demo", *line, "--out", tmp_path / "run")
     assert (code, err) == (2, f"duetal: error: {message}\n")
 
 

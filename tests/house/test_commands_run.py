@@ -145,7 +145,7 @@ def world(
         ("convert", truth, folder / "thumos14-text", "--to", "thumos14"),
         ("convert", truth, folder / "label-studio.json", "--to", "label-studio", "--fps", "25"),
         (
-            *("train", "videos", *tiny_settings, "--videos", folder / "videos"),
+            *("train", "demo", *tiny_settings, "--videos", folder / "videos"),
             *("--labels", folder / "labels.csv", "--annotations", truth),
             *("--out", folder / "run", *tiny_extraction),
         ),
