@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -38,11 +39,28 @@ class Predictions1D:
         return Proposals(start, end, score[rows])
 
 
-def read_joined(
-    streams: Mapping[str, FeatureReader], name: str, start: int = 0, stop: int | None = None
-) -> Singles:
-    """(T, C) features of all streams side by side, in the streams' order."""
-    return np.concatenate([s.read(name, start, stop) for s in streams.values()], axis=1)
+@dataclass(frozen=True)
+class JoinedStream:
+    """The features of several streams side by side, in their order."""
+
+    streams: Mapping[str, FeatureReader]
+
+    @property
+    def dim(self) -> int:
+        """C of all streams."""
+        return sum(stream.dim for stream in self.streams.values())
+
+    def length(self, name: str) -> int:
+        """T of a video, in all streams alike."""
+        return next(iter(self.streams.values())).length(name)
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> Singles:
+        """(T, C) features of the snippets `[start, stop)` of a video."""
+        return np.concatenate([s.read(name, start, stop) for s in self.streams.values()], axis=1)
+
+    def path(self, name: str) -> Path:
+        """The file with a video's features in the first stream."""
+        return next(iter(self.streams.values())).path(name)
 
 
 def decode(out: PyramidOutput, first: int, length: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -67,12 +85,13 @@ def predict(
 
     A position counts in the window in whose middle it lies.
     """
-    length = next(iter(streams.values())).length(name)
+    stream = JoinedStream(streams)
+    length = stream.length(name)
     parts: list[tuple[Singles, Singles, Singles]] = []
     snippets: Singles | None = None
     spans = windows(length, window)
     for index, (first, stop) in enumerate(spans):
-        features = torch.from_numpy(read_joined(streams, name, first, stop)).to(device)
+        features = torch.from_numpy(stream.read(name, first, stop)).to(device)
         mask = torch.ones(1, len(features), dtype=torch.bool, device=device)
         out = detector(features.unsqueeze(0), mask)
         score, start, end = (column.cpu() for column in decode(out, first, length))

@@ -1,5 +1,6 @@
 """The settings of the detector."""
 
+import math
 from enum import StrEnum
 
 from pydantic import Field
@@ -39,6 +40,10 @@ class DetectorSettings(Settings):
     teach nothing: their snippets are ignored."""
     unsure_border: float = Field(1.5, ge=0, le=1_000_000)
     """[D] Snippets of spread above which a border is not taught."""
+
+    def updates(self, videos: int) -> int:
+        """Updates of one round on a number of training videos."""
+        return self.epochs * math.ceil(videos / self.detector_batch)
 
     @property
     def coarsest(self) -> int:

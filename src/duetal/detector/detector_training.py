@@ -8,20 +8,18 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from duetal.core.errors import DuetalError
 from duetal.core.weak_videos import WeakVideos
-from duetal.detector.detecting import read_joined
+from duetal.detector.detecting import JoinedStream
 from duetal.detector.detector_loss import detector_losses
 from duetal.detector.detector_settings import DetectorSettings
 from duetal.detector.pseudo_segments import PseudoSegment
 from duetal.detector.pyramid import PyramidDetector, position_grid
 from duetal.detector.targets import Targets, assign
 from duetal.method.branches import channel_statistics
-from duetal.method.sampling import Crop, SamplingSettings, epoch_batches, random_seed
+from duetal.method.sampling import Crop, SamplingSettings, epoch_batches, load, random_seed
 
 #: Updates over which the learning rate rises.
 _RISE = 50
@@ -36,13 +34,13 @@ OnEpoch = Callable[[int, Mapping[str, float]], object]
 
 def build_detector(videos: WeakVideos, settings: DetectorSettings, seed: int) -> PyramidDetector:
     """An untrained detector that standardises the features of all streams."""
-    dim = sum(stream.dim for stream in videos.streams.values())
+    stream = JoinedStream(videos.streams)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        detector = PyramidDetector(dim, len(videos.classes), settings)
-    found = [channel_statistics(videos, stream) for stream in videos.streams.values()]
-    detector.mean.copy_(torch.cat([mean for mean, _ in found]))
-    detector.std.copy_(torch.cat([std for _, std in found]).clamp(min=1e-6))
+        detector = PyramidDetector(stream.dim, len(videos.classes), settings)
+    mean, std = channel_statistics(videos, stream)
+    detector.mean.copy_(mean)
+    detector.std.copy_(std.clamp(min=1e-6))
     return detector
 
 
@@ -79,7 +77,7 @@ def train_round(
     )
     sampling = SamplingSettings(crop=crop, batch_size=settings.detector_batch)
     lengths = [videos.length(name) for name in videos.names]
-    updates = settings.epochs * math.ceil(len(lengths) / settings.detector_batch)
+    updates = settings.updates(len(lengths))
     done = 0
     for epoch in range(settings.epochs):
         sums: dict[str, float] = {}
@@ -120,9 +118,15 @@ def _update(
     device: torch.device | str,
 ) -> dict[str, float]:
     """One update; the weighted terms of its loss."""
-    features, mask, targets = load_batch(videos, segments, batch, settings)
-    out = student(features.to(device), mask.to(device))
-    centre, _ = position_grid(mask.shape[1], settings.scales)
+    micro = load(videos, JoinedStream(videos.streams), list(batch))
+    out = student(micro.features.to(device), micro.mask.to(device))
+    # The network pads to a multiple of its coarsest stride.
+    length, classes = micro.mask.shape[1], len(videos.classes)
+    length += -length % settings.coarsest
+    targets = Targets.stack(
+        [assign(segments[c.video], c.start, length, classes, settings) for c in batch]
+    )
+    centre, _ = position_grid(length, settings.scales)
     losses = detector_losses(out, targets.to(device), centre.to(device))
     for name, value in losses.items():
         if not torch.isfinite(value):
@@ -134,31 +138,3 @@ def _update(
     torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
     optimizer.step()
     return {name: value.item() for name, value in losses.items()}
-
-
-def load_batch(
-    videos: WeakVideos,
-    segments: Sequence[Sequence[PseudoSegment]],
-    batch: Sequence[Crop],
-    settings: DetectorSettings,
-) -> tuple[Tensor, Tensor, Targets]:
-    """Features (B, T, C), zeros where padded; a mask (B, T); the targets.
-
-    T is the longest crop, padded to a multiple of the coarsest stride.
-    """
-    coarsest = settings.coarsest
-    longest = max(crop.length for crop in batch)
-    longest += -longest % coarsest
-    dim = sum(stream.dim for stream in videos.streams.values())
-    features = torch.zeros(len(batch), longest, dim)
-    mask = torch.zeros(len(batch), longest, dtype=torch.bool)
-    targets = []
-    for row, crop in enumerate(batch):
-        read = read_joined(
-            videos.streams, videos.names[crop.video], crop.start, crop.start + crop.length
-        )
-        features[row, : crop.length] = torch.from_numpy(np.ascontiguousarray(read))
-        mask[row, : crop.length] = True
-        own = segments[crop.video]
-        targets.append(assign(own, crop.start, longest, len(videos.classes), settings))
-    return features, mask, Targets.stack(targets)
