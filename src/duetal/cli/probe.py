@@ -19,14 +19,13 @@ def command(dataset: Path, text_encoder: str | None) -> int:
     """
     from lightning_fabric import Fabric
 
-    from duetal import recipes
     from duetal.backbones.text_towers import load_text_tower
-    from duetal.config import load_config
+    from duetal.runs.resolving import resolve_config
     from duetal.runs.training import open_for_training, training_videos
     from duetal.tuning import probe
 
     given = [f"data.dataset={dataset}", *([f"text_encoder={text_encoder}"] if text_encoder else [])]
-    config = load_config(recipes.read("auto"), "auto", given)
+    config = resolve_config("auto", given)
     videos, _ = training_videos(config, open_for_training(config))
     found = probe(Fabric(accelerator="cpu", devices=1), config, videos, load_text_tower)
     say(
