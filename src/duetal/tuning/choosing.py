@@ -180,29 +180,28 @@ def _choose_teaching(state: _Choosing, rehearsal: Rehearsal) -> None:
         before = rehearsal.mean_ap(stages[step])
         phases.append(phase)
         rate, weight = "schedule.b_learning_rate", f"schedule.{step}_weight"
-        trials = [{rate: value} for value in _B_RATES] if step == "b" else [{}]
-        tried = {}
-        for values in trials:
+        trials = []
+        for value in _B_RATES if step == "b" and state.own({rate: 0}) else (None,):
             trial = rehearsal.copy()
-            stages[step] = trial.train(state.replaced(values), phases)
-            tried[trial.mean_ap(stages[step])] = values, trial
-        after = max(tried)
-        values, rehearsal = tried[after]
+            stages[step] = trial.train(
+                state.replaced({} if value is None else {rate: value}), phases
+            )
+            trials.append((trial.mean_ap(stages[step]), value, trial))
+        after, value, rehearsal = max(trials, key=lambda one: one[0])
         told = f"held-out mean AP of {phase}'s student {100 * before:.1f} before"
-        if step == "b":
-            each = ", ".join(f"{100 * ap:.1f} with {v[rate]:g}" for ap, (v, _) in tried.items())
-            state.choose(values, f"{told}, after it {each}")
+        if value is not None:
+            each = ", ".join(f"{100 * ap:.1f} with {tried:g}" for ap, tried, _ in trials)
+            state.choose({rate: value}, f"{told}, after it {each}")
         factor = 1.0
-        if after < before - _LOSS:
+        told += f", {100 * after:.1f} after it"
+        if after < before - _LOSS and state.own({weight: _LESS}):
             factor = _LESS
             stages[step] = rehearsal.train(state.replaced({weight: factor}), phases)
             less = rehearsal.mean_ap(stages[step])
-            told += f", {100 * after:.1f} after it, {100 * less:.1f} with a tenth of λ"
+            told += f", {100 * less:.1f} with a tenth of λ"
             if less < before - _LOSS:
                 factor = 0.0
                 told += ": the teacher is left out"
-        else:
-            told += f", {100 * after:.1f} after it"
         state.choose({weight: factor}, told)
     wrong = {step: 1 - rehearsal.mean_ap(stage) for step, stage in stages.items()}
     share = wrong["f"] / max(wrong["f"] + wrong["b"], 1e-9)
