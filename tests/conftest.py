@@ -2,8 +2,10 @@
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -48,6 +50,31 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip(NO_REAL_DATA)
     return REAL_DATA
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """A stream of (T, C) arrays by name, where a `FeatureReader` is wanted."""
+
+    arrays: Mapping[str, Any]
+
+    @property
+    def dim(self) -> int:
+        return int(next(iter(self.arrays.values())).shape[1])
+
+    def length(self, name: str) -> int:
+        return len(self.arrays[name])
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> Any:
+        return self.arrays[name][start:stop]
+
+    def path(self, name: str) -> Path:
+        return Path(name)
+
+
+@pytest.fixture(scope="session")
+def in_memory() -> type[InMemory]:
+    return InMemory
 
 
 #: A run that trains in about a second: `key=value` words for `duetal train`.

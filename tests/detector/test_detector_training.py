@@ -1,6 +1,8 @@
 """A round of the detector learns borders; the same seed gives the same weights."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,25 +29,8 @@ SETTINGS = DetectorSettings(
 )
 
 
-class InMemory:
-    """A stream of arrays."""
-
-    def __init__(self, arrays: dict[str, np.ndarray]):
-        self.arrays = arrays
-        self.dim = next(iter(arrays.values())).shape[1]
-
-    def length(self, name: str) -> int:
-        return len(self.arrays[name])
-
-    def read(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
-        return self.arrays[name][start:stop]
-
-    def path(self, name: str) -> Path:
-        return Path(name)
-
-
 @pytest.fixture(scope="module")
-def lesson() -> tuple[WeakVideos, list[list[PseudoSegment]]]:
+def lesson(in_memory: Callable[..., Any]) -> tuple[WeakVideos, list[list[PseudoSegment]]]:
     """Eight videos of one action each, which one channel of either stream shows."""
     random = np.random.default_rng(0)
     arrays: dict[str, dict[str, np.ndarray]] = {"cbp": {}, "vlp": {}}
@@ -60,7 +45,7 @@ def lesson() -> tuple[WeakVideos, list[list[PseudoSegment]]]:
         borders = start + wrong[0], start + length + wrong[1]
         segments.append([PseudoSegment(number % 2, *borders, 1.0, 0.3, 0.3)])
     labels = np.array([[number % 2 == k for k in range(2)] for number in range(8)])
-    streams = {name: InMemory(stream) for name, stream in arrays.items()}
+    streams = {name: in_memory(stream) for name, stream in arrays.items()}
     names = tuple(arrays["cbp"])
     videos = WeakVideos(Path("d"), names, ("a", "b"), labels, streams, TimeGrid(), None, {})
     return videos, segments
