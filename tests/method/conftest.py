@@ -28,7 +28,7 @@ from duetal.method.text import PromptedTextEncoder
 from duetal.method.vlp import VLPBranch, VLPSettings
 from duetal.results.checkpoints import load
 from duetal.results.folder import RunFolder
-from duetal.runs.training import train_phases
+from duetal.runs.training import open_journal, train_phases
 from duetal.simulation.generate import simulate
 from duetal.simulation.world import Simulation
 
@@ -165,7 +165,8 @@ def train() -> Callable[..., list[str]]:
         folder.mkdir(exist_ok=True)
         method = method or Method()
         fabric = Fabric(accelerator="cpu", devices=1, precision=config.machine.precision)
-        train_phases(fabric, config, videos, RunFolder(folder), method)
+        with open_journal(fabric, config, videos, RunFolder(folder), method) as journal:
+            train_phases(fabric, config, videos, RunFolder(folder), method, journal)
         return [phase.stage for phase in method.schedule(config.schedule, videos.streams)]
 
     return run

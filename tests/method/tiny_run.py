@@ -12,7 +12,7 @@ from duetal.config import load_config
 from duetal.datasets import open_dataset
 from duetal.method.loop import Method
 from duetal.results.folder import RunFolder
-from duetal.runs.training import train_phases
+from duetal.runs.training import open_journal, train_phases
 
 
 def main(arguments: list[str]) -> None:
@@ -23,7 +23,9 @@ def main(arguments: list[str]) -> None:
     fabric = Fabric(accelerator="cpu", devices=devices, strategy=strategy)
     fabric.launch()
     videos = open_dataset(Path(dataset)).weak()
-    train_phases(fabric, config, videos, RunFolder(Path(folder)), Method())
+    run, method = RunFolder(Path(folder)), Method()
+    with open_journal(fabric, config, videos, run, method) as journal:
+        train_phases(fabric, config, videos, run, method, journal)
 
 
 if __name__ == "__main__":

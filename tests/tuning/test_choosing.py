@@ -1,12 +1,14 @@
 """The recipe `auto`: what it chooses, keeps, says and resumes."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from duetal.config import load_config
+from duetal.config import Config, load_config
+from duetal.core.errors import DuetalError
 from duetal.recipes import read
 from duetal.results.schema import ChoiceFile
 from duetal.runs.run import open_run
@@ -60,6 +62,28 @@ def test_a_run_goes_on_with_what_was_chosen(
     assert (auto_run / "choices.json").read_text() == before
     code, _, err = duetal(*words, "--resume", "dropout=0.1")
     assert (code, "cbp.dropout: 0.1, not 0.3" in err) == (2, True)
+
+
+def test_a_setting_that_is_free_is_taken_from_the_command_that_resumes(
+    auto_run: Path,
+    tiny_dataset: Path,
+    tmp_path: Path,
+    duetal: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun = tmp_path / "run"
+    shutil.copytree(auto_run, begun)
+    (begun / "model.json").unlink()
+    used: list[Config] = []
+
+    def stop(fabric: object, config: Config, *rest: object) -> None:
+        used.append(config)
+        raise DuetalError("stop here")
+
+    monkeypatch.setattr("duetal.runs.training.train_phases", stop)
+    words = ("train", f"dataset={tiny_dataset}", "levels=1", *QUICK, "checkpoint_every=7")
+    assert duetal(*words, "--out", begun, "--resume")[0] == 1
+    assert used[0] == open_run(auto_run).config.replace(checkpoint_every=7)
 
 
 def test_videos_that_cannot_be_held_out_are_said(

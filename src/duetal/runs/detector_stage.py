@@ -4,8 +4,7 @@ Each round leaves a checkpoint `checkpoints/detector-<round>.safetensors`. A rou
 short is trained again from its start, to the same weights.
 """
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -23,13 +22,7 @@ from duetal.detector.pyramid import PyramidDetector
 from duetal.localization.localization_settings import LocalizationSettings
 from duetal.method.sampling import random_seed
 from duetal.results import checkpoints
-from duetal.results.log_events import (
-    EpochEvent,
-    PhaseEnd,
-    PhaseStart,
-    PseudoSegmentEvent,
-    SegmentCounts,
-)
+from duetal.results.log_events import PseudoSegmentEvent, SegmentCounts
 from duetal.results.schema import (
     DETECTOR,
     ENSEMBLE,
@@ -39,7 +32,6 @@ from duetal.results.schema import (
     StageRecord,
 )
 from duetal.runs.journal import Journal
-from duetal.runs.recorder import recorded_position
 from duetal.runs.run import Run
 from duetal.runs.stage_scoring import Localized, VideoScores, fitting_stream, stage_scorer
 
@@ -77,11 +69,13 @@ def with_detector(model: ModelRecord, config: Config) -> ModelRecord:
     return model.model_copy(update={"detector": record, "phases": [*model.phases, *phases]})
 
 
-def train_detector(fabric: Fabric, run: Run, dataset: Dataset, videos: WeakVideos) -> None:
-    """Train the rounds that are left, with journal and checkpoints.
+def train_detector(
+    fabric: Fabric, run: Run, dataset: Dataset, videos: WeakVideos, journal: Journal
+) -> None:
+    """Train the rounds that are left, with checkpoints.
 
     `run` holds the record that `with_detector` made, `videos` are those that the branches were
-    trained on. One process does it.
+    trained on, `journal` counts the updates. One process does it.
 
     Raises:
         DuetalError: bad features, or a loss that is not finite.
@@ -89,24 +83,22 @@ def train_detector(fabric: Fabric, run: Run, dataset: Dataset, videos: WeakVideo
     record = run.model.detector
     if record is None:
         return
-    device, config, folder = fabric.device, run.config, run.folder
+    device = fabric.device
     videos = replace(videos, streams={name: videos.streams[name] for name in record.streams})
-    scorer = stage_scorer(run, record.teachers, dataset, device)
-    curves = [scorer(name).snippets for name in videos.names]
-    phases = [phase for phase in run.model.phases if phase.student == DETECTOR]
-    updates = config.detector.epochs * -(-len(videos.names) // config.detector.detector_batch)
-    steps, board = updates * len(phases), config.machine.tensorboard
     detector: PyramidDetector | None = None
-    with Journal(folder.path, steps, tensorboard=board) as journal:
-        journal.rewind(recorded_position(folder))
-        for turn, phase in enumerate(phases):
-            if folder.checkpoint(phase.stage).is_file():
-                detector = restore_detector(run, phase.stage).to(device)
-                journal.skip(updates)
-                journal.log(f"{phase.name}: already done")
-                continue
-            segments = _label(run, videos, curves, detector, device)
-            detector = _train_phase(run, videos, phase, turn, segments, journal, device)
+    curves: list[np.ndarray] = []
+    phases = [phase for phase in run.model.phases if phase.student == DETECTOR]
+    for turn, phase in enumerate(phases):
+        if run.folder.checkpoint(phase.stage).is_file():
+            detector = restore_detector(run, phase.stage).to(device)
+            journal.skip(run.config.detector.updates(len(videos.names)))
+            journal.log(f"{phase.name}: already done")
+            continue
+        if not curves:
+            scorer = stage_scorer(run, record.teachers, dataset, device)
+            curves = [scorer(name).snippets for name in videos.names]
+        segments = _label(run, videos, curves, detector, device)
+        detector = _train_phase(run, videos, phase, turn, segments, journal, device)
 
 
 def _label(
@@ -137,24 +129,8 @@ def _train_phase(
     device: torch.device,
 ) -> PyramidDetector:
     """Train one round, and keep its events and its weights."""
-    began = epoch_began = time.monotonic()
-    journal.record(PhaseStart(**dict(phase)).to_json())
+    journal.begin_phase(phase)
     journal.record(_count(run, phase.name, segments).to_json())
-
-    def on_epoch(epoch: int, losses: Mapping[str, float]) -> None:
-        nonlocal epoch_began
-        event = EpochEvent(
-            phase=phase.name,
-            branch=phase.student,
-            epoch=epoch,
-            epochs=phase.epochs,
-            loss=sum(losses.values()),
-            terms=dict(losses),
-            seconds=round(time.monotonic() - epoch_began, 3),
-        )
-        journal.epoch(event.to_json())
-        epoch_began = time.monotonic()
-
     detector = train_round(
         videos,
         segments,
@@ -163,10 +139,9 @@ def _train_phase(
         random_seed(run.config.schedule.seed, DETECTOR, turn),
         device=device,
         on_update=lambda losses: journal.step(phase.name, losses),
-        on_epoch=on_epoch,
+        on_epoch=lambda epoch, losses: journal.end_epoch(phase, epoch, losses),
     )
-    seconds = round(time.monotonic() - began, 3)
-    journal.record(PhaseEnd(phase=phase.name, stage=phase.stage, seconds=seconds).to_json())
+    journal.end_phase(phase)
     record = {"stage": phase.stage, "metrics": journal.position()}
     checkpoints.save(run.folder.checkpoint(phase.stage), detector.state_dict(), record)
     return detector

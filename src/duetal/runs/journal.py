@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ from rich.progress import TextColumn, TimeElapsedColumn
 from duetal.core.bars import LiveProgress, remaining
 from duetal.core.console import PlainConsole
 from duetal.core.errors import DuetalError
+from duetal.method.schedule import Phase
 from duetal.results.folder import RunFolder
+from duetal.results.log_events import EpochEvent, PhaseEnd, PhaseStart
+from duetal.results.schema import PhaseRecord
 
 
 class Journal(LiveProgress):
@@ -47,6 +51,7 @@ class Journal(LiveProgress):
         self.active = active
         self._board = _open_board(folder) if tensorboard and active else None
         self._epochs = self._done = self._skipped = 0
+        self._phase_began = self._epoch_began = time.monotonic()
 
     def __exit__(self, *error: object) -> None:
         if error[1] is not None and self.active:
@@ -110,6 +115,39 @@ class Journal(LiveProgress):
         if self.bars is not None:
             losses, left = _losses(terms), self._left()
             self.bars.update(self._task, advance=1, description=phase, losses=losses, left=left)
+
+    def begin_phase(self, phase: Phase | PhaseRecord, *, resumed: bool = False) -> None:
+        """Start the clock of a phase, and record it unless an earlier start has."""
+        self._phase_began = time.monotonic()
+        self.begin_epoch()
+        if not resumed and phase.epochs:
+            self.record(PhaseStart.model_validate(phase, from_attributes=True).to_json())
+
+    def begin_epoch(self) -> None:
+        """Start the clock of an epoch."""
+        self._epoch_began = time.monotonic()
+
+    def end_epoch(
+        self, phase: Phase | PhaseRecord, epoch: int, losses: Mapping[str, float]
+    ) -> None:
+        """Record epoch 1, 2, … of a phase with its mean weighted terms, and begin the next one."""
+        event = EpochEvent(
+            phase=phase.name,
+            branch=phase.student,
+            epoch=epoch,
+            epochs=phase.epochs,
+            loss=sum(losses.values()),
+            terms=dict(losses),
+            seconds=round(time.monotonic() - self._epoch_began, 3),
+        )
+        self.epoch(event.to_json())
+        self.begin_epoch()
+
+    def end_phase(self, phase: Phase | PhaseRecord) -> None:
+        """Record the end of a phase."""
+        if phase.epochs:
+            seconds = round(time.monotonic() - self._phase_began, 3)
+            self.record(PhaseEnd(phase=phase.name, stage=phase.stage, seconds=seconds).to_json())
 
     def epoch(self, event: Mapping[str, Any]) -> None:
         """Record an epoch and, without a terminal, log a line."""

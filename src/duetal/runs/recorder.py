@@ -5,7 +5,6 @@ pseudo-labels; the phase under way leaves `checkpoints/resume.safetensors`. Trai
 same folder takes up there, and ends in the weights of an uninterrupted run.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from duetal.method.sampling import steps_per_epoch
 from duetal.method.schedule import Phase
 from duetal.results import checkpoints
 from duetal.results.folder import RunFolder
-from duetal.results.log_events import EpochEvent, PhaseEnd, PhaseStart, PseudoLabelEvent
+from duetal.results.log_events import PseudoLabelEvent
 from duetal.runs.journal import Journal
 
 
@@ -46,7 +45,6 @@ class Recorder(TrainingCallback):
         self.fabric.barrier()
         self._steps_per_epoch = steps_per_epoch(len(self.videos.names), self.config.data)
         self._resumed = False
-        self._phase_began = self._epoch_began = time.monotonic()
 
     def load_finished(self, phase: Phase, student: BranchNetwork) -> bool:
         """Load the checkpoint of a phase that an earlier start has finished."""
@@ -65,10 +63,7 @@ class Recorder(TrainingCallback):
         """Restore a killed phase, or record the beginning of a new one."""
         epochs_done = self._restore(phase, student, optimizer)
         self._resumed = epochs_done > 0
-        if not self._resumed and phase.epochs:
-            start = PhaseStart.model_validate(phase, from_attributes=True)
-            self.journal.record(start.to_json())
-        self._phase_began = self._epoch_began = time.monotonic()
+        self.journal.begin_phase(phase, resumed=self._resumed)
         return epochs_done
 
     def on_pseudo_labels(self, phase: Phase, pseudo: PseudoLabels) -> None:
@@ -95,27 +90,14 @@ class Recorder(TrainingCallback):
         optimizer: torch.optim.Optimizer,
     ) -> None:
         """Record the epoch, and save what resuming needs."""
-        now = time.monotonic()
-        event = EpochEvent(
-            phase=phase.name,
-            branch=phase.student,
-            epoch=epoch,
-            epochs=phase.epochs,
-            loss=sum(losses.values()),
-            terms=dict(losses),
-            seconds=round(now - self._epoch_began, 3),
-        )
-        self.journal.epoch(event.to_json())
+        self.journal.end_epoch(phase, epoch, losses)
         if epoch % self.config.machine.checkpoint_every == 0 and epoch < phase.epochs:
             self._save_resume(phase, epoch, student, optimizer)
-        self._epoch_began = time.monotonic()
+            self.journal.begin_epoch()
 
     def on_phase_end(self, phase: Phase, student: BranchNetwork) -> None:
         """Keep the stage's weights; the record holds the size of metrics.jsonl."""
-        if phase.epochs:
-            seconds = round(time.monotonic() - self._phase_began, 3)
-            end = PhaseEnd(phase=phase.name, stage=phase.stage, seconds=seconds)
-            self.journal.record(end.to_json())
+        self.journal.end_phase(phase)
         if self.fabric.is_global_zero:
             record = {"stage": phase.stage, "metrics": self.journal.position()}
             path = self.folder.checkpoint(phase.stage)

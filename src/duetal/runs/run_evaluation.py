@@ -68,8 +68,9 @@ def evaluation_seconds(
     lengths = {name: dataset.length(name) for name in names}
     name = sorted(names, key=lengths.__getitem__)[len(names) // 2]
     passes = Counter(p.student for p in method.schedule(config.schedule, dataset.streams))
-    if len(passes) > 1:
-        passes.update(list(passes))  # The ensemble scores with all branches once more.
+    # The ensemble scores with all branches once more, and so do the teachers of each detector.
+    for _ in range((len(passes) > 1) + config.detector.rounds):
+        passes.update(passes.keys())
     seconds = 0.0
     for branch, count in passes.items():
         stream, kind = dataset.streams[branch], method.branch(branch)

@@ -116,14 +116,16 @@ def train(
         begin(folder, config, videos.fingerprint())
         _log_other_machine(folder)
         after = evaluation_seconds(config, dataset, method, fabric.device)
-    train_phases(fabric, config, videos, folder, method, after)
-    if fabric.is_global_zero:
-        model = _model_record(config, dataset, videos, method)
-        if held_out is not None:
-            model = _choose_on_held_out(fabric, Run(folder, config, model, method), held_out)
-        model = with_detector(model, config)
-        train_detector(fabric, Run(folder, config, model, method), dataset, videos)
-        model.write(folder.model_file)
+    with open_journal(fabric, config, videos, folder, method, after) as journal:
+        train_phases(fabric, config, videos, folder, method, journal)
+        if fabric.is_global_zero:
+            model = _model_record(config, dataset, videos, method)
+            if held_out is not None:
+                model = _choose_on_held_out(fabric, Run(folder, config, model, method), held_out)
+            model = with_detector(model, config)
+            run = Run(folder, config, model, method)
+            train_detector(fabric, run, dataset, videos, journal)
+            model.write(folder.model_file)
     return True
 
 
@@ -134,8 +136,11 @@ def _settle(
     if not config.tuning.choose:
         return config
     if folder.config_file.is_file():
-        return read_config(folder)
-
+        begun = read_config(folder)
+        places = (name.split(".") for name in config.tuning.choose)
+        return config.replace(
+            **{f"{at}.{name}": getattr(getattr(begun, at), name) for at, name in places}
+        )
     is_first = fabric.is_global_zero
     if is_first:
         folder.path.mkdir(parents=True, exist_ok=True)
@@ -154,30 +159,41 @@ def _settle(
     return config
 
 
-def train_phases(
+def open_journal(
     fabric: Fabric,
     config: Config,
     videos: WeakVideos,
     folder: RunFolder,
     method: Method,
     after: float = 0.0,
-) -> None:
-    """Train the phases that are left, with journal and checkpoints; raises as `train`.
+) -> Journal:
+    """The journal of all that is trained, up to the last checkpoint; to be entered.
 
-    `after` are the seconds that the evaluation will take.
+    `after` are the seconds that the evaluation will take. What a kill left unfinished is removed.
     """
-    phases = method.schedule(config.schedule, videos.streams)
-    epochs = sum(phase.epochs for phase in phases)
-    steps = epochs * steps_per_epoch(len(videos.names), config.data)
+    count = len(videos.names)
+    epochs = sum(phase.epochs for phase in method.schedule(config.schedule, videos.streams))
+    steps = epochs * steps_per_epoch(count, config.data)
+    steps += config.detector.rounds * config.detector.updates(count)
     is_first, tensorboard = fabric.is_global_zero, config.machine.tensorboard
-    with Journal(
-        folder.path, steps, after=after, active=is_first, tensorboard=tensorboard
-    ) as journal:
-        if is_first:
-            remove_unfinished(folder.path)
-        journal.rewind(recorded_position(folder))
-        recorder = Recorder(fabric, config, videos, folder, journal)
-        alternate(fabric, config, videos, load_text_tower, recorder, method)
+    if is_first:
+        remove_unfinished(folder.path)
+    journal = Journal(folder.path, steps, after=after, active=is_first, tensorboard=tensorboard)
+    journal.rewind(recorded_position(folder))
+    return journal
+
+
+def train_phases(
+    fabric: Fabric,
+    config: Config,
+    videos: WeakVideos,
+    folder: RunFolder,
+    method: Method,
+    journal: Journal,
+) -> None:
+    """Train the phases that are left, with checkpoints; raises as `train`."""
+    recorder = Recorder(fabric, config, videos, folder, journal)
+    alternate(fabric, config, videos, load_text_tower, recorder, method)
 
 
 def training_videos(config: Config, dataset: Dataset) -> tuple[WeakVideos, WeakVideos | None]:
