@@ -99,9 +99,3 @@ def video_mean_ap(scores: NDArray[np.floating], labels: NDArray[np.bool_]) -> fl
         at_least = scores[:, column][None, :] >= right[:, None]
         found.append(float(np.mean(at_least[:, labels[:, column]].sum(1) / at_least.sum(1))))
     return float(np.mean(found)) if found else 0.0
-
-
-def log_loss(scores: NDArray[np.floating], labels: NDArray[np.bool_]) -> float:
-    """Mean cross-entropy of (N, K) video-level probabilities with the labels."""
-    p = np.clip(scores.astype(np.float64), 1e-6, 1 - 1e-6)
-    return float(-np.where(labels, np.log(p), np.log(1 - p)).mean())
