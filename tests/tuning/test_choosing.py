@@ -3,15 +3,24 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from lightning_fabric import Fabric
 
+from duetal.backbones.text_towers import load_text_tower
+from duetal.backbones.tiny_clip import make_tiny_clip
 from duetal.config import Config, load_config
 from duetal.core.errors import DuetalError
+from duetal.core.weak_videos import WeakVideos
+from duetal.method.loop import Method
 from duetal.recipes import read
 from duetal.results.schema import ChoiceFile
 from duetal.runs.run import open_run
+from duetal.tuning import tune
 
 Command = Callable[..., tuple[int, str, str]]
 #: What makes the recipe train in seconds.
@@ -113,3 +122,22 @@ def test_videos_that_cannot_be_held_out_are_said(
 def test_what_is_chosen_leaves_out_what_is_given(words: tuple[str, ...], left: bool) -> None:
     config = load_config(read("auto"), "auto", words)
     assert ("data.crop" in config.tuning.choose) == left
+
+
+def test_a_stream_that_carries_nothing_does_not_count(
+    make_videos: Callable[..., WeakVideos], tmp_path: Path
+) -> None:
+    make_tiny_clip(tmp_path, dimension=8)
+    videos = make_videos([0.15, 0.3, 0.3])
+    cbp: Any = videos.streams["cbp"]
+    flat = {name: np.ones((len(x), 8), dtype=np.float32) for name, x in cbp.arrays.items()}
+    streams = {"cbp": cbp, "vlp": replace(cbp, arrays=flat)}
+    videos = replace(videos, streams=streams, text_encoder=str(tmp_path))
+    config = load_config(read("auto"), "auto", QUICK)
+    told: list[str] = []
+    fabric = Fabric(accelerator="cpu", devices=1)
+    config, choices = tune(fabric, config, videos, load_text_tower, Method(), told.append)
+    assert "stream vlp ranks videos no better than chance" in told[2]
+    assert any(one.reason in told[2] and not one.values for one in choices)
+    assert (config.schedule.b_weight, config.schedule.f_weight) == (1, 0)
+    assert config.localization.ensemble_weight == 0

@@ -36,8 +36,8 @@ def noisy(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     [
         (None, "one stream"),
         (dict, "the two streams show the same"),
-        (constant, "other, linear ranks videos no better than chance"),
-        (shuffled, "other, linear ranks videos no better than chance"),
+        (constant, "stream other ranks videos no better than chance"),
+        (shuffled, "stream other ranks videos no better than chance"),
         (noisy, "hardly complement each other"),
     ],
 )

@@ -18,7 +18,8 @@ from duetal.method.branches import LoadText
 from duetal.method.loop import Method
 from duetal.results.schema import Choice
 from duetal.tuning.held_out import hold_out
-from duetal.tuning.pooling import pooled_ratios, probe_linear
+from duetal.tuning.pooling import pooled_ratios
+from duetal.tuning.probing import probe
 from duetal.tuning.rehearsal import Rehearsal
 
 #: A crop is a whole video up to this many snippets.
@@ -44,6 +45,7 @@ CANDIDATES: Mapping[str, Mapping[str, Any]] = {
         "schedule.learning_rate": 0.001,
     },
 }
+_POOLING = "losses.class_ratios"
 #: Differences of held-out mean AP that are no difference.
 _TIE = 0.01
 #: Learning rates of VLP that are tried: a stream of few channels needs a high one.
@@ -82,6 +84,11 @@ class _Choosing:
             self.choices.append(Choice(values=own, reason=reason))
             self.notify(f"auto: {', '.join(f'{k}={_short(v)}' for k, v in own.items())}: {reason}")
 
+    def note(self, finding: str) -> None:
+        """Keep what was found where nothing is chosen by it."""
+        self.choices.append(Choice(values={}, reason=finding))
+        self.notify(f"auto: {finding}")
+
 
 def _short(value: Any) -> str:
     """A value as one line shows it; of many classes the extremes."""
@@ -112,22 +119,29 @@ def tune(
         return config, []
     _fit_size(state, videos)
     seed = config.schedule.seed
-    first = next(iter(videos.streams))
-    shares = probe_linear(videos, first, seed).shares()
-    state.choose(
-        {"losses.class_ratios": pooled_ratios(shares)},
-        f"a class fills {shares.min():.0%} to {shares.max():.0%} of a video that has it, "
-        "as a linear classifier finds it in videos it was not trained on",
+    found = probe(fabric, state.config, videos, load_text, method)
+    for line in found.expectation():
+        state.note(line)
+    ratios = {_POOLING: pooled_ratios(found.shares)}
+    told = (
+        f"a class fills {found.shares.min():.0%} to {found.shares.max():.0%} of a video that has "
+        "it, as a linear classifier finds it in videos it was not trained on"
     )
     try:
         trained, held = hold_out(videos, config.tuning.held_out, seed)
     except DuetalError as error:
+        state.choose(ratios, told)
         notify(f"auto: {error.cause}: the other settings stay as they are")
         return state.config, state.choices
+    state.config = state.replaced(ratios)
     rehearsal = Rehearsal(fabric, state.config, trained, held, load_text, method)
     rehearsal = _choose_pyramid(state, rehearsal)
+    rehearsal = _choose_pooling(state, rehearsal, ratios, told)
     if len(videos.streams) > 1 and config.schedule.alternations:
-        _choose_teaching(state, rehearsal)
+        if len(found.empty) == 1:
+            _leave_out(state, *found.empty)
+        else:
+            _choose_teaching(state, rehearsal)
     return state.config, state.choices
 
 
@@ -169,6 +183,44 @@ def _choose_pyramid(state: _Choosing, rehearsal: Rehearsal) -> Rehearsal:
         CANDIDATES[title], f"mean AP of {len(rehearsal.held.names)} held-out videos' labels: {told}"
     )
     return found[title][1]
+
+
+def _choose_pooling(
+    state: _Choosing, own: Rehearsal, ratios: Mapping[str, Any], told: str
+) -> Rehearsal:
+    """Whether each class is pooled over its own share, or all over half of a video.
+
+    Half is too much of most actions, and blurs them. It is taken only where it ranks videos better:
+    there the shares that labels give are wrong.
+    """
+    half = {_POOLING: (2.0,) * len(own.held.classes)}
+    if not state.own(half):
+        return own
+    trial = own.copy()
+    stage = trial.train(state.replaced(half), ["warmup"])
+    mine, other = own.mean_ap(stage), trial.mean_ap(stage)
+    told += (
+        f"; held-out mean AP where each is pooled over its own share {100 * mine:.1f}, "
+        f"all over half of a video {100 * other:.1f}"
+    )
+    if other > mine + _TIE:
+        state.choose(half, told)
+        return trial
+    state.choose(ratios, told)
+    return own
+
+
+def _leave_out(state: _Choosing, empty: str) -> None:
+    """Of two streams one carries nothing: its branch neither teaches nor counts."""
+    first = empty == "cbp"
+    state.choose(
+        {
+            "schedule.b_weight": float(not first),
+            "schedule.f_weight": float(first),
+            "localization.ensemble_weight": float(first),
+        },
+        "a branch whose stream carries nothing teaches nothing, and counts for nothing",
+    )
 
 
 def _choose_teaching(state: _Choosing, rehearsal: Rehearsal) -> None:

@@ -34,21 +34,22 @@ class Probe:
     classes: tuple[str, ...]
     shares: NDArray[np.float64]  # (K,) share of a video that a class fills where it occurs.
     strength: Mapping[str, float]  # Mean AP by what ranks the videos.
+    empty: tuple[str, ...]  # Streams that rank videos no better than chance.
     chance: float  # Mean AP of a ranking by chance, of 20 the highest.
     agreement: float | None  # Correlation of the streams' curves in videos of the class.
 
     def expectation(self) -> list[str]:
         """What to expect of training, in sentences."""
-        weak = [name for name, ap in self.strength.items() if ap <= self.chance]
         lines = [
-            f"{name} ranks videos no better than chance: it tells nothing of these labels"
-            for name in weak
+            f"stream {name} ranks videos no better than chance: it carries nothing of the labels, "
+            "or there are too few videos to tell"
+            for name in self.empty
         ]
         if self.agreement is None:
             lines.append("one stream: there is no second branch to learn from")
         elif self.agreement >= _SAME:
             lines.append("the two streams show the same: expect nothing of teaching")
-        elif not weak:
+        elif not self.empty:
             single = max(ap for name, ap in self.strength.items() if name != BOTH)
             gain = 100 * (self.strength[BOTH] - single)
             better = "complement each other" if gain > 1 else "hardly complement each other"
@@ -82,10 +83,9 @@ def probe(
     found = {stream: probe_linear(videos, stream, seed) for stream in videos.streams}
     titles = {branch.name: branch.title for branch in method.branches}
     first, *others = found
-    strength = {
-        f"{titles.get(name, name)}, linear": video_mean_ap(one.scores, read.labels)
-        for name, one in found.items()
-    }
+    best = {name: video_mean_ap(one.scores, read.labels) for name, one in found.items()}
+    strength = {f"{titles.get(name, name)}, linear": ap for name, ap in best.items()}
+    chance = _chance(found[first].scores, read.labels, seed)
     agreement = None
     if others:
         scores = np.mean([one.scores for one in found.values()], axis=0)
@@ -94,7 +94,9 @@ def probe(
             zero = replace(method, schedule=lambda *_: [zero_shot()])
             trial = Rehearsal(fabric, settings, read, read, load_text, zero)
             stage = trial.train(settings, [zero_shot().name])
-            strength[zero_shot().stage_title] = trial.mean_ap(stage)
+            ap = trial.mean_ap(stage)
+            strength[zero_shot().stage_title] = ap
+            best["vlp"] = max(best["vlp"], ap)
             scores = (scores + trial.scores[stage]) / 2
         strength[BOTH] = video_mean_ap(scores, read.labels)
         agreement = _agreement(found[first].curves, found[others[0]].curves, read)
@@ -104,7 +106,8 @@ def probe(
         classes=videos.classes,
         shares=found[first].shares(),
         strength=strength,
-        chance=_chance(found[first].scores, read.labels, seed),
+        empty=tuple(name for name, ap in best.items() if ap <= chance),
+        chance=chance,
         agreement=agreement,
     )
 
