@@ -122,9 +122,12 @@ def test_gates_let_the_temporal_layers_in(make_vlp: MakeVLP) -> None:
     features, mask = inputs()
     shut = branch.encode(features, mask)
     branch.gates.fill_(1.0)  # tanh(10): open
-    expected = apply_mask(shut + branch.positions[: shut.shape[1]], mask)
+    branch.standardize(torch.full((16,), 0.1), torch.full((16,), 0.5))
+    read = apply_mask((shut - 0.1) / 0.5 + branch.positions[: shut.shape[1]], mask)
+    x = read
     for layer in branch.layers:
-        expected = layer(expected, mask)
+        x = layer(x, mask)
+    expected = shut + x - read
     torch.testing.assert_close(branch.encode(features, mask), expected, atol=1e-5, rtol=0)
 
 

@@ -8,7 +8,6 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from duetal.core.errors import DuetalError
 from duetal.core.weak_videos import FeatureReader, WeakVideos
@@ -65,11 +64,19 @@ def cbp_for_inference(settings: MethodSettings, dim: int, num_classes: int) -> B
         return CBPBranch(dim, num_classes, settings.cbp)
 
 
-def channel_statistics(videos: WeakVideos, stream: FeatureReader) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (C,) of a stream's channels over all training snippets."""
+def channel_statistics(
+    videos: WeakVideos, stream: FeatureReader, *, unit: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (C,) of a stream's channels over all training snippets.
+
+    With `unit` they are those of features scaled to norm √C.
+    """
     total, squares, count = np.zeros(stream.dim), np.zeros(stream.dim), 0
     for name in videos.names:
         x = stream.read(name).astype(np.float64)
+        if unit:
+            norm = np.linalg.norm(x, axis=1, keepdims=True)
+            x = x * (stream.dim**0.5 / np.maximum(norm, 1e-12))
         total += x.sum(axis=0)
         squares += (x * x).sum(axis=0)
         count += len(x)
@@ -87,7 +94,14 @@ def build_vlp(settings: MethodSettings, videos: WeakVideos, load_text: LoadText)
         UsageError: the number of heads does not divide the dimension of the features.
     """
     branch = vlp_without_bias(settings, videos, load_text)
-    branch.bias.data.fill_(mean_cosine(branch, videos, videos.streams["vlp"]))
+    stream = videos.streams["vlp"]
+    mean, std = channel_statistics(videos, stream, unit=True)
+    if settings.vlp.input_normalization:
+        branch.standardize(mean, std)
+    with torch.no_grad():
+        # The mean zero-shot cosine of all training snippets with all classes.
+        text = branch.text_features().mean(dim=0).cpu()
+        branch.bias.fill_(float(mean @ text) / stream.dim**0.5)
     return branch
 
 
@@ -122,19 +136,6 @@ def load_prompted_text(
         cause = f"text features have dimension {dim}, the VLP features {expected}"
         raise DuetalError(cause, file=Path(videos.text_encoder), place="text encoder")
     return text
-
-
-@torch.no_grad()
-def mean_cosine(branch: VLPBranch, videos: WeakVideos, stream: FeatureReader) -> float:
-    """Mean zero-shot cosine of all training snippets with all classes: where the bias b starts."""
-    text = branch.text_features().cpu()
-    total, count = 0.0, 0
-    for name in videos.names:
-        features = F.normalize(torch.from_numpy(stream.read(name)), dim=-1)
-        cosines = features @ text.T
-        total += float(cosines.double().sum())
-        count += cosines.numel()
-    return total / count
 
 
 def vlp_for_inference(settings: MethodSettings, dim: int, num_classes: int) -> BranchNetwork:

@@ -43,6 +43,10 @@ class VLPSettings(Settings):
     """[D] Positions to either side that temporal self-attention sees; none: the whole crop."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """[D] Dropout on the input of the temporal layers and on their residual branches."""
+    input_normalization: bool = True
+    """[D] The temporal layers read each feature channel standardised with its mean and standard
+    deviation over the training videos: CLIP features have a large part in common. What the text is
+    compared with stays as it is."""
     init: float = Field(0.01, gt=0, le=1000)
     """[S] Standard deviation of the temporal Transformer's first weights, at the paper's width of
     512. A narrower branch learns too slowly from it and needs more."""
@@ -81,6 +85,8 @@ class VLPBranch(BranchNetwork):
         UsageError: the number of heads does not divide D.
     """
 
+    mean: Tensor
+    std: Tensor
     initial_text: Tensor
     zero_shot_text: Tensor
 
@@ -95,6 +101,8 @@ class VLPBranch(BranchNetwork):
         self.tau = settings.temperature
         self.score_function = settings.score_function
         self.zero_shot_start = settings.zero_shot_start
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("std", torch.ones(dim))
         self.input_dropout = nn.Dropout(settings.dropout)
         self.layers = nn.ModuleList(
             TransformerBlock(dim, settings.heads, settings.attention_radius, settings.dropout)
@@ -117,6 +125,11 @@ class VLPBranch(BranchNetwork):
         with torch.no_grad():
             self.register_buffer("initial_text", text().clone())
             self.register_buffer("zero_shot_text", text.plain().clone())
+
+    def standardize(self, mean: Tensor, std: Tensor) -> None:
+        """Set the mean and standard deviation (D,) of frames of norm √D."""
+        self.mean.copy_(mean)
+        self.std.copy_(std.clamp(min=1e-3))
 
     def text_features(self) -> Tensor:
         """(K, D) unit vectors.
@@ -148,19 +161,15 @@ class VLPBranch(BranchNetwork):
 
     def encode(self, features: Tensor, mask: Tensor) -> Tensor:
         """(B, T, D) → (B, T, D): frame features after the temporal Transformer."""
-        # CLIP features have any norm; the layers expect per-channel variance 1.
-        x: Tensor = apply_mask(F.normalize(features, dim=-1), mask) * features.shape[-1] ** 0.5
-        x = self.input_dropout(x)
-        for index, layer in enumerate(self.layers):
-            seen = x
-            if index == 0 and self.positions is not None:
-                place = torch.arange(x.shape[1], device=x.device).clamp(max=len(self.positions) - 1)
-                seen = apply_mask(x + self.positions[place], mask)
-            if self.zero_shot_start:
-                x = x + torch.tanh(GATE_SCALE * self.gates[index]) * (layer(seen, mask) - x)
-            else:
-                x = layer(seen, mask)
-        return x
+        frames = unit_frames(features, mask)
+        x = self.input_dropout(apply_mask((frames - self.mean) / self.std, mask))
+        if self.positions is not None:
+            place = torch.arange(x.shape[1], device=x.device).clamp(max=len(self.positions) - 1)
+            x = apply_mask(x + self.positions[place], mask)
+        for gate, layer in zip(self.gates, self.layers, strict=True):
+            before, x = x, layer(x, mask)
+            frames = frames + torch.tanh(GATE_SCALE * gate) * (x - before)
+        return frames if self.zero_shot_start else x
 
     def cosines(self, encoded: Tensor) -> Tensor:
         """(B, T, D) → (B, T, K) cosine similarities with the text features."""
@@ -189,6 +198,11 @@ class VLPBranch(BranchNetwork):
         with torch.no_grad():
             state["text.features"] = self.text().detach().clone()
         return state
+
+
+def unit_frames(features: Tensor, mask: Tensor) -> Tensor:
+    """(B, T, D) features of any norm → of norm √D, so that their channels vary by about 1."""
+    return apply_mask(F.normalize(features, dim=-1), mask) * features.shape[-1] ** 0.5
 
 
 def softmax_logits(scores: Tensor) -> Tensor:
