@@ -202,7 +202,8 @@ class VLPBranch(BranchNetwork):
 
 def unit_frames(features: Tensor, mask: Tensor) -> Tensor:
     """(B, T, D) features of any norm → of norm √D, so that their channels vary by about 1."""
-    return apply_mask(F.normalize(features, dim=-1), mask) * features.shape[-1] ** 0.5
+    frames: Tensor = apply_mask(F.normalize(features, dim=-1), mask) * features.shape[-1] ** 0.5
+    return frames
 
 
 def softmax_logits(scores: Tensor) -> Tensor:
