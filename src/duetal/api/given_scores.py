@@ -129,7 +129,8 @@ def class_names(classes: Sequence[str] | PathLike) -> tuple[str, ...]:
         DuetalError: the file can't be read, there is no name, an empty one, or one twice.
     """
     file = None
-    if isinstance(classes, str) and not Path(classes).is_file() and Path(classes).suffix != ".txt":
+    # Not by `Path`, which fails on a name too long for a file.
+    if isinstance(classes, str) and not (os.path.isfile(classes) or classes.endswith(".txt")):  # noqa: PTH113
         classes = classes.split(",")
     elif isinstance(classes, str | os.PathLike):
         file = Path(classes)
