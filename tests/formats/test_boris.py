@@ -99,7 +99,7 @@ HEADER = "Observation id\tMedia file name\tBehavior\tBehavior type\t"
     [
         ("a\tb\n", "no column 'Behavior'"),
         (f"{HEADER}Time\no\tv.mp4\trun\tSTOP\t1\n", "line 2: 'run' stops, and has not begun"),
-        (f"{HEADER}Time\no\tv.mp4\trun\tSTART\tx\n", "line 2: could not convert"),
+        (f"{HEADER}Time\no\tv.mp4\trun\tSTART\tx\n", "line 2: 'x' is no number"),
         (f"{HEADER}Time\no\tv.mp4\t\tSTART\t1\n", "line 2: an event without a behavior"),
         (f"{HEADER}Start (s)\no\tv.mp4\trun\tSTATE\t1\n", "line 2: no key 'stop (s)'"),
         (
