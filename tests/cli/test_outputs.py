@@ -1,6 +1,7 @@
 """No command replaces a file that is there unasked, and none what it reads."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -126,6 +127,16 @@ def test_a_file_in_a_folder_that_is_read_is_never_replaced(
     assert (code, out.read_bytes()) == (2, before)
     assert str(out) in err
     assert "is what is read; name" in err or (not force and "is there already" in err)
+
+
+def test_a_pipe_is_not_replaced(places: dict[str, Path], tmp_path: Path, duetal: Duetal) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for name, (command, _) in COMMANDS.items():
+        code, _, err = duetal(*fill(command, places, pipe), "--force")
+        assert code in (1, 2), name
+        assert "pipe: a pipe or a device, not a file" in err, name
+        assert pipe.is_fifo()
 
 
 def test_a_page_of_ours_is_made_again_and_no_other(

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from duetal.core.errors import UsageError
+from duetal.core.files import read_yaml, refuse_special
 
 
 def refuse_existing(
@@ -21,8 +22,11 @@ def refuse_existing(
 
     Raises:
         UsageError: naming the file.
+        DuetalError: it is a pipe or a device.
     """
     if not os.path.isfile(path):  # noqa: PTH113 - `Path` fails on a name too long for a file
+        if os.path.exists(path):  # noqa: PTH110
+            refuse_special(path)
         return
     places = [place for item in read for place in _places(Path(item))]
     known = _identity(path.stat())
@@ -39,8 +43,6 @@ def refuse_existing(
 
 def _places(item: Path) -> list[Path]:
     """A file or folder, and what it names if it is YAML; none of anything else."""
-    from duetal.core.files import read_yaml  # Imports YAML.
-
     if not os.path.exists(item):  # noqa: PTH110 - as above
         return []
     named: list[Path] = []
