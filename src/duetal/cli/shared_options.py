@@ -85,6 +85,8 @@ def refuse_bad_yaml(*paths: Path) -> None:
 
 def is_own_page(path: Path) -> bool:
     """Whether a file is a page that duetal made, which it may make again."""
+    if not path.is_file():
+        return False  # A pipe would be waited for.
     try:
         with path.open("rb") as file:
             return b'<meta name="generator" content="duetal">' in file.read(1000)
