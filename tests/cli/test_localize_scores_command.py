@@ -58,6 +58,9 @@ def test_it_writes_what_python_gives(
         (("--fps", "0"), "--fps", 2),
         (("--stride", "0"), "--stride", 2),
         (("--topk-ratio", "0"), "--topk-ratio", 2),
+        (("--fps", "1e-320"), "fps must be from 0.001 to 1e+06", 2),
+        (("--window", "1" + "0" * 400), "at most 1,000,000,000", 2),
+        (("--classes", ",".join(map(str, range(200)))), "but 200 classes", 1),
         (("--out", "."), "is a folder", 2),
     ],
 )

@@ -1,6 +1,7 @@
 """No command replaces a file that is there unasked, and none what it reads."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -35,14 +36,51 @@ COMMANDS = {
 }
 
 
+#: By name: a command that writes `OUT`, and the file inside a folder that it reads.
+INSIDE = {
+    "localize": ("localize RUN DATA --out OUT", "DATA/annotations.json"),
+    "localize a YAML file's data": ("localize RUN YAML --out OUT", "DATA/annotations.json"),
+    "localize, the run": ("localize RUN DATA --out OUT", "RUN/model.json"),
+    "localize-scores": (
+        "localize-scores ARRAYS --classes a,b --fps 25 --stride 16 --out OUT",
+        "ARRAYS/v.npy",
+    ),
+    "check": ("check DATA --json OUT", "DATA/annotations.json"),
+    "check, by a link": ("check DATA --json OUT", "LINK"),
+    "compare": ("compare RUN RUN --draws 100 --json OUT", "RUN/ground_truth.json"),
+    "evaluate": (
+        "evaluate FOUND --annotations THUMOS --protocol seconds --json OUT",
+        "THUMOS/A_test.txt",
+    ),
+    "report": ("report RUN RUN --out OUT", "RUN/ground_truth.json"),
+    "report of a run": ("report RUN --out OUT", "RUN/config.yaml"),
+    "card": ("export RUN --card --out OUT", "RUN/config.yaml"),
+    "onnx": ("export RUN --onnx --out OUT", "RUN/config.yaml"),
+    "simulate": ("simulate THUMOS --out FOLDER --json OUT", "THUMOS/A_test.txt"),
+    "convert": ("convert THUMOS OUT --to csv --subset test", "THUMOS/A_test.txt"),
+}
+
+
 @pytest.fixture
 def places(tiny_run: Path, tiny_dataset: Path, tmp_path: Path) -> dict[str, Path]:
     run = shutil.copytree(tiny_run, tmp_path / "run")
+    data = shutil.copytree(tiny_dataset, tmp_path / "data")
     found = sorted((run / "detections").glob("*.json"))
     np.savez(tmp_path / "scores.npz", v=np.eye(2))
+    for folder in ("arrays", "thumos"):
+        (tmp_path / folder).mkdir()
+    np.save(tmp_path / "arrays" / "v.npy", np.eye(2))
+    (tmp_path / "thumos" / "A_test.txt").write_text("video_test_0000001 1.0 2.0\n")
+    (tmp_path / "link").symlink_to(data / "annotations.json")
+    streams = "".join(f"  {kind}: data/features/{kind}\n" for kind in ("cbp", "vlp"))
+    (tmp_path / "data.yaml").write_text(f"annotations: data/annotations.json\nfeatures:\n{streams}")
     return {
         "RUN": run,
-        "DATA": tiny_dataset,
+        "DATA": data,
+        "YAML": tmp_path / "data.yaml",
+        "LINK": tmp_path / "link",
+        "ARRAYS": tmp_path / "arrays",
+        "THUMOS": tmp_path / "thumos",
         "FOUND": found[0],
         "FOUND2": found[1],
         "TRUTH": run / "ground_truth.json",
@@ -74,6 +112,31 @@ def test_a_file_that_is_there_is_replaced_by_force_alone(
         assert "is what is read; name another file" in err
     assert duetal(*fill(command, places, out), "--force")[0] == 0
     assert out.read_bytes() != b"mine"
+
+
+@pytest.mark.parametrize("name", INSIDE)
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_a_file_in_a_folder_that_is_read_is_never_replaced(
+    places: dict[str, Path], duetal: Duetal, name: str, force: tuple[str, ...]
+) -> None:
+    command, read = INSIDE[name]
+    place, _, file = read.partition("/")
+    out = places[place] / file
+    before = out.read_bytes()
+    code, _, err = duetal(*fill(command, places, out), *force)
+    assert (code, out.read_bytes()) == (2, before)
+    assert str(out) in err
+    assert "is what is read; name" in err or (not force and "is there already" in err)
+
+
+def test_a_pipe_is_not_replaced(places: dict[str, Path], tmp_path: Path, duetal: Duetal) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for name, (command, _) in COMMANDS.items():
+        code, _, err = duetal(*fill(command, places, pipe), "--force")
+        assert code in (1, 2), name
+        assert "pipe: a pipe or a device, not a file" in err, name
+        assert pipe.is_fifo()
 
 
 def test_a_page_of_ours_is_made_again_and_no_other(

@@ -58,7 +58,10 @@ def test_cp_copies_the_text(run, folder, destination, written):
 def test_cp_overwrites_only_when_forced(run, folder):
     (folder / "demo.yaml").write_text("mine")
     code, _, err = run("cp", "demo")
-    assert (code, err) == (1, "duetal: error: demo.yaml: exists already; --force overwrites it\n")
+    assert (code, err) == (
+        2,
+        "duetal: error: demo.yaml: is there already (--force replaces it)\n",
+    )
     assert (folder / "demo.yaml").read_text() == "mine"
     assert run("cp", "demo", "--force")[0] == 0
     assert (folder / "demo.yaml").read_text(encoding="utf-8") == recipes.read("demo")

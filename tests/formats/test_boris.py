@@ -99,7 +99,7 @@ HEADER = "Observation id\tMedia file name\tBehavior\tBehavior type\t"
     [
         ("a\tb\n", "no column 'Behavior'"),
         (f"{HEADER}Time\no\tv.mp4\trun\tSTOP\t1\n", "line 2: 'run' stops, and has not begun"),
-        (f"{HEADER}Time\no\tv.mp4\trun\tSTART\tx\n", "line 2: could not convert"),
+        (f"{HEADER}Time\no\tv.mp4\trun\tSTART\tx\n", "line 2: 'x' is no number"),
         (f"{HEADER}Time\no\tv.mp4\t\tSTART\t1\n", "line 2: an event without a behavior"),
         (f"{HEADER}Start (s)\no\tv.mp4\trun\tSTATE\t1\n", "line 2: no key 'stop (s)'"),
         (
@@ -152,6 +152,12 @@ def test_exports_of_several_files(tmp_path: Path) -> None:
     }
     expected = ("events that go on in the next media file: 1", "further players: 1")
     assert annotations.left_out == expected
+    # Names alone, as many as there are lengths, are one of each player.
+    header = SOURCED.replace("Source", "Media file name")
+    path.write_text(f"{header}x/a.mp4|b.mp4\t30.0|20.0\trun\tSTATE\t3\t7.5\n")
+    annotations = boris.read_annotations(path)
+    assert [(v.name, v.duration) for v in annotations] == [("a", 30)]
+    assert annotations.left_out == ("further players: 1",)
     path.write_text(f"{SOURCED}player #1:a.mp4\t30\trun\tSTATE\t1.7e9\t1.7e9\n")
     with pytest.raises(DuetalError, match="line 2: times count from when the video was made"):
         boris.read_annotations(path)

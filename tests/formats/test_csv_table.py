@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from duetal import formats
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError
@@ -68,7 +69,7 @@ def test_a_table_of_another_program_is_read(tmp_path: Path) -> None:
         (b"", "line 1: expected the header video,label,start,end,score"),
         (b"video,label\nv,A\n", "line 1: expected the header"),
         (b"video,label,start,end,score\nv,A,0,1\n", "line 2: expected 5 columns"),
-        (b"video,label,start,end,score\n\nv,A,0,one,1\n", "line 3: could not convert"),
+        (b"video,label,start,end,score\n\nv,A,0,one,1\n", "line 3: 'one' is no number"),
         (b"video,label,start,end,score\nv,A,0,nan,1\n", "video 'v': a detection's segment"),
         (b'video,label,start,end,score\n"v,A,0,1,1\n', "line 2: "),
         (b"video,label,start,end,score\n\xff", "byte 28: not UTF-8 text"),
@@ -127,7 +128,7 @@ def test_a_table_of_segments_of_another_program(tmp_path: Path) -> None:
         (f"{HEADER},A,1,2\n", "line 2: no video"),
         (f"{HEADER}v,A,1,\n", "line 2: a segment is a label, a start and an end"),
         (f"{HEADER}v,,1,2\n", "line 2: a segment is"),
-        (f"{HEADER}v,A,1,x\n", "line 2: could not convert"),
+        (f"{HEADER}v,A,1,x\n", "line 2: 'x' is no number"),
         (f"{HEADER}v,A,1,nan\n", "line 2: nan is not a finite number"),
         (f"{HEADER}v,A,1,2\nv,B,,\n", "video 'v': some labels have a segment, others none"),
         ("video,label,start,end,subset\nv,A,1,2,test\nv,A,1,2,train\n", "line 3: 'v' has another"),
@@ -140,3 +141,26 @@ def test_malformed_segments(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DuetalError, match=r"a\.csv") as caught:
         csv_table.read_annotations(path)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n;;;\nvideo;label;start;end\nv.mkv;A;1,5;2,5\n",
+        "Video\tClass\tBegin\tEnd\nv.webm\tA\t00:01.5\t0:00:02,5\n",
+        "file name,activity,start seconds,stop\nv,A,1.5,2.5\n",
+        "\n\nsep=;\nvideo-id;Action;Begin_Time;End Time\nv;A;1.5;2.5\n",
+    ],
+)
+def test_other_headers_and_empty_lines_before(tmp_path: Path, text: str) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text(text)
+    (video,) = formats.read_annotations(table)
+    assert (video.name, video.segments) == ("v", (Segment(1.5, 2.5, "A"),))
+
+
+def test_what_is_missing_of_a_table_of_times_is_named(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("video,label,start,duration\nv,A,1,2\n")
+    with pytest.raises(DuetalError, match=r"columns 'video', 'label', 'start', 'end'"):
+        formats.read_annotations(table)

@@ -111,7 +111,7 @@ def test_other_columns_are_counted(tmp_path: Path) -> None:
         (f"{HEADER}v\t1\t2\n", "line 2: expected 4 columns"),
         (f"{HEADER}\t1\t2\tA\n", "line 2: no file name"),
         (f"{HEADER}v\t1\t2\t\n", "line 2: no event label"),
-        (f"{HEADER}v\t\t\tA\n", "line 2: could not convert"),
+        (f"{HEADER}v\t\t\tA\n", "line 2: '' is no number"),
         (f"{HEADER}v\t1\tinf\tA\n", "line 2: inf is not a finite number"),
     ],
 )

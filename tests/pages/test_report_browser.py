@@ -2,11 +2,12 @@
 
 import json
 import re
+from email.message import Message
 
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from duetal.pages import write_report
+from duetal.pages import render_report, write_report
 from duetal.results.log_events import EpochEvent, PhaseStart
 from duetal.results.schema import ScoreIndex
 
@@ -169,12 +170,23 @@ def test_ground_truth_and_pseudo_labels_differ_in_colour(explored, look):
 
 def test_terms_are_explained_by_the_keyboard(explored, look):
     page = look(explored.page)
-    summary = page.locator("#scores .terms summary")
-    summary.focus()
-    page.keyboard.press("Enter")
     text = page.inner_text("#scores .terms")
     assert all(term in text for term in ("CBP", "VLP", "B1, F1", "tIoU", "mAP"))
     assert "snippet" in page.text_content("#videos .terms")
+    page.locator("#scores .terms a", has_text="mAP").focus()
+    page.keyboard.press("Enter")
+    assert "its mean over classes" in page.inner_text("#terms :target")
+    for link in page.eval_on_selector_all("a.term, footer a", "nodes => nodes.map(n => n.hash)"):
+        assert page.locator(link).count() == 1, link
+
+
+def test_the_footer_links_to_the_documentation_that_has_an_address(tiny_run, monkeypatch):
+    known = Message()
+    monkeypatch.setattr("duetal.pages.terms.metadata", lambda name: known)
+    assert "Documentation</a>" not in render_report(tiny_run)
+    known["Project-URL"] = "Source, https://example.org/code"
+    known["Project-URL"] = "Documentation, https://example.org/docs"
+    assert '<a href="https://example.org/docs">Documentation</a>' in render_report(tiny_run)
 
 
 def test_detections_are_linked_where_they_lie_below_the_page(explored, look, tmp_path):

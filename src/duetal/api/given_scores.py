@@ -15,7 +15,7 @@ from duetal.core.array_types import Singles
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError, first_line, unknown
 from duetal.core.extras import naming_extras
-from duetal.core.grid import TimeGrid
+from duetal.core.grid import FPS, MOST_FRAMES, TimeGrid
 from duetal.core.video_names import composed
 from duetal.features.arrays import Header
 from duetal.features.streams import check_name, open_part
@@ -80,8 +80,11 @@ def localize_scores(
     from duetal.runs.localizing import class_progress
 
     window = stride if window is None else window
-    if not (np.isfinite(fps) and fps > 0 and min(stride, window, topk_ratio) >= 1):
-        raise UsageError("fps must be above 0; stride, window and topk_ratio must be 1 or more")
+    if not (FPS[0] <= fps <= FPS[1]):
+        raise UsageError(f"fps must be from {FPS[0]:g} to {FPS[1]:g}, not {fps}")
+    if min(stride, window, topk_ratio) < 1 or max(stride, window) > MOST_FRAMES:
+        cause = "stride, window and topk_ratio must be 1 or more, stride and window at most"
+        raise UsageError(f"{cause} {MOST_FRAMES:,}")
     if not np.isfinite(offset):
         raise UsageError(f"offset: {offset} is not a finite number")
     if kind not in (None, *get_args(ScoreKind)):
@@ -129,7 +132,8 @@ def class_names(classes: Sequence[str] | PathLike) -> tuple[str, ...]:
         DuetalError: the file can't be read, there is no name, an empty one, or one twice.
     """
     file = None
-    if isinstance(classes, str) and not Path(classes).is_file() and Path(classes).suffix != ".txt":
+    # Not by `Path`, which fails on a name too long for a file.
+    if isinstance(classes, str) and not (os.path.isfile(classes) or classes.endswith(".txt")):  # noqa: PTH113
         classes = classes.split(",")
     elif isinstance(classes, str | os.PathLike):
         file = Path(classes)

@@ -77,11 +77,15 @@ def command(
     The form of IN is guessed from its content, that of OUT from its suffix. What OUT can't hold is
     named, with its count.
     """
+    from duetal.core.outputs import refuse_existing
     from duetal.formats.conversion import convert
     from duetal.formats.forms import ContentKind, Format
     from duetal.formats.options import FormatOptions, read_class_numbers
 
-    classes = None if class_list is None else read_class_numbers(class_list)
+    classes = None
+    if class_list is not None:
+        refuse_existing(target, [class_list], force=force)
+        classes = read_class_numbers(class_list)
     done = convert(
         source,
         target,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from duetal.cli.shared_options import PATH, force_option, license_option, refuse_existing
+from duetal.cli.shared_options import PATH, force_option, license_option
 from duetal.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def command(
     without any path of this machine. RUN may be the folder of several seeds for a card.
     """
     from duetal.core.errors import UsageError
+    from duetal.core.outputs import refuse_existing
     from duetal.publishing.public_run import open_public_run
 
     if not onnx and not card:
@@ -59,9 +60,10 @@ def command(
         raise UsageError("--branch and --stage: a stage is of one branch, give one of the two")
     published = open_public_run(run)
     graph, path = out or run / "model.onnx", out or run / "README.md"
-    for wanted, file in ((onnx, graph), (card, path)):
+    for wanted, file, name in ((onnx, graph, "model.onnx"), (card, path, "README.md")):
         if wanted:
-            refuse_existing(file, force=force)
+            own = file.absolute() == (run / name).absolute()
+            refuse_existing(file, [run], force=force, own=own)
     if onnx:
         _export_onnx(published, graph, stage or branch)
     if card:

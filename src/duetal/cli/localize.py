@@ -13,7 +13,6 @@ from duetal.cli.shared_options import (
     localization_option,
     localization_values,
     refuse_bad_yaml,
-    refuse_existing,
 )
 from duetal.cli.terminal import say
 
@@ -99,6 +98,7 @@ def command(
     chosen = localization_values(settings)
 
     from duetal.core.errors import UsageError
+    from duetal.core.outputs import refuse_existing
     from duetal.own_videos.raw_videos import is_dataset
     from duetal.runs.run import open_run, with_localization
 
@@ -115,7 +115,7 @@ def command(
     stages = opened.model.stages_named(stage or branch)
     how: dict[str, Any] = {"stages": stages, "literal": literal, "accelerator": accelerator}
     if dataset:
-        refuse_existing(out, inputs, force=force)
+        refuse_existing(out, (run, *inputs), force=force)
         _localize_dataset(opened, Path(inputs[0]), out, **how, **options)
         return 0
     from duetal.cli.localize_videos import localize_raw

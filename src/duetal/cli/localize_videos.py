@@ -7,9 +7,10 @@ from typing import Any
 
 from duetal.cli.extraction_options import extract_with_progress, take_reading, take_weights
 from duetal.cli.progress import VideoProgress
-from duetal.cli.shared_options import is_own_page, refuse_existing
+from duetal.cli.shared_options import is_own_page
 from duetal.cli.terminal import print_failures, say
 from duetal.core.errors import DuetalError, UsageError
+from duetal.core.outputs import refuse_existing
 from duetal.datasets import open_dataset
 from duetal.extraction.sources import Failure, Video
 from duetal.extraction.store import Store, open_store

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from duetal.cli.main import NearestGroup
-from duetal.cli.shared_options import PATH
+from duetal.cli.shared_options import PATH, force_option
 from duetal.cli.terminal import say
 
 
@@ -28,17 +28,16 @@ def list_recipes() -> None:
 @command.command("cp")
 @click.argument("name")
 @click.argument("destination", required=False, type=PATH)
-@click.option("--force", is_flag=True, help="Overwrite the destination.")
+@force_option
 def copy_recipe(name: str, destination: Path | None, force: bool) -> None:
     """Copy the recipe NAME to DESTINATION, a file or a folder (default: the current folder)."""
     from duetal import recipes
-    from duetal.core.errors import DuetalError
     from duetal.core.files import write_text
+    from duetal.core.outputs import refuse_existing
 
     text = recipes.read(name)
     destination = destination or Path()
     path = destination / f"{name}.yaml" if destination.is_dir() else destination
-    if path.exists() and not force:
-        raise DuetalError("exists already; --force overwrites it", file=path)
+    refuse_existing(path, force=force)
     write_text(path, text)
     say(f"copied {name} to {path}")

@@ -9,7 +9,6 @@ from duetal.cli.shared_options import (
     comparing_options,
     force_option,
     is_own_page,
-    refuse_existing,
 )
 from duetal.cli.terminal import say
 
@@ -44,13 +43,21 @@ def command(
     their predictions above one another. The page needs no network.
     """
     from duetal.api import report
+    from duetal.core.outputs import refuse_existing
 
     default = sources[0] / "report.html"
     if sources[0].is_file():
         default = sources[0].with_suffix(".html")
     if len(sources) == 1 or out is not None:
         target = out or default
-        refuse_existing(target, sources, force=force or (out is None and is_own_page(target)))
+        read = sources if annotations_path is None else (*sources, annotations_path)
+        own = is_own_page(target)
+        refuse_existing(
+            target,
+            read,
+            force=force or (out is None and own),
+            own=own or target.absolute() == default.absolute(),
+        )
     from duetal.cli.progress import StepProgress
 
     with StepProgress() as progress:

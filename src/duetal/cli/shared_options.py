@@ -1,6 +1,7 @@
 """Options that several commands have, and what the values of options must be."""
 
 import math
+import os
 from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
@@ -38,18 +39,22 @@ force_option = click.option("--force", is_flag=True, help="Replace files that ar
 def writes(*names: str) -> Callable[[Command], Command]:
     """Say which parameters name files that a command writes; stands next to the function.
 
-    A file that is there is replaced with --force alone, and one that the command reads is never.
+    A file that is there is replaced with --force alone, and one that the command reads is never:
+    `duetal.core.outputs` has the rule.
     """
 
     def decorate(command: Command) -> Command:
         @wraps(command)
         def checked(*, force: bool, **values: Any) -> Any:
+            from duetal.core.outputs import refuse_existing
+
             read = [
                 item
                 for name, value in values.items()
                 if name not in names
                 for item in (value if isinstance(value, tuple) else (value,))
-                if isinstance(item, str | Path)
+                # A text may name a file, too; that a folder has its name is chance.
+                if isinstance(item, Path) or (isinstance(item, str) and os.path.isfile(item))  # noqa: PTH113
             ]
             for name in names:
                 if values[name] is not None:
@@ -59,23 +64,6 @@ def writes(*names: str) -> Callable[[Command], Command]:
         return cast(Command, force_option(checked))
 
     return decorate
-
-
-def refuse_existing(path: Path, read: Iterable[str | Path] = (), *, force: bool) -> None:
-    """Refuse to write a file that is there, or with `force` one that is read; folders pass.
-
-    Raises:
-        UsageError: naming the file.
-    """
-    from duetal.core.errors import UsageError
-
-    if not path.is_file():
-        return
-    for item in read:
-        if Path(item).exists() and path.samefile(item):
-            raise UsageError("is what is read; name another file", file=path)
-    if not force:
-        raise UsageError("is there already (--force replaces it)", file=path)
 
 
 def refuse_bad_yaml(*paths: Path) -> None:
@@ -97,6 +85,8 @@ def refuse_bad_yaml(*paths: Path) -> None:
 
 def is_own_page(path: Path) -> bool:
     """Whether a file is a page that duetal made, which it may make again."""
+    if not path.is_file():
+        return False  # A pipe would be waited for.
     try:
         with path.open("rb") as file:
             return b'<meta name="generator" content="duetal">' in file.read(1000)

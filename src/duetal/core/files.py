@@ -49,8 +49,11 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success fsync it and rename it into place.
 
     Raises:
-        DuetalError: the folder can't be written or the disk is full; `path` is as it was.
+        DuetalError: the folder can't be written, the disk is full, or there is a pipe or device;
+            `path` is as it was.
     """
+    if path.exists() and not path.is_dir():
+        refuse_special(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

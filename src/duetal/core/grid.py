@@ -7,6 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+#: What frame rates there are, and frames in a snippet: sums of others are no times.
+FPS = (1e-3, 1e6)
+MOST_FRAMES = 10**9
+
 
 @dataclass(frozen=True, slots=True)
 class TimeGrid:
@@ -18,10 +22,11 @@ class TimeGrid:
     """
 
     #: Frames per second after resampling.
-    fps: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 25.0
+    fps: Annotated[float, Field(ge=FPS[0], le=FPS[1])] = 25.0
     #: Frames from one snippet's start to the next one's.
-    stride: Annotated[int, Field(gt=0)] = 16
-    window: Annotated[int, Field(gt=0)] = 16  #: Frames that one snippet sees.
+    stride: Annotated[int, Field(gt=0, le=MOST_FRAMES)] = 16
+    #: Frames that one snippet sees.
+    window: Annotated[int, Field(gt=0, le=MOST_FRAMES)] = 16
 
     @property
     def seconds_per_snippet(self) -> float:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from duetal.core.errors import DuetalError, UsageError
+from duetal.core.errors import DuetalError
 from duetal.core.files import replacing
+from duetal.core.outputs import refuse_existing
 from duetal.datasets.layouts import find_pieces
 from duetal.datasets.opening import open_streams, read_labelling
 from duetal.datasets.problems import raise_fatal
@@ -50,9 +51,8 @@ def fit_features(source: Path, dataset: Path, *, most: int = 2, force: bool = Fa
         raise DuetalError(cause, file=part.place)
     added = {name: stream.length(name) - _length_near(part, name, stream, most) for name in names}
     targets = {name: folder / f"{name}.npy" for name in names}
-    for target in targets.values():
-        if target.exists() and not force:
-            raise UsageError("is there already (--force replaces it)", file=target)
+    for name, target in targets.items():
+        refuse_existing(target, [part.entries[name].path], force=force)
     for name, target in targets.items():
         array = part.open(name)
         rows = array.rows(0, array.header.length)

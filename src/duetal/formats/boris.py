@@ -274,6 +274,8 @@ class _EventTable:
         lengths = _first_of(_LENGTH_COLUMNS, cells).split("|")
         place = _first_of(_FILE_COLUMNS, cells)
         named = [] if place in _NO_FILE else [("1", place)]
+        if 1 < len(lengths) == len(places := place.split("|")):
+            named = [(str(player), file.strip()) for player, file in enumerate(places, 1)]
         for cell in (place, cells.get("source", "")):
             sources = [_SOURCE.fullmatch(part.strip()) for part in cell.split("|")]
             if all(sources):

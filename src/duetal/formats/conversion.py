@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError, raise_error
+from duetal.core.outputs import refuse_existing
 from duetal.core.segment_faults import segment_note
 from duetal.formats.conversion_losses import annotation_losses, as_losses, detection_losses
 from duetal.formats.forms import FORMS, ContentKind, Form, Format
@@ -100,7 +101,7 @@ def convert(
     if isinstance(content, Detections) and form.write_detections is None:
         lines += as_losses(content)
         content = as_annotations(marked(content), source, classes=content.classes)
-    files = _check_target(target, to, source, force=force)
+    files = _check_target(target, to, (source, source.parent / CLASS_LIST), force=force)
     with _in_place(target, *files) as place:
         lines += _write(place, content, form, to, options)
     rows, notes = len(content), tuple(filter(None, [segment_note(content)]))
@@ -177,16 +178,15 @@ def _format_for(target: Path, content: Content) -> Format:
     return _BY_SUFFIX[suffix]
 
 
-def _check_target(target: Path, name: Format, source: Path, *, force: bool) -> tuple[Path, ...]:
+def _check_target(
+    target: Path, name: Format, read: tuple[Path, ...], *, force: bool
+) -> tuple[Path, ...]:
     """Check that nothing is overwritten unasked; gives what is written beside the target."""
     beside = (interface_place(target),) if name is Format.LABEL_STUDIO else ()
     for path in (target, *beside):
         if path.is_dir() and any(path.iterdir()):
             raise UsageError("is a folder that holds something; name a new one", file=path)
-        if path.exists() and path.samefile(source):
-            raise UsageError("is what is read; name another file", file=path)
-        if path.is_file() and not force:
-            raise UsageError("is there already (--force replaces it)", file=path)
+        refuse_existing(path, read, force=force)
     return beside
 
 

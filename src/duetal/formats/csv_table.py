@@ -47,7 +47,9 @@ DETECTIONS_HEADER = ("video", "label", "start", "end", "score")
 #: What else columns are called, without hyphens, spaces and underscores.
 _OTHER_NAMES = {
     "videoname": "video", "videoid": "video", "filename": "video",
-    "class": "label", "classname": "label",
+    "class": "label", "classname": "label", "action": "label", "activity": "label",
+    "begin": "start", "begintime": "start", "startseconds": "start",
+    "stop": "end", "stoptime": "end", "endseconds": "end", "confidence": "score",
     "tstart": "start", "starttime": "start", "start(s)": "start", "startsec": "start",
     "tend": "end", "endtime": "end", "end(s)": "end", "endsec": "end",
     "videoduration": "duration", "split": "subset",

@@ -71,9 +71,13 @@ def read_cells(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         DuetalError: as `read_lines`, or quotes that don't match or enclose too much; named by line.
     """
     reader = csv.reader(read_lines(path), delimiter=delimiter, strict=True)
+    begun = False
     try:
         for fields in reader:
-            if reader.line_num > 1 or not SEPARATOR_LINE.fullmatch(delimiter.join(fields)):
+            # Empty lines may come before the header.
+            empty = not begun and not any(map(str.strip, fields))
+            if not empty and (begun or not SEPARATOR_LINE.fullmatch(delimiter.join(fields))):
+                begun = True
                 yield reader.line_num, fields
     except csv.Error as error:
         raise DuetalError(str(error), file=path, place=f"line {reader.line_num}") from error
@@ -86,7 +90,7 @@ def written_delimiter(path: Path) -> str:
 
 def delimiter_of(path: Path) -> str:
     """What stands between the columns of a table, by its first line: a tab, comma or semicolon."""
-    line = next(read_lines(path), "")
+    line = next(filter(str.strip, read_lines(path)), "")
     separator = SEPARATOR_LINE.match(line)
     if separator:
         return separator[1]
@@ -115,11 +119,15 @@ def number_in(cell: str, delimiter: str) -> float:
     Raises:
         ValueError: it is none; or between commas it is one that may have its thousands marked.
     """
+    written = cell
     if _WITH_COMMA.fullmatch(cell.strip()):
         if delimiter == "," and _THOUSANDS.fullmatch(cell.strip()):
             raise ValueError(f"{cell!r} may be in thousands: write numbers with a decimal point")
         cell = cell.replace(",", ".")
-    return float(cell)
+    try:
+        return float(cell)
+    except ValueError:
+        raise ValueError(f"{written!r} is no number") from None
 
 
 def plain_columns(header: Sequence[str]) -> list[str]:

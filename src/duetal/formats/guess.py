@@ -181,14 +181,17 @@ def _all_keys(path: Path, text: str) -> frozenset[str]:
 
 
 def _form_of_text(path: Path, text: str) -> Format:
+    has_times = False
     for delimiter in DELIMITERS:
         header = set(next(_table_lines(text, delimiter), []))
         if label_studio.is_row(header):
             return Format.LABEL_STUDIO
         if header >= set(desed.STRONG_HEADER):
             return Format.STRONG
-        if set(csv_table.columns_of([*header])) >= set(csv_table.REQUIRED):
+        columns = set(csv_table.columns_of([*header]))
+        if columns >= set(csv_table.REQUIRED):
             return Format.CSV
+        has_times |= bool(columns & {"start", "end"})
         if set(desed.weak_columns_of([*header])) >= set(desed.WEAK_HEADER):
             return Format.WEAK
         for names in _table_lines(text, delimiter):
@@ -198,7 +201,7 @@ def _form_of_text(path: Path, text: str) -> Format:
         return Format.THUMOS14
     if path.suffix.lower() in (".tsv", ".csv"):
         # Most likely a table whose header is wrong, which its reader describes.
-        return Format.WEAK
+        return Format.CSV if has_times else Format.WEAK
     cause = "of no known form; annotations are .json, .tsv, .csv, … or a folder"
     raise DuetalError(cause, file=path)
 
@@ -233,10 +236,11 @@ def _json_keys(text: str) -> frozenset[str]:
 
 
 def _table_lines(text: str, delimiter: str) -> Iterator[list[str]]:
-    """The cells of each line of a table, stripped and in small letters."""
+    """The cells of each line of a table that has some, stripped and in small letters."""
     reader = csv.reader(io.StringIO(SEPARATOR_LINE.sub("", text), newline=""), delimiter=delimiter)
     try:
         for fields in reader:
-            yield [field.strip().lower() for field in fields]
+            if any(map(str.strip, fields)):
+                yield [field.strip().lower() for field in fields]
     except csv.Error:
         return

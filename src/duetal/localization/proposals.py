@@ -189,10 +189,14 @@ def find_intervals(curve: Floats, thresholds: Sequence[float]) -> tuple[Ints, In
 
 def highest_inside(curve: Floats, first: Ints, stop: Ints) -> Floats:
     """Maximum of a (T,) curve over each of (N,) non-empty intervals `[first, stop)`."""
-    bounds = np.column_stack([first, stop]).ravel()
-    # reduceat accepts no bound past the end.
-    padded = np.append(curve, -np.inf)
-    return np.asarray(np.maximum.reduceat(padded, bounds)[0::2]) if len(bounds) else np.empty(0)
+    # reduceat also takes the maximum of what lies between two intervals: short where they are in
+    # order, as long as the curve where not. It accepts no bound past the end.
+    order = np.lexsort((stop, first))
+    bounds = np.column_stack([first[order], stop[order]]).ravel()
+    highest = np.empty(len(first))
+    if len(bounds):
+        highest[order] = np.maximum.reduceat(np.append(curve, -np.inf), bounds)[0::2]
+    return highest
 
 
 def outer_inner_contrast(curve: Floats, first: Ints, stop: Ints, margin: float) -> Floats:

@@ -54,7 +54,7 @@ def soft_nms(
     index = np.flatnonzero(scores >= min_score)
     if not len(index):
         return index, np.empty(0)
-    order, first = _groups(starts[index], ends[index])
+    order, first, band = _groups(starts[index], ends[index])
     index = index[order]
 
     from duetal.localization.soft_nms_kernel import suppress  # Imports numba.
@@ -65,6 +65,7 @@ def soft_nms(
         scores[index],
         index,
         first,
+        band,
         get_args(NmsMethod).index(method),
         *map(float, (sigma, iou_threshold, min_score)),
         len(index) if max_kept is None else min(max_kept, len(index)),
@@ -101,12 +102,20 @@ def _check_intervals(start: Floats, end: Floats, score: Floats) -> None:
         raise DuetalError(f"interval {values} {cause}", place=f"row {row}")
 
 
-def _groups(start: Floats, end: Floats) -> tuple[Ints, Ints]:
-    """(N,) order by groups of similar length and place, and (G + 1,) where each begins, and N.
+#: The most intervals in a group: in long videos few of a larger one overlap a kept interval.
+_LARGEST_GROUP = 128
 
-    Within a group the longest is less than twice as long as the shortest, so that the group spans
-    little more than its members. About sqrt(N) groups of sqrt(N) balance the work on groups and in
-    them.
+
+def _groups(start: Floats, end: Floats) -> tuple[Ints, Ints, Ints]:
+    """(N,) order by bands of similar length and in them by groups of near place; where each begins.
+
+    Within a band the longest is less than twice as long as the shortest, so that a group spans
+    little more than its members. Up to a number, about sqrt(N) groups of sqrt(N) balance the work
+    on groups and in them.
+
+    Returns:
+        The order; (G + 1,) where each group begins, and N; (B + 1,) the first group of each band,
+        and G.
     """
     count = len(start)
     length = end - start
@@ -115,5 +124,6 @@ def _groups(start: Floats, end: Floats) -> tuple[Ints, Ints]:
     order = np.lexsort((start, octave))
     octave_first = np.flatnonzero(np.diff(octave[order], prepend=octave[order[0]] - 1))
     within = np.arange(count) - np.repeat(octave_first, np.diff(octave_first, append=count))
-    size = max(32, math.isqrt(count))
-    return order, np.append(np.flatnonzero(within % size == 0), count)
+    size = min(max(32, math.isqrt(count)), _LARGEST_GROUP)
+    first = np.append(np.flatnonzero(within % size == 0), count)
+    return order, first, np.searchsorted(first, np.append(octave_first, count))

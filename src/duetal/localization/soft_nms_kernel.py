@@ -68,28 +68,51 @@ def _best(score: Floats, index: Ints, a: int, b: int) -> int:
 
 
 @compiled(error_model="numpy")
-def _leader(score: Floats, index: Ints, best: Ints) -> int:
-    """The group whose best row is the best of all; -1 where all groups are empty."""
-    leader = -1
-    for g in range(len(best)):
-        if best[g] >= 0 and (
-            leader < 0
-            or score[best[g]] > score[best[leader]]
-            or (score[best[g]] == score[best[leader]] and index[best[g]] < index[best[leader]])
-        ):
-            leader = g
-    return leader
+def _lead(
+    lead: Floats, lead_index: Ints, best: Ints, g: int, score: Floats, index: Ints, a: int, b: int
+) -> bool:
+    """Note a group's best row of `[a, b)`, its score and index; whether these have changed."""
+    old_score, old_index = lead[g], lead_index[g]
+    best[g] = row = _best(score, index, a, b)
+    lead[g], lead_index[g] = (score[row], index[row]) if row >= 0 else (-1.0, -1)
+    return bool(lead[g] != old_score or lead_index[g] != old_index)
 
 
 @compiled(error_model="numpy")
-def _extents(start: Floats, end: Floats, first: Ints) -> Floats:
-    """(G, 4) per group: earliest start, latest end, shortest and longest length."""
-    extents = np.empty((len(first) - 1, 4))
-    for g in range(len(extents)):
-        starts, ends = start[first[g] : first[g + 1]], end[first[g] : first[g + 1]]
-        lengths = ends - starts
-        extents[g] = starts.min(), ends.max(), lengths.min(), lengths.max()
-    return extents
+def _replay(leader: Ints, lead: Floats, lead_index: Ints, a: int, b: int) -> None:
+    """Decide anew which group's best row is the best of all, after groups a to b changed.
+
+    `leader` is a binary tree whose second half is the groups: node i is the better of nodes 2i and
+    2i + 1, node 1 the best of all.
+    """
+    a, b = len(leader) // 2 + a, len(leader) // 2 + b
+    while b > 1:
+        a, b = a // 2, b // 2
+        for node in range(a, b + 1):
+            one, other = leader[2 * node], leader[2 * node + 1]
+            if lead[other] > lead[one] or (
+                lead[other] == lead[one] and lead_index[other] < lead_index[one]
+            ):
+                one = other
+            leader[node] = one
+
+
+@compiled(error_model="numpy")
+def _extents(start: Floats, end: Floats, first: Ints, band: Ints) -> tuple[Floats, Floats]:
+    """Earliest start of a group and latest end of its band so far; least and most length of a band.
+
+    (2, G) and (2, B).
+    """
+    spans, lengths = np.empty((2, len(first) - 1)), np.empty((2, len(band) - 1))
+    for n in range(len(band) - 1):
+        a, b = first[band[n]], first[band[n + 1]]
+        length = end[a:b] - start[a:b]
+        lengths[:, n] = length.min(), length.max()
+        reach = end[a]
+        for g in range(band[n], band[n + 1]):
+            reach = max(reach, end[first[g] : first[g + 1]].max())
+            spans[:, g] = start[first[g]], reach
+    return spans, lengths
 
 
 @compiled(error_model="numpy")
@@ -99,6 +122,7 @@ def suppress(
     score: Floats,
     index: Ints,
     first: Ints,
+    band: Ints,
     method: int,
     sigma: float,
     iou_threshold: float,
@@ -107,9 +131,9 @@ def suppress(
 ) -> tuple[Ints, Floats]:
     """The indices kept by soft-NMS, best first, and their scores; over intervals in groups.
 
-    A kept interval is compared only with the groups that it can overlap, and each group keeps its
-    best row, so that few of the N² pairs are computed, with the textbook loop's operations in its
-    order.
+    A kept interval is compared only with the groups that it can overlap, which a search finds, and
+    each group keeps its best row in a tree: the work on an interval grows with those that overlap
+    it, not with N. The operations are the textbook loop's in its order.
 
     Args:
         start: (N,) group after group; this and the next three are overwritten.
@@ -117,6 +141,7 @@ def suppress(
         score: (N,) none below `min_score`.
         index: (N,) returned for a kept row; of equal scores the lowest is first.
         first: (G + 1,) where each group begins, and N. No group mixes empty and other intervals.
+        band: (B + 1,) where each band of groups begins, and G; starts rise within a band.
         method: GAUSSIAN, LINEAR or HARD.
         sigma: of the Gaussian decay.
         iou_threshold: up to it linear and hard leave a score alone.
@@ -124,19 +149,30 @@ def suppress(
         max_kept: at most N.
     """
     groups = len(first) - 1
-    extents = _extents(start, end, first)
+    spans, lengths = _extents(start, end, first, band)
     stop = first[1:].copy()
     iou = np.empty((stop - first[:-1]).max())
-    best = np.array([_best(score, index, first[g], stop[g]) for g in range(groups)])
-    # An IoU is at most the ratio of the lengths (less a rounding): linear and hard skip groups of
+    half = 1 << math.ceil(math.log2(groups))
+    # Of each group the best row, its score, -1 of an empty one, and its index.
+    best, lead, lead_index = (
+        np.empty(groups, np.int64),
+        np.full(half, -1.0),
+        np.empty(half, np.int64),
+    )
+    for g in range(groups):
+        _lead(lead, lead_index, best, g, score, index, first[g], stop[g])
+    leader = np.arange(-half, half)
+    _replay(leader, lead, lead_index, 0, half - 1)
+    # An IoU is at most the ratio of the lengths (less a rounding): linear and hard skip bands of
     # intervals far shorter or longer.
     ratio = 0.0 if method == GAUSSIAN else iou_threshold * (1.0 - 1e-9)
+    least = -1.0 if method == HARD else 0.0  # a zero can't decay further
 
     kept_index, kept_score = np.empty(max_kept, np.int64), np.empty(max_kept)
     kept = 0
     while kept < max_kept:
-        home = _leader(score, index, best)
-        if home < 0:
+        home = leader[1]
+        if lead[home] < 0.0:
             break
         row = best[home]
         kept_index[kept], kept_score[kept] = index[row], score[row]
@@ -145,19 +181,24 @@ def suppress(
         length = kept_end - kept_start
         stop[home] -= 1
         _remove(start, end, score, index, row, stop[home])
-        best[home] = _best(score, index, first[home], stop[home])
+        _lead(lead, lead_index, best, home, score, index, first[home], stop[home])
+        _replay(leader, lead, lead_index, home, home)
 
-        for g in range(groups):
-            low, high, shortest, longest = extents[g]
-            if (
-                best[g] >= 0
-                and (score[best[g]] > 0.0 or method == HARD)  # a zero can't decay further
-                and min(kept_end, high) > max(kept_start, low)
-                and min(length, longest) >= ratio * max(length, shortest)
-            ):
-                a, b = first[g], stop[g]
-                _fill_iou(iou, start[a:b], end[a:b], kept_start, kept_end)
-                _decay(score[a:b], iou, method, sigma, iou_threshold)
-                stop[g] = _prune(start, end, score, index, a, b, min_score)
-                best[g] = _best(score, index, a, stop[g])
+        for n in range(len(band) - 1):
+            if min(length, lengths[1, n]) < ratio * max(length, lengths[0, n]):
+                continue
+            a, b = band[n], band[n + 1]
+            b = a + np.searchsorted(spans[0, a:b], kept_end)
+            a += np.searchsorted(spans[1, a:b], kept_start, "right")
+            changed_first, changed_last = b, a
+            for g in range(a, b):
+                if lead[g] > least:
+                    c, d = first[g], stop[g]
+                    _fill_iou(iou, start[c:d], end[c:d], kept_start, kept_end)
+                    _decay(score[c:d], iou, method, sigma, iou_threshold)
+                    stop[g] = _prune(start, end, score, index, c, d, min_score)
+                    if _lead(lead, lead_index, best, g, score, index, c, stop[g]):
+                        changed_first, changed_last = min(changed_first, g), g
+            if changed_first < b:
+                _replay(leader, lead, lead_index, changed_first, changed_last)
     return kept_index[:kept], kept_score[:kept]

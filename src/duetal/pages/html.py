@@ -22,7 +22,7 @@ from markupsafe import Markup
 from duetal import __version__
 from duetal.pages.bundle import bundle
 from duetal.pages.marks import SHAPES
-from duetal.pages.terms import TERMS
+from duetal.pages.terms import TERMS, Glossary, documentation
 
 
 def render(
@@ -83,7 +83,12 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"shapes": SHAPES, "terms": TERMS}
+    environment.globals |= {
+        "shapes": SHAPES,
+        "terms": TERMS,
+        "glossary": Glossary(),
+        "documentation": documentation(),
+    }
     environment.filters["percent"] = lambda value: f"{value:.1f}"
     environment.filters["thousands"] = lambda value: f"{value:,}"
     return environment

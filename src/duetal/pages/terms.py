@@ -1,5 +1,9 @@
 """The terms that pages use, each in one sentence; docs/glossary.md has more."""
 
+import re
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, metadata
+
 TERMS = {
     "CBP": "classification-based branch: a network on I3D features that is precise and misses "
     "actions",
@@ -22,3 +26,32 @@ TERMS = {
     "score": "how sure the model is of a detection; only its order means anything across videos",
     "ground truth": "the actions that people have marked",
 }
+
+
+class Glossary:
+    """The terms that one page uses."""
+
+    def __init__(self) -> None:
+        self._used: set[str] = set()
+
+    def use(self, name: str) -> str:
+        """Note that a term stands on the page; the name of its place there."""
+        self._used.add(name)
+        return "-".join(re.findall(r"\w+", name.lower()))
+
+    def used(self) -> Iterator[tuple[str, str, str]]:
+        """Place, name and meaning of each, in the order of `TERMS`."""
+        return ((self.use(name), name, TERMS[name]) for name in TERMS if name in self._used)
+
+
+def documentation() -> str:
+    """The address of the documentation that the package's metadata gives; empty without one."""
+    try:
+        addresses = metadata("duetal").get_all("Project-URL") or ()
+    except PackageNotFoundError:
+        return ""
+    for entry in addresses:
+        name, _, address = entry.partition(",")
+        if name.strip().lower() == "documentation" and re.match("https?://", address.strip()):
+            return str(address.strip())
+    return ""
