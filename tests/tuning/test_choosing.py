@@ -141,3 +141,31 @@ def test_a_stream_that_carries_nothing_does_not_count(
     assert any(one.reason in told[2] and not one.values for one in choices)
     assert (config.schedule.b_weight, config.schedule.f_weight) == (1, 0)
     assert config.localization.ensemble_weight == 0
+
+
+@pytest.mark.parametrize(
+    ("own", "half", "wider"),
+    [
+        ([0.9, 0.5, 0.9], [0.9, 0.9, 0.8], [1]),  # The second is not found by its share.
+        ([0.9, 0.9, 0.9], [0.95, 0.9, 0.8], []),  # Less than is worth it.
+        ([0.5, 0.5, 0.5], [0.9, 0.9, 0.9], [0, 1, 2]),
+    ],
+)
+def test_a_class_is_pooled_over_half_where_that_ranks_better(
+    own: list[float],
+    half: list[float],
+    wider: list[int],
+    make_videos: Callable[..., WeakVideos],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = iter((own, half))
+    monkeypatch.setattr("duetal.tuning.choosing.class_ap", lambda *_: np.array(next(found)))
+    monkeypatch.setattr("duetal.tuning.rehearsal.Rehearsal.mean_ap", lambda *_: 0.5)
+    videos, config = make_videos([0.15, 0.15, 0.15]), load_config(read("auto"), "auto", QUICK)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    config, choices = tune(fabric, config, videos, load_text_tower, Method())
+    ratios = config.losses.class_ratios
+    assert ratios is not None
+    assert [k for k, ratio in enumerate(ratios) if ratio == 2] == wider
+    (reason,) = (one.reason for one in choices if "losses.class_ratios" in one.values)
+    assert all(f"c{k}" in reason for k in wider)

@@ -17,7 +17,7 @@ from duetal.core.weak_videos import WeakVideos
 from duetal.method.branches import LoadText
 from duetal.method.loop import Method
 from duetal.results.schema import Choice
-from duetal.tuning.held_out import hold_out
+from duetal.tuning.held_out import class_ap, hold_out
 from duetal.tuning.pooling import pooled_ratios
 from duetal.tuning.probing import probe
 from duetal.tuning.rehearsal import Rehearsal
@@ -50,8 +50,10 @@ _POOLING = "losses.class_ratios"
 _TIE = 0.01
 #: Learning rates of VLP that are tried: a stream of few channels needs a high one.
 _B_RATES = (0.003, 0.0003)
-#: Mean AP of its labels that a step may cost its student; it costs more where the teacher is wrong.
+#: AP that counts: what a step may cost its student, and what a wider pool must gain a class.
 _LOSS = 0.05
+#: Videos of a class by which its AP is doubted.
+_DOUBT = 5
 #: Factor of λ that is tried where it does.
 _LESS = 0.1
 #: Classes whose values a line of the log shows one by one.
@@ -188,26 +190,38 @@ def _choose_pyramid(state: _Choosing, rehearsal: Rehearsal) -> Rehearsal:
 def _choose_pooling(
     state: _Choosing, own: Rehearsal, ratios: Mapping[str, Any], told: str
 ) -> Rehearsal:
-    """Whether each class is pooled over its own share, or all over half of a video.
+    """Pool each class over its own share, or over half of a video where that ranks videos better.
 
-    Half is too much of most actions, and blurs them. It is taken only where it ranks videos better:
-    there the shares that labels give are wrong.
+    Half is too much of most actions, and blurs them. But where the linear classifier does not find
+    a class, its share is wrong, and a network that looks for it there finds something else.
     """
     half = {_POOLING: (2.0,) * len(own.held.classes)}
     if not state.own(half):
         return own
     trial = own.copy()
     stage = trial.train(state.replaced(half), ["warmup"])
-    mine, other = own.mean_ap(stage), trial.mean_ap(stage)
+    mine, other = (class_ap(one.scores[stage], one.held.labels) for one in (own, trial))
+    count = own.held.labels.sum(axis=0)
+    # The fewer videos rank a class, the more it takes to believe it.
+    wider = np.nan_to_num(other - mine) * count / (count + _DOUBT) > _LOSS
     told += (
-        f"; held-out mean AP where each is pooled over its own share {100 * mine:.1f}, "
-        f"all over half of a video {100 * other:.1f}"
+        f"; held-out mean AP where each is pooled over its own share {100 * own.mean_ap(stage):.1f}"
+        f", all over half of a video {100 * trial.mean_ap(stage):.1f}"
     )
-    if other > mine + _TIE:
-        state.choose(half, told)
-        return trial
-    state.choose(ratios, told)
-    return own
+    if not wider.any():
+        state.choose(ratios, told)
+        return own
+    mixed = {_POOLING: tuple(np.where(wider, 2.0, ratios[_POOLING]).tolist())}
+    if not wider.all():
+        trial = own.copy()
+        trial.train(state.replaced(mixed), ["warmup"])
+    names = ", ".join(own.held.classes[k] for k in np.flatnonzero(wider)[:_SHOWN])
+    told += f", {wider.sum()} ({names}) over half {100 * trial.mean_ap(stage):.1f}"
+    if trial.mean_ap(stage) < own.mean_ap(stage):
+        state.choose(ratios, told)
+        return own
+    state.choose(mixed, told)
+    return trial
 
 
 def _leave_out(state: _Choosing, empty: str) -> None:

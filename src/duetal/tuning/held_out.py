@@ -86,16 +86,21 @@ def thinned(videos: WeakVideos, seed: int) -> WeakVideos:
     return rows(replace(videos, streams=streams), sorted(order[:_MOST_VIDEOS]))
 
 
-def video_mean_ap(scores: NDArray[np.floating], labels: NDArray[np.bool_]) -> float:
-    """Mean average precision of the ranking of videos by class.
+def class_ap(scores: NDArray[np.floating], labels: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(K,) average precision of the ranking of videos by each class; NaN where no video has it.
 
-    The average precision of a class is the mean, over the videos that have it, of the precision
-    among the videos that score at least as high. Classes that no video has are left out. `scores`
-    are (N, K) video-level probabilities, `labels` (N, K) whether the video has the class.
+    It is the mean, over the videos that have the class, of the precision among the videos that
+    score at least as high. `scores` are (N, K) video-level probabilities, `labels` (N, K) whether
+    the video has the class.
     """
-    found = []
+    found = np.full(labels.shape[1], np.nan)
     for column in np.flatnonzero(labels.any(axis=0)):
         right = scores[labels[:, column], column]
         at_least = scores[:, column][None, :] >= right[:, None]
-        found.append(float(np.mean(at_least[:, labels[:, column]].sum(1) / at_least.sum(1))))
-    return float(np.mean(found)) if found else 0.0
+        found[column] = np.mean(at_least[:, labels[:, column]].sum(1) / at_least.sum(1))
+    return found
+
+
+def video_mean_ap(scores: NDArray[np.floating], labels: NDArray[np.bool_]) -> float:
+    """Mean of `class_ap` over the classes that a video has; 0 where there is none."""
+    return float(np.nanmean(class_ap(scores, labels))) if labels.any() else 0.0
