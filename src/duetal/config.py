@@ -39,8 +39,9 @@ class DataSettings(SamplingSettings):
     dataset: str | None = None
     """The dataset's folder or YAML file; given on the command line or in the recipe."""
     text_encoder: str | None = None
-    """[S] The frozen CLIP text encoder (ViT-B/16): a local folder or a hub name. None: the one
-    that the dataset names."""
+    """[S] The frozen CLIP text encoder (ViT-B/16): a local folder or a hub name; or a `.npy` file
+    of class embeddings, with which VLP trains its temporal layers alone. None: what the dataset
+    names."""
     protocol: str = "seconds"
     """The evaluation protocol of the table that ends a run, where test segments are known."""
     branches: tuple[str, ...] | None = None

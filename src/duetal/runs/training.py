@@ -8,7 +8,7 @@ from lightning_fabric import Fabric
 from rich.progress import TimeElapsedColumn
 
 from duetal import __version__
-from duetal.backbones.text_towers import load_text_tower
+from duetal.backbones.class_embeddings import load_text
 from duetal.config import Config
 from duetal.core.bars import LiveProgress
 from duetal.core.console import PlainConsole
@@ -65,7 +65,7 @@ def open_for_training(
         raise UsageError(cause, place="losses.video_loss")
     method = method or Method()
     for name in dict.fromkeys(p.student for p in method.schedule(config.schedule, videos.streams)):
-        method.branch(name).check(config, videos, load_text_tower)
+        method.branch(name).check(config, videos, load_text)
     if has_segments(dataset) or has_labels(dataset):
         for name in dataset.evaluation:
             dataset.length(name)
@@ -153,7 +153,7 @@ def _settle(
                 folder.log(line)
                 progress.print(line)
 
-        config, choices = tune(fabric, config, videos, load_text_tower, method, notify)
+        config, choices = tune(fabric, config, videos, load_text, method, notify)
     if is_first:
         schema.ChoiceFile(choices=choices).write(folder.choices_file)
     return config
@@ -193,7 +193,7 @@ def train_phases(
 ) -> None:
     """Train the phases that are left, with checkpoints; raises as `train`."""
     recorder = Recorder(fabric, config, videos, folder, journal)
-    alternate(fabric, config, videos, load_text_tower, recorder, method)
+    alternate(fabric, config, videos, load_text, recorder, method)
 
 
 def training_videos(config: Config, dataset: Dataset) -> tuple[WeakVideos, WeakVideos | None]:
