@@ -25,6 +25,7 @@ __all__ = [
     "convert",
     "diagnose",
     "evaluate",
+    "evaluate_splits",
     "extract",
     "load",
     "localize_scores",

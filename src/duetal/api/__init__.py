@@ -15,6 +15,7 @@ from pathlib import Path
 from duetal import formats
 from duetal.api.given_scores import localize_scores
 from duetal.api.making import convert, extract, report, train
+from duetal.api.splits import evaluate_splits
 from duetal.api.trained_run import DuetalWarning, PathLike, TrainedRun, load, several
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
@@ -41,6 +42,7 @@ __all__ = [
     "convert",
     "diagnose",
     "evaluate",
+    "evaluate_splits",
     "extract",
     "load",
     "localize_scores",
