@@ -20,6 +20,7 @@ from duetal.detector.detector_settings import DetectorSettings
 from duetal.localization.localization_settings import LocalizationSettings
 from duetal.method.method_settings import MethodSettings
 from duetal.method.sampling import SamplingSettings
+from duetal.method.zero_shot import ZeroShotSettings
 
 
 class Precision(StrEnum):
@@ -92,6 +93,7 @@ class Config(MethodSettings):
     localization: LocalizationSettings = LocalizationSettings()
     machine: MachineSettings = MachineSettings()
     tuning: TuningSettings = TuningSettings()
+    zero_shot: ZeroShotSettings = ZeroShotSettings()
 
     def flat(self) -> dict[str, Any]:
         """Every setting as a plain value, by its dotted name."""

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from duetal.backbones.text_towers import TextTokens, load_text_tower
 from duetal.core.annotations import display_name
@@ -50,13 +51,40 @@ def load_text(
     )
 
 
+def phrase_features(
+    source: str, phrases: Mapping[str, Sequence[str]], templates: Sequence[str]
+) -> NDArray[np.float32]:
+    """(K, D) unit text features: of each class the mean over its phrasings in every template.
+
+    `{}` of a template stands for a phrasing. An array of class embeddings has only the phrasings.
+    Raises as `load_text`.
+    """
+    given = ["{}"] if source.endswith(_SUFFIX) else templates
+    prompts = {
+        label: [template.replace("{}", phrase) for phrase in said for template in given]
+        for label, said in phrases.items()
+    }
+    every = list(dict.fromkeys(prompt for said in prompts.values() for prompt in said))
+    found = load_text(
+        source,
+        every,
+        prompts_before=0,
+        prompts_after=0,
+        display_names={prompt: prompt for prompt in every},
+    )
+    unit = dict(zip(every, F.normalize(found.plain_features(), dim=-1), strict=True))
+    means = [torch.stack([unit[prompt] for prompt in said]).mean(0) for said in prompts.values()]
+    return np.asarray(F.normalize(torch.stack(means), dim=-1).numpy())
+
+
 def load_class_embeddings(
     source: str, classes: Sequence[str], display_names: Mapping[str, str]
 ) -> ClassEmbeddings:
     """The embeddings of some classes, in their order, from an array of any number of them.
 
     `source` is a `.npy` file (N, D); a `.json` file of the same name beside it lists the N names. A
-    class is found by its name or, where there is none of that, by its display name.
+    class is found by its name or, where there is none of that, by its display name, which an
+    embedding's name may stand for: "HighJump" for "high jump".
 
     Raises:
         DuetalError: unreadable, not a finite (N, D) array, no list of N different names, a class
@@ -68,10 +96,11 @@ def load_class_embeddings(
         cause = f"has {len(array):,} rows, and {path.stem}.json names {len(names):,} classes"
         raise DuetalError(cause, file=path)
     rows = {name: row for row, name in enumerate(names)}
+    shown = {display_name(name): row for name, row in rows.items()}
     found = []
     for label in classes:
-        said = display_names.get(label, display_name(label))
-        row = rows.get(label, rows.get(said))
+        said = display_names.get(label, label)
+        row = rows.get(label, shown.get(display_name(said)))
         if row is None:
             raise DuetalError(f"no embedding: {unknown('class', label, rows)}", file=path)
         if not np.isfinite(array[row]).all() or not array[row].any():
