@@ -28,6 +28,7 @@ __all__ = [
     "evaluate_splits",
     "extract",
     "load",
+    "localize",
     "localize_scores",
     "read_annotations",
     "read_detections",

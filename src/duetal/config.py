@@ -49,6 +49,14 @@ class DataSettings(SamplingSettings):
     """[D] The branches to train; a dataset without the features of one is refused. None: those that
     the dataset has features for."""
 
+    seen_classes: tuple[str, ...] | None = None
+    """[F] The classes to train on. The others are then found by their words, and scored apart (open
+    vocabulary). None: all."""
+    seen_share: float | None = Field(None, gt=0, lt=1)
+    """[F] Or the share of the classes to train on, drawn at random: 0.75 or 0.5 in the field."""
+    class_split: int = Field(0, ge=0, le=1_000_000)
+    """[F] Which draw of `seen_share` it is; the field averages over ten."""
+
     @field_validator("dataset", "text_encoder")
     @classmethod
     def _empty_is_none(cls, value: str | None) -> str | None:

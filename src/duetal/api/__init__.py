@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from duetal import formats
+from duetal.api.by_words import localize
 from duetal.api.given_scores import localize_scores
 from duetal.api.making import convert, extract, report, train
 from duetal.api.splits import evaluate_splits
@@ -45,6 +46,7 @@ __all__ = [
     "evaluate_splits",
     "extract",
     "load",
+    "localize",
     "localize_scores",
     "read_annotations",
     "read_detections",

@@ -1,9 +1,9 @@
 """The words that name classes: checked, and with several phrasings of each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from duetal.api.given_scores import class_names
-from duetal.api.trained_run import PathLike
+from duetal.api.trained_run import Classes
 from duetal.core.annotations import display_name
 from duetal.core.errors import UsageError
 from duetal.core.name_matching import plain
@@ -13,7 +13,7 @@ MOST_CLASSES = 1000
 
 
 def class_phrases(
-    classes: Mapping[str, Sequence[str]] | Sequence[str] | PathLike,
+    classes: Classes,
 ) -> dict[str, tuple[str, ...]]:
     """The phrasings of each class, by its name; its display name is the first of them.
 

@@ -98,7 +98,7 @@ def command(
     force: bool,
     **options: Any,
 ) -> int:
-    """Find the actions in INPUTS with the trained run in the folder RUN.
+    """Find the actions in INPUTS with the trained run RUN: a folder, or hf://OWNER/NAME.
 
     INPUTS are videos: files, folders, lists (.txt, one a line), patterns and URLs. Their features
     are extracted as those were that the run was trained on, and --out becomes a folder with the
@@ -115,11 +115,12 @@ def command(
     from duetal.api.class_words import class_phrases
     from duetal.core.errors import UsageError
     from duetal.own_videos.raw_videos import is_dataset
+    from duetal.publishing.hub_runs import is_hub_address
     from duetal.runs.run import is_run
 
     # What is wrong in the call is told before anything is opened.
     phrases = None if classes is None else class_phrases(classes)
-    with_run = phrases is None or is_run(places[0])
+    with_run = phrases is None or is_hub_address(places[0]) or is_run(places[0])
     inputs = places[1:] if with_run else places
     chosen = localization_values(settings, *([] if with_run else ["zero_shot"]))
     if not inputs:
@@ -156,10 +157,16 @@ def _source(
 ) -> "Source":
     """What is to find the actions: a run, or words alone."""
     from duetal.core.errors import UsageError
+    from duetal.publishing.hub_runs import card_text, download_run, is_hub_address
     from duetal.runs.zero_shot_run import trained, untrained
 
     if place is not None:
-        return trained(Path(place), settings, stage or branch)
+        path = Path(place)
+        if is_hub_address(place):
+            path = download_run(place)
+            for line in card_text(path):
+                say(f"card: {line}")
+        return trained(path, settings, stage or branch, phrases, text_encoder)
     if stage or branch:
         raise UsageError("--branch and --stage: are of a run, and none is given")
     assert phrases is not None

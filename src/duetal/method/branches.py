@@ -112,23 +112,35 @@ def load_prompted_text(
         cause = "the dataset has CLIP features but names no text encoder; set text_encoder= to a "
         cause += "CLIP folder or hub name, or to a .npy of class embeddings"
         raise DuetalError(cause, file=videos.source)
-    torch.manual_seed(random_seed(settings.schedule.seed, "prompts"))
-    tower = load_text(
-        videos.text_encoder,
-        videos.classes,
-        prompts_before=settings.vlp.prompts_before,
-        prompts_after=settings.vlp.prompts_after,
-        display_names=dict(videos.display_names),
-    )
-    if isinstance(tower, FixedText):
-        text: PromptedTextEncoder | StoredText = StoredText(tower.features)
-    else:
-        text = PromptedTextEncoder(tower)
+    names = dict(videos.display_names)
+    text = text_of(settings, videos.text_encoder, videos.classes, names, load_text)
     dim, expected = text.plain().shape[1], videos.streams["vlp"].dim
     if dim != expected:
         cause = f"text features have dimension {dim}, the VLP features {expected}"
         raise DuetalError(cause, file=Path(videos.text_encoder), place="text encoder")
     return text
+
+
+def text_of(
+    settings: MethodSettings,
+    source: str,
+    classes: tuple[str, ...],
+    display_names: dict[str, str],
+    load_text: LoadText,
+) -> PromptedTextEncoder | StoredText:
+    """The text of some classes, its prompts as they start by the run's seed."""
+    tower = load_text(
+        source,
+        classes,
+        prompts_before=settings.vlp.prompts_before,
+        prompts_after=settings.vlp.prompts_after,
+        display_names=display_names,
+    )
+    if isinstance(tower, FixedText):
+        return StoredText(tower.features)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(random_seed(settings.schedule.seed, "prompts"))
+        return PromptedTextEncoder(tower)
 
 
 @torch.no_grad()

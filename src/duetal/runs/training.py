@@ -27,6 +27,7 @@ from duetal.results import schema
 from duetal.results.folder import RunFolder
 from duetal.results.schema import ModelRecord
 from duetal.runs import selection
+from duetal.runs.class_splits import with_seen_classes
 from duetal.runs.detector_stage import train_detector, with_detector
 from duetal.runs.environment import collect
 from duetal.runs.journal import Journal
@@ -58,7 +59,8 @@ def open_for_training(
         UsageError: settings of a branch that do not fit the features.
     """
     assert config.data.dataset is not None
-    dataset = _with_branches(open_dataset(Path(config.data.dataset), report), config)
+    opened = open_dataset(Path(config.data.dataset), report)
+    dataset = with_seen_classes(_with_branches(opened, config), config)
     videos, _ = training_videos(config, dataset)
     if len(videos.classes) == 1 and config.losses.video_loss is VideoLoss.SOFTMAX:
         cause = f"softmax over one class ({videos.classes[0]!r}) is 1 everywhere; use bce"
@@ -225,6 +227,7 @@ def _model_record(
         classes=list(videos.classes),
         display_names=dict(videos.display_names),
         grid=videos.grid,
+        text_encoder=videos.text_encoder,
         branches=[
             schema.BranchRecord(
                 name=b.name, title=b.title, dim=videos.streams[b.name].dim, final=final[b.name]

@@ -17,6 +17,7 @@ from duetal.method.video_scoring import probabilities, video_probabilities
 from duetal.method.zero_shot import firing_cosines, unit
 from duetal.results.folder import RunFolder
 from duetal.results.schema import BranchRecord, ModelRecord, StageRecord
+from duetal.runs.open_vocabulary import with_words
 from duetal.runs.run import Run, open_run, with_localization
 from duetal.runs.stage_scoring import Scorer, VideoScores
 
@@ -95,10 +96,22 @@ class Source:
     run: Run | None = None
 
 
-def trained(path: Path, settings: Mapping[str, Any], stage: str | None) -> Source:
-    """A trained run, with settings of localization; of the stage or branch of that name."""
+def trained(
+    path: Path,
+    settings: Mapping[str, Any],
+    stage: str | None,
+    phrases: Mapping[str, Sequence[str]] | None = None,
+    text_encoder: str | None = None,
+) -> Source:
+    """A trained run, with settings of localization; of the stage or branch of that name.
+
+    With phrases it finds the classes of these words; see `with_words`.
+    """
     run = with_localization(open_run(path), settings)
-    return Source(run.model.stages_named(stage), lambda dataset: run, run)
+    if phrases is None:
+        return Source(run.model.stages_named(stage), lambda dataset: run, run)
+    named, stages = with_words(run, phrases, stage, text_encoder)
+    return Source(stages, lambda dataset: named, named)
 
 
 def untrained(
