@@ -20,6 +20,7 @@ from duetal.detector.detector_settings import DetectorSettings
 from duetal.localization.localization_settings import LocalizationSettings
 from duetal.method.method_settings import MethodSettings
 from duetal.method.sampling import SamplingSettings
+from duetal.method.zero_shot import ZeroShotSettings
 
 
 class Precision(StrEnum):
@@ -39,13 +40,22 @@ class DataSettings(SamplingSettings):
     dataset: str | None = None
     """The dataset's folder or YAML file; given on the command line or in the recipe."""
     text_encoder: str | None = None
-    """[S] The frozen CLIP text encoder (ViT-B/16): a local folder or a hub name. None: the one
-    that the dataset names."""
+    """[S] The frozen CLIP text encoder (ViT-B/16): a local folder or a hub name; or a `.npy` file
+    of class embeddings, with which VLP trains its temporal layers alone. None: what the dataset
+    names."""
     protocol: str = "seconds"
     """The evaluation protocol of the table that ends a run, where test segments are known."""
     branches: tuple[str, ...] | None = None
     """[D] The branches to train; a dataset without the features of one is refused. None: those that
     the dataset has features for."""
+
+    seen_classes: tuple[str, ...] | None = None
+    """[F] The classes to train on. The others are then found by their words, and scored apart (open
+    vocabulary). None: all."""
+    seen_share: float | None = Field(None, gt=0, lt=1)
+    """[F] Or the share of the classes to train on, drawn at random: 0.75 or 0.5 in the field."""
+    class_split: int = Field(0, ge=0, le=1_000_000)
+    """[F] Which draw of `seen_share` it is; the field averages over ten."""
 
     @field_validator("dataset", "text_encoder")
     @classmethod
@@ -91,6 +101,7 @@ class Config(MethodSettings):
     localization: LocalizationSettings = LocalizationSettings()
     machine: MachineSettings = MachineSettings()
     tuning: TuningSettings = TuningSettings()
+    zero_shot: ZeroShotSettings = ZeroShotSettings()
 
     def flat(self) -> dict[str, Any]:
         """Every setting as a plain value, by its dotted name."""

@@ -79,6 +79,13 @@ def _scores(world: World, place: Path) -> None:
     np.savez(place, v_0=np.random.default_rng(0).uniform(size=(40, 2)))
 
 
+def _splits(world: World, place: Path) -> None:
+    """Two splits of the classes with their detections."""
+    for name in ("0", "1"):
+        _copied("run/detections/ensemble.json")(world, place / name / "detections.json")
+        _copied("gt.json")(world, place / name / "gt.json")
+
+
 #: Who provides what a page names: the first pattern that fits a path, or the beginning of one, by
 #: itself or with the command before it.
 PROVIDED: dict[str, Callable[[World, Path], None]] = {
@@ -98,6 +105,7 @@ PROVIDED: dict[str, Callable[[World, Path], None]] = {
     "*.mp4": _copied("holiday.mp4"),
     "gt.json": _copied("gt.json"),
     "scores.npz": _scores,
+    "splits": _splits,
     "classes.txt": lambda world, place: place.write_text("Diving\nHighJump\n"),
     "marked.json": _copied("annotations.json"),
     "annotations.json": _copied("annotations.json"),

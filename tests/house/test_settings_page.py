@@ -42,7 +42,7 @@ def test_every_setting_has_an_entry_with_its_purpose():
         ("cbp.dropout", "at least 0, below 1; default `0`;"),
         (
             "localization.scoring",
-            "One of `max`, `contrast`, `max_then_contrast`; default `max_then",
+            "One of `max`, `contrast`, `log_contrast`, `max_then_contrast`; default `max_then",
         ),
         ("localization.thresholds", "List of numbers from 0 to 1; default `[0.1, 0.2, "),
         (

@@ -10,15 +10,17 @@ from hypothesis.extra import numpy as hnp
 
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
-from duetal.localization.localization_settings import LocalizationSettings
+from duetal.localization.localization_settings import LocalizationSettings, Scoring
 from duetal.localization.proposals import (
     VideoDetections,
     assemble,
     find_intervals,
     highest_inside,
     localize_video,
+    log_contrast,
     outer_inner_contrast,
     select_classes,
+    smooth,
 )
 
 GRID = TimeGrid(fps=25, stride=16, window=16)
@@ -48,6 +50,22 @@ def slow_contrast(curve, a, b, margin):
     return sum(curve[a:b]) / (b - a) - (sum(outer) / len(outer) if outer else 0.0)
 
 
+def slow_log_contrast(curve, a, b, margin):
+    """FreeZAD's score as its definition says it, halved."""
+
+    def decayed_mean(outside):  # from the border outwards
+        weights = [1 / math.log(1 + i) for i in range(1, len(outside) + 1)]
+        total = sum(w * value for w, value in zip(weights, outside, strict=True))
+        return total / sum(weights) if outside else 0.0
+
+    width = math.ceil(margin * (b - a))
+    before = [curve[t] for t in range(a - 1, max(0, a - width) - 1, -1)]
+    after = [curve[t] for t in range(b, min(len(curve), b + width))]
+    inside = curve[a:b]
+    outside = decayed_mean(before) + decayed_mean(after)
+    return (sum(inside) / (b - a) + max(inside) - 0.2 * outside) / 2
+
+
 curves = hnp.arrays(
     np.float64,
     st.integers(0, 40),
@@ -68,6 +86,20 @@ def test_intervals_and_their_scores_equal_the_slow_ones(curve, thresholds):
             [slow_contrast(curve, a, b, margin) for a, b in pairs],
             atol=1e-12,
         )
+        np.testing.assert_allclose(
+            log_contrast(curve, first, stop, margin),
+            [slow_log_contrast(curve, a, b, margin) for a, b in pairs],
+            atol=1e-12,
+        )
+
+
+@settings(max_examples=100, deadline=None)
+@given(curves, st.sampled_from([1, 3, 5, 101]))
+def test_smoothing_is_a_moving_average_with_repeated_ends(curve, size):
+    last = len(curve) - 1
+    around = range(-(size // 2), size // 2 + 1)
+    means = [np.mean([curve[min(max(t + i, 0), last)] for i in around]) for t in range(len(curve))]
+    np.testing.assert_allclose(smooth(curve, size), means, atol=1e-12)
 
 
 @settings(max_examples=150, deadline=None)
@@ -76,7 +108,8 @@ def test_intervals_and_their_scores_equal_the_slow_ones(curve, thresholds):
     st.builds(
         LocalizationSettings,
         min_max=st.booleans(),
-        scoring=st.sampled_from(["max", "contrast", "max_then_contrast"]),
+        scoring=st.sampled_from(list(Scoring)),
+        smoothing=st.sampled_from([1, 5]),
         scale_by_video_probability=st.booleans(),
         nms_method=st.sampled_from(["gaussian", "linear", "hard"]),
         max_per_class=st.sampled_from([None, 3]),

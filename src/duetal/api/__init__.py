@@ -13,8 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from duetal import formats
+from duetal.api.by_words import localize
 from duetal.api.given_scores import localize_scores
 from duetal.api.making import convert, extract, report, train
+from duetal.api.splits import evaluate_splits
 from duetal.api.trained_run import DuetalWarning, PathLike, TrainedRun, load, several
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
@@ -41,8 +43,10 @@ __all__ = [
     "convert",
     "diagnose",
     "evaluate",
+    "evaluate_splits",
     "extract",
     "load",
+    "localize",
     "localize_scores",
     "read_annotations",
     "read_detections",

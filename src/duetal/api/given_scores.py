@@ -132,8 +132,7 @@ def class_names(classes: Sequence[str] | PathLike) -> tuple[str, ...]:
         DuetalError: the file can't be read, there is no name, an empty one, or one twice.
     """
     file = None
-    # Not by `Path`, which fails on a name too long for a file.
-    if isinstance(classes, str) and not (os.path.isfile(classes) or classes.endswith(".txt")):  # noqa: PTH113
+    if isinstance(classes, str) and not (classes.endswith(".txt") or _is_file(classes)):
         classes = classes.split(",")
     elif isinstance(classes, str | os.PathLike):
         file = Path(classes)
@@ -147,6 +146,13 @@ def class_names(classes: Sequence[str] | PathLike) -> tuple[str, ...]:
             cause = f"the class {name!r} is named twice" if name else "a class has no name"
             raise DuetalError(cause, file=file, place=None if file else "classes")
     return tuple(names)
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # a text longer than any name
+        return False
 
 
 def _is_outside(values: Singles) -> bool:

@@ -53,6 +53,7 @@ def train(
     """
     from duetal.pages import write_report
     from duetal.results.folder import RunFolder
+    from duetal.runs.class_splits import evaluate_unseen, is_split
     from duetal.runs.processes import processes
     from duetal.runs.resolving import resolve_config
     from duetal.runs.run import open_run
@@ -70,7 +71,10 @@ def train(
     with processes(config.machine) as fabric:
         train_run(fabric, config, opened, folder)
         if fabric.is_global_zero:
-            measure(open_run(folder.path), opened, fabric.device, progress)
+            run = open_run(folder.path)
+            measure(run, opened, fabric.device, progress)
+            if is_split(config):
+                evaluate_unseen(run, fabric.device, progress)
             write_report(folder.path)
     return load(folder.path)
 

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from duetal.results.schema import RunEvaluation
     from duetal.runs.localizing import Progress
     from duetal.runs.run import Run
+    from duetal.runs.zero_shot_run import Source
 
 PathLike = str | os.PathLike[str]
+#: Names of classes, or their phrasings by name; see `duetal.api.class_words.class_phrases`.
+Classes = Mapping[str, Sequence[str]] | Sequence[str] | PathLike
 Item = TypeVar("Item", bound=Detections | str | os.PathLike[str])
 
 
@@ -84,6 +87,8 @@ class TrainedRun:
         branch: str | None = None,
         stage: str | None = None,
         literal: bool = False,
+        classes: Classes | None = None,
+        text_encoder: PathLike | None = None,
         settings: Mapping[str, Any] | None = None,
         subset: Literal["train", "test", "all"] | None = None,
         features: PathLike | None = None,
@@ -104,6 +109,9 @@ class TrainedRun:
             branch: "cbp" or "vlp" (default: the first), or "both" for their ensemble.
             stage: another checkpoint than the run's final one, such as "cbp-warmup".
             literal: the paper to the letter: one threshold, maximum scoring.
+            classes: find these by their words, trained on or not, in place of the run's own: names,
+                or phrasings by name. The default of `branch` is then "both".
+            text_encoder: with `classes`: what reads them, where the run's is elsewhere by now.
             settings: of localization, instead of the run's own (docs/settings.md), such as
                 `{"min_score": 0.01, "nms_sigma": 0.5}`.
             subset: of a dataset; "test", the default, is all of it without annotations.
@@ -125,74 +133,109 @@ class TrainedRun:
             UsageError: arguments that do not go together, or other weights than the run's.
             DuetalError: nothing there, or something unreadable or damaged.
         """
-        from duetal.own_videos.raw_videos import is_dataset
-        from duetal.own_videos.video_features import MODALITIES, local_store
-        from duetal.runs.localizing import localize
-        from duetal.runs.processes import device_of
+        from duetal.api.class_words import class_phrases
+        from duetal.runs.open_vocabulary import with_words
         from duetal.runs.run import with_localization
+        from duetal.runs.zero_shot_run import Source
 
         if branch is not None and stage is not None:
             raise UsageError("branch and stage: a stage is of one branch, give one of the two")
         run = with_localization(self.run, settings or {})
-        stages = run.model.stages_named(stage or branch)
-        paths = [os.fspath(path) for path in several(inputs)]
-        from_features = is_dataset(paths)
-        if from_features and (features, weights, stream, damaged) != (None, None, None, False):
-            cause = (
-                "features, weights, stream and damaged: are for videos, and inputs are a dataset"
-            )
-            raise UsageError(cause)
-        if not from_features and subset is not None:
-            raise UsageError("subset: is for a dataset, and inputs are videos")
-        moved = {modality: os.fspath(source) for modality, source in (weights or {}).items()}
-        for modality in moved:
-            if modality not in MODALITIES:
-                raise UsageError(unknown("modality", modality, MODALITIES), place="weights")
-        with tempfile.TemporaryDirectory(prefix="duetal-") as temporary:
-            if from_features:
-                dataset, names = _open_dataset(run, Path(paths[0]), subset or "test")
-            else:
-                store = local_store(os.fspath(temporary if features is None else features))
-                dataset, names = _open_videos(
-                    run,
-                    paths,
-                    store,
-                    moved,
-                    accelerator=accelerator,
-                    stream=stream,
-                    damaged=damaged,
-                )
-            return localize(
-                run,
-                dataset,
-                names,
-                stages=stages,
-                literal=literal,
-                device=device_of(accelerator),
-                progress=progress,
-            )
+        if classes is None:
+            stages = run.model.stages_named(stage or branch)
+        else:
+            text = None if text_encoder is None else os.fspath(text_encoder)
+            run, stages = with_words(run, class_phrases(classes), stage or branch, text)
+        return localize_from(
+            Source(stages, lambda dataset: run, run),
+            inputs,
+            literal=literal,
+            subset=subset,
+            features=features,
+            weights=weights,
+            stream=stream,
+            damaged=damaged,
+            accelerator=accelerator,
+            progress=progress,
+        )
 
 
-def _open_dataset(run: "Run", path: Path, subset: str) -> "tuple[Dataset, tuple[str, ...]]":
+def localize_from(
+    source: "Source",
+    inputs: PathLike | Sequence[PathLike],
+    *,
+    literal: bool = False,
+    subset: Literal["train", "test", "all"] | None = None,
+    features: PathLike | None = None,
+    weights: Mapping[str, PathLike] | None = None,
+    stream: int | None = None,
+    damaged: bool = False,
+    accelerator: str = "auto",
+    progress: "Progress" = lambda what, done, total: None,
+) -> Detections:
+    """Find the actions in a dataset or raw videos; see `TrainedRun.localize`."""
+    from duetal.own_videos.raw_videos import is_dataset
+    from duetal.own_videos.video_features import MODALITIES, local_store
+    from duetal.runs.localizing import localize
+    from duetal.runs.processes import device_of
+
+    paths = [os.fspath(path) for path in several(inputs)]
+    from_features = is_dataset(paths)
+    if from_features and (features, weights, stream, damaged) != (None, None, None, False):
+        cause = "features, weights, stream and damaged: are for videos, and inputs are a dataset"
+        raise UsageError(cause)
+    if not from_features and subset is not None:
+        raise UsageError("subset: is for a dataset, and inputs are videos")
+    moved = {modality: os.fspath(source) for modality, source in (weights or {}).items()}
+    for modality in moved:
+        if modality not in MODALITIES:
+            raise UsageError(unknown("modality", modality, MODALITIES), place="weights")
+    with tempfile.TemporaryDirectory(prefix="duetal-") as temporary:
+        if from_features:
+            dataset, names = _open_dataset(source, Path(paths[0]), subset or "test")
+        else:
+            store = local_store(os.fspath(temporary if features is None else features))
+            dataset, names = _open_videos(
+                source.run,
+                paths,
+                store,
+                moved,
+                accelerator=accelerator,
+                stream=stream,
+                damaged=damaged,
+            )
+        return localize(
+            source.make(dataset),
+            dataset,
+            names,
+            stages=source.stages,
+            literal=literal,
+            device=device_of(accelerator),
+            progress=progress,
+        )
+
+
+def _open_dataset(source: "Source", path: Path, subset: str) -> "tuple[Dataset, tuple[str, ...]]":
     """A dataset and the videos of it to localize."""
     from duetal.datasets import open_dataset
     from duetal.runs.localizing import choose_videos, unknown_classes
 
     dataset = open_dataset(path)
     names = choose_videos(dataset, subset)
-    for label in unknown_classes(run, dataset):
+    run = source.run
+    for label in () if run is None or run.make_scorer else unknown_classes(run, dataset):
         warn(f"the run was not trained on the class {label!r}")
     return dataset, names
 
 
 def _open_videos(
-    run: "Run", paths: Sequence[str], store: Path, weights: Mapping[str, str], **how: Any
+    run: "Run | None", paths: Sequence[str], store: Path, weights: Mapping[str, str], **how: Any
 ) -> "tuple[Dataset, tuple[str, ...]]":
     """The features of videos, in a store, as a dataset; the videos that have some."""
     from duetal.datasets import open_dataset
     from duetal.own_videos.raw_videos import UNVERIFIABLE, prepare_videos
 
-    if run.model.features is None:
+    if run is not None and run.model.features is None:
         warn(UNVERIFIABLE)
     videos, failures = prepare_videos(run, paths, store, weights, **how)
     if not videos:
@@ -206,14 +249,18 @@ def _open_videos(
 def load(path: PathLike) -> TrainedRun:
     """Open a trained run: the folder that `duetal train` made, or that `duetal push` published.
 
-    Of a run of several seeds it is one of its `seed-N`.
+    Of a run of several seeds it is one of its `seed-N`. `hf://OWNER/NAME` is one on the hub, with
+    `@REVISION` or `/seed-N` behind it; it is downloaded, and nothing of it is executed.
 
     Raises:
-        DuetalError: no run, one that is not trained to its end, or damaged.
+        UsageError: an address that can't be.
+        DuetalError: no run, one that is not trained to its end, damaged, or not to be had.
     """
+    from duetal.publishing.hub_runs import download_run, is_hub_address
     from duetal.runs.run import open_run
 
-    return TrainedRun(open_run(Path(path)))
+    address = os.fspath(path)
+    return TrainedRun(open_run(download_run(address) if is_hub_address(address) else Path(path)))
 
 
 def several(given: Item | Sequence[Item]) -> Sequence[Item]:
@@ -224,7 +271,7 @@ def several(given: Item | Sequence[Item]) -> Sequence[Item]:
     return given
 
 
-def warn(text: str, depth: int = 5) -> None:
+def warn(text: str, depth: int = 6) -> None:
     """Give a `DuetalWarning`."""
-    # Attributed to the line that called `TrainedRun.localize`, with its decorator between them.
+    # Attributed to the line that called `localize`, with its decorator between them.
     warnings.warn(text, DuetalWarning, stacklevel=depth)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -165,7 +166,11 @@ def _tokenize(
             raise DuetalError(f"class {label!r} has no word in its name", file=found.source)
         taken = len(ids) + prompts + marks
         if taken > limit:
-            cause = f"class {label!r} ({names[label]!r}) takes {len(ids)} tokens; "
+            said = shorten(names[label], 60, placeholder=" …")
+            named = "" if names[label] == label else f" ({said!r})"
+            cause = (
+                f"class {shorten(label, 60, placeholder=' …')!r}{named} takes {len(ids)} tokens; "
+            )
             cause += f"with {prompts} prompt vectors and {marks} marks that is {taken}"
             raise DuetalError(f"{cause}, and the text encoder reads {limit}", file=found.source)
         sequences.append(ids)

@@ -10,7 +10,6 @@ from duetal.cli.shared_options import (
     json_option,
     match_option,
     subset_option,
-    truth_option,
     writes,
 )
 from duetal.core.console import PlainConsole
@@ -18,12 +17,24 @@ from duetal.core.console import PlainConsole
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from duetal.api.splits import SplitScores
     from duetal.evaluation import Evaluation, Protocol
 
 
 @click.command("evaluate")
-@click.argument("detections", type=PATH)
-@truth_option
+@click.argument("detections", type=PATH, required=False)
+@click.option(
+    "--annotations",
+    "annotations_path",
+    type=PATH,
+    help="Ground truth with segments, in any form that duetal convert reads.",
+)
+@click.option(
+    "--splits",
+    type=PATH,
+    metavar="FOLDER",
+    help="In place of DETECTIONS: a folder for each split, with gt.json and detections.json.",
+)
 @click.option(
     "--protocol",
     "protocol_name",
@@ -41,8 +52,9 @@ if TYPE_CHECKING:
 @json_option
 @writes("json_file")
 def command(
-    detections: Path,
-    annotations_path: Path,
+    detections: Path | None,
+    annotations_path: Path | None,
+    splits: Path | None,
     protocol_name: str,
     subset: str | None,
     match_names: bool,
@@ -51,16 +63,30 @@ def command(
 ) -> None:
     """Temporal mAP of DETECTIONS (ActivityNet results JSON, CSV, …) under a named protocol.
 
-    AP is ActivityNet's. Printed in percent; the JSON holds fractions.
+    AP is ActivityNet's. Printed in percent; the JSON holds fractions. With --splits: the mean over
+    splits of the classes, as open vocabularies are evaluated, its spread, and each split.
     """
+    from duetal.core.errors import UsageError
     from duetal.core.files import write_json
     from duetal.evaluation import evaluate, protocol_named
     from duetal.formats import read_annotations, read_detections
 
     protocol = protocol_named(protocol_name)
+    how = {"match_names": match_names, "count_excluded": count_excluded}
+    if splits is not None:
+        from duetal.api.splits import evaluate_splits
+
+        if detections is not None or annotations_path is not None:
+            raise UsageError("--splits: each split has its own detections and annotations")
+        scores = evaluate_splits(splits, protocol, subset, **how)
+        if json_file is not None:
+            write_json(json_file, scores.to_json())
+        _print_splits(scores, protocol)
+        return
+    if detections is None or annotations_path is None:
+        raise UsageError("give DETECTIONS with --annotations, or --splits")
     found = read_detections(detections)
     truth = read_annotations(annotations_path)
-    how = {"match_names": match_names, "count_excluded": count_excluded}
     evaluation = evaluate(found, truth, protocol, subset, **how)
     selection = found.external_data.get("selection")
     if json_file is not None:
@@ -85,6 +111,34 @@ def _print(evaluation: "Evaluation", protocol: "Protocol", selection: object) ->
         console.print(f"checkpoint: {selection}")
     for note in evaluation.notes:
         console.print(f"note: {note}")
+
+
+def _print_splits(scores: "SplitScores", protocol: "Protocol") -> None:
+    """A row per split, then their mean and the sample standard deviation."""
+    from duetal.cli.terminal import plain_table
+
+    summary = scores.summary
+    shown = [summary.tiou.index(threshold) for threshold in protocol.shown]
+    names = [f"{summary.tiou[index]:g}" for index in shown]
+    table = plain_table("mAP (%) at tIoU", *names, *summary.averages, "classes", "videos")
+
+    def row(name: str, values: "list[float | None]", *counts: str) -> None:
+        table.add_row(name, *("-" if v is None else f"{100 * v:.2f}" for v in values), *counts)
+
+    for name, each in scores.splits.items():
+        values = [each.mean_ap[index] for index in shown]
+        counts = f"{len(each.per_class):,}", f"{each.videos:,}"
+        row(f"split {name}", [*values, *each.averages.values()], *counts)
+    mean = [summary.mean_ap[index] for index in shown]
+    spread = [summary.std[index] for index in shown]
+    row("mean", [*mean, *(each.mean for each in summary.averages.values())])
+    row("std", [*spread, *(each.std for each in summary.averages.values())])
+    console = PlainConsole()
+    console.print(table)
+    console.print(f"{summary.protocol}: {len(scores.splits):,} splits; {protocol.summary}")
+    for name, each in scores.splits.items():
+        for note in each.notes:
+            console.print(f"note: split {name}: {note}")
 
 
 def _print_table(console: "Console", evaluation: "Evaluation", protocol: "Protocol") -> None:

@@ -1,5 +1,6 @@
-"""`duetal localize`: the actions in videos, or in a dataset's, found by a trained run."""
+"""`duetal localize`: the actions in videos, or a dataset's, found by a trained run or by words."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +18,26 @@ from duetal.cli.shared_options import (
 from duetal.cli.terminal import say
 
 if TYPE_CHECKING:
-    from duetal.runs.run import Run
+    from duetal.runs.zero_shot_run import Source
 
 #: The options that are for raw videos alone, beside those of weights.
 OF_VIDEOS = ("features", "min_score", "no_copies", "video_stream", "accept_damaged")
 
 
 @click.command("localize")
-@click.argument("run", type=PATH)
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUTS...")
+@click.argument("places", nargs=-1, required=True, metavar="[RUN] INPUTS...")
+@click.option(
+    "--classes",
+    metavar="WORDS",
+    help="Find these, trained on or not: names separated by commas, or a text file with one a "
+    "line. Several phrasings of one class are separated by |.",
+)
+@click.option(
+    "--text-encoder",
+    metavar="MODEL",
+    help="With --classes: what reads the words, where the data or the run names nothing that is "
+    "there: a folder, a hub name, or a .npy of class embeddings.",
+)
 @click.option(
     "--out",
     type=PATH,
@@ -73,8 +85,9 @@ OF_VIDEOS = ("features", "min_score", "no_copies", "video_stream", "accept_damag
 )
 @force_option
 def command(
-    run: Path,
-    inputs: tuple[str, ...],
+    places: tuple[str, ...],
+    classes: str | None,
+    text_encoder: str | None,
     out: Path,
     branch: str | None,
     stage: str | None,
@@ -84,7 +97,7 @@ def command(
     force: bool,
     **options: Any,
 ) -> int:
-    """Find the actions in INPUTS with the trained run in the folder RUN.
+    """Find the actions in INPUTS with the trained run RUN: a folder, or hf://OWNER/NAME.
 
     INPUTS are videos: files, folders, lists (.txt, one a line), patterns and URLs. Their features
     are extracted as those were that the run was trained on, and --out becomes a folder with the
@@ -92,16 +105,28 @@ def command(
     timelines. A video that can't be processed is listed, and the exit code is 1.
 
     Or INPUTS is one dataset, a folder or a YAML file of features; annotations are not needed.
-    """
-    refuse_bad_yaml(run / "config.yaml", *map(Path, inputs))
-    # A wrong setting is told before anything is opened.
-    chosen = localization_values(settings)
 
+    With --classes and no RUN nothing is trained: vision-language features are compared with the
+    words.
+    """
+    refuse_bad_yaml(Path(places[0]) / "config.yaml", *map(Path, places))
+
+    from duetal.api.class_words import class_phrases
     from duetal.core.errors import UsageError
     from duetal.core.outputs import refuse_existing
     from duetal.own_videos.raw_videos import is_dataset
-    from duetal.runs.run import open_run, with_localization
+    from duetal.publishing.hub_runs import is_hub_address
+    from duetal.runs.run import is_run
 
+    # What is wrong in the call is told before anything is opened.
+    phrases = None if classes is None else class_phrases(classes)
+    with_run = phrases is None or is_hub_address(places[0]) or is_run(places[0])
+    inputs = places[1:] if with_run else places
+    chosen = localization_values(settings, *([] if with_run else ["zero_shot"]))
+    if not inputs:
+        raise UsageError("give a run and what to find actions in; with --classes, no run is needed")
+    if text_encoder is not None and phrases is None:
+        raise UsageError("--text-encoder: is for --classes")
     if branch is not None and stage is not None:
         raise UsageError("--branch and --stage: a stage is of one branch, give one of the two")
     dataset = is_dataset(inputs)
@@ -111,20 +136,45 @@ def command(
         if value is not None and value is not False:
             kind = "videos" if dataset else "a dataset"
             raise UsageError(f"--{name.replace('_', '-')}: is for {kind}, and INPUTS is not that")
-    opened = with_localization(open_run(run), chosen)
-    stages = opened.model.stages_named(stage or branch)
-    how: dict[str, Any] = {"stages": stages, "literal": literal, "accelerator": accelerator}
+    source = _source(places[0] if with_run else None, phrases, text_encoder, chosen, stage, branch)
+    how: dict[str, Any] = {"literal": literal, "accelerator": accelerator}
     if dataset:
-        refuse_existing(out, (run, *inputs), force=force)
-        _localize_dataset(opened, Path(inputs[0]), out, **how, **options)
+        refuse_existing(out, places, force=force)
+        _localize_dataset(source, Path(inputs[0]), out, **how, **options)
         return 0
     from duetal.cli.localize_videos import localize_raw
 
-    return localize_raw(opened, inputs, out, force=force, **how, **options)
+    return localize_raw(source, inputs, out, force=force, **how, **options)
+
+
+def _source(
+    place: str | None,
+    phrases: Mapping[str, Sequence[str]] | None,
+    text_encoder: str | None,
+    settings: Mapping[str, Any],
+    stage: str | None,
+    branch: str | None,
+) -> "Source":
+    """What is to find the actions: a run, or words alone."""
+    from duetal.core.errors import UsageError
+    from duetal.publishing.hub_runs import card_text, download_run, is_hub_address
+    from duetal.runs.zero_shot_run import trained, untrained
+
+    if place is not None:
+        path = Path(place)
+        if is_hub_address(place):
+            path = download_run(place)
+            for line in card_text(path):
+                say(f"card: {line}")
+        return trained(path, settings, stage or branch, phrases, text_encoder)
+    if stage or branch:
+        raise UsageError("--branch and --stage: are of a run, and none is given")
+    assert phrases is not None
+    return untrained(phrases, settings, text_encoder)
 
 
 def _localize_dataset(
-    run: "Run", path: Path, out: Path, *, accelerator: str, subset: str | None, **how: Any
+    source: "Source", path: Path, out: Path, *, accelerator: str, subset: str | None, **how: Any
 ) -> None:
     """Localize the videos of a dataset and write ActivityNet results JSON, in seconds."""
     from duetal.cli.progress import VideoProgress
@@ -138,13 +188,22 @@ def _localize_dataset(
     if out.is_dir():
         raise UsageError("--out: is a folder; the detections of a dataset are a file", file=out)
     names = choose_videos(dataset, subset or "test")
-    for label in unknown_classes(run, dataset):
+    run = source.make(dataset)
+    for label in () if run.make_scorer else unknown_classes(run, dataset):
         say(f"note: the run was not trained on the class {label!r}")
     device = device_of(accelerator)
     with VideoProgress() as progress:
-        detections = localize(run, dataset, names, device=device, progress=progress, **how)
+        detections = localize(
+            run,
+            dataset,
+            names,
+            stages=source.stages,
+            device=device,
+            progress=progress,
+            **how,
+        )
     write_detections(out, detections)
     say(f"{len(names):,} videos, {len(detections):,} detections: {out}")
-    say(f"checkpoint: {run.model.rule(how['stages'])}")
+    say(f"checkpoint: {run.model.rule(source.stages)}")
     for note in limit_notes(detections, run.config):
         say(f"note: {note}")

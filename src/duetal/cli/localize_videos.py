@@ -26,14 +26,14 @@ from duetal.runs.localizing import limit_notes, localize
 from duetal.runs.processes import device_of
 from duetal.runs.run import Run
 from duetal.runs.stage_scoring import Localized
+from duetal.runs.zero_shot_run import STAGE, UNTRAINED, Source
 
 
 def localize_raw(
-    run: Run,
+    source: Source,
     inputs: Sequence[str],
     out: Path,
     *,
-    stages: list[str],
     literal: bool,
     accelerator: str,
     force: bool,
@@ -44,8 +44,8 @@ def localize_raw(
 ) -> int:
     """Extract what is missing, localize, and write all forms of the result.
 
-    The arguments are the command's options, and `stages` the checkpoints they name. The exit code
-    is 1 where a video could not be processed, or not be copied.
+    The arguments are the command's options, and `source` what they name. The exit code is 1 where a
+    video could not be processed, or not be copied.
     """
     if out.exists() and not out.is_dir():
         raise UsageError("--out: is a file; the results of videos are a folder", file=out)
@@ -53,10 +53,10 @@ def localize_raw(
         for name in WRITTEN:
             refuse_existing(out / name, force=force)
     store = local_store(features) if features else out / FEATURES
-    if run.model.features is None:
+    if source.run is not None and source.run.model.features is None:
         say(f"note: {UNVERIFIABLE}")
     videos, failures = prepare_videos(
-        run,
+        source.run,
         inputs,
         store,
         take_weights(options),
@@ -68,11 +68,13 @@ def localize_raw(
     if not videos:
         print_failures("failed", failures)
         raise DuetalError("none of the videos could be processed", file=out)
+    dataset, stages = open_dataset(store), source.stages
+    run = source.make(dataset)
     page = VideoPage(run, out, open_store(store), videos, copies=not no_copies)
     with VideoProgress() as progress:
         detections = localize(
             run,
-            open_dataset(store),
+            dataset,
             list(videos),
             stages=stages,
             literal=literal,
@@ -134,10 +136,13 @@ class VideoPage:
         """Write the page; detections of a score below `floor` are hidden at first."""
         model, store = self.run.model, self.store
         weights = [f"{m}: {Path(store.settings[m]['name']).name}" for m in store.modalities]
-        if model.features is None:
+        title = f"{' and '.join(stages)} of {self.run.folder.path.absolute().name}"
+        if stages == [STAGE]:
+            title = f"words alone ({UNTRAINED.partition(':')[0]})"
+        elif model.features is None:
             weights.append("whether these are what the run was trained on cannot be verified")
         PlayerPage(
-            title=f"{' and '.join(stages)} of {self.run.folder.path.absolute().name}",
+            title=title,
             branch=model.stage(stages[0]).branch if len(stages) == 1 else ENSEMBLE,
             facts={
                 "Checkpoint chosen by": model.rule(stages),

@@ -19,7 +19,7 @@ def command(dataset: Path, text_encoder: str | None) -> int:
     """
     from lightning_fabric import Fabric
 
-    from duetal.backbones.text_towers import load_text_tower
+    from duetal.backbones.class_embeddings import load_text
     from duetal.runs.resolving import resolve_config
     from duetal.runs.training import open_for_training, training_videos
     from duetal.tuning import probe
@@ -27,7 +27,7 @@ def command(dataset: Path, text_encoder: str | None) -> int:
     given = [f"data.dataset={dataset}", *([f"text_encoder={text_encoder}"] if text_encoder else [])]
     config = resolve_config("auto", given)
     videos, _ = training_videos(config, open_for_training(config))
-    found = probe(Fabric(accelerator="cpu", devices=1), config, videos, load_text_tower)
+    found = probe(Fabric(accelerator="cpu", devices=1), config, videos, load_text)
     say(
         f"{found.videos:,} training videos, {len(found.classes)} classes, "
         f"{videos.labels.sum(axis=1).mean():.1f} labels and {found.snippets:,} snippets a video"

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, TypeVar
 from rich.console import Console
 from rich.table import Table
 
-from duetal.cli.terminal import plain_table
+from duetal.cli.terminal import plain_table, say
 from duetal.core.console import PlainConsole
 from duetal.evaluation import protocol_named
 
 if TYPE_CHECKING:
+    from duetal.evaluation import Evaluation
     from duetal.results.schema import LabelEvaluation, RunEvaluation, SeedSummary
 
 Value = TypeVar("Value")
@@ -29,6 +30,29 @@ def print_run(found: "RunEvaluation") -> None:
     _print_scores(rows, found, f"{first.videos:,} videos, {first.segments:,} segments")
     for note in dict.fromkeys(note for stage in found.stages for note in stage.notes):
         PlainConsole().print(f"note:       {note}")
+
+
+def print_unseen(scores: "Mapping[str, Evaluation]") -> None:
+    """Print mAP of the classes that were not trained on, by the branches that found them."""
+    if not scores:
+        say("no evaluation video has a segment of an unseen class: those are not measured")
+        return
+    first = next(iter(scores.values()))
+    protocol = protocol_named(first.protocol)
+    shown = [first.tiou.index(threshold) for threshold in protocol.shown]
+    names = [f"{first.tiou[index]:g}" for index in shown]
+    table = plain_table("unseen, mAP (%) at tIoU", *names, *first.averages)
+    for title, one in scores.items():
+        values = [*(one.mean_ap[index] for index in shown), *one.averages.values()]
+        table.add_row(title, *(f"{100 * value:.1f}" for value in values))
+    console = PlainConsole()
+    console.print()
+    console.print(table)
+    console.print()
+    console.print(
+        f"unseen:     {', '.join(first.per_class)}: found by their words, among one another, in "
+        f"{first.videos:,} videos with {first.segments:,} segments"
+    )
 
 
 def print_seeds(summary: "SeedSummary") -> None:

@@ -103,14 +103,17 @@ localization_option = click.option(
 )
 
 
-def localization_values(words: Iterable[str]) -> dict[str, Any]:
-    """The settings of localization that `--set` gave, by name; a UsageError for any other."""
+def localization_values(words: Iterable[str], *others: str) -> dict[str, Any]:
+    """The settings of localization that `--set` gave, by name; a UsageError for any other.
+
+    `others` are further sections whose settings may be given.
+    """
     from duetal.config import parse_overrides
     from duetal.core.errors import UsageError
 
     given = parse_overrides(words)
     for setting in given:
-        if setting.section != "localization":
+        if setting.section not in ("localization", *others):
             raise UsageError(f"--set: {setting.key} is no setting of localization")
     return {setting.name: value for setting, value in given.items()}
 

@@ -137,10 +137,11 @@ def _check_options(own: dict[str, Any], typed: list[str]) -> None:
 def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool) -> None:
     """Train, evaluate and report what has been planned."""
     from duetal.cli.progress import VideoProgress
-    from duetal.cli.score_tables import print_labels, print_run, print_seeds
+    from duetal.cli.score_tables import print_labels, print_run, print_seeds, print_unseen
     from duetal.datasets.problems import Problem, raise_fatal
     from duetal.pages import write_report
     from duetal.results.schema import LabelEvaluation, RunEvaluation
+    from duetal.runs.class_splits import evaluate_unseen, is_split
     from duetal.runs.processes import processes
     from duetal.runs.run import open_run
     from duetal.runs.run_evaluation import measure
@@ -173,6 +174,10 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
                     "nothing is measured; the report shows what was found in "
                     f"{len(scores):,} videos"
                 )
+            if is_split(settings):
+                with VideoProgress() as progress:
+                    unseen = evaluate_unseen(run, fabric.device, progress)
+                print_unseen(unseen)
         if not fabric.is_global_zero:
             return
     if several and found:

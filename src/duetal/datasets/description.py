@@ -29,7 +29,8 @@ class Description(BaseModel):
     annotations: str | None = None
     #: A weak table (TSV or CSV): the videos to train on and their labels.
     train_labels: str | None = None
-    #: The CLIP text encoder: a folder, or a name on the hub.
+    #: The CLIP text encoder: a folder, or a name on the hub; or class embeddings (K, D): a `.npy`
+    #: file, whose K names are a list in the `.json` beside it.
     text_encoder: str | None = None
     grid: TimeGrid = TimeGrid()  #: Of the features.
     #: What a class is called in a prompt, in place of its name.

@@ -57,7 +57,7 @@ class Pieces:
     train_list: Path | None = None  #: Names of the training videos, one a line.
     test_list: Path | None = None  #: Names of the evaluated videos, one a line.
     pack_names: Path | None = None  #: The .npy that names the videos of a W-TALC pack.
-    text_encoder: str | None = None  #: An absolute folder, or a name on the hub.
+    text_encoder: str | None = None  #: An absolute folder or `.npy`, or a name on the hub.
     grid: TimeGrid = field(default_factory=TimeGrid)
     display_names: Mapping[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] | None = None  #: Their order, where it is given.
@@ -242,12 +242,13 @@ def looked_for(name: str) -> str:
 
 
 def _text_encoder(folder: Path, name: str | None, yaml_file: Path | None) -> str | None:
-    """A folder beside the YAML file or, where there is none of that name, a hub name."""
+    """A folder or `.npy` beside the YAML file or, where there is none of that name, a hub name."""
     if name is None:
         return None
-    if (folder / name).is_dir():
+    if (folder / name).is_dir() or (name.endswith(".npy") and (folder / name).is_file()):
         return str((folder / name).absolute())
     # A hub name is "model" or "owner/model"; what starts like a path was meant as one.
-    if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise DuetalError(f"no such folder: {name}", file=yaml_file, place="text_encoder")
+    if name.startswith((".", "/", "~")) or name.endswith(".npy") or name.count("/") > 1:
+        what = "file" if name.endswith(".npy") else "folder"
+        raise DuetalError(f"no such {what}: {name}", file=yaml_file, place="text_encoder")
     return name

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from duetal.core.errors import UsageError
 from duetal.core.settings_section import Settings
@@ -15,6 +15,7 @@ class Scoring(StrEnum):
 
     MAX = "max"
     CONTRAST = "contrast"
+    LOG_CONTRAST = "log_contrast"
     MAX_THEN_CONTRAST = "max_then_contrast"
 
 
@@ -45,7 +46,10 @@ class LocalizationSettings(Settings):
     scoring: Scoring = Scoring.MAX_THEN_CONTRAST
     """[F] A proposal's score: `max`, the highest probability inside [S]; `contrast`, the mean
     inside less the mean in the margins, where a proposal below its surroundings is dropped;
-    `max_then_contrast`, the highest, contrast breaking ties [D]."""
+    `max_then_contrast`, the highest, contrast breaking ties [D]; `log_contrast`, the mean of both
+    less a part of the margins, whose snippets count less the farther they are (FreeZAD)."""
+    smoothing: int = Field(1, ge=1, le=1001)
+    """[F] Snippets of the moving average that score curves are smoothed by, odd; 1: none."""
     margin: float = Field(0.25, ge=0)
     """[F] Width of the contrast's margins before and after a proposal, as a part of its length;
     rounded up to whole snippets [D]."""
@@ -72,6 +76,13 @@ class LocalizationSettings(Settings):
     """[D] What the ensemble averages: snippet `probability`; `min_max`, curves stretched to one
     range, that of the mean of their lowest and of their highest values; or `log_odds`, in which a
     branch of extreme probabilities counts for more."""
+
+    @field_validator("smoothing")
+    @classmethod
+    def _has_a_middle(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError("an odd number of snippets")
+        return value
 
     def replace(self, **values: Any) -> Self:
         """The same settings with some changed.

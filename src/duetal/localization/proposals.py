@@ -75,7 +75,7 @@ def localize_video(
     times = offset + grid.edge(np.arange(len(probabilities) + 1))
 
     def find(label: int, suppress: Suppress) -> tuple[Floats, Floats, Floats]:
-        curve = np.ascontiguousarray(probabilities[:, label], dtype=np.float64)
+        curve = smooth(np.asarray(probabilities[:, label], dtype=np.float64), settings.smoothing)
         return _localize_class(curve, times, settings, duration, suppress)
 
     seconds = duration or len(probabilities) * grid.seconds_per_snippet
@@ -171,6 +171,14 @@ def stretch(curve: Floats) -> Floats:
     return np.ones_like(curve) if span < FLAT else np.asarray((curve - low) / span)
 
 
+def smooth(curve: Floats, size: int) -> Floats:
+    """Moving average of a (T,) curve over `size` snippets, an odd number; its ends are repeated."""
+    if size == 1 or not len(curve):
+        return np.ascontiguousarray(curve)
+    total = np.cumsum(np.pad(np.pad(curve, size // 2, mode="edge"), (1, 0)))
+    return np.asarray((total[size:] - total[:-size]) / size)
+
+
 def find_intervals(curve: Floats, thresholds: Sequence[float]) -> tuple[Ints, Ints]:
     """Runs of consecutive snippets of a (T,) curve above each threshold, each distinct run once.
 
@@ -217,6 +225,34 @@ def outer_inner_contrast(curve: Floats, first: Ints, stop: Ints, margin: float) 
     return np.asarray(inner / length - outer / np.maximum(outer_length, 1))
 
 
+#: What FreeZAD takes off a score for each margin's weighted mean, beside mean and maximum inside.
+MARGIN_SHARE = 0.2
+
+
+def log_contrast(curve: Floats, first: Ints, stop: Ints, margin: float) -> Floats:
+    """Half of mean + maximum inside − 0.2 · each margin's mean (Han et al., arXiv 2501.13795).
+
+    (N,) at most 1 for a curve (T,) in 0..1. The i-th snippet from the border counts 1/log(1 + i) in
+    its margin's mean, so a long margin doesn't hide what is close. Intervals and margins are as in
+    `outer_inner_contrast`. Half, so that a score is at most 1.
+    """
+    total = np.concatenate([[0.0], np.cumsum(curve)])
+    score = (total[stop] - total[first]) / (stop - first) + highest_inside(curve, first, stop)
+    size = np.ceil(margin * (stop - first)).astype(np.int64)
+    weights = 1 / np.log1p(np.arange(1, size.max(initial=0) + 1))
+    for count, border, step in (
+        (np.minimum(size, first), first - 1, -1),
+        (np.minimum(size, len(curve) - stop), stop, 1),
+    ):
+        outside, weight = np.zeros(len(first)), np.zeros(len(first))
+        for distance in range(count.max(initial=0)):
+            rows = np.flatnonzero(count > distance)
+            outside[rows] += weights[distance] * curve[border[rows] + step * distance]
+            weight[rows] += weights[distance]
+        score -= MARGIN_SHARE * outside / np.maximum(weight, 1e-12)
+    return np.asarray(score / 2)
+
+
 def _suppress(
     start: Floats,
     end: Floats,
@@ -254,13 +290,15 @@ def _localize_class(
         return np.empty(0), np.empty(0), np.empty(0)
     shape = stretch(curve) if settings.min_max else curve
     first, stop = find_intervals(shape, settings.thresholds)
-    if settings.scoring != "max":
+    if settings.scoring == "log_contrast":
+        score = log_contrast(curve, first, stop, settings.margin)
+    elif settings.scoring != "max":
         score = outer_inner_contrast(curve, first, stop, settings.margin)
     if settings.scoring == "max_then_contrast":
         # soft-NMS keeps the earlier of equal scores first.
         order = np.argsort(-score, kind="stable")
         first, stop = first[order], stop[order]
-    if settings.scoring != "contrast":
+    if settings.scoring in ("max", "max_then_contrast"):
         score = highest_inside(curve, first, stop)
     start, end = times[first], times[stop]
     if duration is not None:

@@ -15,12 +15,12 @@ from duetal.method.cbp import CBPBranch
 from duetal.method.layers import BranchNetwork
 from duetal.method.method_settings import MethodSettings
 from duetal.method.sampling import random_seed
-from duetal.method.text import PromptedTextEncoder, StoredText, TextTower
+from duetal.method.text import FixedText, PromptedTextEncoder, StoredText, TextTower
 from duetal.method.vlp import VLPBranch
 
 
 class LoadText(Protocol):
-    """Loads the text tower of a folder or hub name, with the classes tokenized."""
+    """Loads what stands for text: a tower, with the classes tokenized, or their embeddings."""
 
     def __call__(  # noqa: D102
         self,
@@ -30,7 +30,7 @@ class LoadText(Protocol):
         prompts_before: int,
         prompts_after: int,
         display_names: dict[str, str],
-    ) -> TextTower: ...
+    ) -> TextTower | FixedText: ...
 
 
 @dataclass(frozen=True)
@@ -117,25 +117,44 @@ def vlp_without_bias(
 
 def load_prompted_text(
     settings: MethodSettings, videos: WeakVideos, load_text: LoadText
-) -> PromptedTextEncoder:
-    """The prompted text encoder of the dataset, checked against its vision-language features."""
+) -> PromptedTextEncoder | StoredText:
+    """The prompted text encoder of the dataset, or its class embeddings, which no prompt changes.
+
+    Checked against its vision-language features.
+    """
     if videos.text_encoder is None:
         cause = "the dataset has CLIP features but names no text encoder; set text_encoder= to a "
-        raise DuetalError(cause + "CLIP folder or hub name", file=videos.source)
-    torch.manual_seed(random_seed(settings.schedule.seed, "prompts"))
-    tower = load_text(
-        videos.text_encoder,
-        videos.classes,
-        prompts_before=settings.vlp.prompts_before,
-        prompts_after=settings.vlp.prompts_after,
-        display_names=dict(videos.display_names),
-    )
-    text = PromptedTextEncoder(tower)
+        cause += "CLIP folder or hub name, or to a .npy of class embeddings"
+        raise DuetalError(cause, file=videos.source)
+    names = dict(videos.display_names)
+    text = text_of(settings, videos.text_encoder, videos.classes, names, load_text)
     dim, expected = text.plain().shape[1], videos.streams["vlp"].dim
     if dim != expected:
         cause = f"text features have dimension {dim}, the VLP features {expected}"
         raise DuetalError(cause, file=Path(videos.text_encoder), place="text encoder")
     return text
+
+
+def text_of(
+    settings: MethodSettings,
+    source: str,
+    classes: tuple[str, ...],
+    display_names: dict[str, str],
+    load_text: LoadText,
+) -> PromptedTextEncoder | StoredText:
+    """The text of some classes, its prompts as they start by the run's seed."""
+    tower = load_text(
+        source,
+        classes,
+        prompts_before=settings.vlp.prompts_before,
+        prompts_after=settings.vlp.prompts_after,
+        display_names=display_names,
+    )
+    if isinstance(tower, FixedText):
+        return StoredText(tower.features)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(random_seed(settings.schedule.seed, "prompts"))
+        return PromptedTextEncoder(tower)
 
 
 def vlp_for_inference(settings: MethodSettings, dim: int, num_classes: int) -> BranchNetwork:

@@ -1,6 +1,6 @@
 """Text features of category names, with learnable prompt vectors around each name."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,14 @@ class TextTower(Protocol):
     def prompt_positions(self) -> Tensor: ...  # noqa: D102
     @property
     def num_prompts(self) -> int: ...  # noqa: D102
+
+
+@runtime_checkable
+class FixedText(Protocol):
+    """Text features (K, D) of the classes alone, without an encoder that could read prompts."""
+
+    @property
+    def features(self) -> Tensor: ...  # noqa: D102
 
 
 class PromptedTextEncoder(nn.Module):
@@ -92,7 +100,7 @@ class PromptedTextEncoder(nn.Module):
 
 
 class StoredText(nn.Module):
-    """Text features (K, D) of a trained branch, kept so that inference needs no text encoder."""
+    """Text features (K, D), given, or of a trained branch, whose inference needs no encoder."""
 
     features: Tensor
 

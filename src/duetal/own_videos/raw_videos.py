@@ -76,7 +76,7 @@ def _has_videos(folder: Path) -> bool:
 
 
 def prepare_videos(
-    run: Run,
+    run: Run | None,
     inputs: Sequence[str],
     store: Path,
     weights: Mapping[str, str],
@@ -88,6 +88,8 @@ def prepare_videos(
     damaged: bool = False,
 ) -> tuple[dict[str, Video], tuple[Failure, ...]]:
     """Fill a store with the features that a run needs of raw videos; see `fill_store`.
+
+    Without a run these are the features that words are compared with.
 
     `inputs` are files, folders, lists, patterns and URLs, see `find_videos`; the folder `without`
     is not searched; `stream` and `damaged` are those of `Video`. `weights` are the present paths of
@@ -109,12 +111,17 @@ def prepare_videos(
     def make_extractor() -> "Extractor":
         from duetal.extraction.pipeline import Extractor
 
+        if run is None:
+            return Extractor(video_features.settings_for_words(weights, store), device=device)
         extractor = Extractor(video_features.extraction_settings(run, weights), device=device)
         video_features.require_same(run, extractor.store_settings)
         return extractor
 
     def check(known: Store) -> None:
-        video_features.require_same(run, known.settings, store)
+        if run is None:
+            video_features.require_text(known, store)
+        else:
+            video_features.require_same(run, known.settings, store)
 
     _, failures = video_features.fill_store(
         found, store, make_extractor, check=check, extract=extract

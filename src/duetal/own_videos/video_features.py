@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from duetal.backbones import BACKBONES
 from duetal.core.errors import DuetalError, UsageError
 from duetal.extraction.sources import Failure
-from duetal.extraction.store import Store, open_store
+from duetal.extraction.store import Store, open_store, text_encoder
 from duetal.features.metadata import SETTINGS_FILE, Settings, differing
 from duetal.features.places import is_url
 from duetal.runs.run import Run
@@ -106,6 +106,41 @@ def _assumed(run: Run, weights: Mapping[str, str]) -> "ExtractionSettings":
             f"{', '.join(missing)} must name the weights to make them with"
         )
     return ExtractionSettings.usual(needed, weights=weights, grid=run.model.grid)
+
+
+def settings_for_words(weights: Mapping[str, str], place: Path) -> "ExtractionSettings":
+    """The settings of features that words are compared with; those of the store, if one is there.
+
+    Of the backbones whose `branch` is VLP's it is the one that `weights` names, or the first.
+
+    Raises:
+        UsageError: weights of another backbone, or of several.
+        DuetalError: a store's record of another version of duetal, or damaged.
+    """
+    from duetal.extraction.pipeline import ExtractionSettings
+
+    if (place / SETTINGS_FILE).is_file():
+        stored = open_store(place).settings
+        try:
+            return ExtractionSettings.recorded(stored, weights)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            cause = f"features made in a way that this duetal does not support: {error}"
+            raise DuetalError(cause, file=place / SETTINGS_FILE) from error
+    readers = {record.name: record for record in BACKBONES if record.branch == "vlp"}
+    for name in set(weights).difference(readers):
+        raise UsageError(f"{MODALITIES[name].option}: words are compared with no {name} features")
+    if len(weights) > 1:
+        options = " and ".join(MODALITIES[name].option for name in weights)
+        raise UsageError(f"{options}: words are compared with the features of one model")
+    chosen = readers[next(iter(weights), next(iter(readers)))]
+    return ExtractionSettings.usual([chosen], weights=weights)
+
+
+def require_text(store: Store, place: Path) -> None:
+    """Check that a store has features that words can be compared with; a UsageError if not."""
+    if text_encoder(store.settings) is None:
+        cause = "the store has no vision-language features, which words are compared with"
+        raise UsageError(cause, file=place)
 
 
 def require_same(run: Run, settings: Settings, place: Path | None = None) -> None:

@@ -95,8 +95,9 @@ def public_model(model: ModelRecord) -> ModelRecord:
     if detector is not None:
         detector = detector.model_copy(update={"stages": detector.stages[-1:]})
     # `heldout` names training videos.
+    text = model.text_encoder and public_name(model.text_encoder)
     kept = {"stages": stages, "detector": detector, "heldout": None, "features": features}
-    return model.model_copy(update=kept)
+    return model.model_copy(update={**kept, "text_encoder": text})
 
 
 def public_features(features: Mapping[str, Any]) -> dict[str, Any]:

@@ -133,7 +133,7 @@ def upload(
         raise DuetalError("no token: hf auth login keeps one, or HF_TOKEN names it", file=repo)
     disable_progress_bars()
     api = HfApi(library_name="duetal")
-    with _clear_errors(repo):
+    with clear_errors(repo, "push"):
         url = str(api.create_repo(repo, private=private or None, exist_ok=True))
         if private and not api.model_info(repo).private:
             raise DuetalError("is there and public; nothing was pushed (--private)", file=repo)
@@ -189,8 +189,11 @@ def _changes(folder: Path, present: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def _clear_errors(repo: str) -> Iterator[None]:
-    """Turn whatever the hub's client raises into one line, and drop its warnings."""
+def clear_errors(repo: str, what: str) -> Iterator[None]:
+    """Turn whatever the hub's client raises into one line, and drop its warnings.
+
+    `what` is what was to be done, such as "push".
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -205,4 +208,4 @@ def _clear_errors(repo: str) -> Iterator[None]:
         cause = f"{_REFUSALS[status]}: {reason}" if status in _REFUSALS else reason
         raise DuetalError(f"the hub refused: {cause}", file=repo) from error
     except Exception as error:  # a failed connection raises errors of several libraries
-        raise DuetalError(f"cannot push: {first_line(error)}", file=repo) from error
+        raise DuetalError(f"cannot {what}: {first_line(error)}", file=repo) from error

@@ -107,7 +107,8 @@ class ModelRecord(Record):
     """The contents of a trained run, and which of its checkpoints localization uses.
 
     `stages` and `phases` are in order of training, `branches` in that of tables. `features`
-    holds the settings of extraction, where the store records them.
+    holds the settings of extraction, where the store records them; `text_encoder` is what read the
+    names of the classes.
     """
 
     format: Literal[2] = 2
@@ -115,6 +116,7 @@ class ModelRecord(Record):
     classes: Annotated[list[str], Field(min_length=1)]
     display_names: dict[str, str] = {}
     grid: TimeGrid
+    text_encoder: str | None = None
     branches: Annotated[list[BranchRecord], Field(min_length=1)]
     phases: list[PhaseRecord] = []
     stages: Annotated[list[StageRecord], Field(min_length=1)]

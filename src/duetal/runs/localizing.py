@@ -77,12 +77,16 @@ def _from_scores(
     run: Run,
     stages: list[str],
     dataset: Dataset,
+    names: Sequence[str],
     device: torch.device,
     settings: LocalizationSettings,
     progress: Callable[[str], Callable[[int, int], None]],
 ) -> Callable[[str], Localized]:
     """Localize videos by the scores of their snippets."""
-    scorer = stage_scorer(run, stages, dataset, device)
+    if run.make_scorer is not None:
+        scorer = run.make_scorer(dataset, names, device)
+    else:
+        scorer = stage_scorer(run, stages, dataset, device)
 
     def localizer(name: str) -> Localized:
         scores = scorer(name)
@@ -135,7 +139,8 @@ def localize(
     if run.model.is_detector(stages):
         localizer = stage_detector(run, stages[0], dataset, torch.device(device), settings)
     else:
-        localizer = _from_scores(run, stages, dataset, torch.device(device), settings, within)
+        where = torch.device(device)
+        localizer = _from_scores(run, stages, dataset, names, where, settings, within)
     for name in names:
         progress(f"scoring {name}", len(found), len(names))
         localized = localizer(name)

@@ -38,7 +38,8 @@ def resolve_config(recipe: str, overrides: Sequence[str]) -> Config:
         for key in ("dataset", "text_encoder")
         if (name := getattr(data, key)) is not None
     }
-    if not found.get("text_encoder", Path()).is_dir():
+    encoder = found.get("text_encoder", Path())
+    if not (encoder.is_dir() or encoder.suffix == ".npy"):
         # A name on the hub, or nothing.
         found.pop("text_encoder", None)
     return config.replace(**{key: str(path) for key, path in found.items()})

@@ -1,6 +1,6 @@
 """A run: how it begins in its folder, and how a trained one is opened."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,6 +31,9 @@ class Run:
     model: ModelRecord
     #: The branches it was trained with.
     method: Method = field(default_factory=Method)
+    #: Where classes are found by their words: makes what scores videos, of a dataset, those of its
+    #: videos that are to be localized, and a device, in place of the checkpoints alone.
+    make_scorer: Callable[..., Any] | None = None
 
 
 def open_run(path: Path, method: Method | None = None) -> Run:
@@ -52,6 +55,12 @@ def open_run(path: Path, method: Method | None = None) -> Run:
         cause = "training is not finished; duetal train … --resume goes on with it"
         raise DuetalError(cause, file=path)
     return Run(folder, read_config(folder), ModelRecord.read(folder.model_file), method or Method())
+
+
+def is_run(place: str) -> bool:
+    """Whether a place is a run's folder, trained or not, rather than videos or a dataset."""
+    folder = RunFolder(Path(place))
+    return folder.config_file.is_file() or bool(folder.path.is_dir() and folder.seeds())
 
 
 def with_localization(run: Run, settings: Mapping[str, Any]) -> Run:

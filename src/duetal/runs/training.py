@@ -8,7 +8,7 @@ from lightning_fabric import Fabric
 from rich.progress import TimeElapsedColumn
 
 from duetal import __version__
-from duetal.backbones.text_towers import load_text_tower
+from duetal.backbones.class_embeddings import load_text
 from duetal.config import Config
 from duetal.core.bars import LiveProgress
 from duetal.core.console import PlainConsole
@@ -27,6 +27,7 @@ from duetal.results import schema
 from duetal.results.folder import RunFolder
 from duetal.results.schema import ModelRecord
 from duetal.runs import selection
+from duetal.runs.class_splits import with_seen_classes
 from duetal.runs.detector_stage import train_detector, with_detector
 from duetal.runs.environment import collect
 from duetal.runs.journal import Journal
@@ -58,14 +59,15 @@ def open_for_training(
         UsageError: settings of a branch that do not fit the features.
     """
     assert config.data.dataset is not None
-    dataset = _with_branches(open_dataset(Path(config.data.dataset), report), config)
+    opened = open_dataset(Path(config.data.dataset), report)
+    dataset = with_seen_classes(_with_branches(opened, config), config)
     videos, _ = training_videos(config, dataset)
     if len(videos.classes) == 1 and config.losses.video_loss is VideoLoss.SOFTMAX:
         cause = f"softmax over one class ({videos.classes[0]!r}) is 1 everywhere; use bce"
         raise UsageError(cause, place="losses.video_loss")
     method = method or Method()
     for name in dict.fromkeys(p.student for p in method.schedule(config.schedule, videos.streams)):
-        method.branch(name).check(config, videos, load_text_tower)
+        method.branch(name).check(config, videos, load_text)
     if has_segments(dataset) or has_labels(dataset):
         for name in dataset.evaluation:
             dataset.length(name)
@@ -153,7 +155,7 @@ def _settle(
                 folder.log(line)
                 progress.print(line)
 
-        config, choices = tune(fabric, config, videos, load_text_tower, method, notify)
+        config, choices = tune(fabric, config, videos, load_text, method, notify)
     if is_first:
         schema.ChoiceFile(choices=choices).write(folder.choices_file)
     return config
@@ -193,7 +195,7 @@ def train_phases(
 ) -> None:
     """Train the phases that are left, with checkpoints; raises as `train`."""
     recorder = Recorder(fabric, config, videos, folder, journal)
-    alternate(fabric, config, videos, load_text_tower, recorder, method)
+    alternate(fabric, config, videos, load_text, recorder, method)
 
 
 def training_videos(config: Config, dataset: Dataset) -> tuple[WeakVideos, WeakVideos | None]:
@@ -225,6 +227,7 @@ def _model_record(
         classes=list(videos.classes),
         display_names=dict(videos.display_names),
         grid=videos.grid,
+        text_encoder=videos.text_encoder,
         branches=[
             schema.BranchRecord(
                 name=b.name, title=b.title, dim=videos.streams[b.name].dim, final=final[b.name]

@@ -1,0 +1,115 @@
+"""Training on a part of the classes, and the scores of the others, found by their words."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from duetal.config import Config
+from duetal.core.annotations import Annotations, VideoAnnotation
+from duetal.core.errors import UsageError, unknown
+from duetal.core.files import write_json
+from duetal.datasets import Dataset, open_dataset
+from duetal.evaluation import Evaluation, evaluate
+from duetal.formats.activitynet import write_annotations, write_detections
+from duetal.runs.localizing import Progress, localize
+from duetal.runs.open_vocabulary import with_words
+from duetal.runs.run import Run
+from duetal.runs.run_evaluation import ground_truth
+
+
+def is_split(config: Config) -> bool:
+    """Whether a run is trained on a part of its dataset's classes."""
+    return config.data.seen_share is not None or config.data.seen_classes is not None
+
+
+def seen_classes(config: Config, dataset: Dataset) -> tuple[str, ...]:
+    """The classes to train on: those named, or a random share of all by `data.class_split`.
+
+    Raises:
+        UsageError: an unknown class, none that is left unseen, or both are set.
+    """
+    every, data = dataset.classes, config.data
+    if data.seen_share is not None and data.seen_classes is not None:
+        cause = "the classes are named and drawn; give seen_share or seen_classes"
+        raise UsageError(cause, place="data.seen_share")
+    chosen = set(data.seen_classes or ())
+    for name in chosen.difference(every):
+        raise UsageError(unknown("class", name, every), place="data.seen_classes")
+    if data.seen_share is not None:
+        count = max(1, round(data.seen_share * len(every)))
+        order = np.random.default_rng(data.class_split).permutation(len(every))
+        chosen = {every[index] for index in order[:count]}
+    if len(chosen) == len(every):
+        raise UsageError(f"all {len(every):,} classes are seen", place="data.seen_classes")
+    return tuple(name for name in every if name in chosen)
+
+
+def with_seen_classes(dataset: Dataset, config: Config) -> Dataset:
+    """The dataset as if there were no other classes than those that are seen, if a part is.
+
+    A training video of other classes alone is left out: it is no video in which nothing happens.
+    """
+    if not is_split(config):
+        return dataset
+    if "vlp" not in dataset.streams:
+        cause = "unseen classes are found by VLP, which is not trained"
+        raise UsageError(cause, file=dataset.source, place="data.branches")
+    seen = seen_classes(config, dataset)
+    labels = {
+        name: tuple(label for label in present if label in seen)
+        for name, present in dataset.train_labels.items()
+    }
+    kept = {n: own for n, own in labels.items() if own or not dataset.train_labels[n]}
+    names = {label: dataset.display_names[label] for label in seen}
+    annotations = only_classes(dataset.annotations, seen)
+    return replace(dataset, annotations=annotations, train_labels=kept, display_names=names)
+
+
+def only_classes(annotations: Annotations, classes: tuple[str, ...]) -> Annotations:
+    """The annotations of some classes alone, in all videos."""
+
+    def part(video: VideoAnnotation) -> VideoAnnotation:
+        segments = video.segments
+        if segments is not None:
+            segments = tuple(segment for segment in segments if segment.label in classes)
+        labels = tuple(label for label in video.labels if label in classes)
+        return replace(video, labels=labels, segments=segments)
+
+    videos = {name: part(video) for name, video in annotations.videos.items()}
+    return replace(annotations, videos=videos, classes=classes)
+
+
+def evaluate_unseen(run: Run, device: torch.device, progress: Progress) -> dict[str, Evaluation]:
+    """The scores of the classes that a run was not trained on, found by their display names.
+
+    As the field does: among the unseen classes, on the evaluation videos that have one. They are by
+    the title of what found them, VLP with CBP's foreground-ness last; empty where there is no
+    such video. Of the last the run's folder gets `gt.json` and `detections.json`, so that a folder
+    of such runs is one of splits for `duetal evaluate`.
+
+    Raises:
+        DuetalError: as `with_words`.
+    """
+    assert run.config.data.dataset is not None
+    dataset = open_dataset(Path(run.config.data.dataset))
+    unseen = tuple(name for name in dataset.classes if name not in run.model.classes)
+    protocol = run.config.data.protocol
+    truth = only_classes(ground_truth(dataset, protocol), unseen)
+    names = [name for name, video in truth.videos.items() if video.segments]
+    truth = truth.select(names)
+    phrases = {label: (dataset.display_names[label],) for label in unseen}
+    scores: dict[str, Evaluation] = {}
+    several = len(run.model.branches) > 1
+    for stage in ("vlp", "both")[: 1 + several] if names else ():
+        named, stages = with_words(run, phrases, stage, run.config.data.text_encoder)
+        found = localize(named, dataset, names, stages=stages, device=device, progress=progress)
+        title = " and ".join(run.model.title_of(one) for one in stages)
+        scores[title] = evaluate(found, truth, protocol)
+        write_annotations(run.folder.path / "gt.json", truth)
+        write_detections(run.folder.path / "detections.json", found)
+    if scores:
+        plain = {title: one.to_json() for title, one in scores.items()}
+        write_json(run.folder.path / "unseen.json", plain)
+    return scores
