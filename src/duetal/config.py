@@ -41,13 +41,24 @@ class DataSettings(SamplingSettings):
     text_encoder: str | None = None
     """[S] The frozen CLIP text encoder (ViT-B/16): a local folder or a hub name. None: the one
     that the dataset names."""
+    cbp: str | None = None
+    """[D] Which features CBP reads of a store of several backbones, such as videoprism; i3d is RGB
+    and flow. None: those that the dataset names for it."""
+    vlp: str | None = None
+    """[D] Which features VLP reads, such as clip; their model is its text encoder too. None: those
+    that the dataset names for it."""
     protocol: str = "seconds"
     """The evaluation protocol of the table that ends a run, where test segments are known."""
     branches: tuple[str, ...] | None = None
     """[D] The branches to train; a dataset without the features of one is refused. None: those that
     the dataset has features for."""
 
-    @field_validator("dataset", "text_encoder")
+    @property
+    def choice(self) -> dict[str, str]:
+        """The features of each branch that is told which to read."""
+        return {name: one for name in ("cbp", "vlp") if (one := getattr(self, name)) is not None}
+
+    @field_validator("dataset", "text_encoder", "cbp", "vlp")
     @classmethod
     def _empty_is_none(cls, value: str | None) -> str | None:
         return value or None

@@ -178,7 +178,7 @@ def _open_dataset(run: "Run", path: Path, subset: str) -> "tuple[Dataset, tuple[
     from duetal.datasets import open_dataset
     from duetal.runs.localizing import choose_videos, unknown_classes
 
-    dataset = open_dataset(path)
+    dataset = open_dataset(path, choice=run.config.data.choice)
     names = choose_videos(dataset, subset)
     for label in unknown_classes(run, dataset):
         warn(f"the run was not trained on the class {label!r}")

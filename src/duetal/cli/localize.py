@@ -134,7 +134,7 @@ def _localize_dataset(
     from duetal.runs.localizing import choose_videos, limit_notes, localize, unknown_classes
     from duetal.runs.processes import device_of
 
-    dataset = open_dataset(path)
+    dataset = open_dataset(path, choice=run.config.data.choice)
     if out.is_dir():
         raise UsageError("--out: is a folder; the detections of a dataset are a file", file=out)
     names = choose_videos(dataset, subset or "test")

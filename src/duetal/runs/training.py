@@ -57,8 +57,7 @@ def open_for_training(
             evaluated on that can't be opened.
         UsageError: settings of a branch that do not fit the features.
     """
-    assert config.data.dataset is not None
-    dataset = _with_branches(open_dataset(Path(config.data.dataset), report), config)
+    dataset = _with_branches(_opened(config, report), config)
     videos, _ = training_videos(config, dataset)
     if len(videos.classes) == 1 and config.losses.video_loss is VideoLoss.SOFTMAX:
         cause = f"softmax over one class ({videos.classes[0]!r}) is 1 everywhere; use bce"
@@ -70,6 +69,11 @@ def open_for_training(
         for name in dataset.evaluation:
             dataset.length(name)
     return dataset
+
+
+def _opened(config: Config, report: OnProblem) -> Dataset:
+    assert config.data.dataset is not None
+    return open_dataset(Path(config.data.dataset), report, config.data.choice)
 
 
 def _with_branches(dataset: Dataset, config: Config) -> Dataset:
