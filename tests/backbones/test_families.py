@@ -17,8 +17,10 @@ from torch import Tensor
 
 from duetal.backbones.presets import PRESETS, Pooling, Preset, choose, choose_all, known_record
 from duetal.backbones.pretrained import quiet
+from duetal.backbones.text_towers import load_text_tower
 from duetal.backbones.tiny_models import TINY, make_tiny_model
 from duetal.core.errors import DuetalError, UsageError
+from duetal.method.text import PromptedTextEncoder
 
 quiet()
 import transformers  # noqa: E402 - importing them warns by default
@@ -315,3 +317,39 @@ def test_two_of_one_name_and_weights_of_none_are_refused() -> None:
         choose_all({"cbp": ["vivit", "google/vivit-b-16x2-kinetics400"]}, {})
     with pytest.raises(UsageError, match="--i3d-rgb: the rgb features are not extracted"):
         choose_all({"cbp": ["vivit"]}, {"rgb": "x.pt"})
+
+
+NAMES = ("HighJump", "CleanAndJerk", "Diving")
+SAID = ["high jump", "clean and jerk", "diving"]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["xclip", "videoprism-lvt", "clap"])
+def test_texts_are_the_librarys_and_prompts_are_laid_into_them(
+    folders: Callable[..., Path], name: str
+) -> None:
+    folder = folders(name)
+    model = getattr(transformers, PRESETS[name].base).from_pretrained(folder).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    filled = "max_length" if name == "videoprism-lvt" else True
+    tokens = dict(tokenizer(SAID, padding=filled, max_length=64, return_tensors="pt"))
+    wanted = {key: tokens[key] for key in ("input_ids", "attention_mask")}
+    expected = model.get_text_features(**wanted).pooler_output
+    tower = load_text_tower(str(folder), NAMES, prompts_before=3, prompts_after=2)
+    torch.testing.assert_close(tower.plain_features(), expected, atol=1e-5, rtol=0)
+    assert expected.std(dim=0).max() > 1e-3
+
+    # Prompts that are the embeddings of words are those words.
+    encoder = PromptedTextEncoder(tower)
+    ids = torch.tensor([40, 41, 42, 43, 44])
+    encoder.prompts.copy_(tower.model.get_input_embeddings().weight[ids])
+    places = tower.prompt_positions
+    said = torch.where(places >= 0, ids[places.clamp(min=0)], tower.tokens)
+    mask = None if name == "xclip" else (said != tokenizer.pad_token_id).long()
+    expected = model.get_text_features(input_ids=said, attention_mask=mask).pooler_output
+    torch.testing.assert_close(encoder(), expected, atol=1e-5, rtol=0)
+    assert (encoder() - encoder.plain()).abs().max() > 1e-3
+    with torch.enable_grad():
+        encoder().pow(3).sum().backward()
+    assert encoder.prompts.grad is not None
+    assert encoder.prompts.grad.abs().max() > 0

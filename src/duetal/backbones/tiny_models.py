@@ -7,6 +7,7 @@ import torch
 
 from duetal.backbones.presets import PRESETS
 from duetal.backbones.pretrained import quiet
+from duetal.backbones.tiny_clip import byte_letters, clip_tokenizer
 
 _TOWER: dict[str, Any] = {
     "hidden_size": 32,
@@ -81,6 +82,23 @@ def make_tiny_model(name: str, folder: Path, *, classifier: bool = True, seed: i
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     _processor(transformers, name).save_pretrained(folder)
+    if preset.has_text:
+        _tokenizer(transformers, name).save_pretrained(folder)
+
+
+def _tokenizer(transformers: Any, name: str) -> Any:
+    """One that spells: each byte, or letter, is a token."""
+    letters = [letter for _, letter in sorted(byte_letters().items())]
+    if name == "clap":
+        vocabulary = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *letters]
+        ids = {token: index for index, token in enumerate(vocabulary)}
+        return transformers.RobertaTokenizer(vocab=ids, merges=[])
+    if name == "videoprism-lvt":
+        plain = [chr(code) for code in range(33, 127)]
+        scored = [(mark, 0.0) for mark in ("<pad>", "</s>", "<unk>")]
+        scored += [(letter, -2.0) for letter in ("▁", *plain)]
+        return transformers.VideoPrismTokenizer(vocab=scored, extra_ids=0)
+    return clip_tokenizer()
 
 
 def _processor(transformers: Any, name: str) -> Any:
