@@ -117,6 +117,9 @@ _OTHERS = (
 PRESETS: Mapping[str, Preset] = {one.name: one for one in (*_IMAGE_TEXT, *_OTHERS)}
 #: Both networks of I3D by one name.
 I3D = "i3d"
+I3D_GFLOPS = 111.2  #: Of both, as `Preset.gflops`; its flow takes longer.
+#: Core-seconds that TV-L1 flow takes for a frame of 341 x 256 pixels (`docs/speed.md`).
+FLOW_SECONDS = 0.052
 
 
 def choose(named: str, branch: str) -> tuple[BackboneRecord, ...]:

@@ -171,7 +171,7 @@ def _named(folder: Path, name: str | None) -> Path | None:
 def _named_parts(title: str, folder: Path, names: str | list[str] | None) -> tuple[PartPlaces, ...]:
     if isinstance(names, list):
         return tuple(PartPlaces(Path(name).name, (folder / name,)) for name in names)
-    return () if names is None else _parts_at(title, (folder / names,))
+    return () if names is None else parts_at(title, (folder / names,))
 
 
 def _only(files: Sequence[Path], folder: Path, key: str) -> Path | None:
@@ -238,7 +238,7 @@ def _find_cbp(folder: Path) -> tuple[PartPlaces, ...]:
     roots = _feature_roots(folder)
     whole = _places(roots, "cbp")
     if whole:
-        return _parts_at("cbp", whole)
+        return parts_at("cbp", whole)
     rgb, flow = _places(roots, "rgb"), _places(roots, "flow")
     if rgb and flow:
         return (PartPlaces("rgb", rgb), PartPlaces("flow", flow))
@@ -251,10 +251,10 @@ def _find_cbp(folder: Path) -> tuple[PartPlaces, ...]:
     if not joint:
         cause = "no features: neither a folder features/ nor a *-JOINTFeatures.npy"
         raise DuetalError(cause, file=folder)
-    return _parts_at("cbp", joint)
+    return parts_at("cbp", joint)
 
 
-def _parts_at(title: str, places: tuple[Path, ...]) -> tuple[PartPlaces, ...]:
+def parts_at(title: str, places: tuple[Path, ...]) -> tuple[PartPlaces, ...]:
     """A stream's part; or its two, where RGB and flow lie in one folder."""
     if _in_one_folder(places):
         return (PartPlaces("rgb", places, "rgb"), PartPlaces("flow", places, "flow"))
@@ -262,9 +262,11 @@ def _parts_at(title: str, places: tuple[Path, ...]) -> tuple[PartPlaces, ...]:
 
 
 def _in_one_folder(places: Sequence[Path]) -> bool:
-    """Whether all files are called `<id>_rgb` or `<id>_flow`, and there are both."""
+    """Whether the files are called `<id>_rgb` or `<id>_flow`, and there are both."""
     listed = [file for place in places if place.is_dir() for file in place.iterdir()]
     files = [f for f in listed if f.suffix in SUFFIXES and not f.name.startswith(".")]
+    # `video_features` writes two more beside them.
+    files = [f for f in files if not f.stem.endswith(("_fps", "_timestamps_ms"))]
     rgb, flow = (sum(has_ending(f.stem, end) for f in files) for end in ("rgb", "flow"))
     return bool(rgb and flow and rgb + flow == len(files))
 

@@ -60,6 +60,25 @@ def total_memory() -> int:
         return 4 * CPU_SNIPPET_BYTES
 
 
+def core_speed() -> float:
+    """Multiplications and additions a second, in 10^9, of one core of this machine.
+
+    Of PyTorch's product of matrices as large as those of a transformer: the best of a few.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        a, b = torch.ones(1568, 768), torch.ones(768, 3072)
+        best = float("inf")
+        for _ in range(5):
+            began = time.perf_counter()
+            a @ b
+            best = min(best, time.perf_counter() - began)
+    finally:
+        torch.set_num_threads(threads)
+    return 2 * 1568 * 768 * 3072 / best / 1e9
+
+
 class Network:
     """A loaded backbone that encodes batches; one that does not fit into memory is halved.
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 import duetal
 from duetal.backbones import BACKBONES
-from duetal.backbones.presets import known_record
+from duetal.backbones.presets import FLOW_SECONDS, PRESETS, known_record
 from duetal.backbones.protocol import BackboneRecord, OnDownload, Reads
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
@@ -201,6 +201,11 @@ class Extractor:
         if any(record.input.reads is Reads.FLOW for record in settings.backbones):
             how["device"] = str(self.device)
             self._flow = open_flow(settings.flow, settings.flow_settings, **how)
+        elif any(
+            record.branch == "cbp" and record.name in PRESETS for record in settings.backbones
+        ):
+            saved = f"{60 * FLOW_SECONDS * settings.grid.fps:,.0f} core-minutes an hour of video"
+            notify(f"no backbone reads flow, which saves about {saved} on a CPU")
 
     @property
     def store_settings(self) -> dict[str, Any]:
