@@ -43,6 +43,12 @@ class DataSettings(SamplingSettings):
     """[S] The frozen CLIP text encoder (ViT-B/16): a local folder or a hub name; or a `.npy` file
     of class embeddings, with which VLP trains its temporal layers alone. None: what the dataset
     names."""
+    cbp: str | None = None
+    """[D] Which features CBP reads of a store of several backbones, such as videoprism; i3d is RGB
+    and flow. None: those that the dataset names for it."""
+    vlp: str | None = None
+    """[D] Which features VLP reads, such as clip; their model is its text encoder too. None: those
+    that the dataset names for it."""
     protocol: str = "seconds"
     """The evaluation protocol of the table that ends a run, where test segments are known."""
     branches: tuple[str, ...] | None = None
@@ -57,7 +63,12 @@ class DataSettings(SamplingSettings):
     class_split: int = Field(0, ge=0, le=1_000_000)
     """[F] Which draw of `seen_share` it is; the field averages over ten."""
 
-    @field_validator("dataset", "text_encoder")
+    @property
+    def choice(self) -> dict[str, str]:
+        """The features of each branch that is told which to read."""
+        return {name: one for name in ("cbp", "vlp") if (one := getattr(self, name)) is not None}
+
+    @field_validator("dataset", "text_encoder", "cbp", "vlp")
     @classmethod
     def _empty_is_none(cls, value: str | None) -> str | None:
         return value or None

@@ -80,7 +80,8 @@ def test_features_every_problem_at_once(two_modality_dataset: Path) -> None:
             f"{vlp}/v_a.npy: video 'v_a': T = 7, but {cbp}/v_a.npy has T = 8",
             f"{vlp}/v_b.npy: snippet 2: NaN or infinity in 2 of 16 snippets",
             f"{vlp}/v_c.npy: not a .npy file, or its header is damaged",
-            f"{vlp}/v_d.npy: has shape (4,), must be (T, C): snippets, channels",
+            f"{vlp}/v_d.npy: has shape (4,), must be (T, C): snippets, channels; "
+            "or (T, 10, C) of crops",
             f"{vlp}/v_e.npy: holds no snippet (T = 0)",
         ]
     )

@@ -8,7 +8,7 @@ from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.extraction import snippets as module
 from duetal.extraction.items import Broken, End, FrameBlock, Job, Snippet
-from duetal.extraction.snippets import Motion, central
+from duetal.extraction.snippets import Motion, crops
 from duetal.extraction.sources import Video
 from duetal.video.decoding.video_reader import Decoded
 
@@ -144,4 +144,4 @@ def test_an_error_of_an_earlier_stage_is_not_blamed_on_a_video():
 
 def test_the_centre_is_cut_out():
     image = np.arange(5 * 8).reshape(1, 5, 8, 1)
-    np.testing.assert_array_equal(central(image, 4)[0, :, :, 0], image[0, 0:4, 2:6, 0])
+    np.testing.assert_array_equal(crops(image, 4, 1)[0, :, :, 0], image[0, 0:4, 2:6, 0])

@@ -177,7 +177,7 @@ class _GivenScores:
         """(T, K) scores of a video; a DuetalError if they are not (T, K), finite and readable."""
         values = self.read_unchecked(video)
         header = Header.of(values.shape, values.dtype, self.files.get(video), f"video {video!r}")
-        if header.dim != len(self.classes):
+        if header.crops is not None or header.dim != len(self.classes):
             cause = f"(T, K) = {values.shape}, but {len(self.classes)} classes are named"
             raise self.fault(cause, video)
         with np.errstate(over="ignore"):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from duetal.runs.localizing import Progress
 
 #: What `extract` takes as settings.
-_EXTRACTION = ("flow", "short_side", "crop", "dtype")
+_EXTRACTION = ("flow", "short_side", "crop", "dtype", "crops", "fps", "stride", "window")
 
 
 @naming_extras()
@@ -84,6 +84,8 @@ def extract(
     videos: PathLike | Sequence[PathLike],
     store: PathLike,
     *,
+    cbp: PathLike | Sequence[PathLike] = (),
+    vlp: PathLike | Sequence[PathLike] = (),
     weights: Mapping[str, PathLike] | None = None,
     without: Sequence[str] = (),
     settings: Mapping[str, Any] | None = None,
@@ -96,9 +98,12 @@ def extract(
     Args:
         videos: a file, a folder, a list (.txt), a pattern, a URL, or several of these.
         store: a folder or a URL; made if missing.
+        cbp: backbones for CBP, as `--cbp`: short names, hub names, folders.
+        vlp: backbones for VLP, likewise.
         weights: by the name of the features (`rgb`, `flow`, `clip`), others than the usual ones.
         without: names of features to leave out.
-        settings: `flow`, `short_side`, `crop` and `dtype`, as the command's options.
+        settings: `flow`, `short_side`, `crop`, `dtype`, `crops`, `fps`, `stride` and `window`, as
+            the command's options.
         device: where to compute: "auto", "cpu", "cuda" or "cuda:N".
 
     Returns:
@@ -109,6 +114,7 @@ def extract(
         DuetalError: no video there, or the store can't be written.
     """
     from duetal.backbones import BACKBONES
+    from duetal.backbones.presets import choose_all
     from duetal.extraction.missing import extract_missing, plan
     from duetal.extraction.pipeline import ExtractionSettings, Extractor
     from duetal.extraction.sources import find_videos
@@ -122,8 +128,10 @@ def extract(
     for name in settings or {}:
         if name not in _EXTRACTION:
             raise UsageError(unknown("setting", name, _EXTRACTION), place="settings")
-    backbones = [record for record in BACKBONES if record.name not in without]
     sources = {name: os.fspath(source) for name, source in (weights or {}).items()}
+    given = {"cbp": several(cbp), "vlp": several(vlp)}
+    named = {branch: [os.fspath(one) for one in names] for branch, names in given.items()}
+    backbones = [one for one in choose_all(named, sources) if one.name not in without]
     chosen = ExtractionSettings.usual(backbones, weights=sources, **(settings or {}))
     found = find_videos([os.fspath(path) for path in several(videos)])
     extractor = Extractor(chosen, device=device)

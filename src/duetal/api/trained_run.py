@@ -220,9 +220,9 @@ def _open_dataset(source: "Source", path: Path, subset: str) -> "tuple[Dataset, 
     from duetal.datasets import open_dataset
     from duetal.runs.localizing import choose_videos, unknown_classes
 
-    dataset = open_dataset(path)
-    names = choose_videos(dataset, subset)
     run = source.run
+    dataset = open_dataset(path, choice=run.config.data.choice if run else {})
+    names = choose_videos(dataset, subset)
     for label in () if run is None or run.make_scorer else unknown_classes(run, dataset):
         warn(f"the run was not trained on the class {label!r}")
     return dataset, names

@@ -1,8 +1,8 @@
 """CLIP's image encoder, or that of any image-text model of `transformers` with its interface."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from duetal.backbones.pretrained import is_fetched, is_hub_name
 from duetal.backbones.protocol import Backbone, BackboneRecord, Input, OnDownload, WeightsIdentity
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class ImageEncoder(Backbone):
         For CLIP: short side to 224 (bicubic), central square, mean and std of its training set.
         """
         if self._central:
-            picture = _middle(picture)
+            picture = middle(picture)
         # Stated, not guessed: the library takes pictures 1, 3 or 4 pixels high for channels first.
         found = self._processor(picture, input_data_format="channels_last", return_tensors="pt")
         pixels: Tensor = found["pixel_values"][0]
@@ -102,27 +102,12 @@ def load_image_encoder(source: str, on_download: OnDownload | None = None) -> Im
     return encoder
 
 
-def _middle(picture: "NDArray[np.uint8]") -> "NDArray[np.uint8]":
+def middle(picture: "NDArray[np.uint8]") -> "NDArray[np.uint8]":
     """The middle of a picture that is more than LONGEST times as long as its short side."""
     height, width = picture.shape[:2]
     longest = LONGEST * min(height, width)
     top, left = max(0, (height - longest) // 2), max(0, (width - longest) // 2)
     return picture[top : top + longest, left : left + longest]
-
-
-def _is_on_hub(source: str) -> bool:
-    return not Path(source).is_absolute() and "/" in source
-
-
-def _is_at_hand(source: str) -> bool:
-    from huggingface_hub import try_to_load_from_cache
-
-    if not _is_on_hub(source) or Path(source).is_dir():
-        return True
-    try:
-        return isinstance(try_to_load_from_cache(source, "config.json"), str)
-    except ValueError:  # no name of a repository
-        return True
 
 
 CLIP = BackboneRecord(
@@ -134,6 +119,6 @@ CLIP = BackboneRecord(
     weights="openai/clip-vit-base-patch16",
     input=Input(frames=1, crop=None),
     load=load_image_encoder,
-    is_published=_is_on_hub,
-    is_at_hand=_is_at_hand,
+    is_published=is_hub_name,
+    is_at_hand=is_fetched,
 )

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +24,9 @@ WANTED = [
     *("*.json", "*.txt", "*.model", "README.md"),
     *("model.safetensors", "model-*-of-*.safetensors"),
 ]
+CONFIG = "config.json"
+#: One of them is in every repository whose weights are read.
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 #: What a configuration may not choose: kernels, which the hub would bring; and code.
 IGNORED = frozenset({
     "attn_implementation", "_attn_implementation", "_attn_implementation_internal", "auto_map",
@@ -59,9 +62,12 @@ class Pretrained:
         from transformers import CONFIG_MAPPING
 
         with self.explaining("cannot load"):
-            kept = self._allowed(json.loads((self.folder / "config.json").read_bytes()))
+            content = json.loads((self.folder / CONFIG).read_bytes())
+            kept = self._allowed(content)
             if kept["model_type"] not in CONFIG_MAPPING:
-                raise self.error(f"cannot load: unknown kind of model {kept['model_type']!r}")
+                wants = "; it wants to run code that comes with it, which is never run"
+                code = wants if "auto_map" in content else ""
+                raise self.error(f"cannot load: unknown kind of model {kept['model_type']!r}{code}")
             return CONFIG_MAPPING[kept["model_type"]].from_dict(kept)
 
     def _allowed(self, value: Any) -> Any:
@@ -149,10 +155,11 @@ class Pretrained:
         return DuetalError(cause, file=self.source, place=self.role)
 
 
-def find_pretrained(source: str, role: str) -> Pretrained:
+def find_pretrained(source: str, role: str, wanted: Sequence[str] = WANTED) -> Pretrained:
     """Find a model's folder, downloading it from the hub when `source` is no folder.
 
-    `role` is what it is wanted for, such as "image encoder". DuetalError if there is no such folder
+    `role` is what it is wanted for, such as "image encoder", and `wanted` the patterns of the files
+    that are fetched. DuetalError if there is no such folder
     or hub repository, or it can't be reached.
     """
     found = Pretrained(source, Path(source), role)
@@ -163,17 +170,60 @@ def find_pretrained(source: str, role: str) -> Pretrained:
             raise found.error("no such folder")
     except OSError as error:  # a name that no file could have
         raise found.error(f"no such folder: {error.strerror}") from error
-    with found.explaining("neither a folder nor to be had from the hub"):
-        return replace(found, folder=_download(source))
+    from huggingface_hub import errors
+
+    try:
+        with found.explaining("neither a folder nor to be had from the hub"):
+            return replace(found, folder=_download(source, wanted))
+    except DuetalError as error:
+        if isinstance(error.__cause__, errors.GatedRepoError):
+            cause = "its owner asks for consent: accept the terms on its page of the hub, then "
+            raise found.error(f"{cause}log in with `hf auth login` (or set HF_TOKEN)") from error
+        if isinstance(error.__cause__, errors.RepositoryNotFoundError):
+            cause = "no such folder, and no such model on the hub; a private one needs "
+            raise found.error(f"{cause}`hf auth login` (or HF_TOKEN)") from error
+        raise
 
 
-def _download(name: str) -> Path:
+def is_hub_name(source: str) -> bool:
+    """Whether the user named a repository of the hub."""
+    return not Path(source).is_absolute() and "/" in source
+
+
+def is_fetched(source: str) -> bool:
+    """Whether a model is here, without a download; a name that is none needs none."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if not is_hub_name(source) or Path(source).is_dir():
+        return True
+    try:
+        # Written with the weights, and not when the configuration alone is looked at.
+        kept = [try_to_load_from_cache(source, file) for file in WEIGHTS]
+        return any(isinstance(path, str) for path in kept)
+    except ValueError:  # no name of a repository
+        return True
+
+
+def read_configuration(source: str, role: str) -> dict[str, Any]:
+    """The `config.json` of a folder or a hub's repository, of which nothing else is fetched.
+
+    DuetalError if there is none, or it is damaged.
+    """
+    found = find_pretrained(source, role, [CONFIG])
+    with found.explaining("cannot load"):
+        content = json.loads((found.folder / CONFIG).read_bytes())
+        if not isinstance(content, dict):
+            raise found.error(f"cannot load: {CONFIG} is no configuration of a model")
+    return content
+
+
+def _download(name: str, wanted: Sequence[str]) -> Path:
     """Fetch a hub's repository, or its own conversion to safetensors, as `transformers` does."""
     quiet()
     from huggingface_hub import get_repo_discussions, snapshot_download
 
-    folder = Path(snapshot_download(name, allow_patterns=WANTED))
-    if _has_safetensors(folder):
+    folder = Path(snapshot_download(name, allow_patterns=list(wanted)))
+    if wanted is not WANTED or _has_safetensors(folder):
         return folder
     # All revisions of a repository lie side by side in the cache.
     for cached in sorted(folder.parent.iterdir()):

@@ -6,12 +6,13 @@ record loads. Nothing here imports PyTorch or NumPy: the command line reads the 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum, auto
 from typing import TYPE_CHECKING, Any, Protocol
 
+from duetal.core.grid import TimeGrid
+
 if TYPE_CHECKING:
-    import numpy as np
     import torch
     from numpy.typing import NDArray
     from torch import Tensor
@@ -21,11 +22,12 @@ OnDownload = Callable[[int, int | None], object]
 
 
 class Reads(StrEnum):
-    """What a backbone reads of each frame."""
+    """What a backbone reads of each snippet."""
 
     FRAMES = auto()  #: (h, w, 3) uint8 RGB.
     #: (h, w, 2) float32, the TV-L1 flow to the next frame, clipped and scaled to [-1, 1].
     FLOW = auto()
+    SOUND = auto()  #: (n,) float32, one channel at `Backbone.sound_rate`, in [-1, 1].
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,14 @@ class Input:
     fps: float = 25.0  #: Of the video.
     stride: int = 16  #: Frames from one snippet to the next.
     window: int = 16  #: Frames of a snippet.
-    frames: int | None = None  #: Of the window's middle that are read; `None` for all.
+    frames: int | None = None  #: Of the window that are read; `None` for all.
+    #: Whether they are read evenly spaced over the window, instead of one after another from its
+    #: middle.
+    spread: bool = False
+    #: Of sound: seconds around the middle of the window; more where the window is longer.
+    seconds: float = 0.0
+    #: Squares of each picture that are read: 1, or 10, of which the features are kept apart.
+    crops: int = 1
     short_side: int = 256  #: Pixels.
     #: Pixels of the central square; `None` for whole pictures, which `Backbone.prepare` shrinks.
     crop: int | None = 224
@@ -47,8 +56,27 @@ class Input:
     def offsets(self) -> range:
         """The frames that the backbone reads, counted from the snippet's first."""
         count = self.window if self.frames is None else self.frames
-        first = (self.window - count + 1) // 2
-        return range(first, first + count)
+        step = self.window // count if self.spread else 1
+        first = (self.window - (count - 1) * step) // 2
+        return range(first, first + count * step, step)
+
+    @property
+    def sound_seconds(self) -> float:
+        """Seconds of sound that are read around the middle of the window."""
+        return max(self.seconds, self.window / self.fps)
+
+    def on(self, grid: TimeGrid, crops: int = 1) -> "Input":
+        """The same on another grid; sound has no crops.
+
+        ValueError if the window has fewer frames than are read.
+        """
+        count = self.window if self.frames is None else self.frames
+        if grid.window < count:
+            raise ValueError(f"reads {count} frames, and the window has {grid.window}")
+        if self.reads is Reads.SOUND:
+            crops = 1
+        on_grid = replace(self, fps=grid.fps, stride=grid.stride, window=grid.window)
+        return replace(on_grid, frames=count, crops=crops)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +94,17 @@ class Backbone(Protocol):
 
     dim: int  #: C of its features.
     identity: WeightsIdentity  #: Of its weights.
+    sound_rate: int = 0  #: Samples a second, of one that reads sound.
+    longest: float = 0.0  #: Seconds of sound that it reads at most.
 
     def to(self, device: "torch.device") -> object:
         """Move the weights to a device."""
         return self
 
-    def prepare(self, picture: "NDArray[np.uint8]") -> Any:
+    def prepare(self, picture: "NDArray[Any]") -> Any:
         """Make a picture (H, W, 3) of any size an array of one shape, if `Input.crop` is `None`.
+
+        One that reads sound gets samples (n,) instead.
 
         Called from several threads at once.
         """

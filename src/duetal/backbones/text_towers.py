@@ -1,4 +1,4 @@
-"""Text towers of CLIP, MetaCLIP and SigLIP: loaded, and class names tokenized for prompts."""
+"""Text towers of models that see or hear: loaded, and class names tokenized for prompts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +20,34 @@ TEXT_MODELS = {
     "siglip": "SiglipTextModel",
     "siglip2": "Siglip2TextModel",
 }
+#: Whole models of whose text part the library has no class of its own.
+WHOLE_MODELS = {"xclip": "XCLIPModel", "videoprism": "VideoPrismClipModel", "clap": "ClapModel"}
+#: Families whose texts are followed by padding that their mask hides.
+_MASKED = ("videoprism", "clap")
+
+
+class TextPart(nn.Module):
+    """The text encoder of a whole model, which has `get_text_features`."""
+
+    def __init__(self, model: Any, pad: int | None):
+        super().__init__()
+        #: The id that fills up texts, of a model that has to be told where they end.
+        self.pad = pad
+        self.config = model.config.text_config
+        for name, _ in list(model.named_children()):
+            if name not in ("text_model", "text_projection"):
+                setattr(model, name, None)
+        self.model = model
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The embedding of tokens."""
+        embedding: nn.Module = self.model.text_model.get_input_embeddings()
+        return embedding
+
+    def forward(self, input_ids: Tensor) -> Any:
+        """The whole model's output for texts, with their features as `pooler_output`."""
+        mask = None if self.pad is None else (input_ids != self.pad).long()
+        return self.model.get_text_features(input_ids=input_ids, attention_mask=mask)
 
 
 @dataclass(frozen=True)
@@ -50,7 +78,7 @@ def load_text_tower(
     prompts_after: int = 16,
     display_names: Mapping[str, str] | None = None,
 ) -> TextTokens:
-    """Load a text encoder of CLIP, MetaCLIP or SigLIP and tokenize the names of the classes.
+    """Load a text encoder of CLIP, SigLIP or another family, and tokenize the classes' names.
 
     Args:
         source: a local folder or a hub name, of a text model or of a whole image-text model;
@@ -71,8 +99,14 @@ def load_text_tower(
     # A wrong configuration shows when it is used.
     with found.explaining("cannot be used"):
         limit = int(model.config.max_position_embeddings)
-        is_siglip = type(model).__name__.startswith("Siglip")
-        frame = _siglip_frame(tokenizer, limit) if is_siglip else _clip_frame(tokenizer)
+        family = model.config.model_type.removesuffix("_text_model")
+        if family == "clap":
+            # Its positions begin after that of the padding.
+            limit -= int(model.config.pad_token_id) + 1
+        if family.startswith("siglip") or family in _MASKED:
+            frame = _marked_frame(tokenizer, None if family == "clap" else limit)
+        else:
+            frame = _clip_frame(tokenizer)
         if None in (*frame.start, *frame.end, frame.pad):
             raise found.error("its tokenizer does not define how a text starts, ends or is padded")
         sequences = _tokenize(found, tokenizer, classes, names, frame, count, limit)
@@ -91,8 +125,13 @@ def _text_model(found: Pretrained) -> Any:
 
     config = found.config()
     family = config.model_type.removesuffix("_text_model")
+    if family in WHOLE_MODELS:
+        model = found.load_model(getattr(transformers, WHOLE_MODELS[family]), config=config)
+        pad = config.text_config.pad_token_id if family in _MASKED else None
+        return TextPart(model, pad)
     if family not in TEXT_MODELS:
-        cause = f"prompts can be inserted into CLIP, MetaCLIP and SigLIP, not {config.model_type!r}"
+        known = ", ".join((*TEXT_MODELS, *WHOLE_MODELS))
+        cause = f"prompts can be inserted into models of type {known}, not {config.model_type!r}"
         raise found.error(cause)
     text_config = getattr(config, "text_config", config)
     if hasattr(config, "projection_dim"):
@@ -130,10 +169,11 @@ def _clip_frame(tokenizer: Any) -> _Frame:
     return _Frame([tokenizer.bos_token_id], [end], pad=end)
 
 
-def _siglip_frame(tokenizer: Any, length: int) -> _Frame:
+def _marked_frame(tokenizer: Any, length: int | None) -> _Frame:
     """The marks that the tokenizer puts around a text.
 
     SigLIP was trained on texts of full length, without a mask: it attends to the padding too.
+    VideoPrism's are as long, and CLAP's as the longest, with a mask.
     """
     plain = tokenizer("a", add_special_tokens=False)["input_ids"]
     whole = tokenizer("a")["input_ids"]

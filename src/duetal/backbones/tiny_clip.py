@@ -17,24 +17,38 @@ def make_tiny_clip(folder: Path, *, dimension: int = 32, seed: int = 0) -> None:
     32 x 32 pixels. `dimension` is D of the text and image features; even.
     """
     quiet()
-    from transformers import CLIPImageProcessor, CLIPTokenizer
-    from transformers.convert_slow_tokenizer import bytes_to_unicode
+    from transformers import CLIPImageProcessor
 
-    letter_of: dict[int, str] = bytes_to_unicode()  # type: ignore[no-untyped-call]
-    letters = [letter for _, letter in sorted(letter_of.items())]
-    vocabulary = [*letters, *(letter + "</w>" for letter in letters)]
-    vocabulary += ["<|startoftext|>", "<|endoftext|>"]
-    ids = {token: index for index, token in enumerate(vocabulary)}
+    tokenizer = clip_tokenizer()
+    ids = tokenizer.get_vocab()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = _tiny_clip(ids, dimension)
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
-    CLIPTokenizer(vocab=ids, merges=[]).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     side = model.config.vision_config.image_size
     CLIPImageProcessor(
         size={"shortest_edge": side}, crop_size={"height": side, "width": side}
     ).save_pretrained(folder)
+
+
+def byte_letters() -> dict[int, str]:
+    """The letter by which each byte is written in vocabularies."""
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    letters: dict[int, str] = bytes_to_unicode()  # type: ignore[no-untyped-call]
+    return letters
+
+
+def clip_tokenizer() -> Any:
+    """CLIP's tokenizer, each of whose tokens is a byte."""
+    from transformers import CLIPTokenizer
+
+    letters = [letter for _, letter in sorted(byte_letters().items())]
+    vocabulary = [*letters, *(letter + "</w>" for letter in letters)]
+    vocabulary += ["<|startoftext|>", "<|endoftext|>"]
+    return CLIPTokenizer(vocab={token: k for k, token in enumerate(vocabulary)}, merges=[])
 
 
 def _tiny_clip(ids: Mapping[str, int], dimension: int) -> Any:

@@ -39,7 +39,7 @@ from duetal.cli.terminal import say
 def command(
     videos: tuple[str, ...], out: str, retry_failed: bool, cluster: str | None, **options: Any
 ) -> int:
-    """Extract I3D and CLIP features of VIDEOS into a store.
+    """Extract features of VIDEOS into a store: I3D's and CLIP's, or those of other backbones.
 
     VIDEOS are files, folders (searched through), lists (.txt, one a line), patterns and URLs. What
     the store has is kept, so the same command continues an interrupted extraction. A video that

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from duetal.backbones import BACKBONES
+from duetal.backbones.presets import OPTIONS, choose_all
 from duetal.cli.shared_options import together
 from duetal.cli.terminal import say
 
@@ -19,10 +20,41 @@ if TYPE_CHECKING:
 WEIGHTS = {record.name: record.option.strip("-").replace("-", "_") for record in BACKBONES}
 _SIZE = click.IntRange(32, 4096)
 _COUNT = click.IntRange(min=1)
+_GRID = "Frames a second, by timestamp.  [default: "
 #: Where and how fast features are computed; the other options change the features.
 COMPUTING = ("device", "batch", "threads")
 #: The options of the extraction; `make_extractor` takes their values.
 extraction_options = together(
+    *(
+        click.option(
+            option,
+            multiple=True,
+            metavar="NAME",
+            help=f"Backbone for {branch.upper()}: {what}, a hub name or a folder; several for more "
+            "streams than one run reads.",
+        )
+        for (branch, option), what in zip(
+            OPTIONS.items(),
+            (
+                "i3d or a short name that `duetal backbones ls` lists",
+                "one with a text encoder that it lists",
+            ),
+            strict=True,
+        )
+    ),
+    click.option("--fps", type=click.FloatRange(0, 1000, min_open=True), help=f"{_GRID}25]"),
+    click.option("--stride", type=_COUNT, help="Frames from a snippet to the next.  [default: 16]"),
+    click.option(
+        "--window",
+        type=_COUNT,
+        help="Frames that a snippet sees.  [default: 16, or what the backbones read]",
+    ),
+    click.option(
+        "--crops",
+        type=click.Choice(["1", "10"]),
+        help="Squares of a picture whose features are kept apart: 10 for corners and middle, "
+        "mirrored.  [default: 1]",
+    ),
     *(
         click.option(
             record.option,
@@ -83,12 +115,20 @@ reading_options = together(
 weights_options = together(
     *(
         click.option(
+            option,
+            metavar="WEIGHTS",
+            help=f"Of videos: where the model of the {branch.upper()} features is, if it moved.",
+        )
+        for branch, option in OPTIONS.items()
+    ),
+    *(
+        click.option(
             record.option,
             metavar="WEIGHTS",
             help=f"Of videos: where the weights of the {record.name} features are, if they moved.",
         )
         for record in BACKBONES
-    )
+    ),
 )
 
 
@@ -113,9 +153,13 @@ def read_options(options: dict[str, Any]) -> "tuple[ExtractionSettings, dict[str
     values = {name: value for name, value in options.items() if value is not None}
     computing = {name: values.pop(name) for name in COMPUTING if name in values}
     left_out = values.pop("without", ())
+    named = {branch: values.pop(branch, ()) for branch in OPTIONS}
     weights = take_weights(values)
-    backbones = [record for record in BACKBONES if record.name not in left_out]
-    return ExtractionSettings.usual(backbones, weights=weights, **values), computing
+    backbones = [one for one in choose_all(named, weights) if one.name not in left_out]
+    grid = {name: values.pop(name) for name in ("fps", "stride", "window") if name in values}
+    if "crops" in values:
+        values["crops"] = int(values["crops"])
+    return ExtractionSettings.usual(backbones, weights=weights, **grid, **values), computing
 
 
 def take_reading(values: dict[str, Any]) -> dict[str, Any]:
@@ -124,8 +168,9 @@ def take_reading(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def take_weights(values: dict[str, Any]) -> dict[str, str]:
-    """Take the options of weights out of a command's options; those given, by backbone."""
-    given = {name: values.pop(parameter, None) for name, parameter in WEIGHTS.items()}
+    """Take the options of weights out of a command's options; those given, by name or branch."""
+    parameters = WEIGHTS | {branch: branch for branch in OPTIONS if branch in values}
+    given = {name: values.pop(parameter, None) for name, parameter in parameters.items()}
     return {name: source for name, source in given.items() if source is not None}
 
 

@@ -184,7 +184,8 @@ def _localize_dataset(
     from duetal.runs.localizing import choose_videos, limit_notes, localize, unknown_classes
     from duetal.runs.processes import device_of
 
-    dataset = open_dataset(path)
+    choice = source.run.config.data.choice if source.run else {}
+    dataset = open_dataset(path, choice=choice)
     if out.is_dir():
         raise UsageError("--out: is a folder; the detections of a dataset are a file", file=out)
     names = choose_videos(dataset, subset or "test")

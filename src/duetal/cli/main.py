@@ -15,6 +15,7 @@ from duetal.core.extras import missing_package
 #: Every command: its module under `duetal.cli`, and the line `duetal --help` shows. Kept here as
 #: text so that `--help` imports none of them.
 COMMANDS = {
+    "backbones": "List the networks that features can be made with.",
     "check": "List every problem of a dataset, with file and place.",
     "compare": "Compare runs or detections by a bootstrap over videos.",
     "convert": "Convert annotations or detections from one form to another.",
@@ -22,8 +23,9 @@ COMMANDS = {
     "doctor": "Print an environment report to paste into an issue.",
     "evaluate": "Temporal mAP of detections under a named protocol.",
     "export": "Write a trained run as ONNX, or a model card of it.",
-    "extract": "Extract I3D and CLIP features of videos into a store.",
+    "extract": "Extract features of videos into a store.",
     "fit": "Put CLIP features into a dataset, as long as its own.",
+    "import-features": "Make a dataset of public features, on one time grid.",
     "localize": "Find the actions in videos or a dataset with a trained run.",
     "localize-scores": "Find the actions in scores per snippet of any model.",
     "probe": "Tell from labels how strong each stream of a dataset is.",

@@ -25,7 +25,8 @@ from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.datasets.description import Description, read_description
 from duetal.features.containers import CONTAINER_SUFFIXES
-from duetal.features.metadata import SETTINGS_FILE
+from duetal.features.metadata import SETTINGS_FILE, read_settings
+from duetal.features.places import Place
 from duetal.features.streams import SUFFIXES, has_ending
 from duetal.formats.wtalc import is_wtalc
 
@@ -64,11 +65,15 @@ class Pieces:
     match_names: bool = False  #: Whether names that differ by one rule are taken for the same.
 
 
-def find_pieces(path: Path) -> Pieces:
+def find_pieces(path: Path, choice: Mapping[str, str] | None = None) -> Pieces:
     """Find the pieces of the dataset at a folder or a YAML file.
 
+    `choice` names, by branch, other features that it reads: one of `streams` of `dataset.yaml`, or
+    what lies in `features/`, "i3d" being `rgb` and `flow`.
+
     Raises:
-        DuetalError: nothing there, no features, or several files where one is looked for.
+        DuetalError: nothing there, no features, none of a chosen name, or several files where one
+            is looked for.
         UsageError: a bad `dataset.yaml`.
     """
     if path.is_dir():
@@ -88,13 +93,14 @@ def find_pieces(path: Path) -> Pieces:
     train_labels = _named(folder, description.train_labels) or _find_weak_table(folder)
     return Pieces(
         source=path,
-        streams=_streams(folder, description),
+        streams=_streams(folder, description, choice or {}),
         annotations=annotations,
         train_labels=None if train_labels == annotations else train_labels,
         train_list=_existing(folder / "split_train.txt"),
         test_list=_existing(folder / "split_test.txt"),
         pack_names=_find_pack_names(folder, annotations),
-        text_encoder=_text_encoder(folder, description.text_encoder, yaml_file),
+        text_encoder=_stored_encoder(folder, (choice or {}).get("vlp"))
+        or _text_encoder(folder, description.text_encoder, yaml_file),
         grid=description.grid,
         display_names=description.display_names,
         classes=None if description.classes is None else tuple(description.classes),
@@ -102,15 +108,52 @@ def find_pieces(path: Path) -> Pieces:
     )
 
 
-def _streams(folder: Path, description: Description) -> dict[str, tuple[PartPlaces, ...]]:
+def _streams(
+    folder: Path, description: Description, choice: Mapping[str, str]
+) -> dict[str, tuple[PartPlaces, ...]]:
     """The streams of features, the one of the CBP branch first."""
-    streams = {
-        "cbp": _named_parts("cbp", folder, description.cbp) or _find_cbp(folder),
-        "vlp": _named_parts("vlp", folder, description.vlp) or _find_vlp(folder),
-    }
-    for name, places in description.streams.items():
-        streams[name] = _named_parts(name, folder, places)
+    named = {"cbp": description.cbp, "vlp": description.vlp} | description.streams
+    found = {"cbp": _find_cbp, "vlp": _find_vlp}
+    streams = {}
+    for branch, places in named.items():
+        if branch in choice:
+            chosen = choice[branch]
+            of_yaml = _named_parts(chosen, folder, description.streams.get(chosen))
+            streams[branch] = of_yaml or _chosen_parts(folder, chosen, branch)
+        else:
+            streams[branch] = _named_parts(branch, folder, places) or (
+                found[branch](folder) if branch in found else ()
+            )
     return {name: parts for name, parts in streams.items() if parts}
+
+
+def _chosen_parts(folder: Path, name: str, branch: str) -> tuple[PartPlaces, ...]:
+    """The parts of a stream that is called by its backbone."""
+    roots = _feature_roots(folder)
+    parts = ("rgb", "flow") if name == "i3d" else (name,)
+    places = {part: _places(roots, part) for part in parts if "/" not in part}
+    if not places or not all(places.values()):
+        stems = {file.name.partition(".")[0] for root in roots if root.is_dir()
+                 for file in root.iterdir()}  # fmt: skip
+        there = ", ".join(sorted(stems)[:20]) or "none"
+        raise DuetalError(f"no {name} features; there are {there}", file=folder, place=branch)
+    return tuple(PartPlaces(part, found) for part, found in places.items())
+
+
+def stream_names(folder: Path) -> tuple[str, ...]:
+    """The backbones whose features a store holds, each once; none where it is no store."""
+    if not (folder / SETTINGS_FILE).is_file():
+        return ()
+    names = map(str, read_settings(Place(folder))["modalities"])
+    return tuple(dict.fromkeys("i3d" if name in ("rgb", "flow") else name for name in names))
+
+
+def _stored_encoder(folder: Path, name: str | None) -> str | None:
+    """The model that made chosen features of a store, whose text encoder goes with them."""
+    if name is None or not (folder / SETTINGS_FILE).is_file():
+        return None
+    described = read_settings(Place(folder)).get(name)
+    return str(described["name"]) if isinstance(described, dict) and "name" in described else None
 
 
 def _existing(path: Path) -> Path | None:
@@ -128,7 +171,7 @@ def _named(folder: Path, name: str | None) -> Path | None:
 def _named_parts(title: str, folder: Path, names: str | list[str] | None) -> tuple[PartPlaces, ...]:
     if isinstance(names, list):
         return tuple(PartPlaces(Path(name).name, (folder / name,)) for name in names)
-    return () if names is None else _parts_at(title, (folder / names,))
+    return () if names is None else parts_at(title, (folder / names,))
 
 
 def _only(files: Sequence[Path], folder: Path, key: str) -> Path | None:
@@ -195,7 +238,7 @@ def _find_cbp(folder: Path) -> tuple[PartPlaces, ...]:
     roots = _feature_roots(folder)
     whole = _places(roots, "cbp")
     if whole:
-        return _parts_at("cbp", whole)
+        return parts_at("cbp", whole)
     rgb, flow = _places(roots, "rgb"), _places(roots, "flow")
     if rgb and flow:
         return (PartPlaces("rgb", rgb), PartPlaces("flow", flow))
@@ -208,10 +251,10 @@ def _find_cbp(folder: Path) -> tuple[PartPlaces, ...]:
     if not joint:
         cause = "no features: neither a folder features/ nor a *-JOINTFeatures.npy"
         raise DuetalError(cause, file=folder)
-    return _parts_at("cbp", joint)
+    return parts_at("cbp", joint)
 
 
-def _parts_at(title: str, places: tuple[Path, ...]) -> tuple[PartPlaces, ...]:
+def parts_at(title: str, places: tuple[Path, ...]) -> tuple[PartPlaces, ...]:
     """A stream's part; or its two, where RGB and flow lie in one folder."""
     if _in_one_folder(places):
         return (PartPlaces("rgb", places, "rgb"), PartPlaces("flow", places, "flow"))
@@ -219,9 +262,11 @@ def _parts_at(title: str, places: tuple[Path, ...]) -> tuple[PartPlaces, ...]:
 
 
 def _in_one_folder(places: Sequence[Path]) -> bool:
-    """Whether all files are called `<id>_rgb` or `<id>_flow`, and there are both."""
+    """Whether the files are called `<id>_rgb` or `<id>_flow`, and there are both."""
     listed = [file for place in places if place.is_dir() for file in place.iterdir()]
     files = [f for f in listed if f.suffix in SUFFIXES and not f.name.startswith(".")]
+    # `video_features` writes two more beside them.
+    files = [f for f in files if not f.stem.endswith(("_fps", "_timestamps_ms"))]
     rgb, flow = (sum(has_ending(f.stem, end) for f in files) for end in ("rgb", "flow"))
     return bool(rgb and flow and rgb + flow == len(files))
 

@@ -22,9 +22,12 @@ from duetal.formats import read_annotations
 from duetal.formats.delimited import read_lines
 
 
-def open_dataset(path: Path, report: OnProblem = raise_fatal) -> Dataset:
+def open_dataset(
+    path: Path, report: OnProblem = raise_fatal, choice: Mapping[str, str] | None = None
+) -> Dataset:
     """Open the dataset at a folder or a YAML file; see `duetal.datasets.layouts` for the layouts.
 
+    `choice` names the features of some branches, see `find_pieces`.
     No feature file is opened, which takes seconds in large datasets; `duetal check` reads all.
     `report` takes what is wrong and can be lived with; it raises what is fatal.
 
@@ -34,7 +37,7 @@ def open_dataset(path: Path, report: OnProblem = raise_fatal) -> Dataset:
             or there is no video with features.
         UsageError: a bad `dataset.yaml`.
     """
-    pieces = find_pieces(path)
+    pieces = find_pieces(path, choice)
     labelling = read_labelling(pieces, report)
     if note := segment_note(labelling.annotations):
         report(Problem.warning(note, labelling.annotations.source))

@@ -60,6 +60,25 @@ def total_memory() -> int:
         return 4 * CPU_SNIPPET_BYTES
 
 
+def core_speed() -> float:
+    """Multiplications and additions a second, in 10^9, of one core of this machine.
+
+    Of PyTorch's product of matrices as large as those of a transformer: the best of a few.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        a, b = torch.ones(1568, 768), torch.ones(768, 3072)
+        best = float("inf")
+        for _ in range(5):
+            began = time.perf_counter()
+            a @ b
+            best = min(best, time.perf_counter() - began)
+    finally:
+        torch.set_num_threads(threads)
+    return 2 * 1568 * 768 * 3072 / best / 1e9
+
+
 class Network:
     """A loaded backbone that encodes batches; one that does not fit into memory is halved.
 
@@ -81,7 +100,10 @@ class Network:
         backbone.to(device)
 
     def __call__(self, inputs: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
-        """Features (B, C) of the inputs of B snippets; DuetalError if not even one fits."""
+        """Features (B, C) of the inputs of B snippets, or (B, crops, C).
+
+        DuetalError if not even one fits.
+        """
         rows: list[NDArray[np.float32]] = []
         done = 0
         while done < len(inputs):
@@ -107,7 +129,10 @@ class Network:
             with torch.inference_mode():
                 filled = [*inputs, *[inputs[-1]] * (self.batch - len(inputs))]
                 batch = torch.stack([torch.as_tensor(one) for one in filled])
-                features = self.backbone.encode(self._normalized(batch.to(self._device)))
+                if self.record.input.crops == 1:
+                    features = self._features(batch)
+                else:
+                    features = torch.stack([self._features(crop) for crop in batch.unbind(1)], 1)
                 return np.asarray(features[: len(inputs)].float().cpu().numpy())
         except (torch.OutOfMemoryError, MemoryError):
             return None
@@ -116,6 +141,9 @@ class Network:
             if not any(sign in str(error) for sign in _OUT_OF_MEMORY):
                 raise
             return None
+
+    def _features(self, batch: Tensor) -> Tensor:
+        return self.backbone.encode(self._normalized(batch.to(self._device)))
 
     def _normalized(self, batch: Tensor) -> Tensor:
         wanted = self.record.input

@@ -8,7 +8,7 @@ import importlib.metadata
 import itertools
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 import duetal
 from duetal.backbones import BACKBONES
+from duetal.backbones.presets import FLOW_SECONDS, PRESETS, known_record
 from duetal.backbones.protocol import BackboneRecord, OnDownload, Reads
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
@@ -33,6 +34,7 @@ from duetal.video.flow.interface import FlowName, TVL1Settings, open_flow
 #: Of the layout and meaning of what a store holds; another one makes features incomparable.
 FORMAT = 1
 DTYPES = ("float16", "float32")
+TEN_CROPS = 10
 #: Pixels of the central square, where a store without cropped frames does not name them.
 _CROP = 224
 
@@ -49,6 +51,8 @@ class ExtractionSettings:
     #: By backbone, where they are not those that `BackboneRecord.weights` names.
     weights: Mapping[str, str] = field(default_factory=dict)
     grid: TimeGrid = field(default_factory=TimeGrid)
+    #: Squares of each picture whose features are kept: 1, or 10 (corners and middle, mirrored).
+    crops: int = 1
     #: Pixels that frames are resized to.
     short_side: int = 256
     #: Pixels of the central square that backbones read.
@@ -62,11 +66,18 @@ class ExtractionSettings:
     def __post_init__(self) -> None:
         if not self.backbones:
             raise UsageError("backbones: at least one is needed")
+        if not 1 <= self.grid.stride <= self.grid.window:
+            cause = f"the stride must be from 1 to the window's {self.grid.window} frames"
+            raise UsageError(f"grid: {cause}, not {self.grid.stride}")
+        if self.crops not in (1, TEN_CROPS):
+            raise UsageError(f"crops: must be 1 or {TEN_CROPS}, not {self.crops}")
+        on_grid = []
         for record in self.backbones:
-            window = record.input.window
-            if self.grid.window != window or not 1 <= self.grid.stride <= window:
-                cause = f"{record.name} reads windows of {window} frames, at a stride of no more"
-                raise UsageError(f"grid: {cause}")
+            try:
+                on_grid.append(replace(record, input=record.input.on(self.grid, self.crops)))
+            except ValueError as error:
+                raise UsageError(f"grid: {record.name} {error}") from error
+        object.__setattr__(self, "backbones", tuple(on_grid))
         # Backbones halve their input five times.
         if not 32 <= self.crop <= self.short_side:
             cause = f"crop: must be from 32 to the short side of {self.short_side}"
@@ -80,16 +91,23 @@ class ExtractionSettings:
     ) -> "ExtractionSettings":
         """The settings that the weights of backbones were trained for, but for those chosen.
 
+        Of a grid its `fps`, `stride` and `window` can be chosen one by one.
+
         UsageError for an impossible value, or backbones that were trained for different settings.
         """
         inputs = [record.input for record in backbones]
-        grids = {TimeGrid(one.fps, one.stride, one.window) for one in inputs}
-        sizes = {(one.short_side, one.crop) for one in inputs if one.crop is not None}
-        if "grid" not in chosen and len(grids) > 1:
+        rates = {(one.fps, one.stride) for one in inputs}
+        part = {name: chosen.pop(name) for name in ("fps", "stride", "window") if name in chosen}
+        if not ("grid" in chosen or part.keys() >= {"fps", "stride"}) and len(rates) > 1:
             raise UsageError("backbones of different time grids need stores of their own")
+        sizes = {(one.short_side, one.crop) for one in inputs if one.crop is not None}
         if not chosen.keys() >= {"short_side", "crop"} and len(sizes) > 1:
             raise UsageError("backbones of different sizes: name short_side and crop")
-        usual: dict[str, Any] = {"grid": next(iter(grids), TimeGrid())}
+        usual: dict[str, Any] = {}
+        for fps, stride in rates:
+            # Those of fewer frames read the middle of the longest window.
+            grid = TimeGrid(fps, stride, max(one.window for one in inputs))
+            usual["grid"] = replace(grid, **part)
         for short_side, crop in sizes:
             usual |= {"short_side": short_side, "crop": crop}
         return cls(tuple(backbones), **usual | chosen)
@@ -99,11 +117,12 @@ class ExtractionSettings:
         cls,
         stored: Settings,
         weights: Mapping[str, str],
-        backbones: Sequence[BackboneRecord] = BACKBONES,
+        backbones: Sequence[BackboneRecord] = (),
     ) -> "ExtractionSettings":
         """The settings with which a store's features were made, from its stored ones.
 
-        `weights` names, by backbone, those that are no longer where they were.
+        `weights` names, by backbone, those that are no longer where they were; `backbones` are
+        known besides those of the package.
 
         Raises:
             UsageError: an impossible value.
@@ -114,9 +133,10 @@ class ExtractionSettings:
         engine = dict(stored.get("flow_engine", {}))
         short_side = stored["short_side"]
         return cls(
-            tuple(known[name] for name in names),
+            tuple(known.get(name) or known_record(name, stored[name]) for name in names),
             {name: weights.get(name) or str(stored[name]["name"]) for name in names},
             grid=TimeGrid(**stored["grid"]),
+            crops=stored.get("crops", 1),
             short_side=short_side,
             crop=stored.get("crop", min(_CROP, short_side)),
             flow=FlowName(engine.pop("engine", FlowName.TVL1)),
@@ -172,11 +192,20 @@ class Extractor:
             )
         for record in settings.backbones:
             backbone = record.load(settings.sources[record.name], on_download)
+            seconds = record.input.sound_seconds
+            if record.input.reads is Reads.SOUND and seconds > backbone.longest:
+                cause = f"a window of {seconds:g} s; {record.name} reads {backbone.longest:g} s"
+                raise UsageError(f"grid: {cause} of sound at most")
             self.networks.append(Network(record, backbone, batch=self._batch, **how))
         self._flow = None
         if any(record.input.reads is Reads.FLOW for record in settings.backbones):
             how["device"] = str(self.device)
             self._flow = open_flow(settings.flow, settings.flow_settings, **how)
+        elif any(
+            record.branch == "cbp" and record.name in PRESETS for record in settings.backbones
+        ):
+            saved = f"{60 * FLOW_SECONDS * settings.grid.fps:,.0f} core-minutes an hour of video"
+            notify(f"no backbone reads flow, which saves about {saved} on a CPU")
 
     @property
     def store_settings(self) -> dict[str, Any]:
@@ -189,6 +218,8 @@ class Extractor:
             "modalities": [record.name for record in settings.backbones],
             "dtype": settings.dtype,
         }
+        if settings.crops > 1:
+            described["crops"] = settings.crops
         if any(record.input.crop is not None for record in settings.backbones):
             described["crop"] = settings.crop
         if self._flow is not None:
@@ -196,7 +227,13 @@ class Extractor:
             described["flow_engine"] = {"engine": str(settings.flow), **parameters}
         for network in self.networks:
             identity = network.backbone.identity
-            known = {"name": absolute(identity.name), "branch": network.record.branch}
+            record = network.record
+            known: dict[str, Any] = {"name": absolute(identity.name), "branch": record.branch}
+            # Recorded where a family's models differ in it.
+            if record.input.spread:
+                known["frames"] = record.input.frames
+            if record.input.crops > 1:
+                known["crops"] = record.input.crops
             described[network.name] = asdict(identity) | known
         return described
 

@@ -16,8 +16,12 @@ from duetal.core.grid import TimeGrid
 from duetal.extraction.items import Broken, Decoding, End, FrameBlock, Job, Passing, Snippet
 from duetal.extraction.networks import Network
 from duetal.extraction.sources import Video, fetched
+from duetal.video.decoding.sound import SoundAlone, SoundReader, has_pictures, open_sound
 from duetal.video.decoding.video_reader import Frame, VideoReader, open_video, require_snippet
 from duetal.video.flow.interface import FlowEngine, grey, scale_flow
+
+#: Eighths of a picture's short side that each of ten crops takes: 224 of 256 pixels.
+CROPPED = 7
 
 
 def decode(
@@ -33,15 +37,14 @@ def decode(
 
     Networks that prepare whole pictures do it here, before the pictures are resized.
     """
-    preparing = [network for network in networks if network.record.input.crop is None]
     for video in videos:
         job = Job(video)
         try:
-            with _opened(job, threads) as reader:
+            with _opened(job, threads, grid, networks) as (reader, preparing):
                 if reader.info.duration is not None:
                     job.expected = grid.length(reader.info.duration)
                 frames = reader.frames(grid.fps, short_side)
-                while block := _next_block(job, frames, together, preparing, grid.stride):
+                while block := _next_block(job, frames, together, preparing):
                     yield block
                 yield End(job, reader.decoded)
         except Exception as error:
@@ -49,15 +52,29 @@ def decode(
 
 
 @contextmanager
-def _opened(job: Job, threads: int) -> Iterator[VideoReader]:
+def _opened(
+    job: Job, threads: int, grid: TimeGrid, networks: Sequence[Network]
+) -> Iterator[tuple[VideoReader | SoundAlone, "list[_Preparing]"]]:
+    sound_alone = all(network.record.input.reads is Reads.SOUND for network in networks)
     with ExitStack() as stack:
         with job.timed("read"):
             file = stack.enter_context(fetched(job.video.source))
         job.sha256, job.size = file.sha256, file.size
         stream, damaged = job.video.stream, job.video.damaged
         try:
-            opened = open_video(file.path, threads=threads, stream=stream, damaged=damaged)
-            yield stack.enter_context(opened)
+            reader: VideoReader | SoundAlone
+            if sound_alone and not has_pictures(file.path):
+                reader = SoundAlone(file.path)
+            else:
+                reader = open_video(file.path, threads=threads, stream=stream, damaged=damaged)
+            stack.enter_context(reader)
+            whole = [network for network in networks if network.record.input.crop is None]
+            preparing = [_Preparing(network, grid) for network in whole]
+            for one in preparing:
+                if one.read.reads is Reads.SOUND:
+                    rate = one.network.backbone.sound_rate
+                    one.sound = stack.enter_context(open_sound(file.path, rate, reader.zero))
+            yield reader, preparing
         except DuetalError as error:
             if error.file != file.path:
                 raise
@@ -65,22 +82,49 @@ def _opened(job: Job, threads: int) -> Iterator[VideoReader]:
             raise DuetalError(error.cause, file=job.video.source, place=error.place) from error
 
 
+class _Preparing:
+    """A network that prepares whole pictures, or sound, of one video while it is decoded."""
+
+    def __init__(self, network: Network, grid: TimeGrid):
+        self.network, self.read, self._grid = network, network.record.input, grid
+        self.sound: SoundReader | None = None
+        self.found: dict[int, Any] = {}
+
+    def take(self, frame: Frame) -> None:
+        """Prepare what snippets read at a frame, by its index; one that none reads is passed by."""
+        stride, index, prepare = self._grid.stride, frame.index, self.network.backbone.prepare
+        # Whether any snippet has the frame at one of these offsets.
+        if not any(index >= k and (index - k) % stride == 0 for k in self.read.offsets):
+            return
+        if self.sound is not None:
+            # Sound is read once a snippet, at the frame in the middle of its window.
+            snippet = np.array((index - self.read.offsets[0]) // stride)
+            centre = float(self._grid.centre(snippet))
+            self.found[index] = prepare(self.sound.window(centre, self.read.sound_seconds))
+        elif self.read.crops == 1:
+            self.found[index] = prepare(frame.full())
+        else:
+            picture = frame.full()
+            side = max(1, min(picture.shape[:2]) * CROPPED // 8)
+            views = crops(picture[None], side, self.read.crops)[0]
+            self.found[index] = np.stack([prepare(np.ascontiguousarray(view)) for view in views])
+
+
 def _next_block(
-    job: Job, frames: Iterator[Frame], together: int, preparing: Sequence[Network], stride: int
+    job: Job, frames: Iterator[Frame], together: int, preparing: Sequence[_Preparing]
 ) -> FrameBlock | None:
     # Not the frames themselves, which keep their decoded pictures.
     read: list[tuple[NDArray[np.uint8], bool]] = []
-    pictures: dict[str, dict[int, Any]] = {network.name: {} for network in preparing}
     with job.timed("decode"):
         for frame in itertools.islice(frames, together):
             read.append((frame.image, frame.repeated))
-            for network in preparing:
-                offsets = network.record.input.offsets
-                # Whether any snippet has the frame at one of these offsets.
-                if any(frame.index >= k and (frame.index - k) % stride == 0 for k in offsets):
-                    pictures[network.name][frame.index] = network.backbone.prepare(frame.full())
+            for one in preparing:
+                one.take(frame)
     if not read:
         return None
+    pictures: dict[str, dict[int, Any]] = {}
+    for one in preparing:
+        pictures[one.network.name], one.found = one.found, {}
     images, repeated = zip(*read, strict=True)
     return FrameBlock(job, np.stack(images), np.array(repeated), pictures)
 
@@ -126,6 +170,11 @@ class _Cutter:
     pictures: defaultdict[str, dict[int, Any]] = field(default_factory=lambda: defaultdict(dict))
     next: int = 0  #: The index of the next snippet.
 
+    @property
+    def _count(self) -> int:
+        cropped = (record.input for record in self.backbones if record.input.crop is not None)
+        return max((read.crops for read in cropped), default=1)
+
     def take(self, item: Decoding) -> Iterator[Snippet]:
         """Take frames, or the end; give the snippets that are whole now.
 
@@ -143,11 +192,11 @@ class _Cutter:
     def _push(self, block: FrameBlock) -> None:
         for name, pictures in block.pictures.items():
             self.pictures[name].update(pictures)
-        self.frames.extend(central(block.images, self.crop))
+        self.frames.extend(crops(block.images, self.crop, self._count))
         if self.motion is not None:
             with self.job.timed(Reads.FLOW.value):
                 flow = self.motion(grey(block.images), block.repeated)
-                self.flow.extend(scale_flow(central(flow, self.crop)))
+                self.flow.extend(crops(scale_flow(flow), self.crop, self._count))
 
     def _cut(self) -> Iterator[Snippet]:
         ready = self.frames if self.motion is None else self.flow
@@ -164,13 +213,15 @@ class _Cutter:
                     del pictures[index]
 
     def _input(self, record: BackboneRecord) -> NDArray[Any]:
-        """What a backbone reads of the next snippet: (frames, ...)."""
+        """What a backbone reads of the next snippet: (frames, ...), or (crops, frames, ...)."""
         wanted = record.input
         if wanted.crop is None:
             first = self.next * self.grid.stride
-            return np.stack([self.pictures[record.name][first + k] for k in wanted.offsets])
-        read = self.flow if wanted.reads is Reads.FLOW else self.frames
-        return np.stack([read[k] for k in wanted.offsets])
+            read = [self.pictures[record.name][first + k] for k in wanted.offsets]
+        else:
+            cropped = self.flow if wanted.reads is Reads.FLOW else self.frames
+            read = [cropped[k] for k in wanted.offsets]
+        return np.stack(read, axis=0 if wanted.crops == 1 else 1)
 
 
 class Motion:
@@ -198,7 +249,20 @@ class Motion:
         return flow
 
 
-def central(images: NDArray[Any], side: int) -> NDArray[Any]:
-    """The central square of images (n, H, W, C), as a view: (n, side, side, C)."""
-    top, left = (images.shape[1] - side) // 2, (images.shape[2] - side) // 2
-    return images[:, top : top + side, left : left + side]
+def crops(images: NDArray[Any], side: int, count: int) -> NDArray[Any]:
+    """Squares of images or flow (n, H, W, C): the central one as a view (n, side, side, C), or ten.
+
+    Ten are (n, 10, side, side, C): the corners, row by row, and the centre, then their mirror
+    images; of flow, a mirror image moves the other way. Source: Krizhevsky et al., "ImageNet
+    Classification with Deep Convolutional Neural Networks", NIPS 2012, section 4.1.
+    """
+    bottom, right = images.shape[1] - side, images.shape[2] - side
+    places = [(bottom // 2, right // 2)]
+    if count > 1:
+        places = [(0, 0), (0, right), (bottom, 0), (bottom, right), *places]
+    found = [images[:, top : top + side, left : left + side] for top, left in places]
+    if count == 1:
+        return found[0]
+    sign = [-1, 1] if images.shape[-1] == 2 else [1] * images.shape[-1]
+    mirrored = [one[:, :, ::-1] * np.array(sign, images.dtype) for one in found]
+    return np.stack([*found, *mirrored], axis=1)

@@ -8,6 +8,7 @@ record. Whatever is interrupted before that counts for nothing and is done again
 import contextlib
 import hashlib
 import io
+import math
 import sqlite3
 import tempfile
 import urllib.parse
@@ -22,8 +23,9 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from duetal.backbones import BACKBONES
-from duetal.backbones.protocol import Reads
+from duetal.backbones.clip import CLIP
+from duetal.backbones.i3d import FLOW, RGB
+from duetal.backbones.presets import PRESETS
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import Closing, remove_unfinished
 from duetal.core.npy import DAMAGED, read_npy_header
@@ -54,8 +56,8 @@ class VideoWriter(Closing):
         self._files: dict[str, IO[bytes]] = {}
         #: T, the rows of each array so far.
         self.lengths = dict.fromkeys(modalities, 0)
-        #: C of each array, known from its first row on.
-        self.widths: dict[str, int] = {}
+        #: The shape of a row of each array, (C,) or (crops, C), known from its first row on.
+        self.shapes: dict[str, tuple[int, ...]] = {}
         try:
             with explained("write features", place.name):
                 # Beside the arrays, because that disk is the one known to have the room.
@@ -67,6 +69,11 @@ class VideoWriter(Closing):
             self.close()
             raise
 
+    @property
+    def widths(self) -> dict[str, int]:
+        """C of each array that has a row."""
+        return {modality: shape[-1] for modality, shape in self.shapes.items()}
+
     def close(self) -> None:
         """Throw away the rows; what has been published stays."""
         for file in self._files.values():
@@ -75,10 +82,11 @@ class VideoWriter(Closing):
                 file.close()
 
     def write(self, modality: str, rows: NDArray[Any]) -> None:
-        """Append rows (n, C) to the array of a modality; ValueError if C differs from before."""
+        """Append rows (n, C) or (n, crops, C) to an array; ValueError if C differs from before."""
         rows = np.ascontiguousarray(rows, dtype=self._dtype)
-        if self.widths.setdefault(modality, rows.shape[1]) != rows.shape[1]:
-            raise ValueError(f"{modality}: rows of {rows.shape[1]} after {self.widths[modality]}")
+        shape = rows.shape[1:]
+        if self.shapes.setdefault(modality, shape) != shape:
+            raise ValueError(f"{modality}: rows of {shape} after {self.shapes[modality]}")
         with explained("write features", self._place.name):
             self._files[modality].write(rows.data)
         self.lengths[modality] += len(rows)
@@ -86,7 +94,7 @@ class VideoWriter(Closing):
     def publish(self, modality: str, name: str) -> None:
         """Put the array of a modality, whole, into the place under a name."""
         header = io.BytesIO()
-        shape = (self.lengths[modality], self.widths[modality])
+        shape = (self.lengths[modality], *self.shapes[modality])
         described = {"descr": self._dtype.str, "fortran_order": False, "shape": shape}
         npy_format.write_array_header_1_0(header, described)
         with explained("write features", self._place.name):
@@ -144,18 +152,27 @@ class Store(Closing):
             metadata.settings_hash(record.settings) == self._hash
             and set(record.widths) == set(self.modalities)
             and all(
-                self._is_whole(metadata.array_file(modality, record.name), (record.snippets, width))
+                self._is_whole(
+                    metadata.array_file(modality, record.name),
+                    (record.snippets, *self._crops(modality), width),
+                )
                 for modality, width in record.widths.items()
             )
         )
 
-    def _is_whole(self, file: str, shape: tuple[int, int]) -> bool:
+    def _crops(self, modality: str) -> tuple[int, ...]:
+        """The dimension of the crops of a modality; none where it has one crop."""
+        weights = self.settings.get(modality)
+        crops = weights.get("crops", 1) if isinstance(weights, Mapping) else 1
+        return () if crops == 1 else (crops,)
+
+    def _is_whole(self, file: str, shape: tuple[int, ...]) -> bool:
         beginning = io.BytesIO(self.place.read(file, _HEADER_BYTES) or b"")
         try:
             found, fortran, dtype = read_npy_header(beginning)
         except DAMAGED:
             return False
-        values = shape[0] * shape[1] * dtype.itemsize
+        values = math.prod(shape) * dtype.itemsize
         expected = (shape, False, self.settings["dtype"], beginning.tell() + values)
         return (found, fortran, dtype.name, self.place.size(file)) == expected
 
@@ -287,18 +304,22 @@ def _description(settings: Settings) -> dict[str, object]:
 def branch_streams(settings: Settings) -> dict[str, list[str]]:
     """By branch, the modalities of a store that it reads, in the order of their channels.
 
-    Every dataset has features for the first branch; where none are meant for it, it gets all.
+    I3D's two are joined; of several backbones for a branch it reads the first. Every dataset has
+    features for the first branch; where none are meant for it, it gets all.
     """
-    known = {record.name: record.branch for record in BACKBONES}
     streams: dict[str, list[str]] = {FIRST_BRANCH: []}
+    first: dict[str, str] = {}
     for name in settings["modalities"]:
         weights = settings.get(name)
         # Version 0.1.0 did not record the branch.
-        default = known.get(name, FIRST_BRANCH)
+        default = "vlp" if name == CLIP.name else FIRST_BRANCH
         branch = weights.get("branch", default) if isinstance(weights, Mapping) else default
-        streams.setdefault(branch, []).append(name)
+        # Those that are no preset are I3D's two, or of somebody else's backbones.
+        preset = name if name in PRESETS else ""
+        if first.setdefault(branch, preset) == preset:
+            streams.setdefault(branch, []).append(name)
     if not streams[FIRST_BRANCH]:
-        streams[FIRST_BRANCH] = list(settings["modalities"])
+        streams[FIRST_BRANCH] = next((n for n in streams.values() if n), [])
     return streams
 
 
@@ -326,10 +347,15 @@ def recorded_settings(streams: Sequence[FeatureStream]) -> dict[str, Any] | None
     stored = settings["modalities"]
     used = [name for name in stored if any(name in names for names in read)]
     settings["modalities"] = used
+    for stream, names in zip(streams, read, strict=True):
+        for name in names:
+            weights = settings.get(name)
+            if isinstance(weights, Mapping) and weights.get("branch", stream.title) != stream.title:
+                # A run may read for one branch what was made for another.
+                settings[name] = {**weights, "branch": stream.title}
     if not used or read != list(branch_streams(settings).values()):
         return None
-    known = {record.name: record for record in BACKBONES}
     unused = set(stored).difference(used)
-    if all(name in known and known[name].input.reads is not Reads.FLOW for name in used):
+    if FLOW.name not in used and all(name in (RGB.name, *PRESETS) for name in used):
         unused.add("flow_engine")
     return {key: value for key, value in settings.items() if key not in unused}

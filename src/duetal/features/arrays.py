@@ -14,6 +14,9 @@ from duetal.core.errors import DuetalError
 from duetal.core.files import refuse_special
 from duetal.core.npy import DAMAGED, read_npy_header
 
+#: Crops of a picture whose features are kept apart, whose mean is read: one, corners and middle,
+#: and these with their mirror images.
+CROPS = (1, 5, 10)
 #: What reading raises on a damaged file.
 Errors = tuple[type[Exception], ...]
 
@@ -25,6 +28,14 @@ class Header:
     length: int  #: T, the number of snippets.
     dim: int  #: C, the number of channels.
     dtype: np.dtype[Any]  #: float16, float32 or float64.
+    crops: int | None = None  #: Of each snippet, in an array (T, crops, C): their mean is read.
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the array on disk."""
+        return (
+            (self.length, self.dim) if self.crops is None else (self.length, self.crops, self.dim)
+        )
 
     @staticmethod
     def of(
@@ -32,26 +43,27 @@ class Header:
     ) -> "Header":
         """The header of an array of `shape` and `dtype`.
 
-        DuetalError if it is not floating point, of shape (T, C), with a snippet and a channel.
+        DuetalError if it is not floating point, of shape (T, C) or (T, crops, C), with a snippet
+        and a channel.
         """
         if dtype.hasobject:
             cause = "holds pickled Python objects, not a plain array; refused"
         elif dtype.kind != "f" or dtype.itemsize not in (2, 4, 8):
             cause = f"holds {dtype}, must be float16 or float32"
-        elif len(shape) != 2:
-            cause = f"has shape {shape}, must be (T, C): snippets, channels"
+        elif len(shape) != 2 and not (len(shape) == 3 and shape[1] in CROPS):
+            cause = f"has shape {shape}, must be (T, C): snippets, channels; or (T, 10, C) of crops"
         elif shape[0] < 1:
             cause = "holds no snippet (T = 0)"
-        elif shape[1] < 1:
+        elif shape[-1] < 1:
             cause = "has no channel (C = 0)"
         else:
-            return Header(shape[0], shape[1], dtype)
+            return Header(shape[0], shape[-1], dtype, shape[1] if len(shape) == 3 else None)
         raise DuetalError(cause, file=path, place=place)
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureArray:
-    """An array (T, C) on disk whose header has been read and checked."""
+    """An array (T, C) or (T, crops, C) on disk whose header has been read and checked."""
 
     path: Path  #: The file it lies in.
     place: str | None  #: Where in the file, when the file holds several arrays.
@@ -61,12 +73,14 @@ class FeatureArray:
     errors: Errors = DAMAGED  #: What `read` raises on a damaged file.
 
     def rows(self, start: int, stop: int) -> NDArray[np.floating]:
-        """Rows `[start, stop)` in the stored type, unchecked; no file stays open afterwards.
+        """Rows `[start, stop)` (n, C), unchecked; no file stays open afterwards.
 
-        DuetalError if the file can't be read, or has changed since its header was.
+        They are in the stored type, but for the mean of crops, which is in float32. DuetalError if
+        the file can't be read, or has changed since its header was.
         """
         with reading(self.path, self.place, damage=self.damage, errors=self.errors):
-            return self.read(start, stop)
+            rows = self.read(start, stop)
+        return rows if self.header.crops is None else rows.mean(axis=1, dtype=np.float32)
 
 
 def mapped_array(
@@ -77,7 +91,7 @@ def mapped_array(
 
     def read(start: int, stop: int) -> NDArray[np.floating]:
         values: NDArray[np.floating] = np.memmap(
-            path, header.dtype, "r", offset, (header.length, header.dim), "F" if fortran else "C"
+            path, header.dtype, "r", offset, header.shape, "F" if fortran else "C"
         )
         return values[start:stop]
 
@@ -99,7 +113,7 @@ def open_npy(path: Path) -> FeatureArray:
 
 def refuse_truncated(header: Header, available: int, path: Path, place: str | None) -> None:
     """Raise DuetalError when fewer than the promised bytes are there."""
-    promised = math.prod((header.length, header.dim, header.dtype.itemsize))
+    promised = math.prod((*header.shape, header.dtype.itemsize))
     if available < promised:
         cause = f"truncated: {promised:,} bytes of values promised, {max(0, available):,} there"
         raise DuetalError(cause, file=path, place=place)

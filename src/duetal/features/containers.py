@@ -87,7 +87,7 @@ def _open_member(path: Path, member: str) -> FeatureArray:
         available, begin = archive.getinfo(member).file_size - file.tell(), file.tell()
     header = Header.of(shape, dtype, path, place)
     refuse_truncated(header, available, path, place)
-    row = header.dim * header.dtype.itemsize
+    row = math.prod(header.shape[1:]) * header.dtype.itemsize
     cursor = _MemberCursor(path, member)
 
     def read(start: int, stop: int) -> NDArray[np.floating]:
@@ -95,9 +95,9 @@ def _open_member(path: Path, member: str) -> FeatureArray:
         if fortran:
             # A row's values lie apart: the whole array has to be read.
             whole = np.frombuffer(cursor.read(begin, row * header.length), header.dtype)
-            return whole.reshape((header.length, header.dim), order="F")[start:stop]
+            return whole.reshape(header.shape, order="F")[start:stop]
         data = cursor.read(begin + start * row, (stop - start) * row)
-        return np.frombuffer(data, header.dtype).reshape(-1, header.dim)
+        return np.frombuffer(data, header.dtype).reshape(-1, *header.shape[1:])
 
     return FeatureArray(path, place, header, read, damage, _ZIP_ERRORS)
 
@@ -310,7 +310,7 @@ def _open_pickled(path: Path, place: str, array: PickledArray) -> FeatureArray:
         with path.open("rb") as file:
             data = content.read(file)
         refuse_truncated(header, len(data), path, place)
-        shape = (header.length, header.dim)
+        shape = header.shape
         values = np.frombuffer(data, header.dtype, math.prod(shape))  # type: ignore[arg-type]
         return values.reshape(shape, order="F" if array.fortran else "C")[start:stop]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from duetal.backbones import BACKBONES
+from duetal.backbones.presets import OPTIONS, PRESETS, choose, known_record
 from duetal.core.errors import DuetalError, UsageError
 from duetal.extraction.sources import Failure
 from duetal.extraction.store import Store, open_store, text_encoder
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from duetal.extraction.pipeline import ExtractionSettings, Extractor
     from duetal.extraction.sources import Found
 
-#: The backbones, by the name of their features.
-MODALITIES = {record.name: record for record in BACKBONES}
+#: What weights can be named of: features by their name, or those of a branch.
+MODALITIES = (*dict.fromkeys((*(record.name for record in BACKBONES), *PRESETS)), *OPTIONS)
 #: Extracts what a store lacks: `extract_missing`, or one that shows its progress.
 Extract = Callable[["Plan", Store, "Extractor"], tuple[Failure, ...]]
 
@@ -73,6 +74,7 @@ def extraction_settings(run: Run, weights: Mapping[str, str]) -> "ExtractionSett
     """
     from duetal.extraction.pipeline import ExtractionSettings
 
+    weights = _by_stream(run, weights)
     try:
         settings = (
             ExtractionSettings.recorded(run.model.features, weights)
@@ -83,7 +85,7 @@ def extraction_settings(run: Run, weights: Mapping[str, str]) -> "ExtractionSett
         cause = f"features made in a way that this duetal does not support: {error}"
         raise DuetalError(cause, file=run.folder.model_file, place="features") from error
     for name in set(weights).difference(record.name for record in settings.backbones):
-        raise UsageError(f"{MODALITIES[name].option}: the run reads no {name} features")
+        raise UsageError(f"{known_record(name).option}: the run reads no {name} features")
     for record in settings.backbones:
         source = settings.sources[record.name]
         # A run that was published holds of local weights only what their file was called.
@@ -91,6 +93,22 @@ def extraction_settings(run: Run, weights: Mapping[str, str]) -> "ExtractionSett
             cause = f"the weights of the run's {record.name} features are no longer at {source}"
             raise UsageError(f"{record.option} must name their new location: {cause}")
     return settings
+
+
+def _by_stream(run: Run, weights: Mapping[str, str]) -> dict[str, str]:
+    """Weights by the name of their features, where some are named by their branch."""
+    features = run.model.features or {}
+    found = {}
+    for name, source in weights.items():
+        if name in OPTIONS:
+            read = [one for one in features.get("modalities", ()) if one in PRESETS]
+            read = [one for one in read if features[one].get("branch") == name]
+            if len(read) != 1:
+                cause = f"the run's {name} features are not of one model of `transformers`"
+                raise UsageError(f"{OPTIONS[name]}: {cause}")
+            name = read[0]
+        found[name] = source
+    return found
 
 
 def _assumed(run: Run, weights: Mapping[str, str]) -> "ExtractionSettings":
@@ -127,11 +145,14 @@ def settings_for_words(weights: Mapping[str, str], place: Path) -> "ExtractionSe
             cause = f"features made in a way that this duetal does not support: {error}"
             raise DuetalError(cause, file=place / SETTINGS_FILE) from error
     readers = {record.name: record for record in BACKBONES if record.branch == "vlp"}
-    for name in set(weights).difference(readers):
-        raise UsageError(f"{MODALITIES[name].option}: words are compared with no {name} features")
+    options = {name: OPTIONS.get(name) or known_record(name).option for name in weights}
+    for name in set(weights).difference(readers, ["vlp"]):
+        raise UsageError(f"{options[name]}: words are compared with no {name} features")
     if len(weights) > 1:
-        options = " and ".join(MODALITIES[name].option for name in weights)
-        raise UsageError(f"{options}: words are compared with the features of one model")
+        told = " and ".join(options.values())
+        raise UsageError(f"{told}: words are compared with the features of one model")
+    if "vlp" in weights:
+        return ExtractionSettings.usual(choose(weights["vlp"], "vlp"), weights={})
     chosen = readers[next(iter(weights), next(iter(readers)))]
     return ExtractionSettings.usual([chosen], weights=weights)
 
@@ -155,8 +176,9 @@ def require_same(run: Run, settings: Settings, place: Path | None = None) -> Non
     if run.model.features is None:
         return
     differences = differing(run.model.features, settings)
-    for modality, record in MODALITIES.items():
+    for modality in run.model.features["modalities"]:
         if f"{modality}.sha256" in differences and place is None:
+            record = known_record(modality, run.model.features[modality])
             old, new = differences[f"{modality}.sha256"]
             name = run.model.features.get(modality, {}).get("name")
             raise UsageError(

@@ -6,6 +6,7 @@ Every fact comes from the run's files; what they lack is "not recorded".
 import html
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from yaml import YAMLError
 
-from duetal.backbones import BACKBONES
+from duetal.backbones.presets import known_record
 from duetal.config import Config
 from duetal.core.console import printable
 from duetal.core.files import write_text
@@ -162,12 +163,12 @@ def _features(model: ModelRecord) -> dict[str, Any]:
     known = public_run.public_features(features)
     networks = {k: v for k, v in known.items() if isinstance(v, Mapping) and "sha256" in v}
     settings = {key: value for key, value in known.items() if key not in networks}
-    options = {record.name: record.option for record in BACKBONES}
-    local = [
-        key
-        for key in networks
-        if key in options and public_run.is_local(str(features[key]["name"]))
-    ]
+    options = {}
+    for key in networks:
+        # One of another package's backbones is known to that package alone.
+        with suppress(KeyError):
+            options[key] = known_record(key, features[key]).option
+    local = [key for key in options if public_run.is_local(str(features[key]["name"]))]
     pairs = ", ".join(f'"{key}": "…"' for key in local)
     return {
         "networks": networks,

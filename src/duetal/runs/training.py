@@ -58,9 +58,7 @@ def open_for_training(
             evaluated on that can't be opened.
         UsageError: settings of a branch that do not fit the features.
     """
-    assert config.data.dataset is not None
-    opened = open_dataset(Path(config.data.dataset), report)
-    dataset = with_seen_classes(_with_branches(opened, config), config)
+    dataset = with_seen_classes(_with_branches(_opened(config, report), config), config)
     videos, _ = training_videos(config, dataset)
     if len(videos.classes) == 1 and config.losses.video_loss is VideoLoss.SOFTMAX:
         cause = f"softmax over one class ({videos.classes[0]!r}) is 1 everywhere; use bce"
@@ -72,6 +70,11 @@ def open_for_training(
         for name in dataset.evaluation:
             dataset.length(name)
     return dataset
+
+
+def _opened(config: Config, report: OnProblem) -> Dataset:
+    assert config.data.dataset is not None
+    return open_dataset(Path(config.data.dataset), report, config.data.choice)
 
 
 def _with_branches(dataset: Dataset, config: Config) -> Dataset:

@@ -103,6 +103,28 @@ def _reason(error: Exception) -> str:
     return f"{getattr(error, 'strerror', None) or error or type(error).__name__}"
 
 
+def open_any(file: VideoFile) -> InputContainer:
+    """Open a container; DuetalError if it is nothing that FFmpeg can read."""
+    options = {
+        "format_whitelist": ",".join(sorted(av.formats_available - REFUSED_FORMATS)),
+        # No protocol at all: the bytes come from the file object.
+        "protocol_whitelist": "none",
+        "max_pixels": str(MOST_PIXELS),
+    }
+    try:
+        return av.open(
+            file, "r", options=options, buffer_size=BUFFER_SIZE,
+            metadata_errors="replace", io_open=_refuse_to_open,
+        )  # fmt: skip
+    except (av.error.ArgumentError, DuetalError) as error:
+        if isinstance(error, DuetalError) and error.file is not None:
+            raise
+        cause = "a playlist, script or text; only videos that hold their own pictures are read"
+        raise DuetalError(cause, file=file.source) from error
+    except (av.error.FFmpegError, ValueError, MemoryError) as error:
+        raise DuetalError(_why_unreadable(file, error), file=file.source) from error
+
+
 def open_container(
     file: VideoFile, threads: int | None = None, number: int | None = None
 ) -> tuple[InputContainer, VideoStream]:
@@ -114,24 +136,7 @@ def open_container(
     Raises:
         DuetalError: nothing that FFmpeg can read, no video in it, or one too large.
     """
-    options = {
-        "format_whitelist": ",".join(sorted(av.formats_available - REFUSED_FORMATS)),
-        # No protocol at all: the bytes come from the file object.
-        "protocol_whitelist": "none",
-        "max_pixels": str(MOST_PIXELS),
-    }
-    try:
-        container = av.open(
-            file, "r", options=options, buffer_size=BUFFER_SIZE,
-            metadata_errors="replace", io_open=_refuse_to_open,
-        )  # fmt: skip
-    except (av.error.ArgumentError, DuetalError) as error:
-        if isinstance(error, DuetalError) and error.file is not None:
-            raise
-        cause = "a playlist, script or text; only videos that hold their own pictures are read"
-        raise DuetalError(cause, file=file.source) from error
-    except (av.error.FFmpegError, ValueError, MemoryError) as error:
-        raise DuetalError(_why_unreadable(file, error), file=file.source) from error
+    container = open_any(file)
     try:
         stream = choose_stream(container, file.source, number)
         _set_up_decoder(stream, threads, file.source)

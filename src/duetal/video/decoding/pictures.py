@@ -95,6 +95,11 @@ class Pictures:
             raise DuetalError(f"{refusal} ({self.count} pictures)", file=self._source)
 
     @property
+    def zero(self) -> Fraction:
+        """The first picture's timestamp, in seconds."""
+        return self._zero
+
+    @property
     def offset(self) -> Fraction:
         """Seconds that a player's clock shows at the first picture; it begins with the file."""
         # Sound that an encoder puts before 0 is not played.

@@ -85,6 +85,8 @@ class VideoReader(Closing):
         width, height = geometry.display_size(first.width, first.height)
         duration = None if declared is None else float(declared[1])
         self.info = VideoInfo(width, height, duration, geometry)
+        #: The first picture's timestamp, in seconds: where the other streams' times count from.
+        self.zero = float(self._pictures.zero)
 
     def close(self) -> None:
         """Close the file."""

@@ -1,0 +1,176 @@
+"""Video transformers and image classifiers of `transformers`, as backbones.
+
+A model with a classifier gives what the classifier reads, so that the features are those that its
+classes were told apart by; one without gives the mean of its tokens, or its class token. One with a
+text encoder gives its embedding in their common space.
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from duetal.backbones.preprocessing import Preprocessing, preprocessing
+from duetal.backbones.presets import Pooling, Preset
+from duetal.backbones.pretrained import Pretrained, find_pretrained
+from duetal.backbones.protocol import Backbone, Reads, WeightsIdentity
+
+#: Files that say how pictures are prepared, the first that is there; and the parts that may say it.
+_PROCESSORS = (
+    "video_preprocessor_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+)
+_PARTS = ("video_processor", "image_processor")
+_IMAGENET = {"image_mean": (0.485, 0.456, 0.406), "image_std": (0.229, 0.224, 0.225)}
+_HALF = {"image_mean": (0.5, 0.5, 0.5), "image_std": (0.5, 0.5, 0.5)}
+_SIDE_224 = {"size": 224, "crop_size": 224, "do_center_crop": True}
+#: What a family's processor does where its file does not say, by the library's classes.
+_USUAL: dict[str, dict[str, Any]] = {
+    "videomae": _SIDE_224 | _HALF,
+    "timesformer": _SIDE_224 | _IMAGENET,
+    "vivit": _SIDE_224 | _HALF | {"size": 256, "rescale_factor": 1 / 127.5, "offset": True},
+    "vjepa2": _SIDE_224 | _IMAGENET | {"crop_size": 256},
+    "hiera": _SIDE_224 | _IMAGENET | {"size": 256, "resample": 3},
+    "xclip": _SIDE_224 | _HALF,
+    "videoprism": {"resample": 3},
+}
+
+
+class TransformerEncoder(Backbone):
+    """A frozen model of one of the families; ValueError if it makes no feature of a snippet."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        preset: Preset,
+        pictures: Preprocessing,
+        frames: int,
+        identity: WeightsIdentity,
+    ):
+        self.model, self.identity = model, identity
+        self._preset, self._pictures = preset, pictures
+        # One that reads single pictures has no dimension of time.
+        self._is_image = preset.input.frames == 1
+        blank = torch.tensor(self.prepare(np.zeros((32, 32, 3), np.uint8)))
+        with torch.no_grad():
+            self.dim = self.encode(blank.expand(1, frames, *blank.shape)).shape[1]
+
+    def to(self, device: torch.device) -> object:
+        """Move the weights to a device."""
+        return self.model.to(device)
+
+    def prepare(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB of any size -> (h, w, 3) as the model's pictures were resized and cut."""
+        return self._pictures.resized(picture)
+
+    def encode(self, batch: Tensor) -> Tensor:
+        """Features (B, C) float32 of prepared pictures (B, frames, h, w, 3)."""
+        pixels = self._pictures.normalized(batch, next(self.model.parameters()).dtype)
+        features = pooled(self.model, self._preset, pixels[:, 0] if self._is_image else pixels)
+        if features.ndim != 2:
+            raise ValueError("it does not give one feature a snippet")
+        return features.float()
+
+
+def pooled(model: nn.Module, preset: Preset, values: Tensor) -> Tensor:
+    """What a model says of its input, as one feature (B, C) of each."""
+    inputs: dict[str, Any] = {preset.argument: values}
+    if preset.has_text:
+        if preset.input.reads is Reads.SOUND:
+            # No window is longer than what the model reads.
+            longer = torch.zeros(len(values), 1, dtype=torch.bool, device=values.device)
+            output = model.get_audio_features(**inputs, is_longer=longer)  # type: ignore[operator]
+        else:
+            output = model.get_video_features(**inputs)  # type: ignore[operator]
+        features: Tensor = output if isinstance(output, Tensor) else output.pooler_output
+    elif hasattr(model, "classifier"):
+        # It is replaced by the identity.
+        features = model(**inputs).logits
+    else:
+        skipped = {"skip_predictor": True} if preset.model_type == "vjepa2" else {}
+        output = model(**inputs, **skipped)
+        tokens: Tensor = output.last_hidden_state
+        if preset.pooling is Pooling.POOLER:
+            features = output.pooler_output
+        else:
+            features = tokens[:, 0] if preset.pooling is Pooling.CLASS_TOKEN else tokens.mean(dim=1)
+    # VideoPrism's pooling keeps a dimension of one query.
+    return features[:, 0] if features.ndim == 3 and features.shape[1] == 1 else features
+
+
+def load_transformer(preset: Preset, source: str) -> TransformerEncoder:
+    """Load a model of a family from a folder or the hub; weights are read from safetensors only.
+
+    Raises:
+        DuetalError: it can't be loaded, its weights are damaged or incomplete, it is of another
+            family, or its text features have another dimension.
+    """
+    found = find_pretrained(source, f"{preset.name} model")
+    model = load_model(found, preset)
+    with found.explaining(f"{type(model).__name__} cannot be used"):
+        config = getattr(model.config, "vision_config", model.config)
+        frames = int(getattr(config, preset.frames_key)) if preset.frames_key else 1
+        pictures = preprocessing(_processor(found, preset, config))
+        identity = found.identity(type(model).__name__)
+        encoder = TransformerEncoder(model, preset, pictures, frames, identity)
+        if preset.has_text:
+            drop_text(found, model, encoder.dim)
+    return encoder
+
+
+def load_model(found: Pretrained, preset: Preset) -> Any:
+    """The model, frozen; its classifier, where it has one, hands on what it reads."""
+    config = found.config()
+    if config.model_type != preset.model_type:
+        cause = f"its model type is {config.model_type!r}; {preset.name} is {preset.model_type!r}"
+        raise found.error(cause)
+    classifies = preset.classifier in (getattr(config, "architectures", None) or ())
+    name = preset.classifier if preset.classifier and classifies else preset.base
+    model = found.load_model(getattr(transformers, name))
+    if classifies and preset.classifier:
+        model.classifier = nn.Identity()
+    # V-JEPA 2's predictor takes no part.
+    inner = getattr(model, "vjepa2", model)
+    if hasattr(inner, "predictor"):
+        inner.predictor = None
+    return model
+
+
+@torch.no_grad()
+def drop_text(found: Pretrained, model: Any, dim: int) -> None:
+    """Remove the text encoder, which takes as much memory again; an error if it does not fit."""
+    text = model.get_text_features(input_ids=torch.ones(1, 4, dtype=torch.long))
+    text = text if isinstance(text, Tensor) else text.pooler_output
+    if text.shape[-1] != dim:
+        cause = f"its texts have {text.shape[-1]} dimensions, and what it sees or hears {dim}"
+        raise found.error(cause)
+    for part in ("text_model", "text_projection"):
+        if hasattr(model, part):
+            setattr(model, part, None)
+
+
+def _processor(found: Pretrained, preset: Preset, config: Any) -> dict[str, Any]:
+    """How pictures are prepared, by the model's own file and the family's usual values."""
+    family = preset.name.removesuffix("-lvt")
+    files = [found.folder / name for name in _PROCESSORS if (found.folder / name).is_file()]
+    stated: dict[str, Any] = json.loads(files[0].read_bytes()) if files else {}
+    part = next((stated[name] for name in _PARTS if name in stated), stated)
+    merged = _USUAL[family] | {key: value for key, value in part.items() if value is not None}
+    if family == "videoprism":
+        # Its processor sets these, whatever the file says.
+        size = config.image_size
+        height, width = (size, size) if isinstance(size, int) else size
+        size = {"height": height, "width": width}
+        return merged | {"size": size, "do_normalize": False, "do_center_crop": False}
+    if not files:
+        raise found.error(f"no {_PROCESSORS[1]}, which says how its pictures are prepared")
+    if family == "vjepa2":
+        # Its processor follows the crop, whatever size the file says.
+        crop = merged["crop_size"]
+        merged["size"] = int((crop if isinstance(crop, int) else crop["height"]) * 256 / 224)
+    return merged
