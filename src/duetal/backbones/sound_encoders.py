@@ -1,5 +1,6 @@
 """Audio Spectrogram Transformer and CLAP: features of the sound around each snippet."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,9 @@ def load_sound_encoder(preset: Preset, source: str) -> SoundEncoder:
 
     found = find_pretrained(source, f"{preset.name} model")
     model = load_model(found, preset)
-    extractor = found.load(AutoFeatureExtractor)
+    # AST's own filters are too narrow at the bottom, as they were when it was trained.
+    with warnings.catch_warnings(action="ignore"):
+        extractor = found.load(AutoFeatureExtractor)
     architecture = type(model).__name__
     with found.explaining(f"{architecture} cannot be used"):
         encoder = SoundEncoder(model, preset, extractor, found.identity(architecture))
