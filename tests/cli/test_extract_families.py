@@ -52,6 +52,11 @@ def test_real_clips_through_every_family_to_the_page(
     (store / "weak_train.tsv").write_text("\n".join(["filename\tevent_labels", *rows, ""]))
     chosen = ("cbp=vjepa2", "vlp=videoprism-lvt") if seen else ()
     words = [word for word in tiny_settings if word != "text_encoder="]
+    code, out, _ = duetal("probe", store, *(["--cbp", "vivit", "--vlp", "clip"] if seen else []))
+    told = {
+        line.split()[0] for line in out.partition("each backbone of the store")[2].splitlines()[1:]
+    }
+    assert (code, told) == (0, set(names) if seen else set())
     run, found = tmp_path / "run", tmp_path / "found"
     assert duetal("train", "demo", f"dataset={store}", *chosen, *words, "--out", run)[0] == 0
     code, _, err = duetal("localize", run, videos, "--out", found, "--accelerator", "cpu")
