@@ -353,3 +353,15 @@ def test_texts_are_the_librarys_and_prompts_are_laid_into_them(
         encoder().pow(3).sum().backward()
     assert encoder.prompts.grad is not None
     assert encoder.prompts.grad.abs().max() > 0
+
+
+def test_a_folder_belongs_to_the_family_that_its_name_tells(tmp_path: Path) -> None:
+    """Of those that share a model type: SigLIP 2 has that of SigLIP."""
+    for name in ("siglip-base", "siglip2-base", "mine"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text('{"model_type": "siglip"}')
+    found = [
+        choose(str(tmp_path / name), "vlp")[0].name for name in ("siglip-base", "siglip2-base")
+    ]
+    assert found == ["siglip", "siglip2"]
+    assert choose(str(tmp_path / "mine"), "vlp")[0].name in ("siglip", "siglip2")

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from duetal.backbones.presets import Preset
-from duetal.backbones.pretrained import find_pretrained
+from duetal.backbones.pretrained import drop_text, find_pretrained
 from duetal.backbones.protocol import Backbone, WeightsIdentity
-from duetal.backbones.transformer_encoder import drop_text, load_model, pooled
+from duetal.backbones.transformer_encoder import load_model, pooled
 
 
 class SoundEncoder(Backbone):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from duetal.backbones.preprocessing import Preprocessing, preprocessing
 from duetal.backbones.presets import Pooling, Preset
-from duetal.backbones.pretrained import Pretrained, find_pretrained
+from duetal.backbones.pretrained import Pretrained, drop_text, find_pretrained
 from duetal.backbones.protocol import Backbone, Reads, WeightsIdentity
 
 #: Files that say how pictures are prepared, the first that is there; and the parts that may say it.
@@ -139,19 +139,6 @@ def load_model(found: Pretrained, preset: Preset) -> Any:
     if hasattr(inner, "predictor"):
         inner.predictor = None
     return model
-
-
-@torch.no_grad()
-def drop_text(found: Pretrained, model: Any, dim: int) -> None:
-    """Remove the text encoder, which takes as much memory again; an error if it does not fit."""
-    text = model.get_text_features(input_ids=torch.ones(1, 4, dtype=torch.long))
-    text = text if isinstance(text, Tensor) else text.pooler_output
-    if text.shape[-1] != dim:
-        cause = f"its texts have {text.shape[-1]} dimensions, and what it sees or hears {dim}"
-        raise found.error(cause)
-    for part in ("text_model", "text_projection"):
-        if hasattr(model, part):
-            setattr(model, part, None)
 
 
 def _processor(found: Pretrained, preset: Preset, config: Any) -> dict[str, Any]:
