@@ -27,7 +27,7 @@ class SoundEncoder(Backbone):
         frames = getattr(extractor, "max_length", 0)
         # AST's frames are 10 ms apart.
         self.longest = float(getattr(extractor, "max_length_s", frames / 100))
-        if not (0 < self.longest <= 3600 and 1000 <= self.sound_rate <= 192_000):
+        if not (0 < self.longest <= 60 and 1000 <= self.sound_rate <= 192_000):
             raise ValueError(f"{self.longest:g} s of sound at {self.sound_rate} samples a second")
         silence = self.prepare(np.zeros(int(self.longest * self.sound_rate), np.float32))
         with torch.no_grad():

@@ -42,14 +42,17 @@ _USUAL: dict[str, dict[str, Any]] = {
 
 
 class TransformerEncoder(Backbone):
-    """A frozen model of one of the families; ValueError if it makes no feature of a snippet."""
+    """A frozen model of one of the families; ValueError if it makes no feature of a snippet.
+
+    It is tried with `trial` frames, which tell the dimension.
+    """
 
     def __init__(
         self,
         model: nn.Module,
         preset: Preset,
         pictures: Preprocessing,
-        frames: int,
+        trial: int,
         identity: WeightsIdentity,
     ):
         self.model, self.identity = model, identity
@@ -58,7 +61,7 @@ class TransformerEncoder(Backbone):
         self._is_image = preset.input.frames == 1
         blank = torch.tensor(self.prepare(np.zeros((32, 32, 3), np.uint8)))
         with torch.no_grad():
-            self.dim = self.encode(blank.expand(1, frames, *blank.shape)).shape[1]
+            self.dim = self.encode(blank.expand(1, trial, *blank.shape)).shape[1]
 
     def to(self, device: torch.device) -> object:
         """Move the weights to a device."""
@@ -114,7 +117,9 @@ def load_transformer(preset: Preset, source: str) -> TransformerEncoder:
     model = load_model(found, preset)
     with found.explaining(f"{type(model).__name__} cannot be used"):
         config = getattr(model.config, "vision_config", model.config)
-        frames = int(getattr(config, preset.frames_key)) if preset.frames_key else 1
+        # V-JEPA 2 takes any number of frames, and minutes for its usual one.
+        key = "tubelet_size" if preset.model_type == "vjepa2" else preset.frames_key
+        frames = int(getattr(config, key)) if key else 1
         pictures = preprocessing(_processor(found, preset, config))
         identity = found.identity(type(model).__name__)
         encoder = TransformerEncoder(model, preset, pictures, frames, identity)
@@ -129,7 +134,8 @@ def load_model(found: Pretrained, preset: Preset) -> Any:
     if config.model_type != preset.model_type:
         cause = f"its model type is {config.model_type!r}; {preset.name} is {preset.model_type!r}"
         raise found.error(cause)
-    classifies = preset.classifier in (getattr(config, "architectures", None) or ())
+    architectures = getattr(config, "architectures", None)
+    classifies = isinstance(architectures, list) and preset.classifier in architectures
     name = preset.classifier if preset.classifier and classifies else preset.base
     model = found.load_model(getattr(transformers, name))
     if classifies and preset.classifier:
