@@ -240,6 +240,8 @@ class Extractor:
             # Recorded where a family's models differ in it.
             if record.input.spread:
                 known["frames"] = record.input.frames
+            if record.input.reads is Reads.SOUND:
+                known["seconds"] = record.input.sound_seconds
             if record.input.crops > 1:
                 known["crops"] = record.input.crops
             described[network.name] = asdict(identity) | known
