@@ -264,7 +264,9 @@ def test_others_with_the_interface_work_by_naming_them(tmp_path: Path) -> None:
     assert encoder.dim == 12
 
     small = {"image_size": 64, "width_coefficient": 0.1, "depth_coefficient": 0.1, "hidden_dim": 12}
-    AlignModel(AlignConfig(text_config=TEXT, vision_config=small)).save_pretrained(tmp_path / "b")
+    AlignModel(
+        AlignConfig(text_config=TEXT, vision_config=small, projection_dim=32)
+    ).save_pretrained(tmp_path / "b")
     square = {"height": 64, "width": 64}
     EfficientNetImageProcessor(size=square, do_center_crop=False).save_pretrained(tmp_path / "b")
     aligned = load_image_encoder(str(tmp_path / "b"))

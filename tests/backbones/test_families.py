@@ -1,5 +1,6 @@
 """Every family beside the library's own processor and forward, and what is refused."""
 
+import contextlib
 import json
 import shutil
 from collections.abc import Callable
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 import torch
 from huggingface_hub import errors
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -353,3 +356,46 @@ def test_texts_are_the_librarys_and_prompts_are_laid_into_them(
         encoder().pow(3).sum().backward()
     assert encoder.prompts.grad is not None
     assert encoder.prompts.grad.abs().max() > 0
+
+
+def test_a_folder_belongs_to_the_family_that_its_name_tells(tmp_path: Path) -> None:
+    """Of those that share a model type: SigLIP 2 has that of SigLIP."""
+    for name in ("siglip-base", "siglip2-base", "mine"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text('{"model_type": "siglip"}')
+    found = [
+        choose(str(tmp_path / name), "vlp")[0].name for name in ("siglip-base", "siglip2-base")
+    ]
+    assert found == ["siglip", "siglip2"]
+    assert choose(str(tmp_path / "mine"), "vlp")[0].name in ("siglip", "siglip2")
+
+
+JSON_VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 40),
+    st.floats(allow_nan=False, allow_infinity=False, width=16),
+    st.text(max_size=5),
+    st.lists(st.integers(-1, 40), max_size=3),
+    st.dictionaries(st.sampled_from(["height", "width", "shortest_edge"]), st.integers(-1, 40)),
+)
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_any_configuration_gives_a_backbone_or_a_reason(
+    tmp_path_factory: pytest.TempPathFactory, folders: Callable[..., Path], data: st.DataObject
+) -> None:
+    name = data.draw(st.sampled_from(["vivit", "xclip", "ast", "hiera", "vjepa2"]))
+    folder = tmp_path_factory.mktemp("fuzzed") / "model"
+    shutil.copytree(folders(name), folder)
+    file = data.draw(st.sampled_from(["config.json", "preprocessor_config.json"]))
+    config = json.loads((folder / file).read_text())
+    part = config.get("vision_config", config) if data.draw(st.booleans()) else config
+    part[data.draw(st.sampled_from(sorted(part)))] = data.draw(JSON_VALUES)
+    (folder / file).write_text(json.dumps(config))
+    with contextlib.suppress(DuetalError):
+        (record,) = choose(str(folder), branch(name))
+        backbone = record.load(str(folder), None)
+        assert backbone.dim > 0
+    shutil.rmtree(folder)

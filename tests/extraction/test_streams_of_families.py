@@ -222,6 +222,17 @@ def test_ten_crops_are_kept_apart_and_their_mean_is_read(
         np.testing.assert_allclose(found[1, crop], expected, atol=1e-4)
 
 
+def test_bfloat16_is_near_and_recorded(models: Path, clips: Path, tmp_path: Path) -> None:
+    found = []
+    for bf16 in (False, True):
+        settings = settings_of(models, "videomae", bf16=bf16)
+        store, _ = extract(tmp_path / f"{bf16}", clips, settings)
+        found.append(np.load(tmp_path / f"{bf16}" / "features/videomae/silent.npy"))
+        assert store.settings.get("bf16", False) == bf16
+        assert ExtractionSettings.recorded(store.settings, {}).bf16 == bf16
+    assert 1e-5 < np.abs(found[0] - found[1]).max() < 0.1 * np.abs(found[0]).max()
+
+
 def test_mirrored_flow_moves_the_other_way() -> None:
     flow = np.random.default_rng(0).normal(size=(2, 6, 8, 2)).astype(np.float32)
     found = crops(flow, 4, 10)

@@ -51,6 +51,16 @@ WRITERS = [
 Writer = Callable[[Path, Array], None]
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+@pytest.mark.parametrize(("suffix", "write"), WRITERS)
+def test_the_mean_of_crops_is_read(tmp_path: Path, suffix: str, write: Writer, dtype: str) -> None:
+    crops = np.random.default_rng(0).normal(size=(50, 10, 6)).astype(dtype)
+    write(tmp_path / f"video{suffix}", crops)
+    array = open_file(tmp_path / f"video{suffix}")
+    assert (array.header.length, array.header.dim, array.header.crops) == (50, 6, 10)
+    np.testing.assert_allclose(array.rows(7, 31), crops[7:31].mean(axis=1, dtype="f4"), atol=1e-6)
+
+
 def open_file(path: Path) -> FeatureArray:
     return open_npy(path) if path.suffix == ".npy" else open_only(path)
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from duetal.runs.localizing import Progress
 
 #: What `extract` takes as settings.
-_EXTRACTION = ("flow", "short_side", "crop", "dtype", "crops", "fps", "stride", "window")
+_EXTRACTION = ("flow", "short_side", "crop", "dtype", "crops", "fps", "stride", "window",
+               "bf16")  # fmt: skip
 
 
 @naming_extras()
@@ -102,8 +103,8 @@ def extract(
         vlp: backbones for VLP, likewise.
         weights: by the name of the features (`rgb`, `flow`, `clip`), others than the usual ones.
         without: names of features to leave out.
-        settings: `flow`, `short_side`, `crop`, `dtype`, `crops`, `fps`, `stride` and `window`, as
-            the command's options.
+        settings: `flow`, `short_side`, `crop`, `dtype`, `crops`, `fps`, `stride`, `window` and
+            `bf16`, as the command's options.
         device: where to compute: "auto", "cpu", "cuda" or "cuda:N".
 
     Returns:

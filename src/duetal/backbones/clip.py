@@ -83,7 +83,7 @@ def load_image_encoder(source: str, on_download: OnDownload | None = None) -> Im
     """
     from transformers import AutoImageProcessor, AutoModel
 
-    from duetal.backbones.pretrained import find_pretrained
+    from duetal.backbones.pretrained import drop_text, find_pretrained
 
     found = find_pretrained(source, "image encoder")
     model = found.load_model(AutoModel)
@@ -95,10 +95,7 @@ def load_image_encoder(source: str, on_download: OnDownload | None = None) -> Im
     processor = found.load(AutoImageProcessor, backend="pil", use_fast=False)
     with found.explaining(f"{architecture} cannot be used"):
         encoder = ImageEncoder(model, processor, found.identity(architecture))
-    # The text encoder would take as much memory again, on every device.
-    for part in ("text_model", "text_projection"):
-        if hasattr(model, part):
-            setattr(model, part, None)
+        drop_text(found, model, encoder.dim)
     return encoder
 
 

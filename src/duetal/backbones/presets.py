@@ -191,7 +191,9 @@ def known_record(name: str, described: Any = None) -> BackboneRecord:
 def _family(config: Mapping[str, Any], named: str, branch: str) -> Preset | None:
     """The family of a configuration; None for an image-text model that `clip` may load."""
     model_type = config.get("model_type")
-    family = next((one for one in PRESETS.values() if one.model_type == model_type), None)
+    families = [one for one in PRESETS.values() if one.model_type == model_type]
+    # SigLIP 2 has the type of SigLIP; the name tells which of them is the nearest.
+    family = max(families, key=lambda one: len(one.name) * (one.name in named), default=None)
     if family is None and branch == "cbp":
         types = ", ".join(dict.fromkeys(one.model_type for one in PRESETS.values()))
         cause = f"its model type is {model_type!r}; those that are read: {types}"

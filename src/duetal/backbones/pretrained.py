@@ -185,6 +185,24 @@ def find_pretrained(source: str, role: str, wanted: Sequence[str] = WANTED) -> P
         raise
 
 
+def drop_text(found: Pretrained, model: Any, dim: int) -> None:
+    """Remove a model's text encoder, which takes as much memory again, on every device.
+
+    DuetalError if its texts have other than the `dim` dimensions of what the model sees or hears.
+    """
+    import torch
+
+    with torch.no_grad():
+        text = model.get_text_features(input_ids=torch.ones(1, 4, dtype=torch.long))
+    text = text if isinstance(text, torch.Tensor) else text.pooler_output
+    if text.shape[-1] != dim:
+        cause = f"its texts have {text.shape[-1]} dimensions, and what it sees or hears {dim}"
+        raise found.error(cause)
+    for part in ("text_model", "text_projection"):
+        if hasattr(model, part):
+            setattr(model, part, None)
+
+
 def is_hub_name(source: str) -> bool:
     """Whether the user named a repository of the hub."""
     return not Path(source).is_absolute() and "/" in source

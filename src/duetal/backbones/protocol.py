@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum, auto
 from typing import TYPE_CHECKING, Any, Protocol
 
-from duetal.core.grid import TimeGrid
-
 if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from duetal.core.grid import TimeGrid
 
 #: Called during a download with the bytes done and the bytes in all, `None` if not known.
 OnDownload = Callable[[int, int | None], object]
@@ -65,7 +65,7 @@ class Input:
         """Seconds of sound that are read around the middle of the window."""
         return max(self.seconds, self.window / self.fps)
 
-    def on(self, grid: TimeGrid, crops: int = 1) -> "Input":
+    def on(self, grid: "TimeGrid", crops: int = 1) -> "Input":
         """The same on another grid; sound has no crops.
 
         ValueError if the window has fewer frames than are read.

@@ -1,5 +1,6 @@
 """Audio Spectrogram Transformer and CLAP: features of the sound around each snippet."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from duetal.backbones.presets import Preset
-from duetal.backbones.pretrained import find_pretrained
+from duetal.backbones.pretrained import drop_text, find_pretrained
 from duetal.backbones.protocol import Backbone, WeightsIdentity
-from duetal.backbones.transformer_encoder import drop_text, load_model, pooled
+from duetal.backbones.transformer_encoder import load_model, pooled
 
 
 class SoundEncoder(Backbone):
@@ -26,7 +27,7 @@ class SoundEncoder(Backbone):
         frames = getattr(extractor, "max_length", 0)
         # AST's frames are 10 ms apart.
         self.longest = float(getattr(extractor, "max_length_s", frames / 100))
-        if not (0 < self.longest <= 3600 and 1000 <= self.sound_rate <= 192_000):
+        if not (0 < self.longest <= 60 and 1000 <= self.sound_rate <= 192_000):
             raise ValueError(f"{self.longest:g} s of sound at {self.sound_rate} samples a second")
         silence = self.prepare(np.zeros(int(self.longest * self.sound_rate), np.float32))
         with torch.no_grad():
@@ -62,7 +63,9 @@ def load_sound_encoder(preset: Preset, source: str) -> SoundEncoder:
 
     found = find_pretrained(source, f"{preset.name} model")
     model = load_model(found, preset)
-    extractor = found.load(AutoFeatureExtractor)
+    # AST's own filters are too narrow at the bottom, as they were when it was trained.
+    with warnings.catch_warnings(action="ignore"):
+        extractor = found.load(AutoFeatureExtractor)
     architecture = type(model).__name__
     with found.explaining(f"{architecture} cannot be used"):
         encoder = SoundEncoder(model, preset, extractor, found.identity(architecture))

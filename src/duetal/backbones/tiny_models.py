@@ -61,16 +61,19 @@ TINY: dict[str, tuple[str, dict[str, Any]]] = {
 }  # fmt: skip
 
 
-def make_tiny_model(name: str, folder: Path, *, classifier: bool = True, seed: int = 0) -> None:
+def make_tiny_model(
+    name: str, folder: Path, *, classifier: bool = True, seed: int = 0, real_size: bool = False
+) -> None:
     """Write a tiny model of a family of `PRESETS`, in the layout of a real one; `folder` is made.
 
-    `classifier` makes one that was trained to classify, where the family has such.
+    `classifier` makes one that was trained to classify, where the family has such; `real_size` one
+    as large as the library's usual one, for measurements.
     """
     quiet()
     import transformers
 
     preset, (config_name, small) = PRESETS[name], TINY[name]
-    config = getattr(transformers, config_name)(**small)
+    config = getattr(transformers, config_name)(**({} if real_size else small))
     model_class = preset.classifier if classifier and preset.classifier else preset.base
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -81,7 +84,7 @@ def make_tiny_model(name: str, folder: Path, *, classifier: bool = True, seed: i
                 parameter.data.normal_(std=1.5 * parameter[0].numel() ** -0.5)
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
-    _processor(transformers, name).save_pretrained(folder)
+    _processor(transformers, name, real_size=real_size).save_pretrained(folder)
     if preset.has_text:
         _tokenizer(transformers, name).save_pretrained(folder)
 
@@ -101,19 +104,21 @@ def _tokenizer(transformers: Any, name: str) -> Any:
     return clip_tokenizer()
 
 
-def _processor(transformers: Any, name: str) -> Any:
-    side = {"height": 32, "width": 32}
+def _processor(transformers: Any, name: str, *, real_size: bool) -> Any:
     if name == "ast":
-        return transformers.ASTFeatureExtractor(max_length=200)
+        return transformers.ASTFeatureExtractor(max_length=1024 if real_size else 200)
     if name == "clap":
-        return transformers.ClapFeatureExtractor(max_length_s=2, truncation="rand_trunc")
+        seconds = 10 if real_size else 2
+        return transformers.ClapFeatureExtractor(max_length_s=seconds, truncation="rand_trunc")
+    side = {"vjepa2": 256}.get(name, 224) if real_size else 32
+    # V-JEPA 2 and ViViT are cut out of larger pictures.
+    short = side * 8 // 7 if name in ("vjepa2", "vivit") else side
+    square = {"height": side, "width": side}
     if name == "vivit":
-        return transformers.VivitImageProcessor(size={"shortest_edge": 36}, crop_size=side)
+        return transformers.VivitImageProcessor(size={"shortest_edge": short}, crop_size=square)
     if name.startswith("videoprism"):
-        return transformers.CLIPImageProcessorPil(size=side, do_center_crop=False)
-    # V-JEPA 2 resizes to 256 / 224 times the crop.
-    short = {"vjepa2": 36}.get(name, 32)
+        return transformers.CLIPImageProcessorPil(size=square, do_center_crop=False)
     mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
     return transformers.VideoMAEImageProcessorPil(
-        size={"shortest_edge": short}, crop_size=side, image_mean=mean, image_std=std
+        size={"shortest_edge": short}, crop_size=square, image_mean=mean, image_std=std
     )

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from duetal.backbones.preprocessing import Preprocessing, preprocessing
 from duetal.backbones.presets import Pooling, Preset
-from duetal.backbones.pretrained import Pretrained, find_pretrained
+from duetal.backbones.pretrained import Pretrained, drop_text, find_pretrained
 from duetal.backbones.protocol import Backbone, Reads, WeightsIdentity
 
 #: Files that say how pictures are prepared, the first that is there; and the parts that may say it.
@@ -42,14 +42,17 @@ _USUAL: dict[str, dict[str, Any]] = {
 
 
 class TransformerEncoder(Backbone):
-    """A frozen model of one of the families; ValueError if it makes no feature of a snippet."""
+    """A frozen model of one of the families; ValueError if it makes no feature of a snippet.
+
+    It is tried with `trial` frames, which tell the dimension.
+    """
 
     def __init__(
         self,
         model: nn.Module,
         preset: Preset,
         pictures: Preprocessing,
-        frames: int,
+        trial: int,
         identity: WeightsIdentity,
     ):
         self.model, self.identity = model, identity
@@ -58,7 +61,7 @@ class TransformerEncoder(Backbone):
         self._is_image = preset.input.frames == 1
         blank = torch.tensor(self.prepare(np.zeros((32, 32, 3), np.uint8)))
         with torch.no_grad():
-            self.dim = self.encode(blank.expand(1, frames, *blank.shape)).shape[1]
+            self.dim = self.encode(blank.expand(1, trial, *blank.shape)).shape[1]
 
     def to(self, device: torch.device) -> object:
         """Move the weights to a device."""
@@ -114,7 +117,9 @@ def load_transformer(preset: Preset, source: str) -> TransformerEncoder:
     model = load_model(found, preset)
     with found.explaining(f"{type(model).__name__} cannot be used"):
         config = getattr(model.config, "vision_config", model.config)
-        frames = int(getattr(config, preset.frames_key)) if preset.frames_key else 1
+        # V-JEPA 2 takes any number of frames, and minutes for its usual one.
+        key = "tubelet_size" if preset.model_type == "vjepa2" else preset.frames_key
+        frames = int(getattr(config, key)) if key else 1
         pictures = preprocessing(_processor(found, preset, config))
         identity = found.identity(type(model).__name__)
         encoder = TransformerEncoder(model, preset, pictures, frames, identity)
@@ -129,7 +134,8 @@ def load_model(found: Pretrained, preset: Preset) -> Any:
     if config.model_type != preset.model_type:
         cause = f"its model type is {config.model_type!r}; {preset.name} is {preset.model_type!r}"
         raise found.error(cause)
-    classifies = preset.classifier in (getattr(config, "architectures", None) or ())
+    architectures = getattr(config, "architectures", None)
+    classifies = isinstance(architectures, list) and preset.classifier in architectures
     name = preset.classifier if preset.classifier and classifies else preset.base
     model = found.load_model(getattr(transformers, name))
     if classifies and preset.classifier:
@@ -139,19 +145,6 @@ def load_model(found: Pretrained, preset: Preset) -> Any:
     if hasattr(inner, "predictor"):
         inner.predictor = None
     return model
-
-
-@torch.no_grad()
-def drop_text(found: Pretrained, model: Any, dim: int) -> None:
-    """Remove the text encoder, which takes as much memory again; an error if it does not fit."""
-    text = model.get_text_features(input_ids=torch.ones(1, 4, dtype=torch.long))
-    text = text if isinstance(text, Tensor) else text.pooler_output
-    if text.shape[-1] != dim:
-        cause = f"its texts have {text.shape[-1]} dimensions, and what it sees or hears {dim}"
-        raise found.error(cause)
-    for part in ("text_model", "text_projection"):
-        if hasattr(model, part):
-            setattr(model, part, None)
 
 
 def _processor(found: Pretrained, preset: Preset, config: Any) -> dict[str, Any]:

@@ -87,6 +87,12 @@ extraction_options = together(
         type=click.Choice(["float16", "float32"]),
         help="As which features are stored.  [default: float16]",
     ),
+    click.option(
+        "--bf16",
+        is_flag=True,
+        default=None,
+        help="Let networks multiply in bfloat16: faster on a GPU, and other features.",
+    ),
     click.option("--device", default="auto", help="Where to compute: auto, cpu, cuda or cuda:N."),
     click.option(
         "--batch",

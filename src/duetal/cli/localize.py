@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from duetal.backbones.presets import OPTIONS
 from duetal.cli.extraction_options import WEIGHTS, reading_options, weights_options
 from duetal.cli.shared_options import (
     PATH,
@@ -130,7 +131,7 @@ def command(
     if branch is not None and stage is not None:
         raise UsageError("--branch and --stage: a stage is of one branch, give one of the two")
     dataset = is_dataset(inputs)
-    for name in (*OF_VIDEOS, *WEIGHTS.values()) if dataset else ("subset",):
+    for name in (*OF_VIDEOS, *OPTIONS, *WEIGHTS.values()) if dataset else ("subset",):
         value = options.pop(name)
         # Not by equality: --min-score 0 is given.
         if value is not None and value is not False:

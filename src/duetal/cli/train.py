@@ -67,7 +67,7 @@ def command(
     stage is evaluated on them and a report is made. The test set chooses nothing.
 
     With --videos and --labels, features are extracted as by duetal extract (the options from
-    --i3d-rgb on are its own), a part of the videos is held out unless the table names it, and the
+    --cbp on are its own), a part of the videos is held out unless the table names it, and the
     exit code is 1 when a labelled video could not be used.
     """
     is_named = bool(words) and "=" not in words[0]

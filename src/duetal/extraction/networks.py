@@ -40,6 +40,11 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def computes_in_bf16(device: torch.device) -> bool:
+    """Whether a device multiplies in bfloat16; every CPU can, some of them slowly."""
+    return device.type == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
+
+
 def usual_batch(device: torch.device) -> int:
     """Snippets of the batch that is tried first."""
     if device.type == "cuda":
@@ -94,7 +99,9 @@ class Network:
         device: torch.device,
         batch: int,
         threads: int,
+        bf16: bool = False,
     ):
+        self._bf16 = bf16
         self.record, self.name, self.backbone = record, record.name, backbone
         self.batch, self._device, self._threads = batch, device, threads
         backbone.to(device)
@@ -143,7 +150,8 @@ class Network:
             return None
 
     def _features(self, batch: Tensor) -> Tensor:
-        return self.backbone.encode(self._normalized(batch.to(self._device)))
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
+            return self.backbone.encode(self._normalized(batch.to(self._device)))
 
     def _normalized(self, batch: Tensor) -> Tensor:
         wanted = self.record.input

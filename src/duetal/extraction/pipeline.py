@@ -23,7 +23,7 @@ from duetal.backbones.protocol import BackboneRecord, OnDownload, Reads
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
 from duetal.extraction.items import Broken, Decoding, End, Job, OnSnippet, Passing, Snippet, ignore
-from duetal.extraction.networks import Network, choose_device, encode, usual_batch
+from duetal.extraction.networks import Network, choose_device, computes_in_bf16, encode, usual_batch
 from duetal.extraction.snippets import cut, decode
 from duetal.extraction.sources import Failure, Video, readable
 from duetal.extraction.store import Store, VideoWriter
@@ -62,6 +62,8 @@ class ExtractionSettings:
     flow_settings: TVL1Settings = field(default_factory=TVL1Settings)
     #: "float16" or "float32", as which features are stored.
     dtype: str = "float16"
+    #: Whether networks multiply in bfloat16, on a device that does.
+    bf16: bool = False
 
     def __post_init__(self) -> None:
         if not self.backbones:
@@ -142,6 +144,7 @@ class ExtractionSettings:
             flow=FlowName(engine.pop("engine", FlowName.TVL1)),
             flow_settings=TVL1Settings(**engine),
             dtype=stored["dtype"],
+            bf16=bool(stored.get("bf16", False)),
         )
 
     @property
@@ -181,6 +184,8 @@ class Extractor:
         self._threads = threads or usable_cpus()
         self._batch = batch or usual_batch(self.device)
         how: dict[str, Any] = {"device": self.device, "threads": self._threads}
+        if settings.bf16 and not computes_in_bf16(self.device):
+            raise UsageError(f"--bf16: {self.device} does not compute in bfloat16")
         #: The later stages, in the order of the backbones.
         self.networks = []
         named = [(record, settings.sources[record.name]) for record in settings.backbones]
@@ -196,7 +201,8 @@ class Extractor:
             if record.input.reads is Reads.SOUND and seconds > backbone.longest:
                 cause = f"a window of {seconds:g} s; {record.name} reads {backbone.longest:g} s"
                 raise UsageError(f"grid: {cause} of sound at most")
-            self.networks.append(Network(record, backbone, batch=self._batch, **how))
+            network = Network(record, backbone, batch=self._batch, bf16=settings.bf16, **how)
+            self.networks.append(network)
         self._flow = None
         if any(record.input.reads is Reads.FLOW for record in settings.backbones):
             how["device"] = str(self.device)
@@ -218,6 +224,8 @@ class Extractor:
             "modalities": [record.name for record in settings.backbones],
             "dtype": settings.dtype,
         }
+        if settings.bf16:
+            described["bf16"] = True
         if settings.crops > 1:
             described["crops"] = settings.crops
         if any(record.input.crop is not None for record in settings.backbones):
@@ -232,6 +240,8 @@ class Extractor:
             # Recorded where a family's models differ in it.
             if record.input.spread:
                 known["frames"] = record.input.frames
+            if record.input.reads is Reads.SOUND:
+                known["seconds"] = record.input.sound_seconds
             if record.input.crops > 1:
                 known["crops"] = record.input.crops
             described[network.name] = asdict(identity) | known

@@ -112,6 +112,13 @@ def probe(
     )
 
 
+def linear_strength(settings: MethodSettings, videos: WeakVideos) -> float:
+    """Mean AP of the training videos, ranked by linear classifiers of their first stream."""
+    seed = settings.schedule.seed
+    found = probe_linear(videos, next(iter(videos.streams)), seed)
+    return video_mean_ap(found.scores, thinned(videos, seed).labels)
+
+
 def _chance(scores: NDArray[np.float32], labels: NDArray[np.bool_], seed: int) -> float:
     """The highest mean AP of the scores against labels that are shuffled among the videos."""
     generator = np.random.default_rng(seed)

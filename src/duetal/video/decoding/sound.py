@@ -25,6 +25,8 @@ from duetal.video.decoding.video_reader import Decoded, Frame, VideoInfo
 
 #: Seconds by which timestamps may be off before a gap is believed.
 TOLERANCE = 0.1
+#: Seconds of sound before the first picture that are kept: no window reaches farther.
+_BEFORE = 30
 #: Samples a second at which the length of sound without pictures is measured.
 _RATE = 16_000
 #: Seconds of silence at most that a leap of the clock may cause; a longer one is no gap.
@@ -47,8 +49,11 @@ class SoundReader(Closing):
         #: The samples that may still be wanted, and those decoded since the last window.
         self._kept = np.zeros(0, np.float32)
         self._new: list[Samples] = []
-        self._first = 0  #: The place of the first sample kept, counted from the first picture.
-        self._end = 0  #: The place after the last one decoded.
+        #: The place of the first sample kept, counted from the first picture, and that after the
+        #: last one decoded. Sound may begin before the pictures.
+        self._first = self._end = -_BEFORE * rate
+        #: A piece before which there is silence.
+        self._waiting: tuple[int, Samples] | None = None
         self._ended = False
 
     def close(self) -> None:
@@ -83,17 +88,21 @@ class SoundReader(Closing):
         return self._end / self.rate
 
     def _read(self) -> None:
-        """Take one more piece, with silence before it where there is a gap."""
-        piece = next(self._pieces, None)
+        """Take one more piece, or at most a second of the silence before it."""
+        piece = self._waiting or next(self._pieces, None)
+        self._waiting = None
         if piece is None:
             self._ended = True
             return
         place, samples = piece
         gap = place - self._end
         if gap > 0:
-            self._new.append(np.zeros(gap, np.float32))
-        self._new.append(samples[max(0, -gap) :])
-        self._end = max(self._end, place + len(samples))
+            self._waiting = piece
+            samples = np.zeros(min(gap, self.rate), np.float32)
+        elif gap < 0:
+            samples = samples[-gap:]
+        self._new.append(samples)
+        self._end += len(samples)
 
     def _placed(self) -> Iterator[tuple[int, Samples]]:
         """Pieces of sound with the place of their first sample; places never go back."""
@@ -106,7 +115,13 @@ class SoundReader(Closing):
                     for samples in self._resampled(resampler, None):
                         yield end, samples
                     resampler, end = self._resampler(), place
-            for samples in self._resampled(resampler, frame):
+            try:
+                pieces = self._resampled(resampler, frame)
+            except (av.error.FFmpegError, ValueError):
+                # Its rate or channels have changed on the way.
+                resampler = self._resampler()
+                pieces = self._resampled(resampler, frame)
+            for samples in pieces:
                 yield end, samples
                 end += len(samples)
         for samples in self._resampled(resampler, None):
@@ -114,19 +129,13 @@ class SoundReader(Closing):
             end += len(samples)
 
     def _resampler(self) -> av.AudioResampler:
-        return av.AudioResampler(format="flt", layout="mono", rate=self.rate)
+        # Not to one channel, which FFmpeg makes louder than any of those that it adds.
+        return av.AudioResampler(format="fltp", rate=self.rate)
 
-    def _resampled(
-        self, resampler: av.AudioResampler, frame: AudioFrame | None
-    ) -> Iterator[Samples]:
-        try:
-            frames = resampler.resample(frame)
-        except (av.error.FFmpegError, ValueError):
-            # Sound whose form changes on the way: the place of what is lost stays silent.
-            return
-        for one in frames:
-            samples = one.to_ndarray().reshape(-1).astype(np.float32, copy=False)
-            yield np.nan_to_num(samples, posinf=0.0, neginf=0.0)
+    def _resampled(self, resampler: av.AudioResampler, frame: AudioFrame | None) -> list[Samples]:
+        """The mean of the channels of what comes out."""
+        found = (one.to_ndarray().mean(axis=0) for one in resampler.resample(frame))
+        return [np.nan_to_num(samples, posinf=0.0, neginf=0.0) for samples in found]
 
     def _frames(self) -> Iterator[AudioFrame]:
         try:

@@ -1,0 +1,82 @@
+"""Frames a second of every family of backbones, beside the bare network.
+
+    python benchmarks/backbones.py
+    python benchmarks/backbones.py --families vjepa2 --seconds 4
+
+A rendered video is extracted by each family alone; the bare network encodes as many inputs of
+the same shape, in batches of the same size, on the same thread. The share is the time of the bare
+network over that of the pipeline: what decoding, resizing and writing leave to the network. On one
+core they take turns; with a second one they run beside it. Networks are as large as the library's
+usual ones, of random weights: the speed does not depend on them.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from duetal.backbones.presets import PRESETS, choose
+from duetal.backbones.tiny_models import TINY, make_tiny_model
+from duetal.extraction.networks import Network
+from duetal.extraction.pipeline import ExtractionSettings, Extractor
+from duetal.extraction.sources import find_videos
+from duetal.extraction.store import open_store
+from duetal.simulation.clips import render_clip
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    # V-JEPA 2 takes minutes a snippet on a core.
+    usual = ",".join(name for name in TINY if name != "vjepa2")
+    parser.add_argument("--families", default=usual)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of the video")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        video = folder / "video.mp4"
+        render_clip(video, duration=options.seconds, size=(320, 240), audio=True)
+        print(f"{'family':<16} {'frames/s':>9} {'bare':>9} {'share':>6}")
+        for name in options.families.split(","):
+            model = folder / name
+            make_tiny_model(name, model, real_size=True)
+            frames, pipeline, bare = measure(name, model, video, folder / f"{name}-store")
+            share = bare / pipeline
+            print(f"{name:<16} {frames / pipeline:>9.0f} {frames / bare:>9.0f} {share:>6.0%}")
+
+
+def measure(name: str, model: Path, video: Path, store: Path) -> tuple[int, float, float]:
+    """Frames of the video, seconds of the pipeline, and seconds of the network alone."""
+    branch = "vlp" if PRESETS[name].has_text else "cbp"
+    settings = ExtractionSettings.usual(choose(str(model), branch))
+    extractor = Extractor(settings, device="cpu", threads=1)
+    (network,) = extractor.networks
+    with open_store(store, extractor.store_settings) as opened:
+        # The first batch is slow: memory is asked for.
+        bare_seconds(network, 2)
+        began = time.perf_counter()
+        (record,) = extractor.extract_all(find_videos([str(video)]).videos, opened)
+        seconds = time.perf_counter() - began
+    assert not hasattr(record, "reason"), record
+    return record.frames, seconds, bare_seconds(network, record.snippets)
+
+
+def bare_seconds(network: Network, snippets: int) -> float:
+    """Seconds in which the network alone encodes as many snippets of noise."""
+    read, backbone = network.record.input, network.backbone
+    if backbone.sound_rate:
+        one = backbone.prepare(np.zeros(int(read.sound_seconds * backbone.sound_rate), np.float32))
+    else:
+        one = backbone.prepare(np.zeros((240, 320, 3), np.uint8))
+    inputs = [np.stack([np.asarray(one)] * len(read.offsets))] * snippets
+    began = time.perf_counter()
+    network(inputs)
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()
