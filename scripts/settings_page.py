@@ -125,8 +125,15 @@ def value_text(value: Any) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, list | tuple):
-        return f"`[{', '.join(v if isinstance(v, str) else f'{v:g}' for v in value)}]`"
+        return f"`[{', '.join(map(_item, value))}]`"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def _item(value: Any) -> str:
+    """An item of a list; in quotes where YAML would take a part of it for a mapping."""
+    if not isinstance(value, str):
+        return f"{value:g}"
+    return f'"{value}"' if "{" in value else value
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def localize(
         UsageError: words that are empty or alike, or arguments that do not go together.
         DuetalError: nothing there, unreadable, or words too long for the text encoder.
     """
-    from duetal.runs.zero_shot_run import untrained
+    from duetal.runs.score_source import untrained
 
     text = None if text_encoder is None else os.fspath(text_encoder)
     source = untrained(class_phrases(classes), settings or {}, text)

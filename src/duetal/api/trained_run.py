@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from duetal.results.schema import RunEvaluation
     from duetal.runs.localizing import Progress
     from duetal.runs.run import Run
-    from duetal.runs.zero_shot_run import Source
+    from duetal.runs.score_source import Source
 
 PathLike = str | os.PathLike[str]
 #: Names of classes, or their phrasings by name; see `duetal.api.class_words.class_phrases`.
@@ -134,20 +134,14 @@ class TrainedRun:
             DuetalError: nothing there, or something unreadable or damaged.
         """
         from duetal.api.class_words import class_phrases
-        from duetal.runs.open_vocabulary import with_words
-        from duetal.runs.run import with_localization
-        from duetal.runs.zero_shot_run import Source
+        from duetal.runs.score_source import trained
 
         if branch is not None and stage is not None:
             raise UsageError("branch and stage: a stage is of one branch, give one of the two")
-        run = with_localization(self.run, settings or {})
-        if classes is None:
-            stages = run.model.stages_named(stage or branch)
-        else:
-            text = None if text_encoder is None else os.fspath(text_encoder)
-            run, stages = with_words(run, class_phrases(classes), stage or branch, text)
+        text = None if text_encoder is None else os.fspath(text_encoder)
+        phrases = None if classes is None else class_phrases(classes)
         return localize_from(
-            Source(stages, lambda dataset: run, run),
+            trained(self.run, settings or {}, stage or branch, phrases, text),
             inputs,
             literal=literal,
             subset=subset,

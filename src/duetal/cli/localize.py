@@ -19,7 +19,7 @@ from duetal.cli.shared_options import (
 from duetal.cli.terminal import say
 
 if TYPE_CHECKING:
-    from duetal.runs.zero_shot_run import Source
+    from duetal.runs.score_source import Source
 
 #: The options that are for raw videos alone, beside those of weights.
 OF_VIDEOS = ("features", "min_score", "no_copies", "video_stream", "accept_damaged")
@@ -123,7 +123,7 @@ def command(
     phrases = None if classes is None else class_phrases(classes)
     with_run = phrases is None or is_hub_address(places[0]) or is_run(places[0])
     inputs = places[1:] if with_run else places
-    chosen = localization_values(settings, *([] if with_run else ["zero_shot"]))
+    chosen = localization_values(settings, *(["zero_shot"] if phrases else []))
     if not inputs:
         raise UsageError("give a run and what to find actions in; with --classes, no run is needed")
     if text_encoder is not None and phrases is None:
@@ -159,7 +159,8 @@ def _source(
     """What is to find the actions: a run, or words alone."""
     from duetal.core.errors import UsageError
     from duetal.publishing.hub_runs import card_text, download_run, is_hub_address
-    from duetal.runs.zero_shot_run import trained, untrained
+    from duetal.runs.run import open_run
+    from duetal.runs.score_source import trained, untrained
 
     if place is not None:
         path = Path(place)
@@ -167,7 +168,7 @@ def _source(
             path = download_run(place)
             for line in card_text(path):
                 say(f"card: {line}")
-        return trained(path, settings, stage or branch, phrases, text_encoder)
+        return trained(open_run(path), settings, stage or branch, phrases, text_encoder)
     if stage or branch:
         raise UsageError("--branch and --stage: are of a run, and none is given")
     assert phrases is not None

@@ -25,8 +25,9 @@ from duetal.results.schema import ENSEMBLE
 from duetal.runs.localizing import limit_notes, localize
 from duetal.runs.processes import device_of
 from duetal.runs.run import Run
+from duetal.runs.score_source import Source
 from duetal.runs.stage_scoring import Localized
-from duetal.runs.zero_shot_run import STAGE, UNTRAINED, Source
+from duetal.runs.zero_shot_run import STAGE, UNTRAINED
 
 
 def localize_raw(

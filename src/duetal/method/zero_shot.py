@@ -14,7 +14,7 @@ _BINS = 4096
 
 
 class ZeroShotSettings(Settings):
-    """Localization by words alone (`duetal localize --classes`). Training reads none of it."""
+    """Localization by words (`duetal localize --classes`). Training reads none of it."""
 
     templates: tuple[str, ...] = Field(("{}", "a video of {}"), min_length=1)
     """[F] The prompts, {} standing for a class's words; a class's text feature is the mean over
@@ -25,6 +25,13 @@ class ZeroShotSettings(Settings):
     calibration_videos: float | None = Field(10.0, ge=0)
     """[D] From how many videos on the share is a class's own rather than that of all classes
     together; at this number they count alike. None: always that of all."""
+
+    learnt_share: float = Field(0.25, ge=0, le=1)
+    """[D] With a trained run: how much the prompts that it has learnt count in the text features of
+    a class that it was not trained on, beside the plain words."""
+    foreground_share: float = Field(0.3, ge=0, le=1)
+    """[D] With a trained run: how much CBP's foreground-ness counts in the scores of such a class,
+    in videos in which CBP finds none of its own."""
 
     @field_validator("templates")
     @classmethod

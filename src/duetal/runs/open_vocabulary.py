@@ -1,36 +1,35 @@
 """A trained run that finds classes it was not trained on, by their words.
 
-VLP compares its frame features with the words as it has learnt to read them: the prompts that it
-was trained with stand around any name. CBP knows no other classes than its own; of an action of any
-other class it knows that something happens, its foreground-ness.
+A class of the run itself is scored as ever. Of any other the words are compared with the snippets
+as without training, but for two things that the run has learnt: the prompts around a name, and what
+CBP sees. Where CBP sees one of its own classes, no other is; and in a video that has none of those,
+what it sees all the same is something else: its foreground-ness. VLP's temporal layers take no
+part: they move features towards the classes of the training (docs/words.md).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from duetal.backbones.class_embeddings import load_text
-from duetal.core.array_types import Singles
+from duetal.backbones.class_embeddings import load_text, phrase_features
+from duetal.config import make_config, read_values
+from duetal.core.array_types import Floats, Singles
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import Dataset
-from duetal.localization.ensemble import combine_branches
 from duetal.method.branches import text_of
-from duetal.method.layers import BranchNetwork
 from duetal.method.text import PromptedTextEncoder
+from duetal.method.zero_shot import unit
 from duetal.results import checkpoints
 from duetal.runs.run import Run
-from duetal.runs.stage_scoring import (
-    Scorer,
-    VideoScores,
-    branch_scorer,
-    fitting_stream,
-    restore,
-)
+from duetal.runs.stage_scoring import Scorer, VideoScores, fitting_stream, stage_scorer
+from duetal.runs.zero_shot_run import LOCALIZATION, zero_shot_scorer
 
 READER, CLASSIFIER = "vlp", "cbp"
 
@@ -40,130 +39,141 @@ def with_words(
     phrases: Mapping[str, Sequence[str]],
     stage: str | None = None,
     text_encoder: str | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> tuple[Run, list[str]]:
     """A run that finds the classes of these words in place of its own, and the checkpoints it uses.
 
     Args:
         run: with a VLP branch.
-        phrases: the phrasings of each class. A class of the run itself is scored by CBP too.
+        phrases: the phrasings of each class. Those of a class of the run itself are not read.
         stage: a checkpoint of VLP, or "vlp" for its final one; by default that with CBP's.
         text_encoder: what reads the words, where it is no longer where the run was trained.
+        settings: of localization and `zero_shot`. With a class that the run does not know, the
+            defaults of localization are those that suit words.
 
     Raises:
-        UsageError: the run has no VLP branch, or the stage is not of it.
+        UsageError: the run has no VLP branch, the stage is not of it, or a bad setting.
         DuetalError: the text encoder can't be loaded, is another one, or words are too long for it.
     """
+    path = run.folder.path
     if READER not in run.model.titles():
-        raise UsageError(
-            "--classes: the run has no VLP branch, which reads words", file=run.folder.path
-        )
+        raise UsageError("--classes: the run has no VLP branch, which reads words", file=path)
     stages = run.model.stages_named(stage or ("both" if len(run.model.branches) > 1 else READER))
     branches = [] if run.model.is_detector(stages) else [run.model.stage(s).branch for s in stages]
     if READER not in branches:
         cause = f"{stage}: knows no other classes than the run's own; vlp and both read words"
         raise UsageError(cause, place="--classes")
-    checkpoint = run.folder.checkpoint(stages[branches.index(READER)])
-    source = text_encoder or run.model.text_encoder or run.config.data.text_encoder
-    if source is None:
-        cause = "the run does not say what reads its words; --text-encoder names it"
-        raise DuetalError(cause, file=run.folder.model_file)
-    tensors = checkpoints.load(checkpoint).tensors
-    text = learnt_text(run, tensors, phrases, source)
-    plain = torch.zeros_like(text)
-    new = {"text.features": text, "initial_text": plain, "zero_shot_text": plain}
-    kind, dim = run.method.branch(READER), run.model.branch(READER).dim
-    network = kind.for_inference(run.config, dim, len(phrases))
-    checkpoints.load_into(network, tensors | new, checkpoint)
-    others = [s for s, branch in zip(stages, branches, strict=True) if branch == CLASSIFIER]
-    named = replace(run, model=run.model.model_copy(update={"classes": list(phrases)}))
+    new = {label: said for label, said in phrases.items() if label not in run.model.classes}
+    chosen = LOCALIZATION if new else {}
+    values = (run.config.flat(), chosen, settings or {})
+    read = [read_values(part, "settings") for part in values]
+    run = replace(run, config=make_config(read[0] | read[1] | read[2], "settings"))
+    text = np.empty((0, 0), dtype=np.float32)
+    if new:
+        source = text_encoder or run.model.text_encoder or run.config.data.text_encoder
+        if source is None:
+            cause = "the run does not say what reads its words; --text-encoder names it"
+            raise DuetalError(cause, file=run.folder.model_file)
+        checkpoint = run.folder.checkpoint(stages[branches.index(READER)])
+        text = learnt_text(run, checkpoints.load(checkpoint).tensors, new, source)
 
     def make_scorer(data: Dataset, names: Sequence[str], device: torch.device) -> Scorer:
-        reader = network.to(device).eval()
-        stream = fitting_stream(run, READER, data)
-        by_words = branch_scorer(reader, stream, READER, run.config, device)
-        if not others:
-            return by_words
-        classifier = restore(run, others[0]).to(device)
-        return _with_foreground(run, by_words, classifier, list(phrases), data, device)
+        known = stage_scorer(run, stages, data, device)
+        if not new:
+            return _joined(run, list(phrases), known, None)
+        fitting_stream(run, READER, data)
+        return _joined(run, list(phrases), known, zero_shot_scorer(data, names, text, run.config))
 
-    return replace(named, make_scorer=make_scorer), stages
+    model = run.model.model_copy(update={"classes": list(phrases)})
+    return replace(run, model=model, make_scorer=make_scorer), stages
 
 
 def learnt_text(
     run: Run, tensors: Mapping[str, Tensor], phrases: Mapping[str, Sequence[str]], source: str
-) -> Tensor:
-    """(K, D) unit text features of new classes, as a trained VLP branch reads them.
+) -> Singles:
+    """(K, D) unit text features of new classes: of the plain words, and as the run reads them.
 
-    `tensors` are those of its checkpoint, `source` is the text encoder. With `zero_shot_start` the
-    features are those of the plain words plus what the prompts have learnt since they started; how
-    they started follows from the seed, and is checked on the run's own classes.
+    `tensors` are those of a checkpoint of VLP, `source` is the text encoder. The share of what the
+    prompts have learnt is `zero_shot.learnt_share`.
 
     Raises:
         DuetalError: another text encoder than that of the training, or as `load_text`.
     """
-    every = list(dict.fromkeys(words for said in phrases.values() for words in said))
-    own = list(run.model.classes)
-    # A word of the user's may be called as a class of the run, whose display name is another.
-    shown = {f"{i}": run.model.display_names.get(label, label) for i, label in enumerate(own)}
-    shown |= {f"+{i}": words for i, words in enumerate(every)}
-    if source.endswith(".npy"):
-        tower = load_text(source, every, display_names={words: words for words in every})
-        features = tower.plain_features()
-    else:
-        text = text_of(run.config, source, tuple(shown), shown, load_text)
-        assert isinstance(text, PromptedTextEncoder)
-        features = _prompted(run, tensors, text, source)[len(own) :]
-    if features.shape[1] != (dim := run.model.branch(READER).dim):
-        cause = f"text features have dimension {features.shape[1]}, those of the run {dim}"
+    plain = phrase_features(source, phrases, ["{}"])
+    if plain.shape[1] != (dim := run.model.branch(READER).dim):
+        cause = f"text features have dimension {plain.shape[1]}, those of the run {dim}"
         raise DuetalError(cause, file=Path(source), place="text encoder")
-    unit = dict(zip(every, F.normalize(features, dim=-1), strict=True))
-    means = [torch.stack([unit[words] for words in said]).mean(0) for said in phrases.values()]
-    return F.normalize(torch.stack(means), dim=-1)
+    share = run.config.zero_shot.learnt_share
+    if not share or "text.prompts" not in tensors:
+        return plain
+    prompted = dict(zip(phrases, prompted_text(run, tensors, phrases, source), strict=True))
+    means = [prompted[label] for label in phrases]
+    return unit((1 - share) * plain + share * np.stack(means))
 
 
 @torch.no_grad()
-def _prompted(
-    run: Run, tensors: Mapping[str, Tensor], text: PromptedTextEncoder, source: str
-) -> Tensor:
-    """The features of all names that an encoder, its prompts as they started, was made with."""
+def prompted_text(
+    run: Run, tensors: Mapping[str, Tensor], phrases: Mapping[str, Sequence[str]], source: str
+) -> list[Singles]:
+    """(D,) of each class: the mean over its phrasings, read with the prompts of a checkpoint.
+
+    With `vlp.zero_shot_start` they are the plain words' features plus what the prompts have learnt
+    since they started. How they started follows from the seed, and is checked on the run's own
+    classes; raises as `learnt_text`.
+    """
+    own, said = list(run.model.classes), [words for each in phrases.values() for words in each]
+    # By number: words of the user's may be called as a class of the run is, with another display.
+    shown = {f"{i}": run.model.display_names.get(label, label) for i, label in enumerate(own)}
+    shown |= {f"+{i}": words for i, words in enumerate(said)}
+    text = text_of(run.config, source, tuple(shown), shown, load_text)
+    assert isinstance(text, PromptedTextEncoder)
     started, known = text(), tensors["initial_text"]
-    same = started.shape[1] == known.shape[1]
-    if not same or not torch.allclose(started[: len(known)], known, atol=1e-3, rtol=1e-2):
+    if not torch.allclose(started[: len(known)], known, atol=1e-3, rtol=1e-2):
         cause = "is not the text encoder that the run was trained with"
         raise DuetalError(cause, file=Path(source), place="text encoder")
-    if "text.prompts" in tensors:
-        text.prompts.copy_(tensors["text.prompts"])
+    text.prompts.copy_(tensors["text.prompts"])
     learnt: Tensor = text()
-    return text.plain() + learnt - started if run.config.vlp.zero_shot_start else learnt
+    features = text.plain() + learnt - started if run.config.vlp.zero_shot_start else learnt
+    each = iter(F.normalize(features[len(own) :], dim=-1))
+    return [torch.stack([next(each) for _ in s]).mean(0).numpy() for s in phrases.values()]
 
 
-def _with_foreground(
-    run: Run,
-    by_words: Scorer,
-    classifier: BranchNetwork,
-    classes: Sequence[str],
-    dataset: Dataset,
-    device: torch.device,
-) -> Scorer:
-    """VLP's scores together with CBP's: of its own class, of any other its foreground-ness."""
-    stream = fitting_stream(run, CLASSIFIER, dataset)
-    by_class = branch_scorer(classifier, stream, CLASSIFIER, run.config, device)
-    columns = {label: column for column, label in enumerate(run.model.classes)}
+def _joined(run: Run, classes: Sequence[str], known: Scorer, words: Scorer | None) -> Scorer:
+    """The scores of `classes`: of the run's own as it gives them, of others by their words."""
+    own = {label: column for column, label in enumerate(run.model.classes)}
+    others = [label for label in classes if label not in own]
+
+    def join(given: NDArray[np.floating], found: NDArray[np.floating]) -> NDArray[np.floating]:
+        columns = [
+            given[..., own[label]] if label in own else found[..., others.index(label)]
+            for label in classes
+        ]
+        return np.stack(columns, axis=-1)
 
     def score(name: str) -> VideoScores:
-        words, known = by_words(name), by_class(name)
-        curves = np.repeat(known.snippets.max(axis=1, keepdims=True), len(classes), axis=1)
-        video = np.array(words.video, dtype=np.float32)
-        for column, label in enumerate(classes):
-            if label in columns:
-                curves[:, column] = known.snippets[:, columns[label]]
-                video[column] = known.video[columns[label]]
-        branches: dict[str, Singles] = {CLASSIFIER: curves, READER: words.snippets}
-        settings = run.config.localization
-        return VideoScores(
-            combine_branches(branches, settings, name=name),
-            combine_branches({CLASSIFIER: video, READER: words.video}, settings, name=name),
-            branches,
-        )
+        trained = known(name)
+        nothing = VideoScores(np.empty((len(trained.snippets), 0)), np.empty(0))
+        by_words = nothing if words is None else words(name)
+        snippets = by_words.snippets
+        found = dict.fromkeys(trained.branches, snippets)
+        if CLASSIFIER in trained.branches and words is not None:
+            other, foreground = _seen_by_cbp(trained)
+            share = run.config.zero_shot.foreground_share
+            found[CLASSIFIER] = np.repeat(foreground, len(others), axis=1)
+            snippets = ((1 - share) * snippets + share * foreground) * other
+        curves = {branch: join(c, found[branch]) for branch, c in trained.branches.items()}
+        video = join(trained.video, by_words.video)
+        return VideoScores(join(trained.snippets, snippets), video, curves)
 
     return score
+
+
+def _seen_by_cbp(trained: VideoScores) -> tuple[Floats, Floats]:
+    """(T, 1) the probability that a snippet has no class of the run; foreground-ness without those.
+
+    A snippet's class is one that its video has, so both probabilities are multiplied.
+    """
+    curves = np.asarray(trained.branches[CLASSIFIER], dtype=np.float64)
+    video = trained.branch_videos[CLASSIFIER]
+    of_class = (curves * video).max(axis=1, keepdims=True)
+    return 1 - of_class, curves.max(axis=1, keepdims=True) * (1 - video.max())

@@ -32,6 +32,8 @@ class VideoScores:
     video: NDArray[np.floating]
     #: `snippets` of each branch that took part, by its name.
     branches: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
+    #: `video` of each branch, likewise.
+    branch_videos: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def branch_scorer(
         logits = score_video(network, stream, name, config.data.crop, device)
         video = video_probabilities(logits, config.losses.pooling, softmax=softmax)
         snippets = probabilities(logits, temperature)
-        return VideoScores(snippets, video, {branch: snippets})
+        return VideoScores(snippets, video, {branch: snippets}, {branch: video})
 
     return score
 
@@ -101,6 +103,7 @@ def stage_scorer(run: Run, stages: list[str], dataset: Dataset, device: torch.de
             combine_branches(branches, settings, name=name),
             combine_branches(videos, settings, name=name),
             branches,
+            videos,
         )
 
     return score

@@ -1,7 +1,6 @@
 """A run that was never trained: vision-language features, words, and nothing else."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,7 @@ from duetal.method.video_scoring import probabilities, video_probabilities
 from duetal.method.zero_shot import firing_cosines, unit
 from duetal.results.folder import RunFolder
 from duetal.results.schema import BranchRecord, ModelRecord, StageRecord
-from duetal.runs.open_vocabulary import with_words
-from duetal.runs.run import Run, open_run, with_localization
+from duetal.runs.run import Run
 from duetal.runs.stage_scoring import Scorer, VideoScores
 
 BRANCH, STAGE = "vlp", "zero-shot"
@@ -83,45 +81,6 @@ def zero_shot_run(
         return zero_shot_scorer(data, names, text, config)
 
     return Run(RunFolder(dataset.source), config, model, make_scorer=make_scorer)
-
-
-@dataclass(frozen=True)
-class Source:
-    """What finds actions: a trained run; or words, which make one where they meet features."""
-
-    stages: list[str]  #: The checkpoints of the run that is made.
-    #: The run for a dataset's features.
-    make: Callable[[Dataset], Run]
-    #: The run whose features videos need; None: features that words can be compared with.
-    run: Run | None = None
-
-
-def trained(
-    path: Path,
-    settings: Mapping[str, Any],
-    stage: str | None,
-    phrases: Mapping[str, Sequence[str]] | None = None,
-    text_encoder: str | None = None,
-) -> Source:
-    """A trained run, with settings of localization; of the stage or branch of that name.
-
-    With phrases it finds the classes of these words; see `with_words`.
-    """
-    run = with_localization(open_run(path), settings)
-    if phrases is None:
-        return Source(run.model.stages_named(stage), lambda dataset: run, run)
-    named, stages = with_words(run, phrases, stage, text_encoder)
-    return Source(stages, lambda dataset: named, named)
-
-
-def untrained(
-    phrases: Mapping[str, Sequence[str]],
-    settings: Mapping[str, Any],
-    text_encoder: str | None = None,
-) -> Source:
-    """Words alone; see `zero_shot_run`."""
-    config = zero_shot_config(settings)
-    return Source([STAGE], lambda dataset: zero_shot_run(dataset, phrases, config, text_encoder))
 
 
 def zero_shot_scorer(
