@@ -10,7 +10,7 @@ import pytest
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
 from duetal.datasets import open_dataset
-from duetal.datasets.importing import Source, import_features, regridded
+from duetal.datasets.importing import Published, import_features, regridded
 
 Duetal = Callable[..., tuple[int, str, str]]
 
@@ -51,7 +51,7 @@ def test_rows_are_put_where_they_are_in_time(
 ) -> None:
     cbp = folder(tmp_path / "cbp", a=clock(OURS), b=clock(OURS))
     vlp = folder(tmp_path / "vlp", a=values, c=values)
-    sources = [Source("cbp", cbp, OURS), Source("vlp", vlp, grid)]
+    sources = [Published("cbp", cbp, OURS), Published("vlp", vlp, grid)]
     done = import_features(tmp_path / "out", sources, durations={"a": SECONDS}, text_encoder="x/y")
     assert (done.grid, done.videos, done.moved, done.missing) == (OURS, 1, ("vlp",), ("b", "c"))
     opened = open_dataset(tmp_path / "out")
@@ -73,20 +73,20 @@ def test_video_features_are_joined_and_their_rate_is_checked(tmp_path: Path) -> 
     rgb, flow = clock(OURS), -clock(OURS)
     arrays = {"a_rgb": rgb, "a_flow": flow, "a_fps": np.array(25.0), "a_timestamps_ms": rgb[:, 0]}
     place = folder(tmp_path / "cbp", **arrays)
-    import_features(tmp_path / "out", [Source("cbp", place, OURS)])
+    import_features(tmp_path / "out", [Published("cbp", place, OURS)])
     found = open_dataset(tmp_path / "out").streams["cbp"].read("a")
     np.testing.assert_allclose(found, np.hstack([rgb, flow]), atol=0.02)
     with pytest.raises(DuetalError, match="made at 25 frames a second, stated are 30"):
-        import_features(tmp_path / "b", [Source("cbp", place, ACTIONFORMER)])
+        import_features(tmp_path / "b", [Published("cbp", place, ACTIONFORMER)])
 
 
 def test_crops_in_one_array_or_in_ten_files_are_averaged(tmp_path: Path) -> None:
     crops = np.random.default_rng(0).normal(size=(93, 10, 3)).astype(np.float32)
     rtfm = folder(tmp_path / "rtfm", a_i3d=crops)
     vadclip = folder(tmp_path / "vadclip", **{f"a__{k}": crops[:, k] for k in range(10)})
-    sources = [Source("cbp", rtfm, OURS, "i3d")]
+    sources = [Published("cbp", rtfm, OURS, "i3d")]
     import_features(tmp_path / "one", sources)
-    import_features(tmp_path / "two", [Source("cbp", vadclip, OURS)])
+    import_features(tmp_path / "two", [Published("cbp", vadclip, OURS)])
     for out in ("one", "two"):
         found = open_dataset(tmp_path / out).streams["cbp"].read("a")
         np.testing.assert_allclose(found, crops.mean(axis=1), atol=2e-3)
@@ -107,7 +107,7 @@ def test_a_wrong_grid_is_refused(
     tmp_path: Path, grids: Any, durations: dict[str, float], error: type, reason: str
 ) -> None:
     places = [folder(tmp_path / name, a=clock(OURS)) for name in ("cbp", "vlp")]
-    sources = [Source(p.name, p, grid) for p, grid in zip(places, grids, strict=True)]
+    sources = [Published(p.name, p, grid) for p, grid in zip(places, grids, strict=True)]
     with pytest.raises(error, match=reason):
         import_features(tmp_path / "out", sources, durations=durations)
     assert not (tmp_path / "out").exists()

@@ -43,7 +43,7 @@ def command(
     whose number of rows does not fit the stated grid and the video's duration are refused.
     """
     from duetal.core.errors import UsageError
-    from duetal.datasets.importing import Source, import_features
+    from duetal.datasets.importing import Published, import_features
     from duetal.formats import read_annotations
 
     sources = []
@@ -53,7 +53,7 @@ def command(
         if stated is None:
             raise UsageError(f"--{branch}-grid: must state the grid of the {branch} features")
         own = None if stated == "even" else _grid(stated, f"--{branch}-grid")
-        sources.append(Source(branch, place, own, ending))
+        sources.append(Published(branch, place, own, ending))
     if not sources:
         raise UsageError("--cbp or --vlp: name the features to import")
     durations = {}

@@ -28,7 +28,7 @@ TOLERANCE = 0.05, 4
 
 
 @dataclass(frozen=True)
-class Source:
+class Published:
     """Features of one branch, as somebody published them."""
 
     branch: str
@@ -50,7 +50,7 @@ class Imported:
 
 def import_features(
     out: Path,
-    sources: list[Source],
+    sources: list[Published],
     grid: TimeGrid | None = None,
     durations: Mapping[str, float] | None = None,
     text_encoder: str | None = None,
@@ -145,7 +145,7 @@ def regridded(
 class _Published:
     """The features of a source, by video."""
 
-    def __init__(self, source: Source, seconds: Mapping[str, float]):
+    def __init__(self, source: Published, seconds: Mapping[str, float]):
         self.source, self._seconds = source, seconds
         if source.ending is not None:
             parts = [PartPlaces(source.branch, (source.place,), source.ending)]
