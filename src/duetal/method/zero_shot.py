@@ -22,7 +22,7 @@ class ZeroShotSettings(Settings):
     firing_share: float = Field(0.05, gt=0, lt=1)
     """[D] The share of a class's snippets whose probability is above 0.5: how often a class
     fires."""
-    calibration_videos: float | None = Field(10.0, ge=0)
+    calibration_videos: float | None = Field(10.0, ge=0, le=1e9)
     """[D] From how many videos on the share is a class's own rather than that of all classes
     together; at this number they count alike. None: always that of all."""
 
