@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from duetal.method.loop import Method
 from duetal.recipes import read
 from duetal.results.schema import ChoiceFile
 from duetal.runs.run import open_run
-from duetal.tuning import tune
+from duetal.tuning import choosing, tune
 
 Command = Callable[..., tuple[int, str, str]]
 #: What makes the recipe train in seconds.
@@ -169,3 +169,42 @@ def test_a_class_is_pooled_over_half_where_that_ranks_better(
     assert [k for k, ratio in enumerate(ratios) if ratio == 2] == wider
     (reason,) = (one.reason for one in choices if "losses.class_ratios" in one.values)
     assert all(f"c{k}" in reason for k in wider)
+
+
+@dataclass
+class Ranking:
+    """A rehearsal whose student ranks by the weight of its teacher as given."""
+
+    by_weight: dict[float, float]
+    weight: float = 1.0
+
+    def copy(self) -> "Ranking":
+        return replace(self)
+
+    def train(self, settings: Config, phases: object) -> str:
+        self.weight = settings.schedule.b_weight
+        return "vlp-b1"
+
+    def mean_ap(self, stage: str) -> float:
+        return self.by_weight[self.weight]
+
+
+@pytest.mark.parametrize(
+    ("by_weight", "factor", "said"),
+    [
+        ({1: 0.9, 0: 0.8}, 1.0, "80.0 on labels alone"),
+        ({1: 0.8, 0: 0.8}, 1.0, "the teacher adds nothing"),
+        ({1: 0.7, 0: 0.8, 0.1: 0.78}, 0.1, "78.0 with a tenth of λ"),
+        ({1: 0.6, 0: 0.8, 0.1: 0.7}, 0.0, "the teacher is left out"),
+    ],
+)
+def test_a_teacher_must_reach_what_labels_alone_do(
+    by_weight: dict[float, float], factor: float, said: str
+) -> None:
+    state = choosing._Choosing(load_config(read("auto"), "auto", []), print, [])
+    taught: Any = Ranking(by_weight)
+    chosen, rehearsal, told = choosing._weigh_teacher(
+        state, taught, ["B1"], "schedule.b_weight", "AP"
+    )
+    assert (chosen, rehearsal.mean_ap("vlp-b1")) == (factor, by_weight[factor])
+    assert said in told

@@ -4,7 +4,7 @@ Nothing here reads a segment or a test video. Each choice comes with its reason,
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +50,7 @@ _POOLING = "losses.class_ratios"
 _TIE = 0.01
 #: Learning rates of VLP that are tried: a stream of few channels needs a high one.
 _B_RATES = (0.003, 0.0003)
-#: AP that counts: what a step may cost its student, and what a wider pool must gain a class.
+#: AP that counts: what a teacher may cost its student, and what a wider pool must gain a class.
 _LOSS = 0.05
 #: Videos of a class by which its AP is doubted.
 _DOUBT = 5
@@ -258,19 +258,33 @@ def _choose_teaching(state: _Choosing, rehearsal: Rehearsal) -> None:
         if value is not None:
             each = ", ".join(f"{100 * ap:.1f} with {tried:g}" for ap, tried, _ in trials)
             state.choose({rate: value}, f"{told}, after it {each}")
-        factor = 1.0
-        told += f", {100 * after:.1f} after it"
-        if after < before - _LOSS and state.own({weight: _LESS}):
-            factor = _LESS
-            stages[step] = rehearsal.train(state.replaced({weight: factor}), phases)
-            less = rehearsal.mean_ap(stages[step])
-            told += f", {100 * less:.1f} with a tenth of λ"
-            if less < before - _LOSS:
-                factor = 0.0
-                told += ": the teacher is left out"
-        state.choose({weight: factor}, told)
+        if state.own({weight: 1.0}):
+            factor, rehearsal, told = _weigh_teacher(
+                state, rehearsal, phases, weight, f"{told}, {100 * after:.1f} taught"
+            )
+            state.choose({weight: factor}, told)
     wrong = {step: 1 - rehearsal.mean_ap(stage) for step, stage in stages.items()}
     share = wrong["f"] / max(wrong["f"] + wrong["b"], 1e-9)
     share = round(float(np.clip(share, _LEAST_SHARE, _MOST_SHARE)), 2)
     told = ", ".join(f"{stage} {100 * rehearsal.mean_ap(stage):.1f}" for stage in stages.values())
     state.choose({"localization.ensemble_weight": share}, f"held-out mean AP: {told}")
+
+
+def _weigh_teacher(
+    state: _Choosing, taught: Rehearsal, phases: Sequence[str], weight: str, told: str
+) -> tuple[float, Rehearsal, str]:
+    """The factor of λ, the rehearsal with it, and why: teaching must reach what labels alone do."""
+    alone = taught.copy()
+    stage = alone.train(state.replaced({weight: 0.0}), phases)
+    reached = alone.mean_ap(stage)
+    told += f", {100 * reached:.1f} on labels alone"
+    if taught.mean_ap(stage) >= reached - _LOSS:
+        if taught.mean_ap(stage) <= reached + _TIE:
+            told += ": the teacher adds nothing that labels show"
+        return 1.0, taught, told
+    less = taught.copy()
+    less.train(state.replaced({weight: _LESS}), phases)
+    told += f", {100 * less.mean_ap(stage):.1f} with a tenth of λ"
+    if less.mean_ap(stage) >= reached - _LOSS:
+        return _LESS, less, told
+    return 0.0, alone, f"{told}: the teacher is left out"
