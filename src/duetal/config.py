@@ -182,6 +182,7 @@ _IN_0_1 = {
     "cbp.interpolation": False,
     "cbp.channel_dropout": 0.0,
     "vlp.classes_compete": False,
+    "vlp.input_normalization": False,
     "vlp.positions": 0,
     "losses.sum_classes": True,
     "schedule.calibration": False,

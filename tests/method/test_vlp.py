@@ -123,11 +123,12 @@ def test_gates_let_the_temporal_layers_in(make_vlp: MakeVLP) -> None:
     shut = branch.encode(features, mask)
     branch.gates.fill_(1.0)  # tanh(10): open
     branch.standardize(torch.full((16,), 0.1), torch.full((16,), 0.5))
-    read = apply_mask((shut - 0.1) / 0.5 + branch.positions[: shut.shape[1]], mask)
-    x = read
-    for layer in branch.layers:
-        x = layer(x, mask)
-    expected = shut + x - read
+    expected = shut
+    for index, layer in enumerate(branch.layers):
+        read = apply_mask((expected - 0.1) / 0.5, mask)
+        if index == 0:
+            read = apply_mask(read + branch.positions[: shut.shape[1]], mask)
+        expected = expected + layer(read, mask) - read
     torch.testing.assert_close(branch.encode(features, mask), expected, atol=1e-5, rtol=0)
 
 

@@ -115,15 +115,16 @@ def command(
     from duetal.api.class_words import class_phrases
     from duetal.core.errors import UsageError
     from duetal.core.outputs import refuse_existing
-    from duetal.own_videos.raw_videos import is_dataset
     from duetal.publishing.hub_runs import is_hub_address
-    from duetal.runs.run import is_run
+    from duetal.results.folder import RunFolder
 
     # What is wrong in the call is told before anything is opened.
     phrases = None if classes is None else class_phrases(classes)
-    with_run = phrases is None or is_hub_address(places[0]) or is_run(places[0])
+    with_run = phrases is None or is_hub_address(places[0]) or RunFolder(Path(places[0])).is_run()
     inputs = places[1:] if with_run else places
     chosen = localization_values(settings, *(["zero_shot"] if phrases else []))
+    from duetal.own_videos.raw_videos import is_dataset
+
     if not inputs:
         raise UsageError("give a run and what to find actions in; with --classes, no run is needed")
     if text_encoder is not None and phrases is None:

@@ -101,6 +101,7 @@ class VLPBranch(BranchNetwork):
         self.tau = settings.temperature
         self.score_function = settings.score_function
         self.zero_shot_start = settings.zero_shot_start
+        self.input_normalization = settings.input_normalization
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("std", torch.ones(dim))
         self.input_dropout = nn.Dropout(settings.dropout)
@@ -161,15 +162,26 @@ class VLPBranch(BranchNetwork):
 
     def encode(self, features: Tensor, mask: Tensor) -> Tensor:
         """(B, T, D) → (B, T, D): frame features after the temporal Transformer."""
-        frames = unit_frames(features, mask)
-        x = self.input_dropout(apply_mask((frames - self.mean) / self.std, mask))
-        if self.positions is not None:
-            place = torch.arange(x.shape[1], device=x.device).clamp(max=len(self.positions) - 1)
-            x = apply_mask(x + self.positions[place], mask)
-        for gate, layer in zip(self.gates, self.layers, strict=True):
-            before, x = x, layer(x, mask)
-            frames = frames + torch.tanh(GATE_SCALE * gate) * (x - before)
-        return frames if self.zero_shot_start else x
+        x = unit_frames(features, mask)
+        if not self.input_normalization:
+            x = self.input_dropout(x)
+        for index, layer in enumerate(self.layers):
+            seen = x
+            if self.input_normalization:
+                seen = apply_mask((x - self.mean) / self.std, mask)
+                seen = self.input_dropout(seen) if index == 0 else seen
+            if index == 0:
+                seen = self._placed(seen, mask)
+            gate = torch.tanh(GATE_SCALE * self.gates[index]) if self.zero_shot_start else 1.0
+            x = x + gate * (layer(seen, mask) - seen)
+        return x
+
+    def _placed(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, D) with the embedding of each place in the crop added."""
+        if self.positions is None:
+            return x
+        place = torch.arange(x.shape[1], device=x.device).clamp(max=len(self.positions) - 1)
+        return apply_mask(x + self.positions[place], mask)
 
     def cosines(self, encoded: Tensor) -> Tensor:
         """(B, T, D) → (B, T, K) cosine similarities with the text features."""

@@ -9,7 +9,6 @@ from pathlib import Path
 from duetal.core.console import printable
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import read_text
-from duetal.publishing.upload import clear_errors
 
 SCHEME = "hf://"
 #: The files of a run, and of each seed of one of several.
@@ -35,6 +34,8 @@ def download_run(address: str) -> Path:
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
+
+    from duetal.publishing.upload import clear_errors
 
     found = _ADDRESS.fullmatch(address.removeprefix(SCHEME))
     if not is_hub_address(address) or found is None:

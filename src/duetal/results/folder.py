@@ -64,6 +64,10 @@ class RunFolder:
         with (self.path / "log.txt").open("a", encoding="utf-8") as file:
             file.write(f"{stamp} {line}\n")
 
+    def is_run(self) -> bool:
+        """Whether it is a run's folder, trained or not, rather than videos or a dataset."""
+        return self.config_file.is_file() or bool(self.seeds())
+
     def seeds(self) -> list[int]:
         """Seeds of the runs inside, where this is the folder of several."""
         if not self.path.is_dir():

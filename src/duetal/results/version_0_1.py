@@ -85,7 +85,7 @@ def upgrade_model(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def upgrade_tensors(tensors: dict[str, Any]) -> dict[str, Any]:
-    """A checkpoint's tensors by their present names; a branch's scores had no temperature."""
+    """A checkpoint's tensors by their present names, with those that 0.1.0 had no need of."""
     renamed = {
         re.sub(r"^(branch\.)?deviation$", r"\1std", name): tensor
         for name, tensor in tensors.items()
@@ -94,4 +94,8 @@ def upgrade_tensors(tensors: dict[str, Any]) -> dict[str, Any]:
         for prefix in ("", "branch."):
             if prefix + own in renamed:
                 renamed.setdefault(f"{prefix}temperature", renamed[prefix + own].new_ones(()))
+    for prefix in ("", "branch."):
+        if (text := renamed.get(f"{prefix}initial_text")) is not None:  # VLP standardised nothing.
+            renamed.setdefault(f"{prefix}mean", text.new_zeros(text.shape[-1]))
+            renamed.setdefault(f"{prefix}std", text.new_ones(text.shape[-1]))
     return renamed

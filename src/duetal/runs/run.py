@@ -57,12 +57,6 @@ def open_run(path: Path, method: Method | None = None) -> Run:
     return Run(folder, read_config(folder), ModelRecord.read(folder.model_file), method or Method())
 
 
-def is_run(place: str) -> bool:
-    """Whether a place is a run's folder, trained or not, rather than videos or a dataset."""
-    folder = RunFolder(Path(place))
-    return folder.config_file.is_file() or bool(folder.path.is_dir() and folder.seeds())
-
-
 def with_localization(run: Run, settings: Mapping[str, Any]) -> Run:
     """The same run with other settings of localization, by name; a UsageError names a bad one."""
     localization = run.config.localization.replace(**settings)
