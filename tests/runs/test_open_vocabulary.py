@@ -1,6 +1,7 @@
 """A trained run and words: its own classes as it knows them, others by what it has learnt."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +44,23 @@ def split_run(
         main(["train", "demo", f"dataset={tiny_dataset}", *words, "--out", str(folder)])
     assert stop.value.code == 0
     return folder, printed.getvalue()
+
+
+@pytest.mark.recipe
+def test_unseen_classes_are_found_in_the_streams_that_the_run_chose(
+    tiny_dataset: Path, tmp_path: Path, tiny_settings: tuple[str, ...], duetal: Duetal
+) -> None:
+    data = shutil.copytree(tiny_dataset, tmp_path / "data")
+    wide = data / "features" / "wide"
+    wide.mkdir()
+    for name in open_dataset(data).training + open_dataset(data).evaluation:
+        features = open_dataset(data).streams["cbp"].read(name)
+        np.save(wide / f"{name}.npy", np.concatenate([features, features], axis=1))
+    out = tmp_path / "run"
+    words = [*tiny_settings, "seen_classes=[Diving,HighJump]", "data.cbp=wide"]
+    code, _, err = duetal("train", "demo", f"dataset={data}", *words, "--out", out)
+    assert (code, err) == (0, "")
+    assert (out / "unseen.json").is_file()
 
 
 @pytest.mark.recipe

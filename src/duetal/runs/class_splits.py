@@ -92,21 +92,21 @@ def evaluate_unseen(run: Run, device: torch.device, progress: Progress) -> dict[
     Raises:
         DuetalError: as `with_words`.
     """
-    assert run.config.data.dataset is not None
-    dataset = open_dataset(Path(run.config.data.dataset))
+    data = run.config.data
+    assert data.dataset is not None
+    dataset = open_dataset(Path(data.dataset), choice=data.choice)
     unseen = tuple(name for name in dataset.classes if name not in run.model.classes)
-    protocol = run.config.data.protocol
-    truth = only_classes(ground_truth(dataset, protocol), unseen)
+    truth = only_classes(ground_truth(dataset, data.protocol), unseen)
     names = [name for name, video in truth.videos.items() if video.segments]
     truth = truth.select(names)
     phrases = {label: (dataset.display_names[label],) for label in unseen}
     scores: dict[str, Evaluation] = {}
     several = len(run.model.branches) > 1
     for stage in ("vlp", "both")[: 1 + several] if names else ():
-        named, stages = with_words(run, phrases, stage, run.config.data.text_encoder)
+        named, stages = with_words(run, phrases, stage, data.text_encoder)
         found = localize(named, dataset, names, stages=stages, device=device, progress=progress)
         title = " and ".join(run.model.title_of(one) for one in stages)
-        scores[title] = evaluate(found, truth, protocol)
+        scores[title] = evaluate(found, truth, data.protocol)
         write_annotations(run.folder.path / "gt.json", truth)
         write_detections(run.folder.path / "detections.json", found)
     if scores:
