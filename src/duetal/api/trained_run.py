@@ -214,10 +214,9 @@ def _open_dataset(source: "Source", path: Path, subset: str) -> "tuple[Dataset, 
     from duetal.datasets import open_dataset
     from duetal.runs.localizing import choose_videos, unknown_classes
 
-    run = source.run
-    dataset = open_dataset(path, choice=run.config.data.choice if run else {})
+    dataset = open_dataset(path, choice=source.choice)
     names = choose_videos(dataset, subset)
-    for label in () if run is None or run.make_scorer else unknown_classes(run, dataset):
+    for label in () if source.run is None else unknown_classes(source.run, dataset):
         warn(f"the run was not trained on the class {label!r}")
     return dataset, names
 

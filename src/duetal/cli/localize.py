@@ -123,6 +123,7 @@ def command(
     with_run = phrases is None or is_hub_address(places[0]) or RunFolder(Path(places[0])).is_run()
     inputs = places[1:] if with_run else places
     chosen = localization_values(settings, *(["zero_shot"] if phrases else []))
+    # After the settings, whose import reports first that PyTorch is missing.
     from duetal.own_videos.raw_videos import is_dataset
 
     if not inputs:
@@ -187,13 +188,12 @@ def _localize_dataset(
     from duetal.runs.localizing import choose_videos, limit_notes, localize, unknown_classes
     from duetal.runs.processes import device_of
 
-    choice = source.run.config.data.choice if source.run else {}
-    dataset = open_dataset(path, choice=choice)
+    dataset = open_dataset(path, choice=source.choice)
     if out.is_dir():
         raise UsageError("--out: is a folder; the detections of a dataset are a file", file=out)
     names = choose_videos(dataset, subset or "test")
     run = source.make(dataset)
-    for label in () if run.make_scorer else unknown_classes(run, dataset):
+    for label in unknown_classes(run, dataset):
         say(f"note: the run was not trained on the class {label!r}")
     device = device_of(accelerator)
     with VideoProgress() as progress:

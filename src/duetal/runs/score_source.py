@@ -20,6 +20,11 @@ class Source:
     #: The run whose features videos need; None: features that words can be compared with.
     run: Run | None = None
 
+    @property
+    def choice(self) -> dict[str, str]:
+        """The features that each branch of the run was told to read."""
+        return {} if self.run is None else self.run.config.data.choice
+
 
 def trained(
     run: Run,
