@@ -117,7 +117,8 @@ _OTHERS = (
 PRESETS: Mapping[str, Preset] = {one.name: one for one in (*_IMAGE_TEXT, *_OTHERS)}
 #: Both networks of I3D by one name.
 I3D = "i3d"
-I3D_GFLOPS = 111.2  #: Of both, as `Preset.gflops`; its flow takes longer.
+#: `Preset.gflops` by name; of I3D's both networks, whose flow takes longer.
+GFLOPS = {I3D: 111.2} | {one.name: one.gflops for one in PRESETS.values()}
 #: Core-seconds that TV-L1 flow takes for a frame of 341 x 256 pixels (`docs/speed.md`).
 FLOW_SECONDS = 0.052
 
@@ -143,7 +144,7 @@ def choose(named: str, branch: str) -> tuple[BackboneRecord, ...]:
             hint = f"{unknown('backbone', named, known)}; a folder is named ./{named}"
             raise UsageError(hint, place=option)
         config = read_configuration(named, option)
-        preset, frames = _family(config, named, branch), None
+        preset = _family(config, named, branch)
         if preset is None:
             return (replace(CLIP, weights=named, option=option),)
         frames = _frames(config, preset)

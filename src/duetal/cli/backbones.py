@@ -20,25 +20,18 @@ def list_backbones() -> None:
     include the flow, which takes longer. Any model of these families on the hub or in a folder can
     be named instead.
     """
-    from duetal.backbones.presets import I3D, I3D_GFLOPS, PRESETS
-    from duetal.core.grid import TimeGrid
-    from duetal.extraction.networks import core_speed
-
-    snippets_an_hour = TimeGrid().length(3600)
-    speed = core_speed()
-
-    def core_seconds(gflops: float) -> str:
-        return f"{gflops * snippets_an_hour / speed:,.0f}"
+    from duetal.backbones.presets import I3D, PRESETS
+    from duetal.extraction.networks import core_seconds
 
     lines = [
         ("name", "for", "reads", "dim", "frames", "core-s/h", "licence", "model"),
-        (I3D, "cbp", "video, flow", "2048", "16", core_seconds(I3D_GFLOPS), "Apache-2.0",
-         "i3d-rgb-kinetics, i3d-flow-kinetics"),
+        (I3D, "cbp", "video, flow", "2048", "16", f"{core_seconds(I3D):,.0f}",
+         "Apache-2.0", "i3d-rgb-kinetics, i3d-flow-kinetics"),
     ]  # fmt: skip
     for one in PRESETS.values():
         branches = "cbp, vlp" if one.has_text else "cbp"
         frames = f"{one.input.seconds:g} s" if one.kind == "sound" else str(one.input.frames)
-        cost = core_seconds(one.gflops)
+        cost = f"{core_seconds(one.name):,.0f}"
         described = (one.name, branches, one.kind, str(one.dim), frames, cost)
         lines.append((*described, one.licence, one.hub))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

@@ -55,22 +55,19 @@ def command(dataset: Path, cbp: str | None, vlp: str | None, text_encoder: str |
 
 def _print_backbones(dataset: Path, config: "Config") -> None:
     """What each backbone of a store of several reaches alone, and what it costs."""
-    from duetal.backbones.presets import I3D, I3D_GFLOPS, PRESETS
-    from duetal.core.grid import TimeGrid
+    from duetal.backbones.presets import GFLOPS
     from duetal.datasets.layouts import stream_names
-    from duetal.extraction.networks import core_speed
+    from duetal.extraction.networks import core_seconds
     from duetal.runs.training import open_for_training, training_videos
     from duetal.tuning.probing import linear_strength
 
     names = stream_names(dataset)
     if len(names) < 3:
         return
-    hour, speed = TimeGrid().length(3600), core_speed()
     say("each backbone of the store alone, linear, and core-seconds of its network for an hour:")
     width = max(map(len, names))
     for name in names:
         alone = config.replace(cbp=name, branches=("cbp",))
         videos, _ = training_videos(alone, open_for_training(alone))
-        gflops = I3D_GFLOPS if name == I3D else PRESETS[name].gflops if name in PRESETS else None
-        cost = "" if gflops is None else f"  {gflops * hour / speed:>9,.0f}"
+        cost = f"  {core_seconds(name):>9,.0f}" if name in GFLOPS else ""
         say(f"  {name:<{width}}  {100 * linear_strength(alone, videos):5.1f}{cost}")

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Generator, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from duetal.backbones.presets import GFLOPS
 from duetal.backbones.protocol import Backbone, BackboneRecord
 from duetal.core.errors import DuetalError, UsageError
+from duetal.core.grid import TimeGrid
 from duetal.extraction.items import Passing, Snippet
 
 #: Snippets of a first batch on a GPU; where they do not fit, it is halved until they do.
@@ -65,6 +68,12 @@ def total_memory() -> int:
         return 4 * CPU_SNIPPET_BYTES
 
 
+def core_seconds(name: str) -> float:
+    """Seconds that one core of this machine takes for the network of a preset, an hour of video."""
+    return GFLOPS[name] * TimeGrid().length(3600) / core_speed()
+
+
+@cache
 def core_speed() -> float:
     """Multiplications and additions a second, in 10^9, of one core of this machine.
 
