@@ -46,10 +46,7 @@ class SoundEncoder(Backbone):
     def encode(self, batch: Tensor) -> Tensor:
         """Features (B, C) float32 of spectrograms (B, 1, ...)."""
         values = batch[:, 0].to(next(self.model.parameters()).dtype)
-        features = pooled(self.model, self._preset, values)
-        if features.ndim != 2:
-            raise ValueError("it does not give one feature a sound")
-        return features.float()
+        return pooled(self.model, self._preset, values)
 
 
 def load_sound_encoder(preset: Preset, source: str) -> SoundEncoder:

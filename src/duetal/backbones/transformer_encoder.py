@@ -74,14 +74,11 @@ class TransformerEncoder(Backbone):
     def encode(self, batch: Tensor) -> Tensor:
         """Features (B, C) float32 of prepared pictures (B, frames, h, w, 3)."""
         pixels = self._pictures.normalized(batch, next(self.model.parameters()).dtype)
-        features = pooled(self.model, self._preset, pixels[:, 0] if self._is_image else pixels)
-        if features.ndim != 2:
-            raise ValueError("it does not give one feature a snippet")
-        return features.float()
+        return pooled(self.model, self._preset, pixels[:, 0] if self._is_image else pixels)
 
 
 def pooled(model: nn.Module, preset: Preset, values: Tensor) -> Tensor:
-    """What a model says of its input, as one feature (B, C) of each."""
+    """What a model says of its input, as one feature (B, C) float32 of each; ValueError if none."""
     inputs: dict[str, Any] = {preset.argument: values}
     if preset.has_text:
         if preset.input.reads is Reads.SOUND:
@@ -103,7 +100,10 @@ def pooled(model: nn.Module, preset: Preset, values: Tensor) -> Tensor:
         else:
             features = tokens[:, 0] if preset.pooling is Pooling.CLASS_TOKEN else tokens.mean(dim=1)
     # VideoPrism's pooling keeps a dimension of one query.
-    return features[:, 0] if features.ndim == 3 and features.shape[1] == 1 else features
+    features = features[:, 0] if features.ndim == 3 and features.shape[1] == 1 else features
+    if features.ndim != 2:
+        raise ValueError("it does not give one feature a snippet")
+    return features.float()
 
 
 def load_transformer(preset: Preset, source: str) -> TransformerEncoder:
