@@ -72,18 +72,11 @@ def extraction_settings(run: Run, weights: Mapping[str, str]) -> "ExtractionSett
             recorded, or where they are gone.
         DuetalError: a record of another version of duetal, or damaged.
     """
-    from duetal.extraction.pipeline import ExtractionSettings
-
     weights = _by_stream(run, weights)
-    try:
-        settings = (
-            ExtractionSettings.recorded(run.model.features, weights)
-            if run.model.features
-            else _assumed(run, weights)
-        )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        cause = f"features made in a way that this duetal does not support: {error}"
-        raise DuetalError(cause, file=run.folder.model_file, place="features") from error
+    if run.model.features:
+        settings = _recorded(run.model.features, weights, run.folder.model_file, "features")
+    else:
+        settings = _assumed(run, weights)
     for name in set(weights).difference(record.name for record in settings.backbones):
         raise UsageError(f"{known_record(name).option}: the run reads no {name} features")
     for record in settings.backbones:
@@ -93,6 +86,19 @@ def extraction_settings(run: Run, weights: Mapping[str, str]) -> "ExtractionSett
             cause = f"the weights of the run's {record.name} features are no longer at {source}"
             raise UsageError(f"{record.option} must name their new location: {cause}")
     return settings
+
+
+def _recorded(
+    stored: Settings, weights: Mapping[str, str], file: Path, place: str | None = None
+) -> "ExtractionSettings":
+    """The settings that a file records; a DuetalError if of another version, or damaged."""
+    from duetal.extraction.pipeline import ExtractionSettings
+
+    try:
+        return ExtractionSettings.recorded(stored, weights)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        cause = f"features made in a way that this duetal does not support: {error}"
+        raise DuetalError(cause, file=file, place=place) from error
 
 
 def _by_stream(run: Run, weights: Mapping[str, str]) -> dict[str, str]:
@@ -138,12 +144,7 @@ def settings_for_words(weights: Mapping[str, str], place: Path) -> "ExtractionSe
     from duetal.extraction.pipeline import ExtractionSettings
 
     if (place / SETTINGS_FILE).is_file():
-        stored = open_store(place).settings
-        try:
-            return ExtractionSettings.recorded(stored, weights)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            cause = f"features made in a way that this duetal does not support: {error}"
-            raise DuetalError(cause, file=place / SETTINGS_FILE) from error
+        return _recorded(open_store(place).settings, weights, place / SETTINGS_FILE)
     readers = {record.name: record for record in BACKBONES if record.branch == "vlp"}
     options = {name: OPTIONS.get(name) or known_record(name).option for name in weights}
     for name in set(weights).difference(readers, ["vlp"]):
