@@ -162,7 +162,8 @@ class VLPBranch(BranchNetwork):
 
     def encode(self, features: Tensor, mask: Tensor) -> Tensor:
         """(B, T, D) → (B, T, D): frame features after the temporal Transformer."""
-        x = unit_frames(features, mask)
+        # CLIP features have any norm; the layers expect per-channel variance 1.
+        x: Tensor = apply_mask(F.normalize(features, dim=-1), mask) * features.shape[-1] ** 0.5
         if not self.input_normalization:
             x = self.input_dropout(x)
         for index, layer in enumerate(self.layers):
@@ -210,12 +211,6 @@ class VLPBranch(BranchNetwork):
         with torch.no_grad():
             state["text.features"] = self.text().detach().clone()
         return state
-
-
-def unit_frames(features: Tensor, mask: Tensor) -> Tensor:
-    """(B, T, D) features of any norm → of norm √D, so that their channels vary by about 1."""
-    frames: Tensor = apply_mask(F.normalize(features, dim=-1), mask) * features.shape[-1] ** 0.5
-    return frames
 
 
 def softmax_logits(scores: Tensor) -> Tensor:

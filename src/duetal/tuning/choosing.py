@@ -51,7 +51,7 @@ _TIE = 0.01
 #: Learning rates of VLP that are tried: a stream of few channels needs a high one.
 _B_RATES = (0.003, 0.0003)
 #: AP that counts: what a teacher may cost its student, and what a wider pool must gain a class.
-_LOSS = 0.05
+_NOTABLE = 0.05
 #: Videos of a class by which its AP is doubted.
 _DOUBT = 5
 #: Factor of λ that is tried where it does.
@@ -203,7 +203,7 @@ def _choose_pooling(
     mine, other = (class_ap(one.scores[stage], one.held.labels) for one in (own, trial))
     count = own.held.labels.sum(axis=0)
     # The fewer videos rank a class, the more it takes to believe it.
-    wider = np.nan_to_num(other - mine) * count / (count + _DOUBT) > _LOSS
+    wider = np.nan_to_num(other - mine) * count / (count + _DOUBT) > _NOTABLE
     told += (
         f"; held-out mean AP where each is pooled over its own share {100 * own.mean_ap(stage):.1f}"
         f", all over half of a video {100 * trial.mean_ap(stage):.1f}"
@@ -275,13 +275,13 @@ def _weigh_teacher(
     stage = alone.train(state.replaced({weight: 0.0}), phases)
     reached = alone.mean_ap(stage)
     told += f", {100 * reached:.1f} on labels alone"
-    if taught.mean_ap(stage) >= reached - _LOSS:
+    if taught.mean_ap(stage) >= reached - _NOTABLE:
         if taught.mean_ap(stage) <= reached + _TIE:
             told += ": the teacher adds nothing that labels show"
         return 1.0, taught, told
     less = taught.copy()
     less.train(state.replaced({weight: _LESS}), phases)
     told += f", {100 * less.mean_ap(stage):.1f} with a tenth of λ"
-    if less.mean_ap(stage) >= reached - _LOSS:
+    if less.mean_ap(stage) >= reached - _NOTABLE:
         return _LESS, less, told
     return 0.0, alone, f"{told}: the teacher is left out"
