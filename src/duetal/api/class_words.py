@@ -12,9 +12,7 @@ from duetal.core.name_matching import plain
 MOST_CLASSES = 1000
 
 
-def class_phrases(
-    classes: Classes,
-) -> dict[str, tuple[str, ...]]:
+def class_phrases(classes: Classes) -> dict[str, tuple[str, ...]]:
     """The phrasings of each class, by its name; its display name is the first of them.
 
     `classes` are names: in a sequence, in a text file with one a line, or separated by commas. A

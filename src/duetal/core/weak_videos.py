@@ -41,9 +41,8 @@ class WeakVideos:
     #: Features by the name of the branch that reads them; all of one T for each video.
     streams: Mapping[str, FeatureReader]
     grid: TimeGrid  #: The time grid of all streams.
-    text_encoder: (
-        str | None
-    )  #: Of the vision-language features' space: a folder or a hub name; or a `.npy`.
+    #: Of the vision-language features' space: a folder or a hub name; or a `.npy`.
+    text_encoder: str | None
     display_names: Mapping[str, str]  #: The words that stand for each class in a prompt.
 
     def fingerprint(self) -> str:

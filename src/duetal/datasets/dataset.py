@@ -25,9 +25,8 @@ class Dataset:
     missing: tuple[str, ...]  #: Names of the training and evaluated videos without features.
     streams: Mapping[str, FeatureStream]  #: Features by the name of the branch that reads them.
     grid: TimeGrid  #: The time grid of all streams.
-    text_encoder: (
-        str | None
-    )  #: That of the vision-language features: a folder or a hub name; or a `.npy`.
+    #: That of the vision-language features: a folder or a hub name; or a `.npy`.
+    text_encoder: str | None
     display_names: Mapping[str, str]  #: What each class is called in a prompt.
 
     @property
