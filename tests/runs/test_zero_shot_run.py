@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from duetal.api.class_words import class_phrases
+from duetal.api.by_words import class_phrases
 from duetal.core.errors import DuetalError
 from duetal.evaluation import evaluate
 from duetal.formats import read_annotations, read_detections

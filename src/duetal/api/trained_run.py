@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from duetal.runs.score_source import Source
 
 PathLike = str | os.PathLike[str]
-#: Names of classes, or their phrasings by name; see `duetal.api.class_words.class_phrases`.
+#: Names of classes, or their phrasings by name; see `duetal.api.by_words.class_phrases`.
 Classes = Mapping[str, Sequence[str]] | Sequence[str] | PathLike
 Item = TypeVar("Item", bound=Detections | str | os.PathLike[str])
 
@@ -133,7 +133,7 @@ class TrainedRun:
             UsageError: arguments that do not go together, or other weights than the run's.
             DuetalError: nothing there, or something unreadable or damaged.
         """
-        from duetal.api.class_words import class_phrases
+        from duetal.api.by_words import class_phrases
         from duetal.runs.score_source import trained
 
         if branch is not None and stage is not None:

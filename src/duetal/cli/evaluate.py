@@ -9,6 +9,7 @@ from duetal.cli.shared_options import (
     PATH,
     json_option,
     match_option,
+    optional_truth_option,
     subset_option,
     writes,
 )
@@ -23,12 +24,7 @@ if TYPE_CHECKING:
 
 @click.command("evaluate")
 @click.argument("detections", type=PATH, required=False)
-@click.option(
-    "--annotations",
-    "annotations_path",
-    type=PATH,
-    help="Ground truth with segments, in any form that duetal convert reads.",
-)
+@optional_truth_option
 @click.option(
     "--splits",
     type=PATH,

@@ -112,7 +112,7 @@ def command(
     """
     refuse_bad_yaml(Path(places[0]) / "config.yaml", *map(Path, places))
 
-    from duetal.api.class_words import class_phrases
+    from duetal.api.by_words import class_phrases
     from duetal.core.errors import UsageError
     from duetal.core.outputs import refuse_existing
     from duetal.publishing.hub_runs import is_hub_address

@@ -133,12 +133,15 @@ match_option = click.option(
     is_flag=True,
     help="Match names of videos and classes that differ by a prefix, a suffix, case or '_'.",
 )
-truth_option = click.option(
-    "--annotations",
-    "annotations_path",
-    type=PATH,
-    required=True,
-    help="Ground truth with segments, in any form that duetal convert reads.",
+truth_option, optional_truth_option = (
+    click.option(
+        "--annotations",
+        "annotations_path",
+        type=PATH,
+        required=required,
+        help="Ground truth with segments, in any form that duetal convert reads.",
+    )
+    for required in (True, False)
 )
 #: How runs and detections are scored alike; `duetal.runs.comparing` takes the values.
 comparing_options = together(
