@@ -185,6 +185,8 @@ _IN_0_1 = {
     "vlp.input_normalization": False,
     "vlp.positions": 0,
     "losses.sum_classes": True,
+    "losses.weigh_labels": False,
+    "schedule.averaging": None,
     "schedule.calibration": False,
 }
 #: The settings in which 0 meant "none" or "all" in version 0.1.0.

@@ -16,8 +16,17 @@ from duetal.config import Config
 from duetal.core.errors import DuetalError
 from duetal.core.weak_videos import WeakVideos
 from duetal.method import losses, sampling
+from duetal.method.label_weights import label_weights
 from duetal.method.layers import BranchNetwork
-from duetal.method.loop import Lesson, Method, TrainingCallback, alternate, compute_gradient
+from duetal.method.loop import (
+    Lesson,
+    Method,
+    TrainingCallback,
+    alternate,
+    average_weights,
+    compute_gradient,
+    take_averages,
+)
 from duetal.method.losses import LOSSES, LossSettings, LossTerm, Predictions
 from duetal.method.pseudo_labels import PseudoLabels
 from duetal.method.sampling import Crop, epoch_batches, random_seed
@@ -92,7 +101,8 @@ def test_a_step_descends_the_mean_of_the_weighted_terms(
         labels = torch.from_numpy(videos.labels[crop.video]).float()[None]
         hard = torch.from_numpy(pseudo[crop.video][crop.start : stop])[None]
         logits, encoded = branch(features, mask)
-        batch = Predictions(logits, encoded, mask, labels, hard, lesson.phase.distils)
+        weights = torch.from_numpy(label_weights(videos.labels)[[crop.video]])
+        batch = Predictions(logits, encoded, mask, labels, hard, lesson.phase.distils, weights)
         classified = losses.classification(batch, config.losses)
         taught = losses.distillation(batch, config.losses)
         ((classified + 0.3 * taught).sum() / len(BATCH)).backward()
@@ -296,3 +306,21 @@ def test_an_epochs_losses_are_means_over_its_crops(
     lesson = replace(make_lesson(config, untrained, "cbp"), pseudo=None)
     _, whole = gradients(lesson, crops)
     assert weights.epochs[1][2] == pytest.approx(whole, rel=1e-4)
+
+
+def test_a_phase_ends_with_the_moving_average_of_its_weights() -> None:
+    """a_1 = w_1, a_n = d a_{n-1} + (1 - d) w_n with d = min(decay, (1 + n)/(10 + n))."""
+    weight, unused = (torch.nn.Parameter(torch.ones(3)) for _ in range(2))
+    adam = torch.optim.AdamW([weight, unused], lr=0.1)
+    expected = None
+    for step in range(1, 31):
+        (weight * torch.tensor([1.0, -2.0, 3.0]) * step).sum().backward()
+        adam.step()
+        average_weights(adam, 0.7)
+        decay = min(0.7, (1 + step) / (10 + step))
+        now = weight.detach().clone()
+        expected = now if expected is None else decay * expected + (1 - decay) * now
+    take_averages(adam)
+    assert expected is not None
+    torch.testing.assert_close(weight.detach(), expected)
+    torch.testing.assert_close(unused.detach(), torch.ones(3))

@@ -17,6 +17,7 @@ from torch import Tensor
 from duetal.core.errors import DuetalError
 from duetal.core.weak_videos import WeakVideos
 from duetal.method.branches import BRANCHES, Branch, LoadText
+from duetal.method.label_weights import label_weights
 from duetal.method.layers import BranchNetwork
 from duetal.method.losses import LOSSES, LossSettings, LossTerm, Predictions, active_terms
 from duetal.method.method_settings import MethodSettings
@@ -103,7 +104,7 @@ def alternate(
         DuetalError: bad features, or a loss or gradient that is not finite.
     """
     students: dict[str, BranchNetwork] = {}
-    seed = settings.schedule.seed
+    seed, averaging = settings.schedule.seed, settings.schedule.averaging
     lengths = [videos.length(name) for name in videos.names]
     for phase in method.schedule(settings.schedule, videos.streams):
         if phase.student not in students:
@@ -135,18 +136,46 @@ def alternate(
                 optimizer.zero_grad()
                 losses = compute_gradient(lesson, batch)
                 optimizer.step()
+                if averaging is not None:
+                    average_weights(adam, averaging)
                 callback.on_step(phase, losses)
                 for name, value in losses.items():
                     sums[name] = sums.get(name, 0.0) + value * len(batch)
             crops = sum(map(len, batches))
             means = {name: value / crops for name, value in sums.items()}
             callback.on_epoch_end(phase, epoch + 1, means, student, adam)
+        if averaging is not None:
+            take_averages(adam)
         if settings.schedule.calibration:
             branch = method.branch(phase.student)
             frozen = inference_network(fabric, settings, videos, branch, student)
             stream, window = videos.streams[branch.name], settings.data.crop
             student.temperature.fill_(calibrate(frozen, videos, stream, window, fabric.device))
         callback.on_phase_end(phase, student)
+
+
+#: In the optimizer's state, where a resumed phase finds it.
+_AVERAGE = "average"
+
+
+def average_weights(optimizer: torch.optim.Optimizer, decay: float) -> None:
+    """Update the moving average of every parameter, after a step.
+
+    In the n-th step the decay is (1 + n)/(10 + n) at most, so that the first weights do not last.
+    """
+    for parameter, state in optimizer.state.items():
+        step = float(state["step"])
+        if _AVERAGE not in state:
+            state[_AVERAGE] = parameter.detach().clone()
+        state[_AVERAGE].lerp_(parameter.detach(), 1 - min(decay, (1 + step) / (10 + step)))
+
+
+def take_averages(optimizer: torch.optim.Optimizer) -> None:
+    """Set every parameter to its moving average."""
+    with torch.no_grad():
+        for parameter, state in optimizer.state.items():
+            if _AVERAGE in state:
+                parameter.copy_(state[_AVERAGE])
 
 
 def inference_network(
@@ -205,6 +234,13 @@ class Lesson:
         weight = losses.distillation_weight * self.phase.weight
         return losses.model_copy(update={"distillation_weight": weight})
 
+    @cached_property
+    def label_weights(self) -> Tensor | None:
+        """(N, K) of the training videos; None: 1 each."""
+        if not self.settings.losses.weigh_labels:
+            return None
+        return torch.from_numpy(label_weights(self.videos.labels)).to(self.fabric.device)
+
 
 def compute_gradient(lesson: Lesson, batch: Sequence[Crop]) -> dict[str, float]:
     """Compute the gradient of the batch's mean loss, in micro-batches and over all processes.
@@ -251,8 +287,15 @@ def compute_losses(lesson: Lesson, micro: MicroBatch) -> dict[str, Tensor]:
     pseudo = None
     if lesson.pseudo is not None:
         pseudo = crop_labels(lesson.pseudo, micro.crops, micro.mask).to(device)
+    rows, weights = [crop.video for crop in micro.crops], lesson.label_weights
     predictions = Predictions(
-        logits.float(), encoded.float(), mask, micro.labels.to(device), pseudo, lesson.phase.distils
+        logits.float(),
+        encoded.float(),
+        mask,
+        micro.labels.to(device),
+        pseudo,
+        lesson.phase.distils,
+        None if weights is None else weights[rows],
     )
     return {
         term.name: term.weight(settings) * term.loss(predictions, settings)

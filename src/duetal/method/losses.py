@@ -36,6 +36,9 @@ class LossSettings(PseudoLabelSettings):
     """[D] The same by class, in the order of the dataset's classes; `auto` finds them: an action
     that fills half of a video is pooled over more of it than one that lasts a moment. None:
     `topk_ratio` for every class."""
+    weigh_labels: bool = True
+    """[D] A video's label of a class counts the more, the less its other labels tell of it: classes
+    that nearly always occur together are told apart by the videos that have one alone."""
     sum_classes: bool = False
     """[D] Sum the loss of video labels over classes, as version 0.1.0 did, in place of the mean: λ
     then weighs less the more classes there are."""
@@ -64,6 +67,7 @@ class Predictions:
     #: (B, T, K) of FOREGROUND, BACKGROUND and IGNORED; None in a phase without a teacher.
     pseudo: Tensor | None = None
     distils: Collection[str] = ()  # See `Phase.distils`.
+    label_weights: Tensor | None = None  # (B, K), see `label_weights`; None: 1 each.
 
 
 def classification(batch: Predictions, settings: LossSettings) -> Tensor:
@@ -75,7 +79,9 @@ def classification(batch: Predictions, settings: LossSettings) -> Tensor:
     pooled = topk_mean(batch.logits, batch.mask, settings.pooling)
     labels = batch.labels
     if settings.video_loss is VideoLoss.BCE:
-        losses = F.binary_cross_entropy_with_logits(pooled, labels, reduction="none")
+        losses = F.binary_cross_entropy_with_logits(
+            pooled, labels, batch.label_weights, reduction="none"
+        )
         return losses.sum(dim=1) if settings.sum_classes else losses.mean(dim=1)
     target = labels / labels.sum(dim=1, keepdim=True).clamp(min=1)
     return -(target * F.log_softmax(pooled, dim=1)).sum(dim=1)

@@ -47,6 +47,9 @@ class ScheduleSettings(Settings):
     """[D] Decoupled weight decay (AdamW); 0 is Adam."""
     gradient_clip: float | None = Field(None, gt=0, le=1e30)
     """[D] Largest norm of a step's gradient."""
+    averaging: float | None = Field(0.995, gt=0, lt=1)
+    """[F] Decay of the moving average of a branch's weights, which is what a phase ends with: the
+    last batches decide less. None: the weights of the last update."""
     seed: int = Field(0, ge=0, le=2**63 - 1)
     """Seed of everything random."""
     calibration: bool = True

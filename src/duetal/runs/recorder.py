@@ -133,12 +133,13 @@ class Recorder(TrainingCallback):
         }
         checkpoints.load_into(student, own, self._resume_file)
         state: dict[str, Any] = optimizer.state_dict()
-        keys = ("step", "exp_avg", "exp_avg_sq")
-        state["state"] = {
-            index: {key: saved.tensors[f"adam.{name}.{key}"] for key in keys}
-            for index, name in enumerate(_trained_names(student))
-            if f"adam.{name}.step" in saved.tensors
-        }
+        moments: dict[str, dict[str, torch.Tensor]] = {}
+        for key, tensor in saved.tensors.items():
+            if key.startswith("adam."):
+                name, _, moment = key.removeprefix("adam.").rpartition(".")
+                moments.setdefault(name, {})[moment] = tensor
+        names = enumerate(_trained_names(student))
+        state["state"] = {index: moments[name] for index, name in names if name in moments}
         optimizer.load_state_dict(state)
         epoch = int(saved.record["epoch"])
         self.journal.skip(epoch * self._steps_per_epoch)
