@@ -181,7 +181,7 @@ def test_a_bad_value_names_its_setting(name: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"pseudo_low": 0.8}, ["pseudo_low", "0.8", "pseudo_high", "0.7"]),
+        ({"pseudo_low": 0.95}, ["pseudo_low", "0.95", "pseudo_high", "0.9"]),
         ({"embed_dim": 100}, ["cbp: embed_dim", "100", "heads", "8"]),
         ({"crop": 101}, ["data.crop", "101", "2", "cbp.levels"]),
     ],

@@ -186,6 +186,7 @@ _IN_0_1 = {
     "vlp.positions": 0,
     "losses.sum_classes": True,
     "losses.weigh_labels": False,
+    "schedule.background_only": True,
     "schedule.averaging": None,
     "schedule.calibration": False,
 }

@@ -18,10 +18,10 @@ def test_the_videos_that_have_one_of_a_pair_alone_count_for_more() -> None:
     weights = label_weights(labels)
     for column in range(2):
         alone, both = labels[:, column] & ~labels[:, 1 - column], labels.all(axis=1)
-        assert weights[alone, column].min() > 4 * weights[both, column].max()
+        assert weights[alone, column].min() > 2 * weights[both, column].max()
         other = ~labels[:, column] & labels[:, 1 - column]
         neither = ~labels.any(axis=1)
-        assert weights[other, column].min() > 4 * weights[neither, column].max()
+        assert weights[other, column].min() > 2 * weights[neither, column].max()
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_the_videos_that_have_one_of_a_pair_alone_count_for_more() -> None:
     ids=["independent", "one each", "all", "none", "both", "one video"],
 )
 def test_labels_that_tell_nothing_of_each_other_count_alike(labels: NDArray[np.bool_]) -> None:
-    np.testing.assert_allclose(label_weights(labels), 1, atol=0.15)
+    np.testing.assert_allclose(label_weights(labels), 1, atol=0.25)
 
 
 def test_the_mean_weight_of_each_side_is_1() -> None:

@@ -23,14 +23,13 @@ from duetal.method.loop import (
     Method,
     TrainingCallback,
     alternate,
-    average_weights,
     compute_gradient,
-    take_averages,
 )
 from duetal.method.losses import LOSSES, LossSettings, LossTerm, Predictions
 from duetal.method.pseudo_labels import PseudoLabels
 from duetal.method.sampling import Crop, epoch_batches, random_seed
 from duetal.method.schedule import Phase
+from duetal.method.weight_average import average_weights, take_averages
 from duetal.results import checkpoints
 
 MakeBranch = Callable[[Config, str], BranchNetwork]

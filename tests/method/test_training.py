@@ -59,13 +59,14 @@ def test_the_schedule_is_the_papers() -> None:
     assert list(map(facts, schedule.schedule(settings, BOTH))) == [
         ("warmup", "cbp-warmup", "cbp", None, 10, ()),
         ("zeroshot", "vlp-zeroshot", "vlp", None, 0, ()),
-        ("B1", "vlp-b1", "vlp", "cbp", 20, ("background",)),
+        ("B1", "vlp-b1", "vlp", "cbp", 20, both),
         ("F1", "cbp-f1", "cbp", "vlp", 30, both),
-        ("B2", "vlp-b2", "vlp", "cbp", 20, ("background",)),
+        ("B2", "vlp-b2", "vlp", "cbp", 20, both),
         ("F2", "cbp-f2", "cbp", "vlp", 30, both),
     ]
-    *_, last = schedule.schedule(ScheduleSettings(foreground_only=True), BOTH)
-    assert last.distils == ("foreground",)
+    strict = ScheduleSettings(foreground_only=True, background_only=True)
+    *_, b_step, f_step = schedule.schedule(strict, BOTH)
+    assert (b_step.distils, f_step.distils) == (("background",), ("foreground",))
     # One stream: as many updates of CBP, with nobody to teach it.
     [alone] = schedule.schedule(settings, ["cbp"])
     assert (alone.stage, alone.epochs, alone.teacher) == ("cbp-warmup", 70, None)

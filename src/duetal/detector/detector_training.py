@@ -4,7 +4,6 @@ Everything random is a function of the seed and the round, so a round that a kil
 trained again to the same weights.
 """
 
-import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 
@@ -20,12 +19,13 @@ from duetal.detector.pyramid import PyramidDetector, position_grid
 from duetal.detector.targets import Targets, assign
 from duetal.method.branches import channel_statistics
 from duetal.method.sampling import Crop, SamplingSettings, epoch_batches, load, random_seed
+from duetal.method.weight_average import average_weights, take_averages
 
 #: Updates over which the learning rate rises.
 _RISE = 50
 _WEIGHT_DECAY = 1e-2
-#: Share of the old weights in the moving average that becomes the detector.
-_AVERAGE = 0.995
+#: Decay of the moving average that becomes the detector.
+_DECAY = 0.995
 
 #: Called with the terms' means after each update, and with the epoch and its means after each.
 OnUpdate = Callable[[Mapping[str, float]], object]
@@ -71,7 +71,6 @@ def train_round(
         DuetalError: a loss that is not finite.
     """
     student = build_detector(videos, settings, seed).to(device).train()
-    average = copy.deepcopy(student).eval()
     optimizer = torch.optim.AdamW(
         student.parameters(), lr=settings.detector_rate, weight_decay=_WEIGHT_DECAY
     )
@@ -89,23 +88,17 @@ def train_round(
                 torch.manual_seed(random_seed(seed, epoch, done))
                 losses = _update(student, optimizer, videos, segments, batch, settings, device)
             done += 1
-            _follow(average, student, min(_AVERAGE, done / (done + 9)))
+            average_weights(optimizer, _DECAY)
             on_update(losses)
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + value / len(batches)
         on_epoch(epoch + 1, sums)
-    return average
+    take_averages(optimizer)
+    return student.eval()
 
 
 def _share_of_rate(done: int, updates: int) -> float:
     return min(1.0, (done + 1) / _RISE) * 0.5 * (1 + math.cos(math.pi * done / updates))
-
-
-@torch.no_grad()
-def _follow(average: torch.nn.Module, student: torch.nn.Module, old: float) -> None:
-    """Move an average's weights towards the student's; `old` is the share that it keeps."""
-    for mine, theirs in zip(average.parameters(), student.parameters(), strict=True):
-        mine.lerp_(theirs, 1 - old)
 
 
 def _update(

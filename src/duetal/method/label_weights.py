@@ -10,8 +10,8 @@ inference weigh samples (stabilised inverse propensity weights: Robins, Hernán 
 import numpy as np
 from numpy.typing import NDArray
 
-#: Strength of the ridge on the coefficients of other labels.
-_RIDGE = 1.0
+#: Strength of the ridge on the coefficients of other labels: some videos are chance.
+_RIDGE = 10.0
 #: The least and the largest weight, before their mean is brought to 1.
 _LEAST, _LARGEST = 0.1, 10.0
 #: Newton steps at most, and the largest change of a coefficient that counts as none.

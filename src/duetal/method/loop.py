@@ -32,6 +32,7 @@ from duetal.method.sampling import (
 )
 from duetal.method.schedule import Phase, ScheduleSettings, schedule
 from duetal.method.video_scoring import calibrate
+from duetal.method.weight_average import average_weights, take_averages
 
 #: The end of an error that comes before an update.
 _STOP = "the run stops before the update, its last checkpoint is whole"
@@ -152,30 +153,6 @@ def alternate(
             stream, window = videos.streams[branch.name], settings.data.crop
             student.temperature.fill_(calibrate(frozen, videos, stream, window, fabric.device))
         callback.on_phase_end(phase, student)
-
-
-#: In the optimizer's state, where a resumed phase finds it.
-_AVERAGE = "average"
-
-
-def average_weights(optimizer: torch.optim.Optimizer, decay: float) -> None:
-    """Update the moving average of every parameter, after a step.
-
-    In the n-th step the decay is (1 + n)/(10 + n) at most, so that the first weights do not last.
-    """
-    for parameter, state in optimizer.state.items():
-        step = float(state["step"])
-        if _AVERAGE not in state:
-            state[_AVERAGE] = parameter.detach().clone()
-        state[_AVERAGE].lerp_(parameter.detach(), 1 - min(decay, (1 + step) / (10 + step)))
-
-
-def take_averages(optimizer: torch.optim.Optimizer) -> None:
-    """Set every parameter to its moving average."""
-    with torch.no_grad():
-        for parameter, state in optimizer.state.items():
-            if _AVERAGE in state:
-                parameter.copy_(state[_AVERAGE])
 
 
 def inference_network(

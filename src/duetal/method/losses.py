@@ -42,7 +42,7 @@ class LossSettings(PseudoLabelSettings):
     sum_classes: bool = False
     """[D] Sum the loss of video labels over classes, as version 0.1.0 did, in place of the mean: λ
     then weighs less the more classes there are."""
-    distillation_weight: float = Field(5.0, ge=0, le=1_000_000)
+    distillation_weight: float = Field(1.0, ge=0, le=1_000_000)
     """[D] λ in L = L_cls + λ·L_kd. Both are means over classes, so it means the same at every K."""
     balance_sets: bool = True
     """[D] Average the distillation loss over foreground, background and absent classes

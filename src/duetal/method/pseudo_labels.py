@@ -46,8 +46,9 @@ class TeacherScore(StrEnum):
 class PseudoLabelSettings(Settings):
     """How a teacher's scores become pseudo-labels; a part of the section of the loss."""
 
-    pseudo_high: float = Field(0.7, gt=0, lt=1)
-    """[D] δ_h: a normalised teacher score above it is foreground."""
+    pseudo_high: float = Field(0.9, gt=0, lt=1)
+    """[D] δ_h: a normalised teacher score above it is foreground. With a lower one branches confirm
+    each other in wide actions, and borders blur."""
     pseudo_low: float = Field(0.15, gt=0, lt=1)
     """[D] δ_l: a normalised teacher score below it is background; between, ignored [N]."""
     pseudo_normalization: ScoreRange = ScoreRange.VIDEO

@@ -2,7 +2,9 @@
 
 warm-up    CBP learns from the videos' category labels alone
 B step     CBP, frozen, teaches VLP its confident background: VLP's false positives go
+           (and what it is surest of as foreground, so that positives exist)
 F step     VLP, frozen, teaches CBP its confident foreground: CBP's false negatives go
+           (and its background, so that negatives exist)
 """
 
 from collections.abc import Collection
@@ -32,6 +34,10 @@ class ScheduleSettings(Settings):
     """[S] Epochs of CBP in each F step."""
     alternations: int = Field(2, ge=0, le=10_000)
     """[D] Number of B steps, each followed by an F step; 0 trains CBP's warm-up alone."""
+    background_only: bool = False
+    """[D] B step: distil CBP's background alone (the strict reading), without its foreground.
+    Measured: nothing then holds VLP up but its few highest snippets, and it loses most of an
+    action."""
     foreground_only: bool = False
     """[D] F step: distil VLP's foreground alone (the strict reading), without its background."""
     # Beyond these bounds an update's factors are no 32-bit numbers.
@@ -90,7 +96,7 @@ def zero_shot() -> Phase:
 
 
 def b_step(settings: ScheduleSettings, turn: int) -> Phase:
-    """VLP learns CBP's confident background."""
+    """VLP learns CBP's confident background (and foreground, so that positives exist)."""
     return Phase(
         f"B{turn}",
         f"B step {turn}",
@@ -99,7 +105,7 @@ def b_step(settings: ScheduleSettings, turn: int) -> Phase:
         f"vlp-b{turn}",
         f"VLP after B{turn}",
         teacher="cbp",
-        distils=("background",),
+        distils=("background",) if settings.background_only else ("foreground", "background"),
         learning_rate=settings.b_learning_rate,
         weight=settings.b_weight,
     )

@@ -1,0 +1,28 @@
+"""The moving average of a network's weights over its updates.
+
+It lies in the optimizer's state, so that a resumed training has it.
+"""
+
+import torch
+
+_AVERAGE = "average"
+
+
+def average_weights(optimizer: torch.optim.Optimizer, decay: float) -> None:
+    """Update the moving average of every parameter, after a step.
+
+    In the n-th step the decay is (1 + n)/(10 + n) at most, so that the first weights do not last.
+    """
+    for parameter, state in optimizer.state.items():
+        step = float(state["step"])
+        if _AVERAGE not in state:
+            state[_AVERAGE] = parameter.detach().clone()
+        state[_AVERAGE].lerp_(parameter.detach(), 1 - min(decay, (1 + step) / (10 + step)))
+
+
+def take_averages(optimizer: torch.optim.Optimizer) -> None:
+    """Set every parameter to its moving average."""
+    with torch.no_grad():
+        for parameter, state in optimizer.state.items():
+            if _AVERAGE in state:
+                parameter.copy_(state[_AVERAGE])
