@@ -186,6 +186,7 @@ _IN_0_1 = {
     "vlp.positions": 0,
     "losses.sum_classes": True,
     "losses.weigh_labels": False,
+    "losses.pooling_warmup": 0.0,
     "schedule.background_only": True,
     "schedule.averaging": None,
     "schedule.calibration": False,

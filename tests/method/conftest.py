@@ -19,6 +19,7 @@ from duetal.core.weak_videos import WeakVideos
 from duetal.datasets import open_dataset
 from duetal.method.branches import build_cbp, build_vlp
 from duetal.method.cbp import CBPBranch, CBPSettings
+from duetal.method.label_weights import label_weights
 from duetal.method.layers import BranchNetwork
 from duetal.method.loop import Lesson, Method
 from duetal.method.losses import LOSSES
@@ -210,7 +211,9 @@ def make_lesson(videos: WeakVideos, pseudo: PseudoLabels) -> Callable[..., Lesso
 
     def make(config: Config, student: BranchNetwork, kind: str, losses: Any = LOSSES) -> Lesson:
         fabric = Fabric(accelerator="cpu", devices=1, precision=config.machine.precision)
-        return Lesson(fabric, config, videos, taught_phase(kind), student, pseudo, losses)
+        weights = torch.from_numpy(label_weights(videos.labels))
+        phase = taught_phase(kind)
+        return Lesson(fabric, config, videos, phase, student, pseudo, losses, weights, 0.2)
 
     return make
 

@@ -101,7 +101,7 @@ def test_a_step_descends_the_mean_of_the_weighted_terms(
         hard = torch.from_numpy(pseudo[crop.video][crop.start : stop])[None]
         logits, encoded = branch(features, mask)
         weights = torch.from_numpy(label_weights(videos.labels)[[crop.video]])
-        batch = Predictions(logits, encoded, mask, labels, hard, lesson.phase.distils, weights)
+        batch = Predictions(logits, encoded, mask, labels, hard, lesson.phase.distils, weights, 0.2)
         classified = losses.classification(batch, config.losses)
         taught = losses.distillation(batch, config.losses)
         ((classified + 0.3 * taught).sum() / len(BATCH)).backward()
@@ -302,7 +302,7 @@ def test_an_epochs_losses_are_means_over_its_crops(
     lengths = [videos.length(name) for name in videos.names]
     crops = [crop for batch in epoch_batches(lengths, config.data, seed) for crop in batch]
     untrained = Method().branch("cbp").build(config, videos, load_text_tower)
-    lesson = replace(make_lesson(config, untrained, "cbp"), pseudo=None)
+    lesson = replace(make_lesson(config, untrained, "cbp"), pseudo=None, progress=0.5)
     _, whole = gradients(lesson, crops)
     assert weights.epochs[1][2] == pytest.approx(whole, rel=1e-4)
 

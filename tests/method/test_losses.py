@@ -139,3 +139,20 @@ def test_contrast() -> None:
             total += -math.log(sigmoid(margin if t in inside else -margin))
         assert got[row].item() == pytest.approx(total / len(inside + outside), rel=1e-4)
     assert compared
+
+
+@pytest.mark.parametrize(
+    ("settings", "progress", "expected"),
+    [
+        (LossSettings(topk_ratio=8, pooling_warmup=0.5), 0.0, 2),
+        (LossSettings(topk_ratio=8, pooling_warmup=0.5), 0.25, 4),
+        (LossSettings(topk_ratio=8, pooling_warmup=0.5), 0.5, 8),
+        (LossSettings(topk_ratio=8, pooling_warmup=0.5), 1.0, 8),
+        (LossSettings(topk_ratio=8, pooling_warmup=0), 0.0, 8),
+        (LossSettings(class_ratios=(2, 8, 1), pooling_warmup=1), 0.5, (2, 4, 2**0.5)),
+    ],
+)
+def test_pooling_narrows_from_half_of_a_video(
+    settings: LossSettings, progress: float, expected: float | tuple[float, ...]
+) -> None:
+    assert settings.pooling_at(progress) == pytest.approx(expected)

@@ -106,6 +106,9 @@ def alternate(
     """
     students: dict[str, BranchNetwork] = {}
     seed, averaging = settings.schedule.seed, settings.schedule.averaging
+    weights = None
+    if settings.losses.weigh_labels:
+        weights = torch.from_numpy(label_weights(videos.labels)).to(fabric.device)
     lengths = [videos.length(name) for name in videos.names]
     for phase in method.schedule(settings.schedule, videos.streams):
         if phase.student not in students:
@@ -127,8 +130,11 @@ def alternate(
             teacher = students[phase.teacher]
             pseudo = teach(fabric, settings, videos, method.branch(phase.teacher), teacher)
             callback.on_pseudo_labels(phase, pseudo)
-        lesson = Lesson(fabric, settings, videos, phase, student, pseudo, method.losses)
         for epoch in range(epochs_done, phase.epochs):
+            done = epoch / phase.epochs if pseudo is None else 1.0
+            lesson = Lesson(
+                fabric, settings, videos, phase, student, pseudo, method.losses, weights, done
+            )
             student.train()
             sums: dict[str, float] = {}
             batches = epoch_batches(lengths, settings.data, random_seed(seed, phase.name, epoch))
@@ -198,6 +204,8 @@ class Lesson:
     student: BranchNetwork
     pseudo: PseudoLabels | None
     losses: tuple[LossTerm, ...] = LOSSES
+    label_weights: Tensor | None = None  # (N, K) of the training videos; None: 1 each.
+    progress: float = 1.0  # Share of a phase without a teacher that is done.
 
     def terms(self) -> list[LossTerm]:
         """The terms of the loss that apply."""
@@ -210,13 +218,6 @@ class Lesson:
         losses = self.settings.losses
         weight = losses.distillation_weight * self.phase.weight
         return losses.model_copy(update={"distillation_weight": weight})
-
-    @cached_property
-    def label_weights(self) -> Tensor | None:
-        """(N, K) of the training videos; None: 1 each."""
-        if not self.settings.losses.weigh_labels:
-            return None
-        return torch.from_numpy(label_weights(self.videos.labels)).to(self.fabric.device)
 
 
 def compute_gradient(lesson: Lesson, batch: Sequence[Crop]) -> dict[str, float]:
@@ -273,6 +274,7 @@ def compute_losses(lesson: Lesson, micro: MicroBatch) -> dict[str, Tensor]:
         pseudo,
         lesson.phase.distils,
         None if weights is None else weights[rows],
+        lesson.progress,
     )
     return {
         term.name: term.weight(settings) * term.loss(predictions, settings)

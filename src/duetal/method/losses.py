@@ -17,6 +17,9 @@ from torch.nn import functional as F
 from duetal.method.layers import topk_mean
 from duetal.method.pseudo_labels import BACKGROUND, FOREGROUND, PseudoLabelSettings
 
+#: The ratio that pooling begins with: half of a video.
+_WIDE = 2.0
+
 
 class VideoLoss(StrEnum):
     """The loss of video-level logits against the video's labels."""
@@ -36,6 +39,10 @@ class LossSettings(PseudoLabelSettings):
     """[D] The same by class, in the order of the dataset's classes; `auto` finds them: an action
     that fills half of a video is pooled over more of it than one that lasts a moment. None:
     `topk_ratio` for every class."""
+    pooling_warmup: float = Field(0.5, ge=0, le=1)
+    """[D] Share of a phase without a teacher in which the pooled part of a video shrinks, from half
+    of it to the class's own. Narrow pooling from the start may fix on what only accompanies an
+    action."""
     weigh_labels: bool = True
     """[D] A video's label of a class counts the more, the less its other labels tell of it: classes
     that nearly always occur together are told apart by the videos that have one alone."""
@@ -55,6 +62,20 @@ class LossSettings(PseudoLabelSettings):
         """The ratio of every class, or one for each."""
         return self.topk_ratio if self.class_ratios is None else self.class_ratios
 
+    def pooling_at(self, progress: float) -> float | tuple[float, ...]:
+        """The ratios when a share of the phase, 0 to 1, is done: geometric from 2 to `pooling`."""
+        if progress >= self.pooling_warmup:
+            return self.pooling
+        done = progress / self.pooling_warmup
+        if isinstance(self.pooling, tuple):
+            return tuple(_narrowed(ratio, done) for ratio in self.pooling)
+        return _narrowed(self.pooling, done)
+
+
+def _narrowed(ratio: float, done: float) -> float:
+    """Between the ratio that pooling begins with and its own, in equal factors."""
+    return float(_WIDE * (ratio / _WIDE) ** done)
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -68,6 +89,7 @@ class Predictions:
     pseudo: Tensor | None = None
     distils: Collection[str] = ()  # See `Phase.distils`.
     label_weights: Tensor | None = None  # (B, K), see `label_weights`; None: 1 each.
+    progress: float = 1.0  # Share of the phase that is done, see `pooling_warmup`.
 
 
 def classification(batch: Predictions, settings: LossSettings) -> Tensor:
@@ -76,7 +98,7 @@ def classification(batch: Predictions, settings: LossSettings) -> Tensor:
     Binary cross-entropy is the mean over classes, as distillation is a mean: so λ weighs the two
     alike at every K. Softmax cross-entropy is against the labels scaled to sum to 1.
     """
-    pooled = topk_mean(batch.logits, batch.mask, settings.pooling)
+    pooled = topk_mean(batch.logits, batch.mask, settings.pooling_at(batch.progress))
     labels = batch.labels
     if settings.video_loss is VideoLoss.BCE:
         losses = F.binary_cross_entropy_with_logits(
