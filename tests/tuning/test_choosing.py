@@ -73,6 +73,19 @@ def test_a_run_goes_on_with_what_was_chosen(
     assert (code, "cbp.dropout: 0.1, not 0.3" in err) == (2, True)
 
 
+def test_another_seed_has_the_settings_of_the_first(
+    auto_run: Path, tiny_dataset: Path, tmp_path: Path, duetal: Command
+) -> None:
+    shutil.copytree(auto_run, tmp_path / "run" / "seed-0")
+    words = ("train", "auto", f"dataset={tiny_dataset}", "levels=1", *QUICK, "--seeds", "0,1")
+    code, _, err = duetal(*words, "--out", tmp_path / "run", "--resume")
+    assert code == 0, err
+    assert "chosen for" in (tmp_path / "run" / "seed-1" / "log.txt").read_text()
+    first, second = (open_run(tmp_path / "run" / f"seed-{seed}") for seed in (0, 1))
+    assert first.config.differences(second.config) == ["schedule.seed: 0, not 1"]
+    assert first.folder.choices_file.read_text() == second.folder.choices_file.read_text()
+
+
 def test_a_setting_that_is_free_is_taken_from_the_command_that_resumes(
     auto_run: Path,
     tiny_dataset: Path,

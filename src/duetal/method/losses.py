@@ -39,7 +39,7 @@ class LossSettings(PseudoLabelSettings):
     """[D] The same by class, in the order of the dataset's classes; `auto` finds them: an action
     that fills half of a video is pooled over more of it than one that lasts a moment. None:
     `topk_ratio` for every class."""
-    pooling_warmup: float = Field(0.5, ge=0, le=1)
+    pooling_warmup: float = Field(0.35, ge=0, le=1)
     """[D] Share of a phase without a teacher in which the pooled part of a video shrinks, from half
     of it to the class's own. Narrow pooling from the start may fix on what only accompanies an
     action."""

@@ -13,7 +13,7 @@ from duetal.config import Config
 from duetal.core.bars import LiveProgress
 from duetal.core.console import PlainConsole
 from duetal.core.errors import DuetalError, UsageError
-from duetal.core.files import read_json, remove_unfinished
+from duetal.core.files import read_json, read_text, remove_unfinished, write_text
 from duetal.core.weak_videos import WeakVideos
 from duetal.datasets import Dataset, open_dataset
 from duetal.datasets.layouts import looked_for
@@ -137,16 +137,20 @@ def train(
 def _settle(
     fabric: Fabric, config: Config, videos: WeakVideos, folder: RunFolder, method: Method
 ) -> Config:
-    """The settings with those that are to be chosen, chosen now or when the run began."""
+    """The settings with those that are to be chosen: now, or when the run or another seed began."""
     if not config.tuning.choose:
         return config
-    if folder.config_file.is_file():
-        begun = read_config(folder)
+    is_first = fabric.is_global_zero
+    before = _chosen_before(config, folder)
+    if before is not None:
+        if is_first and before != folder:
+            write_text(folder.choices_file, read_text(before.choices_file))
+            folder.log(f"auto: the settings are those that were chosen for {before.path}")
+        begun = read_config(before)
         places = (name.split(".") for name in config.tuning.choose)
         return config.replace(
             **{f"{at}.{name}": getattr(getattr(begun, at), name) for at, name in places}
         )
-    is_first = fabric.is_global_zero
     if is_first:
         folder.path.mkdir(parents=True, exist_ok=True)
     with LiveProgress(PlainConsole() if is_first else None, TimeElapsedColumn()) as progress:
@@ -162,6 +166,19 @@ def _settle(
     if is_first:
         schema.ChoiceFile(choices=choices).write(folder.choices_file)
     return config
+
+
+def _chosen_before(config: Config, folder: RunFolder) -> RunFolder | None:
+    """The folder of this run, or of another seed with the same settings, where one was begun."""
+    if folder.config_file.is_file():
+        return folder
+    several = RunFolder(folder.path.parent)
+    free = {*config.tuning.choose, "schedule.seed"}
+    for other in map(several.of_seed, several.seeds()):
+        is_chosen = other.config_file.is_file() and other.choices_file.is_file()
+        if is_chosen and not config.differences(read_config(other), free):
+            return other
+    return None
 
 
 def open_journal(

@@ -46,6 +46,8 @@ CANDIDATES: Mapping[str, Mapping[str, Any]] = {
     },
 }
 _POOLING = "losses.class_ratios"
+#: The choice depends on the data alone: runs that differ in their seed have the same settings.
+_SEED = 0
 #: Differences of held-out mean AP that are no difference.
 _TIE = 0.01
 #: Learning rates of VLP that are tried: a stream of few channels needs a high one.
@@ -116,11 +118,18 @@ def tune(
     Raises:
         DuetalError: bad features, or a loss that is not finite.
     """
-    state = _Choosing(config, notify, [])
     if not config.tuning.choose:
         return config, []
+    state = _Choosing(config.replace(seed=_SEED), notify, [])
+    _choose(fabric, state, videos, load_text, method)
+    return state.config.replace(seed=config.schedule.seed), state.choices
+
+
+def _choose(
+    fabric: Fabric, state: _Choosing, videos: WeakVideos, load_text: LoadText, method: Method
+) -> None:
+    """All choices, each from where the last one left off."""
     _fit_size(state, videos)
-    seed = config.schedule.seed
     found = probe(fabric, state.config, videos, load_text, method)
     for line in found.expectation():
         state.note(line)
@@ -130,21 +139,20 @@ def tune(
         "it, as a linear classifier finds it in videos it was not trained on"
     )
     try:
-        trained, held = hold_out(videos, config.tuning.held_out, seed)
+        trained, held = hold_out(videos, state.config.tuning.held_out, _SEED)
     except DuetalError as error:
         state.choose(ratios, told)
-        notify(f"auto: {error.cause}: the other settings stay as they are")
-        return state.config, state.choices
+        state.notify(f"auto: {error.cause}: the other settings stay as they are")
+        return
     state.config = state.replaced(ratios)
     rehearsal = Rehearsal(fabric, state.config, trained, held, load_text, method)
     rehearsal = _choose_pyramid(state, rehearsal)
     rehearsal = _choose_pooling(state, rehearsal, ratios, told)
-    if len(videos.streams) > 1 and config.schedule.alternations:
+    if len(videos.streams) > 1 and state.config.schedule.alternations:
         if len(found.empty) == 1:
             _leave_out(state, *found.empty)
         else:
             _choose_teaching(state, rehearsal)
-    return state.config, state.choices
 
 
 def _fit_size(state: _Choosing, videos: WeakVideos) -> None:
