@@ -80,6 +80,12 @@ def test_video_mean_ap_is_its_definition(labels: np.ndarray, data: st.DataObject
     # Few distinct values, so that there are ties.
     tenths = data.draw(arrays(np.int64, labels.shape, elements=st.integers(0, 4)))
     assert video_mean_ap(tenths / 10, labels) == pytest.approx(slow_mean_ap(tenths / 10, labels))
+    # A video of weight 3 counts as three.
+    times = data.draw(arrays(np.int64, len(labels), elements=st.integers(1, 3)))
+    often = (np.repeat(x, times, axis=0) for x in (tenths / 10, labels))
+    weights = np.repeat(times[:, None], labels.shape[1], axis=1)
+    found = video_mean_ap(tenths / 10, labels, weights)
+    assert found == pytest.approx(slow_mean_ap(*often))
 
 
 @pytest.mark.parametrize(

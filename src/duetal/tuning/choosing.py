@@ -46,6 +46,8 @@ CANDIDATES: Mapping[str, Mapping[str, Any]] = {
     },
 }
 _POOLING = "losses.class_ratios"
+#: The ratio of pooling over half of a video.
+_HALF = 2.0
 #: The choice depends on the data alone: runs that differ in their seed have the same settings.
 _SEED = 0
 #: Differences of held-out mean AP that are no difference.
@@ -144,7 +146,8 @@ def _choose(
         state.choose(ratios, told)
         state.notify(f"auto: {error.cause}: the other settings stay as they are")
         return
-    state.config = state.replaced(ratios)
+    # Half of a video is wrong for most classes, and disastrous for none: candidates compare in it.
+    state.config = state.replaced({_POOLING: (_HALF,) * len(videos.classes)})
     rehearsal = Rehearsal(fabric, state.config, trained, held, load_text, method)
     rehearsal = _choose_pyramid(state, rehearsal)
     rehearsal = _choose_pooling(state, rehearsal, ratios, told)
@@ -196,37 +199,37 @@ def _choose_pyramid(state: _Choosing, rehearsal: Rehearsal) -> Rehearsal:
 
 
 def _choose_pooling(
-    state: _Choosing, own: Rehearsal, ratios: Mapping[str, Any], told: str
+    state: _Choosing, half: Rehearsal, ratios: Mapping[str, Any], told: str
 ) -> Rehearsal:
-    """Pool each class over its own share, or over half of a video where that ranks videos better.
+    """Pool each class over its own share, but over half of a video where that ranks videos better.
 
     Half is too much of most actions, and blurs them. But where the linear classifier does not find
     a class, its share is wrong, and a network that looks for it there finds something else.
     """
-    half = {_POOLING: (2.0,) * len(own.held.classes)}
-    if not state.own(half):
-        return own
-    trial = own.copy()
-    stage = trial.train(state.replaced(half), ["warmup"])
-    mine, other = (class_ap(one.scores[stage], one.held.labels) for one in (own, trial))
+    if not state.own(ratios):
+        return half
+    own = half.copy()
+    stage = own.train(state.replaced(ratios), ["warmup"])
+    mine, other = (class_ap(one.scores[stage], one.held.labels, one.weights) for one in (own, half))
     count = own.held.labels.sum(axis=0)
     # The fewer videos rank a class, the more it takes to believe it.
     wider = np.nan_to_num(other - mine) * count / (count + _DOUBT) > _NOTABLE
     told += (
         f"; held-out mean AP where each is pooled over its own share {100 * own.mean_ap(stage):.1f}"
-        f", all over half of a video {100 * trial.mean_ap(stage):.1f}"
+        f", all over half of a video {100 * half.mean_ap(stage):.1f}"
     )
     if not wider.any():
         state.choose(ratios, told)
         return own
     names = ", ".join(own.held.classes[k] for k in np.flatnonzero(wider)[:_SHOWN])
     told += f": {wider.sum()} over half of it, which ranks them better ({names})"
-    state.choose({_POOLING: tuple(np.where(wider, 2.0, ratios[_POOLING]).tolist())}, told)
+    state.choose({_POOLING: tuple(np.where(wider, _HALF, ratios[_POOLING]).tolist())}, told)
     if not wider.all() and len(own.held.streams) > 1:
         # What is rehearsed next starts from it.
-        trial = own.copy()
-        trial.train(state.config, ["warmup"])
-    return trial
+        own = half.copy()
+        own.train(state.config, ["warmup"])
+        return own
+    return half
 
 
 def _leave_out(state: _Choosing, empty: str) -> None:

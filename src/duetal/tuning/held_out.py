@@ -86,21 +86,31 @@ def thinned(videos: WeakVideos, seed: int) -> WeakVideos:
     return rows(replace(videos, streams=streams), sorted(order[:_MOST_VIDEOS]))
 
 
-def class_ap(scores: NDArray[np.floating], labels: NDArray[np.bool_]) -> NDArray[np.float64]:
+def class_ap(
+    scores: NDArray[np.floating],
+    labels: NDArray[np.bool_],
+    weights: NDArray[np.floating] | None = None,
+) -> NDArray[np.float64]:
     """(K,) average precision of the ranking of videos by each class; NaN where no video has it.
 
     It is the mean, over the videos that have the class, of the precision among the videos that
     score at least as high. `scores` are (N, K) video-level probabilities, `labels` (N, K) whether
-    the video has the class.
+    the video has the class; `weights` (N, K) say as how many videos each counts.
     """
+    weights = np.ones(labels.shape) if weights is None else weights
     found = np.full(labels.shape[1], np.nan)
     for column in np.flatnonzero(labels.any(axis=0)):
-        right = scores[labels[:, column], column]
-        at_least = scores[:, column][None, :] >= right[:, None]
-        found[column] = np.mean(at_least[:, labels[:, column]].sum(1) / at_least.sum(1))
+        has, weight = labels[:, column], weights[:, column]
+        at_least = scores[:, column][None, :] >= scores[has, column][:, None]
+        precision = (at_least * (has * weight)).sum(axis=1) / (at_least * weight).sum(axis=1)
+        found[column] = np.average(precision, weights=weight[has])
     return found
 
 
-def video_mean_ap(scores: NDArray[np.floating], labels: NDArray[np.bool_]) -> float:
+def video_mean_ap(
+    scores: NDArray[np.floating],
+    labels: NDArray[np.bool_],
+    weights: NDArray[np.floating] | None = None,
+) -> float:
     """Mean of `class_ap` over the classes that a video has; 0 where there is none."""
-    return float(np.nanmean(class_ap(scores, labels))) if labels.any() else 0.0
+    return float(np.nanmean(class_ap(scores, labels, weights))) if labels.any() else 0.0

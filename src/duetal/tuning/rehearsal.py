@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from duetal.core.weak_videos import WeakVideos
 from duetal.method.branches import LoadText
+from duetal.method.label_weights import label_weights
 from duetal.method.layers import BranchNetwork
 from duetal.method.loop import Method, TrainingCallback, alternate, inference_network
 from duetal.method.method_settings import MethodSettings
@@ -50,7 +52,15 @@ class Rehearsal(TrainingCallback):
 
     def mean_ap(self, stage: str) -> float:
         """How well a stage ranks the held-out videos by class."""
-        return video_mean_ap(self.scores[stage], self.held.labels)
+        return video_mean_ap(self.scores[stage], self.held.labels, self.weights)
+
+    @cached_property
+    def weights(self) -> NDArray[np.float32] | None:
+        """(N, K) of the held-out labels, as training weighs them; None: 1 each."""
+        if not self.settings.losses.weigh_labels:
+            return None
+        every = np.concatenate([self.held.labels, self.trained.labels])
+        return label_weights(every)[: len(self.held.labels)]
 
     def load_finished(self, phase: Phase, student: BranchNetwork) -> bool:
         """Take up a phase that is trained already."""
