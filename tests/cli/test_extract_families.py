@@ -63,6 +63,9 @@ def test_real_clips_through_every_family_to_the_page(
     assert (code, err) == (0, "")
     assert set(read_detections(found / "detections.json").videos) == set(CLIPS)
     assert (found / "index.html").is_file()
+    # A store that has them all is used.
+    code, out, err = duetal("localize", run, videos, "--features", store, "--out", tmp_path / "2")
+    assert (code, err, "T = " in out) == (0, "", False)
     # The streams that the run reads are made, and no other.
     read = ["vjepa2", "videoprism-lvt"] if seen else names
     assert sorted(path.name for path in (found / "features/features").iterdir()) == sorted(read)

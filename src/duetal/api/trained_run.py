@@ -225,8 +225,8 @@ def _open_videos(
     run: "Run | None", paths: Sequence[str], store: Path, weights: Mapping[str, str], **how: Any
 ) -> "tuple[Dataset, tuple[str, ...]]":
     """The features of videos, in a store, as a dataset; the videos that have some."""
-    from duetal.datasets import open_dataset
     from duetal.own_videos.raw_videos import UNVERIFIABLE, prepare_videos
+    from duetal.own_videos.video_features import open_features
 
     if run is not None and run.model.features is None:
         warn(UNVERIFIABLE)
@@ -235,7 +235,7 @@ def _open_videos(
         raise DuetalError(f"no video could be processed; {failures[0].reason}")
     for failure in failures:
         warn(f"left out: {failure.reason}")
-    return open_dataset(store), tuple(videos)
+    return open_features(run, store), tuple(videos)
 
 
 @naming_extras()

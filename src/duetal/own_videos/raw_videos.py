@@ -113,7 +113,9 @@ def prepare_videos(
 
         if run is None:
             return Extractor(video_features.settings_for_words(weights, store), device=device)
-        extractor = Extractor(video_features.extraction_settings(run, weights), device=device)
+        extractor = Extractor(
+            video_features.extraction_settings(run, weights, store), device=device
+        )
         video_features.require_same(run, extractor.store_settings)
         return extractor
 
