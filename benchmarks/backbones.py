@@ -19,12 +19,12 @@ import numpy as np
 import torch
 
 from duetal.backbones.presets import PRESETS, choose
-from duetal.backbones.tiny_models import TINY, make_tiny_model
 from duetal.extraction.networks import Network
 from duetal.extraction.pipeline import ExtractionSettings, Extractor
 from duetal.extraction.sources import find_videos
 from duetal.extraction.store import open_store
 from duetal.simulation.clips import render_clip
+from duetal.simulation.tiny_models import TINY, make_tiny_model
 
 
 def main() -> None:

@@ -21,8 +21,8 @@ from torch.nn import functional as F
 from duetal.backbones.clip import ImageEncoder, load_image_encoder
 from duetal.backbones.pretrained import quiet
 from duetal.backbones.text_towers import load_text_tower
-from duetal.backbones.tiny_clip import make_tiny_clip
 from duetal.core.errors import DuetalError
+from duetal.simulation.tiny_clip import make_tiny_clip
 
 quiet()
 from transformers import (  # noqa: E402 - importing them warns by default

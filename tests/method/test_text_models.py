@@ -20,9 +20,9 @@ from duetal.backbones.class_embeddings import load_text
 from duetal.backbones.clip import load_image_encoder
 from duetal.backbones.pretrained import quiet
 from duetal.backbones.text_towers import TextTokens, load_text_tower
-from duetal.backbones.tiny_clip import clip_tokenizer, make_tiny_clip
 from duetal.core.errors import DuetalError, UsageError
 from duetal.method.text import PromptedTextEncoder
+from duetal.simulation.tiny_clip import clip_tokenizer, make_tiny_clip
 
 quiet()
 from transformers import (  # noqa: E402 - importing them warns, unless told not to

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import duetal as api
-from duetal.backbones.tiny_clip import make_tiny_clip
+from duetal.simulation.tiny_clip import make_tiny_clip
 from duetal.config import Config
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import open_dataset
