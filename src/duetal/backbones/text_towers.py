@@ -175,10 +175,7 @@ def _text_model(found: Pretrained, tokenizer: Any) -> tuple[Any, bool]:
         kept = ("text_model", "text_projection")
         return TextPart(model, pad, {n for n, _ in model.named_children()}.difference(kept)), True
     if family not in TEXT_MODELS:
-        model = found.load_model(transformers.AutoModel, config=config)
-        if not hasattr(model, "get_text_features"):
-            cause = f"{type(model).__name__} is no model whose texts are comparable with pictures"
-            raise found.error(cause)
+        model = found.load_model(found.image_text_class(config), config=config)
         seeing = [name for name, _ in model.named_children() if name.startswith("vis")]
         return TextPart(model, tokenizer.pad_token_id, seeing), False
     text_config = getattr(config, "text_config", config)

@@ -56,7 +56,7 @@ def localize_raw(
     if source.run is not None and source.run.model.features is None:
         say(f"note: {UNVERIFIABLE}")
     videos, failures = prepare_videos(
-        source.run,
+        source,
         inputs,
         store,
         take_weights(options),
