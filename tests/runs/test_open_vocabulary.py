@@ -126,7 +126,7 @@ def test_an_unseen_class_is_found_by_name(
     # A folder of such runs is one of splits.
     scores = api.evaluate_splits(folder.parent, "seconds").splits["0"]
     assert scores.per_class.keys() == {"GolfSwing"}
-    stored = json.loads((folder / "unseen.json").read_text())
+    stored = json.loads((folder / "unseen.json").read_text())["scores"]
     chance, words, by_vlp, by_both = stored.values()
     assert list(stored)[:2] == ["chance", "words alone"]
     assert by_both["mAP"] == list(scores.mean_ap)
@@ -162,6 +162,8 @@ def test_splits_are_averaged_beside_a_run_on_all_classes(
         json.loads((path / "unseen.json").read_text())
         for path in (out, out / "split-0", out / "split-1")
     )
+    assert "words alone</th>" in (out / "split-0" / "report.html").read_text()
+    summary, each = summary["summary"], [own["scores"] for own in each]
     assert list(summary) == list(each[0])
     assert list(summary)[-1] == "all classes seen"
     for title, one in summary.items():

@@ -12,12 +12,12 @@ from duetal.config import Config
 from duetal.core.annotations import Annotations, VideoAnnotation
 from duetal.core.detections import Detections
 from duetal.core.errors import UsageError, unknown
-from duetal.core.files import write_json
 from duetal.datasets import Dataset, open_dataset
 from duetal.evaluation import Evaluation, evaluate, summarize
 from duetal.evaluation.result import Summary
 from duetal.formats.activitynet import write_annotations, write_detections
 from duetal.results.folder import RunFolder
+from duetal.results.schema import UnseenScores
 from duetal.runs.localizing import Progress, localize
 from duetal.runs.open_vocabulary import with_words
 from duetal.runs.run import Run
@@ -132,7 +132,7 @@ def evaluate_unseen(
     if whole is not None:
         found[WHOLE] = found_by(*with_words(whole, phrases, text_encoder=data.text_encoder))
     scores = {title: evaluate(each, truth, data.protocol) for title, each in found.items()}
-    write_json(run.folder.unseen_file, {title: one.to_json() for title, one in scores.items()})
+    UnseenScores(scores=scores).write(run.folder.unseen_file)
     return scores
 
 
@@ -157,5 +157,5 @@ def summarize_unseen(
         for title in (found[0] if found else ())
         if all(title in each for each in found)
     }
-    write_json(folder.unseen_file, {title: one.to_json() for title, one in summaries.items()})
+    UnseenScores(summary=summaries).write(folder.unseen_file)
     return summaries
