@@ -5,8 +5,9 @@
 
 A rendered video is extracted by each family alone; the bare network encodes as many inputs of
 the same shape, in batches of the same size, on the same thread. The share is the time of the bare
-network over that of the pipeline: what decoding, resizing and writing leave to the network. On one
-core they take turns; with a second one they run beside it. Networks are as large as the library's
+network over that of the pipeline: what decoding, resizing and writing leave to the network. It is
+the processor's time of the whole process, which other programs do not change: on one core the two
+take turns; with a second one they run beside each other. Networks are as large as the library's
 usual ones, of random weights: the speed does not depend on them.
 """
 
@@ -19,12 +20,12 @@ import numpy as np
 import torch
 
 from duetal.backbones.presets import PRESETS, choose
-from duetal.backbones.tiny_models import TINY, make_tiny_model
 from duetal.extraction.networks import Network
 from duetal.extraction.pipeline import ExtractionSettings, Extractor
 from duetal.extraction.sources import find_videos
 from duetal.extraction.store import open_store
 from duetal.simulation.clips import render_clip
+from duetal.simulation.tiny_models import TINY, make_tiny_model
 
 
 def main() -> None:
@@ -46,7 +47,8 @@ def main() -> None:
             make_tiny_model(name, model, real_size=True)
             frames, pipeline, bare = measure(name, model, video, folder / f"{name}-store")
             share = bare / pipeline
-            print(f"{name:<16} {frames / pipeline:>9.0f} {frames / bare:>9.0f} {share:>6.0%}")
+            speeds = f"{frames / pipeline:>9.1f} {frames / bare:>9.1f}"
+            print(f"{name:<16} {speeds} {share:>6.0%}", flush=True)
 
 
 def measure(name: str, model: Path, video: Path, store: Path) -> tuple[int, float, float]:
@@ -57,10 +59,10 @@ def measure(name: str, model: Path, video: Path, store: Path) -> tuple[int, floa
     (network,) = extractor.networks
     with open_store(store, extractor.store_settings) as opened:
         # The first batch is slow: memory is asked for.
-        bare_seconds(network, 2)
-        began = time.perf_counter()
+        bare_seconds(network, 1)
+        began = time.process_time()
         (record,) = extractor.extract_all(find_videos([str(video)]).videos, opened)
-        seconds = time.perf_counter() - began
+        seconds = time.process_time() - began
     assert not hasattr(record, "reason"), record
     return record.frames, seconds, bare_seconds(network, record.snippets)
 
@@ -73,9 +75,9 @@ def bare_seconds(network: Network, snippets: int) -> float:
     else:
         one = backbone.prepare(np.zeros((240, 320, 3), np.uint8))
     inputs = [np.stack([np.asarray(one)] * len(read.offsets))] * snippets
-    began = time.perf_counter()
+    began = time.process_time()
     network(inputs)
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 if __name__ == "__main__":

@@ -31,7 +31,6 @@ from torch import Tensor
 
 from duetal.backbones.i3d import random_weights
 from duetal.backbones.protocol import Backbone
-from duetal.backbones.tiny_clip import make_tiny_clip
 from duetal.core.annotations import Segment
 from duetal.extraction.items import End
 from duetal.extraction.networks import encode
@@ -40,6 +39,7 @@ from duetal.extraction.sources import Video, find_videos
 from duetal.extraction.store import open_store
 from duetal.features.metadata import VideoRecord
 from duetal.simulation.clips import render_clip
+from duetal.simulation.tiny_clip import make_tiny_clip
 
 Result = TypeVar("Result")
 

@@ -31,7 +31,6 @@ from lightning_fabric import Fabric
 
 from _thumos14 import CLASSES, TRAINING_QUANTILES, lengths
 from duetal.backbones.text_towers import load_text_tower
-from duetal.backbones.tiny_clip import make_tiny_clip
 from duetal.config import load_config
 from duetal.core.annotations import Annotations, VideoAnnotation
 from duetal.datasets import open_dataset
@@ -41,6 +40,7 @@ from duetal.method.losses import Predictions, classification, distillation
 from duetal.method.pseudo_labels import crop_labels
 from duetal.method.sampling import epoch_batches, load, micro_batches, share_of
 from duetal.method.schedule import ScheduleSettings, b_step, f_step
+from duetal.simulation.tiny_clip import make_tiny_clip
 
 OVERRIDES = [word for word in sys.argv[1:] if "=" in word]
 CONFIG = load_config("", "benchmark", ["accelerator=cpu", *OVERRIDES])

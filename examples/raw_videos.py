@@ -28,11 +28,11 @@ from typing import Any
 import numpy as np
 
 from duetal.backbones.i3d import random_weights
-from duetal.backbones.tiny_clip import make_tiny_clip
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.files import write_text
 from duetal.formats.activitynet import read_annotations, write_annotations
 from duetal.simulation.clips import render_clip
+from duetal.simulation.tiny_clip import make_tiny_clip
 
 CLASSES = ("Juggling", "Rowing", "Waving")
 #: Suffix and encoding; None for the frame rate is a variable one.

@@ -152,7 +152,7 @@ def _train(folder: Path, dataset: Path, *settings: str) -> Path:
 def tiny_backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Weights of random content by backbone, as `ExtractionSettings.weights`; CLIP is tiny."""
     from duetal.backbones.i3d import random_weights
-    from duetal.backbones.tiny_clip import make_tiny_clip
+    from duetal.simulation.tiny_clip import make_tiny_clip
 
     folder = tmp_path_factory.mktemp("backbones")
     random_weights(folder / "rgb.pt", "rgb")

@@ -66,6 +66,16 @@ def test_prints_each_split_and_their_mean_and_spread(tmp_path: Path, duetal: Run
     assert rows["mean"][6:8] == ["50.00"] * 2
     assert rows["std"][6:8] == ["70.71"] * 2
     assert json.loads(json_file.read_text())["summary"]["runs"] == 2
+    # Each is diagnosed, and has its page.
+    code, out, _ = duetal("diagnose", "--splits", tmp_path / "s", "--json", tmp_path / "d.json")
+    assert (code, out.count("split 2:"), out.count("split 10:")) == (0, 1, 1)
+    found = json.loads((tmp_path / "d.json").read_text())
+    assert [one["predictions"]["all"]["true positive"] for one in found.values()] == [1, 1]
+    code, out, _ = duetal("report", "--splits", tmp_path / "s")
+    pages = [tmp_path / "s" / name / "detections.html" for name in ("2", "10")]
+    assert (code, out.split()) == (0, [str(page) for page in pages])
+    for page, label in zip(pages, ("Diving", "Shot"), strict=True):
+        assert label in page.read_text()
 
 
 def test_names_what_is_missing(tmp_path: Path, duetal: Run) -> None:
@@ -79,6 +89,9 @@ def test_names_what_is_missing(tmp_path: Path, duetal: Run) -> None:
         evaluate_splits(tmp_path, "seconds")
     shutil.rmtree(tmp_path / "0")
     for words in ((), ("x.json",), ("x.json", "--splits", tmp_path)):
-        code, _, err = duetal("evaluate", "--protocol", "seconds", *words)
-        assert code == 2
-        assert "--splits" in err
+        for command in ("evaluate", "diagnose", "report"):
+            # A page is of detections alone, too.
+            if command == "report" and words == ("x.json",):
+                continue
+            code, _, err = duetal(command, "--protocol", "seconds", *words)
+            assert (code, "--splits" in err) == (2, True)

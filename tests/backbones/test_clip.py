@@ -21,8 +21,8 @@ from torch.nn import functional as F
 from duetal.backbones.clip import ImageEncoder, load_image_encoder
 from duetal.backbones.pretrained import quiet
 from duetal.backbones.text_towers import load_text_tower
-from duetal.backbones.tiny_clip import make_tiny_clip
 from duetal.core.errors import DuetalError
+from duetal.simulation.tiny_clip import make_tiny_clip
 
 quiet()
 from transformers import (  # noqa: E402 - importing them warns by default
@@ -331,6 +331,15 @@ def pictures_alone(folder: Path) -> None:
     CLIPVisionModelWithProjection.from_pretrained(folder).save_pretrained(folder)
 
 
+def other(folder: Path, family: str, head: str) -> None:
+    """A model of another kind, which is told before its weights are read."""
+    import transformers
+
+    sizes = TOWER if family == "Bert" else TOWER | {"image_size": [32, 32], "patch_size": 16}
+    config = getattr(transformers, f"{family}Config")(**sizes, num_labels=3)
+    getattr(transformers, f"{family}{head}")(config).save_pretrained(folder)
+
+
 def patches_of_any_shape(folder: Path) -> None:
     """SigLIP 2's NaFlex, which cuts pictures of any shape into patches."""
     vision = TOWER | {"patch_size": 8, "num_patches": 16}
@@ -359,6 +368,15 @@ def patches_of_any_shape(folder: Path) -> None:
         ),
         (text_alone, "is a text encoder alone"),
         (pictures_alone, "is not an image-text model"),
+        (
+            lambda folder: other(folder, "ViT", "ForImageClassification"),
+            "ViTModel is not an image-",
+        ),
+        (
+            lambda folder: other(folder, "Yolos", "ForObjectDetection"),
+            "YolosModel is not an image-",
+        ),
+        (lambda folder: other(folder, "Bert", "Model"), "BertModel is not an image-text model"),
         (patches_of_any_shape, "does not take pictures of one size"),
         (write("preprocessor_config.json", None), "preprocessor_config.json"),
         (write("preprocessor_config.json", b"{"), "cannot load: "),

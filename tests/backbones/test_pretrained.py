@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from duetal.backbones.clip import load_image_encoder
 from duetal.backbones.pretrained import CONVERSION, CONVERTER, find_pretrained
-from duetal.backbones.tiny_clip import make_tiny_clip
 from duetal.core.errors import DuetalError
+from duetal.simulation.tiny_clip import make_tiny_clip
 
 
 @pytest.fixture

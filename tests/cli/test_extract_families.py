@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from duetal.backbones.presets import PRESETS
-from duetal.backbones.tiny_clip import make_tiny_clip
-from duetal.backbones.tiny_models import TINY, make_tiny_model
 from duetal.extraction.store import open_store
 from duetal.formats import read_detections
+from duetal.simulation.tiny_clip import make_tiny_clip
+from duetal.simulation.tiny_models import TINY, make_tiny_model
 
 Duetal = Callable[..., tuple[int, str, str]]
 CLIPS = ("v_GGSY1Qvo990", "v_ZNVhz7ctTq0")
@@ -63,6 +63,9 @@ def test_real_clips_through_every_family_to_the_page(
     assert (code, err) == (0, "")
     assert set(read_detections(found / "detections.json").videos) == set(CLIPS)
     assert (found / "index.html").is_file()
+    # A store that has them all is used.
+    code, out, err = duetal("localize", run, videos, "--features", store, "--out", tmp_path / "2")
+    assert (code, err, "T = " in out) == (0, "", False)
     # The streams that the run reads are made, and no other.
     read = ["vjepa2", "videoprism-lvt"] if seen else names
     assert sorted(path.name for path in (found / "features/features").iterdir()) == sorted(read)

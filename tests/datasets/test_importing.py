@@ -61,6 +61,22 @@ def test_rows_are_put_where_they_are_in_time(
     np.testing.assert_allclose(opened.streams["vlp"].read("a"), wanted.repeat(4, 1), atol=exact)
 
 
+def test_the_pair_of_stale(tmp_path: Path) -> None:
+    """Any number of rows evenly over a video, with a prefix that the annotations lack."""
+    cbp = folder(tmp_path / "cbp", v_a=even(57), v_b=even(333))
+    vlp = folder(tmp_path / "vlp", v_a=clock(TimeGrid(10.0, 1, 1)), v_b=even(600))
+    for grid in (None, TimeGrid(10.0, 1, 1)):
+        out = tmp_path / f"out-{grid is None}"
+        sources = [Published("cbp", cbp, None), Published("vlp", vlp, grid)]
+        done = import_features(out, sources, OURS, {"a": SECONDS, "b": SECONDS})
+        assert (done.videos, done.missing) == (2, ())
+        assert done.renamed[0] == "cbp: the prefix 'v_' taken off: 'v_a' is 'a'"
+        opened = open_dataset(out)
+        wanted = OURS.centre(np.arange(93))[:, None].repeat(4, 1)
+        for branch, name in (("cbp", "a"), ("cbp", "b"), ("vlp", "a"), ("vlp", "b")):
+            np.testing.assert_allclose(opened.streams[branch].read(name), wanted, atol=0.6)
+
+
 def test_denser_rows_are_averaged() -> None:
     values = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
     centres = (np.arange(400) + 0.5) * 0.1

@@ -9,8 +9,6 @@ import pytest
 import torch
 
 from duetal.backbones.presets import PRESETS, choose, choose_all
-from duetal.backbones.tiny_clip import make_tiny_clip
-from duetal.backbones.tiny_models import TINY, make_tiny_model
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
 from duetal.datasets import open_dataset
@@ -20,6 +18,8 @@ from duetal.extraction.snippets import crops
 from duetal.extraction.sources import find_videos
 from duetal.extraction.store import Store, open_store
 from duetal.simulation.clips import render_clip
+from duetal.simulation.tiny_clip import make_tiny_clip
+from duetal.simulation.tiny_models import TINY, make_tiny_model
 from duetal.video.decoding.video_reader import open_video
 
 RATE = 48_000

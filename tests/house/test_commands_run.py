@@ -38,6 +38,7 @@ NOT_RUN = {
     "--cbp ": "downloads models; tests/cli/test_extract_families.py has tiny ones",
     " cbp=": "the same; tests/cli/test_extract_families.py trains on a store of several",
     "import-features": "reads what others publish; tests/datasets/test_importing.py makes it up",
+    "--splits 10": "trains eleven runs; tests/runs trains three",
     "s3://": "an object store, and a cluster; tests/extraction has local ones",
     "hf ": "is the hub's own program",
     "seen_classes=[Baby": "names classes of real data; tests/runs trains on others",

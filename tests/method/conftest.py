@@ -12,7 +12,6 @@ import torch
 from lightning_fabric import Fabric
 
 from duetal.backbones.text_towers import load_text_tower
-from duetal.backbones.tiny_clip import make_tiny_clip
 from duetal.config import Config, make_config, read_values
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.weak_videos import WeakVideos
@@ -31,6 +30,7 @@ from duetal.results.checkpoints import load
 from duetal.results.folder import RunFolder
 from duetal.runs.training import open_journal, train_phases
 from duetal.simulation.generate import simulate
+from duetal.simulation.tiny_clip import make_tiny_clip
 from duetal.simulation.world import Simulation
 
 NAMES = ("HighJump", "Diving", "CleanAndJerk")

@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from transformers import AutoTokenizer, CLIPConfig, CLIPModel, CLIPTextModelWithProjection
 
 from duetal.backbones.text_towers import load_text_tower
-from duetal.backbones.tiny_clip import make_tiny_clip
 from duetal.core.errors import DuetalError
 from duetal.method.text import PromptedTextEncoder, StoredText
+from duetal.simulation.tiny_clip import make_tiny_clip
 
 NAMES = ("HighJump", "Diving", "CleanAndJerk")
 SAID = ("high jump", "diving", "clean and jerk")

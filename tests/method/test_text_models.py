@@ -16,12 +16,13 @@ from tokenizers import Tokenizer, models, normalizers, processors
 from torch import Tensor
 from torch.nn import functional as F
 
+from duetal.backbones.class_embeddings import load_text
 from duetal.backbones.clip import load_image_encoder
 from duetal.backbones.pretrained import quiet
-from duetal.backbones.text_towers import load_text_tower
-from duetal.backbones.tiny_clip import make_tiny_clip
+from duetal.backbones.text_towers import TextTokens, load_text_tower
 from duetal.core.errors import DuetalError, UsageError
 from duetal.method.text import PromptedTextEncoder
+from duetal.simulation.tiny_clip import clip_tokenizer, make_tiny_clip
 
 quiet()
 from transformers import (  # noqa: E402 - importing them warns, unless told not to
@@ -237,10 +238,36 @@ def test_the_wholes_projection_holds(tmp_path: Path, config_class: Any, model_cl
     assert (encoder() - expected).abs().max() > 1e-3
 
 
-def test_a_model_without_place_for_prompts_is_refused(tmp_path: Path) -> None:
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("family", "pad", "takes_prompts"),
+    [("Blip", 1, True), ("CLIPSeg", 1, True), ("CLIPSeg", 513, False)],
+)
+def test_a_tower_of_another_family(
+    tmp_path: Path, family: str, pad: int, takes_prompts: bool
+) -> None:
+    """Prompts, where their insertion agrees with the library's reading of the names, or none."""
+    import transformers
+
+    text = TEXT | {"projection_dim": 16, "vocab_size": 520, "pad_token_id": pad}
+    config = getattr(transformers, f"{family}Config")(
+        text_config=text, vision_config=VISION, projection_dim=16
+    )
+    model = loud(getattr(transformers, f"{family}Model")(config))
+    model.save_pretrained(tmp_path)
+    # CLIP's fills texts up with the mark of their end, which a mask would hide.
+    clip_tokenizer().save_pretrained(tmp_path) if pad == 513 else framed(tmp_path)
+    tokens = AutoTokenizer.from_pretrained(tmp_path)(SAID, padding=True, return_tensors="pt")
+    expected = model.get_text_features(tokens["input_ids"], tokens["attention_mask"])
+    tower = load_text(str(tmp_path), NAMES, prompts_before=3, prompts_after=2)
+    torch.testing.assert_close(tower.plain_features(), expected.pooler_output, atol=1e-4, rtol=0)
+    assert isinstance(tower, TextTokens) is takes_prompts
+
+
+def test_a_model_without_text_beside_pictures_is_refused(tmp_path: Path) -> None:
     BertModel(BertConfig(**TOWER, vocab_size=64)).save_pretrained(tmp_path)
     framed(tmp_path)
-    with pytest.raises(DuetalError, match=r"models of type clip, .*, not 'bert'") as caught:
+    with pytest.raises(DuetalError, match="BertModel is not an image-text model") as caught:
         load_text_tower(str(tmp_path), NAMES)
     assert "\n" not in str(caught.value)
 

@@ -1,6 +1,7 @@
 """What a run remembers of its features, and what it makes of that for raw videos."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from duetal.datasets import open_dataset
 from duetal.extraction.pipeline import ExtractionSettings
 from duetal.extraction.store import recorded_settings
 from duetal.own_videos.raw_videos import is_dataset
-from duetal.own_videos.video_features import extraction_settings, require_same
+from duetal.own_videos.video_features import extraction_settings, open_features, require_same
 from duetal.results.folder import RunFolder
 from duetal.results.schema import BranchRecord, ModelRecord, StageRecord
 from duetal.runs.run import Run
@@ -170,6 +171,27 @@ def test_what_differs_is_named() -> None:
     renamed = SETTINGS | {"clip": SETTINGS["clip"] | {"name": "elsewhere"}}
     require_same(run_with(SETTINGS), renamed)
     require_same(run_with(None), other)
+
+
+def test_a_store_may_hold_more_than_the_run_reads(store: Path) -> None:
+    """The first backbone of a store is another one than the run's."""
+    read = {"name": "the/vivit", "sha256": "v" * 8, "branch": "cbp", "frames": 16}
+    features = {"modalities": ["vivit", "clip"], "vivit": read}
+    features |= {key: SETTINGS[key] for key in ("format", "grid", "short_side", "dtype", "crop")}
+    features["clip"] = SETTINGS["clip"]
+    several = SETTINGS | {"modalities": ["rgb", "flow", "vivit", "clip"], "vivit": read}
+    (store / "store.json").write_text(json.dumps(several))
+    (store / "features" / "vivit").mkdir()
+    np.save(store / "features" / "vivit" / "v.npy", np.zeros((2, 6), np.float32))
+    for recorded, dim in ((features, 6), (SETTINGS, 8)):
+        run = run_with(recorded)
+        require_same(run, several, store)
+        assert open_features(run, store).streams["cbp"].dim == dim
+        assert list(extraction_settings(run, {}, store).sources) == several["modalities"]
+    chosen = replace(run_with(None), config=Config().replace(**{"data.cbp": "vivit"}))
+    assert open_features(chosen, store).streams["cbp"].dim == 6
+    with pytest.raises(UsageError, match=r"vivit\.sha256 was vvvvvvvv, is None"):
+        require_same(run_with(features), SETTINGS, store)
 
 
 def test_what_is_a_dataset_and_what_are_videos(store: Path, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 import duetal as api
-from duetal.backbones.tiny_clip import make_tiny_clip
 from duetal.config import Config
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import open_dataset
@@ -19,6 +18,7 @@ from duetal.runs.class_splits import seen_classes, with_seen_classes
 from duetal.runs.open_vocabulary import prompted_text, with_words
 from duetal.runs.run import open_run
 from duetal.runs.stage_scoring import VideoScores, stage_scorer
+from duetal.simulation.tiny_clip import make_tiny_clip
 
 Duetal = Callable[..., tuple[int, str, str]]
 OWN = {"Diving": ["diving"], "GolfSwing": ["golf swing"], "HighJump": ["high jump"]}
@@ -118,17 +118,21 @@ def test_an_unseen_class_is_found_by_name(
     split_run: tuple[Path, str], tiny_dataset: Path, tmp_path: Path, duetal: Duetal
 ) -> None:
     folder, printed = split_run
-    assert "unseen:     GolfSwing: found by their words, among one another, in 1 videos" in printed
+    told = "unseen:     GolfSwing: found by their words, among one another, in 1 videos with"
+    assert told in printed
     run = api.load(folder)
     assert run.classes == ("Diving", "HighJump")
     assert {"gt.json", "detections.json", "unseen.json"} <= {f.name for f in folder.iterdir()}
     # A folder of such runs is one of splits.
     scores = api.evaluate_splits(folder.parent, "seconds").splits["0"]
     assert scores.per_class.keys() == {"GolfSwing"}
-    stored = json.loads((folder / "unseen.json").read_text())
-    by_vlp, by_both = stored.values()
+    stored = json.loads((folder / "unseen.json").read_text())["scores"]
+    chance, words, by_vlp, by_both = stored.values()
+    assert list(stored)[:2] == ["chance", "words alone"]
     assert by_both["mAP"] == list(scores.mean_ap)
-    assert min(one["averages"]["0.1:0.7"] for one in (by_vlp, by_both)) > 0.1
+    assert min(one["averages"]["0.1:0.7"] for one in (words, by_vlp, by_both)) > 0.1
+    # A video is guessed at in 2, 3, 4, 6 and 12 parts, of the unseen class alone.
+    assert (chance["videos"], chance["predictions"], words["predictions"] > 0) == (1, 27, True)
 
     out = tmp_path / "found.json"
     words = "golf swing|a golfer swings, Diving"
@@ -138,6 +142,46 @@ def test_an_unseen_class_is_found_by_name(
     assert set(found.classes) == {"golf swing", "Diving"}
     same = run.localize(tiny_dataset, classes=words)
     np.testing.assert_allclose(same.score, found.score, atol=1e-9)
+
+
+@pytest.mark.recipe
+def test_splits_are_averaged_beside_a_run_on_all_classes(
+    tiny_dataset: Path, tmp_path: Path, tiny_settings: tuple[str, ...], duetal: Duetal
+) -> None:
+    out = tmp_path / "open"
+    words = ("train", "open-vocabulary", f"dataset={tiny_dataset}", *tiny_settings)
+    code, _, err = duetal(*words, "seen_share=0.9", "--splits", "2", "--out", out)
+    assert (code, "all 3 classes are seen" in err, out.exists()) == (2, True, False)
+    words = (*words, "seen_share=0.67", "--out", out)
+    code, printed, err = duetal(*words, "--splits", "2")
+    assert (code, err) == (0, "")
+    assert {path.name for path in out.iterdir()} >= {"all-classes", "split-0", "split-1"}
+    assert "unseen:     mean ± standard deviation over 2 splits" in printed
+    assert all(path.joinpath("report.html").is_file() for path in out.iterdir() if path.is_dir())
+    summary, *each = (
+        json.loads((path / "unseen.json").read_text())
+        for path in (out, out / "split-0", out / "split-1")
+    )
+    assert "words alone</th>" in (out / "split-0" / "report.html").read_text()
+    summary, each = summary["summary"], [own["scores"] for own in each]
+    assert list(summary) == list(each[0])
+    assert list(summary)[-1] == "all classes seen"
+    for title, one in summary.items():
+        values = [own[title]["averages"]["0.1:0.7"] for own in each]
+        assert one["averages"]["0.1:0.7"]["mean"] == pytest.approx(sum(values) / 2)
+    # The run on all classes finds the unseen ones as it finds its own.
+    whole = api.load(out / "all-classes")
+    assert set(whole.classes) > set(api.load(out / "split-0").classes)
+    assert list(api.evaluate_splits(out, "seconds").splits) == ["split-0", "split-1"]
+    # One that is there goes on, with more splits.
+    assert duetal(*words, "--splits", "2")[0] == 1
+    assert duetal(*words, "--splits", "3", "--resume")[0] == 0
+    for options, cause in (
+        (("--seeds", "0,1", "--splits", "2"), "--seeds and --splits: give one of the two"),
+        (("--splits", "2", "seen_share=none"), "--splits: draws classes to train on; seen_share="),
+    ):
+        code, _, err = duetal(*words, *options, "--resume")
+        assert (code, cause in err) == (2, True)
 
 
 @pytest.mark.recipe

@@ -86,11 +86,14 @@ def test_raw_videos(tmp_path: Path, tiny_backbones: dict[str, str], duetal: Run)
     assert "T = " not in said
     for options, cause in (
         (("--i3d-rgb", "x"), "--i3d-rgb: words are compared with no rgb features"),
-        (("--clip", "/nope"), "/nope: image encoder: no such folder"),
+        (("--clip", "/nope"), "/nope: text encoder: no such folder"),
+        # Before a video is decoded.
+        ((*clip, "--classes", "word " * 200), "tokens; with 0 prompt vectors and 2 marks"),
     ):
         code, _, err = duetal(*base[:-1], tmp_path / "new", *options, "--out", tmp_path / "x")
         assert code != 0
         assert cause in err
+        assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ import pytest
 from lightning_fabric import Fabric
 
 from duetal.backbones.text_towers import load_text_tower
-from duetal.backbones.tiny_clip import make_tiny_clip
 from duetal.config import Config, load_config
 from duetal.core.errors import DuetalError
 from duetal.core.weak_videos import WeakVideos
@@ -20,6 +19,7 @@ from duetal.method.loop import Method
 from duetal.recipes import read
 from duetal.results.schema import ChoiceFile
 from duetal.runs.run import open_run
+from duetal.simulation.tiny_clip import make_tiny_clip
 from duetal.tuning import choosing, tune
 
 Command = Callable[..., tuple[int, str, str]]

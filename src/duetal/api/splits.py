@@ -28,6 +28,19 @@ class SplitScores:
         return {"summary": self.summary.to_json(), "splits": splits}
 
 
+def split_folders(folder: PathLike) -> list[Path]:
+    """The splits of a folder, the tenth after the ninth; DuetalError if there is none."""
+    root = Path(folder)
+    if not root.is_dir():
+        raise DuetalError("no such folder", file=root)
+    parts = [each for each in root.iterdir() if each.is_dir() and not each.name.startswith(".")]
+    parts = [each for each in parts if (each / TRUTH).is_file() or (each / DETECTIONS).is_file()]
+    if not parts:
+        cause = f"no split: a folder for each, with {TRUTH} and {DETECTIONS}"
+        raise DuetalError(cause, file=root)
+    return sorted(parts, key=lambda part: (len(part.name), part.name))
+
+
 def evaluate_splits(
     folder: PathLike,
     protocol: Protocol | str,
@@ -45,15 +58,7 @@ def evaluate_splits(
         UsageError: an unknown protocol or subset.
         DuetalError: no split there, one that lacks a file, or a file that can't be evaluated.
     """
-    root = Path(folder)
     named = protocol if isinstance(protocol, Protocol) else protocol_named(protocol)
-    if not root.is_dir():
-        raise DuetalError("no such folder", file=root)
-    parts = [each for each in root.iterdir() if each.is_dir() and not each.name.startswith(".")]
-    parts = [each for each in parts if (each / TRUTH).is_file() or (each / DETECTIONS).is_file()]
-    if not parts:
-        cause = f"no split: a folder for each, with {TRUTH} and {DETECTIONS}"
-        raise DuetalError(cause, file=root)
     scores = {
         part.name: evaluate(
             read_detections(part / DETECTIONS),
@@ -63,7 +68,6 @@ def evaluate_splits(
             match_names=match_names,
             count_excluded=count_excluded,
         )
-        # Split 10 comes after split 9.
-        for part in sorted(parts, key=lambda part: (len(part.name), part.name))
+        for part in split_folders(folder)
     }
     return SplitScores(scores, summarize(list(scores.values())))

@@ -190,7 +190,7 @@ def localize_from(
         else:
             store = local_store(os.fspath(temporary if features is None else features))
             dataset, names = _open_videos(
-                source.run,
+                source,
                 paths,
                 store,
                 moved,
@@ -222,20 +222,21 @@ def _open_dataset(source: "Source", path: Path, subset: str) -> "tuple[Dataset, 
 
 
 def _open_videos(
-    run: "Run | None", paths: Sequence[str], store: Path, weights: Mapping[str, str], **how: Any
+    source: "Source", paths: Sequence[str], store: Path, weights: Mapping[str, str], **how: Any
 ) -> "tuple[Dataset, tuple[str, ...]]":
     """The features of videos, in a store, as a dataset; the videos that have some."""
-    from duetal.datasets import open_dataset
     from duetal.own_videos.raw_videos import UNVERIFIABLE, prepare_videos
+    from duetal.own_videos.video_features import open_features
 
+    run = source.run
     if run is not None and run.model.features is None:
         warn(UNVERIFIABLE)
-    videos, failures = prepare_videos(run, paths, store, weights, **how)
+    videos, failures = prepare_videos(source, paths, store, weights, **how)
     if not videos:
         raise DuetalError(f"no video could be processed; {failures[0].reason}")
     for failure in failures:
         warn(f"left out: {failure.reason}")
-    return open_dataset(store), tuple(videos)
+    return open_features(run, store), tuple(videos)
 
 
 @naming_extras()

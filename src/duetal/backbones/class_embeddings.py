@@ -1,16 +1,14 @@
 """What stands for the text of the classes: a text encoder, or an array of class embeddings."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.nn import functional as F
 
-from duetal.backbones.text_towers import TextTokens, load_text_tower
+from duetal.backbones.text_towers import ClassEmbeddings, TextTokens, load_text_tower
 from duetal.core.annotations import display_name
 from duetal.core.errors import DuetalError, unknown
 from duetal.core.files import read_json, reading
@@ -18,17 +16,6 @@ from duetal.core.npy import DAMAGED
 
 #: Of a file of class embeddings.
 _SUFFIX = ".npy"
-
-
-@dataclass(frozen=True)
-class ClassEmbeddings:
-    """The embeddings of the classes, (K, D); no text can be encoded beside them."""
-
-    features: Tensor
-
-    def plain_features(self) -> Tensor:
-        """Text features (K, D) of the names, not normalised."""
-        return self.features
 
 
 def load_text(

@@ -81,16 +81,13 @@ def load_image_encoder(source: str, on_download: OnDownload | None = None) -> Im
         DuetalError: it can't be loaded, its weights are damaged or incomplete, or it has no image
             encoder whose features can be compared with a text's.
     """
-    from transformers import AutoImageProcessor, AutoModel
+    from transformers import AutoImageProcessor
 
     from duetal.backbones.pretrained import drop_text, find_pretrained
 
     found = find_pretrained(source, "image encoder")
-    model = found.load_model(AutoModel)
+    model = found.load_model(found.image_text_class(config := found.config()), config=config)
     architecture = type(model).__name__
-    if not (hasattr(model, "get_image_features") and hasattr(model, "get_text_features")):
-        what = "a text encoder alone" if "Text" in architecture else "not an image-text model"
-        raise found.error(f"{architecture} is {what}; a whole CLIP, SigLIP or the like is needed")
     # Two generations of the library call PIL by different names.
     processor = found.load(AutoImageProcessor, backend="pil", use_fast=False)
     with found.explaining(f"{architecture} cannot be used"):

@@ -24,7 +24,6 @@ from duetal.core.errors import UsageError, unknown
 
 #: The branches that a backbone can be named for, with the option that does.
 OPTIONS = {"cbp": "--cbp", "vlp": "--vlp"}
-_PICTURES, _SOUND = "transformer_encoder", "sound_encoders"
 
 
 class Pooling(StrEnum):
@@ -52,7 +51,6 @@ class Preset:
     classifier: str = ""
     argument: str = "pixel_values"  #: By which the class takes its input.
     frames_key: str = ""  #: Where `config.json` says how many frames are read.
-    loader: str = _PICTURES  #: The module that loads it.
 
     @property
     def has_text(self) -> bool:
@@ -103,7 +101,7 @@ _OTHERS = (
            _PICTURE, Pooling.HEAD, "HieraModel", "HieraForImageClassification"),
     Preset("ast", "audio-spectrogram-transformer", "MIT/ast-finetuned-audioset-10-10-0.4593",
            "BSD-3-Clause", 768, 261.0, Input(Reads.SOUND, frames=1, crop=None, seconds=1.92),
-           Pooling.POOLER, "ASTModel", "ASTForAudioClassification", "input_values", loader=_SOUND),
+           Pooling.POOLER, "ASTModel", "ASTForAudioClassification", "input_values"),
     Preset("xclip", "xclip", "microsoft/xclip-base-patch16", "MIT", 512, 282.2, _video(8),
            Pooling.PROJECTED, "XCLIPModel", frames_key="num_frames"),
     Preset("videoprism-lvt", "videoprism", "google/videoprism-lvt-base-f16r288", "Apache-2.0",
@@ -111,7 +109,7 @@ _OTHERS = (
            frames_key="num_frames"),
     Preset("clap", "clap", "laion/clap-htsat-unfused", "Apache-2.0", 512, 11.8,
            Input(Reads.SOUND, frames=1, crop=None, seconds=1.92), Pooling.PROJECTED, "ClapModel",
-           argument="input_features", loader=_SOUND),
+           argument="input_features"),
 )  # fmt: skip
 #: The families of `transformers` by short name; I3D's two networks are records of their own.
 PRESETS: Mapping[str, Preset] = {one.name: one for one in (*_IMAGE_TEXT, *_OTHERS)}
@@ -236,10 +234,6 @@ def _record(preset: Preset, branch: str, weights: str, frames: int | None) -> Ba
 
 def _load(preset: Preset, source: str, on_download: OnDownload | None = None) -> Backbone:
     """Load a model of a preset's family; the hub's client downloads, and reports nothing."""
-    if preset.loader == _SOUND:
-        from duetal.backbones.sound_encoders import load_sound_encoder
-
-        return load_sound_encoder(preset, source)
     from duetal.backbones.transformer_encoder import load_transformer
 
     return load_transformer(preset, source)

@@ -70,6 +70,23 @@ class Pretrained:
                 raise self.error(f"cannot load: unknown kind of model {kept['model_type']!r}{code}")
             return CONFIG_MAPPING[kept["model_type"]].from_dict(kept)
 
+    def image_text_class(self, config: Any) -> Any:
+        """The class of a model that compares pictures with texts; DuetalError if it is no such."""
+        from transformers import AutoModel
+
+        with self.explaining("cannot load"):
+            found: Any = AutoModel._model_mapping[type(config)]
+            # Some kinds have several classes.
+            classes = found if isinstance(found, tuple) else (found,)
+            for kind in classes:
+                if hasattr(kind, "get_image_features") and hasattr(kind, "get_text_features"):
+                    return kind
+        what = (
+            "a text encoder alone" if "Text" in classes[0].__name__ else "not an image-text model"
+        )
+        cause = f"{classes[0].__name__} is {what}; a whole CLIP, SigLIP or the like is needed"
+        raise self.error(cause)
+
     def _allowed(self, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
@@ -228,6 +245,8 @@ def read_configuration(source: str, role: str) -> dict[str, Any]:
     DuetalError if there is none, or it is damaged.
     """
     found = find_pretrained(source, role, [CONFIG])
+    if not (found.folder / CONFIG).is_file():
+        raise found.error(f"no {CONFIG}: not the folder of a model")
     with found.explaining("cannot load"):
         content = json.loads((found.folder / CONFIG).read_bytes())
         if not isinstance(content, dict):

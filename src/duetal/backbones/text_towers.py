@@ -1,6 +1,6 @@
 """Text towers of models that see or hear: loaded, and class names tokenized for prompts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import shorten
 from typing import Any
@@ -24,19 +24,21 @@ TEXT_MODELS = {
 WHOLE_MODELS = {"xclip": "XCLIPModel", "videoprism": "VideoPrismClipModel", "clap": "ClapModel"}
 #: Families whose texts are followed by padding that their mask hides.
 _MASKED = ("videoprism", "clap")
+_CLIP_FRAMED = ("clip", "metaclip_2", "xclip")
+#: Families whose texts are filled up to the longest that they read.
+_FULL_LENGTH = ("siglip", "siglip2", "videoprism")
 
 
 class TextPart(nn.Module):
     """The text encoder of a whole model, which has `get_text_features`."""
 
-    def __init__(self, model: Any, pad: int | None):
+    def __init__(self, model: Any, pad: int | None, dropped: Collection[str]):
         super().__init__()
         #: The id that fills up texts, of a model that has to be told where they end.
         self.pad = pad
         self.config = model.config.text_config
-        for name, _ in list(model.named_children()):
-            if name not in ("text_model", "text_projection"):
-                setattr(model, name, None)
+        for name in dropped:
+            setattr(model, name, None)
         self.model = model
 
     def get_input_embeddings(self) -> nn.Module:
@@ -48,6 +50,17 @@ class TextPart(nn.Module):
         """The whole model's output for texts, with their features as `pooler_output`."""
         mask = None if self.pad is None else (input_ids != self.pad).long()
         return self.model.get_text_features(input_ids=input_ids, attention_mask=mask)
+
+
+@dataclass(frozen=True)
+class ClassEmbeddings:
+    """The embeddings of the classes, (K, D); no prompt changes them."""
+
+    features: Tensor
+
+    def plain_features(self) -> Tensor:
+        """Text features (K, D) of the names, not normalised."""
+        return self.features
 
 
 @dataclass(frozen=True)
@@ -77,8 +90,11 @@ def load_text_tower(
     prompts_before: int = 16,
     prompts_after: int = 16,
     display_names: Mapping[str, str] | None = None,
-) -> TextTokens:
+) -> TextTokens | ClassEmbeddings:
     """Load a text encoder of CLIP, SigLIP or another family, and tokenize the classes' names.
+
+    Of an image-text model of any other family the names' features alone are given, by the library's
+    own reading of them, unless the insertion of prompts is found to agree with it.
 
     Args:
         source: a local folder or a hub name, of a text model or of a whole image-text model;
@@ -92,10 +108,38 @@ def load_text_tower(
         DuetalError: the encoder can't be loaded, or a class's name is too long for it.
     """
     found = find_pretrained(source, "text encoder")
-    model = _text_model(found)
     tokenizer = _tokenizer(found)
-    names = {label: display_name(label) for label in classes} | dict(display_names or {})
-    count = prompts_before + prompts_after
+    model, is_known = _text_model(found, tokenizer)
+    shown = {label: display_name(label) for label in classes} | dict(display_names or {})
+    names = {label: shown[label] for label in classes}
+    if is_known:
+        return _prompted(found, model, tokenizer, names, prompts_before, prompts_after)
+    with found.explaining("cannot be used"), torch.no_grad():
+        read = tokenizer(list(names.values()), padding=True, return_tensors="pt")
+        output = model.model.get_text_features(read["input_ids"], read.get("attention_mask"))
+        plain: Tensor = output if isinstance(output, Tensor) else output.pooler_output
+    try:
+        tower = _prompted(found, model, tokenizer, names, prompts_before, prompts_after)
+    except DuetalError as error:
+        # Without one it is the user's words that are too long.
+        if error.__cause__ is None:
+            raise
+    else:
+        if torch.allclose(tower.plain_features(), plain, atol=1e-4, rtol=1e-3):
+            return tower
+    return ClassEmbeddings(plain)
+
+
+def _prompted(
+    found: Pretrained,
+    model: Any,
+    tokenizer: Any,
+    names: Mapping[str, str],
+    before: int,
+    after: int,
+) -> TextTokens:
+    """The names of the classes as tokens with places for prompts, and what reads them."""
+    count = before + after
     # A wrong configuration shows when it is used.
     with found.explaining("cannot be used"):
         limit = int(model.config.max_position_embeddings)
@@ -103,15 +147,15 @@ def load_text_tower(
         if family == "clap":
             # Its positions begin after that of the padding.
             limit -= int(model.config.pad_token_id) + 1
-        if family.startswith("siglip") or family in _MASKED:
-            frame = _marked_frame(tokenizer, None if family == "clap" else limit)
-        else:
+        if family in _CLIP_FRAMED:
             frame = _clip_frame(tokenizer)
+        else:
+            frame = _marked_frame(tokenizer, limit if family in _FULL_LENGTH else None)
         if None in (*frame.start, *frame.end, frame.pad):
             raise found.error("its tokenizer does not define how a text starts, ends or is padded")
-        sequences = _tokenize(found, tokenizer, classes, names, frame, count, limit)
+        sequences = _tokenize(found, tokenizer, names, frame, count, limit)
         plain, _ = _arrange(sequences, frame, 0, 0)
-        tokens, positions = _arrange(sequences, frame, prompts_before, prompts_after)
+        tokens, positions = _arrange(sequences, frame, before, after)
         if tokens.max() >= model.get_input_embeddings().num_embeddings:
             raise found.error("its tokenizer is of another model: it has more tokens")
         tower = TextTokens(model, plain, tokens, positions, count)
@@ -119,8 +163,8 @@ def load_text_tower(
     return tower
 
 
-def _text_model(found: Pretrained) -> Any:
-    """The text model with its projection."""
+def _text_model(found: Pretrained, tokenizer: Any) -> tuple[Any, bool]:
+    """The text model with its projection, and whether its family is known."""
     import transformers
 
     config = found.config()
@@ -128,16 +172,17 @@ def _text_model(found: Pretrained) -> Any:
     if family in WHOLE_MODELS:
         model = found.load_model(getattr(transformers, WHOLE_MODELS[family]), config=config)
         pad = config.text_config.pad_token_id if family in _MASKED else None
-        return TextPart(model, pad)
+        kept = ("text_model", "text_projection")
+        return TextPart(model, pad, {n for n, _ in model.named_children()}.difference(kept)), True
     if family not in TEXT_MODELS:
-        known = ", ".join((*TEXT_MODELS, *WHOLE_MODELS))
-        cause = f"prompts can be inserted into models of type {known}, not {config.model_type!r}"
-        raise found.error(cause)
+        model = found.load_model(found.image_text_class(config), config=config)
+        seeing = [name for name, _ in model.named_children() if name.startswith("vis")]
+        return TextPart(model, tokenizer.pad_token_id, seeing), False
     text_config = getattr(config, "text_config", config)
     if hasattr(config, "projection_dim"):
         # The text part's own value is not used by the whole model, and wrong in some.
         text_config.projection_dim = config.projection_dim
-    return found.load_model(getattr(transformers, TEXT_MODELS[family]), config=text_config)
+    return found.load_model(getattr(transformers, TEXT_MODELS[family]), config=text_config), True
 
 
 def _tokenizer(found: Pretrained) -> Any:
@@ -191,7 +236,6 @@ def _marked_frame(tokenizer: Any, length: int | None) -> _Frame:
 def _tokenize(
     found: Pretrained,
     tokenizer: Any,
-    classes: Sequence[str],
     names: Mapping[str, str],
     frame: _Frame,
     prompts: int,
@@ -200,7 +244,7 @@ def _tokenize(
     """The token ids of each class's display name, without marks."""
     marks = len(frame.start) + len(frame.end)
     sequences: list[list[int]] = []
-    for label in classes:
+    for label in names:
         ids = tokenizer(names[label], add_special_tokens=False)["input_ids"]
         if not ids:
             raise DuetalError(f"class {label!r} has no word in its name", file=found.source)

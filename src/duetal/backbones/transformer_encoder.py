@@ -1,4 +1,4 @@
-"""Video transformers and image classifiers of `transformers`, as backbones.
+"""Video transformers, image classifiers and sound models of `transformers`, as backbones.
 
 A model with a classifier gives what the classifier reads, so that the features are those that its
 classes were told apart by; one without gives the mean of its tokens, or its class token. One with a
@@ -6,6 +6,7 @@ text encoder gives its embedding in their common space.
 """
 
 import json
+import warnings
 from typing import Any
 
 import numpy as np
@@ -41,8 +42,24 @@ _USUAL: dict[str, dict[str, Any]] = {
 }
 
 
-class TransformerEncoder(Backbone):
-    """A frozen model of one of the families; ValueError if it makes no feature of a snippet.
+class _Frozen(Backbone):
+    """A frozen model of one of the families."""
+
+    def __init__(self, model: nn.Module, preset: Preset, identity: WeightsIdentity):
+        self.model, self.identity = model, identity
+        self._preset = preset
+
+    def to(self, device: torch.device) -> object:
+        """Move the weights to a device."""
+        return self.model.to(device)
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return next(self.model.parameters()).dtype
+
+
+class TransformerEncoder(_Frozen):
+    """One that reads pictures; ValueError if it makes no feature of a snippet.
 
     It is tried with `trial` frames, which tell the dimension.
     """
@@ -55,17 +72,13 @@ class TransformerEncoder(Backbone):
         trial: int,
         identity: WeightsIdentity,
     ):
-        self.model, self.identity = model, identity
-        self._preset, self._pictures = preset, pictures
+        super().__init__(model, preset, identity)
+        self._pictures = pictures
         # One that reads single pictures has no dimension of time.
         self._is_image = preset.input.frames == 1
         blank = torch.tensor(self.prepare(np.zeros((32, 32, 3), np.uint8)))
         with torch.no_grad():
             self.dim = self.encode(blank.expand(1, trial, *blank.shape)).shape[1]
-
-    def to(self, device: torch.device) -> object:
-        """Move the weights to a device."""
-        return self.model.to(device)
 
     def prepare(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """(H, W, 3) RGB of any size -> (h, w, 3) as the model's pictures were resized and cut."""
@@ -73,8 +86,38 @@ class TransformerEncoder(Backbone):
 
     def encode(self, batch: Tensor) -> Tensor:
         """Features (B, C) float32 of prepared pictures (B, frames, h, w, 3)."""
-        pixels = self._pictures.normalized(batch, next(self.model.parameters()).dtype)
+        pixels = self._pictures.normalized(batch, self._dtype)
         return pooled(self.model, self._preset, pixels[:, 0] if self._is_image else pixels)
+
+
+class SoundEncoder(_Frozen):
+    """One that hears, and its feature extractor, which makes spectrograms with NumPy.
+
+    ValueError if it makes no feature of a sound.
+    """
+
+    def __init__(self, model: nn.Module, preset: Preset, extractor: Any, identity: WeightsIdentity):
+        super().__init__(model, preset, identity)
+        self._extractor = extractor
+        self.sound_rate = int(extractor.sampling_rate)
+        frames = getattr(extractor, "max_length", 0)
+        # AST's frames are 10 ms apart.
+        self.longest = float(getattr(extractor, "max_length_s", frames / 100))
+        if not (0 < self.longest <= 60 and 1000 <= self.sound_rate <= 192_000):
+            raise ValueError(f"{self.longest:g} s of sound at {self.sound_rate} samples a second")
+        silence = self.prepare(np.zeros(int(self.longest * self.sound_rate), np.float32))
+        with torch.no_grad():
+            self.dim = self.encode(silence[None, None]).shape[1]
+
+    def prepare(self, samples: NDArray[np.float32]) -> Tensor:
+        """(n,) samples at `sound_rate` in [-1, 1] -> a spectrogram, padded by the model's rule."""
+        found = self._extractor(samples, sampling_rate=self.sound_rate, return_tensors="pt")
+        values: Tensor = found[self._preset.argument][0].float()
+        return values
+
+    def encode(self, batch: Tensor) -> Tensor:
+        """Features (B, C) float32 of spectrograms (B, 1, ...)."""
+        return pooled(self.model, self._preset, batch[:, 0].to(self._dtype))
 
 
 def pooled(model: nn.Module, preset: Preset, values: Tensor) -> Tensor:
@@ -106,7 +149,7 @@ def pooled(model: nn.Module, preset: Preset, values: Tensor) -> Tensor:
     return features.float()
 
 
-def load_transformer(preset: Preset, source: str) -> TransformerEncoder:
+def load_transformer(preset: Preset, source: str) -> TransformerEncoder | SoundEncoder:
     """Load a model of a family from a folder or the hub; weights are read from safetensors only.
 
     Raises:
@@ -115,17 +158,33 @@ def load_transformer(preset: Preset, source: str) -> TransformerEncoder:
     """
     found = find_pretrained(source, f"{preset.name} model")
     model = load_model(found, preset)
+    extractor = None
+    if preset.input.reads is Reads.SOUND:
+        # AST's own filters are too narrow at the bottom, as they were when it was trained.
+        with warnings.catch_warnings(action="ignore"):
+            extractor = found.load(transformers.AutoFeatureExtractor)
     with found.explaining(f"{type(model).__name__} cannot be used"):
-        config = getattr(model.config, "vision_config", model.config)
-        # V-JEPA 2 takes any number of frames, and minutes for its usual one.
-        key = "tubelet_size" if preset.model_type == "vjepa2" else preset.frames_key
-        frames = int(getattr(config, key)) if key else 1
-        pictures = preprocessing(_processor(found, preset, config))
         identity = found.identity(type(model).__name__)
-        encoder = TransformerEncoder(model, preset, pictures, frames, identity)
+        if extractor is not None:
+            encoder: TransformerEncoder | SoundEncoder = SoundEncoder(
+                model, preset, extractor, identity
+            )
+        else:
+            encoder = _seeing(found, model, preset, identity)
         if preset.has_text:
             drop_text(found, model, encoder.dim)
     return encoder
+
+
+def _seeing(
+    found: Pretrained, model: Any, preset: Preset, identity: WeightsIdentity
+) -> TransformerEncoder:
+    config = getattr(model.config, "vision_config", model.config)
+    # V-JEPA 2 takes any number of frames, and minutes for its usual one.
+    key = "tubelet_size" if preset.model_type == "vjepa2" else preset.frames_key
+    frames = int(getattr(config, key)) if key else 1
+    pictures = preprocessing(_processor(found, preset, config))
+    return TransformerEncoder(model, preset, pictures, frames, identity)
 
 
 def load_model(found: Pretrained, preset: Preset) -> Any:

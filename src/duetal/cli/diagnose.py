@@ -9,6 +9,7 @@ from duetal.cli.shared_options import (
     PATH,
     json_option,
     match_option,
+    splits_option,
     subset_option,
     truth_option,
     writes,
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 
 
 @click.command("diagnose")
-@click.argument("detections", type=PATH)
+@click.argument("detections", type=PATH, required=False)
 @truth_option
+@splits_option
 @click.option("--protocol", "protocol_name", default="seconds", help="See duetal evaluate.")
 @subset_option
 @click.option(
@@ -35,8 +37,9 @@ if TYPE_CHECKING:
 @writes("json_file")
 @click.option("--plots", type=PATH, help="Also draw figures into this folder.")
 def command(
-    detections: Path,
-    annotations_path: Path,
+    detections: Path | None,
+    annotations_path: Path | None,
+    splits: Path | None,
     protocol_name: str,
     subset: str | None,
     tiou: float,
@@ -47,22 +50,34 @@ def command(
     """Classify the errors of DETECTIONS, and measure what each kind costs.
 
     The kinds of error and the characteristics of segments are those of DETAD (Alwassel et al.,
-    2018). A kind is fixed by removing its predictions.
+    2018). A kind is fixed by removing its predictions. With --splits: of each split, one after the
+    other; the JSON holds them by name.
     """
     from duetal.api import diagnose
+    from duetal.api.splits import DETECTIONS, TRUTH, split_folders
+    from duetal.core.errors import UsageError
     from duetal.core.files import write_json
 
-    diagnosis = diagnose(
-        detections, annotations_path, protocol_name, subset, tiou=tiou, match_names=match_names
-    )
-    if json_file is not None:
-        write_json(json_file, diagnosis.to_json())
-    _print(diagnosis)
-    if plots is not None:
-        from duetal.pages.diagnosis_plots import write_plots
+    if splits is not None and detections is None and annotations_path is None:
+        files = {p.name: (p / DETECTIONS, p / TRUTH) for p in split_folders(splits)}
+    elif splits is None and detections is not None and annotations_path is not None:
+        files = {"": (detections, annotations_path)}
+    else:
+        raise UsageError("give DETECTIONS with --annotations, or --splits alone")
+    found = {}
+    for name, (one, truth) in files.items():
+        diagnosis = diagnose(one, truth, protocol_name, subset, tiou=tiou, match_names=match_names)
+        found[name] = diagnosis.to_json()
+        if name:
+            say(f"\nsplit {name}:")
+        _print(diagnosis)
+        if plots is not None:
+            from duetal.pages.diagnosis_plots import write_plots
 
-        for path in write_plots(diagnosis, plots):
-            say(f"drawn: {path}")
+            for path in write_plots(diagnosis, plots / name):
+                say(f"drawn: {path}")
+    if json_file is not None:
+        write_json(json_file, found if splits else found[""])
 
 
 def _print(diagnosis: "Diagnosis") -> None:

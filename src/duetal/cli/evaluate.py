@@ -9,8 +9,9 @@ from duetal.cli.shared_options import (
     PATH,
     json_option,
     match_option,
-    optional_truth_option,
+    splits_option,
     subset_option,
+    truth_option,
     writes,
 )
 from duetal.core.console import PlainConsole
@@ -24,13 +25,8 @@ if TYPE_CHECKING:
 
 @click.command("evaluate")
 @click.argument("detections", type=PATH, required=False)
-@optional_truth_option
-@click.option(
-    "--splits",
-    type=PATH,
-    metavar="FOLDER",
-    help="In place of DETECTIONS: a folder for each split, with gt.json and detections.json.",
-)
+@truth_option
+@splits_option
 @click.option(
     "--protocol",
     "protocol_name",

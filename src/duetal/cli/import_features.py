@@ -38,8 +38,8 @@ def command(
     """Write public features as a dataset whose branches share one time grid.
 
     A grid is FPS/STRIDE/WINDOW: 25/16/16 are rows every 16 frames of 25 a second, each of which
-    sees 16; 30/4/16 is ActionFormer's of THUMOS14. "even" are as many rows for every video, spread
-    evenly over it. Rows on another grid than the dataset's are put on it, by seconds. Features
+    sees 16; 30/4/16 is ActionFormer's of THUMOS14. "even" are any number of rows, spread evenly
+    over a video. Rows on another grid than the dataset's are put on it, by seconds. Features
     whose number of rows does not fit the stated grid and the video's duration are refused.
     """
     from duetal.core.errors import UsageError
@@ -66,6 +66,8 @@ def command(
     say(f"{out}: {done.videos:,} videos, a row every {seconds:g} s")
     for branch in done.moved:
         say(f"note: the {branch} features were put on another grid")
+    for rule in done.renamed:
+        say(f"note: names of {rule}")
     if done.missing:
         first = repr(done.missing[0])
         say(f"left out, of one branch alone: {len(done.missing):,} videos, {first} the first")

@@ -11,7 +11,6 @@ from duetal.cli.shared_options import is_own_page
 from duetal.cli.terminal import print_failures, say
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.outputs import refuse_existing
-from duetal.datasets import open_dataset
 from duetal.extraction.sources import Failure, Video
 from duetal.extraction.store import Store, open_store
 from duetal.formats.conversion import formula_notes
@@ -19,7 +18,7 @@ from duetal.localization.non_overlapping import keep_non_overlapping, score_floo
 from duetal.localization.proposals import assemble
 from duetal.own_videos.raw_videos import UNVERIFIABLE, prepare_videos
 from duetal.own_videos.result_folder import FEATURES, MEDIA, PAGE, WRITTEN, show, write_results
-from duetal.own_videos.video_features import local_store
+from duetal.own_videos.video_features import local_store, open_features
 from duetal.pages.player import PlayedVideo, PlayerPage, embed
 from duetal.results.schema import ENSEMBLE
 from duetal.runs.localizing import limit_notes, localize
@@ -57,7 +56,7 @@ def localize_raw(
     if source.run is not None and source.run.model.features is None:
         say(f"note: {UNVERIFIABLE}")
     videos, failures = prepare_videos(
-        source.run,
+        source,
         inputs,
         store,
         take_weights(options),
@@ -69,7 +68,7 @@ def localize_raw(
     if not videos:
         print_failures("failed", failures)
         raise DuetalError("none of the videos could be processed", file=out)
-    dataset, stages = open_dataset(store), source.stages
+    dataset, stages = open_features(source.run, store), source.stages
     run = source.make(dataset)
     page = VideoPage(run, out, open_store(store), videos, copies=not no_copies)
     with VideoProgress() as progress:

@@ -1,6 +1,7 @@
 """`duetal report`: one HTML page of runs and detections."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -9,12 +10,14 @@ from duetal.cli.shared_options import (
     comparing_options,
     force_option,
     is_own_page,
+    splits_option,
 )
 from duetal.cli.terminal import say
 
 
 @click.command("report")
-@click.argument("sources", nargs=-1, required=True, type=PATH)
+@click.argument("sources", nargs=-1, type=PATH)
+@splits_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -26,6 +29,7 @@ from duetal.cli.terminal import say
 @force_option
 def command(
     sources: tuple[Path, ...],
+    splits: Path | None,
     out: Path | None,
     title: str,
     annotations_path: Path | None,
@@ -40,10 +44,32 @@ def command(
     Of one run: scores of all stages, training curves, pseudo-labels, and every video to explore;
     a run that is still training gives a partial page, and --annotations also shows where the
     actions are in training videos. Of several, or of detections: their scores and differences, and
-    their predictions above one another. The page needs no network.
+    their predictions above one another. The page needs no network. With --splits: a page beside the
+    detections of each split, detections.html.
     """
     from duetal.api import report
+    from duetal.api.splits import DETECTIONS, TRUTH, split_folders
+    from duetal.core.errors import UsageError
     from duetal.core.outputs import refuse_existing
+
+    if bool(sources) == (splits is not None):
+        raise UsageError("give SOURCES, or --splits alone")
+    if splits is not None:
+        if out is not None or annotations_path is not None:
+            raise UsageError("--splits: each split has its own page and annotations")
+        how: dict[str, Any] = {
+            "protocol": protocol_name or "seconds",
+            "subset": subset,
+            "match_names": match_names,
+        }
+        pages = [(part / DETECTIONS).with_suffix(".html") for part in split_folders(splits)]
+        for page in pages:
+            refuse_existing(page, (), force=force or is_own_page(page), own=True)
+        for page in pages:
+            named = title or f"split {page.parent.name}"
+            found, truth = page.parent / DETECTIONS, page.parent / TRUTH
+            say(report(found, page, annotations=truth, title=named, **how).path)
+        return
 
     default = sources[0] / "report.html"
     if sources[0].is_file():
@@ -61,7 +87,7 @@ def command(
     from duetal.cli.progress import StepProgress
 
     with StepProgress() as progress:
-        page = report(
+        made = report(
             sources,
             out,
             annotations=annotations_path,
@@ -72,6 +98,6 @@ def command(
             match_names=match_names,
             progress=progress,
         )
-    say(page.path)
-    if page.left_out:
-        say(f"note: {page.left_out.strip()}")
+    say(made.path)
+    if made.left_out:
+        say(f"note: {made.left_out.strip()}")

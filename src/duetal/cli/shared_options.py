@@ -33,6 +33,12 @@ def finite(context: click.Context, option: click.Parameter, value: float | None)
     return value
 
 
+splits_option = click.option(
+    "--splits",
+    type=PATH,
+    metavar="FOLDER",
+    help="In place of DETECTIONS: a folder for each split, with gt.json and detections.json.",
+)
 force_option = click.option("--force", is_flag=True, help="Replace files that are there.")
 
 
@@ -133,15 +139,11 @@ match_option = click.option(
     is_flag=True,
     help="Match names of videos and classes that differ by a prefix, a suffix, case or '_'.",
 )
-truth_option, optional_truth_option = (
-    click.option(
-        "--annotations",
-        "annotations_path",
-        type=PATH,
-        required=required,
-        help="Ground truth with segments, in any form that duetal convert reads.",
-    )
-    for required in (True, False)
+truth_option = click.option(
+    "--annotations",
+    "annotations_path",
+    type=PATH,
+    help="Ground truth with segments, in any form that duetal convert reads.",
 )
 #: How runs and detections are scored alike; `duetal.runs.comparing` takes the values.
 comparing_options = together(

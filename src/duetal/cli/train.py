@@ -13,7 +13,13 @@ from duetal.cli.shared_options import PATH, refuse_bad_yaml
 from duetal.cli.terminal import say
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import device
+
     from duetal.config import Config
+    from duetal.datasets import Dataset
+    from duetal.evaluation import Evaluation
     from duetal.extraction.sources import Failure
     from duetal.results.folder import RunFolder
     from duetal.runs.seeds import Plan
@@ -26,6 +32,13 @@ if TYPE_CHECKING:
     "--resume", is_flag=True, help="Go on with the run in the folder, or start it if there is none."
 )
 @click.option("--seeds", help="Train one run for each of these seeds, such as 0,1,2.")
+@click.option(
+    "--splits",
+    type=click.IntRange(2, 1000),
+    metavar="N",
+    help="Open vocabulary: train one run for each of N draws of seen_share of the classes, and one "
+    "on all of them; the others are found by their words, and the scores averaged.",
+)
 @click.option(
     "--videos",
     multiple=True,
@@ -57,6 +70,7 @@ def command(
     out: Path,
     resume: bool,
     seeds: str | None,
+    splits: int | None,
     **options: Any,
 ) -> int:
     """Train the two branches in turn from features, or videos, and video labels.
@@ -80,7 +94,7 @@ def command(
     from duetal.runs.processes import is_first
     from duetal.runs.resolving import resolve_config
     from duetal.runs.run import alone_in
-    from duetal.runs.seeds import parse_seeds, plan_seeds
+    from duetal.runs.seeds import parse_seeds, plan_seeds, plan_splits
 
     source = click.get_current_context().get_parameter_source
     typed = [name for name in options if source(name) is ParameterSource.COMMANDLINE]
@@ -94,23 +108,32 @@ def command(
         overrides = (*overrides, f"dataset={folder.dataset}")
     config = resolve_config(recipe, overrides)
     numbers = None if seeds is None else parse_seeds(seeds)
+    if splits is not None and numbers is not None:
+        raise UsageError("--seeds and --splits: give one of the two; seed=1 is of all splits")
     failures: tuple[Failure, ...] = ()
     # The other processes of a run are started by the first, when the dataset is there.
     with ExitStack() as held:
         if is_first():
             held.enter_context(alone_in(folder))
-        runs = plan_seeds(folder, config, numbers, resume=resume)
-        if numbers is not None and is_first():
+
+        def plan() -> "Plan":
+            if splits is not None:
+                return plan_splits(folder, config, splits, resume=resume)
+            return plan_seeds(folder, config, numbers, resume=resume)
+
+        runs = plan()
+        if is_first() and (numbers is not None or splits is not None):
             for run, _ in runs.values():
                 held.enter_context(alone_in(run))
             # Again: a run may have ended there in between.
-            plan_seeds(folder, config, numbers, resume=resume)
+            plan()
         if own["videos"] and is_first():
             from duetal.cli.train_videos import make_dataset
 
             begun = any(run.config_file.is_file() for run, _ in runs.values())
             failures = make_dataset(folder, options, **own, typed=typed, begun=begun)
-        _train(config, runs, folder, several=seeds is not None)
+        over = "splits" if splits is not None else "seeds" if numbers is not None else None
+        _train(config, runs, folder, over)
         if own["videos"] and is_first():
             first = next(iter(runs.values()))[0].path
             store = own["store"] or folder.dataset
@@ -134,17 +157,14 @@ def _check_options(own: dict[str, Any], typed: list[str]) -> None:
         raise UsageError("--store: must be a local folder to train from", file=own["store"])
 
 
-def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool) -> None:
-    """Train, evaluate and report what has been planned."""
-    from duetal.cli.progress import VideoProgress
-    from duetal.cli.score_tables import print_labels, print_run, print_seeds, print_unseen
+def _train(config: "Config", runs: "Plan", folder: "RunFolder", over: str | None) -> None:
+    """Train, evaluate and report what has been planned; `over` are "seeds" or "splits", if so."""
+    from duetal.cli.score_tables import print_seeds, print_unseen
     from duetal.datasets.problems import Problem, raise_fatal
     from duetal.pages import write_report
-    from duetal.results.schema import LabelEvaluation, RunEvaluation
-    from duetal.runs.class_splits import evaluate_unseen, is_split
+    from duetal.results.schema import RunEvaluation
+    from duetal.runs.class_splits import summarize_unseen, with_seen_classes
     from duetal.runs.processes import processes
-    from duetal.runs.run import open_run
-    from duetal.runs.run_evaluation import measure
     from duetal.runs.seeds import summarize_seeds
     from duetal.runs.training import open_for_training, train
 
@@ -152,38 +172,80 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", *, several: bool
         raise_fatal(problem)
         say(str(problem), err=True)
 
-    dataset = open_for_training(config, report=tell)
+    first, settings = next(iter(runs.values()))
+    whole = first.path if over == "splits" else None
+    dataset = open_for_training(settings, report=tell)
+    # Before any is trained: a share may leave no class unseen.
+    parts = {key: with_seen_classes(dataset, own) for key, (_, own) in runs.items() if whole}
     found: dict[int, RunEvaluation] = {}
+    unseen = []
     with processes(config.machine) as fabric:
-        for seed, (own, settings) in runs.items():
-            trained = train(fabric, settings, dataset, own)
+        for key, (own, settings) in runs.items():
+            part = parts.get(key, dataset)
+            trained = train(fabric, settings, part, own)
             if not fabric.is_global_zero:
                 continue
             say(f"{own.path}: {'trained' if trained else 'was trained already'}")
-            run = open_run(own.path)
-            with VideoProgress("scorings of a video") as progress:
-                scores = measure(run, dataset, fabric.device, progress)
-            if isinstance(scores, RunEvaluation):
-                print_run(scores)
-                found[seed] = scores
-            elif isinstance(scores, LabelEvaluation):
-                print_labels(scores)
-            else:
-                say(
-                    f"{config.data.dataset}: no video to evaluate on whose actions are known, so "
-                    "nothing is measured; the report shows what was found in "
-                    f"{len(scores):,} videos"
-                )
-            if is_split(settings):
-                with VideoProgress() as progress:
-                    unseen = evaluate_unseen(run, fabric.device, progress)
-                print_unseen(unseen)
+            scores, others = _evaluate(own, part, settings, fabric.device, whole)
+            if isinstance(scores, RunEvaluation) and key is not None:
+                found[key] = scores
+            unseen += [others] if others else []
+            if whole:
+                write_report(own.path)
         if not fabric.is_global_zero:
             return
-    if several and found:
+    if over == "seeds" and found:
         for seed in folder.seeds():
             file = folder.of_seed(seed).evaluation_file
             if seed not in found and file.is_file():
                 found[seed] = RunEvaluation.read(file)
         print_seeds(summarize_seeds(folder, dict(sorted(found.items()))))
-    say(f"report: {write_report(folder.path).path}")
+    if over and unseen:
+        summary = summarize_unseen(folder, unseen)
+        print_unseen(summary, f"mean ± standard deviation over {len(unseen):,} {over}")
+    page = folder.path / "*" / "report.html" if whole else write_report(folder.path).path
+    say(f"report: {page}")
+
+
+def _evaluate(
+    folder: "RunFolder",
+    dataset: "Dataset",
+    settings: "Config",
+    device: "device",
+    whole: Path | None,
+) -> tuple[Any, "Mapping[str, Evaluation]"]:
+    """The scores of a trained run, printed; those of the classes that it was not trained on."""
+    from duetal.cli.progress import VideoProgress
+    from duetal.cli.score_tables import print_labels, print_run, print_unseen
+    from duetal.results.schema import LabelEvaluation, RunEvaluation
+    from duetal.runs.class_splits import evaluate_unseen, is_split
+    from duetal.runs.run import open_run
+    from duetal.runs.run_evaluation import measure
+
+    run = open_run(folder.path)
+    with VideoProgress("scorings of a video") as progress:
+        scores = measure(run, dataset, device, progress)
+    if isinstance(scores, RunEvaluation):
+        print_run(scores)
+    elif isinstance(scores, LabelEvaluation):
+        print_labels(scores)
+    else:
+        say(
+            f"{settings.data.dataset}: no video to evaluate on whose actions are known, so "
+            f"nothing is measured; the report shows what was found in {len(scores):,} videos"
+        )
+    if not is_split(settings):
+        return scores, {}
+    with VideoProgress() as progress:
+        every = None if whole is None else open_run(whole)
+        unseen = evaluate_unseen(run, device, progress, every)
+    if unseen:
+        one = next(iter(unseen.values()))
+        counts = f"{one.videos:,} videos with {one.segments:,} segments"
+        print_unseen(
+            unseen,
+            f"{', '.join(one.per_class)}: found by their words, among one another, in {counts}",
+        )
+    else:
+        say("no evaluation video has a segment of an unseen class: those are not measured")
+    return scores, unseen

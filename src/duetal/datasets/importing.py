@@ -5,7 +5,7 @@ Features of two grids are put on one, by seconds; see `regridded`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import replacing, write_text
 from duetal.core.grid import TimeGrid
+from duetal.core.name_matching import propose
 from duetal.datasets.layouts import PartPlaces, parts_at
 from duetal.features.arrays import reading
 from duetal.features.metadata import DATASET_FILE
@@ -33,7 +34,7 @@ class Published:
 
     branch: str
     place: Path  #: A folder or file, in a form that the readers know.
-    #: Their grid; None where every video has the same number of rows, evenly over its duration.
+    #: Their grid; None where a video's rows, however many, lie evenly over its duration.
     grid: TimeGrid | None
     ending: str | None = None  #: Take `<video>_<ending>` alone, as those of `<video>`.
 
@@ -46,6 +47,7 @@ class Imported:
     videos: int
     moved: tuple[str, ...]  #: The branches whose rows were put on another grid.
     missing: tuple[str, ...]  #: Videos that one of the sources lacks.
+    renamed: tuple[str, ...]  #: By which rule names met those of the annotations, or of CBP.
 
 
 def import_features(
@@ -78,6 +80,7 @@ def import_features(
         if folder.exists():
             raise UsageError("is there already; import into another folder", file=folder)
     published = [_Published(source, seconds) for source in sources]
+    renamed = [one.rename(seconds or published[0].arrays) for one in published]
     names = [set(one.arrays) for one in published]
     shared = sorted(set.intersection(*names))
     if not shared:
@@ -95,7 +98,7 @@ def import_features(
     write_text(out / DATASET_FILE, yaml.safe_dump(content, sort_keys=False))
     moved = tuple(one.branch for one in sources if one.grid != grid)
     missing = tuple(sorted(set.union(*names).difference(shared)))
-    return Imported(grid, len(shared), moved, missing)
+    return Imported(grid, len(shared), moved, missing, tuple(filter(None, renamed)))
 
 
 def _on_grid(
@@ -159,6 +162,13 @@ class _Published:
             crop = _CROP.fullmatch(name)
             self.arrays.setdefault(name if crop is None else crop[1], []).append(name)
 
+    def rename(self, known: Collection[str]) -> str:
+        """Call the videos as known ones are that differ by one rule; the rule, if there is one."""
+        if (proposal := propose(self.arrays, known)) is None:
+            return ""
+        self.arrays = {proposal.names.get(n, n): arrays for n, arrays in self.arrays.items()}
+        return f"{self.source.branch}: {proposal}"
+
     def read(self, name: str) -> NDArray[np.float32]:
         """(T, C), the mean of crops; DuetalError if its number of rows contradicts the grid."""
         crops = [self._stream.read(one) for one in self.arrays[name]]
@@ -194,7 +204,7 @@ class _Published:
 
     def _fps(self, name: str) -> float | None:
         """What `video_features` writes beside its arrays: the rate of the frames."""
-        path = self.source.place / f"{name}_fps.npy"
+        path = self.source.place / f"{self.arrays[name][0]}_fps.npy"
         if not path.is_file():
             return None
         with reading(path, damage="not a .npy file"):

@@ -30,6 +30,8 @@ from duetal.features.places import Place
 from duetal.features.streams import SUFFIXES, has_ending
 from duetal.formats.wtalc import is_wtalc
 
+#: The parts of I3D, which are chosen by one name.
+_I3D = ("rgb", "flow")
 _YAML_SUFFIXES = (".yaml", ".yml")
 _WEAK_TABLES = ("weak_train.tsv", "weak_train.csv", "train_labels.tsv", "train_labels.csv")
 #: What `Path` leaves of the beginning of a URL; a single letter is a Windows drive.
@@ -130,7 +132,7 @@ def _streams(
 def _chosen_parts(folder: Path, name: str, branch: str) -> tuple[PartPlaces, ...]:
     """The parts of a stream that is called by its backbone."""
     roots = _feature_roots(folder)
-    parts = ("rgb", "flow") if name == "i3d" else (name,)
+    parts = _I3D if name == "i3d" else (name,)
     places = {part: _places(roots, part) for part in parts if "/" not in part}
     if not places or not all(places.values()):
         stems = {file.name.partition(".")[0] for root in roots if root.is_dir()
@@ -145,7 +147,13 @@ def stream_names(folder: Path) -> tuple[str, ...]:
     if not (folder / SETTINGS_FILE).is_file():
         return ()
     names = map(str, read_settings(Place(folder))["modalities"])
-    return tuple(dict.fromkeys("i3d" if name in ("rgb", "flow") else name for name in names))
+    return tuple(dict.fromkeys("i3d" if name in _I3D else name for name in names))
+
+
+def chosen_by(parts: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The choice, as `find_pieces` takes it, of the parts of each branch; none of others' joins."""
+    names = {branch: "i3d" if tuple(own) == _I3D else own[0] for branch, own in parts.items()}
+    return {b: n for b, n in names.items() if n == "i3d" or len(parts[b]) == 1}
 
 
 def _stored_encoder(folder: Path, name: str | None) -> str | None:

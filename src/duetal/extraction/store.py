@@ -338,22 +338,29 @@ def recorded_settings(streams: Sequence[FeatureStream]) -> dict[str, Any] | None
     None where the features are in no store, or are put together otherwise than a store's are.
     DuetalError if the store's settings are damaged.
     """
-    read = [[part.place.name for part in stream.parts] for stream in streams]
+    read = {stream.title: [part.place.name for part in stream.parts] for stream in streams}
     places = {part.place.parent.parent for stream in streams for part in stream.parts}
     folder = places.pop()
     if places or not (folder / metadata.SETTINGS_FILE).is_file():
         return None
-    settings = dict(open_store(folder).settings)
+    return settings_read(open_store(folder).settings, read)
+
+
+def settings_read(settings: Settings, read: Mapping[str, Sequence[str]]) -> dict[str, Any] | None:
+    """The settings of a store without what is of no modality that `read` names, by branch.
+
+    None where a branch reads what no store puts together for it.
+    """
+    settings = dict(settings)
     stored = settings["modalities"]
-    used = [name for name in stored if any(name in names for names in read)]
+    used = [name for name in stored if any(name in names for names in read.values())]
     settings["modalities"] = used
-    for stream, names in zip(streams, read, strict=True):
-        for name in names:
-            weights = settings.get(name)
-            if isinstance(weights, Mapping) and weights.get("branch", stream.title) != stream.title:
-                # A run may read for one branch what was made for another.
-                settings[name] = {**weights, "branch": stream.title}
-    if not used or read != list(branch_streams(settings).values()):
+    for branch, name in ((branch, name) for branch, names in read.items() for name in names):
+        weights = settings.get(name)
+        if isinstance(weights, Mapping) and weights.get("branch", branch) != branch:
+            # A run may read for one branch what was made for another.
+            settings[name] = {**weights, "branch": branch}
+    if not used or list(map(list, read.values())) != list(branch_streams(settings).values()):
         return None
     unused = set(stored).difference(used)
     if FLOW.name not in used and all(name in (RGB.name, *PRESETS) for name in used):

@@ -5,6 +5,9 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+#: What the log says where there is no prompt to learn.
+PLAIN_TEXT = "plain text features; what makes them takes no prompts, so none are learnt"
+
 
 class TextTower(Protocol):
     """A frozen text encoder and the tokens of the classes.

@@ -13,7 +13,7 @@ from duetal.extraction.sources import Failure, Video, find_videos
 from duetal.extraction.store import Store
 from duetal.features.places import is_url
 from duetal.own_videos import video_features
-from duetal.runs.run import Run
+from duetal.runs.score_source import Source
 
 if TYPE_CHECKING:
     from duetal.extraction.pipeline import Extractor
@@ -76,7 +76,7 @@ def _has_videos(folder: Path) -> bool:
 
 
 def prepare_videos(
-    run: Run | None,
+    source: Source,
     inputs: Sequence[str],
     store: Path,
     weights: Mapping[str, str],
@@ -87,9 +87,9 @@ def prepare_videos(
     stream: int | None = None,
     damaged: bool = False,
 ) -> tuple[dict[str, Video], tuple[Failure, ...]]:
-    """Fill a store with the features that a run needs of raw videos; see `fill_store`.
+    """Fill a store with the features that a source needs of raw videos; see `fill_store`.
 
-    Without a run these are the features that words are compared with.
+    Without a run these are the features that words are compared with; the words are read first.
 
     `inputs` are files, folders, lists, patterns and URLs, see `find_videos`; the folder `without`
     is not searched; `stream` and `damaged` are those of `Video`. `weights` are the present paths of
@@ -104,6 +104,7 @@ def prepare_videos(
             are not named and not recorded.
         DuetalError: no video there, weights that can't be read, a store that can't be written.
     """
+    run = source.run
     found = find_videos(inputs, without=without, stream=stream, damaged=damaged)
     # Extraction supports no other accelerator.
     device = accelerator if accelerator in ("auto", "cuda") else "cpu"
@@ -112,8 +113,13 @@ def prepare_videos(
         from duetal.extraction.pipeline import Extractor
 
         if run is None:
-            return Extractor(video_features.settings_for_words(weights, store), device=device)
-        extractor = Extractor(video_features.extraction_settings(run, weights), device=device)
+            settings = video_features.settings_for_words(weights, store)
+            read = next(one.name for one in settings.backbones if one.branch == "vlp")
+            source.read_words(settings.sources[read])
+            return Extractor(settings, device=device)
+        extractor = Extractor(
+            video_features.extraction_settings(run, weights, store), device=device
+        )
         video_features.require_same(run, extractor.store_settings)
         return extractor
 

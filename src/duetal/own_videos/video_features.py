@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING
 from duetal.backbones import BACKBONES
 from duetal.backbones.presets import OPTIONS, PRESETS, choose, known_record
 from duetal.core.errors import DuetalError, UsageError
+from duetal.datasets import Dataset, open_dataset
+from duetal.datasets.layouts import chosen_by
 from duetal.extraction.sources import Failure
-from duetal.extraction.store import Store, open_store, text_encoder
+from duetal.extraction.store import (
+    Store,
+    branch_streams,
+    open_store,
+    settings_read,
+    text_encoder,
+)
 from duetal.features.metadata import SETTINGS_FILE, Settings, differing
 from duetal.features.places import is_url
 from duetal.runs.run import Run
@@ -64,8 +72,21 @@ def fill_store(
         return store, (extract or extract_missing)(planned, store, extractor)
 
 
-def extraction_settings(run: Run, weights: Mapping[str, str]) -> "ExtractionSettings":
+def open_features(run: Run | None, store: Path) -> Dataset:
+    """A store as a dataset of what a run reads, or words are compared with; raises as opening."""
+    if run is None:
+        return open_dataset(store)
+    features = run.model.features
+    choice = chosen_by(branch_streams(features)) if features else run.config.data.choice
+    return open_dataset(store, choice=choice)
+
+
+def extraction_settings(
+    run: Run, weights: Mapping[str, str], place: Path | None = None
+) -> "ExtractionSettings":
     """The settings that make the features a run was trained on; `weights` as in `prepare_videos`.
+
+    A store that is at `place` may hold others beside them, which are made too.
 
     Raises:
         UsageError: weights of a modality that the run does not read; none where they are not
@@ -75,6 +96,8 @@ def extraction_settings(run: Run, weights: Mapping[str, str]) -> "ExtractionSett
     weights = _by_stream(run, weights)
     if run.model.features:
         settings = _recorded(run.model.features, weights, run.folder.model_file, "features")
+        if place is not None and (place / SETTINGS_FILE).is_file():
+            settings = _recorded(open_store(place).settings, weights, place / SETTINGS_FILE)
     else:
         settings = _assumed(run, weights)
     for name in set(weights).difference(record.name for record in settings.backbones):
@@ -176,6 +199,7 @@ def require_same(run: Run, settings: Settings, place: Path | None = None) -> Non
     """
     if run.model.features is None:
         return
+    settings = settings_read(settings, branch_streams(run.model.features)) or settings
     differences = differing(run.model.features, settings)
     for modality in run.model.features["modalities"]:
         if f"{modality}.sha256" in differences and place is None:

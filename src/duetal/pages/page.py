@@ -103,6 +103,7 @@ def _render(
         branches=branches,
         shown_seed=shown.folder.path.name if len(opened.seeds) > 1 else None,
         table=table,
+        unseen=scores.unseen_table(opened),
         label_table=labels,
         lede=_lede(table),
         worse=worse,

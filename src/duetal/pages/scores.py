@@ -73,8 +73,26 @@ def score_table(run: RunResults) -> ScoreTable | None:
         stages = run.summary.stages
     elif evaluation is not None:
         stages = evaluation.stages
-    if not stages:
+    counts = _counts(evaluation.stages[-1]) if evaluation and evaluation.stages else ""
+    return _table(stages, counts) if stages else None
+
+
+def unseen_table(run: RunResults) -> ScoreTable | None:
+    """The same of the classes that were not trained on, a row for each that found them."""
+    found = run.unseen
+    if found is None:
         return None
+    rows: list[schema.StageScores | schema.StageSummary] = []
+    for title, one in (found.scores | found.summary).items():
+        values = {"stage": title, "title": title, "branch": "", **dict(one)}
+        kind = schema.StageSummary if title in found.summary else schema.StageScores
+        rows.append(kind.model_validate(values))
+    first = next(iter(found.scores.values()), None)
+    counts = f"{', '.join(first.per_class)}, in {first.videos:,} videos" if first else ""
+    return _table(rows, counts) if rows else None
+
+
+def _table(stages: Sequence[schema.StageScores | schema.StageSummary], counts: str) -> ScoreTable:
     tiou = [f"{value:g}" for value in dict.fromkeys(t for s in stages for t in s.tiou)]
     averages = list(dict.fromkeys(name for stage in stages for name in stage.averages))
     rows = [_row(stage, [*tiou, *averages]) for stage in stages]
@@ -89,7 +107,6 @@ def score_table(run: RunResults) -> ScoreTable | None:
         for row, scores in zip(rows, marked, strict=True)
     ]
     headline = max(averages, key=_width) if averages else tiou[0]
-    counts = _counts(evaluation.stages[-1]) if evaluation and evaluation.stages else ""
     return ScoreTable(tiou, averages, headline, rows, counts)
 
 

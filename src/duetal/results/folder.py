@@ -36,6 +36,7 @@ class RunFolder:
     ground_truth_file = _At("ground_truth.json")  #: What detections are scored against.
     metrics_file = _At("metrics.jsonl")  #: An event a line: phases, epochs, pseudo-labels.
     summary_file = _At("summary.json")  #: Scores over several seeds.
+    unseen_file = _At("unseen.json")  #: Scores of the classes that were not trained on.
     score_index_file = _At("scores/index.json")  #: Classes and grid of the snippets' scores.
 
     def checkpoint(self, stage: str) -> Path:
@@ -78,3 +79,7 @@ class RunFolder:
     def of_seed(self, seed: int) -> "RunFolder":
         """The folder of one of several seeds."""
         return RunFolder(self.path / f"seed-{seed}")
+
+    def of_split(self, split: int | None) -> "RunFolder":
+        """The folder of one of several splits of the classes; None: of the run on all of them."""
+        return RunFolder(self.path / ("all-classes" if split is None else f"split-{split}"))

@@ -65,6 +65,7 @@ class RunResults:
     environment: Settings  #: Dotted key and value.
     choices: list[tuple[Settings, str]]  #: Settings chosen before training (first seed), and why.
     notices: list[str]  #: Missing or skipped parts, one sentence each.
+    unseen: schema.UnseenScores | None = None  #: Of the classes that were not trained on.
 
     @property
     def name(self) -> str:
@@ -129,6 +130,7 @@ def read_run(folder: Path) -> RunResults:
         environment=_settings([folder, *seed_folders], "environment.json"),
         choices=_choices([folder, *seed_folders]),
         notices=list(_notices(seeds, summary)),
+        unseen=read_if_there(schema.UnseenScores, run.unseen_file),
     )
 
 

@@ -6,6 +6,7 @@
 | `evaluation.json` | `RunEvaluation` |
 | `label_evaluation.json` | `LabelEvaluation` |
 | `summary.json`, of several seeds | `SeedSummary` |
+| `unseen.json`, of a run on a part of the classes, or several | `UnseenScores` |
 | `choices.json` | `ChoiceFile` |
 | `scores/index.json` | `ScoreIndex` |
 | `ground_truth.json`, `detections/<stage>.json` | `TruthFile`, `StageDetections` |
@@ -318,6 +319,13 @@ class LabelEvaluation(Record):
     videos: list[str]
     chance: FiniteFloat
     stages: list[LabelScores]
+
+
+class UnseenScores(Record):
+    """The classes that a run was not trained on, by what found them; of several runs their mean."""
+
+    scores: dict[str, Evaluation] = {}
+    summary: dict[str, Summary] = {}
 
 
 class StageSummary(Summary, NamedStage):

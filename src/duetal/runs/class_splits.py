@@ -1,22 +1,31 @@
 """Training on a part of the classes, and the scores of the others, found by their words."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from duetal.baselines import guess_by_labels
 from duetal.config import Config
 from duetal.core.annotations import Annotations, VideoAnnotation
+from duetal.core.detections import Detections
 from duetal.core.errors import UsageError, unknown
-from duetal.core.files import write_json
 from duetal.datasets import Dataset, open_dataset
-from duetal.evaluation import Evaluation, evaluate
+from duetal.evaluation import Evaluation, evaluate, summarize
+from duetal.evaluation.result import Summary
 from duetal.formats.activitynet import write_annotations, write_detections
+from duetal.results.folder import RunFolder
+from duetal.results.schema import UnseenScores
 from duetal.runs.localizing import Progress, localize
 from duetal.runs.open_vocabulary import with_words
 from duetal.runs.run import Run
 from duetal.runs.run_evaluation import ground_truth
+from duetal.runs.zero_shot_run import STAGE, zero_shot_config, zero_shot_run
+
+#: What unseen classes are compared with.
+CHANCE, WORDS, WHOLE = "chance", "words alone", "all classes seen"
 
 
 def is_split(config: Config) -> bool:
@@ -81,13 +90,16 @@ def only_classes(annotations: Annotations, classes: tuple[str, ...]) -> Annotati
     return replace(annotations, videos=videos, classes=classes)
 
 
-def evaluate_unseen(run: Run, device: torch.device, progress: Progress) -> dict[str, Evaluation]:
+def evaluate_unseen(
+    run: Run, device: torch.device, progress: Progress, whole: Run | None = None
+) -> dict[str, Evaluation]:
     """The scores of the classes that a run was not trained on, found by their display names.
 
     As the field does: among the unseen classes, on the evaluation videos that have one. They are by
-    the title of what found them, VLP with CBP's foreground-ness last; empty where there is no
-    such video. Of the last the run's folder gets `gt.json` and `detections.json`, so that a folder
-    of such runs is one of splits for `duetal evaluate`.
+    what found them: chance, the words alone, VLP, VLP with CBP's foreground-ness, and `whole`, a
+    run that was trained on all classes; empty where there is no such video. The run's folder gets
+    `unseen.json`, and `gt.json` and `detections.json` of what it found itself, so that a folder of
+    such runs is one of splits for `duetal evaluate`.
 
     Raises:
         DuetalError: as `with_words`.
@@ -99,17 +111,51 @@ def evaluate_unseen(run: Run, device: torch.device, progress: Progress) -> dict[
     truth = only_classes(ground_truth(dataset, data.protocol), unseen)
     names = [name for name, video in truth.videos.items() if video.segments]
     truth = truth.select(names)
+    if not names:
+        return {}
     phrases = {label: (dataset.display_names[label],) for label in unseen}
-    scores: dict[str, Evaluation] = {}
-    several = len(run.model.branches) > 1
-    for stage in ("vlp", "both")[: 1 + several] if names else ():
+
+    def found_by(finder: Run, stages: list[str]) -> Detections:
+        return localize(finder, dataset, names, stages=stages, device=device, progress=progress)
+
+    settings = {name: value for name, value in run.config.zero_shot if name != "templates"}
+    # A run reads new words without templates, too.
+    alone = zero_shot_config({**settings, "templates": ["{}"]})
+    words = zero_shot_run(dataset, phrases, alone, data.text_encoder)
+    found = {CHANCE: guessed(dataset, unseen, names), WORDS: found_by(words, [STAGE])}
+    for stage in ("vlp", "both")[: 1 + (len(run.model.branches) > 1)]:
         named, stages = with_words(run, phrases, stage, data.text_encoder)
-        found = localize(named, dataset, names, stages=stages, device=device, progress=progress)
         title = " and ".join(run.model.title_of(one) for one in stages)
-        scores[title] = evaluate(found, truth, data.protocol)
-        write_annotations(run.folder.path / "gt.json", truth)
-        write_detections(run.folder.path / "detections.json", found)
-    if scores:
-        plain = {title: one.to_json() for title, one in scores.items()}
-        write_json(run.folder.path / "unseen.json", plain)
+        found[title] = found_by(named, stages)
+    write_annotations(run.folder.path / "gt.json", truth)
+    write_detections(run.folder.path / "detections.json", found[title])
+    if whole is not None:
+        found[WHOLE] = found_by(*with_words(whole, phrases, text_encoder=data.text_encoder))
+    scores = {title: evaluate(each, truth, data.protocol) for title, each in found.items()}
+    UnseenScores(scores=scores).write(run.folder.unseen_file)
     return scores
+
+
+def guessed(dataset: Dataset, classes: Sequence[str], names: Sequence[str]) -> Detections:
+    """What chance finds of some classes in some videos."""
+    seconds = dataset.grid.seconds_per_snippet
+    durations = {n: dataset.duration(n) or dataset.length(n) * seconds for n in names}
+    videos = dataset.weak()
+    labels = videos.labels[:, [videos.classes.index(label) for label in classes]]
+    return guess_by_labels(replace(videos, labels=labels, classes=tuple(classes)), durations)
+
+
+def summarize_unseen(
+    folder: RunFolder, found: Sequence[Mapping[str, Evaluation]]
+) -> dict[str, Summary]:
+    """Mean and deviation over splits, or seeds, of each that `evaluate_unseen` has scored.
+
+    The folder gets `unseen.json`, too.
+    """
+    summaries = {
+        title: summarize([each[title] for each in found])
+        for title in (found[0] if found else ())
+        if all(title in each for each in found)
+    }
+    UnseenScores(summary=summaries).write(folder.unseen_file)
+    return summaries

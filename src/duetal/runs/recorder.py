@@ -20,6 +20,7 @@ from duetal.method.loop import TrainingCallback
 from duetal.method.pseudo_labels import PseudoLabels, count_labels
 from duetal.method.sampling import steps_per_epoch
 from duetal.method.schedule import Phase
+from duetal.method.text import PLAIN_TEXT, StoredText
 from duetal.results import checkpoints
 from duetal.results.folder import RunFolder
 from duetal.results.log_events import PseudoLabelEvent
@@ -64,6 +65,8 @@ class Recorder(TrainingCallback):
         epochs_done = self._restore(phase, student, optimizer)
         self._resumed = epochs_done > 0
         self.journal.begin_phase(phase, resumed=self._resumed)
+        if isinstance(getattr(student, "text", None), StoredText):
+            self.journal.log(f"{phase.name}: {PLAIN_TEXT}")
         return epochs_done
 
     def on_pseudo_labels(self, phase: Phase, pseudo: PseudoLabels) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from duetal.backbones.class_embeddings import phrase_features
 from duetal.datasets import Dataset
 from duetal.runs.open_vocabulary import with_words
 from duetal.runs.run import Run, with_localization
@@ -19,6 +20,8 @@ class Source:
     make: Callable[[Dataset], Run]
     #: The run whose features videos need; None: features that words can be compared with.
     run: Run | None = None
+    #: Reads the words by a text encoder, to find before videos are decoded that it can't.
+    read_words: Callable[[str], object] = lambda encoder: None
 
     @property
     def choice(self) -> dict[str, str]:
@@ -51,4 +54,10 @@ def untrained(
 ) -> Source:
     """Words alone; see `zero_shot_run`."""
     config = zero_shot_config(settings)
-    return Source([STAGE], lambda dataset: zero_shot_run(dataset, phrases, config, text_encoder))
+    return Source(
+        [STAGE],
+        lambda dataset: zero_shot_run(dataset, phrases, config, text_encoder),
+        read_words=lambda encoder: phrase_features(
+            text_encoder or encoder, phrases, config.zero_shot.templates
+        ),
+    )

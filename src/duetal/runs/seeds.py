@@ -1,4 +1,4 @@
-"""A run of several seeds: the same settings trained once for each, and their summary."""
+"""Several runs of the same settings: of some seeds, or of some splits of the classes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,8 +10,8 @@ from duetal.results.schema import RunEvaluation, SeedSummary, StageSummary
 from duetal.runs.processes import is_first
 from duetal.runs.run import check_begin
 
-#: A run's folder and its settings, by its seed.
-Plan = dict[int, tuple[RunFolder, Config]]
+#: A run's folder and its settings, by its seed or split; None: of all classes.
+Plan = dict[int | None, tuple[RunFolder, Config]]
 
 
 def plan_seeds(
@@ -30,7 +30,7 @@ def plan_seeds(
         if is_first():
             check_begin(folder, config, resume=resume)
         return {config.schedule.seed: (folder, config)}
-    plan = {
+    plan: Plan = {
         seed: (folder.of_seed(seed), config.replace(seed=seed))
         for seed in (*seeds, *folder.seeds())
     }
@@ -42,6 +42,26 @@ def plan_seeds(
         for own, settings in plan.values():
             check_begin(own, settings, resume=resume)
     return {seed: plan[seed] for seed in seeds}
+
+
+def plan_splits(folder: RunFolder, config: Config, count: int, *, resume: bool) -> Plan:
+    """The plan to train on all classes, and then on each of `count` splits; nothing is written.
+
+    Raises:
+        DuetalError: the folder holds something else, or runs that are not to be resumed.
+        UsageError: no share of the classes to be seen, or a run there with other settings.
+    """
+    if config.data.seen_share is None:
+        raise UsageError("--splits: draws classes to train on; seen_share= says how many, as 0.75")
+    plan: Plan = {None: (folder.of_split(None), config.replace(seen_share=None, class_split=0))}
+    for split in range(count):
+        plan[split] = folder.of_split(split), config.replace(class_split=split)
+    if is_first():
+        if not any(own.path.is_dir() for own, _ in plan.values()):
+            check_begin(folder, config, resume=resume)
+        for own, settings in plan.values():
+            check_begin(own, settings, resume=resume)
+    return plan
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -8,7 +8,6 @@ import numpy as np
 import yaml
 
 from duetal.backbones.text_towers import load_text_tower
-from duetal.backbones.tiny_clip import make_tiny_clip
 from duetal.core.annotations import Annotations, VideoAnnotation
 from duetal.core.errors import DuetalError
 from duetal.core.files import replacing, write_json, write_text
@@ -16,6 +15,7 @@ from duetal.core.grid import TimeGrid
 from duetal.formats.activitynet import write_annotations
 from duetal.simulation.curved_world import CurvedWorld
 from duetal.simulation.linear_world import LinearWorld
+from duetal.simulation.tiny_clip import make_tiny_clip
 from duetal.simulation.world import Simulation, stream_of
 
 

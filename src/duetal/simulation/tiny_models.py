@@ -7,7 +7,7 @@ import torch
 
 from duetal.backbones.presets import PRESETS
 from duetal.backbones.pretrained import quiet
-from duetal.backbones.tiny_clip import byte_letters, clip_tokenizer
+from duetal.simulation.tiny_clip import byte_letters, clip_tokenizer
 
 _TOWER: dict[str, Any] = {
     "hidden_size": 32,
