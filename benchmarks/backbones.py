@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from _tiny_models import TINY, make_tiny_model
 from duetal.backbones.presets import PRESETS, choose
-from duetal.backbones.tiny_models import TINY, make_tiny_model
 from duetal.extraction.networks import Network
 from duetal.extraction.pipeline import ExtractionSettings, Extractor
 from duetal.extraction.sources import find_videos

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from _tiny_models import TINY, make_tiny_model
 from duetal.backbones.presets import PRESETS
 from duetal.backbones.tiny_clip import make_tiny_clip
-from duetal.backbones.tiny_models import TINY, make_tiny_model
 from duetal.extraction.store import open_store
 from duetal.formats import read_detections
 

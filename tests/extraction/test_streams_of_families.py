@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from _tiny_models import TINY, make_tiny_model
 from duetal.backbones.presets import PRESETS, choose, choose_all
 from duetal.backbones.tiny_clip import make_tiny_clip
-from duetal.backbones.tiny_models import TINY, make_tiny_model
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
 from duetal.datasets import open_dataset
