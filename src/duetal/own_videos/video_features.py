@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from duetal.backbones import BACKBONES
 from duetal.backbones.presets import OPTIONS, PRESETS, choose, known_record
 from duetal.core.errors import DuetalError, UsageError
+from duetal.core.files import is_url
 from duetal.extraction.sources import Failure
 from duetal.extraction.store import Store, open_store, text_encoder
 from duetal.features.metadata import SETTINGS_FILE, Settings, differing
-from duetal.features.places import is_url
 from duetal.runs.run import Run
 
 if TYPE_CHECKING:
