@@ -2,6 +2,8 @@
 PYTHON_IN_VENV := .venv/bin/python
 # More for pytest: make test ARGS="-k evaluation"
 ARGS ?=
+# A file's tests stay on one core, as they share what takes long to make.
+DISTRIBUTED := --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo test bench docs figures wheel clean
 help:
@@ -17,7 +19,7 @@ demo: .venv/setup-demo
 	$(PYTHON_IN_VENV) examples/demo.py
 
 test: .venv/setup-dev
-	$(PYTHON_IN_VENV) -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
+	$(PYTHON_IN_VENV) -m pytest --numprocesses auto --maxprocesses 4 $(DISTRIBUTED) $(ARGS)
 
 bench: .venv/setup-dev
 	@for script in benchmarks/[!_]*.py; do \

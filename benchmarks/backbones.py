@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from _tiny_models import TINY, make_tiny_model
 from duetal.backbones.presets import PRESETS, choose
 from duetal.extraction.networks import Network
 from duetal.extraction.pipeline import ExtractionSettings, Extractor
 from duetal.extraction.sources import find_videos
 from duetal.extraction.store import open_store
 from duetal.simulation.clips import render_clip
-from duetal.simulation.tiny_models import TINY, make_tiny_model
 
 
 def main() -> None:

@@ -1,10 +1,15 @@
 """What every test stands on: a home of its own, no network, one thread, and the real data."""
 
+import multiprocessing
 import os
+import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import hypothesis
@@ -93,6 +98,9 @@ TINY_SETTINGS = (
     "text_encoder=",
     "accelerator=cpu",
     "protocol=seconds",
+    "detector.width=8",
+    "detector.scales=3",
+    "tuning.updates=20",
 )
 
 
@@ -133,8 +141,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_dataset: Path) -> Pa
 @pytest.fixture(scope="session")
 def tiny_detector_run(tmp_path_factory: pytest.TempPathFactory, tiny_dataset: Path) -> Path:
     """The same with two rounds of the detector, not to be written to."""
-    detector = ("rounds=2", "epochs=3", "width=8", "scales=3")
-    words = [*TINY_SETTINGS, *(f"detector.{setting}" for setting in detector)]
+    words = [*TINY_SETTINGS, "detector.rounds=2", "detector.epochs=3"]
     return _train(tmp_path_factory.mktemp("tiny") / "run", tiny_dataset, *words)
 
 
@@ -187,6 +194,111 @@ def duetal(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, 
         return stop.value.code, output.out, output.err
 
     return run
+
+
+#: By their weights and settings.
+_TRACED: dict[str, Any] = {}
+
+
+@pytest.fixture
+def traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trace no network to ONNX that has been traced in this process: it takes seconds."""
+    from duetal.publishing import onnx_graph
+
+    trace = onnx_graph._trace
+
+    def remembered(graph: Any, inputs: dict[str, int]) -> Any:
+        weights = [value.tolist() for value in graph.state_dict().values()]
+        key = repr((vars(graph), weights, inputs))
+        if key not in _TRACED:
+            _TRACED[key] = trace(graph, inputs)
+        return _TRACED[key]
+
+    monkeypatch.setattr(onnx_graph, "_trace", remembered)
+
+
+class Forked(multiprocessing.get_context("fork").Process):
+    """A function in a process of its own, begun with all that this one has imported.
+
+    A new Python takes seconds to import PyTorch. What a `SystemExit` gives is the exit code. The
+    last methods are those of `subprocess.Popen` that Lightning needs.
+    """
+
+    def __init__(self, function: Callable[..., object], arguments: tuple[Any, ...], prints: Path):
+        super().__init__(target=function, args=arguments)
+        self.prints = prints
+
+    @property
+    def out(self) -> str:
+        """What it has printed so far."""
+        return self.prints.with_suffix(".out").read_text()
+
+    @property
+    def err(self) -> str:
+        return self.prints.with_suffix(".err").read_text()
+
+    def run(self) -> None:
+        # A shell that runs the tests in the background has its children ignore Ctrl-C.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for descriptor, name in ((1, "out"), (2, "err")):
+            file = self.prints.with_suffix(f".{name}").open("a", buffering=1)
+            os.dup2(file.fileno(), descriptor)
+            setattr(sys, f"std{name}", file)
+        super().run()
+
+    @property
+    def returncode(self) -> int | None:
+        return self.exitcode
+
+    def poll(self) -> int | None:
+        return self.exitcode
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid or 0, number)
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        self.join(timeout)
+        if self.is_alive():
+            raise subprocess.TimeoutExpired("forked", timeout or 0)
+        return self.exitcode
+
+
+@pytest.fixture
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Forked]:
+    """Start a function in a process of its own; `forked.ranks` of a run with several processes."""
+    folder = tmp_path_factory.mktemp("forked")
+    count = iter(range(1000))
+
+    def start(function: Callable[..., object], *arguments: Any) -> Forked:
+        process = Forked(function, arguments, folder / str(next(count)))
+        process.start()
+        return process
+
+    def ranks(function: Callable[..., object], *arguments: Any) -> Forked:
+        """The first process of a run; the others, which Lightning starts, are forked from it."""
+        from lightning_fabric.strategies.launchers import subprocess_script
+        from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+        def as_rank(environment: dict[str, str]) -> None:
+            os.environ.update(environment)
+            rank_zero_only.rank = int(environment["LOCAL_RANK"])
+            function(*arguments)
+
+        def first() -> None:
+            def start_another(command: object, env: dict[str, str], cwd: object) -> Forked:
+                another = Forked(as_rank, (env,), process.prints)
+                another.start()
+                return another
+
+            subprocess_script.subprocess = SimpleNamespace(Popen=start_another)  # type: ignore[assignment]
+            function(*arguments)
+
+        process = Forked(first, (), folder / str(next(count)))
+        process.start()
+        return process
+
+    start.ranks = ranks  # type: ignore[attr-defined]
+    return start
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
+from _tiny_models import TINY, make_tiny_model
 from duetal.backbones.presets import PRESETS, Pooling, Preset, choose, choose_all, known_record
 from duetal.backbones.pretrained import quiet
 from duetal.backbones.text_towers import load_text_tower
 from duetal.core.errors import DuetalError, UsageError
 from duetal.method.text import PromptedTextEncoder
-from duetal.simulation.tiny_models import TINY, make_tiny_model
 
 quiet()
 import transformers  # noqa: E402 - importing them warns by default

@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 
 Duetal = Callable[..., tuple[int, str, str]]
-pytestmark = pytest.mark.recipe
+pytestmark = [pytest.mark.recipe, pytest.mark.usefixtures("traced_once")]
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_both_lie_in_the_run_s_folder(run: Path, duetal: Duetal) -> None:
 @pytest.mark.parametrize(
     ("options", "inputs"),
     [
-        (("--branch", "both"), "cbp_features (T, 12), vlp_features (T, 8)"),
+        (("--branch", "cbp"), "cbp_features (T, 12)"),
         (("--stage", "vlp-zeroshot"), "vlp_features (T, 8)"),
     ],
 )

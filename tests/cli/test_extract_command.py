@@ -1,15 +1,16 @@
 """`duetal extract`: bad videos among good ones, interruptions, refusals, and what it prints."""
 
 import contextlib
+import ctypes
 import io
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -25,13 +26,9 @@ from duetal.extraction.store import open_store
 from duetal.simulation.clips import render_clip
 
 Duetal = Callable[..., tuple[int, str, str]]
+Forked = Callable[..., Any]
 pytestmark = pytest.mark.recipe
 SIZE = (40, 32)
-#: A shell that runs the tests in the background has its children ignore Ctrl-C.
-RUN = (
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from duetal.cli.main import main; main()"
-)
 
 
 def truncated(path: Path) -> None:
@@ -245,22 +242,20 @@ def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -
         np.testing.assert_allclose(values, expected[name], rtol=0.01, atol=0.01)
 
 
-def stopped(arguments: list[str], reached: Callable[[], object], how: signal.Signals) -> int:
-    """Run a command line until a moment is reached, send a signal, and give the exit code."""
-    line = [sys.executable, "-c", RUN, *arguments]
-    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(line, **silent) as process:
-        deadline = time.monotonic() + 300
-        while not reached():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
-        process.send_signal(how)
-        return process.wait(timeout=300)
+def stopped(process: Any, reached: Callable[[], object], how: signal.Signals) -> int:
+    """Let a process run until a moment is reached, send a signal, and give the exit code."""
+    deadline = time.monotonic() + 300
+    while not reached():
+        assert process.is_alive()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(how)
+    return int(process.wait(300))
 
 
 def test_an_extraction_that_was_stopped_is_gone_on_with(
     duetal: Duetal,
+    forked: Forked,
     three_clips: Path,
     whole: Path,
     quick: tuple[str, ...],
@@ -274,8 +269,8 @@ def test_an_extraction_that_was_stopped_is_gone_on_with(
 
     # Between the arrays of the first video, and when its record is there.
     half = store / "features" / "flow" / "a.npy"
-    assert stopped(arguments, half.exists, signal.SIGKILL) == -signal.SIGKILL
-    assert stopped(arguments, lambda: any(records()), signal.SIGINT) == 130
+    assert stopped(forked(main, arguments), half.exists, signal.SIGKILL) == -signal.SIGKILL
+    assert stopped(forked(main, arguments), lambda: any(records()), signal.SIGINT) == 130
     finished = {path: path.stat().st_mtime_ns for path in records()}
     (store / "records" / ".b.json.k1lled.duetal.part").write_text("{")
     code, output, _ = duetal(*arguments)
@@ -287,15 +282,15 @@ def test_an_extraction_that_was_stopped_is_gone_on_with(
 
 
 def test_two_processes_do_not_spoil_each_others_work(
+    forked: Forked,
     three_clips: Path,
     whole: Path,
     quick: tuple[str, ...],
     tmp_path: Path,
 ) -> None:
     arguments = extract_words(three_clips, tmp_path / "store", (*quick, "--without=flow"))
-    line = [sys.executable, "-c", RUN, *arguments]
-    both = [subprocess.Popen(line, stdout=subprocess.DEVNULL) for _ in range(2)]
-    assert [process.wait(timeout=300) for process in both] == [0, 0]
+    both = [forked(main, arguments) for _ in range(2)]
+    assert [process.wait(300) for process in both] == [0, 0]
     store = open_store(tmp_path / "store")
     assert all(store.is_complete(name) for name in "abc")
     clip = {name: rows for name, rows in arrays(whole).items() if "/clip/" in name}
@@ -375,25 +370,25 @@ def test_a_full_disk_is_one_line_and_nothing_is_lost(
     assert (code, "2 extracted, 1 there already" in output) == (0, True)
 
 
-@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+@pytest.mark.skipif(sys.platform != "linux", reason="capabilities of Linux")
 def test_a_read_only_store_is_one_line_and_nothing_is_lost(
-    bad_videos: Path, whole: Path, quick: tuple[str, ...], tmp_path: Path
+    forked: Forked, bad_videos: Path, whole: Path, quick: tuple[str, ...], tmp_path: Path
 ) -> None:
     store = shutil.copytree(whole, tmp_path / "store")
     before = arrays(store)
     for folder in (store, *(path for path in store.rglob("*") if path.is_dir())):
         folder.chmod(0o555)
-    # Permissions do not bind root, unless it gives up the right to override them.
-    as_anybody: list[str] = []
-    if os.geteuid() == 0:
-        if shutil.which("setpriv") is None:
-            pytest.skip("root without setpriv")
-        as_anybody = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"]
-    arguments = [*as_anybody, sys.executable, "-c", RUN]
-    arguments += extract_words(bad_videos / "good.mp4", store, quick)
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr == (f"duetal: error: {store}: cannot write features: Permission denied\n")
+
+    def extract() -> None:
+        # Permissions do not bind root, unless it gives up all its capabilities.
+        if os.geteuid() == 0:
+            version_3, nothing = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+            assert ctypes.CDLL(None).capset(version_3, nothing) == 0
+        main(extract_words(bad_videos / "good.mp4", store, quick))
+
+    process = forked(extract)
+    assert process.wait(300) == 1
+    assert process.err == f"duetal: error: {store}: cannot write features: Permission denied\n"
     assert_same(arrays(store), before)
 
 

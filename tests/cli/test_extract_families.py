@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from _tiny_models import TINY, make_tiny_model
 from duetal.backbones.presets import PRESETS
 from duetal.extraction.store import open_store
 from duetal.formats import read_detections
 from duetal.simulation.tiny_clip import make_tiny_clip
-from duetal.simulation.tiny_models import TINY, make_tiny_model
 
 Duetal = Callable[..., tuple[int, str, str]]
 CLIPS = ("v_GGSY1Qvo990", "v_ZNVhz7ctTq0")

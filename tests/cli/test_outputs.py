@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 Duetal = Callable[..., tuple[int, str, str]]
-pytestmark = pytest.mark.recipe
+pytestmark = [pytest.mark.recipe, pytest.mark.usefixtures("traced_once")]
 
 #: By name: a command that writes `OUT`, and what it reads that `OUT` could be.
 COMMANDS = {

@@ -16,8 +16,10 @@ import yaml
 from safetensors.torch import load_file
 
 from duetal import recipes
+from duetal.cli.main import main
 
 Duetal = Callable[..., tuple[int, str, str]]
+Forked = Callable[..., Any]
 pytestmark = pytest.mark.recipe
 
 PROGRAM = Path(sys.executable).with_name("duetal")
@@ -175,20 +177,20 @@ def test_a_run_whose_data_have_changed_is_not_gone_on_with(
 
 
 def test_a_run_killed_while_it_evaluates_is_not_believed_half(
-    command_line: list[str], tiny_run: Path, tmp_path: Path
+    command_line: list[str], tiny_run: Path, tmp_path: Path, duetal: Duetal, forked: Forked
 ) -> None:
     out = tmp_path / "run"
-    command = [PROGRAM, *command_line, "--out", out, "--resume"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    command = [*command_line, "--out", str(out), "--resume"]
+    process = forked(main, command)
     deadline = time.monotonic() + 120
-    while not (out / "detections" / "cbp-warmup.json").is_file() and process.poll() is None:
+    while not (out / "detections" / "cbp-warmup.json").is_file() and process.is_alive():
         assert time.monotonic() < deadline
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "was trained already" in done.stdout
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    code, printed, err = duetal(*command)
+    assert (code, err) == (0, "")
+    assert "was trained already" in printed
     assert same(out, tiny_run)
     assert (out / "evaluation.json").read_bytes() == (tiny_run / "evaluation.json").read_bytes()
 
@@ -259,17 +261,16 @@ def test_without_test_segments_it_ends_after_training(
     assert code == 0
 
 
-def run_program(*command_line: object) -> subprocess.CompletedProcess[str]:
-    arguments = [str(argument) for argument in (PROGRAM, *command_line)]
-    return subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=300)
-
-
-def test_two_processes_from_the_command_line(command_line: list[str], tmp_path: Path) -> None:
+def test_two_processes_from_the_command_line(
+    command_line: list[str], tmp_path: Path, duetal: Duetal
+) -> None:
     """Of two seeds, so that one process waits for the other's detector before the second."""
     out = tmp_path / "run"
-    detector = ("detector.rounds=1", "detector.epochs=2", "detector.width=8")
-    words = [*command_line, "devices=2", *detector, "--seeds", "0,1", "--out", out]
-    done = run_program(*words)
+    detector = ("detector.rounds=1", "detector.epochs=2")
+    words = [*command_line, "devices=2", *detector, "--seeds", "0,1", "--out", str(out)]
+    done = subprocess.run(
+        [PROGRAM, *words], capture_output=True, text=True, check=False, timeout=300
+    )
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert sum(line.startswith("report: ") for line in lines) == 1
@@ -278,20 +279,19 @@ def test_two_processes_from_the_command_line(command_line: list[str], tmp_path: 
     for seed in (0, 1):
         evaluation = json.loads((out / f"seed-{seed}" / "evaluation.json").read_text())
         assert evaluation["stages"][-1]["stage"] == "detector-1"
-    again = run_program(*words)
-    assert (again.returncode, again.stderr.count("\n")) == (1, 1)
-    assert "holds a run already" in again.stderr
+    code, _, err = duetal(*words)
+    assert (code, err.count("\n")) == (1, 1)
+    assert "holds a run already" in err
 
 
 def test_two_processes_fail_with_one_voice(
-    tiny_dataset: Path, tiny_settings: tuple[str, ...], tmp_path: Path
+    command_line: list[str], tmp_path: Path, forked: Any
 ) -> None:
-    settings = (*tiny_settings, "devices=2", "learning_rate=1e30")
-    arguments = ["train", "demo", f"dataset={tiny_dataset}", *settings]
-    done = run_program(*arguments, "--out", tmp_path / "run")
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert "loss is nan in phase warmup" in done.stderr
+    words = [*command_line, "devices=2", "learning_rate=1e30", "--out", str(tmp_path / "run")]
+    process = forked.ranks(main, words)
+    assert process.wait(300) == 1
+    assert process.err.count("\n") == 1
+    assert "loss is nan in phase warmup" in process.err
 
 
 @pytest.mark.parametrize("name", recipes.names())

@@ -4,8 +4,6 @@ import gzip
 import json
 import os
 import signal
-import subprocess
-import sys
 
 import pytest
 
@@ -43,22 +41,17 @@ def test_a_failure_keeps_the_old_content_and_leaves_nothing_behind(tmp_path, err
     assert list(tmp_path.iterdir()) == [path]
 
 
-KILLED_HALF_WAY = """
-import os, signal, sys
-from pathlib import Path
-from duetal.core.files import replacing
-with replacing(Path(sys.argv[1])) as temporary:
-    temporary.write_text("ne")
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is of POSIX")
-def test_a_kill_half_way_keeps_the_old_content(tmp_path):
+def test_a_kill_half_way_keeps_the_old_content(tmp_path, forked):
     path = tmp_path / "result"
     write_text(path, "old")
-    done = subprocess.run([sys.executable, "-c", KILLED_HALF_WAY, str(path)], check=False)
-    assert done.returncode == -signal.SIGKILL
+
+    def write_half():
+        with replacing(path) as temporary:
+            temporary.write_text("ne")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert forked(write_half).wait() == -signal.SIGKILL
     assert path.read_text() == "old"
     write_text(path, "new")
     assert path.read_text() == "new"

@@ -1,33 +1,22 @@
 """The notebook runs from its first cell to its last, and a second time with what is there."""
 
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "notebook.py"
 
 
-def run_all(folder: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, SCRIPT], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.mark.recipe
-def test_its_cells_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_cells_run(
+    load_example: Any, run_example: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MPLBACKEND", "Agg")
     text = SCRIPT.read_text()
     quick = text.replace("warmup_epochs=6", "warmup_epochs=1").replace("training=20", "training=6")
     assert quick != text
-    script = tmp_path / "quick.py"
-    script.write_text(quick)
-    done = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    done = run_example(lambda: load_example("notebook", quick), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "notebook"
     assert (folder / "timeline.png").read_bytes().startswith(b"\x89PNG")

@@ -53,6 +53,7 @@ def test_it_prints_a_row_for_each_method(
     write_annotations(annotations, made_up_annotations(training=10, test=4))
     tiny = ["crop=32", "cbp.embed_dim=16", "cbp.heads=2", "warmup_epochs=1", "b_epochs=1"]
     tiny += ["f_epochs=1", "alternations=1", "detector.rounds=1", "detector.epochs=1"]
+    tiny += ["detector.width=8", "detector.scales=3", "cbp.levels=2"]
     tiny += ["--seeds", "0,1"]
     words = [str(annotations), "--out", str(out), "--difficulties", "0.5", *tiny]
     monkeypatch.setattr(sys, "argv", ["order_of_methods.py", *words])

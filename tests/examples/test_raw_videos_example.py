@@ -2,9 +2,8 @@
 
 import itertools
 import os
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -12,22 +11,24 @@ import pytest
 from duetal.core.files import read_json
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "examples" / "raw_videos.py"
 #: The example does without real clips, where there are none.
 REAL = Path(os.environ.get("DUETAL_REAL_DATA") or ROOT.parent / "shared" / "data") / "video"
 SMALL = ("--per-class", "2", "--seconds", "2", "--pixels", "32")
 
 
-def run_example(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, str(SCRIPT), *map(str, words)]
-    return subprocess.run(line, capture_output=True, text=True, check=False, cwd=cwd, timeout=300)
+#: Nothing is chosen by the data, which tests/cli/test_train_command.py has.
+QUICK = ("tuning.choose=[]", "detector.epochs=2", "detector.width=8")
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def done(
+    tmp_path_factory: pytest.TempPathFactory, load_example: Any, run_example: Any
+) -> tuple[Path, str]:
     """The folder that a small run of the example made, and what it printed."""
     folder = tmp_path_factory.mktemp("example")
-    process = run_example("--out", "raw", "--real", REAL, *SMALL, cwd=folder)
+    example = load_example("raw_videos")
+    example.SETTINGS += QUICK
+    process = run_example(example.main, "--out", "raw", "--real", REAL, *SMALL, cwd=folder)
     assert process.returncode == 0, process.stderr
     return folder / "raw", process.stdout
 
@@ -77,9 +78,11 @@ def test_real_clips_go_the_same_way(done: tuple[Path, str]) -> None:
     assert "v_GGSY1Qvo990,Clean and jerk,train" in (out / "labels.csv").read_text()
 
 
-def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_that_is_there_is_left_alone(
+    tmp_path: Path, load_example: Any, run_example: Any
+) -> None:
     (tmp_path / "raw").mkdir()
-    process = run_example("--out", "raw", cwd=tmp_path)
+    process = run_example(load_example("raw_videos").main, "--out", "raw", cwd=tmp_path)
     assert process.returncode == 2
     assert "raw is there already" in process.stderr
     assert list(tmp_path.iterdir()) == [tmp_path / "raw"]

@@ -1,16 +1,13 @@
 """The example that measures how many videos are enough, on a made-up sensor dataset."""
 
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.formats.activitynet import write_annotations
-
-EXAMPLE = Path(__file__).parents[2] / "examples" / "videos_per_class.py"
 
 
 @pytest.fixture
@@ -34,11 +31,14 @@ def sensors(tmp_path: Path) -> Path:
 
 @pytest.mark.recipe
 def test_a_row_for_each_number_of_videos(
-    sensors: Path, tmp_path: Path, tiny_settings: tuple[str, ...]
+    sensors: Path,
+    tmp_path: Path,
+    tiny_settings: tuple[str, ...],
+    load_example: Any,
+    run_example: Any,
 ) -> None:
-    words = [str(sensors), *tiny_settings, "--counts", "2", "--seeds", "0,1"]
-    command = [sys.executable, str(EXAMPLE), *words, "--out", str(tmp_path / "out")]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    words = [sensors, *tiny_settings, "--counts", "2", "--seeds", "0,1", "--out", "out"]
+    result = run_example(load_example("videos_per_class").main, *words, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     rows = [line.split() for line in result.stdout.splitlines()]
     few = next(row for row in rows if row[:3] == ["2", "a", "class"])

@@ -1,10 +1,9 @@
 """Videos from an object store and features into one, over HTTP from a real S3 server."""
 
+import itertools
+import os
 import signal
-import subprocess
-import sys
 import uuid
-from pathlib import Path
 
 import fsspec
 import numpy as np
@@ -106,32 +105,27 @@ def test_half_an_object_is_not_trusted(place, videos, half):
         assert not plan(found, store).todo
 
 
-KILLED = """
-import os, signal, sys
-sys.path.insert(0, sys.argv[4])
-import s3fs, test_object_store as test
-from duetal.extraction.sources import find_videos
-from duetal.extraction.store import open_store
-video, = find_videos([sys.argv[1]]).videos
-call, puts = s3fs.S3FileSystem._call_s3, 0
-async def killing(self, method, *args, **how):
-    global puts
-    puts += method == "put_object"
-    if puts > int(sys.argv[3]):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return await call(self, method, *args, **how)
-with open_store(sys.argv[2], test.SETTINGS) as store:
-    s3fs.S3FileSystem._call_s3 = killing
-    test.put(store, video)
-"""
+def put_until_killed(video, place, moment):
+    """Put a video into a store, and be killed after so many uploads."""
+    import s3fs
+
+    call, puts = s3fs.S3FileSystem._call_s3, itertools.count(1)
+
+    async def killing(self, method, *args, **how):
+        if method == "put_object" and next(puts) > moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return await call(self, method, *args, **how)
+
+    with open_store(place, SETTINGS) as store:
+        s3fs.S3FileSystem._call_s3 = killing
+        put(store, video)
 
 
 @pytest.mark.parametrize("moment", [0, 1, 2])
-def test_a_kill_between_two_uploads_leaves_nothing_that_is_trusted(place, videos, moment):
+def test_a_kill_between_two_uploads_leaves_nothing_that_is_trusted(place, videos, forked, moment):
     """Before the first array, between the arrays, and between the last of them and the record."""
-    command = [sys.executable, "-c", KILLED, f"{videos}/a.mp4", f"{place}/store", str(moment)]
-    done = subprocess.run([*command, str(Path(__file__).parent)], check=False)
-    assert done.returncode == -signal.SIGKILL
+    (video,) = find_videos([f"{videos}/a.mp4"]).videos
+    assert forked(put_until_killed, video, f"{place}/store", moment).wait() == -signal.SIGKILL
     found = find_videos([videos])
     with open_store(f"{place}/store", SETTINGS) as store:
         arrays = [array_file(modality, "a") for modality in WIDTHS]

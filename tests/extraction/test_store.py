@@ -1,11 +1,11 @@
 """A video is in the store whole, with a record that fits it, or it is not there."""
 
+import itertools
 import json
+import multiprocessing
 import os
 import pickle
 import signal
-import subprocess
-import sys
 import uuid
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import open_dataset
 from duetal.extraction.sources import Failure, check_storable
 from duetal.extraction.store import failure_file, open_store
+from duetal.features import places
 from duetal.features.metadata import VideoRecord
 
 SETTINGS = {
@@ -238,38 +239,30 @@ def test_failures_of_different_names_lie_in_different_files():
     assert len({failure_file(name) for name in names}) == len(names)
 
 
-KILLED_WHILE_PUBLISHING = """
-import os, signal, sys, tempfile
-sys.path.insert(0, sys.argv[3])
-from duetal.features import places
-from duetal.extraction.store import open_store
-import test_store
-moment = int(sys.argv[2])
-written = 0
-join = places._join
-def join_until_killed(pieces, path):
-    global written
-    if written == moment:
-        path.write_bytes(b"half")
-        os.kill(os.getpid(), signal.SIGKILL)
-    written += 1
-    join(pieces, path)
-with open_store(sys.argv[1], test_store.SETTINGS) as store:
-    if sys.argv[4] == "anew":
-        test_store.put(store, "a", 4)
-    places._join = join_until_killed
-    test_store.put(store, "a")
-"""
+def publish_until_killed(folder, moment, what):
+    """Put a video into a store, and be killed at the so many-th of its files."""
+    written = itertools.count()
+    join = places._join
+
+    def join_until_killed(pieces, path):
+        if next(written) == moment:
+            path.write_bytes(b"half")
+            os.kill(os.getpid(), signal.SIGKILL)
+        join(pieces, path)
+
+    with open_store(folder, SETTINGS) as store:
+        if what == "anew":
+            put(store, "a", 4)
+        places._join = join_until_killed
+        put(store, "a")
 
 
 @pytest.mark.parametrize(
     ("moment", "what"), [(0, "new"), (1, "new"), (2, "anew"), (3, "new"), (3, "anew")]
 )
-def test_a_kill_while_publishing_leaves_nothing_that_is_trusted(tmp_path, moment, what):
+def test_a_kill_while_publishing_leaves_nothing_that_is_trusted(tmp_path, forked, moment, what):
     """Neither an old record for new arrays, nor a new one before the last array is there."""
-    script = [sys.executable, "-c", KILLED_WHILE_PUBLISHING, str(tmp_path), str(moment)]
-    done = subprocess.run([*script, str(Path(__file__).parent), what], check=False)
-    assert done.returncode == -signal.SIGKILL
+    assert forked(publish_until_killed, tmp_path, moment, what).wait() == -signal.SIGKILL
     assert list(tmp_path.rglob("*.part"))
     with open_store(tmp_path, SETTINGS) as store:
         assert not store.is_complete("a")
@@ -278,22 +271,24 @@ def test_a_kill_while_publishing_leaves_nothing_that_is_trusted(tmp_path, moment
         assert store.is_complete("a")
 
 
-def test_what_another_process_is_writing_is_left_alone(tmp_path):
+def test_what_another_process_is_writing_is_left_alone(tmp_path, forked):
     open_store(tmp_path, SETTINGS).close()
-    script = (
-        "import sys, time; from duetal.extraction.store import open_store; import json\n"
-        "store = open_store(sys.argv[1], json.loads(sys.argv[2])); print(flush=True); input()"
-    )
-    command = [sys.executable, "-c", script, str(tmp_path), json.dumps(SETTINGS)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as other:
-        other.stdout.readline()
-        half = tmp_path / "records" / ".a.json.12345678.duetal.part"
-        half.parent.mkdir()
-        half.touch()
-        open_store(tmp_path, SETTINGS).close()
-        assert half.exists()
-        other.communicate("\n")
+    opened, done = multiprocessing.Event(), multiprocessing.Event()
+
+    def keep_open():
+        with open_store(tmp_path, SETTINGS):
+            opened.set()
+            done.wait()
+
+    other = forked(keep_open)
+    assert opened.wait(60)
+    half = tmp_path / "records" / ".a.json.12345678.duetal.part"
+    half.parent.mkdir()
+    half.touch()
+    open_store(tmp_path, SETTINGS).close()
+    assert half.exists()
+    done.set()
+    assert other.wait(60) == 0
     open_store(tmp_path, SETTINGS).close()
     assert not half.exists()
 
@@ -313,21 +308,23 @@ def test_a_full_disk_is_one_line_and_nothing_is_lost(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
-def test_a_file_that_the_system_will_not_take_is_one_line(tmp_path):
-    script = (
-        "import resource, signal, sys; sys.path.insert(0, sys.argv[2]); import test_store\n"
-        "from duetal.core.errors import DuetalError\n"
-        "store = test_store.open_store(sys.argv[1], test_store.SETTINGS)\n"
-        "test_store.put(store, 'a')\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))\n"
-        "try: test_store.put(store, 'b', 1000)\n"
-        "except DuetalError as error: print(error)\n"
-        "print(store.is_complete('a'), store.is_complete('b'))\n"
-    )
-    command = [sys.executable, "-c", script, str(tmp_path), str(Path(__file__).parent)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == [
+def test_a_file_that_the_system_will_not_take_is_one_line(tmp_path, forked):
+    def put_too_much():
+        import resource
+
+        store = open_store(tmp_path, SETTINGS)
+        put(store, "a")
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        # What is printed has to fit as well.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
+        with pytest.raises(DuetalError) as caught:
+            put(store, "b", 1000)
+        print(caught.value)
+        print(store.is_complete("a"), store.is_complete("b"))
+
+    process = forked(put_too_much)
+    assert process.wait() == 0, process.err
+    assert process.out.splitlines() == [
         f"{tmp_path}: cannot write features: File too large",
         "True False",
     ]

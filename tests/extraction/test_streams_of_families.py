@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from _tiny_models import TINY, make_tiny_model
 from duetal.backbones.presets import PRESETS, choose, choose_all
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
@@ -19,7 +20,6 @@ from duetal.extraction.sources import find_videos
 from duetal.extraction.store import Store, open_store
 from duetal.simulation.clips import render_clip
 from duetal.simulation.tiny_clip import make_tiny_clip
-from duetal.simulation.tiny_models import TINY, make_tiny_model
 from duetal.video.decoding.video_reader import open_video
 
 RATE = 48_000

@@ -7,11 +7,11 @@ before them, so that those of the page have priority. Options of all commands, r
 checked in test_docs.py.
 """
 
+import contextlib
+import io
 import itertools
 import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from documentation import PAGES, ROOT, commands
+
+from duetal.cli.main import main
 
 #: What is not run, by what the line begins with or holds, and why.
 NOT_RUN = {
@@ -50,8 +52,8 @@ WRITTEN = ("--out", "--json", "--plots", "--onnx", "--card")
 #: Commands that refuse to write over what is there. A page shows alternatives; each begins anew.
 FROM_NEW = ("train", "simulate", "convert", "recipes", "fit")
 
-#: Runs duetal with arguments; its exit code and its output.
-Runner = Callable[[list[str]], tuple[int, str]]
+#: Of training, beside those of every tiny run: nothing is chosen, as test_train_command.py does.
+QUICK = ("tuning.choose=[]", "detector.epochs=2")
 
 
 @dataclass(frozen=True)
@@ -153,33 +155,33 @@ def world(
     shutil.copytree(Path(tiny_backbones["rgb"]).parent, folder / "weights")
     truth = folder / "annotations.json"
     write_annotations(truth, Annotations(known, classes))
-    world = World(folder, tiny_extraction, tiny_settings)
+    world = World(folder, tiny_extraction, (*tiny_settings, *QUICK))
     for words in (
         ("convert", truth, folder / "gt.json", "--to", "basnet"),
         ("convert", truth, folder / "thumos14-text", "--to", "thumos14"),
         ("convert", truth, folder / "label-studio.json", "--to", "label-studio", "--fps", "25"),
         (
-            *("train", "demo", *tiny_settings, "--videos", folder / "videos"),
+            *("train", "demo", *world.settings, "--videos", folder / "videos"),
             *("--labels", folder / "labels.csv", "--annotations", truth),
             *("--out", folder / "run", *tiny_extraction),
         ),
     ):
-        code, output = _run([str(word) for word in words], folder)
+        code, output = run([str(word) for word in words])
         assert code == 0, output
     return world
 
 
-def _run(words: list[str], folder: Path) -> tuple[int, str]:
-    """Run duetal as a program of its own; its exit code and its output."""
-    done = subprocess.run(
-        [Path(sys.executable).with_name("duetal"), *words],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stdout
+def run(words: list[str]) -> tuple[int, str]:
+    """Run duetal in this process; its exit code and its output."""
+    output = io.StringIO()
+    with (
+        pytest.raises(SystemExit) as stop,
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(output),
+    ):
+        main(words)
+    assert isinstance(stop.value.code, int)
+    return stop.value.code, output.getvalue()
 
 
 def reason_not_to_run(line: str) -> str | None:
@@ -254,32 +256,19 @@ def prepare(line: str, world: World, folder: Path) -> list[str]:
     return words
 
 
-@pytest.fixture
-def in_process(capsys: pytest.CaptureFixture[str]) -> Runner:
-    """Run duetal in this process, which has imported everything already."""
-    from duetal.cli.main import main
-
-    def run(words: list[str]) -> tuple[int, str]:
-        with pytest.raises(SystemExit) as stop:
-            main(words)
-        output = capsys.readouterr()
-        assert isinstance(stop.value.code, int)
-        return stop.value.code, output.out + output.err
-
-    return run
-
-
 @pytest.mark.recipe
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if runnable(page)], ids=lambda page: page.name
 )
-def test_the_commands_of_a_page_run(page, world, in_process, tmp_path, monkeypatch):
+def test_the_commands_of_a_page_run(page, world, forked, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for line in runnable(page):
         words = prepare(line, world, tmp_path)
-        # Lightning starts the other processes with this one's command line.
-        several = any(word.startswith("devices=") for word in words)
-        code, output = _run(words, tmp_path) if several else in_process(words)
+        if any(word.startswith("devices=") for word in words):
+            process = forked.ranks(main, words)
+            code, output = process.wait(), process.out + process.err
+        else:
+            code, output = run(words)
         paths = [word for word in words if "/" in word and not word.startswith("-")]
         absent = [word for word in paths if not Path(word).exists()]
         assert code == 0, (
@@ -293,8 +282,8 @@ def test_every_example_that_is_not_run_here_has_a_test():
     scripts = sorted((ROOT / "tests" / "examples").glob("*.py"))
     tests = "".join(path.read_text(encoding="utf-8") for path in scripts)
     lines = {line for page in PAGES for line in commands(page)}
-    named = {Path(word).name for line in lines for word in line.split() if "examples/" in word}
-    assert [name for name in sorted(named) if name not in tests] == []
+    named = {Path(word).stem for line in lines for word in line.split() if "examples/" in word}
+    assert [name for name in sorted(named) if f'load_example("{name}"' not in tests] == []
 
 
 def test_a_command_of_another_program_needs_a_reason_not_to_be_run(world, tmp_path):
@@ -302,8 +291,8 @@ def test_a_command_of_another_program_needs_a_reason_not_to_be_run(world, tmp_pa
         prepare("curl https://example.org", world, tmp_path)
 
 
-def test_a_command_that_fails_is_found(world, in_process, tmp_path, monkeypatch):
+def test_a_command_that_fails_is_found(world, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = prepare("duetal check data/mine --jsn found.json", world, tmp_path)
-    assert in_process(words)[0] == 2
-    assert in_process(["check", "data/mine"])[0] == 0
+    assert run(words)[0] == 2
+    assert run(["check", "data/mine"])[0] == 0

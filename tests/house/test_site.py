@@ -194,23 +194,25 @@ def address(site: Path) -> Iterator[str]:
     server.server_close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_browser_requests_nothing_from_elsewhere_and_logs_nothing(scheme, site, pages, address):
+def test_a_browser_requests_nothing_from_elsewhere_and_logs_nothing(site, pages, address):
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:
         pytest.skip("no chromium found: the site was NOT opened in a browser")
     requested, messages = set(), []
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        tab = browser.new_page(color_scheme=scheme)
+        tab = browser.new_page()
         tab.on("request", lambda request: requested.add(request.url))
         tab.on("console", lambda message: messages.append(message.text))
         tab.on("pageerror", lambda error: messages.append(str(error)))
         for path in sorted(pages):
             if path.name != "404.html":
+                tab.emulate_media(color_scheme="light")
                 tab.goto(f"{address}/{path.relative_to(site)}", wait_until="networkidle")
-                width = tab.evaluate("document.documentElement.scrollWidth - innerWidth")
-                assert width <= 0, f"{path.name} is wider than the window"
+                for scheme in ("light", "dark"):
+                    tab.emulate_media(color_scheme=scheme)
+                    width = tab.evaluate("document.documentElement.scrollWidth - innerWidth")
+                    assert width <= 0, f"{path.name} is wider than the window, {scheme}"
         browser.close()
     assert messages == []
     outside = [url for url in requested if not url.startswith((address, "data:", "blob:"))]

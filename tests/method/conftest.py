@@ -165,7 +165,11 @@ def train() -> Callable[..., list[str]]:
     ) -> list[str]:
         folder.mkdir(exist_ok=True)
         method = method or Method()
-        fabric = Fabric(accelerator="cpu", devices=1, precision=config.machine.precision)
+        devices = config.machine.devices
+        strategy = "ddp" if devices > 1 else "auto"
+        precision = config.machine.precision
+        fabric = Fabric(accelerator="cpu", strategy=strategy, devices=devices, precision=precision)
+        fabric.launch()
         with open_journal(fabric, config, videos, RunFolder(folder), method) as journal:
             train_phases(fabric, config, videos, RunFolder(folder), method, journal)
         return [phase.stage for phase in method.schedule(config.schedule, videos.streams)]

@@ -1,8 +1,5 @@
 """Two processes under gloo give what one gives at the same batch."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,27 +16,16 @@ from duetal.results.checkpoints import load
 def test_two_processes_train_as_one(
     make_config: Callable[..., Config],
     videos: WeakVideos,
-    dataset_folder: Path,
-    settings: dict[str, Any],
     train: Callable[..., list[str]],
+    forked: Any,
     tmp_path: Path,
 ) -> None:
     # 10 videos in batches of 3: the last batch is one video, and the second process has none.
-    chosen = {**settings, "batch_size": 3, "contrastive_weight": 0.1, "gradient_clip": 1.0}
+    chosen = {"batch_size": 3, "contrastive_weight": 0.1, "gradient_clip": 1.0}
     train(make_config(**chosen), videos, tmp_path / "one")
     two = tmp_path / "two"
-    two.mkdir()
-    words = [f"{key}={value}" for key, value in {**chosen, "devices": 2}.items()]
-    script = Path(__file__).with_name("tiny_run.py")
-    result = subprocess.run(
-        [sys.executable, script, dataset_folder, two, *words],
-        env={**os.environ, "MASTER_PORT": ""} if os.environ.get("MASTER_PORT") else None,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
+    process = forked.ranks(train, make_config(**chosen, devices=2), videos, two)
+    assert process.wait(120) == 0, process.err
     paths = sorted((tmp_path / "one" / "checkpoints").glob("*.safetensors"))
     assert [path.stem for path in paths] == [
         "cbp-f1", "cbp-warmup", "resume", "vlp-b1", "vlp-zeroshot"

@@ -1,7 +1,5 @@
 """A run killed at any moment and taken up again ends in the weights of one that was not."""
 
-import multiprocessing
-import runpy
 import shutil
 import signal
 import time
@@ -146,44 +144,26 @@ def test_a_damaged_checkpoint_is_refused_and_nothing_lost(
 @pytest.mark.parametrize(("seed", "checkpoint_every"), [(0, 1), (1, 2)])
 def test_killed_at_random_moments(
     make_config: Callable[..., Config],
-    dataset_folder: Path,
     videos: WeakVideos,
-    settings: dict[str, Any],
     train: Train,
+    forked: Any,
     assert_same_run: SameRun,
     tmp_path: Path,
     seed: int,
     checkpoint_every: int,
 ) -> None:
     """kill -9, again and again, until the run gets through; spread over its whole duration."""
-    chosen = {**STATEFUL, "checkpoint_every": checkpoint_every, "b_epochs": 3}
-    words = [f"{key}={value}" for key, value in {**settings, **chosen}.items()]
-    script = Path(__file__).with_name("tiny_run.py")
-    # A server that has everything imported forks the processes: importing anew takes seconds.
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["transformers.models.clip", "duetal.runs.training"])
-
-    def start(folder: Path) -> Any:
-        folder.mkdir(exist_ok=True)
-        arguments = [str(dataset_folder), str(folder), *words]
-        process = server.Process(
-            target=runpy.run_path,
-            args=(str(script), {"ARGUMENTS": arguments}, "__main__"),
-        )
-        process.start()
-        return process
-
-    start(tmp_path / "first").join()  # the server starts, slowly
+    config = make_config(**STATEFUL, checkpoint_every=checkpoint_every, b_epochs=3)
     began = time.monotonic()
-    start(tmp_path / "timed").join()
+    assert forked(train, config, videos, tmp_path / "timed").wait() == 0
     duration = time.monotonic() - began
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    train(make_config(**chosen), videos, whole)
+    train(config, videos, whole)
     assert_same_run(tmp_path / "timed", whole)
 
     random, kills = np.random.default_rng(seed), 0
     for attempt in range(100):
-        process = start(killed)
+        process = forked(train, config, videos, killed)
         # Later and later, so that a slow machine gets through in the end.
         process.join(duration * (random.uniform(0.1, 0.8) + 0.02 * attempt))
         process.kill()

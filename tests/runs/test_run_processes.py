@@ -1,34 +1,27 @@
 """Several processes end with one error between them, whichever of them fails."""
 
-import subprocess
 import sys
-from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from duetal.config import MachineSettings
-from duetal.core.errors import UsageError
+from duetal.core.errors import DuetalError, UsageError
 from duetal.runs.processes import device_of, is_first, processes
 
-PROGRAM = """
-import sys
-from duetal.config import MachineSettings
-from duetal.core.errors import DuetalError
-from duetal.runs.processes import is_first, processes
 
-failing = sys.argv[1].split(",")
-try:
-    with processes(MachineSettings(devices=2, accelerator="cpu")) as fabric:
-        assert is_first() == (fabric.global_rank == 0)
-        if str(fabric.global_rank) in failing:
-            raise DuetalError(f"rank {fabric.global_rank} fails")
-        fabric.barrier()
-        print("beyond the barrier")
-except DuetalError as error:
-    print(error, file=sys.stderr)
-    sys.exit(1)
-"""
+def fail(failing: str) -> None:
+    try:
+        with processes(MachineSettings(devices=2, accelerator="cpu")) as fabric:
+            assert is_first() == (fabric.global_rank == 0)
+            if str(fabric.global_rank) in failing:
+                raise DuetalError(f"rank {fabric.global_rank} fails")
+            fabric.barrier()
+            print("beyond the barrier")
+    except DuetalError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
 
 
 @pytest.mark.recipe
@@ -36,16 +29,12 @@ except DuetalError as error:
     ("failing", "message"),
     [("1", {"rank 1 fails"}), ("0,1", {"rank 0 fails", "rank 1 fails"})],
 )
-def test_one_of_them_reports_the_cause(tmp_path: Path, failing: str, message: set[str]) -> None:
-    script = tmp_path / "program.py"
-    script.write_text(PROGRAM)
-    done = subprocess.run(
-        [sys.executable, script, failing], capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert done.stderr.count("\n") == 1
-    assert done.stderr.strip() in message
+def test_one_of_them_reports_the_cause(forked: Any, failing: str, message: set[str]) -> None:
+    process = forked.ranks(fail, failing)
+    assert process.wait(120) == 1
+    assert process.out == ""
+    assert process.err.count("\n") == 1
+    assert process.err.strip() in message
 
 
 def test_threads_are_set() -> None:

@@ -146,7 +146,7 @@ def command(
 def _check_options(own: dict[str, Any], typed: list[str]) -> None:
     """Check that the options of training from videos go together."""
     from duetal.core.errors import UsageError
-    from duetal.features.places import is_url
+    from duetal.core.files import is_url
 
     if not own["videos"]:
         for name in typed:

@@ -44,6 +44,11 @@ class Closing(ABC):
         self.close()
 
 
+def is_url(place: str | Path) -> bool:
+    """Whether a place is named by a URL such as `s3://bucket/folder`, and not by a local path."""
+    return isinstance(place, str) and "://" in place
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success fsync it and rename it into place.

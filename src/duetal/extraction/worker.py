@@ -17,11 +17,11 @@ from typing import Any
 
 import duetal
 from duetal.core.errors import DuetalError, UsageError
+from duetal.core.files import is_url
 from duetal.extraction.pipeline import ExtractionSettings, Extractor
 from duetal.extraction.sources import Failure, Video
 from duetal.extraction.store import Store, open_store
 from duetal.features.metadata import Settings, VideoRecord, differing
-from duetal.features.places import is_url
 
 
 @dataclass(frozen=True, slots=True)

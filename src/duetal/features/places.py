@@ -13,12 +13,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from duetal.core.errors import DuetalError, first_line
-from duetal.core.files import refuse_special, replacing
-
-
-def is_url(place: str | Path) -> bool:
-    """Whether a place is named by a URL such as `s3://bucket/folder`, and not by a local path."""
-    return isinstance(place, str) and "://" in place
+from duetal.core.files import is_url, refuse_special, replacing
 
 
 @contextlib.contextmanager

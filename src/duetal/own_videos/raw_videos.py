@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from duetal.core.errors import DuetalError, UsageError
+from duetal.core.files import is_url
 from duetal.core.video_names import VIDEO_SUFFIXES
 from duetal.datasets.layouts import find_pieces
 from duetal.extraction import sources
 from duetal.extraction.sources import Failure, Video, find_videos
 from duetal.extraction.store import Store
-from duetal.features.places import is_url
 from duetal.own_videos import video_features
 from duetal.runs.score_source import Source
 

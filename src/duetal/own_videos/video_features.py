@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from duetal.backbones import BACKBONES
 from duetal.backbones.presets import OPTIONS, PRESETS, choose, known_record
 from duetal.core.errors import DuetalError, UsageError
+from duetal.core.files import is_url
 from duetal.datasets import Dataset, open_dataset
 from duetal.datasets.layouts import chosen_by
 from duetal.extraction.sources import Failure
@@ -18,7 +19,6 @@ from duetal.extraction.store import (
     text_encoder,
 )
 from duetal.features.metadata import SETTINGS_FILE, Settings, differing
-from duetal.features.places import is_url
 from duetal.runs.run import Run
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import av
 import numpy as np
 
 from duetal.core.errors import DuetalError
-from duetal.core.files import replacing
-from duetal.video.decoding.container import is_url, open_container, open_source, videos_of
+from duetal.core.files import is_url, replacing
+from duetal.video.decoding.container import open_container, open_source, videos_of
 from duetal.video.decoding.video_reader import open_video
 
 #: Suffixes that browsers take a local file's type from, and FFmpeg's name of the container.

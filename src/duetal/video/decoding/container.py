@@ -17,6 +17,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from duetal.core.errors import DuetalError, UsageError, machine_fault
+from duetal.core.files import is_url
 
 #: Demuxers that open what a file names: other files, addresses; and text shown as pictures.
 REFUSED_FORMATS = frozenset({
@@ -92,11 +93,6 @@ def _open(source: str | Path) -> Any:
     if not stat.S_ISREG(mode):
         raise DuetalError("not a regular file", file=source)
     return Path(source).open("rb")
-
-
-def is_url(source: str | Path) -> bool:
-    """Whether a source is an fsspec URL instead of a local path."""
-    return isinstance(source, str) and "://" in source
 
 
 def _reason(error: Exception) -> str:
