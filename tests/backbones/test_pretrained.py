@@ -179,6 +179,6 @@ def test_a_repository_of_pickles_alone_is_refused(
 ) -> None:
     hub = Hub(monkeypatch, tmp_path, [])
     (hub.snapshots / "main").mkdir(parents=True)
-    (hub.snapshots / "main" / "config.json").write_text("{}")
+    (hub.snapshots / "main" / "config.json").write_text('{"model_type": "clip"}')
     with pytest.raises(DuetalError, match=r"^them/clip: image encoder: no model\.safetensors"):
         load_image_encoder("them/clip")

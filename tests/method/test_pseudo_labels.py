@@ -78,7 +78,7 @@ def test_threshold(
     labels = threshold(
         np.array(scores, dtype=np.float64).astype(np.float64),
         np.array(present, dtype=bool),
-        LossSettings(pseudo_normalization=normalization),
+        LossSettings(pseudo_normalization=normalization, pseudo_high=0.7),
     )
     assert labels.dtype == np.int8
     assert labels.tolist() == expected

@@ -81,7 +81,7 @@ def test_charts_are_given_titles_marks_and_teachers(fake_run):
     phases = [(phase["title"], phase["mark"]) for phase in page.data["training"]]
     assert phases[:2] == [
         ("Warm-up · CBP alone", "mark-1"),
-        ("B1 · VLP learns background from CBP", "mark-2"),
+        ("B1 · VLP learns foreground and background from CBP", "mark-2"),
     ]
     # The first stage of each branch is drawn hollow: in the legend, and for each class.
     hollow = [a for tag, a in page.elements if "first" in a.get("class", "").split()]

@@ -80,22 +80,22 @@ F, B, I = 1, 0, -1  # noqa: E741 - foreground, background, ignored.
 @pytest.mark.parametrize(
     ("labels", "believed"),
     [
-        # VLP labels in F1 what B1 taught it of the background; nobody asked it before.
+        # VLP labels in F1 what B1 taught it; nobody asked it before.
         (
             {"B1": [B, B, F, I], "F1": [B, F, F, F]},
-            {"B1": (None, (50.0, 50.0)), "F1": ((50.0, 25.0), None)},
+            {"B1": (None, (200 / 3, 100 / 3)), "F1": ((50.0, 25.0), None)},
         ),
         # An F step teaches foreground and background; CBP labels before it and after it.
         (
             {"B1": [B, B, I, F], "F1": [B, F, F, F], "B2": [B, F, I, B]},
             {
-                "B1": (None, (50.0, 50.0)),
+                "B1": (None, (200 / 3, 100 / 3)),
                 "F1": ((50.0, 25.0), (50.0, 25.0)),
-                "B2": ((50.0, 50.0), None),
+                "B2": ((200 / 3, 100 / 3), None),
             },
         ),
         # Nothing is taught, and no second step.
-        ({"B1": [I, I, F, F]}, {"B1": (None, None)}),
+        ({"B1": [I, I, I, I]}, {"B1": (None, None)}),
     ],
 )
 def test_a_student_agrees_where_it_labels_likewise_in_its_turn(

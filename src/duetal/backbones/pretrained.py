@@ -64,11 +64,11 @@ class Pretrained:
         with self.explaining("cannot load"):
             content = json.loads((self.folder / CONFIG).read_bytes())
             kept = self._allowed(content)
-            if kept["model_type"] not in CONFIG_MAPPING:
+            if (kind := kept.get("model_type")) not in CONFIG_MAPPING:
                 wants = "; it wants to run code that comes with it, which is never run"
                 code = wants if "auto_map" in content else ""
-                raise self.error(f"cannot load: unknown kind of model {kept['model_type']!r}{code}")
-            return CONFIG_MAPPING[kept["model_type"]].from_dict(kept)
+                raise self.error(f"cannot load: unknown kind of model {kind!r}{code}")
+            return CONFIG_MAPPING[kind].from_dict(kept)
 
     def image_text_class(self, config: Any) -> Any:
         """The class of a model that compares pictures with texts; DuetalError if it is no such."""
