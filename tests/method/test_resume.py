@@ -164,8 +164,11 @@ def test_killed_at_random_moments(
     random, kills = np.random.default_rng(seed), 0
     for attempt in range(100):
         process = forked(train, config, videos, killed)
-        # Later and later, so that a slow machine gets through in the end.
-        process.join(duration * (random.uniform(0.1, 0.8) + 0.02 * attempt))
+        # Once at the first checkpoint; then later and later, so that a slow machine gets through.
+        while attempt == 0 and process.is_alive() and not any(killed.glob("checkpoints/*")):
+            time.sleep(0.001)
+        if attempt:
+            process.join(duration * (random.uniform(0.1, 0.8) + 0.02 * attempt))
         process.kill()
         process.join()
         if process.exitcode == 0:

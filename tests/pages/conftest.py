@@ -88,7 +88,7 @@ def look(browser: Any) -> Iterator[Callable[..., Any]]:
         page.on("pageerror", lambda error: watched.complaints.append(str(error)))
         page.on("dialog", lambda dialog: watched.complaints.append(f"dialog {dialog.message}"))
         page.on("request", lambda request: watched.requests.append(request.url))
-        page.set_default_timeout(5000)
+        page.set_default_timeout(30_000)
         page.goto(path.as_uri())
         opened.append((watched, {unquote(file.as_uri()) for file in media}))
         return page
