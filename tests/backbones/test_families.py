@@ -300,9 +300,13 @@ def test_text_alone_is_no_image_text_model(tmp_path: Path) -> None:
     small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     config = transformers.BertConfig(**small, intermediate_size=16, vocab_size=20)
     transformers.BertModel(config).save_pretrained(tmp_path)
-    (record,) = choose(str(tmp_path), "vlp")
-    with pytest.raises(DuetalError, match="BertModel is not an image-text model"):
-        record.load(str(tmp_path), None)
+    # By its configuration, before any weights are read or fetched.
+    (tmp_path / "model.safetensors").unlink()
+    cause = "BertModel is not an image-text model"
+    with pytest.raises(DuetalError, match=f"--vlp: {cause}"):
+        choose(str(tmp_path), "vlp")
+    with pytest.raises(DuetalError, match=f"text encoder: {cause}"):
+        load_text_tower(str(tmp_path), NAMES)
 
 
 @pytest.mark.parametrize(
