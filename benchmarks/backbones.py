@@ -47,7 +47,7 @@ def main() -> None:
         for name in options.families.split(","):
             model = folder / f"{name}.pt"
             if name == I3D:
-                random_weights(model, RGB.name)
+                random_weights(model, "rgb")
             else:
                 make_tiny_model(name, model, real_size=True)
             frames, pipeline, bare = measure(name, model, video, folder / f"{name}-store")

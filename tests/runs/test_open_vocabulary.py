@@ -21,7 +21,8 @@ from duetal.runs.stage_scoring import VideoScores, stage_scorer
 from duetal.simulation.tiny_clip import make_tiny_clip
 
 Duetal = Callable[..., tuple[int, str, str]]
-OWN = {"Diving": ["diving"], "GolfSwing": ["golf swing"], "HighJump": ["high jump"]}
+#: A class is called by its name, or as that is displayed.
+OWN = {"Diving": ["Diving"], "golf swing": ["golf swing"], "High_Jump": ["high jump"]}
 CPU = torch.device("cpu")
 
 
