@@ -1,0 +1,123 @@
+"""The gradient at a backbone's weights, against that of one graph over the whole crop."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from duetal.backbones.class_embeddings import load_text
+from duetal.config import Config
+from duetal.core.weak_videos import WeakVideos
+from duetal.datasets import open_dataset
+from duetal.end_to_end.branch_backbone import BranchBackbone
+from duetal.end_to_end.opening import open_backbones, plan_backbones
+from duetal.method.layers import BranchNetwork
+from duetal.method.loop import Lesson, Method, compute_gradient, teach
+from duetal.method.sampling import Crop, MicroBatch
+from duetal.method.schedule import Phase, b_step, f_step, warm_up
+
+SMALL = {
+    "crop": 16,
+    "embed_dim": 16,
+    "levels": 2,
+    # Two crops in one forward, and a third by itself.
+    "micro_batch_snippets": 16,
+    "micro_batch": 3,
+    "train": "all",
+}
+
+
+class OneGraph(nn.Module):
+    """The features of the whole crop in one graph, which reaches the weights by itself."""
+
+    def __init__(self, backbone: BranchBackbone):
+        super().__init__()
+        self.inner = backbone
+
+    def compute(self, micro: MicroBatch) -> Tensor:
+        rows = [torch.zeros(0)] * len(micro.crops)
+        for row, crop in enumerate(micro.crops):
+            columns = []
+            for part in self.inner._parts:
+                read = part.frames.read(f"v{crop.video}", crop.start, crop.start + crop.length)
+                columns.append(part.network.features(torch.from_numpy(read)))
+            padding = (0, 0, 0, micro.features.shape[1] - crop.length)
+            rows[row] = nn.functional.pad(torch.cat(columns, dim=1), padding)
+        return torch.stack(rows)
+
+    def backward(self, micro: MicroBatch) -> None:
+        """Nothing is left to do."""
+
+
+@dataclass
+class Opened:
+    fabric: Fabric
+    config: Config
+    videos: WeakVideos
+    students: dict[str, BranchNetwork]
+    backbones: dict[str, BranchBackbone]
+
+
+def opened(dataset: Path, folder: Path, **settings: Any) -> Opened:
+    fabric = Fabric(accelerator="cpu")
+    config = Config().replace(dataset=str(dataset), **SMALL | {"vlp.heads": 2} | settings)
+    data = open_dataset(dataset)
+    videos = data.weak()
+    plan = plan_backbones(config.backbone, data)
+    assert plan is not None
+    backbones = open_backbones(plan, fabric, videos.names, folder.joinpath, 0)
+    students = {b.name: b.build(config, videos, load_text) for b in Method().branches}
+    for name, student in students.items():
+        student.backbone = backbones[name]
+    return Opened(fabric, config, videos, students, backbones)
+
+
+def gradients(found: Opened, phase: Phase, *, one_graph: bool) -> tuple[dict[str, float], Tensor]:
+    """Losses, and the gradient of a batch at all weights of the student and its backbone."""
+    student, backbone = found.students[phase.student], found.backbones[phase.student]
+    pseudo = None
+    if phase.teacher is not None:
+        teacher = Method().branch(phase.teacher)
+        students, videos = found.students, found.videos
+        pseudo = teach(found.fabric, found.config, videos, teacher, students[phase.teacher])
+    lesson = Lesson(found.fabric, found.config, found.videos, phase, student, pseudo)
+    weights = [*student.parameters()]
+    student.zero_grad()
+    student.train()
+    torch.manual_seed(3)
+    student.backbone = OneGraph(backbone) if one_graph else backbone  # type: ignore[assignment]
+    losses = compute_gradient(lesson, [Crop(0, 0, 5), Crop(1, 1, 6), Crop(2, 0, 8), Crop(3, 2, 3)])
+    student.backbone = backbone
+    taken = [p.grad for p in weights if p.grad is not None]
+    assert [p.grad for p in backbone.parameters() if p.grad is not None]
+    return losses, torch.cat([grad.flatten() for grad in taken]).clone()
+
+
+@pytest.mark.parametrize("train", ["all", "last:1", "adapters"])
+@pytest.mark.parametrize(
+    "phase",
+    [
+        warm_up(1),
+        b_step(Config().schedule, 1),
+        f_step(Config().schedule, 1),
+    ],
+    ids=lambda phase: phase.name,
+)
+def test_the_gradient_is_that_of_one_graph(
+    rendered: Any, tmp_path: Path, train: str, phase: Phase
+) -> None:
+    found = opened(rendered.dataset, tmp_path, train=train, **{"vlp.zero_shot_start": False})
+    if train == "adapters":
+        # They start as nothing, with no gradient at one of their factors.
+        with torch.no_grad():
+            for parameter in found.backbones[phase.student].parameters():
+                parameter.add_(0.05)
+    losses, cached = gradients(found, phase, one_graph=False)
+    expected, whole = gradients(found, phase, one_graph=True)
+    assert losses == pytest.approx(expected, abs=1e-5)
+    assert whole.abs().max() > 1e-3
+    assert (cached - whole).abs().max() < 1e-5 * whole.abs().max()
