@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from _tiny_models import make_tiny_model
 
+from _tiny_models import make_tiny_model
 from duetal.backbones.presets import choose_all
 from duetal.core.annotations import Segment
 from duetal.core.grid import TimeGrid

@@ -1,6 +1,6 @@
 """The gradient at a backbone's weights, against that of one graph over the whole crop."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
