@@ -203,5 +203,5 @@ class BranchBackbone(TrainableBackbone):
                 raise DuetalError(
                     f"{cause}; backbone.micro_batch={count // 2} halves it"
                 ) from error
-            less = "backbone.train=last:1" if self._settings.train == "all" else "another device"
+            less = "backbone.train=last:1" if self._settings.train == "all" else "a smaller model"
             raise DuetalError(f"{cause}; {less} needs less") from error

@@ -61,6 +61,11 @@ def plan_backbones(settings: BackboneSettings, dataset: Dataset) -> BackbonePlan
         for branch, stream in dataset.streams.items()
         if any(part.place.name in names for part in stream.parts)
     }
+    read = [part.place.name for stream in streams.values() for part in stream.parts]
+    for name in names:
+        if read.count(name) > 1:
+            cause = f"two branches read the {name} features, and each would train a backbone of its"
+            raise UsageError(f"{cause} own; data.branches=[cbp] trains one branch", place=_PLACE)
     part = next(iter(streams.values())).parts[0]
     videos = dict.fromkeys((*dataset.training, *dataset.evaluation))
     records = {name: _record(part.place, name, dataset.length(name)) for name in videos}
