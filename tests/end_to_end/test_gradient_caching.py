@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
+from _one_graph import OneGraph
 from duetal.backbones.class_embeddings import load_text
 from duetal.config import Config
 from duetal.core.weak_videos import WeakVideos
@@ -17,7 +18,7 @@ from duetal.end_to_end.branch_backbone import BranchBackbone
 from duetal.end_to_end.opening import open_backbones, plan_backbones
 from duetal.method.layers import BranchNetwork
 from duetal.method.loop import Lesson, Method, compute_gradient, teach
-from duetal.method.sampling import Crop, MicroBatch
+from duetal.method.sampling import Crop
 from duetal.method.schedule import Phase, b_step, f_step, warm_up
 
 SMALL = {
@@ -29,28 +30,6 @@ SMALL = {
     "micro_batch": 3,
     "train": "all",
 }
-
-
-class OneGraph(nn.Module):
-    """The features of the whole crop in one graph, which reaches the weights by itself."""
-
-    def __init__(self, backbone: BranchBackbone):
-        super().__init__()
-        self.inner = backbone
-
-    def compute(self, micro: MicroBatch) -> Tensor:
-        rows = [torch.zeros(0)] * len(micro.crops)
-        for row, crop in enumerate(micro.crops):
-            columns = []
-            for part in self.inner._parts:
-                read = part.frames.read(f"v{crop.video}", crop.start, crop.start + crop.length)
-                columns.append(part.network.features(torch.from_numpy(read)))
-            padding = (0, 0, 0, micro.features.shape[1] - crop.length)
-            rows[row] = nn.functional.pad(torch.cat(columns, dim=1), padding)
-        return torch.stack(rows)
-
-    def backward(self, micro: MicroBatch) -> None:
-        """Nothing is left to do."""
 
 
 @dataclass
