@@ -1,6 +1,8 @@
 """Whether the backbones behind the features are trained with the branches, and how."""
 
-from pydantic import Field
+import re
+
+from pydantic import Field, field_validator
 
 from duetal.core.settings_section import Settings
 
@@ -8,7 +10,7 @@ from duetal.core.settings_section import Settings
 class BackboneSettings(Settings):
     """The backbones behind the features."""
 
-    train: str | None = Field(None, pattern=r"^(adapters|last:[1-9]\d{0,3}|all)$")
+    train: str | None = None
     """[F] Which weights of the backbones are trained by the losses: `adapters` (LoRA beside each
     linear layer), `last:N` (the last N blocks and what comes after them), `all`. None: the features
     stay as they are."""
@@ -25,3 +27,10 @@ class BackboneSettings(Settings):
     frames: str | None = None
     """[D] The folder of decoded frames, which are kept. None: `frames` in the store of the
     features."""
+
+    @field_validator("train")
+    @classmethod
+    def _check_train(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"adapters|last:[1-9]\d{0,3}|all", value):
+            raise ValueError("must be none, adapters, last:N or all")
+        return value
