@@ -16,9 +16,9 @@ from duetal.backbones.protocol import Backbone, WeightsIdentity
 from duetal.core import extras
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import open_dataset
-from duetal.end_to_end import opening
+from duetal.end_to_end import backbone_plan
+from duetal.end_to_end.backbone_plan import open_backbones, plan_backbones
 from duetal.end_to_end.branch_backbone import BranchBackbone
-from duetal.end_to_end.opening import open_backbones, plan_backbones
 from duetal.extraction.networks import Network
 from duetal.method.backbone_settings import BackboneSettings
 from duetal.method.sampling import Crop, load
@@ -109,9 +109,9 @@ def test_what_cannot_be_trained(
 def test_flow_has_no_gradient(named: tuple[str, ...] | None) -> None:
     stored = {"modalities": ["flow"], "flow": {"branch": "cbp"}}
     with pytest.raises(UsageError, match=r"the flow features cannot be trained: .*no gradient"):
-        opening._trainable(BackboneSettings(train="all", features=named), stored)
+        backbone_plan._trainable(BackboneSettings(train="all", features=named), stored)
     both = {"modalities": ["rgb", "flow"], "rgb": {}, "flow": {}}
-    assert opening._trainable(BackboneSettings(train="all"), both) == ["rgb"]
+    assert backbone_plan._trainable(BackboneSettings(train="all"), both) == ["rgb"]
 
 
 def open_all(dataset: Path, folder: Path, **settings: Any) -> dict[str, BranchBackbone]:

@@ -14,8 +14,8 @@ from duetal.backbones.class_embeddings import load_text
 from duetal.config import Config
 from duetal.core.weak_videos import WeakVideos
 from duetal.datasets import open_dataset
+from duetal.end_to_end.backbone_plan import open_backbones, plan_backbones
 from duetal.end_to_end.branch_backbone import BranchBackbone
-from duetal.end_to_end.opening import open_backbones, plan_backbones
 from duetal.method.layers import BranchNetwork
 from duetal.method.loop import Lesson, Method, compute_gradient, teach
 from duetal.method.sampling import Crop

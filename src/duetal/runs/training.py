@@ -20,7 +20,7 @@ from duetal.core.weak_videos import WeakVideos
 from duetal.datasets import Dataset, open_dataset
 from duetal.datasets.layouts import looked_for
 from duetal.datasets.problems import OnProblem, raise_fatal
-from duetal.end_to_end.opening import open_backbones, plan_backbones
+from duetal.end_to_end.backbone_plan import open_backbones, plan_backbones
 from duetal.end_to_end.stage_features import with_tuned
 from duetal.extraction.store import recorded_settings
 from duetal.method.loop import Method, alternate
