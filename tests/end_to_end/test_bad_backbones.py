@@ -13,6 +13,7 @@ import torch
 from lightning_fabric import Fabric
 
 from duetal.backbones.protocol import Backbone, WeightsIdentity
+from duetal.config import load_config
 from duetal.core import extras
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import open_dataset
@@ -103,6 +104,12 @@ def test_what_cannot_be_trained(
         change(dataset)
     with pytest.raises(DuetalError, match=message):
         plan_backbones(BackboneSettings(train="all", **settings), open_dataset(dataset))
+
+
+@pytest.mark.parametrize("value", ["last:0", "last:", "some", "last:2 "])
+def test_a_value_that_means_nothing(value: str) -> None:
+    with pytest.raises(UsageError, match="must be none, adapters, last:N or all"):
+        load_config("", "recipe", [f"backbone.train={value}"])
 
 
 @pytest.mark.parametrize("named", [("flow",), None])

@@ -1,13 +1,13 @@
 """The gradient at a backbone's weights, against that of one graph over the whole crop."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
 from _one_graph import OneGraph
 from duetal.backbones.class_embeddings import load_text
@@ -18,7 +18,7 @@ from duetal.end_to_end.backbone_plan import open_backbones, plan_backbones
 from duetal.end_to_end.branch_backbone import BranchBackbone
 from duetal.method.layers import BranchNetwork
 from duetal.method.loop import Lesson, Method, compute_gradient, teach
-from duetal.method.sampling import Crop
+from duetal.method.sampling import Crop, load
 from duetal.method.schedule import Phase, b_step, f_step, warm_up
 
 SMALL = {
@@ -100,3 +100,34 @@ def test_the_gradient_is_that_of_one_graph(
     assert losses == pytest.approx(expected, abs=1e-5)
     assert whole.abs().max() > 1e-3
     assert (cached - whole).abs().max() < 1e-5 * whole.abs().max()
+
+
+def test_dropout_is_the_same_in_both_passes(rendered: Any, tmp_path: Path) -> None:
+    found = opened(rendered.dataset, tmp_path)
+    backbone, network = found.backbones["cbp"], found.backbones["cbp"]._parts[0].network
+    for part in network.backbone.module.modules():  # type: ignore[union-attr]
+        if isinstance(part, nn.Dropout):
+            part.p = 0.5
+    outputs = []
+    original = network.features
+
+    def remembered(batch: Tensor) -> Tensor:
+        outputs.append(original(batch))
+        return outputs[-1]
+
+    network.features = remembered  # type: ignore[method-assign]
+    micro = load(found.videos, found.videos.streams["cbp"], [Crop(2, 0, 8), Crop(1, 0, 2)])
+    state = torch.get_rng_state()
+    micro = replace(micro, features=backbone.compute(micro))
+    assert torch.equal(torch.get_rng_state(), state)
+    micro.features.square().sum().backward()
+    backbone.backward(micro)
+    # Three, three and two snippets, then two; the graph of the last was kept.
+    assert [len(output) for output in outputs] == [3, 3, 2, 2, 3, 3, 2]
+    for first, second in zip(outputs[:3], outputs[4:], strict=True):
+        assert torch.equal(first, second)
+    dropped = torch.cat(outputs[:3])
+    assert torch.equal(micro.features[0], dropped)
+    network.backbone.module.eval()  # type: ignore[union-attr]
+    read = backbone._parts[0].frames.read("v2", 0, 8)
+    assert not torch.allclose(original(torch.from_numpy(read)), dropped, atol=0.1)

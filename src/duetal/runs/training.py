@@ -128,7 +128,7 @@ def train(
         _log_other_machine(folder)
         after = evaluation_seconds(config, dataset, method, fabric.device)
     with open_journal(fabric, config, videos, folder, method, after) as journal:
-        backbones = _backbones(fabric, config, dataset, videos, folder)
+        backbones = _backbones(fabric, config, dataset, videos, journal)
         train_phases(fabric, config, videos, folder, method, journal, backbones)
         if fabric.is_global_zero:
             model = _model_record(config, dataset, videos, method)
@@ -229,13 +229,19 @@ def train_phases(
 
 
 def _backbones(
-    fabric: Fabric, config: Config, dataset: Dataset, videos: WeakVideos, folder: RunFolder
+    fabric: Fabric, config: Config, dataset: Dataset, videos: WeakVideos, journal: Journal
 ) -> Mapping[str, TrainableBackbone]:
     """The backbones that are trained, by branch."""
     plan = plan_backbones(config.backbone, dataset)
     if plan is None:
         return {}
-    return open_backbones(plan, fabric, videos.names, folder.tuned, config.schedule.seed)
+    journal.log("frames for the backbones: decoded, but for videos whose frames are there")
+    folder, seed = journal.folder, config.schedule.seed
+    found = open_backbones(plan, fabric, videos.names, folder.tuned, seed)
+    for branch, backbone in found.items():
+        count = sum(parameter.numel() for parameter in backbone.parameters())
+        journal.log(f"{branch}: {count:,} weights of its backbones are trained with it")
+    return found
 
 
 def _with_tuned(run: Run) -> ModelRecord:
