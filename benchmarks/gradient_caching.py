@@ -4,8 +4,9 @@
 
 One update of CBP and a VideoMAE of random weights (4 blocks of width 96) on one crop of T snippets:
 the losses, and their gradient at all weights. *cached* passes 16 snippets at once, *one graph* the
-whole crop. Memory is the most that a process of its own takes beyond what it held before the step;
-times are the median of several steps that alternate in one process.
+whole crop; *frozen* is the branch alone, on features as they are. Memory is the most that a process
+of its own takes beyond what it held before the step; times are the median of several steps that
+alternate in one process.
 """
 
 import argparse
@@ -65,7 +66,7 @@ class Zeros:
 
 
 def make_steps(folder: Path, length: int, train: str) -> dict[str, Callable[[], object]]:
-    """The two ways of one step on a video of `length` snippets in a folder, made if need be."""
+    """The three ways of one step on a video of `length` snippets in a folder, made if need be."""
     model = folder / "videomae"
     if not model.is_dir():
         TINY["videomae"][1].update(_WIDE)
@@ -100,7 +101,12 @@ def make_steps(folder: Path, length: int, train: str) -> dict[str, Callable[[], 
         student.train()
         compute_gradient(lesson, [Crop(0, 0, length)])
 
-    return {"cached": lambda: step(backbone), "one graph": lambda: step(OneGraph(backbone))}
+    one_graph = OneGraph(backbone)
+    return {
+        "cached": lambda: step(backbone),
+        "one graph": lambda: step(one_graph),
+        "frozen": lambda: step(None),
+    }
 
 
 def anonymous_bytes() -> int:
@@ -157,7 +163,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        print(f"{'trained':<10}{'T':>6}{'cached':>20}{'one graph':>20}{'time ratio':>12}")
+        print(f"{'trained':<10}{'T':>6}{'cached':>18}{'one graph':>18}{'frozen':>18}{'ratio':>8}")
         for train, length in [*(("all", n) for n in LENGTHS), ("last:1", 256), ("adapters", 256)]:
             taken = seconds(folder, length, train, options.repeats)
             cells = []
@@ -165,7 +171,8 @@ def main() -> None:
                 held = f"{in_own_process(folder, length, way):,.0f} MiB, " if train == "all" else ""
                 cells.append(f"{held}{one:.2f} s")
             ratio = taken["cached"] / taken["one graph"]
-            print(f"{train:<10}{length:>6}{cells[0]:>20}{cells[1]:>20}{ratio:>12.2f}", flush=True)
+            shown = "".join(f"{cell:>18}" for cell in cells)
+            print(f"{train:<10}{length:>6}{shown}{ratio:>8.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -235,7 +235,7 @@ def _backbones(
     plan = plan_backbones(config.backbone, dataset)
     if plan is None:
         return {}
-    journal.log("frames for the backbones: decoded, but for videos whose frames are there")
+    journal.log("decoding frames for the backbones, of the videos that have none yet")
     folder, seed = journal.folder, config.schedule.seed
     found = open_backbones(plan, fabric, videos.names, folder.tuned, seed)
     for branch, backbone in found.items():
