@@ -45,7 +45,7 @@ ROWS: Mapping[str, Sequence[str]] = {
 SETTINGS = (
     "branches=[cbp]", "batch_size=2", "crop=32", "micro_batch_snippets=32",
     "backbone.micro_batch=32", "cbp.embed_dim=64", "cbp.levels=1", "cbp.attention_radius=1",
-    "warmup_epochs=58", "f_epochs=1", "alternations=2", "accelerator=cpu", "threads=1",
+    "warmup_epochs=38", "f_epochs=1", "alternations=2", "accelerator=cpu", "threads=1",
 )  # fmt: skip
 EXTRACTION = (
     "--without=rgb", "--without=flow", f"--fps={FPS}", "--stride=4", "--window=4", "--batch=32",
