@@ -6,7 +6,7 @@ renders videos of moving textures in which actions of one class happen among oth
 extracts their features by a small image encoder of RANDOM weights, and trains CBP on the videos'
 labels: with the encoder as it is, and trained together with the branch. Every row has as many
 updates, on the same videos. The table is mAP on test videos, mean ± standard deviation over the
-seeds of training, with label-only chance beside. A quarter of an hour on two cores; a second call
+seeds of training, with label-only chance beside. Ten minutes of one core; a second call
 goes on where the first was stopped.
 """
 
