@@ -6,8 +6,9 @@ checkpoints and resuming are callbacks, which `duetal.runs.recorder` implements.
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -31,6 +32,7 @@ from duetal.method.sampling import (
     share_of,
 )
 from duetal.method.schedule import Phase, ScheduleSettings, schedule
+from duetal.method.trainable_backbone import TrainableBackbone
 from duetal.method.video_scoring import calibrate
 from duetal.method.weight_average import average_weights, take_averages
 
@@ -90,6 +92,7 @@ def alternate(
     load_text: LoadText,
     callback: TrainingCallback,
     method: Method,
+    backbones: Mapping[str, TrainableBackbone] = MappingProxyType({}),
 ) -> None:
     """Train the branches in turns; the callback receives their weights.
 
@@ -100,6 +103,7 @@ def alternate(
         load_text: loads the text encoder.
         callback: hooks for logging, checkpoints and resuming.
         method: branches, losses and schedule.
+        backbones: those that are trained, by the branch that reads their features.
 
     Raises:
         DuetalError: bad features, or a loss or gradient that is not finite.
@@ -113,13 +117,15 @@ def alternate(
     for phase in method.schedule(settings.schedule, videos.streams):
         if phase.student not in students:
             network = method.branch(phase.student).build(settings, videos, load_text)
+            network.backbone = backbones.get(phase.student)
             students[phase.student] = network.to(fabric.device)
         student = students[phase.student]
         if callback.load_finished(phase, student):
+            videos = with_own_features(videos, phase, student)
             continue
         # AdamW without decay is Adam.
         adam = torch.optim.AdamW(
-            [p for p in student.parameters() if p.requires_grad],
+            parameter_groups(student, settings.backbone.lr),
             lr=phase.learning_rate or settings.schedule.learning_rate,
             weight_decay=settings.schedule.weight_decay,
         )
@@ -154,12 +160,29 @@ def alternate(
             callback.on_epoch_end(phase, epoch + 1, means, student, adam)
         if averaging is not None:
             take_averages(adam)
+        videos = with_own_features(videos, phase, student)
         if settings.schedule.calibration:
             branch = method.branch(phase.student)
             frozen = inference_network(fabric, settings, videos, branch, student)
             stream, window = videos.streams[branch.name], settings.data.crop
             student.temperature.fill_(calibrate(frozen, videos, stream, window, fabric.device))
         callback.on_phase_end(phase, student)
+
+
+def parameter_groups(student: BranchNetwork, backbone_rate: float) -> list[dict[str, Any]]:
+    """What an optimizer trains: the branch, and its backbone at a learning rate of its own."""
+    behind = [] if student.backbone is None else list(student.backbone.parameters())
+    apart = set(map(id, behind))
+    own = [p for p in student.parameters() if p.requires_grad and id(p) not in apart]
+    return [{"params": own}, *([{"params": behind, "lr": backbone_rate}] if behind else [])]
+
+
+def with_own_features(videos: WeakVideos, phase: Phase, student: BranchNetwork) -> WeakVideos:
+    """The videos, of which the student reads the features of its own backbone after the phase."""
+    if student.backbone is None:
+        return videos
+    stream = student.backbone.extract(phase.stage)
+    return replace(videos, streams={**videos.streams, phase.student: stream})
 
 
 def inference_network(
@@ -238,8 +261,12 @@ def compute_gradient(lesson: Lesson, batch: Sequence[Crop]) -> dict[str, float]:
     budget = lesson.settings.data.micro_batch_snippets
     with student.step_context():
         for micro in load_ahead(lesson.videos, stream, own, budget):
+            if student.backbone is not None:
+                micro = replace(micro, features=student.backbone.compute(micro))
             losses = compute_losses(lesson, micro)
             fabric.backward(torch.stack(list(losses.values())).sum() / len(batch))
+            if student.backbone is not None:
+                student.backbone.backward(micro)
             detached = {name: values.detach() for name, values in losses.items()}
             for name, values in detached.items():
                 sums[name] = sums[name] + values.sum()

@@ -3,6 +3,7 @@
 from pydantic import model_validator
 
 from duetal.core.settings_section import Settings
+from duetal.method.backbone_settings import BackboneSettings
 from duetal.method.cbp import CBPSettings
 from duetal.method.losses import LossSettings
 from duetal.method.sampling import SamplingSettings
@@ -14,6 +15,7 @@ class MethodSettings(Settings):
     """All settings of the method; `duetal.config.Config` adds where and on what a run happens."""
 
     data: SamplingSettings = SamplingSettings()
+    backbone: BackboneSettings = BackboneSettings()
     cbp: CBPSettings = CBPSettings()
     vlp: VLPSettings = VLPSettings()
     losses: LossSettings = LossSettings()

@@ -19,6 +19,7 @@ from duetal.detector.detector_settings import Teacher
 from duetal.detector.detector_training import train_round
 from duetal.detector.pseudo_segments import PseudoSegment, make_pseudo_segments
 from duetal.detector.pyramid import PyramidDetector
+from duetal.features.streams import FeatureStream
 from duetal.localization.localization_settings import LocalizationSettings
 from duetal.method.sampling import random_seed
 from duetal.results import checkpoints
@@ -33,7 +34,7 @@ from duetal.results.schema import (
 )
 from duetal.runs.journal import Journal
 from duetal.runs.run import Run
-from duetal.runs.stage_scoring import Localized, VideoScores, fitting_stream, stage_scorer
+from duetal.runs.stage_scoring import Localized, VideoScores, features_of, stage_scorer
 
 
 def with_detector(model: ModelRecord, config: Config) -> ModelRecord:
@@ -84,7 +85,7 @@ def train_detector(
     if record is None:
         return
     device = fabric.device
-    videos = replace(videos, streams={name: videos.streams[name] for name in record.streams})
+    videos = replace(videos, streams=final_streams(run, dataset))
     detector: PyramidDetector | None = None
     curves: list[np.ndarray] = []
     phases = [phase for phase in run.model.phases if phase.student == DETECTOR]
@@ -178,6 +179,13 @@ def restore_detector(run: Run, stage: str) -> PyramidDetector:
     return detector.eval()
 
 
+def final_streams(run: Run, dataset: Dataset) -> dict[str, FeatureStream]:
+    """What the detector reads: the features of each branch, as its final checkpoint reads them."""
+    assert run.model.detector is not None
+    streams = run.model.detector.streams
+    return {name: features_of(run, run.model.branch(name).final, dataset) for name in streams}
+
+
 def stage_detector(
     run: Run, stage: str, dataset: Dataset, device: torch.device, settings: LocalizationSettings
 ) -> Callable[[str], Localized]:
@@ -188,7 +196,7 @@ def stage_detector(
     """
     record = run.model.detector
     assert record is not None
-    streams = {name: fitting_stream(run, name, dataset) for name in record.streams}
+    streams = final_streams(run, dataset)
     teacher = stage_scorer(run, record.teachers, dataset, device)
     detector = restore_detector(run, stage).to(device)
 

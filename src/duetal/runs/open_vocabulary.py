@@ -30,7 +30,7 @@ from duetal.method.text import PromptedTextEncoder
 from duetal.method.zero_shot import unit
 from duetal.results import checkpoints
 from duetal.runs.run import Run
-from duetal.runs.stage_scoring import Scorer, VideoScores, fitting_stream, stage_scorer
+from duetal.runs.stage_scoring import Scorer, VideoScores, features_of, stage_scorer
 from duetal.runs.zero_shot_run import LOCALIZATION, zero_shot_scorer
 
 READER, CLASSIFIER = "vlp", "cbp"
@@ -78,14 +78,15 @@ def with_words(
         if source is None:
             cause = "the run does not say what reads its words; --text-encoder names it"
             raise DuetalError(cause, file=run.folder.model_file)
-        checkpoint = run.folder.checkpoint(stages[branches.index(READER)])
+        reader = stages[branches.index(READER)]
+        checkpoint = run.folder.checkpoint(reader)
         text = learnt_text(run, checkpoints.load(checkpoint).tensors, new, source)
 
     def make_scorer(data: Dataset, names: Sequence[str], device: torch.device) -> Scorer:
         known = stage_scorer(run, stages, data, device)
         if not new:
             return _joined(run, list(phrases), own, known, None)
-        fitting_stream(run, READER, data)
+        data = replace(data, streams={**data.streams, READER: features_of(run, reader, data)})
         words = zero_shot_scorer(data, names, text, run.config)
         return _joined(run, list(phrases), own, known, words)
 

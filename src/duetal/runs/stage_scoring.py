@@ -7,11 +7,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from duetal.backbones.tuned_weights import TunedWeights
 from duetal.config import Config
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.core.weak_videos import FeatureReader
 from duetal.datasets import Dataset
+from duetal.end_to_end.stage_features import stage_stream, tuned_weights
 from duetal.features.streams import FeatureStream
 from duetal.localization.ensemble import combine_branches
 from duetal.localization.proposals import VideoDetections
@@ -83,7 +85,7 @@ def stage_scorer(run: Run, stages: list[str], dataset: Dataset, device: torch.de
     scorers: dict[str, Scorer] = {}
     for stage in stages:
         branch = run.model.branch_of(stage).name
-        stream = fitting_stream(run, branch, dataset)
+        stream = features_of(run, stage, dataset)
         network = restore(run, stage).to(device)
         scorers[stage] = branch_scorer(network, stream, branch, run.config, device)
     settings = run.config.localization
@@ -121,6 +123,23 @@ def restore(run: Run, stage: str) -> BranchNetwork:
     path = run.folder.checkpoint(stage)
     checkpoints.load_into(network, checkpoints.load(path).tensors, path)
     return network.eval()
+
+
+def final_weights(run: Run) -> dict[str, TunedWeights]:
+    """What the run has trained of each backbone, by the name of its features."""
+    if run.config.backbone.train is None:
+        return {}
+    loaded = (checkpoints.load(run.folder.checkpoint(stage)) for stage in run.model.finals())
+    return {name: own for one in loaded for name, own in tuned_weights(one.tensors).items()}
+
+
+def features_of(run: Run, stage: str, dataset: Dataset) -> FeatureStream:
+    """The dataset's features as a stage reads them: by the backbone that it was trained with."""
+    stream = fitting_stream(run, run.model.branch_of(stage).name, dataset)
+    if run.config.backbone.train is None:
+        return stream
+    tensors = checkpoints.load(run.folder.checkpoint(stage)).tensors
+    return stage_stream(stream, tensors, run.folder.tuned(stage), stage)
 
 
 def fitting_stream(run: Run, branch: str, dataset: Dataset) -> FeatureStream:
