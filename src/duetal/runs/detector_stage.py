@@ -33,7 +33,13 @@ from duetal.results.schema import (
 )
 from duetal.runs.journal import Journal
 from duetal.runs.run import Run
-from duetal.runs.stage_scoring import Localized, VideoScores, fitting_stream, stage_scorer
+from duetal.runs.stage_scoring import (
+    Localized,
+    Videos,
+    VideoScores,
+    fitting_stream,
+    stage_scorer,
+)
 
 
 def with_detector(model: ModelRecord, config: Config) -> ModelRecord:
@@ -179,7 +185,7 @@ def restore_detector(run: Run, stage: str) -> PyramidDetector:
 
 
 def stage_detector(
-    run: Run, stage: str, dataset: Dataset, device: torch.device, settings: LocalizationSettings
+    run: Run, stage: str, dataset: Videos, device: torch.device, settings: LocalizationSettings
 ) -> Callable[[str], Localized]:
     """Localize videos of a dataset with a round of the detector.
 

@@ -22,13 +22,12 @@ from duetal.backbones.class_embeddings import load_text, phrase_features
 from duetal.config import make_config, read_values
 from duetal.core.array_types import Floats, Singles
 from duetal.core.errors import DuetalError, UsageError
-from duetal.datasets import Dataset
 from duetal.method.branches import text_of
 from duetal.method.text import PromptedTextEncoder
 from duetal.method.zero_shot import unit
 from duetal.results import checkpoints
 from duetal.runs.run import Run
-from duetal.runs.stage_scoring import Scorer, VideoScores, fitting_stream, stage_scorer
+from duetal.runs.stage_scoring import Scorer, Videos, VideoScores, fitting_stream, stage_scorer
 from duetal.runs.zero_shot_run import LOCALIZATION, zero_shot_scorer
 
 READER, CLASSIFIER = "vlp", "cbp"
@@ -77,7 +76,7 @@ def with_words(
         checkpoint = run.folder.checkpoint(stages[branches.index(READER)])
         text = learnt_text(run, checkpoints.load(checkpoint).tensors, new, source)
 
-    def make_scorer(data: Dataset, names: Sequence[str], device: torch.device) -> Scorer:
+    def make_scorer(data: Videos, names: Sequence[str], device: torch.device) -> Scorer:
         known = stage_scorer(run, stages, data, device)
         if not new:
             return _joined(run, list(phrases), known, None)
