@@ -136,12 +136,18 @@ class LiveLocalizer:
         self._localizer = None if run.make_scorer else self._open()
         self._waiting = 0  # Snippets that have come since the last look.
         self._settled = -np.inf  # What ended until then has been told.
-        self._told: list[tuple[int, float, float]] = []
+        #: Label, start and end of what was told and is not yet forgotten.
+        self.remembered: list[tuple[int, float, float]] = []
 
     @property
     def seconds(self) -> float:
         """Seconds of the stream that have come."""
         return self._video.begin + float(self._video.grid.edge(np.array(self._video.seen)))
+
+    @property
+    def kept(self) -> int:
+        """Snippets that are kept."""
+        return self._video.length()
 
     def add(self, rows: Mapping[str, NDArray[np.floating]] | None) -> list[LiveDetection]:
         """Take the features (C,) of the next snippet by branch; give what has ended.
@@ -183,8 +189,8 @@ class LiveLocalizer:
         ]
         self._settled = settled
         oldest = self._video.offset("live")
-        self._told = [one for one in self._told if one[2] > oldest]
-        self._told += [
+        self.remembered = [one for one in self.remembered if one[2] > oldest]
+        self.remembered += [
             (int(found.label[row]), float(found.start[row]), float(found.end[row])) for row in new
         ]
         return [one for one in told if one.score >= self._settings.min_score]
@@ -200,7 +206,7 @@ class LiveLocalizer:
         """The score of a detection, lowered by those of its class that have been told."""
         start, end = float(found.start[row]), float(found.end[row])
         score = float(found.score[row])
-        for label, first, last in self._told:
+        for label, first, last in self.remembered:
             if label == found.label[row]:
                 shared = max(0.0, min(end, last) - max(start, first))
                 tiou = shared / (end - start + last - first - shared)
