@@ -136,6 +136,7 @@ def alternate(
                 fabric, settings, videos, phase, student, pseudo, method.losses, weights, done
             )
             student.train()
+            student.take_turn(epoch)
             sums: dict[str, float] = {}
             batches = epoch_batches(lengths, settings.data, random_seed(seed, phase.name, epoch))
             for number, batch in enumerate(batches):
@@ -245,7 +246,7 @@ def compute_gradient(lesson: Lesson, batch: Sequence[Crop]) -> dict[str, float]:
             computed.append((micro, detached))
     for micro, losses in computed:
         refuse_non_finite(lesson, micro, losses)
-    trained = [p for p in student.parameters() if p.requires_grad]
+    trained = student.trained_parameters()
     if fabric.world_size > 1:
         sum_gradients(fabric, trained)
     clip = lesson.settings.schedule.gradient_clip

@@ -16,6 +16,8 @@ from fractions import Fraction
 from functools import cache, partial
 from pathlib import Path
 
+import numpy as np
+from av import VideoFrame
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
@@ -102,12 +104,13 @@ class VideoReader(Closing):
             raise ValueError("the frames have not been read to their end")
         return self._decoded
 
-    def frames(self, fps: float = 25.0, short_side: int = 256) -> Iterator[Frame]:
+    def frames(self, fps: float = 25.0, short_side: int | None = 256) -> Iterator[Frame]:
         """The frames in order, decoded on demand. Can be called once.
 
         Args:
             fps: frames a second.
-            short_side: pixels of the images' shorter side.
+            short_side: pixels of the images' shorter side; None for images of nothing, where those
+                of full size are read alone.
 
         Raises:
             DuetalError: the file can't be read; its pictures are longer than 16 times their
@@ -125,7 +128,7 @@ class VideoReader(Closing):
             raise DuetalError(error.cause, file=self._file.source) from error
 
     def _resample(
-        self, pictures: Iterable[TimedPicture], fps: float, short_side: int
+        self, pictures: Iterable[TimedPicture], fps: float, short_side: int | None
     ) -> Iterator[Frame]:
         size = self.info.width, self.info.height
         index = yield from resample(
@@ -145,12 +148,16 @@ class VideoReader(Closing):
         )
 
 
+def _nothing(picture: VideoFrame) -> Image:
+    return np.zeros((1, 1, 3), np.uint8)
+
+
 def resample(
     pictures: Iterable[TimedPicture],
     size: tuple[int, int],
     geometry: Geometry,
     fps: float,
-    short_side: int,
+    short_side: int | None,
     end: Callable[[], Fraction],
 ) -> Generator[Frame, None, int]:
     """Frames at a fixed rate of pictures and the seconds at which they begin.
@@ -158,7 +165,8 @@ def resample(
     `size` is width and height of the first picture as displayed, which all are shown in; `end` is
     asked at last, and gives the seconds at which the last one ends. Returns the number of frames.
     """
-    small = RGBConverter(resized(size, short_side), geometry)
+    small_size = resized(size, short_side or 1)
+    small = RGBConverter(small_size, geometry).convert if short_side else _nothing
     full = RGBConverter(size, geometry)
     # Fractions, because a middle can fall on the very begin of a picture.
     rate, index, current, shown = Fraction(fps), 0, None, None
@@ -167,7 +175,7 @@ def resample(
             yield Frame(index, current[0](), current is shown, current[1])
             index, shown = index + 1, current
         # A picture is converted when a frame shows it, and once for all frames that do.
-        current = cache(partial(small.convert, picture)), partial(full.convert, picture)
+        current = cache(partial(small, picture)), partial(full.convert, picture)
     assert current is not None
     for k in range(index, TimeGrid(fps=fps).frames(float(end()))):
         yield Frame(k, current[0](), current is shown, current[1])
