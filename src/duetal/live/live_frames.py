@@ -19,10 +19,13 @@ from duetal.core.grid import TimeGrid
 from duetal.live.live_source import Session
 from duetal.video.decoding.deinterlacing import TimedPicture, deinterlaced
 from duetal.video.decoding.geometry import read_geometry
+from duetal.video.decoding.timeline import USUAL_RATE
 from duetal.video.decoding.video_reader import Frame, resample
 
 #: Seconds of frames that may wait.
 LATEST = 4.0
+#: Seconds for which the last picture is shown, at most.
+_LONGEST_STEP = Fraction(1)
 
 
 class LiveFrames(Closing):
@@ -93,20 +96,21 @@ class LiveFrames(Closing):
         if first is None:
             return 0
         geometry = read_geometry(first[1], self._session.pixel_aspect)
-        end = first[0]
+        last, step = first[0], 1 / USUAL_RATE
 
         def noted() -> Iterator[TimedPicture]:
-            nonlocal end
+            nonlocal last, step
             yield first
             for begin, picture in pictures:
-                # Without a declared length the last picture lasts as long as the one before.
-                end = begin + (begin - end if begin - end < 1 else 0)
+                # The last picture lasts as long as the one before, but for a pause.
+                step = min(begin - last, _LONGEST_STEP)
+                last = begin
                 yield begin, picture
 
         size = geometry.display_size(first[1].width, first[1].height)
         return (
             yield from resample(
-                noted(), size, geometry, self._grid.fps, self._short_side, lambda: end
+                noted(), size, geometry, self._grid.fps, self._short_side, lambda: last + step
             )
         )
 

@@ -72,6 +72,15 @@ class LiveRun:
             Stages() as stages,
         ):
             lost_since: float | None = None
+
+            def skipped() -> None:
+                nonlocal lost_since
+                if lost_since is not None:
+                    self.lost += localizer.seconds - lost_since
+                    times = {"start": round(lost_since, 3), "end": round(localizer.seconds, 3)}
+                    self.events.tell("skipped", **times, cause="too slow for the source")
+                lost_since = None
+
             for item in self.extractor.passing(stages, self._blocks(job, iter(frames))):
                 if isinstance(item, Broken):
                     if not source.comes_back:
@@ -79,17 +88,15 @@ class LiveRun:
                     self.events.tell("broken", cause=str(item.error))
                     return
                 if isinstance(item, End):
-                    return
+                    break
                 rows = self._rows(item)
-                if rows is None and lost_since is None:
+                if rows is not None:
+                    skipped()
+                elif lost_since is None:
                     lost_since = localizer.seconds
-                elif rows is not None and lost_since is not None:
-                    self.lost += localizer.seconds - lost_since
-                    times = {"start": round(lost_since, 3), "end": round(localizer.seconds, 3)}
-                    self.events.tell("skipped", **times, cause="too slow for the source")
-                    lost_since = None
                 for found in localizer.add(rows):
                     self._tell(found)
+            skipped()
 
     def _blocks(self, job: Job, frames: Iterator[Frame]) -> Generator[Decoding, None, None]:
         """The frames in blocks of a stride, and the end."""

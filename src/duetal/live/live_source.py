@@ -106,7 +106,7 @@ class LiveSource:
         return self._protocols is not None or self._is_device
 
     def sessions(self) -> Iterator[Session]:
-        """One session after the other; the first one's begin is 0.
+        """One session after the other; the first one's begin is 0. A session ends with the next.
 
         Raises:
             DuetalError: the source can't be opened at first, or stays away for longer than the
