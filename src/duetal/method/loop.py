@@ -21,7 +21,12 @@ from duetal.method.label_weights import label_weights
 from duetal.method.layers import BranchNetwork
 from duetal.method.losses import LOSSES, LossSettings, LossTerm, Predictions, active_terms
 from duetal.method.method_settings import MethodSettings
-from duetal.method.pseudo_labels import PseudoLabels, crop_labels, make_pseudo_labels
+from duetal.method.pseudo_labels import (
+    PseudoLabels,
+    SomePseudoLabels,
+    crop_labels,
+    make_pseudo_labels,
+)
 from duetal.method.sampling import (
     Crop,
     MicroBatch,
@@ -90,7 +95,7 @@ def alternate(
     load_text: LoadText,
     callback: TrainingCallback,
     method: Method,
-) -> None:
+) -> dict[str, BranchNetwork]:
     """Train the branches in turns; the callback receives their weights.
 
     Args:
@@ -100,6 +105,9 @@ def alternate(
         load_text: loads the text encoder.
         callback: hooks for logging, checkpoints and resuming.
         method: branches, losses and schedule.
+
+    Returns:
+        The branches, trained, by name.
 
     Raises:
         DuetalError: bad features, or a loss or gradient that is not finite.
@@ -151,14 +159,26 @@ def alternate(
             crops = sum(map(len, batches))
             means = {name: value / crops for name, value in sums.items()}
             callback.on_epoch_end(phase, epoch + 1, means, student, adam)
-        if averaging is not None:
-            take_averages(adam)
-        if settings.schedule.calibration:
-            branch = method.branch(phase.student)
-            frozen = inference_network(fabric, settings, videos, branch, student)
-            stream, window = videos.streams[branch.name], settings.data.crop
-            student.temperature.fill_(calibrate(frozen, videos, stream, window, fabric.device))
+        conclude(fabric, settings, videos, method.branch(phase.student), student, adam)
         callback.on_phase_end(phase, student)
+    return students
+
+
+def conclude(
+    fabric: Fabric,
+    settings: MethodSettings,
+    videos: WeakVideos,
+    branch: Branch,
+    student: BranchNetwork,
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    """Give a trained branch its averaged weights, and the temperature of its scores."""
+    if settings.schedule.averaging is not None:
+        take_averages(optimizer)
+    if settings.schedule.calibration:
+        frozen = inference_network(fabric, settings, videos, branch, student)
+        stream, window = videos.streams[branch.name], settings.data.crop
+        student.temperature.fill_(calibrate(frozen, videos, stream, window, fabric.device))
 
 
 def inference_network(
@@ -202,7 +222,7 @@ class Lesson:
     videos: WeakVideos
     phase: Phase
     student: BranchNetwork
-    pseudo: PseudoLabels | None
+    pseudo: PseudoLabels | SomePseudoLabels | None
     losses: tuple[LossTerm, ...] = LOSSES
     label_weights: Tensor | None = None  # (N, K) of the training videos; None: 1 each.
     progress: float = 1.0  # Share of a phase without a teacher that is done.

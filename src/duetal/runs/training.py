@@ -21,6 +21,7 @@ from duetal.datasets.problems import OnProblem, raise_fatal
 from duetal.extraction.store import recorded_settings
 from duetal.method.loop import Method, alternate
 from duetal.method.losses import VideoLoss
+from duetal.method.online import train_online
 from duetal.method.sampling import steps_per_epoch
 from duetal.method.schedule import Selection
 from duetal.results import schema
@@ -215,7 +216,11 @@ def train_phases(
 ) -> None:
     """Train the phases that are left, with checkpoints; raises as `train`."""
     recorder = Recorder(fabric, config, videos, folder, journal)
-    alternate(fabric, config, videos, load_text, recorder, method)
+    phases = method.schedule(config.schedule, videos.streams)
+    if all(phase.untaught is None for phase in phases):
+        alternate(fabric, config, videos, load_text, recorder, method)
+    else:
+        train_online(fabric, config, lambda: videos, load_text, recorder, method)
 
 
 def training_videos(config: Config, dataset: Dataset) -> tuple[WeakVideos, WeakVideos | None]:
