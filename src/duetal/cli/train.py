@@ -164,6 +164,7 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", over: str | None
     from duetal.pages import write_report
     from duetal.results.schema import RunEvaluation
     from duetal.runs.class_splits import summarize_unseen, with_seen_classes
+    from duetal.runs.growing import as_begun
     from duetal.runs.processes import processes
     from duetal.runs.seeds import summarize_seeds
     from duetal.runs.training import open_for_training, train
@@ -174,7 +175,7 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", over: str | None
 
     first, settings = next(iter(runs.values()))
     whole = first.path if over == "splits" else None
-    dataset = open_for_training(settings, report=tell)
+    dataset = open_for_training(settings, report=tell, folder=first)
     # Before any is trained: a share may leave no class unseen.
     parts = {key: with_seen_classes(dataset, own) for key, (_, own) in runs.items() if whole}
     found: dict[int, RunEvaluation] = {}
@@ -183,6 +184,7 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", over: str | None
         for key, (own, settings) in runs.items():
             part = parts.get(key, dataset)
             trained = train(fabric, settings, part, own)
+            part = as_begun(part, own)
             if not fabric.is_global_zero:
                 continue
             say(f"{own.path}: {'trained' if trained else 'was trained already'}")

@@ -1,6 +1,7 @@
 """Training a run from its settings, up to the choice of its checkpoints."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import read_json, read_text, remove_unfinished, write_text
 from duetal.core.weak_videos import WeakVideos
 from duetal.datasets import Dataset, open_dataset
-from duetal.datasets.layouts import looked_for
+from duetal.datasets.layouts import find_pieces, looked_for
 from duetal.datasets.problems import OnProblem, raise_fatal
 from duetal.extraction.store import recorded_settings
 from duetal.method.loop import Method, alternate
@@ -31,6 +32,7 @@ from duetal.runs import selection
 from duetal.runs.class_splits import with_seen_classes
 from duetal.runs.detector_stage import train_detector, with_detector
 from duetal.runs.environment import collect
+from duetal.runs.growing import GrowingVideos, as_begun
 from duetal.runs.journal import Journal
 from duetal.runs.recorder import Recorder, recorded_position
 from duetal.runs.run import Run, begin, read_config
@@ -46,11 +48,15 @@ from duetal.tuning.held_out import hold_out, video_mean_ap
 
 
 def open_for_training(
-    config: Config, method: Method | None = None, report: OnProblem = raise_fatal
+    config: Config,
+    method: Method | None = None,
+    report: OnProblem = raise_fatal,
+    folder: RunFolder | None = None,
 ) -> Dataset:
     """Open a run's dataset, and find now what would otherwise stop the run hours later.
 
-    `report` takes what is wrong with the dataset and can be lived with; it raises what is fatal.
+    `folder` is that of the run, which may know more training videos. `report` takes what is wrong
+    with the dataset and can be lived with; it raises what is fatal.
 
     Raises:
         DuetalError: no training video, a class without one, no features of a branch that the
@@ -59,7 +65,9 @@ def open_for_training(
             evaluated on that can't be opened.
         UsageError: settings of a branch that do not fit the features.
     """
-    dataset = with_seen_classes(_with_branches(_opened(config, report), config), config)
+    dataset = _opened(config, report)
+    if folder is not None:
+        dataset = as_begun(dataset, folder)
     videos, _ = training_videos(config, dataset)
     if len(videos.classes) == 1 and config.losses.video_loss is VideoLoss.SOFTMAX:
         cause = f"softmax over one class ({videos.classes[0]!r}) is 1 everywhere; use bce"
@@ -73,9 +81,24 @@ def open_for_training(
     return dataset
 
 
-def _opened(config: Config, report: OnProblem) -> Dataset:
+def _opened(config: Config, report: OnProblem = raise_fatal) -> Dataset:
+    """The dataset with the branches and the classes that the settings train."""
     assert config.data.dataset is not None
-    return open_dataset(Path(config.data.dataset), report, config.data.choice)
+    dataset = open_dataset(Path(config.data.dataset), report, config.data.choice)
+    return with_seen_classes(_with_branches(dataset, config), config)
+
+
+def _growing(config: Config, folder: RunFolder) -> GrowingVideos:
+    """The training videos of a run whose dataset may grow."""
+    data = config.data
+    assert data.dataset is not None
+    return GrowingVideos(
+        folder,
+        partial(_opened, config),
+        partial(find_pieces, Path(data.dataset), data.choice),
+        lambda dataset: training_videos(config, dataset)[0],
+        folder.log,
+    )
 
 
 def _with_branches(dataset: Dataset, config: Config) -> Dataset:
@@ -116,14 +139,21 @@ def train(
     if folder.model_file.is_file():
         return False
     videos, held_out = training_videos(config, dataset)
+    growing = None
+    # Several processes would have to see the same change at the same time.
+    if _is_online(config, videos, method) and held_out is None and fabric.world_size == 1:
+        growing = _growing(config, folder)
+        videos, dataset = growing.videos, growing.dataset
     config = _settle(fabric, config, videos, folder, method)
     after = 0.0
     if fabric.is_global_zero:
-        begin(folder, config, videos.fingerprint())
+        begin(folder, config, "" if growing else videos.fingerprint())
         _log_other_machine(folder)
         after = evaluation_seconds(config, dataset, method, fabric.device)
     with open_journal(fabric, config, videos, folder, method, after) as journal:
-        train_phases(fabric, config, videos, folder, method, journal)
+        train_phases(fabric, config, videos, folder, method, journal, growing)
+        if growing:
+            videos, dataset = growing.videos, growing.dataset
         if fabric.is_global_zero:
             model = _model_record(config, dataset, videos, method)
             if held_out is not None:
@@ -213,14 +243,23 @@ def train_phases(
     folder: RunFolder,
     method: Method,
     journal: Journal,
+    growing: GrowingVideos | None = None,
 ) -> None:
     """Train the phases that are left, with checkpoints; raises as `train`."""
     recorder = Recorder(fabric, config, videos, folder, journal)
-    phases = method.schedule(config.schedule, videos.streams)
-    if all(phase.untaught is None for phase in phases):
-        alternate(fabric, config, videos, load_text, recorder, method)
+    if _is_online(config, videos, method):
+        if growing:
+            growing.notify = journal.log
+        read_videos = growing or (lambda: videos)
+        train_online(fabric, config, read_videos, load_text, recorder, method)
     else:
-        train_online(fabric, config, lambda: videos, load_text, recorder, method)
+        alternate(fabric, config, videos, load_text, recorder, method)
+
+
+def _is_online(config: Config, videos: WeakVideos, method: Method) -> bool:
+    """Whether branches train side by side."""
+    phases = method.schedule(config.schedule, videos.streams)
+    return any(phase.untaught is not None for phase in phases)
 
 
 def training_videos(config: Config, dataset: Dataset) -> tuple[WeakVideos, WeakVideos | None]:
