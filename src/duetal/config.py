@@ -87,6 +87,9 @@ class MachineSettings(Settings):
     """CPU threads of each process, where PyTorch is not to choose."""
     checkpoint_every: int = Field(1, ge=1, le=1_000_000)
     """Epochs between the checkpoints that `--resume` starts from."""
+    cluster: str = "local"
+    """The Ray cluster of `mode=async`: local (this machine), auto (the one that it is part of),
+    HOST:PORT or ray://HOST:PORT. Every machine reads the dataset and writes the run's folder."""
     tensorboard: bool = False
     """Also write TensorBoard events (needs `pip install duetal[tensorboard]`)."""
 

@@ -49,6 +49,8 @@ class Recorder(OnlineCallback):
         self.fabric.barrier()
         self._steps_per_epoch = steps_per_epoch(len(self.videos.names), self.config.data)
         self._resumed = False
+        #: Epochs of online training that are on disk, and the bytes of metrics.jsonl with them.
+        self.saved = 0, 0
 
     def load_finished(self, phase: Phase, student: BranchNetwork) -> bool:
         """Load the checkpoint of a phase that an earlier start has finished."""
@@ -112,25 +114,18 @@ class Recorder(OnlineCallback):
 
     def on_online_start(self, students: Sequence[OnlineStudent]) -> int:
         """Restore a killed run, or record the beginning of a new one."""
-        saved = self._saved(_ONLINE)
         self._resumed = False
         for student in students:
-            phase = student.phase
-            if saved is not None:
-                prefix = f"{phase.name}/"
-                own = {k.removeprefix(prefix): v for k, v in saved.tensors.items()}
-                _load(student.network, student.adam, own, self._resume_file)
-                extents = {k: v for k, v in own.items() if k.startswith("extent.")}
-                student.extents = {k.removeprefix("extent."): v.numpy() for k, v in extents.items()}
-                student.epochs_done = int(saved.record["epochs"][phase.name])
-                if phase.stage not in self._finished:
-                    self.journal.skip(student.epochs_done * self._steps_per_epoch)
-            self.journal.begin_phase(phase, resumed=saved is not None)
-        self.journal.begin_epoch()
-        if saved is None:
-            return 0
-        self.journal.log(f"{_ONLINE}: resumed after epoch {saved.record['epoch']}")
-        return int(saved.record["epoch"])
+            saved = restore_student(student, self._resume_file)
+            self.journal.begin_phase(student.phase, resumed=saved is not None)
+            if saved is None:
+                continue
+            self.saved = int(saved["epoch"]), int(saved["metrics"])
+            if student.phase.stage not in self._finished:
+                self.journal.skip(student.epochs_done * self._steps_per_epoch)
+        if self.saved[0]:
+            self.journal.log(f"{_ONLINE}: resumed after epoch {self.saved[0]}")
+        return self.saved[0]
 
     def on_videos(self, videos: WeakVideos) -> None:
         """Record what the next epoch is trained on."""
@@ -161,9 +156,10 @@ class Recorder(OnlineCallback):
                 }
                 tensors |= {f"{student.phase.name}/{k}": v for k, v in own_tensors.items()}
             epochs = {student.phase.name: student.epochs_done for student in students}
-            record = {"phase": _ONLINE, "epoch": epoch, "epochs": epochs}
-            record["metrics"] = self.journal.position()
+            position = self.journal.position()
+            record = {"phase": _ONLINE, "epoch": epoch, "epochs": epochs, "metrics": position}
             checkpoints.save(self._resume_file, tensors, record)
+            self.saved = epoch, position
         self.journal.begin_epoch()
 
     def _save_resume(
@@ -174,18 +170,11 @@ class Recorder(OnlineCallback):
         record = {"phase": phase.name, "epoch": epoch, "metrics": self.journal.position()}
         checkpoints.save(self._resume_file, _tensors(student, optimizer), record)
 
-    def _saved(self, phase: str) -> checkpoints.Checkpoint | None:
-        """The state that a killed run had reached of a phase."""
-        if not self._resume_file.is_file():
-            return None
-        saved = checkpoints.load(self._resume_file, needs=("phase", "epoch"))
-        return saved if saved.record["phase"] == phase else None
-
     def _restore(
         self, phase: Phase, student: BranchNetwork, optimizer: torch.optim.Optimizer
     ) -> int:
         """Load the state that a killed run had reached of this phase; the epochs done."""
-        saved = self._saved(phase.name)
+        saved = _saved(self._resume_file, phase.name)
         if saved is None:
             return 0
         _load(student, optimizer, saved.tensors, self._resume_file)
@@ -193,6 +182,28 @@ class Recorder(OnlineCallback):
         self.journal.skip(epoch * self._steps_per_epoch)
         self.journal.log(f"{phase.name}: resumed after epoch {epoch} of {phase.epochs}")
         return epoch
+
+
+def _saved(path: Path, phase: str) -> checkpoints.Checkpoint | None:
+    """The state that a killed run had reached of a phase."""
+    if not path.is_file():
+        return None
+    saved = checkpoints.load(path, needs=("phase", "epoch"))
+    return saved if saved.record["phase"] == phase else None
+
+
+def restore_student(student: OnlineStudent, path: Path) -> dict[str, Any] | None:
+    """Load the state that a killed run had reached of a branch; its record, if there is any."""
+    saved = _saved(path, _ONLINE)
+    if saved is None:
+        return None
+    prefix = f"{student.phase.name}/"
+    own = {k.removeprefix(prefix): v for k, v in saved.tensors.items() if k.startswith(prefix)}
+    _load(student.network, student.adam, own, path)
+    extents = {k: v for k, v in own.items() if k.startswith("extent.")}
+    student.extents = {k.removeprefix("extent."): v.numpy() for k, v in extents.items()}
+    student.epochs_done = int(saved.record["epochs"][student.phase.name])
+    return saved.record
 
 
 def _tensors(student: BranchNetwork, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

@@ -1,5 +1,6 @@
 """Training a run from its settings, up to the choice of its checkpoints."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,11 +25,12 @@ from duetal.method.loop import Method, alternate
 from duetal.method.losses import VideoLoss
 from duetal.method.online import train_online
 from duetal.method.sampling import steps_per_epoch
-from duetal.method.schedule import Selection
+from duetal.method.schedule import Selection, TrainingMode
 from duetal.results import schema
 from duetal.results.folder import RunFolder
 from duetal.results.schema import ModelRecord
 from duetal.runs import selection
+from duetal.runs.asynchronous import train_async
 from duetal.runs.class_splits import with_seen_classes
 from duetal.runs.detector_stage import train_detector, with_detector
 from duetal.runs.environment import collect
@@ -246,11 +248,16 @@ def train_phases(
     growing: GrowingVideos | None = None,
 ) -> None:
     """Train the phases that are left, with checkpoints; raises as `train`."""
+    is_online = _is_online(config, videos, method)
+    read_videos = growing or (lambda: videos)
+    if growing:
+        growing.notify = journal.log
+    if is_online and config.schedule.mode is TrainingMode.ASYNC:
+        own = partial(_growing, config, folder) if growing else partial(_constant, videos)
+        train_async(fabric, config, read_videos, own, folder, journal, method)
+        return
     recorder = Recorder(fabric, config, videos, folder, journal)
-    if _is_online(config, videos, method):
-        if growing:
-            growing.notify = journal.log
-        read_videos = growing or (lambda: videos)
+    if is_online:
         train_online(fabric, config, read_videos, load_text, recorder, method)
     else:
         alternate(fabric, config, videos, load_text, recorder, method)
@@ -260,6 +267,11 @@ def _is_online(config: Config, videos: WeakVideos, method: Method) -> bool:
     """Whether branches train side by side."""
     phases = method.schedule(config.schedule, videos.streams)
     return any(phase.untaught is not None for phase in phases)
+
+
+def _constant(videos: WeakVideos) -> Callable[[], WeakVideos]:
+    """What reads training videos that stay as they are."""
+    return lambda: videos
 
 
 def training_videos(config: Config, dataset: Dataset) -> tuple[WeakVideos, WeakVideos | None]:
