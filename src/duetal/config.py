@@ -39,6 +39,8 @@ class DataSettings(SamplingSettings):
 
     dataset: str | None = None
     """The dataset's folder or YAML file; given on the command line or in the recipe."""
+    start_from: str | None = None
+    """[D] The finished run whose weights training starts from: `duetal train --from RUN`."""
     text_encoder: str | None = None
     """[S] The frozen CLIP text encoder (ViT-B/16): a local folder or a hub name; or a `.npy` file
     of class embeddings, with which VLP trains its temporal layers alone. None: what the dataset

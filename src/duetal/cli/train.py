@@ -31,6 +31,14 @@ if TYPE_CHECKING:
 @click.option(
     "--resume", is_flag=True, help="Go on with the run in the folder, or start it if there is none."
 )
+@click.option(
+    "--from",
+    "start",
+    type=PATH,
+    metavar="RUN",
+    help="Start from the weights and settings of this finished run, with more data or classes: "
+    "dataset=FOLDER, or its own as it is now. Takes the place of a recipe.",
+)
 @click.option("--seeds", help="Train one run for each of these seeds, such as 0,1,2.")
 @click.option(
     "--splits",
@@ -69,6 +77,7 @@ def command(
     words: tuple[str, ...],
     out: Path,
     resume: bool,
+    start: Path | None,
     seeds: str | None,
     splits: int | None,
     **options: Any,
@@ -91,6 +100,7 @@ def command(
     from duetal.cli.terminal import print_failures
     from duetal.core.errors import UsageError
     from duetal.results.folder import RunFolder
+    from duetal.runs.continuing import continued_config
     from duetal.runs.processes import is_first
     from duetal.runs.resolving import resolve_config
     from duetal.runs.run import alone_in
@@ -106,7 +116,13 @@ def command(
             cause = "--videos makes a dataset, and dataset= names one; give one of the two"
             raise UsageError(cause)
         overrides = (*overrides, f"dataset={folder.dataset}")
-    config = resolve_config(recipe, overrides)
+    if start is None:
+        config = resolve_config(recipe, overrides)
+    else:
+        if is_named or seeds is not None or splits is not None:
+            cause = "--from: takes the settings of the run, so no recipe, --seeds or --splits"
+            raise UsageError(cause)
+        config = continued_config(start, overrides, folder)
     numbers = None if seeds is None else parse_seeds(seeds)
     if splits is not None and numbers is not None:
         raise UsageError("--seeds and --splits: give one of the two; seed=1 is of all splits")

@@ -32,6 +32,7 @@ from duetal.results.schema import ModelRecord
 from duetal.runs import selection
 from duetal.runs.asynchronous import train_async
 from duetal.runs.class_splits import with_seen_classes
+from duetal.runs.continuing import continued
 from duetal.runs.detector_stage import train_detector, with_detector
 from duetal.runs.environment import collect
 from duetal.runs.growing import GrowingVideos, as_begun
@@ -137,9 +138,9 @@ def train(
     Raises:
         DuetalError: bad features, a non-finite loss, a checkpoint that does not fit.
     """
-    method = method or Method()
     if folder.model_file.is_file():
         return False
+    method = continued(config, method or Method())
     videos, held_out = training_videos(config, dataset)
     growing = None
     # Several processes would have to see the same change at the same time.
