@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,8 +19,10 @@ import pytest
 from lightning_fabric import Fabric
 
 from duetal.config import Config
+from duetal.core.errors import DuetalError, UsageError
 from duetal.results.folder import RunFolder
 from duetal.runs import asynchronous
+from duetal.runs.branch_worker import BranchWorker
 from duetal.runs.resolving import resolve_config
 from duetal.runs.training import open_for_training, train
 
@@ -137,6 +141,7 @@ class ForkedRay:
     def shutdown(self) -> None:
         for actor in self.actors:
             actor.process.kill()
+            actor.process.join()
 
 
 def alive(pids: Path) -> list[int]:
@@ -254,3 +259,105 @@ def test_killed_fifty_times(
     assert "v_5" in json.loads((folder.path / "videos.json").read_text())["videos"]
     assert late
     assert folder.model_file.exists()
+
+
+@pytest.mark.parametrize("bound", [4, 10**6])
+def test_staleness_is_bounded_and_logged(
+    make_config: Callable[..., Config],
+    pids: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    bound: int,
+) -> None:
+    """Where CBP is slow, VLP waits, unless it may be ahead by any number of updates."""
+    work = BranchWorker.work
+
+    def slow(self: BranchWorker, *arguments: Any) -> Any:
+        time.sleep(0.05 * (self._student.phase.student == "cbp"))
+        return work(self, *arguments)
+
+    monkeypatch.setattr(BranchWorker, "work", slow)
+    folder = RunFolder(tmp_path / "run")
+    config = make_config("warmup_epochs=1", "b_epochs=20", "f_epochs=20", f"staleness={bound}")
+    run(config, folder)
+    events = [json.loads(line) for line in folder.metrics_file.read_text().splitlines()]
+    exchanges = [event for event in events if event["event"] == "exchange"]
+    of_vlp = [event for event in exchanges if event["phase"] == "vlp"]
+    assert (max(event["staleness"] for event in of_vlp) > 4) == (bound > 4)
+    versions = [event["teacher_version"] for event in of_vlp]
+    assert versions == sorted(versions)
+    assert versions[-1] > 0
+    assert {event["videos"] for event in exchanges} == {6}
+    assert all(event["updates_per_second"] > 0 for event in exchanges)
+
+
+def another_version(self: BranchWorker) -> dict[str, Any]:
+    return {"version": "9.9.9", "host": "far", "pid": 7}
+
+
+def die(self: BranchWorker, *arguments: Any) -> Any:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail(self: BranchWorker, *arguments: Any) -> Any:
+    raise ValueError("a fault of ours")
+
+
+REFUSED = {
+    "another version": ("introduce", another_version, "far (process 7): has duetal 9.9.9, and the"),
+    "lost again and again": ("work", die, "cbp: 10 workers were lost before an epoch more was"),
+    "a fault": ("work", fail, "failed: ValueError: a fault of ours"),
+}
+
+
+@pytest.mark.parametrize(("method", "instead", "message"), REFUSED.values(), ids=REFUSED)
+def test_workers_that_cannot_be_used(
+    make_config: Callable[..., Config],
+    pids: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    method: str,
+    instead: Any,
+    message: str,
+) -> None:
+    monkeypatch.setattr(BranchWorker, method, instead)
+    with pytest.raises(DuetalError, match=re.escape(message)):
+        run(make_config(), RunFolder(tmp_path / "run"))
+    assert not alive(pids)
+
+
+def test_bad_features_are_named_as_ever(
+    make_config: Callable[..., Config], data: Path, pids: Path, tmp_path: Path
+) -> None:
+    file = next((data / "features" / "vlp").glob("v_3*"))
+    values = np.load(file)
+    values[3, 2] = np.nan
+    config = make_config("warmup_epochs=1")
+    dataset = open_for_training(config)
+    np.save(file, values)
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    with pytest.raises(DuetalError, match=rf"{file.name}.*nan"):
+        train(Fabric(accelerator="cpu", devices=1), config, dataset, folder)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), 'mode=async with cluster=local needs Ray, which pip install "duetal[cluster]" brings'),
+        (
+            ("cluster=nowhere",),
+            "mode=async with cluster=nowhere: must be auto, local, HOST:PORT or ray://",
+        ),
+    ],
+)
+def test_without_ray(
+    make_config: Callable[..., Config],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    message: str,
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UsageError, match=re.escape(message)):
+        run(make_config(*words), RunFolder(tmp_path / "run"))

@@ -110,7 +110,8 @@ class _Driver:
 
     def run(self) -> None:
         """Train every branch to its end."""
-        self._ray: Any = join(self._config.machine.cluster, "mode=async")
+        address = self._config.machine.cluster
+        self._ray: Any = join(address, f"mode=async with cluster={address}")
         try:
             for seat in self._seats.values():
                 self._start(seat)

@@ -51,6 +51,14 @@ class BranchReport:
 class BranchWorker:
     """Trains a branch a few updates at a time: `introduce` it, `begin`, then let it `work`."""
 
+    _student: OnlineStudent
+    _recorder: Recorder
+    _updates: Iterator[None]
+
+    def __init__(self) -> None:
+        self._number = 0  # Updates of the epoch under way.
+        self._staleness = self._version = 0  # Of the teacher's weights, in this epoch.
+
     def introduce(self) -> dict[str, Any]:
         """Plain values, which every version reads: `version`, `host` and `pid`."""
         return {"version": duetal.__version__, "host": socket.gethostname(), "pid": os.getpid()}
@@ -123,7 +131,6 @@ class BranchWorker:
         self._journal.rewind(recorded_position(folder))
         self._recorder = Recorder(self._fabric, config, videos, folder, self._journal)
         self._recorder.on_online_start([self._student])
-        self._staleness = self._version = self._number = 0
         self._updates = self._train()
 
     def _train(self) -> Iterator[None]:

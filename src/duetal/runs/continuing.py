@@ -1,6 +1,6 @@
 """`duetal train --from RUN`: training that starts from the weights of a finished run."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from duetal.method.branches import Branch, LoadText
 from duetal.method.layers import BranchNetwork
 from duetal.method.loop import Method
 from duetal.method.method_settings import MethodSettings
+from duetal.method.schedule import Phase, ScheduleSettings
 from duetal.results import checkpoints
 from duetal.results.folder import RunFolder
 from duetal.runs.resolving import resolve_config
@@ -61,10 +62,10 @@ def continued(config: Config, method: Method) -> Method:
         replace(b, build=partial(_build, b, run)) if b.name in known else b for b in method.branches
     )
 
-    def schedule(*arguments: object) -> list[object]:
+    def schedule(settings: ScheduleSettings, streams: Collection[str]) -> list[Phase]:
         return [
             p if p.epochs else replace(p, stage_title=f"{method.branch(p.student).title} before")
-            for p in method.schedule(*arguments)
+            for p in method.schedule(settings, streams)
         ]
 
     return replace(method, branches=branches, schedule=schedule)
