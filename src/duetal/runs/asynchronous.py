@@ -9,6 +9,7 @@ that goes on from there, and so is a lost driver, by `--resume`.
 
 import contextlib
 import json
+import os
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
@@ -110,6 +111,8 @@ class _Driver:
 
     def run(self) -> None:
         """Train every branch to its end."""
+        # Ray has its workers stand back behind every other program; these are the program.
+        os.environ.setdefault("RAY_worker_niceness", "0")
         address = self._config.machine.cluster
         self._ray: Any = join(address, f"mode=async with cluster={address}")
         try:
