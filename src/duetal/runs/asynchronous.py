@@ -41,7 +41,7 @@ _Life = Generator[Any, Any, None]
 
 
 @dataclass(eq=False)
-class _Seat:
+class _BranchSeat:
     """The place of a branch's worker. When the worker is lost, another one takes it."""
 
     phase: Phase
@@ -80,7 +80,7 @@ def train_async(
     videos = read_videos()
     recorder = Recorder(fabric, config, videos, folder, journal)
     students = begin_online(fabric, config, videos, load_text, recorder, method)
-    seats = [_Seat(s.phase, _of_worker(folder, s)) for s in students]
+    seats = [_BranchSeat(s.phase, _of_worker(folder, s)) for s in students]
     if not all(folder.checkpoint(seat.phase.stage).is_file() for seat in seats):
         _Driver(config, open_videos, journal, method, seats).run()
     for student in students:
@@ -104,7 +104,7 @@ class _Driver:
         open_videos: OpenVideos,
         journal: Journal,
         method: Method,
-        seats: list[_Seat],
+        seats: list[_BranchSeat],
     ):
         self._config, self._open, self._journal, self._method = config, open_videos, journal, method
         self._seats = {seat.phase.student: seat for seat in seats}
@@ -123,7 +123,7 @@ class _Driver:
         finally:
             self._ray.shutdown()
 
-    def _start(self, seat: _Seat) -> None:
+    def _start(self, seat: _BranchSeat) -> None:
         """Put a new worker into a seat."""
         gpus = 0.0
         if self._config.machine.accelerator in ("auto", "cuda", "gpu"):
@@ -135,7 +135,7 @@ class _Driver:
         seat.life, seat.process = self._live(seat), ""
         self._go_on(seat, None)
 
-    def _live(self, seat: _Seat) -> _Life:
+    def _live(self, seat: _BranchSeat) -> _Life:
         """All that is done with one worker, from its start on."""
         introduced = yield seat.actor.introduce.remote()
         seat.process = f"{introduced['host']} (process {introduced['pid']})"
@@ -154,7 +154,7 @@ class _Driver:
             count, staleness = self._config.schedule.teacher_every, self._ahead(seat)
             yield from self._take(seat, seat.actor.work, count, staleness, version, weights)
 
-    def _take(self, seat: _Seat, method: Any, *arguments: Any) -> _Life:
+    def _take(self, seat: _BranchSeat, method: Any, *arguments: Any) -> _Life:
         """Call a worker; its report and its weights are the seat's then."""
         coming, weights = method.options(num_returns=2).remote(*arguments)
         report = yield coming
@@ -164,7 +164,7 @@ class _Driver:
             seat.losses = 0
         self._copy(seat)
 
-    def _ahead(self, seat: _Seat) -> int:
+    def _ahead(self, seat: _BranchSeat) -> int:
         """Updates by which a branch is ahead of its teacher's weights, by their shares done."""
         mine, other = seat.report, self._seats[str(seat.phase.teacher)].report
         if mine is None or (other is not None and other.is_done):
@@ -172,7 +172,7 @@ class _Driver:
         behind = 0.0 if other is None else other.progress
         return max(0, round((mine.progress - behind) * mine.total))
 
-    def _copy(self, seat: _Seat) -> None:
+    def _copy(self, seat: _BranchSeat) -> None:
         """Take what a worker has on disk into the run's log."""
         assert seat.report is not None
         path = seat.folder.metrics_file
@@ -209,7 +209,7 @@ class _Driver:
             else:
                 self._go_on(seat, came)
 
-    def _go_on(self, seat: _Seat, came: Any) -> None:
+    def _go_on(self, seat: _BranchSeat, came: Any) -> None:
         assert seat.life is not None
         if isinstance(came, DuetalError):
             raise came
@@ -218,7 +218,7 @@ class _Driver:
         except StopIteration:
             seat.waits_for = None
 
-    def _replace(self, seat: _Seat, error: Exception) -> None:
+    def _replace(self, seat: _BranchSeat, error: Exception) -> None:
         """Put another worker into the seat of a lost one."""
         with contextlib.suppress(self._ray.exceptions.RayError):
             self._ray.kill(seat.actor)
