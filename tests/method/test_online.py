@@ -17,7 +17,7 @@ from duetal.core.weak_videos import WeakVideos
 from duetal.method.layers import BranchNetwork
 from duetal.method.loop import Method, alternate, teach
 from duetal.method.online import OnlineCallback, OnlineStudent, train_online
-from duetal.method.pseudo_labels import IGNORED, PseudoLabels
+from duetal.method.pseudo_labels import PseudoLabels
 from duetal.method.sampling import Crop
 from duetal.method.schedule import Phase
 from duetal.method.weight_average import average_weights, averaged
@@ -167,21 +167,22 @@ def test_a_whole_video_is_labelled_as_in_turns(
 def test_a_part_of_a_video_is_scaled_by_what_is_known_of_it(
     student: Callable[..., OnlineStudent], videos: WeakVideos
 ) -> None:
-    made = student(pseudo_score="logit")
+    made = student(pseudo_score="logit", relabel_every=1)
     longest = int(np.argmax([videos.length(name) for name in videos.names]))
     name = videos.names[longest]
     length = videos.length(name)
     half = Crop(longest, 0, length // 2)
-    alone = made.label(videos, [half])
+    found = made.label(videos, [half])
+    assert found is not None
+    assert (found[longest][length // 2 :] == -2).all()  # What nobody has labelled.
+    alone = found[longest].copy()
     narrow = made.extents[name].copy()
     made.label(videos, [Crop(longest, 0, length)])
     whole = made.extents[name].copy()
     assert not np.allclose(whole, narrow)
     known = made.label(videos, [half])
-    assert alone is not None
     assert known is not None
-    assert (known[longest][length // 2 :] == IGNORED).all()
-    assert (known[longest] != alone[longest]).any()
+    assert (known[longest] != alone).any()
 
 
 @pytest.mark.parametrize(
@@ -230,3 +231,32 @@ def test_videos_that_join_are_trained_on_with_the_old_ones(
         trained[6:],
     ]  # Batches of 4; both branches from the second.
     assert [len(set().union(*epoch)) for epoch in epochs] == [7, 7, 9]
+
+
+def test_labels_are_kept_for_some_epochs(
+    student: Callable[..., OnlineStudent], videos: WeakVideos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a teacher said lasts, for the epochs that it is to last and for these labels alone."""
+    made = student(relabel_every=3)
+    batch = [Crop(n, 0, videos.length(name)) for n, name in enumerate(videos.names)]
+    label_crop, asked = OnlineStudent._label_crop, list[int]()
+
+    def noting(self: OnlineStudent, read: WeakVideos, crop: Crop, logits: Any) -> None:
+        asked.append(crop.video)
+        label_crop(self, read, crop, logits)
+
+    monkeypatch.setattr(OnlineStudent, "_label_crop", noting)
+    every = list(range(10))
+    for epoch, expected in enumerate([every, [2, 5, 8], [1, 4, 7], [0, 3, 6, 9]]):
+        made.epochs_done = epoch
+        asked.clear()
+        made.label(videos, batch)
+        assert sorted(asked) == expected
+    made.epochs_done = 1
+    corrected = replace(videos, labels=videos.labels.copy())
+    corrected.labels[0] = ~videos.labels[0]
+    asked.clear()
+    found = made.label(corrected, batch[:2])
+    assert asked == [0]
+    assert found is not None
+    assert (found[0][:, ~corrected.labels[0]] == 0).all()

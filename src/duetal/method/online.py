@@ -31,11 +31,14 @@ from duetal.method.loop import (
     teach,
 )
 from duetal.method.method_settings import MethodSettings
-from duetal.method.pseudo_labels import IGNORED, SomePseudoLabels, TeacherScore, threshold
+from duetal.method.pseudo_labels import SomePseudoLabels, TeacherScore, threshold
 from duetal.method.sampling import Crop, epoch_batches, load_ahead, random_seed, share_of
 from duetal.method.schedule import Phase
 from duetal.method.video_scoring import LARGEST_LOGIT, probabilities
 from duetal.method.weight_average import average_weights, averaged
+
+#: A snippet that no teacher has labelled yet; for the loss as good as ignored.
+_UNKNOWN = -2
 
 
 class MeanLosses:
@@ -67,6 +70,8 @@ class OnlineStudent:
     network: BranchNetwork
     #: By video, the lowest and the highest logit (2, K) of each class that its teacher gave it.
     extents: dict[str, Singles] = field(default_factory=dict)
+    #: By video, what its teacher said of each snippet (T, K), below the classes that it had (K,).
+    labels: dict[str, NDArray[np.int8]] = field(default_factory=dict)
     epochs_done: int = 0
     _teacher: BranchNetwork | None = None
 
@@ -106,29 +111,47 @@ class OnlineStudent:
         self._teacher.load_state_dict({name: state[name] for name in own})
 
     def label(self, videos: WeakVideos, batch: Sequence[Crop]) -> SomePseudoLabels | None:
-        """The teacher's pseudo-labels of some crops, IGNORED outside; None without a teacher."""
+        """The teacher's pseudo-labels of the videos of some crops; None without a teacher.
+
+        What it said of a video up to `relabel_every` epochs ago is kept, as in turns it is for a
+        phase, unless the crop shows another part or the video's own labels have changed.
+        """
         if self._teacher is None or not self.wants_teacher:
             return None
-        settings, device = self.settings.losses, self.fabric.device
+        new = [crop for crop in batch if self._is_due(videos, crop)]
         stream = videos.streams[str(self.phase.teacher)]
-        budget = self.settings.data.micro_batch_snippets
-        found: dict[int, NDArray[np.int8]] = {}
-        for micro in load_ahead(videos, stream, share_of(batch, 0, 1), budget):
+        budget, device = self.settings.data.micro_batch_snippets, self.fabric.device
+        for micro in load_ahead(videos, stream, share_of(new, 0, 1), budget):
             with torch.inference_mode():
                 scored, _ = self._teacher(micro.features.to(device), micro.mask.to(device))
             for crop, scores in zip(micro.crops, scored.float().cpu().numpy(), strict=True):
-                logits = scores[: crop.length]
-                name, length = videos.names[crop.video], videos.length(videos.names[crop.video])
-                extent = self._widen(name, logits, crop.length / length)
-                if settings.pseudo_score is TeacherScore.PROBABILITY:
-                    # As `calibrate` does, but by what is known of this video.
-                    temperature = max(1.0, float(extent[1].max()) / LARGEST_LOGIT)
-                    logits, extent = (probabilities(x, temperature) for x in (logits, extent))
-                labels = threshold(logits, videos.labels[crop.video], settings, extent)
-                if crop.video not in found:
-                    found[crop.video] = np.full((length, logits.shape[1]), IGNORED, np.int8)
-                found[crop.video][crop.start : crop.start + crop.length] = labels
-        return found
+                self._label_crop(videos, crop, scores[: crop.length])
+        return {crop.video: self.labels[videos.names[crop.video]][1:] for crop in batch}
+
+    def _is_due(self, videos: WeakVideos, crop: Crop) -> bool:
+        """Whether a crop is to be labelled; makes room for the labels of its video."""
+        name, present = videos.names[crop.video], videos.labels[crop.video]
+        known = self.labels.get(name)
+        if known is None or (known[0] != present).any():
+            whole = np.full((1 + videos.length(name), len(present)), _UNKNOWN, dtype=np.int8)
+            whole[0] = present
+            self.labels[name] = whole
+            return True
+        shown = known[1 + crop.start : 1 + crop.start + crop.length]
+        every = self.settings.schedule.relabel_every
+        return (self.epochs_done + crop.video) % every == 0 or bool((shown == _UNKNOWN).any())
+
+    def _label_crop(self, videos: WeakVideos, crop: Crop, logits: Singles) -> None:
+        """Keep what the teacher's logits (T, K) say of a crop."""
+        name, settings = videos.names[crop.video], self.settings.losses
+        labels = self.labels[name][1:]
+        extent = self._widen(name, logits, crop.length / len(labels))
+        if settings.pseudo_score is TeacherScore.PROBABILITY:
+            # As `calibrate` does, but by what is known of this video.
+            temperature = max(1.0, float(extent[1].max()) / LARGEST_LOGIT)
+            logits, extent = (probabilities(x, temperature) for x in (logits, extent))
+        said = threshold(logits, videos.labels[crop.video], settings, extent)
+        labels[crop.start : crop.start + crop.length] = said
 
     def _widen(self, name: str, logits: Singles, share: float) -> Singles:
         """Take the scores of a share of a video into its extent.

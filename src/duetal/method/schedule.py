@@ -44,6 +44,9 @@ class ScheduleSettings(Settings):
     updates that it has in turns."""
     teacher_every: int = Field(10, ge=1, le=1_000_000)
     """[D] `online`, `async`: updates after which a branch takes its teacher's weights anew."""
+    relabel_every: int = Field(4, ge=1, le=1_000_000)
+    """[D] `online`, `async`: epochs after which a teacher labels a video anew; others keep what it
+    said of them. 1 costs a pass of the teacher in every update."""
     staleness: int = Field(200, ge=1, le=1_000_000_000)
     """[D] `async`: updates by which a branch may be ahead of its teacher's weights before it waits
     for newer ones."""

@@ -28,6 +28,8 @@ from duetal.runs.journal import Journal
 
 #: What a resume file of online training is of, where others name their phase.
 _ONLINE = "online"
+#: What a student keeps by video, by what the names of its tensors begin with.
+_KEPT = {"extent.": "extents", "labels.": "labels"}
 
 
 @dataclass(eq=False)
@@ -150,10 +152,9 @@ class Recorder(OnlineCallback):
             tensors: dict[str, torch.Tensor] = {}
             for student in students:
                 own_tensors = _tensors(student.network, student.adam)
-                own_tensors |= {
-                    f"extent.{name}": torch.from_numpy(extent)
-                    for name, extent in student.extents.items()
-                }
+                for kind, kept in _KEPT.items():
+                    arrays = getattr(student, kept)
+                    own_tensors |= {kind + n: torch.from_numpy(a) for n, a in arrays.items()}
                 tensors |= {f"{student.phase.name}/{k}": v for k, v in own_tensors.items()}
             epochs = {student.phase.name: student.epochs_done for student in students}
             position = self.journal.position()
@@ -200,8 +201,9 @@ def restore_student(student: OnlineStudent, path: Path) -> dict[str, Any] | None
     prefix = f"{student.phase.name}/"
     own = {k.removeprefix(prefix): v for k, v in saved.tensors.items() if k.startswith(prefix)}
     _load(student.network, student.adam, own, path)
-    extents = {k: v for k, v in own.items() if k.startswith("extent.")}
-    student.extents = {k.removeprefix("extent."): v.numpy() for k, v in extents.items()}
+    for kind, kept in _KEPT.items():
+        arrays = {k.removeprefix(kind): v.numpy() for k, v in own.items() if k.startswith(kind)}
+        setattr(student, kept, arrays)
     student.epochs_done = int(saved.record["epochs"][student.phase.name])
     return saved.record
 
