@@ -114,9 +114,7 @@ def alternate(
     """
     students: dict[str, BranchNetwork] = {}
     seed, averaging = settings.schedule.seed, settings.schedule.averaging
-    weights = None
-    if settings.losses.weigh_labels:
-        weights = torch.from_numpy(label_weights(videos.labels)).to(fabric.device)
+    weights = class_weights(fabric, settings, videos)
     lengths = [videos.length(name) for name in videos.names]
     for phase in method.schedule(settings.schedule, videos.streams):
         if phase.student not in students:
@@ -144,7 +142,7 @@ def alternate(
                 fabric, settings, videos, phase, student, pseudo, method.losses, weights, done
             )
             student.train()
-            sums: dict[str, float] = {}
+            means = MeanLosses()
             batches = epoch_batches(lengths, settings.data, random_seed(seed, phase.name, epoch))
             for number, batch in enumerate(batches):
                 torch.manual_seed(random_seed(seed, phase.name, epoch, number))
@@ -154,14 +152,36 @@ def alternate(
                 if averaging is not None:
                     average_weights(adam, averaging)
                 callback.on_step(phase, losses)
-                for name, value in losses.items():
-                    sums[name] = sums.get(name, 0.0) + value * len(batch)
-            crops = sum(map(len, batches))
-            means = {name: value / crops for name, value in sums.items()}
-            callback.on_epoch_end(phase, epoch + 1, means, student, adam)
+                means.add(losses, len(batch))
+            callback.on_epoch_end(phase, epoch + 1, means.means(), student, adam)
         conclude(fabric, settings, videos, method.branch(phase.student), student, adam)
         callback.on_phase_end(phase, student)
     return students
+
+
+class MeanLosses:
+    """The means of the terms of the loss over crops."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = {}
+        self._crops = 0
+
+    def add(self, losses: Mapping[str, float], crops: int) -> None:
+        """Count the means of an update of some crops."""
+        for name, value in losses.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value * crops
+        self._crops += crops
+
+    def means(self) -> dict[str, float]:
+        """The means so far."""
+        return {name: value / self._crops for name, value in self._sums.items()}
+
+
+def class_weights(fabric: Fabric, settings: MethodSettings, videos: WeakVideos) -> Tensor | None:
+    """(N, K) of the training videos' labels; None: 1 each."""
+    if not settings.losses.weigh_labels:
+        return None
+    return torch.from_numpy(label_weights(videos.labels)).to(fabric.device)
 
 
 def conclude(

@@ -19,13 +19,14 @@ from torch import Tensor
 from duetal.core.array_types import Singles
 from duetal.core.weak_videos import WeakVideos
 from duetal.method.branches import LoadText
-from duetal.method.label_weights import label_weights
 from duetal.method.layers import BranchNetwork
 from duetal.method.loop import (
     Lesson,
+    MeanLosses,
     Method,
     TrainingCallback,
     alternate,
+    class_weights,
     compute_gradient,
     conclude,
     teach,
@@ -39,24 +40,6 @@ from duetal.method.weight_average import average_weights, averaged
 
 #: A snippet that no teacher has labelled yet; for the loss as good as ignored.
 _UNKNOWN = -2
-
-
-class MeanLosses:
-    """The means of the terms of the loss over crops."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, float] = {}
-        self._crops = 0
-
-    def add(self, losses: Mapping[str, float], crops: int) -> None:
-        """Count the means of an update of some crops."""
-        for name, value in losses.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value * crops
-        self._crops += crops
-
-    def means(self) -> dict[str, float]:
-        """The means so far."""
-        return {name: value / self._crops for name, value in self._sums.items()}
 
 
 @dataclass(eq=False)
@@ -219,13 +202,6 @@ class OnlineCallback(TrainingCallback):
         is_last: bool,
     ) -> None:
         """After epoch 1, 2, …; `losses` are its weighted terms' means, by phase."""
-
-
-def class_weights(fabric: Fabric, settings: MethodSettings, videos: WeakVideos) -> Tensor | None:
-    """(N, K) of the training videos' labels; None: 1 each."""
-    if not settings.losses.weigh_labels:
-        return None
-    return torch.from_numpy(label_weights(videos.labels)).to(fabric.device)
 
 
 def train_online(

@@ -81,7 +81,8 @@ def train_async(
     recorder = Recorder(fabric, config, videos, folder, journal)
     students = begin_online(fabric, config, videos, load_text, recorder, method)
     seats = [_BranchSeat(s.phase, _of_worker(folder, s)) for s in students]
-    if not all(folder.checkpoint(seat.phase.stage).is_file() for seat in seats):
+    # Stages are kept when both branches are done.
+    if not any(folder.checkpoint(seat.phase.stage).is_file() for seat in seats):
         _Driver(config, open_videos, journal, method, seats).run()
     for student in students:
         restore_student(student, _of_worker(folder, student).checkpoint("resume"))

@@ -20,8 +20,8 @@ from duetal.backbones.class_embeddings import load_text
 from duetal.config import Config
 from duetal.core.errors import DuetalError
 from duetal.core.weak_videos import WeakVideos
-from duetal.method.loop import Method
-from duetal.method.online import MeanLosses, OnlineStudent, class_weights
+from duetal.method.loop import MeanLosses, Method, class_weights
+from duetal.method.online import OnlineStudent
 from duetal.method.sampling import steps_per_epoch
 from duetal.results.folder import RunFolder
 from duetal.runs.journal import Journal
