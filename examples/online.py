@@ -24,6 +24,8 @@ from duetal.baselines import guess_by_labels, train_linear
 from duetal.cli.main import cli
 from duetal.datasets import open_dataset
 from duetal.evaluation import Evaluation, evaluate, summarize
+from duetal.formats import read_annotations
+from duetal.formats.activitynet import write_annotations
 from duetal.results.folder import RunFolder
 from duetal.results.schema import RunEvaluation
 from duetal.runs.run_evaluation import ground_truth
@@ -40,13 +42,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for everything made")
     parser.add_argument("--recipe", default="demo")
     parser.add_argument("--difficulty", default="0.5", help="of a simulation")
+    parser.add_argument("--every", type=int, default=1, help="take every n-th video alone")
     parser.add_argument("--seeds", default="0,1,2", help="of everything trained")
     options = parser.parse_intermixed_args()
     torch.set_num_threads(1)  # Networks this small gain nothing from more.
     data = options.data
     if not data.is_dir():
-        data = options.out / "dataset"
-        words = ["simulate", options.data, "--out", data, "--difficulty", options.difficulty]
+        data, chosen = options.out / "dataset", options.out / "annotations.json"
+        annotations = read_annotations(options.data)
+        names = (annotations.training_names(), annotations.evaluation_names())
+        kept = [name for some in names for name in some[:: options.every]]
+        write_annotations(chosen, annotations.select(kept))
+        words = ["simulate", chosen, "--out", data, "--difficulty", options.difficulty]
         cli.main([*map(str, words), "--force"], standalone_mode=False)
     seeds = [int(seed) for seed in options.seeds.split(",")]
     rows = [*baselines(data, seeds), *trained(data, options, seeds)]
