@@ -81,17 +81,17 @@ def half_a_file(watched: Watched, videos: dict[str, Any]) -> None:
 FIRST = ("v_0", "v_1", "v_2", "v_3")
 #: How the dataset changes, what is trained on from then on, and the line that tells it.
 CHANGES: dict[str, tuple[Any, tuple[str, ...], str | None]] = {
-    "joined": (lambda w, v: w.add(v, "v_5"), (*FIRST, "v_5"), "1 training videos joined: v_5"),
+    "joined": (lambda w, v: w.add(v, "v_5"), (*FIRST, "v_5"), "training videos joined (1): v_5"),
     "corrected": (
         lambda w, v: relabel(v, "v_3", "HighJump"),
         FIRST,
-        "1 training videos with corrected labels: v_3",
+        "training videos with corrected labels (1): v_3",
     ),
     "listed no longer": (lambda w, v: v.pop("v_3"), FIRST, None),
     "tested on": (
         lambda w, v: v["v_3"].update(subset="test"),
         FIRST[:3],
-        "1 training videos left out: to be evaluated on: v_3",
+        "training videos that are evaluated on now, left out (1): v_3",
     ),
     "a new class": (
         a_new_class,

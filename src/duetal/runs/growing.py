@@ -131,10 +131,10 @@ class GrowingVideos:
             for names, what in (
                 (new, "joined"),
                 (corrected, "with corrected labels"),
-                (gone, "left out: to be evaluated on"),
+                (gone, "that are evaluated on now, left out"),
             ):
                 if names:
-                    self.notify(f"{len(names):,} training videos {what}: {_few(names)}")
+                    self.notify(f"training videos {what} ({len(names):,}): {_few(names)}")
         for name, reason in waiting.items():
             if self._waiting.get(name) != reason:
                 self.notify(reason)
