@@ -269,16 +269,23 @@ def test_staleness_is_bounded_and_logged(
     tmp_path: Path,
     bound: int,
 ) -> None:
-    """Where CBP is slow, VLP waits, unless it may be ahead by any number of updates."""
+    """Where CBP lets VLP go ahead, VLP waits, unless it may be ahead by any number of updates."""
     work = BranchWorker.work
+    calls = {name: FORK.Value("i", 0) for name in ("cbp", "vlp")}
 
     def slow(self: BranchWorker, *arguments: Any) -> Any:
-        time.sleep(0.05 * (self._student.phase.student == "cbp"))
+        name = self._student.phase.student
+        calls[name].value += 1
+        deadline = time.monotonic() + (0.1 if bound == 4 else 20)
+        while name == "cbp" and time.monotonic() < deadline:
+            if calls["vlp"].value >= min(calls["cbp"].value + 3, 8):
+                break
+            time.sleep(0.005)
         return work(self, *arguments)
 
     monkeypatch.setattr(BranchWorker, "work", slow)
     folder = RunFolder(tmp_path / "run")
-    config = make_config("warmup_epochs=1", "b_epochs=20", "f_epochs=20", f"staleness={bound}")
+    config = make_config("warmup_epochs=1", "b_epochs=8", "f_epochs=8", f"staleness={bound}")
     run(config, folder)
     events = [json.loads(line) for line in folder.metrics_file.read_text().splitlines()]
     exchanges = [event for event in events if event["event"] == "exchange"]
