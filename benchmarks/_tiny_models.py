@@ -19,8 +19,18 @@ _VIDEO = _TOWER | {"image_size": 32, "num_labels": 5}
 _PRISM = {"tubelet_size": [1, 8, 8], "num_spatial_layers": 1, "num_temporal_layers": 1}
 _PRISM |= {key: value for key, value in _VIDEO.items() if key != "num_hidden_layers"}
 _WORDS = _TOWER | {"vocab_size": 300, "max_position_embeddings": 64}
+_IMAGE_TEXT = {
+    "text_config": _WORDS | {
+        "vocab_size": 514, "bos_token_id": 512, "eos_token_id": 513, "pad_token_id": 513,
+    },
+    "vision_config": _TOWER | {"image_size": 32, "patch_size": 16},
+}  # fmt: skip
 #: By family: the class of the configuration, and what makes it small.
 TINY: dict[str, tuple[str, dict[str, Any]]] = {
+    "clip": ("CLIPConfig", _IMAGE_TEXT | {"projection_dim": 24}),
+    "metaclip2": ("MetaClip2Config", _IMAGE_TEXT | {"projection_dim": 24}),
+    "siglip2": ("SiglipConfig", _IMAGE_TEXT),
+    "siglip": ("SiglipConfig", _IMAGE_TEXT),
     "videomae": ("VideoMAEConfig", _VIDEO | {"patch_size": 16, "num_frames": 4}),
     "vjepa2": ("VJEPA2Config", {
         "crop_size": 32, "patch_size": 16, "frames_per_clip": 8, "hidden_size": 48,
@@ -73,8 +83,9 @@ def make_tiny_model(
     import transformers
 
     preset, (config_name, small) = PRESETS[name], TINY[name]
-    config = getattr(transformers, config_name)(**({} if real_size else small))
-    model_class = preset.classifier if classifier and preset.classifier else preset.base
+    config = getattr(transformers, config_name)(**(_real_size(name) if real_size else small))
+    base = preset.base or config_name.replace("Config", "Model")
+    model_class = preset.classifier if classifier and preset.classifier else base
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = getattr(transformers, model_class)(config)
@@ -87,6 +98,11 @@ def make_tiny_model(
     _processor(transformers, name, real_size=real_size).save_pretrained(folder)
     if preset.has_text:
         _tokenizer(transformers, name).save_pretrained(folder)
+
+
+def _real_size(name: str) -> dict[str, Any]:
+    """What makes the library's usual model as large as a base model on patches of 16 pixels."""
+    return {"vision_config": {"patch_size": 16}} if name in ("clip", "metaclip2") else {}
 
 
 def _tokenizer(transformers: Any, name: str) -> Any:
@@ -118,6 +134,10 @@ def _processor(transformers: Any, name: str, *, real_size: bool) -> Any:
         return transformers.VivitImageProcessor(size={"shortest_edge": short}, crop_size=square)
     if name.startswith("videoprism"):
         return transformers.CLIPImageProcessorPil(size=square, do_center_crop=False)
+    if name.startswith("siglip"):
+        return transformers.SiglipImageProcessorPil(size=square)
+    if name in ("clip", "metaclip2"):
+        return transformers.CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size=square)
     mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
     return transformers.VideoMAEImageProcessorPil(
         size={"shortest_edge": short}, crop_size=square, image_mean=mean, image_std=std

@@ -33,7 +33,9 @@ EXPECTED = {
 
 @pytest.mark.real
 @pytest.mark.parametrize("setting", EXPECTED)
-def test_a_public_method_has_its_known_scores(real_data: Path, setting: str) -> None:
+def test_a_public_method_has_its_known_scores(
+    real_data: Path, tmp_path: Path, duetal: Run, setting: str
+) -> None:
     def numbers(one: Evaluation) -> list[float]:
         return [100 * value for value in (*one.mean_ap[2:], one.averages["0.3:0.7"])]
 
@@ -42,6 +44,16 @@ def test_a_public_method_has_its_known_scores(real_data: Path, setting: str) -> 
     assert list(scores.splits) == list("01234")
     for ours, theirs in zip(found, EXPECTED[setting], strict=True):
         assert ours == pytest.approx(theirs, abs=0.0051)
+    # The last of them: diagnosed from the same predictions, and on its page.
+    folder = tmp_path / "splits"
+    shutil.copytree(real_data / "freezad-thumos14" / setting / "4", folder / "4")
+    assert duetal("diagnose", "--splits", folder, "--json", tmp_path / "d.json")[0] == 0
+    diagnosis = json.loads((tmp_path / "d.json").read_text())["4"]
+    assert diagnosis["evaluation"]["averages"] == scores.splits["4"].averages
+    assert sum(diagnosis["predictions"]["all"].values()) == scores.splits["4"].predictions
+    assert duetal("report", "--splits", folder)[0] == 0
+    page = (folder / "4" / "detections.html").read_text()
+    assert all(f"<td>{value:.1f}</td>" in page for value in EXPECTED[setting][-1])
 
 
 def write(folder: Path, label: str, end: float) -> None:
@@ -68,7 +80,8 @@ def test_prints_each_split_and_their_mean_and_spread(tmp_path: Path, duetal: Run
     assert json.loads(json_file.read_text())["summary"]["runs"] == 2
     # Each is diagnosed, and has its page.
     code, out, _ = duetal("diagnose", "--splits", tmp_path / "s", "--json", tmp_path / "d.json")
-    assert (code, out.count("split 2:"), out.count("split 10:")) == (0, 1, 1)
+    lines = out.splitlines()
+    assert (code, lines.count("split 2:"), lines.count("split 10:")) == (0, 1, 1)
     found = json.loads((tmp_path / "d.json").read_text())
     assert [one["predictions"]["all"]["true positive"] for one in found.values()] == [1, 1]
     code, out, _ = duetal("report", "--splits", tmp_path / "s")

@@ -29,6 +29,10 @@ quiet()
 import transformers  # noqa: E402 - importing them warns by default
 
 SOUND = ("ast", "clap")
+#: The library's processors of models of one picture and texts.
+IMAGE_TEXT = dict.fromkeys(("clip", "metaclip2"), "CLIPImageProcessorPil") | dict.fromkeys(
+    ("siglip", "siglip2"), "SiglipImageProcessorPil"
+)
 #: Families with a classifier, and without.
 MODELS = [(name, classifier) for name in TINY for classifier in (True, False)]
 MODELS = [
@@ -66,6 +70,9 @@ def librarys_pixels(name: str, folder: Path, frames: list[NDArray[np.uint8]]) ->
         processor = transformers.CLIPImageProcessorPil.from_pretrained(folder)
         found = processor(frames, do_normalize=False, return_tensors="pt")["pixel_values"]
         return found[None]
+    elif name in IMAGE_TEXT:
+        processor = getattr(transformers, IMAGE_TEXT[name]).from_pretrained(folder)
+        return processor(frames, return_tensors="pt")["pixel_values"]
     else:
         processor = transformers.VideoMAEImageProcessorPil.from_pretrained(folder)
     return processor(frames, return_tensors="pt")["pixel_values"]
@@ -75,10 +82,12 @@ def librarys_pixels(name: str, folder: Path, frames: list[NDArray[np.uint8]]) ->
 def librarys_feature(preset: Preset, folder: Path, classifier: bool, **inputs: Any) -> Tensor:
     """What the classifier reads; or the tokens, pooled; or the embedding beside texts."""
     classifies = classifier and bool(preset.classifier)
-    name = preset.classifier if classifies else preset.base
+    name = preset.classifier if classifies else preset.base or "AutoModel"
     model = getattr(transformers, name).from_pretrained(folder).eval()
     if preset.name == "clap":
         return model.get_audio_features(**inputs).pooler_output
+    if preset.name in IMAGE_TEXT:
+        return model.get_image_features(**inputs).pooler_output
     if preset.has_text:
         return model.get_video_features(**inputs).pooler_output.flatten(1)
     seen: list[Tensor] = []
@@ -291,9 +300,13 @@ def test_text_alone_is_no_image_text_model(tmp_path: Path) -> None:
     small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     config = transformers.BertConfig(**small, intermediate_size=16, vocab_size=20)
     transformers.BertModel(config).save_pretrained(tmp_path)
-    (record,) = choose(str(tmp_path), "vlp")
-    with pytest.raises(DuetalError, match="BertModel is not an image-text model"):
-        record.load(str(tmp_path), None)
+    # By its configuration, before any weights are read or fetched.
+    (tmp_path / "model.safetensors").unlink()
+    cause = "BertModel is not an image-text model"
+    with pytest.raises(DuetalError, match=f"--vlp: {cause}"):
+        choose(str(tmp_path), "vlp")
+    with pytest.raises(DuetalError, match=f"text encoder: {cause}"):
+        load_text_tower(str(tmp_path), NAMES)
 
 
 @pytest.mark.parametrize(

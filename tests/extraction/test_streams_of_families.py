@@ -19,7 +19,6 @@ from duetal.extraction.snippets import crops
 from duetal.extraction.sources import find_videos
 from duetal.extraction.store import Store, open_store
 from duetal.simulation.clips import render_clip
-from duetal.simulation.tiny_clip import make_tiny_clip
 from duetal.video.decoding.video_reader import open_video
 
 RATE = 48_000
@@ -30,7 +29,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     for name in TINY:
         make_tiny_model(name, folder / name)
-    make_tiny_clip(folder / "clip", dimension=16)
     return folder
 
 
@@ -54,7 +52,7 @@ def extract(
 def settings_of(models: Path, *names: str, **chosen: Any) -> ExtractionSettings:
     records = []
     for name in names:
-        branch = "vlp" if name == "clip" or PRESETS[name].has_text else "cbp"
+        branch = "vlp" if PRESETS[name].has_text else "cbp"
         records += choose(str(models / name), branch)
     return ExtractionSettings.usual(records, dtype="float32", **chosen)
 
@@ -67,7 +65,7 @@ def test_each_family_reads_its_frames_of_the_window(
     models: Path, clips: Path, tmp_path: Path
 ) -> None:
     """Evenly spaced for video models, the middle one for images; the odd frames at the end."""
-    settings = settings_of(models, *SEEING, "clip", window=20, stride=7)
+    settings = settings_of(models, *SEEING, window=20, stride=7)
     store, failures = extract(tmp_path / "store", clips, settings)
     assert failures == ()
     with open_video(clips / "silent.mp4") as reader:
@@ -209,7 +207,7 @@ def test_ten_crops_are_kept_apart_and_their_mean_is_read(
     folder = tmp_path / "store" / "features"
     found = np.load(folder / "videomae" / "silent.npy")
     assert found.shape == (3, 10, 32)
-    assert np.load(folder / "clip" / "silent.npy").shape == (3, 10, 16)
+    assert np.load(folder / "clip" / "silent.npy").shape == (3, 10, 24)
     read = open_dataset(tmp_path / "store").streams["cbp"].read("silent")
     np.testing.assert_allclose(read, found.mean(axis=1), atol=1e-6)
     with open_video(clips / "silent.mp4") as reader:
@@ -253,7 +251,7 @@ def test_of_several_backbones_for_a_branch_the_first_is_read_unless_another_is_c
     assert streams["cbp"].path("silent").parent.name == "videomae"
     opened = open_dataset(tmp_path, choice={"cbp": "vivit", "vlp": "clip"})
     assert opened.streams["cbp"].path("silent").parent.name == "vivit"
-    assert (opened.streams["vlp"].dim, opened.text_encoder) == (16, str(models / "clip"))
+    assert (opened.streams["vlp"].dim, opened.text_encoder) == (24, str(models / "clip"))
     with pytest.raises(
         DuetalError, match="no vjepa2 features; there are clip, videomae, vivit, xclip"
     ):

@@ -20,8 +20,10 @@ from duetal.runs.journal import Journal
 Train = Callable[[Config, WeakVideos, Path], list[str]]
 SameRun = Callable[[Path, Path], None]
 
-#: Everything that has a state: Adam, dropout, normalisation, prompts, the contrastive term.
+#: Everything that has a state: Adam, networks that learn in turn, dropout, normalisation, prompts,
+#: the contrastive term.
 STATEFUL: dict[str, Any] = {
+    "cbp.members": 2,
     "dropout": 0.2,
     "feature_normalization": True,
     "contrastive_weight": 0.1,

@@ -4,14 +4,17 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from lightning_fabric import Fabric
 from torch.nn import functional as F
 
+from duetal.backbones.class_embeddings import load_text
 from duetal.backbones.text_towers import load_text_tower
 from duetal.config import Config
 from duetal.core.errors import DuetalError
@@ -19,6 +22,7 @@ from duetal.core.weak_videos import WeakVideos
 from duetal.datasets import open_dataset
 from duetal.method import loop, schedule
 from duetal.method.branches import BRANCHES
+from duetal.method.cbp import CBPCommittee
 from duetal.method.layers import BranchNetwork
 from duetal.method.pseudo_labels import PseudoLabels, make_pseudo_labels
 from duetal.method.schedule import Phase, ScheduleSettings
@@ -299,3 +303,34 @@ def test_the_loop_knows_no_segment() -> None:
     source = Path(loop.__file__).read_text()
     assert "annotations" not in source
     assert "evaluation" not in source
+
+
+# --- several networks in place of one -------------------------------------------------------------
+
+
+def test_networks_learn_in_turn_and_are_averaged(
+    make_config: MakeConfig, one_stream: WeakVideos, train: Train, tmp_path: Path
+) -> None:
+    """After three epochs of two: the first has learnt in two of them, as if it were alone."""
+    config = make_config({"cbp.members": 2}, alternations=0, warmup_epochs=3, averaging=None)
+    seen: list[list[torch.Tensor]] = []
+
+    class Watching(loop.TrainingCallback):
+        def on_epoch_end(self, phase: Phase, epoch: int, losses: Any, student: Any, o: Any) -> None:
+            seen.append([m.decoder[-1].conv.bias.detach().clone() for m in student.members])
+
+    loop.alternate(
+        Fabric(accelerator="cpu"), config, one_stream, load_text, Watching(), loop.Method()
+    )
+    changed = [[not torch.equal(a, b) for a, b in zip(*two, strict=True)] for two in pairwise(seen)]
+    assert changed == [[False, True], [True, False]]
+
+    train(config, one_stream, tmp_path)
+    committee = restore(config, tmp_path, "cbp-warmup", one_stream)
+    assert isinstance(committee, CBPCommittee)
+    features = torch.from_numpy(one_stream.streams["cbp"].read("v05"))[None]
+    mask = torch.ones(features.shape[:2], dtype=torch.bool)
+    with torch.no_grad():
+        logits = [member(features, mask)[0] for member in committee.members]
+        torch.testing.assert_close(committee(features, mask)[0], (logits[0] + logits[1]) / 2)
+    assert not torch.allclose(*logits, atol=1e-3)

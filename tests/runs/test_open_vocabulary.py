@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ from duetal.runs.stage_scoring import VideoScores, stage_scorer
 from duetal.simulation.tiny_clip import make_tiny_clip
 
 Duetal = Callable[..., tuple[int, str, str]]
-OWN = {"Diving": ["diving"], "GolfSwing": ["golf swing"], "HighJump": ["high jump"]}
+#: A class is called by its name, or as that is displayed.
+OWN = {"Diving": ["Diving"], "golf swing": ["golf swing"], "High_Jump": ["high jump"]}
 CPU = torch.device("cpu")
 
 
@@ -96,7 +98,9 @@ def test_new_words_are_read_with_what_the_prompts_have_learnt(tiny_run: Path) ->
 @pytest.mark.recipe
 def test_what_cbp_sees_changes_the_scores_of_new_words(tiny_run: Path, tiny_dataset: Path) -> None:
     run, dataset = open_run(tiny_run), open_dataset(tiny_dataset)
-    words = {"swing": ["golf swing"], "Diving": ["diving"]}
+    # As `auto` chooses them: for each of the run's own classes.
+    run = replace(run, config=run.config.replace(class_ratios=(8, 4, 8)))
+    words = {"swing": ["golf swing"], "Diving": ["diving"], "spin": ["a spin"]}
 
     def score(stage: str, **settings: float) -> VideoScores:
         named, _ = with_words(run, words, stage, None, settings)

@@ -1,5 +1,6 @@
 """Which videos a browser gets as they are, and what the copies of the others show."""
 
+import wave
 from fractions import Fraction
 from pathlib import Path
 
@@ -56,6 +57,13 @@ def test_pictures_that_begin_after_the_sound_keep_their_distance(tmp_path: Path)
 
 def test_a_video_on_another_machine_is_not_played_from_there() -> None:
     assert playback("s3://bucket/a.mp4").hindrance == "it is not on this machine"
+
+
+def test_sound_alone_is_played_as_it_is(tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(8000))
+    assert playback(tmp_path / "a.wav").hindrance == ""
 
 
 @pytest.mark.parametrize("content", [b"", b"no video at all, but long enough to look into"])

@@ -12,7 +12,12 @@ from typing import Any
 
 from duetal.backbones.clip import CLIP
 from duetal.backbones.i3d import FLOW, RGB
-from duetal.backbones.pretrained import is_fetched, is_hub_name, read_configuration
+from duetal.backbones.pretrained import (
+    is_fetched,
+    is_hub_name,
+    read_configuration,
+    require_image_text,
+)
 from duetal.backbones.protocol import (
     Backbone,
     BackboneRecord,
@@ -129,7 +134,8 @@ def choose(named: str, branch: str) -> tuple[BackboneRecord, ...]:
 
     Raises:
         UsageError: a model without a text encoder for VLP; a model of no family.
-        DuetalError: no such model, or it can't be reached.
+        DuetalError: no such model, or it can't be reached; for VLP, of no family and no image-text
+            model.
     """
     option = OPTIONS[branch]
     if named == I3D and branch == "cbp":
@@ -144,6 +150,7 @@ def choose(named: str, branch: str) -> tuple[BackboneRecord, ...]:
         config = read_configuration(named, option)
         preset = _family(config, named, branch)
         if preset is None:
+            require_image_text(named, option)
             return (replace(CLIP, weights=named, option=option),)
         frames = _frames(config, preset)
     if branch == "vlp" and not preset.has_text:

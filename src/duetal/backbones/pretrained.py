@@ -254,6 +254,12 @@ def read_configuration(source: str, role: str) -> dict[str, Any]:
     return content
 
 
+def require_image_text(source: str, role: str) -> None:
+    """Check by its configuration alone that a model compares pictures with texts; DuetalError."""
+    found = find_pretrained(source, role, [CONFIG])
+    found.image_text_class(found.config())
+
+
 def _download(name: str, wanted: Sequence[str]) -> Path:
     """Fetch a hub's repository, or its own conversion to safetensors, as `transformers` does."""
     quiet()

@@ -108,13 +108,15 @@ def load_text_tower(
         DuetalError: the encoder can't be loaded, or a class's name is too long for it.
     """
     found = find_pretrained(source, "text encoder")
+    # First, as it tells what a model is that has no texts.
+    model, is_known = _text_model(found)
     tokenizer = _tokenizer(found)
-    model, is_known = _text_model(found, tokenizer)
     shown = {label: display_name(label) for label in classes} | dict(display_names or {})
     names = {label: shown[label] for label in classes}
     if is_known:
         return _prompted(found, model, tokenizer, names, prompts_before, prompts_after)
     with found.explaining("cannot be used"), torch.no_grad():
+        model.pad = tokenizer.pad_token_id
         read = tokenizer(list(names.values()), padding=True, return_tensors="pt")
         output = model.model.get_text_features(read["input_ids"], read.get("attention_mask"))
         plain: Tensor = output if isinstance(output, Tensor) else output.pooler_output
@@ -163,7 +165,7 @@ def _prompted(
     return tower
 
 
-def _text_model(found: Pretrained, tokenizer: Any) -> tuple[Any, bool]:
+def _text_model(found: Pretrained) -> tuple[Any, bool]:
     """The text model with its projection, and whether its family is known."""
     import transformers
 
@@ -177,7 +179,7 @@ def _text_model(found: Pretrained, tokenizer: Any) -> tuple[Any, bool]:
     if family not in TEXT_MODELS:
         model = found.load_model(found.image_text_class(config), config=config)
         seeing = [name for name, _ in model.named_children() if name.startswith("vis")]
-        return TextPart(model, tokenizer.pad_token_id, seeing), False
+        return TextPart(model, None, seeing), False
     text_config = getattr(config, "text_config", config)
     if hasattr(config, "projection_dim"):
         # The text part's own value is not used by the whole model, and wrong in some.

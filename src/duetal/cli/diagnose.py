@@ -69,7 +69,9 @@ def command(
         diagnosis = diagnose(one, truth, protocol_name, subset, tiou=tiou, match_names=match_names)
         found[name] = diagnosis.to_json()
         if name:
-            say(f"\nsplit {name}:")
+            if len(found) > 1:
+                say("")
+            say(f"split {name}:")
         _print(diagnosis)
         if plots is not None:
             from duetal.pages.diagnosis_plots import write_plots

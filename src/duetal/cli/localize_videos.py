@@ -137,7 +137,9 @@ class VideoPage:
         model, store = self.run.model, self.store
         weights = [f"{m}: {Path(store.settings[m]['name']).name}" for m in store.modalities]
         title = f"{' and '.join(stages)} of {self.run.folder.path.absolute().name}"
+        rule = "Checkpoint chosen by"
         if stages == [STAGE]:
+            rule = "Training"
             title = f"words alone ({UNTRAINED.partition(':')[0]})"
         elif model.features is None:
             weights.append("whether these are what the run was trained on cannot be verified")
@@ -145,7 +147,7 @@ class VideoPage:
             title=title,
             branch=model.stage(stages[0]).branch if len(stages) == 1 else ENSEMBLE,
             facts={
-                "Checkpoint chosen by": model.rule(stages),
+                rule: model.rule(stages),
                 "Classes": ", ".join(model.classes),
                 "Features": "; ".join(weights),
             },

@@ -35,15 +35,17 @@ def decode(
 ) -> Generator[Decoding, None, None]:
     """Decode video after video at the grid's frame rate, `together` frames in a block.
 
-    Networks that prepare whole pictures do it here, before the pictures are resized.
+    Networks that prepare whole pictures do it here, before the pictures are resized, which they are
+    for others alone.
     """
+    is_resized = any(network.record.input.crop is not None for network in networks)
     for video in videos:
         job = Job(video)
         try:
             with _opened(job, threads, grid, networks) as (reader, preparing):
                 if reader.info.duration is not None:
                     job.expected = grid.length(reader.info.duration)
-                frames = reader.frames(grid.fps, short_side)
+                frames = reader.frames(grid.fps, short_side if is_resized else None)
                 while block := _next_block(job, frames, together, preparing):
                     yield block
                 yield End(job, reader.decoded)

@@ -365,4 +365,7 @@ def settings_read(settings: Settings, read: Mapping[str, Sequence[str]]) -> dict
     unused = set(stored).difference(used)
     if FLOW.name not in used and all(name in (RGB.name, *PRESETS) for name in used):
         unused.add("flow_engine")
+    if all(name in PRESETS for name in used):
+        # Those read whole pictures, or sound.
+        unused.add("crop")
     return {key: value for key, value in settings.items() if key not in unused}

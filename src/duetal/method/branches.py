@@ -11,7 +11,7 @@ from torch import Tensor
 
 from duetal.core.errors import DuetalError
 from duetal.core.weak_videos import FeatureReader, WeakVideos
-from duetal.method.cbp import CBPBranch
+from duetal.method.cbp import make_cbp
 from duetal.method.layers import BranchNetwork
 from duetal.method.method_settings import MethodSettings
 from duetal.method.sampling import random_seed
@@ -52,7 +52,7 @@ def build_cbp(settings: MethodSettings, videos: WeakVideos, load_text: LoadText)
     stream = videos.streams["cbp"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(random_seed(settings.schedule.seed, "cbp"))
-        branch = CBPBranch(stream.dim, len(videos.classes), settings.cbp)
+        branch = make_cbp(stream.dim, len(videos.classes), settings.cbp)
     if settings.cbp.feature_normalization:
         branch.standardize(*channel_statistics(videos, stream))
     return branch
@@ -61,7 +61,7 @@ def build_cbp(settings: MethodSettings, videos: WeakVideos, load_text: LoadText)
 def cbp_for_inference(settings: MethodSettings, dim: int, num_classes: int) -> BranchNetwork:
     """A CBP branch to load a checkpoint into."""
     with torch.random.fork_rng(devices=[]):
-        return CBPBranch(dim, num_classes, settings.cbp)
+        return make_cbp(dim, num_classes, settings.cbp)
 
 
 def channel_statistics(

@@ -40,6 +40,10 @@ class CBPSettings(Settings):
     attention_radius: int | None = Field(2, ge=1, le=1_000_000)
     """[D] Positions to either side that self-attention sees at each scale; none: the whole crop.
     Measured: with the whole crop in sight every snippet predicts the video's labels."""
+    members: int = Field(1, ge=1, le=100)
+    """[F] Networks of different initial weights whose logits are averaged. Epoch by epoch they
+    learn in turn, so that they share the epochs of a phase. From labels alone a network may settle
+    on the wrong part of some class; on which class differs from one to the next."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """[D] Dropout on the embedding and on residual branches."""
     channel_dropout: float = Field(0.7, ge=0, lt=1)
@@ -145,3 +149,44 @@ class CBPBranch(BranchNetwork):
         if self.linear_path:
             logits = apply_mask(logits + self.linear_path * self.linear(x), mask)
         return logits, encoded
+
+
+class CBPCommittee(BranchNetwork):
+    """Several CBP branches that learn in turn, epoch by epoch; in eval mode they are averaged."""
+
+    def __init__(self, dim: int, num_classes: int, settings: CBPSettings):
+        super().__init__()
+        self.members = nn.ModuleList(
+            CBPBranch(dim, num_classes, settings) for _ in range(settings.members)
+        )
+        self._turn = 0
+
+    def standardize(self, mean: Tensor, std: Tensor) -> None:
+        """Set the mean and standard deviation (C,) that features are standardised with."""
+        for member in self._all():
+            member.standardize(mean, std)
+
+    def take_turn(self, epoch: int) -> None:
+        """Choose the member that the epoch trains."""
+        self._turn = epoch % len(self.members)
+
+    def trained_parameters(self) -> list[nn.Parameter]:
+        """Those of the member whose turn it is."""
+        return self._all()[self._turn].trained_parameters()
+
+    def forward(self, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """As of `CBPBranch`: of the member whose turn it is, or in eval mode the means of all."""
+        if self.training:
+            return self._all()[self._turn].forward(features, mask)
+        found = [member.forward(features, mask) for member in self._all()]
+        logits, encoded = zip(*found, strict=True)
+        return torch.stack(logits).mean(dim=0), torch.stack(encoded).mean(dim=0)
+
+    def _all(self) -> list[CBPBranch]:
+        return [member for member in self.members if isinstance(member, CBPBranch)]
+
+
+def make_cbp(dim: int, num_classes: int, settings: CBPSettings) -> CBPBranch | CBPCommittee:
+    """A CBP branch of random weights, or several."""
+    kind = CBPBranch if settings.members == 1 else CBPCommittee
+    return kind(dim, num_classes, settings)

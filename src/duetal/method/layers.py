@@ -33,6 +33,13 @@ class BranchNetwork(nn.Module):
         """Around the micro-batches of one optimizer step: share what they have in common."""
         return nullcontext()
 
+    def take_turn(self, epoch: int) -> None:
+        """Before epoch 0, 1, …: choose the part that the epoch trains, of a network of several."""
+
+    def trained_parameters(self) -> list[nn.Parameter]:
+        """The parameters that this epoch trains."""
+        return [p for p in self.parameters() if p.requires_grad]
+
     def inference_state(self) -> dict[str, Tensor]:
         """The tensors that inference needs: a checkpoint's content."""
         return dict(self.state_dict())

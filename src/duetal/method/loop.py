@@ -142,6 +142,7 @@ def alternate(
                 fabric, settings, videos, phase, student, pseudo, method.losses, weights, done
             )
             student.train()
+            student.take_turn(epoch)
             means = MeanLosses()
             batches = epoch_batches(lengths, settings.data, random_seed(seed, phase.name, epoch))
             for number, batch in enumerate(batches):
@@ -285,7 +286,7 @@ def compute_gradient(lesson: Lesson, batch: Sequence[Crop]) -> dict[str, float]:
             computed.append((micro, detached))
     for micro, losses in computed:
         refuse_non_finite(lesson, micro, losses)
-    trained = [p for p in student.parameters() if p.requires_grad]
+    trained = student.trained_parameters()
     if fabric.world_size > 1:
         sum_gradients(fabric, trained)
     clip = lesson.settings.schedule.gradient_clip

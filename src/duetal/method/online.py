@@ -175,6 +175,7 @@ class OnlineStudent:
         schedule = self.settings.schedule
         torch.manual_seed(random_seed(schedule.seed, self.phase.name, epoch, number))
         self.network.train()
+        self.network.take_turn(epoch)
         self._optimizer.zero_grad()
         losses = compute_gradient(lesson, batch)
         self._optimizer.step()

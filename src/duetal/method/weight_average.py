@@ -15,8 +15,11 @@ def average_weights(optimizer: torch.optim.Optimizer, decay: float) -> None:
     """Update the moving average of every parameter, after a step.
 
     In the n-th step the decay is (1 + n)/(10 + n) at most, so that the first weights do not last.
+    A parameter that had no part in the step has none in this.
     """
     for parameter, state in optimizer.state.items():
+        if parameter.grad is None:
+            continue
         step = float(state["step"])
         if _AVERAGE not in state:
             state[_AVERAGE] = parameter.detach().clone()

@@ -7,7 +7,7 @@ what it sees all the same is something else: its foreground-ness. VLP's temporal
 part: they move features towards the classes of the training (docs/words.md).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,10 @@ from torch.nn import functional as F
 
 from duetal.backbones.class_embeddings import load_text, phrase_features
 from duetal.config import make_config, read_values
+from duetal.core.annotations import display_name
 from duetal.core.array_types import Floats, Singles
 from duetal.core.errors import DuetalError, UsageError
+from duetal.core.name_matching import plain
 from duetal.datasets import Dataset
 from duetal.method.branches import text_of
 from duetal.method.text import PromptedTextEncoder
@@ -45,7 +47,8 @@ def with_words(
 
     Args:
         run: with a VLP branch.
-        phrases: the phrasings of each class. Those of a class of the run itself are not read.
+        phrases: the phrasings of each class. Those of a class of the run itself, called by its name
+            or as that is displayed, are not read.
         stage: a checkpoint of VLP, or "vlp" for its final one; by default that with CBP's.
         text_encoder: what reads the words, where it is no longer where the run was trained.
         settings: of localization and `zero_shot`. With a class that the run does not know, the
@@ -63,7 +66,8 @@ def with_words(
     if READER not in branches:
         cause = f"{stage}: knows no other classes than the run's own; vlp and both read words"
         raise UsageError(cause, place="--classes")
-    new = {label: said for label, said in phrases.items() if label not in run.model.classes}
+    own = _own_columns(run, phrases)
+    new = {label: said for label, said in phrases.items() if label not in own}
     chosen = LOCALIZATION if new else {}
     values = (run.config.flat(), chosen, settings or {})
     read = [read_values(part, "settings") for part in values]
@@ -80,12 +84,24 @@ def with_words(
     def make_scorer(data: Dataset, names: Sequence[str], device: torch.device) -> Scorer:
         known = stage_scorer(run, stages, data, device)
         if not new:
-            return _joined(run, list(phrases), known, None)
+            return _joined(run, list(phrases), own, known, None)
         fitting_stream(run, READER, data)
-        return _joined(run, list(phrases), known, zero_shot_scorer(data, names, text, run.config))
+        words = zero_shot_scorer(data, names, text, run.config)
+        return _joined(run, list(phrases), own, known, words)
 
     model = run.model.model_copy(update={"classes": list(phrases)})
     return replace(run, model=model, make_scorer=make_scorer), stages
+
+
+def _own_columns(run: Run, names: Iterable[str]) -> dict[str, int]:
+    """The column of each class that the run was trained on; "high jump" is its HighJump."""
+    shown = run.model.display_names
+    columns = {}
+    for column, label in enumerate(run.model.classes):
+        columns[plain(shown.get(label, display_name(label)))] = column
+    columns |= {label: column for column, label in enumerate(run.model.classes)}
+    found = {name: columns.get(name, columns.get(plain(display_name(name)))) for name in names}
+    return {name: column for name, column in found.items() if column is not None}
 
 
 def learnt_text(
@@ -99,16 +115,16 @@ def learnt_text(
     Raises:
         DuetalError: another text encoder than that of the training, or as `load_text`.
     """
-    plain = phrase_features(source, phrases, ["{}"])
-    if plain.shape[1] != (dim := run.model.branch(READER).dim):
-        cause = f"text features have dimension {plain.shape[1]}, those of the run {dim}"
+    words = phrase_features(source, phrases, ["{}"])
+    if words.shape[1] != (dim := run.model.branch(READER).dim):
+        cause = f"text features have dimension {words.shape[1]}, those of the run {dim}"
         raise DuetalError(cause, file=Path(source), place="text encoder")
     share = run.config.zero_shot.learnt_share
     if not share or "text.prompts" not in tensors:
-        return plain
+        return words
     prompted = dict(zip(phrases, prompted_text(run, tensors, phrases, source), strict=True))
     means = [prompted[label] for label in phrases]
-    return unit((1 - share) * plain + share * np.stack(means))
+    return unit((1 - share) * words + share * np.stack(means))
 
 
 @torch.no_grad()
@@ -138,9 +154,10 @@ def prompted_text(
     return [torch.stack([next(each) for _ in s]).mean(0).numpy() for s in phrases.values()]
 
 
-def _joined(run: Run, classes: Sequence[str], known: Scorer, words: Scorer | None) -> Scorer:
-    """The scores of `classes`: of the run's own as it gives them, of others by their words."""
-    own = {label: column for column, label in enumerate(run.model.classes)}
+def _joined(
+    run: Run, classes: Sequence[str], own: Mapping[str, int], known: Scorer, words: Scorer | None
+) -> Scorer:
+    """The scores of `classes`: those of `own` from the run's columns, of others by their words."""
     others = [label for label in classes if label not in own]
 
     def join(given: NDArray[np.floating], found: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -96,7 +96,8 @@ def zero_shot_scorer(
     def score(name: str) -> VideoScores:
         cosines = unit(stream.read(name)) @ text.T
         logits = ((cosines - firing) / config.vlp.temperature).astype("float32")
-        video = video_probabilities(logits, config.losses.pooling, softmax=True)
+        # Not by the ratios that a run may have for each of its own classes.
+        video = video_probabilities(logits, config.losses.topk_ratio, softmax=True)
         snippets = probabilities(logits)
         return VideoScores(snippets, video, {BRANCH: snippets})
 

@@ -64,6 +64,8 @@ _DOUBT = 5
 _LESS = 0.1
 #: Classes whose values a line of the log shows one by one.
 _SHOWN = 12
+#: Networks that are averaged where there is one stream.
+_MEMBERS = 3
 #: Share of the second branch in the ensemble.
 _LEAST_SHARE, _MOST_SHARE = 0.25, 0.5
 
@@ -126,6 +128,7 @@ def tune(
         return config, []
     state = _Choosing(config.replace(seed=_SEED, mode=_MODE), notify, [])
     _choose(fabric, state, videos, load_text, method)
+    _choose_members(state, several=len(videos.streams) > 1)
     own = config.schedule
     return state.config.replace(seed=own.seed, mode=own.mode), state.choices
 
@@ -233,6 +236,23 @@ def _choose_pooling(
         own.train(state.config, ["warmup"])
         return own
     return half
+
+
+def _choose_members(state: _Choosing, *, several: bool) -> None:
+    """Where no second branch tells CBP of what it misses, several networks do."""
+    if several:
+        state.choose({"cbp.members": 1}, "what CBP misses the other stream's branch tells it")
+        return
+    # Last of all: until here one stands for them.
+    schedule = state.config.schedule
+    state.choose(
+        {
+            "cbp.members": _MEMBERS,
+            "schedule.warmup_epochs": _MEMBERS * schedule.warmup_epochs,
+            "schedule.f_epochs": _MEMBERS * schedule.f_epochs,
+        },
+        "one stream: networks that learn in turn seldom settle on the same wrong thing",
+    )
 
 
 def _leave_out(state: _Choosing, empty: str) -> None:

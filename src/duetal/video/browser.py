@@ -12,6 +12,7 @@ import numpy as np
 from duetal.core.errors import DuetalError
 from duetal.core.files import is_url, replacing
 from duetal.video.decoding.container import open_container, open_source, videos_of
+from duetal.video.decoding.sound import has_pictures
 from duetal.video.decoding.video_reader import open_video
 
 #: Suffixes that browsers take a local file's type from, and FFmpeg's name of the container.
@@ -21,6 +22,8 @@ CODECS = {
     "mp4": {"h264", "vp9", "libvpx-vp9", "av1", "libdav1d"},
     "webm": {"vp8", "libvpx", "vp9", "libvpx-vp9", "av1", "libdav1d"},
 }
+#: Of files with sound alone, which browsers play too.
+SOUNDS = {".flac", ".m4a", ".mp3", ".wav"}
 #: 4:2:0 with 8 bits; other pixels are decoded by some browsers only.
 PIXELS = {"yuv420p", "yuvj420p"}
 #: Seconds: players disagree on the time where a file's clock does not begin at 0. Sound that
@@ -43,13 +46,15 @@ class Playback:
 
 
 def playback(source: str | Path) -> Playback:
-    """Whether every current browser plays a video as it is, from its place.
+    """Whether every current browser plays a video, or sound alone, as it is, from its place.
 
     Raises:
         DuetalError: it can't be read, or no picture in it can be decoded.
     """
     if is_url(source):
         return Playback("it is not on this machine")
+    if Path(source).suffix.lower() in SOUNDS and not has_pictures(source):
+        return Playback("")
     with closing(open_source(source)) as file:
         container, stream = open_container(file, threads=1)
         with container:

@@ -170,7 +170,7 @@ class SoundAlone(Closing):
     def close(self) -> None:
         """Nothing is open."""
 
-    def frames(self, fps: float = 25.0, short_side: int = 1) -> Iterator[Frame]:
+    def frames(self, fps: float = 25.0, short_side: int | None = None) -> Iterator[Frame]:
         """As many frames as the sound lasts."""
         assert self.info.duration is not None
         count = TimeGrid(fps=fps).frames(self.info.duration)

@@ -16,6 +16,8 @@ from fractions import Fraction
 from functools import cache, partial
 from pathlib import Path
 
+import numpy as np
+from av import VideoFrame
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
@@ -101,12 +103,13 @@ class VideoReader(Closing):
             raise ValueError("the frames have not been read to their end")
         return self._decoded
 
-    def frames(self, fps: float = 25.0, short_side: int = 256) -> Iterator[Frame]:
+    def frames(self, fps: float = 25.0, short_side: int | None = 256) -> Iterator[Frame]:
         """The frames in order, decoded on demand. Can be called once.
 
         Args:
             fps: frames a second.
-            short_side: pixels of the images' shorter side.
+            short_side: pixels of the images' shorter side; None for images of nothing, where those
+                of full size are read alone.
 
         Raises:
             DuetalError: the file can't be read; its pictures are longer than 16 times their
@@ -124,10 +127,11 @@ class VideoReader(Closing):
             raise DuetalError(error.cause, file=self._file.source) from error
 
     def _resample(
-        self, pictures: Iterable[TimedPicture], fps: float, short_side: int
+        self, pictures: Iterable[TimedPicture], fps: float, short_side: int | None
     ) -> Iterator[Frame]:
         size, geometry = (self.info.width, self.info.height), self.info.geometry
-        small = RGBConverter(resized(size, short_side), geometry)
+        small_size = resized(size, short_side or 1)
+        small = RGBConverter(small_size, geometry).convert if short_side else _nothing
         full = RGBConverter(size, geometry)
         # Fractions, because a middle can fall on the very begin of a picture.
         rate, index, current, shown = Fraction(fps), 0, None, None
@@ -136,7 +140,7 @@ class VideoReader(Closing):
                 yield Frame(index, current[0](), current is shown, current[1])
                 index, shown = index + 1, current
             # A picture is converted when a frame shows it, and once for all frames that do.
-            current = cache(partial(small.convert, picture)), partial(full.convert, picture)
+            current = cache(partial(small, picture)), partial(full.convert, picture)
         assert current is not None
         duration = float(self._pictures.end)
         for k in range(index, TimeGrid(fps=fps).frames(duration)):
@@ -153,6 +157,10 @@ class VideoReader(Closing):
             stream=self._stream,
             notes=notes,
         )
+
+
+def _nothing(picture: VideoFrame) -> Image:
+    return np.zeros((1, 1, 3), np.uint8)
 
 
 def open_video(
