@@ -91,9 +91,13 @@ def test_as_many_updates_as_in_turns(
     assert found[0]["vlp"]
 
 
-def test_a_teacher_is_the_others_average(make_config: MakeConfig, videos: WeakVideos) -> None:
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_teacher_is_the_others_average(
+    make_config: MakeConfig, videos: WeakVideos, members: int
+) -> None:
     """Taken at the beginning of an epoch, and here not again: there are fewer updates than that."""
-    seen = observe(make_config(mode="online", teacher_every=1000), videos)
+    settings = {"cbp.members": members}
+    seen = observe(make_config(settings, mode="online", teacher_every=1000), videos)
     for before, teachers in zip(seen.averages[1:], seen.teachers[2:], strict=False):
         assert set(teachers) == {"cbp", "vlp"}
         for name, teacher in teachers.items():
