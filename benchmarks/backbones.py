@@ -2,19 +2,21 @@
 
     python benchmarks/backbones.py
     python benchmarks/backbones.py --families vjepa2 --seconds 4
+    python benchmarks/backbones.py --families videomae --device cuda --bf16
 
 A rendered video is extracted by each family alone; the bare network encodes as many inputs of the
 same shape, in batches of the same size, on the same thread. The share is the time of the bare
 network over that of the pipeline: what decoding, resizing and writing leave to the network. It is
 the processor's time of the whole process, which other programs change little: on one core the two
-take turns; with a second one they run beside each other. Each is that of its fastest round.
-Networks are as large as the library's usual ones, of random weights: the speed does not depend on
-them. Of I3D it is the network of pictures: `extraction.py` measures it with the flow.
+take turns; with a second one they run beside each other. On a GPU it is the time on the wall.
+Each is that of its fastest round. Networks are as large as the library's usual ones, of random
+weights: the speed does not depend on them. Of I3D it is the network of pictures: `extraction.py` measures it with the flow.
 """
 
 import argparse
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +41,8 @@ def main() -> None:
     parser.add_argument("--families", default=usual)
     parser.add_argument("--seconds", type=float, default=5.0, help="of the video")
     parser.add_argument("--rounds", type=int, default=3, help="of which the fastest counts")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--bf16", action="store_true", help="let the networks multiply in bfloat16")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
@@ -52,36 +56,40 @@ def main() -> None:
                 random_weights(model, "rgb")
             else:
                 make_tiny_model(name, model, real_size=True)
-            frames, pipeline, bare = measure(name, model, video, options.rounds)
+            frames, pipeline, bare = measure(name, model, video, options)
             share = bare / pipeline
             speeds = f"{frames / pipeline:>9.1f} {frames / bare:>9.1f}"
             print(f"{name:<16} {speeds} {share:>6.0%}", flush=True)
 
 
-def measure(name: str, model: Path, video: Path, rounds: int) -> tuple[int, float, float]:
+def measure(
+    name: str, model: Path, video: Path, options: argparse.Namespace
+) -> tuple[int, float, float]:
     """Frames of the video, seconds of the pipeline, and seconds of the network alone."""
     if name == I3D:
-        settings = ExtractionSettings.usual([RGB], weights={RGB.name: str(model)})
+        records, weights = [RGB], {RGB.name: str(model)}
     else:
         branch = "vlp" if PRESETS[name].has_text else "cbp"
-        settings = ExtractionSettings.usual(choose(str(model), branch))
-    extractor = Extractor(settings, device="cpu", threads=1)
+        records, weights = list(choose(str(model), branch)), {}
+    settings = ExtractionSettings.usual(records, weights=weights, bf16=options.bf16)
+    extractor = Extractor(settings, device=options.device, threads=1)
+    clock = time.process_time if options.device == "cpu" else time.perf_counter
     (network,) = extractor.networks
     # The first batch is slow: memory is asked for.
-    bare_seconds(network, 1)
+    bare_seconds(network, 1, clock)
     frames, pipeline, bare = 0, list[float](), list[float]()
-    for number in range(rounds):
-        began = time.process_time()
+    for number in range(options.rounds):
+        began = clock()
         with open_store(f"{model}-store-{number}", extractor.store_settings) as store:
             (record,) = extractor.extract_all(find_videos([str(video)]).videos, store)
-        pipeline.append(time.process_time() - began)
+        pipeline.append(clock() - began)
         assert isinstance(record, VideoRecord), record
-        bare.append(bare_seconds(network, record.snippets))
+        bare.append(bare_seconds(network, record.snippets, clock))
         frames = record.frames
     return frames, min(pipeline), min(bare)
 
 
-def bare_seconds(network: Network, snippets: int) -> float:
+def bare_seconds(network: Network, snippets: int, clock: Callable[[], float]) -> float:
     """Seconds in which the network alone encodes as many snippets of noise."""
     read, backbone = network.record.input, network.backbone
     if backbone.sound_rate:
@@ -90,9 +98,9 @@ def bare_seconds(network: Network, snippets: int) -> float:
         size = (240, 320) if read.crop is None else (read.crop, read.crop)
         one = backbone.prepare(np.zeros((*size, 3), np.uint8))
     inputs = [np.stack([np.asarray(one)] * len(read.offsets))] * snippets
-    began = time.process_time()
+    began = clock()
     network(inputs)
-    return time.process_time() - began
+    return clock() - began
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
     python benchmarks/training.py [--repeats 5]
     python benchmarks/training.py --repeats 0 crop=512 micro_batch_snippets=2048
+    python benchmarks/training.py --only-time accelerator=cuda
 
 At the paper's setting (T = 1000, 64 videos of THUMOS14's lengths, 2048 and 512 channels) it times
 
@@ -61,10 +62,10 @@ class Bench:
 
     def __init__(self, folder: Path, kind: str):
         videos = open_dataset(folder).weak()
+        fabric = Fabric(accelerator=CONFIG.machine.accelerator, devices=1)
         branch = Method().branch(kind).build(CONFIG, videos, load_text_tower).train()
-        self.branch = branch
+        self.branch = branch.to(fabric.device)
         self.trained = [p for p in branch.parameters() if p.requires_grad]
-        fabric = Fabric(accelerator="cpu", devices=1)
         adam = torch.optim.AdamW(self.trained, lr=CONFIG.schedule.learning_rate, weight_decay=0.0)
         self.optimizer: Any = fabric.setup_optimizers(adam)
         random = np.random.default_rng(0)
@@ -86,15 +87,19 @@ class Bench:
         assert lesson.pseudo is not None
         alone = [load(lesson.videos, stream, [crop]) for crop in self.batch]
         hard = [crop_labels(lesson.pseudo, video.crops, video.mask) for video in alone]
+        device = lesson.fabric.device
+        tensors = [
+            [one.to(device) for one in (video.features, video.mask, video.labels, pseudo)]
+            for video, pseudo in zip(alone, hard, strict=True)
+        ]
 
         def update() -> None:
             self.optimizer.zero_grad()
             with self.branch.step_context():
-                for video, pseudo in zip(alone, hard, strict=True):
-                    logits, encoded = self.branch(video.features, video.mask)
-                    batch = Predictions(
-                        logits, encoded, video.mask, video.labels, pseudo, lesson.phase.distils
-                    )
+                for features, mask, labels, pseudo in tensors:
+                    logits, encoded = self.branch(features, mask)
+                    distils = lesson.phase.distils
+                    batch = Predictions(logits, encoded, mask, labels, pseudo, distils)
                     loss = classification(batch, settings) + distillation(batch, settings)
                     (loss.sum() / len(self.batch)).backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
@@ -177,6 +182,8 @@ def seconds_of(function: Callable[[], None]) -> tuple[float, float]:
     """Wall time of one call, and the CPU time of all threads, which a busy machine adds less to."""
     began = time.perf_counter(), time.process_time()
     function()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return time.perf_counter() - began[0], time.process_time() - began[1]
 
 
@@ -224,6 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=5, help="timings to take the median of")
     parser.add_argument("settings", nargs="*", metavar="key=value", help="of the configuration")
+    parser.add_argument("--only-time", action="store_true", help="leave memory out")
     parser.add_argument("--memory-of", nargs=2, metavar=("BRANCH", "FOLDER"), help="used by itself")
     options = parser.parse_args(arguments)
     if options.memory_of:
@@ -235,6 +243,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_dataset(folder)
         if options.repeats:
             print_times(folder, options.repeats)
+        if options.only_time:
+            return
         if not Path("/proc/self/clear_refs").exists():
             print("no memory figures: they are read from /proc, which this system does not have")
             return

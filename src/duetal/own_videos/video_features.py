@@ -209,13 +209,15 @@ def require_same(run: Run, settings: Settings, place: Path | None = None) -> Non
     """
     if run.model.features is None:
         return
-    settings = settings_read(settings, branch_streams(run.model.features)) or settings
-    differences = differing(run.model.features, settings)
-    for modality in run.model.features["modalities"]:
+    read = branch_streams(run.model.features)
+    features = settings_read(run.model.features, read) or run.model.features
+    settings = settings_read(settings, read) or settings
+    differences = differing(features, settings)
+    for modality in features["modalities"]:
         if f"{modality}.sha256" in differences and place is None:
-            record = known_record(modality, run.model.features[modality])
+            record = known_record(modality, features[modality])
             old, new = differences[f"{modality}.sha256"]
-            name = run.model.features.get(modality, {}).get("name")
+            name = features.get(modality, {}).get("name")
             raise UsageError(
                 f"{record.option}: other weights than those that the run was trained with: "
                 f"{settings[modality]['name']} has the sha256 {new}, {name} had {old}"
