@@ -10,7 +10,8 @@ network over that of the pipeline: what decoding, resizing and writing leave to 
 the processor's time of the whole process, which other programs change little: on one core the two
 take turns; with a second one they run beside each other. On a GPU it is the time on the wall.
 Each is that of its fastest round. Networks are as large as the library's usual ones, of random
-weights: the speed does not depend on them. Of I3D it is the network of pictures: `extraction.py` measures it with the flow.
+weights: the speed does not depend on them. Of I3D it is the network of pictures: `extraction.py`
+measures it with the flow.
 """
 
 import argparse
