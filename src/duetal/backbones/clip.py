@@ -8,7 +8,7 @@ from duetal.backbones.protocol import Backbone, BackboneRecord, Input, OnDownloa
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor, device
+    from torch import Tensor, device, nn
 
 #: A picture longer than this many times its short side is cut to it before it is resized, where
 #: the model reads its central square alone: 2 x 8192 pixels would become 224 x 917504 first.
@@ -29,6 +29,12 @@ class ImageEncoder(Backbone):
         cropped = getattr(processor, "do_center_crop", False)
         self._central = bool(cropped and dict(processor.size).get("shortest_edge"))
         self.dim = self._probe()
+
+    @property
+    def module(self) -> "nn.Module":
+        """The model, without its text encoder."""
+        model: nn.Module = self.model
+        return model
 
     def to(self, device: "device") -> object:
         """Move the weights to a device."""

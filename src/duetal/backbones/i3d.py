@@ -20,7 +20,7 @@ from duetal.backbones.protocol import (
 from duetal.backbones.weights import WeightsRecord, is_at_hand, locate
 
 if TYPE_CHECKING:
-    from torch import Tensor, device
+    from torch import Tensor, device, nn
 
     from duetal.backbones.i3d_network import I3D
 
@@ -78,6 +78,11 @@ class I3DBackbone(Backbone):
         self.network = network
         self.identity = identity
         self.dim = network.dim
+
+    @property
+    def module(self) -> "nn.Module":
+        """The network up to its average pooling."""
+        return self.network.trunk
 
     def to(self, device: "device") -> object:
         """Move the weights to a device."""

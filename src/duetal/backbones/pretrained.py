@@ -215,7 +215,7 @@ def drop_text(found: Pretrained, model: Any, dim: int) -> None:
     if text.shape[-1] != dim:
         cause = f"its texts have {text.shape[-1]} dimensions, and what it sees or hears {dim}"
         raise found.error(cause)
-    for part in ("text_model", "text_projection"):
+    for part in ("text_model", "text_projection", "prompts_generator"):
         if hasattr(model, part):
             setattr(model, part, None)
 

@@ -97,6 +97,11 @@ class Backbone(Protocol):
     sound_rate: int = 0  #: Samples a second, of one that reads sound.
     longest: float = 0.0  #: Seconds of sound that it reads at most.
 
+    @property
+    def module(self) -> "torch.nn.Module | None":
+        """The network behind `encode`, whose weights can be trained; None if they can't."""
+        return None
+
     def to(self, device: "torch.device") -> object:
         """Move the weights to a device."""
         return self

@@ -49,6 +49,11 @@ class _Frozen(Backbone):
         self.model, self.identity = model, identity
         self._preset = preset
 
+    @property
+    def module(self) -> nn.Module:
+        """The model."""
+        return self.model
+
     def to(self, device: torch.device) -> object:
         """Move the weights to a device."""
         return self.model.to(device)

@@ -146,9 +146,9 @@ class Network:
                 filled = [*inputs, *[inputs[-1]] * (self.batch - len(inputs))]
                 batch = torch.stack([torch.as_tensor(one) for one in filled])
                 if self.record.input.crops == 1:
-                    features = self._features(batch)
+                    features = self.features(batch)
                 else:
-                    features = torch.stack([self._features(crop) for crop in batch.unbind(1)], 1)
+                    features = torch.stack([self.features(crop) for crop in batch.unbind(1)], 1)
                 return np.asarray(features[: len(inputs)].float().cpu().numpy())
         except (torch.OutOfMemoryError, MemoryError):
             return None
@@ -158,7 +158,8 @@ class Network:
                 raise
             return None
 
-    def _features(self, batch: Tensor) -> Tensor:
+    def features(self, batch: Tensor) -> Tensor:
+        """(B, C) of the inputs of B snippets, one crop each; they have a gradient."""
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
             return self.backbone.encode(self._normalized(batch.to(self._device)))
 
@@ -170,12 +171,15 @@ class Network:
 
 
 def encode(items: Iterable[Passing], network: Network) -> Generator[Passing, None, None]:
-    """Encode snippets, of the same video or not, in batches; the other items pass between them."""
+    """Encode snippets, of the same video or not, in batches; the other items pass between them.
+
+    So does a snippet without inputs, which was not decoded.
+    """
     waiting: list[Passing] = []
     snippets: list[Snippet] = []
     for item in items:
         waiting.append(item)
-        if isinstance(item, Snippet):
+        if isinstance(item, Snippet) and network.name in item.inputs:
             snippets.append(item)
         if len(snippets) >= network.batch:
             _encode_batch(snippets, network)

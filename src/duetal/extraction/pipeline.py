@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ import duetal
 from duetal.backbones import BACKBONES
 from duetal.backbones.presets import FLOW_SECONDS, PRESETS, known_record
 from duetal.backbones.protocol import BackboneRecord, OnDownload, Reads
+from duetal.backbones.tuned_weights import TunedWeights
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
 from duetal.extraction.items import Broken, Decoding, End, Job, OnSnippet, Passing, Snippet, ignore
@@ -64,6 +66,8 @@ class ExtractionSettings:
     dtype: str = "float16"
     #: Whether networks multiply in bfloat16, on a device that does.
     bf16: bool = False
+    #: By backbone, what a run has trained of its weights.
+    tuned: Mapping[str, TunedWeights] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.backbones:
@@ -120,11 +124,12 @@ class ExtractionSettings:
         stored: Settings,
         weights: Mapping[str, str],
         backbones: Sequence[BackboneRecord] = (),
+        tuned: Mapping[str, TunedWeights] = MappingProxyType({}),
     ) -> "ExtractionSettings":
         """The settings with which a store's features were made, from its stored ones.
 
         `weights` names, by backbone, those that are no longer where they were; `backbones` are
-        known besides those of the package.
+        known besides those of the package; `tuned` is what a run has trained.
 
         Raises:
             UsageError: an impossible value.
@@ -134,6 +139,10 @@ class ExtractionSettings:
         names = stored["modalities"]
         engine = dict(stored.get("flow_engine", {}))
         short_side = stored["short_side"]
+        for name in names:
+            if stored[name].get("tuned") and name not in tuned:
+                cause = f"{name}: features of a backbone that a run has trained"
+                raise UsageError(f"{cause}; duetal localize RUN makes more of them")
         return cls(
             tuple(known.get(name) or known_record(name, stored[name]) for name in names),
             {name: weights.get(name) or str(stored[name]["name"]) for name in names},
@@ -145,6 +154,7 @@ class ExtractionSettings:
             flow_settings=TVL1Settings(**engine),
             dtype=stored["dtype"],
             bf16=bool(stored.get("bf16", False)),
+            tuned={name: tuned[name] for name in names if name in tuned},
         )
 
     @property
@@ -197,6 +207,8 @@ class Extractor:
             )
         for record in settings.backbones:
             backbone = record.load(settings.sources[record.name], on_download)
+            if record.name in settings.tuned:
+                settings.tuned[record.name].apply(backbone)
             seconds = record.input.sound_seconds
             if record.input.reads is Reads.SOUND and seconds > backbone.longest:
                 cause = f"a window of {seconds:g} s; {record.name} reads {backbone.longest:g} s"
@@ -237,6 +249,8 @@ class Extractor:
             identity = network.backbone.identity
             record = network.record
             known: dict[str, Any] = {"name": absolute(identity.name), "branch": record.branch}
+            if record.name in settings.tuned:
+                known["tuned"] = settings.tuned[record.name].sha256
             # Recorded where a family's models differ in it.
             if record.input.spread:
                 known["frames"] = record.input.frames
@@ -261,13 +275,20 @@ class Extractor:
         """
         # Each stage is a little ahead of the next.
         with Stages() as stages:
-            frames = stages.ahead(self.decoded(videos), 4)
-            items: Iterator[Passing] = stages.ahead(self.cut(frames), 2 * self._batch)
-            for network in self.networks:
-                items = stages.ahead(encode(items, network), 2 * self._batch)
+            items = self.passing(stages, self.decoded(videos))
             # They keep the order, so the items of a video come one after the other.
             for job, of_video in itertools.groupby(items, lambda item: item.job):
                 yield self._collect(job, of_video, store, on_snippet)
+
+    def passing(
+        self, stages: Stages, decoded: Generator[Decoding, None, None]
+    ) -> Iterator[Passing]:
+        """What comes out of the last stage, a thread each, for what comes out of the decoder."""
+        frames = stages.ahead(decoded, 4)
+        items: Iterator[Passing] = stages.ahead(self.cut(frames), 2 * self._batch)
+        for network in self.networks:
+            items = stages.ahead(encode(items, network), 2 * self._batch)
+        return items
 
     def _collect(
         self, job: Job, items: Iterable[Passing], store: Store, on_snippet: OnSnippet
@@ -280,7 +301,7 @@ class Extractor:
                 if isinstance(item, End):
                     return self._finish(store, writer, item)
                 try:
-                    rows = self._rows(item)
+                    rows = self.stored(item)
                 except DuetalError as error:
                     return Failure.of(job.video, error)
                 for modality, row in rows.items():
@@ -305,7 +326,7 @@ class Extractor:
         grid, crop, backbones = self.settings.grid, self.settings.crop, self.settings.backbones
         return cut(frames, grid=grid, crop=crop, flow=self._flow, backbones=backbones)
 
-    def _rows(self, snippet: Snippet) -> dict[str, NDArray[np.floating]]:
+    def stored(self, snippet: Snippet) -> dict[str, NDArray[np.floating]]:
         """The features of a snippet as they are stored; DuetalError if a value is not finite."""
         rows = {}
         for modality, features in snippet.features.items():

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from duetal.method.trainable_backbone import TrainableBackbone
+
 
 class BranchNetwork(nn.Module):
     """The network of a branch.
@@ -28,6 +30,8 @@ class BranchNetwork(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("temperature", torch.ones(()))
+        #: Of the features, where it is trained too.
+        self.backbone: TrainableBackbone | None = None
 
     def step_context(self) -> AbstractContextManager[None]:
         """Around the micro-batches of one optimizer step: share what they have in common."""

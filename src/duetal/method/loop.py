@@ -6,8 +6,9 @@ checkpoints and resuming are callbacks, which `duetal.runs.recorder` implements.
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -36,6 +37,7 @@ from duetal.method.sampling import (
     share_of,
 )
 from duetal.method.schedule import Phase, ScheduleSettings, schedule
+from duetal.method.trainable_backbone import TrainableBackbone
 from duetal.method.video_scoring import calibrate
 from duetal.method.weight_average import average_weights, take_averages
 
@@ -95,6 +97,7 @@ def alternate(
     load_text: LoadText,
     callback: TrainingCallback,
     method: Method,
+    backbones: Mapping[str, TrainableBackbone] = MappingProxyType({}),
 ) -> dict[str, BranchNetwork]:
     """Train the branches in turns; the callback receives their weights.
 
@@ -105,6 +108,7 @@ def alternate(
         load_text: loads the text encoder.
         callback: hooks for logging, checkpoints and resuming.
         method: branches, losses and schedule.
+        backbones: those that are trained, by the branch that reads their features.
 
     Returns:
         The branches, trained, by name.
@@ -119,13 +123,15 @@ def alternate(
     for phase in method.schedule(settings.schedule, videos.streams):
         if phase.student not in students:
             network = method.branch(phase.student).build(settings, videos, load_text)
+            network.backbone = backbones.get(phase.student)
             students[phase.student] = network.to(fabric.device)
         student = students[phase.student]
         if callback.load_finished(phase, student):
+            videos = with_own_features(videos, phase, student)
             continue
         # AdamW without decay is Adam.
         adam = torch.optim.AdamW(
-            [p for p in student.parameters() if p.requires_grad],
+            parameter_groups(student, settings.backbone.lr),
             lr=phase.learning_rate or settings.schedule.learning_rate,
             weight_decay=settings.schedule.weight_decay,
         )
@@ -155,7 +161,7 @@ def alternate(
                 callback.on_step(phase, losses)
                 means.add(losses, len(batch))
             callback.on_epoch_end(phase, epoch + 1, means.means(), student, adam)
-        conclude(fabric, settings, videos, method.branch(phase.student), student, adam)
+        videos = conclude(fabric, settings, videos, phase, method, student, adam)
         callback.on_phase_end(phase, student)
     return students
 
@@ -189,17 +195,39 @@ def conclude(
     fabric: Fabric,
     settings: MethodSettings,
     videos: WeakVideos,
-    branch: Branch,
+    phase: Phase,
+    method: Method,
     student: BranchNetwork,
     optimizer: torch.optim.Optimizer,
-) -> None:
-    """Give a trained branch its averaged weights, and the temperature of its scores."""
+) -> WeakVideos:
+    """Give a trained branch its averaged weights, and the temperature of its scores.
+
+    Returns the videos with the features that the branch reads from now on.
+    """
     if settings.schedule.averaging is not None:
         take_averages(optimizer)
+    videos, branch = with_own_features(videos, phase, student), method.branch(phase.student)
     if settings.schedule.calibration:
         frozen = inference_network(fabric, settings, videos, branch, student)
         stream, window = videos.streams[branch.name], settings.data.crop
         student.temperature.fill_(calibrate(frozen, videos, stream, window, fabric.device))
+    return videos
+
+
+def parameter_groups(student: BranchNetwork, backbone_rate: float) -> list[dict[str, Any]]:
+    """What an optimizer trains: the branch, and its backbone at a learning rate of its own."""
+    behind = [] if student.backbone is None else list(student.backbone.parameters())
+    apart = set(map(id, behind))
+    own = [p for p in student.parameters() if p.requires_grad and id(p) not in apart]
+    return [{"params": own}, *([{"params": behind, "lr": backbone_rate}] if behind else [])]
+
+
+def with_own_features(videos: WeakVideos, phase: Phase, student: BranchNetwork) -> WeakVideos:
+    """The videos, of which the student reads the features of its own backbone after the phase."""
+    if student.backbone is None:
+        return videos
+    stream = student.backbone.extract(phase.stage)
+    return replace(videos, streams={**videos.streams, phase.student: stream})
 
 
 def inference_network(
@@ -278,8 +306,12 @@ def compute_gradient(lesson: Lesson, batch: Sequence[Crop]) -> dict[str, float]:
     budget = lesson.settings.data.micro_batch_snippets
     with student.step_context():
         for micro in load_ahead(lesson.videos, stream, own, budget):
+            if student.backbone is not None:
+                micro = replace(micro, features=student.backbone.compute(micro))
             losses = compute_losses(lesson, micro)
             fabric.backward(torch.stack(list(losses.values())).sum() / len(batch))
+            if student.backbone is not None:
+                student.backbone.backward(micro)
             detached = {name: values.detach() for name, values in losses.items()}
             for name, values in detached.items():
                 sums[name] = sums[name] + values.sum()

@@ -301,8 +301,7 @@ def finish_online(
     method = students[0].method
     unfinished = [s for s in students if not callback.load_finished(s.phase, s.network)]
     for student in unfinished:
-        branch = method.branch(student.phase.student)
-        conclude(fabric, settings, videos, branch, student.network, student.adam)
+        conclude(fabric, settings, videos, student.phase, method, student.network, student.adam)
     networks = {student.phase.student: student.network for student in students}
     for student in unfinished:
         branch = method.branch(str(student.phase.teacher))

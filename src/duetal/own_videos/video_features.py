@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from duetal.backbones import BACKBONES
@@ -20,9 +21,11 @@ from duetal.extraction.store import (
 )
 from duetal.features.metadata import SETTINGS_FILE, Settings, differing
 from duetal.runs.run import Run
+from duetal.runs.stage_scoring import final_weights
 
 if TYPE_CHECKING:
     # They import PyAV and the backbones, which training does not need.
+    from duetal.backbones.tuned_weights import TunedWeights
     from duetal.extraction.missing import Plan
     from duetal.extraction.pipeline import ExtractionSettings, Extractor
     from duetal.extraction.sources import Found
@@ -95,9 +98,12 @@ def extraction_settings(
     """
     weights = _by_stream(run, weights)
     if run.model.features:
-        settings = _recorded(run.model.features, weights, run.folder.model_file, "features")
+        tuned = final_weights(run)
+        file = run.folder.model_file
+        settings = _recorded(run.model.features, weights, file, "features", tuned)
         if place is not None and (place / SETTINGS_FILE).is_file():
-            settings = _recorded(open_store(place).settings, weights, place / SETTINGS_FILE)
+            file = place / SETTINGS_FILE
+            settings = _recorded(open_store(place).settings, weights, file, tuned=tuned)
     else:
         settings = _assumed(run, weights)
     for name in set(weights).difference(record.name for record in settings.backbones):
@@ -112,13 +118,17 @@ def extraction_settings(
 
 
 def _recorded(
-    stored: Settings, weights: Mapping[str, str], file: Path, place: str | None = None
+    stored: Settings,
+    weights: Mapping[str, str],
+    file: Path,
+    place: str | None = None,
+    tuned: "Mapping[str, TunedWeights]" = MappingProxyType({}),
 ) -> "ExtractionSettings":
     """The settings that a file records; a DuetalError if of another version, or damaged."""
     from duetal.extraction.pipeline import ExtractionSettings
 
     try:
-        return ExtractionSettings.recorded(stored, weights)
+        return ExtractionSettings.recorded(stored, weights, tuned=tuned)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         cause = f"features made in a way that this duetal does not support: {error}"
         raise DuetalError(cause, file=file, place=place) from error

@@ -172,6 +172,7 @@ def _features(model: ModelRecord) -> dict[str, Any]:
     pairs = ", ".join(f'"{key}": "…"' for key in local)
     return {
         "networks": networks,
+        "tuned": [key for key, network in networks.items() if "tuned" in network],
         "extraction": sorted(flat_values(settings)),
         "weight_options": Markdown("".join(f" {options[key]} WEIGHTS" for key in local)),
         "weight_arguments": Markdown(f", weights={{{pairs}}}" if local else ""),

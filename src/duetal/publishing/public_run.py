@@ -84,6 +84,7 @@ def public_name(name: str) -> str:
 def public_config(config: Config) -> Config:
     """Settings without paths of this machine."""
     paths = {"dataset": config.data.dataset, "text_encoder": config.data.text_encoder}
+    paths["frames"] = config.backbone.frames
     return config.replace(**{key: path and public_name(path) for key, path in paths.items()})
 
 

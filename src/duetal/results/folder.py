@@ -43,6 +43,10 @@ class RunFolder:
         """The weights of a stage."""
         return self.path / "checkpoints" / f"{stage}.safetensors"
 
+    def tuned(self, stage: str) -> Path:
+        """A store of the features that a stage reads, where its backbones were trained."""
+        return self.path / "tuned" / stage
+
     def pseudo_labels(self, phase: str) -> Path:
         """The pseudo-labels of a phase, by training video: (T, K) int8."""
         return self.path / "pseudo_labels" / f"{phase}.safetensors"

@@ -12,7 +12,7 @@ import torch
 from lightning_fabric import Fabric
 
 from duetal.config import Config
-from duetal.core.weak_videos import WeakVideos
+from duetal.core.weak_videos import FeatureReader, WeakVideos
 from duetal.datasets import Dataset
 from duetal.detector.detecting import detect, predict
 from duetal.detector.detector_settings import Teacher
@@ -33,7 +33,7 @@ from duetal.results.schema import (
 )
 from duetal.runs.journal import Journal
 from duetal.runs.run import Run
-from duetal.runs.stage_scoring import Localized, VideoScores, fitting_stream, stage_scorer
+from duetal.runs.stage_scoring import Localized, Videos, VideoScores, features_of, stage_scorer
 
 
 def with_detector(model: ModelRecord, config: Config) -> ModelRecord:
@@ -84,7 +84,7 @@ def train_detector(
     if record is None:
         return
     device = fabric.device
-    videos = replace(videos, streams={name: videos.streams[name] for name in record.streams})
+    videos = replace(videos, streams=final_streams(run, dataset))
     detector: PyramidDetector | None = None
     curves: list[np.ndarray] = []
     phases = [phase for phase in run.model.phases if phase.student == DETECTOR]
@@ -178,8 +178,15 @@ def restore_detector(run: Run, stage: str) -> PyramidDetector:
     return detector.eval()
 
 
+def final_streams(run: Run, dataset: Videos) -> dict[str, FeatureReader]:
+    """What the detector reads: the features of each branch, as its final checkpoint reads them."""
+    assert run.model.detector is not None
+    streams = run.model.detector.streams
+    return {name: features_of(run, run.model.branch(name).final, dataset) for name in streams}
+
+
 def stage_detector(
-    run: Run, stage: str, dataset: Dataset, device: torch.device, settings: LocalizationSettings
+    run: Run, stage: str, dataset: Videos, device: torch.device, settings: LocalizationSettings
 ) -> Callable[[str], Localized]:
     """Localize videos of a dataset with a round of the detector.
 
@@ -188,7 +195,7 @@ def stage_detector(
     """
     record = run.model.detector
     assert record is not None
-    streams = {name: fitting_stream(run, name, dataset) for name in record.streams}
+    streams = final_streams(run, dataset)
     teacher = stage_scorer(run, record.teachers, dataset, device)
     detector = restore_detector(run, stage).to(device)
 

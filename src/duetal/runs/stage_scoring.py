@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from duetal.backbones.tuned_weights import TunedWeights
 from duetal.config import Config
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.core.weak_videos import FeatureReader
-from duetal.datasets import Dataset
+from duetal.end_to_end.stage_features import stage_stream, tuned_weights
 from duetal.features.streams import FeatureStream
 from duetal.localization.ensemble import combine_branches
 from duetal.localization.proposals import VideoDetections
@@ -45,6 +48,32 @@ class Localized:
     detections: VideoDetections
 
 
+class Videos(Protocol):
+    """Videos whose features a run reads: a dataset's, or what has come of a live one."""
+
+    @property
+    def source(self) -> Path:
+        """Where they come from, for error messages."""
+
+    @property
+    def streams(self) -> Mapping[str, FeatureReader]:
+        """Features by the name of the branch that reads them."""
+
+    @property
+    def grid(self) -> TimeGrid:
+        """The time grid of all streams."""
+
+    @property
+    def text_encoder(self) -> str | None:
+        """That of the vision-language features, where known."""
+
+    def offset(self, name: str) -> float:
+        """Seconds at which a video's first snippet begins."""
+
+    def duration(self, name: str) -> float | None:
+        """Seconds of a video, where known."""
+
+
 #: Scores a video by its name.
 Scorer = Callable[[str], VideoScores]
 
@@ -73,7 +102,7 @@ def branch_scorer(
     return score
 
 
-def stage_scorer(run: Run, stages: list[str], dataset: Dataset, device: torch.device) -> Scorer:
+def stage_scorer(run: Run, stages: list[str], dataset: Videos, device: torch.device) -> Scorer:
     """Score videos of a dataset with one checkpoint of a run, or with one of each branch together.
 
     Raises:
@@ -83,7 +112,7 @@ def stage_scorer(run: Run, stages: list[str], dataset: Dataset, device: torch.de
     scorers: dict[str, Scorer] = {}
     for stage in stages:
         branch = run.model.branch_of(stage).name
-        stream = fitting_stream(run, branch, dataset)
+        stream = features_of(run, stage, dataset)
         network = restore(run, stage).to(device)
         scorers[stage] = branch_scorer(network, stream, branch, run.config, device)
     settings = run.config.localization
@@ -123,7 +152,25 @@ def restore(run: Run, stage: str) -> BranchNetwork:
     return network.eval()
 
 
-def fitting_stream(run: Run, branch: str, dataset: Dataset) -> FeatureStream:
+def final_weights(run: Run) -> dict[str, TunedWeights]:
+    """What the run has trained of each backbone, by the name of its features."""
+    if run.config.backbone.train is None:
+        return {}
+    loaded = (checkpoints.load(run.folder.checkpoint(stage)) for stage in run.model.finals())
+    return {name: own for one in loaded for name, own in tuned_weights(one.tensors).items()}
+
+
+def features_of(run: Run, stage: str, dataset: Videos) -> FeatureReader:
+    """The dataset's features as a stage reads them: by the backbone that it was trained with."""
+    stream = fitting_stream(run, run.model.branch_of(stage).name, dataset)
+    # What is watched live comes from the run's own backbones.
+    if run.config.backbone.train is None or not isinstance(stream, FeatureStream):
+        return stream
+    tensors = checkpoints.load(run.folder.checkpoint(stage)).tensors
+    return stage_stream(stream, tensors, run.folder.tuned(stage), stage)
+
+
+def fitting_stream(run: Run, branch: str, dataset: Videos) -> FeatureReader:
     """The dataset's features for a branch, checked against those it was trained on."""
     record = run.model.branch(branch)
     stream = dataset.streams.get(branch)
@@ -132,7 +179,7 @@ def fitting_stream(run: Run, branch: str, dataset: Dataset) -> FeatureStream:
         raise DuetalError(cause, file=dataset.source)
     if stream.dim != record.dim:
         cause = f"{branch} features have C = {stream.dim}; the run was trained on C = {record.dim}"
-        raise DuetalError(cause, file=stream.path(stream.names()[0]))
+        raise DuetalError(cause, file=dataset.source)
     grid = run.model.grid
     if dataset.grid != grid:
         cause = f"features of {_describe(dataset.grid)}; the run was trained on {_describe(grid)}"

@@ -1,9 +1,10 @@
 """Training a run from its settings, up to the choice of its checkpoints."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from lightning_fabric import Fabric
@@ -20,12 +21,15 @@ from duetal.core.weak_videos import WeakVideos
 from duetal.datasets import Dataset, open_dataset
 from duetal.datasets.layouts import find_pieces, looked_for
 from duetal.datasets.problems import OnProblem, raise_fatal
+from duetal.end_to_end.backbone_plan import open_backbones, plan_backbones
+from duetal.end_to_end.stage_features import with_tuned
 from duetal.extraction.store import recorded_settings
 from duetal.method.loop import Method, alternate
 from duetal.method.losses import VideoLoss
 from duetal.method.online import train_online
 from duetal.method.sampling import steps_per_epoch
 from duetal.method.schedule import Selection, TrainingMode
+from duetal.method.trainable_backbone import TrainableBackbone
 from duetal.results import schema
 from duetal.results.folder import RunFolder
 from duetal.results.schema import ModelRecord
@@ -45,7 +49,7 @@ from duetal.runs.run_evaluation import (
     has_segments,
     is_simulated,
 )
-from duetal.runs.stage_scoring import branch_scorer, restore
+from duetal.runs.stage_scoring import branch_scorer, features_of, final_weights, restore
 from duetal.tuning import tune
 from duetal.tuning.held_out import hold_out, video_mean_ap
 
@@ -75,6 +79,7 @@ def open_for_training(
     if len(videos.classes) == 1 and config.losses.video_loss is VideoLoss.SOFTMAX:
         cause = f"softmax over one class ({videos.classes[0]!r}) is 1 everywhere; use bce"
         raise UsageError(cause, place="losses.video_loss")
+    plan_backbones(config.backbone, dataset)
     method = method or Method()
     for name in dict.fromkeys(p.student for p in method.schedule(config.schedule, videos.streams)):
         method.branch(name).check(config, videos, load_text)
@@ -154,13 +159,16 @@ def train(
         _log_other_machine(folder)
         after = evaluation_seconds(config, dataset, method, fabric.device)
     with open_journal(fabric, config, videos, folder, method, after) as journal:
-        train_phases(fabric, config, videos, folder, method, journal, growing)
+        backbones = _backbones(fabric, config, dataset, videos, journal)
+        train_phases(fabric, config, videos, folder, method, journal, backbones, growing)
         if growing:
             videos, dataset = growing.videos, growing.dataset
         if fabric.is_global_zero:
             model = _model_record(config, dataset, videos, method)
             if held_out is not None:
-                model = _choose_on_held_out(fabric, Run(folder, config, model, method), held_out)
+                run = Run(folder, config, model, method)
+                model = _choose_on_held_out(fabric, run, dataset, held_out)
+            model = _with_tuned(Run(folder, config, model, method))
             model = with_detector(model, config)
             run = Run(folder, config, model, method)
             train_detector(fabric, run, dataset, videos, journal)
@@ -246,6 +254,7 @@ def train_phases(
     folder: RunFolder,
     method: Method,
     journal: Journal,
+    backbones: Mapping[str, TrainableBackbone] = MappingProxyType({}),
     growing: GrowingVideos | None = None,
 ) -> None:
     """Train the phases that are left, with checkpoints; raises as `train`."""
@@ -261,7 +270,29 @@ def train_phases(
     if is_online:
         train_online(fabric, config, read_videos, load_text, recorder, method)
     else:
-        alternate(fabric, config, videos, load_text, recorder, method)
+        alternate(fabric, config, videos, load_text, recorder, method, backbones)
+
+
+def _backbones(
+    fabric: Fabric, config: Config, dataset: Dataset, videos: WeakVideos, journal: Journal
+) -> Mapping[str, TrainableBackbone]:
+    """The backbones that are trained, by branch."""
+    plan = plan_backbones(config.backbone, dataset)
+    if plan is None:
+        return {}
+    journal.log("decoding frames for the backbones, of the videos that have none yet")
+    folder, seed = journal.folder, config.schedule.seed
+    found = open_backbones(plan, fabric, videos.names, folder.tuned, seed)
+    for branch, backbone in found.items():
+        count = sum(parameter.numel() for parameter in backbone.parameters())
+        journal.log(f"{branch}: {count:,} weights of its backbones are trained with it")
+    return found
+
+
+def _with_tuned(run: Run) -> ModelRecord:
+    """The record of a run, whose features are made by the backbones that it has trained."""
+    features = run.model.features and with_tuned(run.model.features, final_weights(run))
+    return run.model.model_copy(update={"features": features})
 
 
 def _is_online(config: Config, videos: WeakVideos, method: Method) -> bool:
@@ -321,12 +352,14 @@ def _model_record(
     )
 
 
-def _choose_on_held_out(fabric: Fabric, run: Run, held_out: WeakVideos) -> ModelRecord:
+def _choose_on_held_out(
+    fabric: Fabric, run: Run, dataset: Dataset, held_out: WeakVideos
+) -> ModelRecord:
     """Use of each branch the checkpoint that ranks held-out videos best by their labels."""
     mean_ap = {}
     for stage in run.model.stages:
         network = restore(run, stage.name).to(fabric.device)
-        stream = held_out.streams[stage.branch]
+        stream = features_of(run, stage.name, dataset)
         score = branch_scorer(network, stream, stage.branch, run.config, fabric.device)
         scores = np.stack([score(name).video for name in held_out.names])
         mean_ap[stage.name] = video_mean_ap(scores, held_out.labels)

@@ -1,0 +1,1 @@
+"""Backbones that the weak losses train together with the branches: see docs/end-to-end.md."""
