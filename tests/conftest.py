@@ -181,6 +181,40 @@ def tiny_extraction(tiny_backbones: dict[str, str]) -> tuple[str, ...]:
     return (*words, "--short-side=32", "--crop=32", "--device=cpu", "--threads=1")
 
 
+@pytest.fixture(scope="session")
+def video_run(
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_extraction: tuple[str, ...],
+    tiny_settings: tuple[str, ...],
+) -> Path:
+    """A run trained on the store of four rendered videos; not to be written to."""
+    from duetal.cli.main import main
+    from duetal.core.annotations import Segment
+    from duetal.simulation.clips import render_clip
+
+    folder = tmp_path_factory.mktemp("trained")
+    labels = ["filename\tevent_labels"]
+    for number in range(4):
+        label = ("GolfSwing", "HighJump")[number % 2]
+        actions = [Segment(0.5, 2.0, label)]
+        render_clip(
+            folder / "videos" / f"t{number}.mp4", duration=2.6, actions=actions, seed=number
+        )
+        labels.append(f"t{number}\t{label}")
+    store, run = folder / "store", folder / "run"
+    store.mkdir()
+    (store / "weak_train.tsv").write_text("\n".join(labels) + "\n")
+    settings = [argument for argument in tiny_settings if not argument.startswith("text_encoder")]
+    for arguments in (
+        ["extract", folder / "videos", "--out", store, *tiny_extraction],
+        ["train", "demo", f"dataset={store}", *settings, "--out", run],
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        assert stop.value.code == 0
+    return run
+
+
 @pytest.fixture
 def duetal(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Run a command line in this process; give exit code, standard output and error."""

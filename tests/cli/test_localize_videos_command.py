@@ -26,38 +26,6 @@ SECONDS = {"first": 4.0, "second <b>'s": 3.0}
 
 
 @pytest.fixture(scope="module")
-def trained(
-    tmp_path_factory: pytest.TempPathFactory,
-    tiny_extraction: tuple[str, ...],
-    tiny_settings: tuple[str, ...],
-) -> Path:
-    """A run trained on the store of four rendered videos; not to be written to."""
-    from duetal.cli.main import main
-
-    folder = tmp_path_factory.mktemp("trained")
-    labels = ["filename\tevent_labels"]
-    for number in range(4):
-        label = CLASSES[number % 2]
-        actions = [Segment(0.5, 2.0, label)]
-        render_clip(
-            folder / "videos" / f"t{number}.mp4", duration=2.6, actions=actions, seed=number
-        )
-        labels.append(f"t{number}\t{label}")
-    store, run = folder / "store", folder / "run"
-    store.mkdir()
-    (store / "weak_train.tsv").write_text("\n".join(labels) + "\n")
-    settings = [argument for argument in tiny_settings if not argument.startswith("text_encoder")]
-    for arguments in (
-        ["extract", folder / "videos", "--out", store, *tiny_extraction],
-        ["train", "demo", f"dataset={store}", *settings, "--out", run],
-    ):
-        with pytest.raises(SystemExit) as stop:
-            main([str(argument) for argument in arguments])
-        assert stop.value.code == 0
-    return run
-
-
-@pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two videos, of which browsers play one; not to be written to."""
     folder = tmp_path_factory.mktemp("videos")
@@ -71,14 +39,14 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def localized(trained: Path, videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def localized(video_run: Path, videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the ensemble finds in them; not to be written to."""
     from duetal.cli.main import main
 
     out = tmp_path_factory.mktemp("localized") / "out"
     arguments = [
         "localize",
-        trained,
+        video_run,
         videos,
         "--out",
         out,
@@ -157,7 +125,7 @@ def test_json_table_subtitles_and_page_agree(localized: Path) -> None:
 
 
 def test_times_are_those_of_a_player_where_pictures_begin_later_than_sound(
-    trained: Path, videos: Path, localized: Path, tmp_path: Path, duetal: Duetal
+    video_run: Path, videos: Path, localized: Path, tmp_path: Path, duetal: Duetal
 ) -> None:
     late = tmp_path / "first.mp4"
     with (
@@ -175,7 +143,7 @@ def test_times_are_those_of_a_player_where_pictures_begin_later_than_sound(
                     outside.mux(packet)
     out = tmp_path / "out"
     how = ("--branch", "both", "--accelerator", "cpu")
-    assert duetal("localize", trained, late, "--out", out, *how)[0] == 0
+    assert duetal("localize", video_run, late, "--out", out, *how)[0] == 0
     expected = read_results(localized / "detections.json")
     found = read_results(out / "detections.json")
     own = expected.video == expected.videos.index("first")
@@ -203,7 +171,7 @@ def test_the_page_refers_to_the_video_or_to_a_copy_that_is_there(
 
 
 def test_a_second_time_nothing_is_extracted_or_copied_again(
-    trained: Path, videos: Path, localized: Path, tmp_path: Path, duetal: Duetal,
+    video_run: Path, videos: Path, localized: Path, tmp_path: Path, duetal: Duetal,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     def loaded(*_: object, **__: object) -> None:
@@ -213,7 +181,9 @@ def test_a_second_time_nothing_is_extracted_or_copied_again(
     out = shutil.copytree(localized, tmp_path / "out")
     (copy,) = (out / "media").iterdir()
     before = copy.stat().st_mtime_ns
-    code, printed, err = duetal("localize", trained, videos, "--out", out, "--stage", "cbp-warmup")
+    code, printed, err = duetal(
+        "localize", video_run, videos, "--out", out, "--stage", "cbp-warmup"
+    )
     assert (code, err) == (0, "")
     assert f"{out / 'index.html'}" in printed
     assert copy.stat().st_mtime_ns == before
@@ -222,22 +192,22 @@ def test_a_second_time_nothing_is_extracted_or_copied_again(
 
 
 def test_copies_within_the_folder_of_videos_are_no_videos(
-    trained: Path, videos: Path, localized: Path, tmp_path: Path, duetal: Duetal
+    video_run: Path, videos: Path, localized: Path, tmp_path: Path, duetal: Duetal
 ) -> None:
     folder = shutil.copytree(videos, tmp_path / "videos")
     out = shutil.copytree(localized, folder / "found")
     assert list((out / "media").iterdir())
-    code, printed, err = duetal("localize", trained, folder, "--out", out)
+    code, printed, err = duetal("localize", video_run, folder, "--out", out)
     assert (code, err) == (0, "")
     assert printed.splitlines()[-2].startswith("2 videos, ")
 
 
 def test_features_kept_elsewhere_and_no_copies(
-    trained: Path, videos: Path, localized: Path, tmp_path: Path, duetal: Duetal
+    video_run: Path, videos: Path, localized: Path, tmp_path: Path, duetal: Duetal
 ) -> None:
     out, store = tmp_path / "out", localized / "features"
     arguments = ("--out", out, "--features", store, "--no-copies", "--min-score", "0.9999")
-    code, _, err = duetal("localize", trained, videos, *arguments)
+    code, _, err = duetal("localize", video_run, videos, *arguments)
     assert (code, err) == (0, "")
     assert sorted(item.name for item in out.iterdir()) == [
         "detections.csv", "detections.json", "index.html", "subtitles",
@@ -250,12 +220,12 @@ def test_features_kept_elsewhere_and_no_copies(
 
 
 def test_a_broken_video_is_listed_and_the_rest_goes_on(
-    trained: Path, videos: Path, localized: Path, tmp_path: Path, duetal: Duetal
+    video_run: Path, videos: Path, localized: Path, tmp_path: Path, duetal: Duetal
 ) -> None:
     out = shutil.copytree(localized, tmp_path / "out")
     broken = tmp_path / "no <i>video</i>".replace("/", "-")
     broken.write_bytes(b"only text")
-    code, printed, _ = duetal("localize", trained, broken, videos, "--out", out)
+    code, printed, _ = duetal("localize", video_run, broken, videos, "--out", out)
     assert code == 1
     assert "not a video" in printed.splitlines()[-1]
     assert read_results(out / "detections.json").videos == tuple(SECONDS)
@@ -265,15 +235,17 @@ def test_a_broken_video_is_listed_and_the_rest_goes_on(
 
 
 def test_a_name_like_a_formula_is_told(
-    trained: Path, videos: Path, tmp_path: Path, duetal: Duetal
+    video_run: Path, videos: Path, tmp_path: Path, duetal: Duetal
 ) -> None:
     path = shutil.copy(videos / "first.mp4", tmp_path / "=cmd|x.mp4")
-    _, printed, _ = duetal("localize", trained, path, "--out", tmp_path / "out", "--no-copies")
+    _, printed, _ = duetal("localize", video_run, path, "--out", tmp_path / "out", "--no-copies")
     assert "note: names that look like formulas to a spreadsheet: 1 ('=cmd|x')" in printed
 
 
-def test_nothing_but_broken_videos(trained: Path, tmp_path: Path, duetal: Duetal) -> None:
-    code, printed, err = duetal("localize", trained, tmp_path / "a.mp4", "--out", tmp_path / "out")
+def test_nothing_but_broken_videos(video_run: Path, tmp_path: Path, duetal: Duetal) -> None:
+    code, printed, err = duetal(
+        "localize", video_run, tmp_path / "a.mp4", "--out", tmp_path / "out"
+    )
     assert code == 1
     assert "a.mp4: no such file" in printed
     assert "none of the videos could be processed" in err
@@ -281,14 +253,14 @@ def test_nothing_but_broken_videos(trained: Path, tmp_path: Path, duetal: Duetal
 
 
 def test_other_weights_are_refused_by_name(
-    trained: Path, videos: Path, tmp_path: Path, duetal: Duetal
+    video_run: Path, videos: Path, tmp_path: Path, duetal: Duetal
 ) -> None:
     from duetal.backbones.i3d import random_weights
 
     random_weights(tmp_path / "other.pt", "flow", seed=3)
     out = tmp_path / "out"
     arguments = ("--out", out, "--i3d-flow", tmp_path / "other.pt")
-    code, _, err = duetal("localize", trained, videos, *arguments)
+    code, _, err = duetal("localize", video_run, videos, *arguments)
     assert code == 2
     assert "--i3d-flow: other weights than those that the run was trained with" in err
     assert f"{tmp_path / 'other.pt'} has the sha256" in err
@@ -296,9 +268,9 @@ def test_other_weights_are_refused_by_name(
 
 
 def test_the_same_weights_elsewhere_are_taken(
-    trained: Path, videos: Path, tmp_path: Path, duetal: Duetal, tiny_backbones: dict[str, str]
+    video_run: Path, videos: Path, tmp_path: Path, duetal: Duetal, tiny_backbones: dict[str, str]
 ) -> None:
-    run = shutil.copytree(trained, tmp_path / "run")
+    run = shutil.copytree(video_run, tmp_path / "run")
     model = read_json(run / "model.json")
     model["features"]["flow"]["name"] = str(tmp_path / "gone.pt")
     write_json(run / "model.json", model)
@@ -312,14 +284,14 @@ def test_the_same_weights_elsewhere_are_taken(
 
 
 def test_features_made_otherwise_are_refused(
-    trained: Path, videos: Path, localized: Path, tmp_path: Path, duetal: Duetal
+    video_run: Path, videos: Path, localized: Path, tmp_path: Path, duetal: Duetal
 ) -> None:
     store = shutil.copytree(localized / "features", tmp_path / "store")
     settings = read_json(store / "store.json")
     settings["crop"] = 48
     write_json(store / "store.json", settings)
     arguments = ("--out", tmp_path / "out", "--features", store)
-    code, _, err = duetal("localize", trained, videos, *arguments)
+    code, _, err = duetal("localize", video_run, videos, *arguments)
     assert code == 2
     assert "not the features that the run was trained on: crop was 32, is 48" in err
 
@@ -358,7 +330,7 @@ def test_a_run_of_foreign_features_needs_weights_and_reports_what_is_not_verifie
     ],
 )
 def test_wrong_calls(
-    trained: Path, videos: Path, localized: Path, tmp_path: Path, duetal: Duetal,
+    video_run: Path, videos: Path, localized: Path, tmp_path: Path, duetal: Duetal,
     inputs: tuple[str, ...], options: tuple[str, ...], message: str,
 ) -> None:  # fmt: skip
     (tmp_path / "file").write_text("kept")
@@ -373,7 +345,7 @@ def test_wrong_calls(
     }
     arguments = [meant.get(argument, argument) for argument in (*inputs, "--out", "OUT", *options)]
     arguments = [tmp_path / "out" if argument == "OUT" else argument for argument in arguments]
-    code, _, err = duetal("localize", trained, *arguments)
+    code, _, err = duetal("localize", video_run, *arguments)
     assert code == 2
     assert message in err
     assert err.count("\n") == 1

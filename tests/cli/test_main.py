@@ -188,3 +188,9 @@ def test_a_full_disk_under_standard_output_is_one_line():
         process = _start(["--help"], stdout=file)
         assert "No space left on device" in process.stderr.read()
         assert process.wait() == 1
+
+
+def test_the_package_is_a_program_too():
+    command = [sys.executable, "-m", "duetal", "--version"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert printed.startswith("duetal")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from duetal.backbones.presets import OPTIONS
-from duetal.cli.extraction_options import WEIGHTS, reading_options, weights_options
+from duetal.cli.extraction_options import WEIGHTS, reading_options, take_weights, weights_options
 from duetal.cli.shared_options import (
     PATH,
     finite,
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from duetal.runs.score_source import Source
 
 #: The options that are for raw videos alone, beside those of weights.
+LIVE = ("delay", "history", "speed")
 OF_VIDEOS = ("features", "min_score", "no_copies", "video_stream", "accept_damaged")
 
 
 @click.command("localize")
-@click.argument("places", nargs=-1, required=True, metavar="[RUN] INPUTS...")
+@click.argument("places", nargs=-1, metavar="[RUN] INPUTS...")
 @click.option(
     "--classes",
     metavar="WORDS",
@@ -44,6 +45,30 @@ OF_VIDEOS = ("features", "min_score", "no_copies", "video_stream", "accept_damag
     type=PATH,
     required=True,
     help="Of videos: a folder for detections, subtitles and the page. Of a dataset: a JSON file.",
+)
+@click.option(
+    "--live",
+    metavar="SOURCE",
+    help="Watch this in place of INPUTS, and write what is found as it ends: a file as if live, - "
+    "(standard input), a video device, or an address (rtsp://, udp://, http:// for HLS, …).",
+)
+@click.option(
+    "--delay",
+    type=float,
+    callback=finite,
+    help="With --live: seconds after its end by which an action is told.  [default: 4]",
+)
+@click.option(
+    "--history",
+    type=float,
+    callback=finite,
+    help="With --live: seconds that are kept, and seen at once.  [default: 120]",
+)
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0),
+    callback=finite,
+    help="With --live of a file: how fast it plays; 0 as fast as it is looked at.  [default: 1]",
 )
 @click.option(
     "--branch",
@@ -96,6 +121,7 @@ def command(
     settings: tuple[str, ...],
     accelerator: str,
     force: bool,
+    live: str | None,
     **options: Any,
 ) -> int:
     """Find the actions in INPUTS with the trained run RUN: a folder, or hf://OWNER/NAME.
@@ -106,6 +132,8 @@ def command(
     timelines. A video that can't be processed is listed, and the exit code is 1.
 
     Or INPUTS is one dataset, a folder or a YAML file of features; annotations are not needed.
+
+    Or a source is watched --live: a detection is written when its action has ended.
 
     With --classes and no RUN nothing is trained: vision-language features are compared with the
     words.
@@ -126,13 +154,19 @@ def command(
     # After the settings, whose import reports first that PyTorch is missing.
     from duetal.own_videos.raw_videos import is_dataset
 
-    if not inputs:
+    watching = {name: options.pop(name) for name in LIVE}
+    if live is not None and inputs:
+        raise UsageError("--live: is watched in place of INPUTS", file=inputs[0])
+    if live is None and not inputs:
         raise UsageError("give a run and what to find actions in; with --classes, no run is needed")
     if text_encoder is not None and phrases is None:
         raise UsageError("--text-encoder: is for --classes")
     if branch is not None and stage is not None:
         raise UsageError("--branch and --stage: a stage is of one branch, give one of the two")
-    dataset = is_dataset(inputs)
+    for name, value in watching.items():
+        if live is None and value is not None:
+            raise UsageError(f"--{name}: is for --live")
+    dataset = live is None and is_dataset(inputs)
     for name in (*OF_VIDEOS, *OPTIONS, *WEIGHTS.values()) if dataset else ("subset",):
         value = options.pop(name)
         # Not by equality: --min-score 0 is given.
@@ -145,6 +179,18 @@ def command(
         refuse_existing(out, places, force=force)
         _localize_dataset(source, Path(inputs[0]), out, **how, **options)
         return 0
+    if live is not None:
+        from duetal.cli.localize_live import localize_live
+
+        for name in ("features", "no_copies", "video_stream", "accept_damaged"):
+            if options.pop(name):
+                raise UsageError(f"--{name.replace('_', '-')}: is not for --live")
+        chosen_times = {name: value for name, value in watching.items() if value is not None}
+        lowest = options.pop("min_score")
+        weights = take_weights(options)
+        return localize_live(
+            source, live, out, weights=weights, min_score=lowest, force=force, **how, **chosen_times
+        )
     from duetal.cli.localize_videos import localize_raw
 
     return localize_raw(source, inputs, out, force=force, **how, **options)

@@ -51,6 +51,7 @@ class FrameBlock:
     images: NDArray[np.uint8]  #: (n, h, w, 3) RGB, short side as in the settings.
     repeated: NDArray[np.bool_]  #: (n,) whether a frame is the same picture as the one before.
     pictures: Mapping[str, Mapping[int, Any]]  #: Prepared pictures by backbone and frame index.
+    lost: NDArray[np.bool_]  #: (n,) whether a frame was lost; see `Frame`.
 
 
 @dataclass(slots=True)
@@ -59,7 +60,8 @@ class Snippet:
 
     job: Job
     index: int
-    inputs: dict[str, NDArray[Any]]  #: By backbone, (frames, ...); removed when it was read.
+    #: By backbone, (frames, ...); removed when it was read. None where frames were lost.
+    inputs: dict[str, NDArray[Any]]
     features: dict[str, NDArray[np.float32]] = field(default_factory=dict)  #: By backbone, (C,).
 
 

@@ -171,12 +171,15 @@ class Network:
 
 
 def encode(items: Iterable[Passing], network: Network) -> Generator[Passing, None, None]:
-    """Encode snippets, of the same video or not, in batches; the other items pass between them."""
+    """Encode snippets, of the same video or not, in batches; the other items pass between them.
+
+    So does a snippet without inputs, which was not decoded.
+    """
     waiting: list[Passing] = []
     snippets: list[Snippet] = []
     for item in items:
         waiting.append(item)
-        if isinstance(item, Snippet):
+        if isinstance(item, Snippet) and network.name in item.inputs:
             snippets.append(item)
         if len(snippets) >= network.batch:
             _encode_batch(snippets, network)

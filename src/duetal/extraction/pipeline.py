@@ -275,13 +275,20 @@ class Extractor:
         """
         # Each stage is a little ahead of the next.
         with Stages() as stages:
-            frames = stages.ahead(self.decoded(videos), 4)
-            items: Iterator[Passing] = stages.ahead(self.cut(frames), 2 * self._batch)
-            for network in self.networks:
-                items = stages.ahead(encode(items, network), 2 * self._batch)
+            items = self.passing(stages, self.decoded(videos))
             # They keep the order, so the items of a video come one after the other.
             for job, of_video in itertools.groupby(items, lambda item: item.job):
                 yield self._collect(job, of_video, store, on_snippet)
+
+    def passing(
+        self, stages: Stages, decoded: Generator[Decoding, None, None]
+    ) -> Iterator[Passing]:
+        """What comes out of the last stage, a thread each, for what comes out of the decoder."""
+        frames = stages.ahead(decoded, 4)
+        items: Iterator[Passing] = stages.ahead(self.cut(frames), 2 * self._batch)
+        for network in self.networks:
+            items = stages.ahead(encode(items, network), 2 * self._batch)
+        return items
 
     def _collect(
         self, job: Job, items: Iterable[Passing], store: Store, on_snippet: OnSnippet
@@ -294,7 +301,7 @@ class Extractor:
                 if isinstance(item, End):
                     return self._finish(store, writer, item)
                 try:
-                    rows = self._rows(item)
+                    rows = self.stored(item)
                 except DuetalError as error:
                     return Failure.of(job.video, error)
                 for modality, row in rows.items():
@@ -319,7 +326,7 @@ class Extractor:
         grid, crop, backbones = self.settings.grid, self.settings.crop, self.settings.backbones
         return cut(frames, grid=grid, crop=crop, flow=self._flow, backbones=backbones)
 
-    def _rows(self, snippet: Snippet) -> dict[str, NDArray[np.floating]]:
+    def stored(self, snippet: Snippet) -> dict[str, NDArray[np.floating]]:
         """The features of a snippet as they are stored; DuetalError if a value is not finite."""
         rows = {}
         for modality, features in snippet.features.items():

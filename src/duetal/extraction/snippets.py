@@ -46,11 +46,18 @@ def decode(
                 if reader.info.duration is not None:
                     job.expected = grid.length(reader.info.duration)
                 frames = reader.frames(grid.fps, short_side if is_resized else None)
-                while block := _next_block(job, frames, together, preparing):
-                    yield block
+                yield from _blocks(job, frames, together, preparing)
                 yield End(job, reader.decoded)
         except Exception as error:
             yield Broken.by(error, job)
+
+
+def frame_blocks(
+    job: Job, frames: Iterator[Frame], *, grid: TimeGrid, networks: Sequence[Network], together: int
+) -> Generator[FrameBlock, None, None]:
+    """Frames of a video that is decoded elsewhere, `together` in a block; see `decode`."""
+    preparing = [_Preparing(one, grid) for one in networks if one.record.input.crop is None]
+    yield from _blocks(job, frames, together, preparing)
 
 
 @contextmanager
@@ -112,23 +119,24 @@ class _Preparing:
             self.found[index] = np.stack([prepare(np.ascontiguousarray(view)) for view in views])
 
 
-def _next_block(
+def _blocks(
     job: Job, frames: Iterator[Frame], together: int, preparing: Sequence[_Preparing]
-) -> FrameBlock | None:
-    # Not the frames themselves, which keep their decoded pictures.
-    read: list[tuple[NDArray[np.uint8], bool]] = []
-    with job.timed("decode"):
-        for frame in itertools.islice(frames, together):
-            read.append((frame.image, frame.repeated))
-            for one in preparing:
-                one.take(frame)
-    if not read:
-        return None
-    pictures: dict[str, dict[int, Any]] = {}
-    for one in preparing:
-        pictures[one.network.name], one.found = one.found, {}
-    images, repeated = zip(*read, strict=True)
-    return FrameBlock(job, np.stack(images), np.array(repeated), pictures)
+) -> Generator[FrameBlock, None, None]:
+    while True:
+        # Not the frames themselves, which keep their decoded pictures.
+        read: list[tuple[NDArray[np.uint8], bool, bool]] = []
+        with job.timed("decode"):
+            for frame in itertools.islice(frames, together):
+                read.append((frame.image, frame.repeated, frame.lost))
+                for one in preparing if not frame.lost else ():
+                    one.take(frame)
+        if not read:
+            return
+        pictures: dict[str, dict[int, Any]] = {}
+        for one in preparing:
+            pictures[one.network.name], one.found = one.found, {}
+        images, repeated, lost = zip(*read, strict=True)
+        yield FrameBlock(job, np.stack(images), np.array(repeated), pictures, np.array(lost))
 
 
 def cut(
@@ -168,6 +176,7 @@ class _Cutter:
     motion: "Motion | None"
     backbones: Sequence[BackboneRecord]
     frames: deque[NDArray[np.uint8]] = field(default_factory=deque)
+    lost: deque[bool] = field(default_factory=deque)
     flow: deque[NDArray[np.float32]] = field(default_factory=deque)
     pictures: defaultdict[str, dict[int, Any]] = field(default_factory=lambda: defaultdict(dict))
     next: int = 0  #: The index of the next snippet.
@@ -195,6 +204,7 @@ class _Cutter:
         for name, pictures in block.pictures.items():
             self.pictures[name].update(pictures)
         self.frames.extend(crops(block.images, self.crop, self._count))
+        self.lost.extend(block.lost)
         if self.motion is not None:
             with self.job.timed(Reads.FLOW.value):
                 flow = self.motion(grey(block.images), block.repeated)
@@ -203,11 +213,13 @@ class _Cutter:
     def _cut(self) -> Iterator[Snippet]:
         ready = self.frames if self.motion is None else self.flow
         while len(ready) >= self.grid.window:
-            inputs = {record.name: self._input(record) for record in self.backbones}
+            whole = not any(itertools.islice(self.lost, self.grid.window))
+            inputs = {one.name: self._input(one) for one in self.backbones if whole}
             yield Snippet(self.job, self.next, inputs)
             self.next += 1
             for _ in range(self.grid.stride):
                 self.frames.popleft()
+                self.lost.popleft()
                 if self.motion is not None:
                     self.flow.popleft()
             for pictures in self.pictures.values():

@@ -108,10 +108,10 @@ def has_scores(path: Path) -> bool:
 
 
 def _document(intervals: Iterable[Marked]) -> str:
-    return "\n\n".join(["WEBVTT", *map(_cue, intervals)]) + "\n"
+    return "\n\n".join(["WEBVTT", *map(cue, intervals)]) + "\n"
 
 
-def _cue(one: Marked) -> str:
+def cue(one: Marked) -> str:
     """A cue without identifier or settings; it has to begin at 0 or later and have a length."""
     first = max(0, round(1000 * one.start))
     last = max(first + 1, round(1000 * one.end))

@@ -12,14 +12,13 @@ import torch
 from lightning_fabric import Fabric
 
 from duetal.config import Config
-from duetal.core.weak_videos import WeakVideos
+from duetal.core.weak_videos import FeatureReader, WeakVideos
 from duetal.datasets import Dataset
 from duetal.detector.detecting import detect, predict
 from duetal.detector.detector_settings import Teacher
 from duetal.detector.detector_training import train_round
 from duetal.detector.pseudo_segments import PseudoSegment, make_pseudo_segments
 from duetal.detector.pyramid import PyramidDetector
-from duetal.features.streams import FeatureStream
 from duetal.localization.localization_settings import LocalizationSettings
 from duetal.method.sampling import random_seed
 from duetal.results import checkpoints
@@ -34,7 +33,7 @@ from duetal.results.schema import (
 )
 from duetal.runs.journal import Journal
 from duetal.runs.run import Run
-from duetal.runs.stage_scoring import Localized, VideoScores, features_of, stage_scorer
+from duetal.runs.stage_scoring import Localized, Videos, VideoScores, features_of, stage_scorer
 
 
 def with_detector(model: ModelRecord, config: Config) -> ModelRecord:
@@ -179,7 +178,7 @@ def restore_detector(run: Run, stage: str) -> PyramidDetector:
     return detector.eval()
 
 
-def final_streams(run: Run, dataset: Dataset) -> dict[str, FeatureStream]:
+def final_streams(run: Run, dataset: Videos) -> dict[str, FeatureReader]:
     """What the detector reads: the features of each branch, as its final checkpoint reads them."""
     assert run.model.detector is not None
     streams = run.model.detector.streams
@@ -187,7 +186,7 @@ def final_streams(run: Run, dataset: Dataset) -> dict[str, FeatureStream]:
 
 
 def stage_detector(
-    run: Run, stage: str, dataset: Dataset, device: torch.device, settings: LocalizationSettings
+    run: Run, stage: str, dataset: Videos, device: torch.device, settings: LocalizationSettings
 ) -> Callable[[str], Localized]:
     """Localize videos of a dataset with a round of the detector.
 

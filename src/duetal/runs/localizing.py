@@ -14,7 +14,7 @@ from duetal.localization.localization_settings import LocalizationSettings
 from duetal.localization.proposals import VideoDetections, assemble, localize_video
 from duetal.runs.detector_stage import stage_detector
 from duetal.runs.run import Run
-from duetal.runs.stage_scoring import Localized, stage_scorer
+from duetal.runs.stage_scoring import Localized, Videos, stage_scorer
 
 #: Called with what is being done, the videos done, and the videos in all.
 Progress = Callable[[str, int, int], None]
@@ -78,20 +78,31 @@ def class_progress(
     return tell
 
 
-def _from_scores(
+def open_localizer(
     run: Run,
     stages: list[str],
-    dataset: Dataset,
-    names: Sequence[str],
-    device: torch.device,
+    dataset: Videos,
+    *,
     settings: LocalizationSettings,
-    progress: Callable[[str], Callable[[int, int], None]],
+    names: Sequence[str] = (),
+    device: torch.device | str = "cpu",
+    progress: Callable[[str], Callable[[int, int], None]] = lambda name: lambda done, total: None,
 ) -> Callable[[str], Localized]:
-    """Localize videos by the scores of their snippets."""
+    """What localizes videos by their names, with its networks loaded; arguments as of `localize`.
+
+    `names` are the videos that a run by words counts over, `progress` gives that over the classes
+    of one.
+
+    Raises:
+        DuetalError: a checkpoint or features that do not fit or are damaged.
+    """
+    where = torch.device(device)
+    if run.model.is_detector(stages):
+        return stage_detector(run, stages[0], dataset, where, settings)
     if run.make_scorer is not None:
-        scorer = run.make_scorer(dataset, names, device)
+        scorer = run.make_scorer(dataset, names, where)
     else:
-        scorer = stage_scorer(run, stages, dataset, device)
+        scorer = stage_scorer(run, stages, dataset, where)
 
     def localizer(name: str) -> Localized:
         scores = scorer(name)
@@ -141,11 +152,9 @@ def localize(
     def within(name: str) -> Callable[[int, int], None]:
         return class_progress(progress, name, len(found), len(names))
 
-    if run.model.is_detector(stages):
-        localizer = stage_detector(run, stages[0], dataset, torch.device(device), settings)
-    else:
-        where = torch.device(device)
-        localizer = _from_scores(run, stages, dataset, names, where, settings, within)
+    localizer = open_localizer(
+        run, stages, dataset, settings=settings, names=names, device=device, progress=within
+    )
     for name in names:
         progress(f"scoring {name}", len(found), len(names))
         localized = localizer(name)

@@ -24,13 +24,12 @@ from duetal.core.annotations import display_name
 from duetal.core.array_types import Floats, Singles
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.name_matching import plain
-from duetal.datasets import Dataset
 from duetal.method.branches import text_of
 from duetal.method.text import PromptedTextEncoder
 from duetal.method.zero_shot import unit
 from duetal.results import checkpoints
 from duetal.runs.run import Run
-from duetal.runs.stage_scoring import Scorer, VideoScores, features_of, stage_scorer
+from duetal.runs.stage_scoring import Scorer, Videos, VideoScores, features_of, stage_scorer
 from duetal.runs.zero_shot_run import LOCALIZATION, zero_shot_scorer
 
 READER, CLASSIFIER = "vlp", "cbp"
@@ -82,12 +81,12 @@ def with_words(
         checkpoint = run.folder.checkpoint(reader)
         text = learnt_text(run, checkpoints.load(checkpoint).tensors, new, source)
 
-    def make_scorer(data: Dataset, names: Sequence[str], device: torch.device) -> Scorer:
+    def make_scorer(data: Videos, names: Sequence[str], device: torch.device) -> Scorer:
         known = stage_scorer(run, stages, data, device)
         if not new:
             return _joined(run, list(phrases), own, known, None)
-        data = replace(data, streams={**data.streams, READER: features_of(run, reader, data)})
-        words = zero_shot_scorer(data, names, text, run.config)
+        stream = features_of(run, reader, data)
+        words = zero_shot_scorer(stream, names, text, run.config)
         return _joined(run, list(phrases), own, known, words)
 
     model = run.model.model_copy(update={"classes": list(phrases)})

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from duetal.backbones.class_embeddings import phrase_features
-from duetal.datasets import Dataset
 from duetal.runs.open_vocabulary import with_words
 from duetal.runs.run import Run, with_localization
+from duetal.runs.stage_scoring import Videos
 from duetal.runs.zero_shot_run import STAGE, zero_shot_config, zero_shot_run
 
 
@@ -17,7 +17,7 @@ class Source:
 
     stages: list[str]  #: The checkpoints of the run that is made.
     #: The run for a dataset's features.
-    make: Callable[[Dataset], Run]
+    make: Callable[[Videos], Run]
     #: The run whose features videos need; None: features that words can be compared with.
     run: Run | None = None
     #: Reads the words by a text encoder, to find before videos are decoded that it can't.

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,7 +14,6 @@ from duetal.config import Config
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.core.weak_videos import FeatureReader
-from duetal.datasets import Dataset
 from duetal.end_to_end.stage_features import stage_stream, tuned_weights
 from duetal.features.streams import FeatureStream
 from duetal.localization.ensemble import combine_branches
@@ -47,6 +48,32 @@ class Localized:
     detections: VideoDetections
 
 
+class Videos(Protocol):
+    """Videos whose features a run reads: a dataset's, or what has come of a live one."""
+
+    @property
+    def source(self) -> Path:
+        """Where they come from, for error messages."""
+
+    @property
+    def streams(self) -> Mapping[str, FeatureReader]:
+        """Features by the name of the branch that reads them."""
+
+    @property
+    def grid(self) -> TimeGrid:
+        """The time grid of all streams."""
+
+    @property
+    def text_encoder(self) -> str | None:
+        """That of the vision-language features, where known."""
+
+    def offset(self, name: str) -> float:
+        """Seconds at which a video's first snippet begins."""
+
+    def duration(self, name: str) -> float | None:
+        """Seconds of a video, where known."""
+
+
 #: Scores a video by its name.
 Scorer = Callable[[str], VideoScores]
 
@@ -75,7 +102,7 @@ def branch_scorer(
     return score
 
 
-def stage_scorer(run: Run, stages: list[str], dataset: Dataset, device: torch.device) -> Scorer:
+def stage_scorer(run: Run, stages: list[str], dataset: Videos, device: torch.device) -> Scorer:
     """Score videos of a dataset with one checkpoint of a run, or with one of each branch together.
 
     Raises:
@@ -133,16 +160,17 @@ def final_weights(run: Run) -> dict[str, TunedWeights]:
     return {name: own for one in loaded for name, own in tuned_weights(one.tensors).items()}
 
 
-def features_of(run: Run, stage: str, dataset: Dataset) -> FeatureStream:
+def features_of(run: Run, stage: str, dataset: Videos) -> FeatureReader:
     """The dataset's features as a stage reads them: by the backbone that it was trained with."""
     stream = fitting_stream(run, run.model.branch_of(stage).name, dataset)
-    if run.config.backbone.train is None:
+    # What is watched live comes from the run's own backbones.
+    if run.config.backbone.train is None or not isinstance(stream, FeatureStream):
         return stream
     tensors = checkpoints.load(run.folder.checkpoint(stage)).tensors
     return stage_stream(stream, tensors, run.folder.tuned(stage), stage)
 
 
-def fitting_stream(run: Run, branch: str, dataset: Dataset) -> FeatureStream:
+def fitting_stream(run: Run, branch: str, dataset: Videos) -> FeatureReader:
     """The dataset's features for a branch, checked against those it was trained on."""
     record = run.model.branch(branch)
     stream = dataset.streams.get(branch)
@@ -151,7 +179,7 @@ def fitting_stream(run: Run, branch: str, dataset: Dataset) -> FeatureStream:
         raise DuetalError(cause, file=dataset.source)
     if stream.dim != record.dim:
         cause = f"{branch} features have C = {stream.dim}; the run was trained on C = {record.dim}"
-        raise DuetalError(cause, file=stream.path(stream.names()[0]))
+        raise DuetalError(cause, file=dataset.source)
     grid = run.model.grid
     if dataset.grid != grid:
         cause = f"features of {_describe(dataset.grid)}; the run was trained on {_describe(grid)}"

@@ -11,13 +11,13 @@ from duetal.backbones.class_embeddings import phrase_features
 from duetal.config import Config, make_config, read_values
 from duetal.core.array_types import Singles
 from duetal.core.errors import DuetalError
-from duetal.datasets import Dataset
+from duetal.core.weak_videos import FeatureReader
 from duetal.method.video_scoring import probabilities, video_probabilities
 from duetal.method.zero_shot import firing_cosines, unit
 from duetal.results.folder import RunFolder
 from duetal.results.schema import BranchRecord, ModelRecord, StageRecord
 from duetal.runs.run import Run
-from duetal.runs.stage_scoring import Scorer, VideoScores
+from duetal.runs.stage_scoring import Scorer, Videos, VideoScores
 
 BRANCH, STAGE = "vlp", "zero-shot"
 UNTRAINED = "nothing was trained: the classes were found by their words alone"
@@ -38,7 +38,7 @@ def zero_shot_config(settings: Mapping[str, Any]) -> Config:
 
 
 def zero_shot_run(
-    dataset: Dataset,
+    dataset: Videos,
     phrases: Mapping[str, Sequence[str]],
     config: Config,
     text_encoder: str | None = None,
@@ -77,20 +77,19 @@ def zero_shot_run(
         selection=UNTRAINED,
     )
 
-    def make_scorer(data: Dataset, names: Sequence[str], device: torch.device) -> Scorer:
-        return zero_shot_scorer(data, names, text, config)
+    def make_scorer(data: Videos, names: Sequence[str], device: torch.device) -> Scorer:
+        return zero_shot_scorer(data.streams[BRANCH], names, text, config)
 
     return Run(RunFolder(dataset.source), config, model, make_scorer=make_scorer)
 
 
 def zero_shot_scorer(
-    dataset: Dataset, names: Sequence[str], text: Singles, config: Config
+    stream: FeatureReader, names: Sequence[str], text: Singles, config: Config
 ) -> Scorer:
     """Score videos by the cosines of their snippets with unit text features (K, D).
 
     All `names` are read once before any is scored; no label is.
     """
-    stream = dataset.streams[BRANCH]
     firing = firing_cosines(stream, names, text, config.zero_shot)
 
     def score(name: str) -> VideoScores:

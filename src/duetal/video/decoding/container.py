@@ -135,7 +135,7 @@ def open_container(
     container = open_any(file)
     try:
         stream = choose_stream(container, file.source, number)
-        _set_up_decoder(stream, threads, file.source)
+        set_up_decoder(stream, threads, file.source)
     except BaseException:
         container.close()
         raise
@@ -233,7 +233,8 @@ def stream_note(container: InputContainer, stream: VideoStream) -> tuple[str, ..
     return (f"video streams: {listed}; stream {stream.index} is read",)
 
 
-def _set_up_decoder(stream: VideoStream, threads: int | None, source: str | Path) -> None:
+def set_up_decoder(stream: VideoStream, threads: int | None, source: str | Path) -> None:
+    """Let a stream be decoded by so many threads; DuetalError if FFmpeg can't, or too large."""
     context = stream.codec_context
     if context is None:
         raise DuetalError("its video is in a codec that this FFmpeg cannot decode", file=source)

@@ -9,7 +9,7 @@ after the first picture; a video whose last picture ends after `duration` second
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -66,6 +66,7 @@ class Frame:
     image: Image  #: (h, w, 3) RGB as displayed, resized. Frames that repeat a picture share it.
     repeated: bool  #: Shows the same source picture as the frame before it.
     full: Callable[[], Image]  #: Gives (height, width, 3) RGB at the video's own resolution.
+    lost: bool = False  #: Of a live video: came when there was no time for it; shows another's.
 
 
 class VideoReader(Closing):
@@ -129,23 +130,11 @@ class VideoReader(Closing):
     def _resample(
         self, pictures: Iterable[TimedPicture], fps: float, short_side: int | None
     ) -> Iterator[Frame]:
-        size, geometry = (self.info.width, self.info.height), self.info.geometry
-        small_size = resized(size, short_side or 1)
-        small = RGBConverter(small_size, geometry).convert if short_side else _nothing
-        full = RGBConverter(size, geometry)
-        # Fractions, because a middle can fall on the very begin of a picture.
-        rate, index, current, shown = Fraction(fps), 0, None, None
-        for begin, picture in pictures:
-            while current is not None and (index + Fraction(1, 2)) / rate < begin:
-                yield Frame(index, current[0](), current is shown, current[1])
-                index, shown = index + 1, current
-            # A picture is converted when a frame shows it, and once for all frames that do.
-            current = cache(partial(small, picture)), partial(full.convert, picture)
-        assert current is not None
+        size = self.info.width, self.info.height
+        index = yield from resample(
+            pictures, size, self.info.geometry, fps, short_side, lambda: self._pictures.end
+        )
         duration = float(self._pictures.end)
-        for k in range(index, TimeGrid(fps=fps).frames(duration)):
-            yield Frame(k, current[0](), current is shown, current[1])
-            index, shown = k + 1, current
         notes = (*self._stream_note, *self._pictures.notes())
         found = self._pictures
         self._decoded = Decoded(
@@ -161,6 +150,37 @@ class VideoReader(Closing):
 
 def _nothing(picture: VideoFrame) -> Image:
     return np.zeros((1, 1, 3), np.uint8)
+
+
+def resample(
+    pictures: Iterable[TimedPicture],
+    size: tuple[int, int],
+    geometry: Geometry,
+    fps: float,
+    short_side: int | None,
+    end: Callable[[], Fraction],
+) -> Generator[Frame, None, int]:
+    """Frames at a fixed rate of pictures and the seconds at which they begin.
+
+    `size` is width and height of the first picture as displayed, which all are shown in; `end` is
+    asked at last, and gives the seconds at which the last one ends. Returns the number of frames.
+    """
+    small_size = resized(size, short_side or 1)
+    small = RGBConverter(small_size, geometry).convert if short_side else _nothing
+    full = RGBConverter(size, geometry)
+    # Fractions, because a middle can fall on the very begin of a picture.
+    rate, index, current, shown = Fraction(fps), 0, None, None
+    for begin, picture in pictures:
+        while current is not None and (index + Fraction(1, 2)) / rate < begin:
+            yield Frame(index, current[0](), current is shown, current[1])
+            index, shown = index + 1, current
+        # A picture is converted when a frame shows it, and once for all frames that do.
+        current = cache(partial(small, picture)), partial(full.convert, picture)
+    assert current is not None
+    for k in range(index, TimeGrid(fps=fps).frames(float(end()))):
+        yield Frame(k, current[0](), current is shown, current[1])
+        index, shown = k + 1, current
+    return index
 
 
 def open_video(

@@ -1,0 +1,1 @@
+"""Live video: features as they come, and detections as soon as their actions have ended."""
