@@ -39,6 +39,8 @@ class DataSettings(SamplingSettings):
 
     dataset: str | None = None
     """The dataset's folder or YAML file; given on the command line or in the recipe."""
+    start_from: str | None = None
+    """[D] The finished run whose weights training starts from: `duetal train --from RUN`."""
     text_encoder: str | None = None
     """[S] The frozen CLIP text encoder (ViT-B/16): a local folder or a hub name; or a `.npy` file
     of class embeddings, with which VLP trains its temporal layers alone. None: what the dataset
@@ -87,6 +89,9 @@ class MachineSettings(Settings):
     """CPU threads of each process, where PyTorch is not to choose."""
     checkpoint_every: int = Field(1, ge=1, le=1_000_000)
     """Epochs between the checkpoints that `--resume` starts from."""
+    cluster: str = "local"
+    """The Ray cluster of `mode=async`: local (this machine), auto (the one that it is part of),
+    HOST:PORT or ray://HOST:PORT. Every machine reads the dataset and writes the run's folder."""
     tensorboard: bool = False
     """Also write TensorBoard events (needs `pip install duetal[tensorboard]`)."""
 

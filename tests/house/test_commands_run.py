@@ -42,6 +42,7 @@ NOT_RUN = {
     "import-features": "reads what others publish; tests/datasets/test_importing.py makes it up",
     "--splits 10": "trains eleven runs; tests/runs trains three",
     "s3://": "an object store, and a cluster; tests/extraction has local ones",
+    "mode=async": "starts Ray; tests/runs/test_asynchronous.py forks its processes",
     "hf ": "is the hub's own program",
     "seen_classes=[Baby": "names classes of real data; tests/runs trains on others",
     "hf://": "downloads from the hub; tests/publishing has a stand-in",

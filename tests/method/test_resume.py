@@ -79,8 +79,25 @@ def photographed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Camera], None]:
     return arrange
 
 
+#: What is written on the way: updates, records, checkpoints.
+WRITTEN = {
+    "alternate": {
+        "update": 3 * 2 * 2,  # phases, epochs, batches
+        "half-record": 3 * 2 + 2 * 3 + 2,  # epochs, both ends of phases, pseudo-labels
+        "half-checkpoint": 3 + 4 + 2,  # within phases, of stages, pseudo-labels
+    },
+    "online": {
+        "update": (4 + 2) * 2,  # epochs of CBP and of VLP, batches
+        "half-record": 4 + 2 + 2 * 2 + 2,
+        "half-checkpoint": 4 + 3 + 2,
+    },
+}
+
+
 @pytest.mark.recipe
+@pytest.mark.parametrize("mode", WRITTEN)
 def test_from_every_moment(
+    mode: str,
     monkeypatch: pytest.MonkeyPatch,
     photographed: Callable[[Camera], None],
     make_config: Callable[..., Config],
@@ -90,17 +107,13 @@ def test_from_every_moment(
     tmp_path: Path,
 ) -> None:
     """Resume from what the disk held after each update, and within each write, of every phase."""
-    config = make_config(**STATEFUL, batch_size=10)
+    config = make_config(**STATEFUL, batch_size=10, mode=mode, teacher_every=2)
     whole = tmp_path / "whole"
     camera = Camera(whole, tmp_path / "album")
     photographed(camera)
     train(config, videos, whole)
     monkeypatch.undo()
-    assert camera.pictures == {
-        "update": 3 * 2 * 2,  # phases, epochs, batches
-        "half-record": 3 * 2 + 2 * 3 + 2,  # epochs, both ends of phases, pseudo-labels
-        "half-checkpoint": 3 + 4 + 2,  # within phases, of stages, pseudo-labels
-    }
+    assert camera.pictures == WRITTEN[mode]
     for picture in sorted((tmp_path / "album").iterdir()):
         torch.rand(3)  # a new process would not have the random state of the old one
         train(config, videos, picture)
@@ -143,7 +156,10 @@ def test_a_damaged_checkpoint_is_refused_and_nothing_lost(
 
 
 @pytest.mark.recipe
-@pytest.mark.parametrize(("seed", "checkpoint_every"), [(0, 1), (1, 2)])
+@pytest.mark.parametrize(
+    ("seed", "checkpoint_every", "mode"),
+    [(0, 1, "alternate"), (1, 2, "alternate"), (2, 2, "online")],
+)
 def test_killed_at_random_moments(
     make_config: Callable[..., Config],
     videos: WeakVideos,
@@ -153,9 +169,10 @@ def test_killed_at_random_moments(
     tmp_path: Path,
     seed: int,
     checkpoint_every: int,
+    mode: str,
 ) -> None:
     """kill -9, again and again, until the run gets through; spread over its whole duration."""
-    config = make_config(**STATEFUL, checkpoint_every=checkpoint_every, b_epochs=3)
+    config = make_config(**STATEFUL, checkpoint_every=checkpoint_every, b_epochs=3, mode=mode)
     began = time.monotonic()
     assert forked(train, config, videos, tmp_path / "timed").wait() == 0
     duration = time.monotonic() - began

@@ -55,6 +55,7 @@ def train(
     from duetal.pages import write_report
     from duetal.results.folder import RunFolder
     from duetal.runs.class_splits import evaluate_unseen, is_split
+    from duetal.runs.growing import as_begun
     from duetal.runs.processes import processes
     from duetal.runs.resolving import resolve_config
     from duetal.runs.run import open_run
@@ -68,12 +69,12 @@ def train(
     config = resolve_config(os.fspath(recipe), words)
     folder = RunFolder(Path(out))
     plan_seeds(folder, config, None, resume=resume)
-    opened = open_for_training(config)
+    opened = open_for_training(config, folder=folder)
     with processes(config.machine) as fabric:
         train_run(fabric, config, opened, folder)
         if fabric.is_global_zero:
             run = open_run(folder.path)
-            measure(run, opened, fabric.device, progress)
+            measure(run, as_begun(opened, folder), fabric.device, progress)
             if is_split(config):
                 evaluate_unseen(run, fabric.device, progress)
             write_report(folder.path)

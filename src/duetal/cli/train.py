@@ -31,6 +31,14 @@ if TYPE_CHECKING:
 @click.option(
     "--resume", is_flag=True, help="Go on with the run in the folder, or start it if there is none."
 )
+@click.option(
+    "--from",
+    "start",
+    type=PATH,
+    metavar="RUN",
+    help="Start from the weights and settings of this finished run, with more data or classes: "
+    "dataset=FOLDER, or its own as it is now. Takes the place of a recipe.",
+)
 @click.option("--seeds", help="Train one run for each of these seeds, such as 0,1,2.")
 @click.option(
     "--splits",
@@ -69,6 +77,7 @@ def command(
     words: tuple[str, ...],
     out: Path,
     resume: bool,
+    start: Path | None,
     seeds: str | None,
     splits: int | None,
     **options: Any,
@@ -91,6 +100,7 @@ def command(
     from duetal.cli.terminal import print_failures
     from duetal.core.errors import UsageError
     from duetal.results.folder import RunFolder
+    from duetal.runs.continuing import continued_config
     from duetal.runs.processes import is_first
     from duetal.runs.resolving import resolve_config
     from duetal.runs.run import alone_in
@@ -106,7 +116,13 @@ def command(
             cause = "--videos makes a dataset, and dataset= names one; give one of the two"
             raise UsageError(cause)
         overrides = (*overrides, f"dataset={folder.dataset}")
-    config = resolve_config(recipe, overrides)
+    if start is None:
+        config = resolve_config(recipe, overrides)
+    else:
+        if is_named or seeds is not None or splits is not None:
+            cause = "--from: takes the settings of the run, so no recipe, --seeds or --splits"
+            raise UsageError(cause)
+        config = continued_config(start, overrides, folder)
     numbers = None if seeds is None else parse_seeds(seeds)
     if splits is not None and numbers is not None:
         raise UsageError("--seeds and --splits: give one of the two; seed=1 is of all splits")
@@ -164,6 +180,7 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", over: str | None
     from duetal.pages import write_report
     from duetal.results.schema import RunEvaluation
     from duetal.runs.class_splits import summarize_unseen, with_seen_classes
+    from duetal.runs.growing import as_begun
     from duetal.runs.processes import processes
     from duetal.runs.seeds import summarize_seeds
     from duetal.runs.training import open_for_training, train
@@ -174,7 +191,7 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", over: str | None
 
     first, settings = next(iter(runs.values()))
     whole = first.path if over == "splits" else None
-    dataset = open_for_training(settings, report=tell)
+    dataset = open_for_training(settings, report=tell, folder=first)
     # Before any is trained: a share may leave no class unseen.
     parts = {key: with_seen_classes(dataset, own) for key, (_, own) in runs.items() if whole}
     found: dict[int, RunEvaluation] = {}
@@ -183,6 +200,7 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", over: str | None
         for key, (own, settings) in runs.items():
             part = parts.get(key, dataset)
             trained = train(fabric, settings, part, own)
+            part = as_begun(part, own)
             if not fabric.is_global_zero:
                 continue
             say(f"{own.path}: {'trained' if trained else 'was trained already'}")

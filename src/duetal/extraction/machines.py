@@ -63,11 +63,11 @@ def divide(
     return Share(workers or room, cpus, gpus)
 
 
-def join(address: str) -> ModuleType:
+def join(address: str, option: str = "--cluster") -> ModuleType:
     """Join a Ray cluster; end with `shutdown` of the module that is returned.
 
     The address is "auto" (the cluster that this machine is part of), "local" (a new one, of this
-    machine), "host:port" or "ray://host:port".
+    machine), "host:port" or "ray://host:port". `option` is what an error names.
 
     Raises:
         UsageError: no such address, or Ray is not installed.
@@ -76,13 +76,13 @@ def join(address: str) -> ModuleType:
     remote = _ADDRESS.fullmatch(address)
     if remote is None and address not in ("auto", "local"):
         cause = "must be auto, local, HOST:PORT or ray://HOST:PORT"
-        raise UsageError(f"--cluster: {cause}, not {address!r}")
+        raise UsageError(f"{option}: {cause}, not {address!r}")
     # Ray reports the use of a cluster unless it is turned off.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
     except ImportError as error:
-        cause = '--cluster needs Ray, which pip install "duetal[cluster]" brings'
+        cause = f'{option} needs Ray, which pip install "duetal[cluster]" brings'
         raise UsageError(cause) from error
     if remote is not None:
         # Ray would need minutes to find out that there is no server.

@@ -172,7 +172,8 @@ class CBPCommittee(BranchNetwork):
 
     def trained_parameters(self) -> list[nn.Parameter]:
         """Those of the member whose turn it is."""
-        return self._all()[self._turn].trained_parameters()
+        behind = [] if self.backbone is None else list(self.backbone.parameters())
+        return [*self._all()[self._turn].trained_parameters(), *behind]
 
     def forward(self, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """As of `CBPBranch`: of the member whose turn it is, or in eval mode the means of all."""

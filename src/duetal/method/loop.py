@@ -22,7 +22,12 @@ from duetal.method.label_weights import label_weights
 from duetal.method.layers import BranchNetwork
 from duetal.method.losses import LOSSES, LossSettings, LossTerm, Predictions, active_terms
 from duetal.method.method_settings import MethodSettings
-from duetal.method.pseudo_labels import PseudoLabels, crop_labels, make_pseudo_labels
+from duetal.method.pseudo_labels import (
+    PseudoLabels,
+    SomePseudoLabels,
+    crop_labels,
+    make_pseudo_labels,
+)
 from duetal.method.sampling import (
     Crop,
     MicroBatch,
@@ -93,7 +98,7 @@ def alternate(
     callback: TrainingCallback,
     method: Method,
     backbones: Mapping[str, TrainableBackbone] = MappingProxyType({}),
-) -> None:
+) -> dict[str, BranchNetwork]:
     """Train the branches in turns; the callback receives their weights.
 
     Args:
@@ -105,14 +110,15 @@ def alternate(
         method: branches, losses and schedule.
         backbones: those that are trained, by the branch that reads their features.
 
+    Returns:
+        The branches, trained, by name.
+
     Raises:
         DuetalError: bad features, or a loss or gradient that is not finite.
     """
     students: dict[str, BranchNetwork] = {}
     seed, averaging = settings.schedule.seed, settings.schedule.averaging
-    weights = None
-    if settings.losses.weigh_labels:
-        weights = torch.from_numpy(label_weights(videos.labels)).to(fabric.device)
+    weights = class_weights(fabric, settings, videos)
     lengths = [videos.length(name) for name in videos.names]
     for phase in method.schedule(settings.schedule, videos.streams):
         if phase.student not in students:
@@ -143,7 +149,7 @@ def alternate(
             )
             student.train()
             student.take_turn(epoch)
-            sums: dict[str, float] = {}
+            means = MeanLosses()
             batches = epoch_batches(lengths, settings.data, random_seed(seed, phase.name, epoch))
             for number, batch in enumerate(batches):
                 torch.manual_seed(random_seed(seed, phase.name, epoch, number))
@@ -153,20 +159,59 @@ def alternate(
                 if averaging is not None:
                     average_weights(adam, averaging)
                 callback.on_step(phase, losses)
-                for name, value in losses.items():
-                    sums[name] = sums.get(name, 0.0) + value * len(batch)
-            crops = sum(map(len, batches))
-            means = {name: value / crops for name, value in sums.items()}
-            callback.on_epoch_end(phase, epoch + 1, means, student, adam)
-        if averaging is not None:
-            take_averages(adam)
-        videos = with_own_features(videos, phase, student)
-        if settings.schedule.calibration:
-            branch = method.branch(phase.student)
-            frozen = inference_network(fabric, settings, videos, branch, student)
-            stream, window = videos.streams[branch.name], settings.data.crop
-            student.temperature.fill_(calibrate(frozen, videos, stream, window, fabric.device))
+                means.add(losses, len(batch))
+            callback.on_epoch_end(phase, epoch + 1, means.means(), student, adam)
+        videos = conclude(fabric, settings, videos, phase, method, student, adam)
         callback.on_phase_end(phase, student)
+    return students
+
+
+class MeanLosses:
+    """The means of the terms of the loss over crops."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = {}
+        self._crops = 0
+
+    def add(self, losses: Mapping[str, float], crops: int) -> None:
+        """Count the means of an update of some crops."""
+        for name, value in losses.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value * crops
+        self._crops += crops
+
+    def means(self) -> dict[str, float]:
+        """The means so far."""
+        return {name: value / self._crops for name, value in self._sums.items()}
+
+
+def class_weights(fabric: Fabric, settings: MethodSettings, videos: WeakVideos) -> Tensor | None:
+    """(N, K) of the training videos' labels; None: 1 each."""
+    if not settings.losses.weigh_labels:
+        return None
+    return torch.from_numpy(label_weights(videos.labels)).to(fabric.device)
+
+
+def conclude(
+    fabric: Fabric,
+    settings: MethodSettings,
+    videos: WeakVideos,
+    phase: Phase,
+    method: Method,
+    student: BranchNetwork,
+    optimizer: torch.optim.Optimizer,
+) -> WeakVideos:
+    """Give a trained branch its averaged weights, and the temperature of its scores.
+
+    Returns the videos with the features that the branch reads from now on.
+    """
+    if settings.schedule.averaging is not None:
+        take_averages(optimizer)
+    videos, branch = with_own_features(videos, phase, student), method.branch(phase.student)
+    if settings.schedule.calibration:
+        frozen = inference_network(fabric, settings, videos, branch, student)
+        stream, window = videos.streams[branch.name], settings.data.crop
+        student.temperature.fill_(calibrate(frozen, videos, stream, window, fabric.device))
+    return videos
 
 
 def parameter_groups(student: BranchNetwork, backbone_rate: float) -> list[dict[str, Any]]:
@@ -226,7 +271,7 @@ class Lesson:
     videos: WeakVideos
     phase: Phase
     student: BranchNetwork
-    pseudo: PseudoLabels | None
+    pseudo: PseudoLabels | SomePseudoLabels | None
     losses: tuple[LossTerm, ...] = LOSSES
     label_weights: Tensor | None = None  # (N, K) of the training videos; None: 1 each.
     progress: float = 1.0  # Share of a phase without a teacher that is done.

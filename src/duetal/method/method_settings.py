@@ -7,7 +7,7 @@ from duetal.method.backbone_settings import BackboneSettings
 from duetal.method.cbp import CBPSettings
 from duetal.method.losses import LossSettings
 from duetal.method.sampling import SamplingSettings
-from duetal.method.schedule import ScheduleSettings
+from duetal.method.schedule import ScheduleSettings, TrainingMode
 from duetal.method.vlp import VLPSettings
 
 
@@ -22,7 +22,10 @@ class MethodSettings(Settings):
     schedule: ScheduleSettings = ScheduleSettings()
 
     @model_validator(mode="after")
-    def _check_crop(self) -> "MethodSettings":
+    def _check(self) -> "MethodSettings":
+        mode = self.schedule.mode
+        if self.backbone.train is not None and mode is not TrainingMode.ALTERNATE:
+            raise ValueError(f"backbone.train: backbones learn with mode=alternate, not {mode}")
         if self.data.crop % self.cbp.stride:
             raise ValueError(
                 f"data.crop ({self.data.crop}) does not divide by the pyramid's largest stride "

@@ -1,6 +1,6 @@
 """The snippets that a frozen teacher is confident of, as foreground or as background."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Self
 
@@ -26,6 +26,8 @@ FLAT = 1e-3
 
 #: For each video (T, K) int8 of FOREGROUND, BACKGROUND and IGNORED.
 PseudoLabels = Sequence[NDArray[np.int8]]
+#: The same of some videos, by their index.
+SomePseudoLabels = Mapping[int, NDArray[np.int8]]
 
 
 class ScoreRange(StrEnum):
@@ -66,14 +68,20 @@ class PseudoLabelSettings(Settings):
         return self
 
 
-def threshold(scores: Singles, present: Bools, settings: PseudoLabelSettings) -> NDArray[np.int8]:
-    """Turn a teacher's scores of one video into pseudo-labels.
+def threshold(
+    scores: Singles,
+    present: Bools,
+    settings: PseudoLabelSettings,
+    extent: Singles | None = None,
+) -> NDArray[np.int8]:
+    """Turn a teacher's scores of one video, or of a part of it, into pseudo-labels.
 
     Args:
         scores: (T, K) probabilities or logits.
         present: (K,) the classes that the video carries; all others are background everywhere.
         settings: δ_h and δ_l (a normalised score above δ_h is foreground, below δ_l background, in
             between ignored), and over what scores are normalised.
+        extent: (2, K) the lowest and the highest score of each class; None: those of `scores`.
 
     Returns:
         (T, K) of FOREGROUND, BACKGROUND and IGNORED.
@@ -83,12 +91,13 @@ def threshold(scores: Singles, present: Bools, settings: PseudoLabelSettings) ->
         return labels
     chosen = scores[:, present]
     if settings.pseudo_normalization is not ScoreRange.NONE:
-        flat = np.ptp(chosen, axis=0) < FLAT
-        axis = 0 if settings.pseudo_normalization is ScoreRange.CLASS else None
-        lowest = chosen.min(axis=axis, keepdims=True)
-        span = chosen.max(axis=axis, keepdims=True) - lowest
+        of_part = np.stack([chosen.min(axis=0), chosen.max(axis=0)])
+        lowest, highest = of_part if extent is None else extent[:, present]
+        flat = highest - lowest < FLAT
+        if settings.pseudo_normalization is ScoreRange.VIDEO:
+            lowest, highest = lowest.min(), highest.max()
         # A NaN is neither above nor below a threshold: ignored.
-        chosen = np.where(flat, np.nan, (chosen - lowest) / np.maximum(span, 1e-12))
+        chosen = np.where(flat, np.nan, (chosen - lowest) / np.maximum(highest - lowest, 1e-12))
     kinds = np.full(chosen.shape, IGNORED, dtype=np.int8)
     kinds[chosen > settings.pseudo_high] = FOREGROUND
     kinds[chosen < settings.pseudo_low] = BACKGROUND
@@ -131,9 +140,11 @@ def count_labels(pseudo: PseudoLabels, videos: WeakVideos) -> dict[str, int | Ma
     return {**totals, "snippets": sum(totals.values()), "classes": classes}
 
 
-def crop_labels(pseudo: PseudoLabels, crops: Iterable[Crop], mask: Tensor) -> Tensor:
+def crop_labels(
+    pseudo: PseudoLabels | SomePseudoLabels, crops: Sequence[Crop], mask: Tensor
+) -> Tensor:
     """The pseudo-labels of some crops: (B, T, K) int8, IGNORED where `mask` (B, T) is padded."""
-    cut = torch.full((*mask.shape, pseudo[0].shape[1]), IGNORED, dtype=torch.int8)
+    cut = torch.full((*mask.shape, pseudo[crops[0].video].shape[1]), IGNORED, dtype=torch.int8)
     for row, crop in enumerate(crops):
         whole = pseudo[crop.video][crop.start : crop.start + crop.length]
         cut[row, : crop.length] = torch.from_numpy(whole)

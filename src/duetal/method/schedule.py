@@ -5,10 +5,13 @@ B step     CBP, frozen, teaches VLP its confident background: VLP's false positi
            (and what it is surest of as foreground, so that positives exist)
 F step     VLP, frozen, teaches CBP its confident foreground: CBP's false negatives go
            (and its background, so that negatives exist)
+
+Online, both learn side by side, each taught by the moving average of the other: see
+`duetal.method.online`.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from pydantic import Field
@@ -23,9 +26,30 @@ class Selection(StrEnum):
     HELDOUT = "heldout"
 
 
+class TrainingMode(StrEnum):
+    """How the branches take turns."""
+
+    ALTERNATE = "alternate"
+    ONLINE = "online"
+    ASYNC = "async"
+
+
 class ScheduleSettings(Settings):
     """How long and how fast each phase trains, and which checkpoints are used in the end."""
 
+    mode: TrainingMode = TrainingMode.ALTERNATE
+    """[N] `alternate`: the branches in turns, each taught by the other as it was. `online`: both in
+    every update, each taught by the other's moving average. `async`: the same, each branch in a
+    process of its own that does not wait (needs `pip install duetal[cluster]`). Each branch has the
+    updates that it has in turns."""
+    teacher_every: int = Field(10, ge=1, le=1_000_000)
+    """[D] `online`, `async`: updates after which a branch takes its teacher's weights anew."""
+    relabel_every: int = Field(4, ge=1, le=1_000_000)
+    """[D] `online`, `async`: epochs after which a teacher labels a video anew; others keep what it
+    said of them. 1 costs a pass of the teacher in every update."""
+    staleness: int = Field(200, ge=1, le=1_000_000_000)
+    """[D] `async`: updates by which a branch may be ahead of its teacher's weights before it waits
+    for newer ones."""
     warmup_epochs: int = Field(10, ge=1, le=1_000_000)
     """[S] Epochs of CBP on category labels alone."""
     b_epochs: int = Field(20, ge=1, le=1_000_000)
@@ -83,6 +107,7 @@ class Phase:
     distils: tuple[str, ...] = ()
     learning_rate: float | None = None  # Of this phase; None takes the schedule's.
     weight: float = 1.0  # Factor of λ, the weight of what the teacher says.
+    untaught: int | None = None  # Online: epochs it begins with that have no teacher; else None.
 
 
 def warm_up(epochs: int, *, title: str = "CBP after warm-up") -> Phase:
@@ -137,7 +162,40 @@ def schedule(settings: ScheduleSettings, streams: Collection[str]) -> list[Phase
     if "vlp" not in streams:
         epochs = settings.warmup_epochs + settings.alternations * settings.f_epochs
         return [warm_up(epochs, title="CBP on labels alone")]
+    if settings.mode is not TrainingMode.ALTERNATE and settings.alternations:
+        return side_by_side(settings)
     phases = [warm_up(settings.warmup_epochs), zero_shot()]
     for turn in range(1, settings.alternations + 1):
         phases += [b_step(settings, turn), f_step(settings, turn)]
     return phases
+
+
+def side_by_side(settings: ScheduleSettings) -> list[Phase]:
+    """Both branches at a time, for as many epochs as each has in turns.
+
+    CBP, which has more, begins alone: that is its warm-up.
+    """
+    cbp = settings.warmup_epochs + settings.alternations * settings.f_epochs
+    vlp = settings.alternations * settings.b_epochs
+    of_cbp, of_vlp = f_step(settings, 1), b_step(settings, 1)
+    return [
+        zero_shot(),
+        replace(
+            of_cbp,
+            name="cbp",
+            title="CBP online",
+            epochs=cbp,
+            stage="cbp-online",
+            stage_title="CBP online",
+            untaught=max(1, cbp - vlp),
+        ),
+        replace(
+            of_vlp,
+            name="vlp",
+            title="VLP online",
+            epochs=vlp,
+            stage="vlp-online",
+            stage_title="VLP online",
+            untaught=0,
+        ),
+    ]

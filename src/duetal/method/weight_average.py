@@ -3,6 +3,9 @@
 It lies in the optimizer's state, so that a resumed training has it.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 _AVERAGE = "average"
@@ -29,3 +32,19 @@ def take_averages(optimizer: torch.optim.Optimizer) -> None:
         for parameter, state in optimizer.state.items():
             if _AVERAGE in state:
                 parameter.copy_(state[_AVERAGE])
+
+
+@contextmanager
+def averaged(optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """Exchange every parameter with its moving average for the block."""
+
+    def exchange() -> None:
+        for parameter, state in optimizer.state.items():
+            if _AVERAGE in state:
+                parameter.data, state[_AVERAGE] = state[_AVERAGE], parameter.data
+
+    exchange()
+    try:
+        yield
+    finally:
+        exchange()

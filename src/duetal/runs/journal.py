@@ -109,12 +109,12 @@ class Journal(LiveProgress):
         if self.bars is not None:
             self.bars.update(self._task, advance=steps)
 
-    def step(self, phase: str, terms: Mapping[str, float]) -> None:
-        """Count one optimizer step."""
-        self._done += 1
+    def step(self, phase: str, terms: Mapping[str, float], count: int = 1) -> None:
+        """Count one optimizer step, or more."""
+        self._done += count
         if self.bars is not None:
             losses, left = _losses(terms), self._left()
-            self.bars.update(self._task, advance=1, description=phase, losses=losses, left=left)
+            self.bars.update(self._task, advance=count, description=phase, losses=losses, left=left)
 
     def begin_phase(self, phase: Phase | PhaseRecord, *, resumed: bool = False) -> None:
         """Start the clock of a phase, and record it unless an earlier start has."""

@@ -18,7 +18,7 @@ from duetal.results.schema import ModelRecord
 from duetal.runs.environment import collect
 
 #: Settings that leave no trace in any file a run is judged by: a resumed run may change them.
-FREE = ("machine.checkpoint_every", "machine.tensorboard")
+FREE = ("machine.checkpoint_every", "machine.cluster", "machine.tensorboard")
 
 
 @dataclass(frozen=True)

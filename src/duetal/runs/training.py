@@ -1,7 +1,8 @@
 """Training a run from its settings, up to the choice of its checkpoints."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,23 +19,27 @@ from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import read_json, read_text, remove_unfinished, write_text
 from duetal.core.weak_videos import WeakVideos
 from duetal.datasets import Dataset, open_dataset
-from duetal.datasets.layouts import looked_for
+from duetal.datasets.layouts import find_pieces, looked_for
 from duetal.datasets.problems import OnProblem, raise_fatal
 from duetal.end_to_end.backbone_plan import open_backbones, plan_backbones
 from duetal.end_to_end.stage_features import with_tuned
 from duetal.extraction.store import recorded_settings
 from duetal.method.loop import Method, alternate
 from duetal.method.losses import VideoLoss
+from duetal.method.online import train_online
 from duetal.method.sampling import steps_per_epoch
-from duetal.method.schedule import Selection
+from duetal.method.schedule import Selection, TrainingMode
 from duetal.method.trainable_backbone import TrainableBackbone
 from duetal.results import schema
 from duetal.results.folder import RunFolder
 from duetal.results.schema import ModelRecord
 from duetal.runs import selection
+from duetal.runs.asynchronous import train_async
 from duetal.runs.class_splits import with_seen_classes
+from duetal.runs.continuing import continued
 from duetal.runs.detector_stage import train_detector, with_detector
 from duetal.runs.environment import collect
+from duetal.runs.growing import GrowingVideos, as_begun
 from duetal.runs.journal import Journal
 from duetal.runs.recorder import Recorder, recorded_position
 from duetal.runs.run import Run, begin, read_config
@@ -50,11 +55,15 @@ from duetal.tuning.held_out import hold_out, video_mean_ap
 
 
 def open_for_training(
-    config: Config, method: Method | None = None, report: OnProblem = raise_fatal
+    config: Config,
+    method: Method | None = None,
+    report: OnProblem = raise_fatal,
+    folder: RunFolder | None = None,
 ) -> Dataset:
     """Open a run's dataset, and find now what would otherwise stop the run hours later.
 
-    `report` takes what is wrong with the dataset and can be lived with; it raises what is fatal.
+    `folder` is that of the run, which may know more training videos. `report` takes what is wrong
+    with the dataset and can be lived with; it raises what is fatal.
 
     Raises:
         DuetalError: no training video, a class without one, no features of a branch that the
@@ -63,7 +72,9 @@ def open_for_training(
             evaluated on that can't be opened.
         UsageError: settings of a branch that do not fit the features.
     """
-    dataset = with_seen_classes(_with_branches(_opened(config, report), config), config)
+    dataset = _opened(config, report)
+    if folder is not None:
+        dataset = as_begun(dataset, folder)
     videos, _ = training_videos(config, dataset)
     if len(videos.classes) == 1 and config.losses.video_loss is VideoLoss.SOFTMAX:
         cause = f"softmax over one class ({videos.classes[0]!r}) is 1 everywhere; use bce"
@@ -78,9 +89,24 @@ def open_for_training(
     return dataset
 
 
-def _opened(config: Config, report: OnProblem) -> Dataset:
+def _opened(config: Config, report: OnProblem = raise_fatal) -> Dataset:
+    """The dataset with the branches and the classes that the settings train."""
     assert config.data.dataset is not None
-    return open_dataset(Path(config.data.dataset), report, config.data.choice)
+    dataset = open_dataset(Path(config.data.dataset), report, config.data.choice)
+    return with_seen_classes(_with_branches(dataset, config), config)
+
+
+def _growing(config: Config, folder: RunFolder) -> GrowingVideos:
+    """The training videos of a run whose dataset may grow."""
+    data = config.data
+    assert data.dataset is not None
+    return GrowingVideos(
+        folder,
+        partial(_opened, config),
+        partial(find_pieces, Path(data.dataset), data.choice),
+        lambda dataset: training_videos(config, dataset)[0],
+        folder.log,
+    )
 
 
 def _with_branches(dataset: Dataset, config: Config) -> Dataset:
@@ -117,19 +143,26 @@ def train(
     Raises:
         DuetalError: bad features, a non-finite loss, a checkpoint that does not fit.
     """
-    method = method or Method()
     if folder.model_file.is_file():
         return False
+    method = continued(config, method or Method())
     videos, held_out = training_videos(config, dataset)
+    growing = None
+    # Several processes would have to see the same change at the same time.
+    if _is_online(config, videos, method) and held_out is None and fabric.world_size == 1:
+        growing = _growing(config, folder)
+        videos, dataset = growing.videos, growing.dataset
     config = _settle(fabric, config, videos, folder, method)
     after = 0.0
     if fabric.is_global_zero:
-        begin(folder, config, videos.fingerprint())
+        begin(folder, config, "" if growing else videos.fingerprint())
         _log_other_machine(folder)
         after = evaluation_seconds(config, dataset, method, fabric.device)
     with open_journal(fabric, config, videos, folder, method, after) as journal:
         backbones = _backbones(fabric, config, dataset, videos, journal)
-        train_phases(fabric, config, videos, folder, method, journal, backbones)
+        train_phases(fabric, config, videos, folder, method, journal, backbones, growing)
+        if growing:
+            videos, dataset = growing.videos, growing.dataset
         if fabric.is_global_zero:
             model = _model_record(config, dataset, videos, method)
             if held_out is not None:
@@ -222,10 +255,22 @@ def train_phases(
     method: Method,
     journal: Journal,
     backbones: Mapping[str, TrainableBackbone] = MappingProxyType({}),
+    growing: GrowingVideos | None = None,
 ) -> None:
     """Train the phases that are left, with checkpoints; raises as `train`."""
+    is_online = _is_online(config, videos, method)
+    read_videos = growing or (lambda: videos)
+    if growing:
+        growing.notify = journal.log
+    if is_online and config.schedule.mode is TrainingMode.ASYNC:
+        own = partial(_growing, config, folder) if growing else partial(_constant, videos)
+        train_async(fabric, config, read_videos, own, folder, journal, method)
+        return
     recorder = Recorder(fabric, config, videos, folder, journal)
-    alternate(fabric, config, videos, load_text, recorder, method, backbones)
+    if is_online:
+        train_online(fabric, config, read_videos, load_text, recorder, method)
+    else:
+        alternate(fabric, config, videos, load_text, recorder, method, backbones)
 
 
 def _backbones(
@@ -248,6 +293,17 @@ def _with_tuned(run: Run) -> ModelRecord:
     """The record of a run, whose features are made by the backbones that it has trained."""
     features = run.model.features and with_tuned(run.model.features, final_weights(run))
     return run.model.model_copy(update={"features": features})
+
+
+def _is_online(config: Config, videos: WeakVideos, method: Method) -> bool:
+    """Whether branches train side by side."""
+    phases = method.schedule(config.schedule, videos.streams)
+    return any(phase.untaught is not None for phase in phases)
+
+
+def _constant(videos: WeakVideos) -> Callable[[], WeakVideos]:
+    """What reads training videos that stay as they are."""
+    return lambda: videos
 
 
 def training_videos(config: Config, dataset: Dataset) -> tuple[WeakVideos, WeakVideos | None]:

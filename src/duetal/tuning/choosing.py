@@ -16,6 +16,7 @@ from duetal.core.errors import DuetalError
 from duetal.core.weak_videos import WeakVideos
 from duetal.method.branches import LoadText
 from duetal.method.loop import Method
+from duetal.method.schedule import TrainingMode
 from duetal.results.schema import Choice
 from duetal.tuning.held_out import class_ap, hold_out
 from duetal.tuning.pooling import pooled_ratios
@@ -48,8 +49,9 @@ CANDIDATES: Mapping[str, Mapping[str, Any]] = {
 _POOLING = "losses.class_ratios"
 #: The ratio of pooling over half of a video.
 _HALF = 2.0
-#: The choice depends on the data alone: runs that differ in their seed have the same settings.
-_SEED = 0
+#: The choice depends on the data alone: runs that differ in their seed, or in how the branches take
+#: turns, have the same settings.
+_SEED, _MODE = 0, TrainingMode.ALTERNATE
 #: Differences of held-out mean AP that are no difference.
 _TIE = 0.01
 #: Learning rates of VLP that are tried: a stream of few channels needs a high one.
@@ -124,10 +126,11 @@ def tune(
     """
     if not config.tuning.choose:
         return config, []
-    state = _Choosing(config.replace(seed=_SEED), notify, [])
+    state = _Choosing(config.replace(seed=_SEED, mode=_MODE), notify, [])
     _choose(fabric, state, videos, load_text, method)
     _choose_members(state, several=len(videos.streams) > 1)
-    return state.config.replace(seed=config.schedule.seed), state.choices
+    own = config.schedule
+    return state.config.replace(seed=own.seed, mode=own.mode), state.choices
 
 
 def _choose(
