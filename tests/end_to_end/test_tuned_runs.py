@@ -13,11 +13,13 @@ import pytest
 import torch
 
 from duetal.config import Config
+from duetal.core.errors import UsageError
 from duetal.core.files import read_json
 from duetal.datasets import open_dataset
 from duetal.end_to_end.branch_backbone import BranchBackbone
 from duetal.results.checkpoints import load
 from duetal.results.folder import RunFolder
+from duetal.runs.continuing import continued_config
 from duetal.runs.journal import Journal
 from duetal.runs.processes import processes
 from duetal.runs.resolving import resolve_config
@@ -175,6 +177,12 @@ def test_raw_videos_are_localized_by_the_trained_backbone(
     code, _, err = duetal("localize", run, tmp_path / "other", *words, tmp_path / "two.json")
     assert code == 1, err
     assert "not by the backbone that cbp-warmup was trained with" in err
+
+
+@pytest.mark.recipe
+def test_a_run_with_trained_backbones_is_not_gone_on_from(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="its backbones were trained too"):
+        continued_config(run, [], RunFolder(tmp_path))
 
 
 @pytest.mark.recipe

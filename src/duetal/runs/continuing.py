@@ -32,9 +32,13 @@ def continued_config(start: Path, overrides: Sequence[str], folder: RunFolder) -
 
     Raises:
         DuetalError: the other run is not there or not finished.
-        UsageError: as `resolve_config`; another seed, from which its prompts did not start.
+        UsageError: as `resolve_config`; another seed, from which its prompts did not start; a run
+            whose backbones were trained.
     """
     run = open_run(start)
+    if run.config.backbone.train is not None:
+        cause = "--from: its backbones were trained too, and those cannot be gone on from"
+        raise UsageError(cause, file=start)
     words = [f"start_from={start.absolute()}", "tuning.choose=[]", *overrides]
     config = resolve_config(str(run.folder.config_file), words)
     if config.schedule.seed != run.config.schedule.seed:
