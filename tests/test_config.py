@@ -43,6 +43,7 @@ UNTAGGED = {
     "threads",
     "checkpoint_every",
     "tensorboard",
+    "cluster",
 }
 
 

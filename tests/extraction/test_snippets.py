@@ -36,7 +36,9 @@ def video(brightness, repeated=None, together=16, job=None):
     for first in range(0, len(images), together):
         part = slice(first, first + together)
         middles = [k for k in range(*part.indices(len(images))) if k >= 8 and k % 4 == 0]
-        yield FrameBlock(job, images[part], repeated[part], {"clip": {k: k for k in middles}})
+        pictures = {"clip": {k: k for k in middles}}
+        lost = np.zeros(len(images[part]), bool)
+        yield FrameBlock(job, images[part], repeated[part], pictures, lost)
     yield End(job, Decoded(len(images), len(images), len(images) / 25, 0.0, 25.0, 0, ()))
 
 

@@ -15,7 +15,6 @@ from duetal.results import checkpoints
 from duetal.results.folder import RunFolder
 from duetal.results.reading import read_run
 from duetal.results.version_0_1 import branch_of, order_phases, phase, title_of
-from duetal.runs.environment import collect
 from duetal.runs.run import Run, open_run
 from duetal.runs.run_evaluation import run_evaluation
 from duetal.runs.training import open_for_training, train
@@ -108,13 +107,10 @@ def test_its_training_is_resumed_into_the_same_weights(
             path.unlink()
     fabric = Fabric(accelerator="cpu", devices=1)
     assert train(fabric, run.config, open_for_training(run.config), folder)
-    # Another processor or version of PyTorch may give other last bits.
-    torch_then = read_json(folder.environment_file)["torch"]
-    exactly = torch_then["version"] == collect()["torch"]["version"]
     for stage, tensors in before.items():
         for name, tensor in checkpoints.load(folder.checkpoint(stage)).tensors.items():
-            rtol, atol = (0.0, 0.0) if exactly else (1e-3, 1e-5)
-            torch.testing.assert_close(tensor, tensors[name], rtol=rtol, atol=atol)
+            # Another processor or version of PyTorch gives other last bits.
+            torch.testing.assert_close(tensor, tensors[name], rtol=1e-4, atol=1e-6)
     assert [s.name for s in open_run(folder.path).model.stages] == STAGES
     assert len(read_run(folder.path).seeds[0].log.phases) == 3
 

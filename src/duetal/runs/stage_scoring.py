@@ -179,7 +179,10 @@ def fitting_stream(run: Run, branch: str, dataset: Videos) -> FeatureReader:
         raise DuetalError(cause, file=dataset.source)
     if stream.dim != record.dim:
         cause = f"{branch} features have C = {stream.dim}; the run was trained on C = {record.dim}"
-        raise DuetalError(cause, file=dataset.source)
+        file = dataset.source
+        if isinstance(stream, FeatureStream):
+            file = stream.path(stream.names()[0])
+        raise DuetalError(cause, file=file)
     grid = run.model.grid
     if dataset.grid != grid:
         cause = f"features of {_describe(dataset.grid)}; the run was trained on {_describe(grid)}"
