@@ -33,6 +33,7 @@ NOT_RUN = {
     "pytest": "would run the tests in the tests",
     "python examples/": "takes minutes or the real data; tests/examples runs each of them small",
     "python benchmarks/": "measures for minutes",
+    "benchmarks/gpu.sh": "measures a GPU; tests/benchmarks runs its steps",
     "python scripts/interval_coverage": "simulates for minutes",
     "npm ": "fetches packages; tests/house/test_checks.py runs tsc and eslint",
     "pip install": "fetches packages",
