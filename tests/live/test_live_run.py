@@ -86,6 +86,27 @@ def test_what_comes_too_fast_is_skipped_and_said(
     assert lines(tmp_path)[-1]["end"] == pytest.approx(10.0, abs=0.7)
 
 
+def test_words_alone_are_watched_without_a_run(
+    clip: Path, tmp_path: Path, duetal: Duetal, tiny_backbones: dict[str, str]
+) -> None:
+    words = ("--classes", "a golf swing, a dog", "--clip", tiny_backbones["clip"], *CPU)
+    live, whole = tmp_path / "live", tmp_path / "whole"
+    watching = ("--live", clip, "--speed", 0, "--delay", 20)
+    code, _, err = duetal("localize", *watching, *words, "--out", live)
+    assert (code, err) == (0, "")
+    assert duetal("localize", clip, *words, "--no-copies", "--out", whole)[0] == 0
+    found = [one["label"] for one in lines(live) if one["event"] == "detection"]
+    results = json.loads((whole / "detections.json").read_text())["results"]["clip"]
+    assert found == [one["label"] for one in results]
+    assert found
+
+
+def test_a_call_without_a_run_or_words(duetal: Duetal, tmp_path: Path, clip: Path) -> None:
+    for words in ((), ("--live", clip), ("--classes", "a dog")):
+        code, _, err = duetal("localize", *words, "--out", tmp_path / "out")
+        assert (code, "give a run and what to find actions in" in err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("words", "cause"),
     [

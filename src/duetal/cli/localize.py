@@ -21,8 +21,10 @@ from duetal.cli.terminal import say
 if TYPE_CHECKING:
     from duetal.runs.score_source import Source
 
-#: The options that are for raw videos alone, beside those of weights.
+NO_RUN = "give a run and what to find actions in; with --classes, no run is needed"
+#: The options that are for `--live` alone.
 LIVE = ("delay", "history", "speed")
+#: The options that are for raw videos alone, beside those of weights.
 OF_VIDEOS = ("features", "min_score", "no_copies", "video_stream", "accept_damaged")
 
 
@@ -138,7 +140,7 @@ def command(
     With --classes and no RUN nothing is trained: vision-language features are compared with the
     words.
     """
-    refuse_bad_yaml(Path(places[0]) / "config.yaml", *map(Path, places))
+    refuse_bad_yaml(*(Path(place) / "config.yaml" for place in places[:1]), *map(Path, places))
 
     from duetal.api.by_words import class_phrases
     from duetal.core.errors import UsageError
@@ -148,7 +150,11 @@ def command(
 
     # What is wrong in the call is told before anything is opened.
     phrases = None if classes is None else class_phrases(classes)
-    with_run = phrases is None or is_hub_address(places[0]) or RunFolder(Path(places[0])).is_run()
+    with_run = phrases is None or any(
+        is_hub_address(place) or RunFolder(Path(place)).is_run() for place in places[:1]
+    )
+    if with_run and not places:
+        raise UsageError(NO_RUN)
     inputs = places[1:] if with_run else places
     chosen = localization_values(settings, *(["zero_shot"] if phrases else []))
     # After the settings, whose import reports first that PyTorch is missing.
@@ -158,7 +164,7 @@ def command(
     if live is not None and inputs:
         raise UsageError("--live: is watched in place of INPUTS", file=inputs[0])
     if live is None and not inputs:
-        raise UsageError("give a run and what to find actions in; with --classes, no run is needed")
+        raise UsageError(NO_RUN)
     if text_encoder is not None and phrases is None:
         raise UsageError("--text-encoder: is for --classes")
     if branch is not None and stage is not None:

@@ -6,14 +6,12 @@ from typing import Any
 from duetal.cli.terminal import say
 from duetal.core.errors import UsageError
 from duetal.core.outputs import refuse_existing
-from duetal.extraction.pipeline import Extractor
 from duetal.extraction.store import branch_streams, text_encoder
 from duetal.live.live_events import EVENTS, SUBTITLES, LiveEvents
 from duetal.live.live_localizer import LiveLocalizer, LiveStream, LiveVideo
 from duetal.live.live_run import LiveRun, require_pictures
 from duetal.live.live_source import LiveSource
-from duetal.own_videos import video_features
-from duetal.own_videos.raw_videos import UNVERIFIABLE
+from duetal.own_videos.raw_videos import UNVERIFIABLE, open_extractor
 from duetal.runs.processes import device_of
 from duetal.runs.score_source import Source
 
@@ -41,22 +39,15 @@ def localize_live(
     for name in (EVENTS, SUBTITLES):
         refuse_existing(out / name, force=force)
     live = LiveSource(address, notify=say)
-    if source.run is None:
-        settings = video_features.settings_for_words(weights, out)
-    else:
-        settings = video_features.extraction_settings(source.run, weights)
-        if source.run.model.features is None:
-            say(f"note: {UNVERIFIABLE}")
-    device = accelerator if accelerator in ("auto", "cuda") else "cpu"
-    extractor = Extractor(settings, device=device, batch=1, notify=say)
+    if source.run is not None and source.run.model.features is None:
+        say(f"note: {UNVERIFIABLE}")
+    extractor = open_extractor(source, weights, None, accelerator, batch=1, notify=say)
     require_pictures(extractor)
     stored = extractor.store_settings
-    if source.run is not None:
-        video_features.require_same(source.run, stored)
     dims = {network.name: network.backbone.dim for network in extractor.networks}
     streams = branch_streams(stored)
     empty = {branch: LiveStream(sum(map(dims.__getitem__, n))) for branch, n in streams.items()}
-    grid = settings.grid
+    grid = extractor.settings.grid
     run = source.make(LiveVideo(Path(address), empty, grid, text_encoder=text_encoder(stored)))
     how: dict[str, Any] = {"delay": delay, "history": history, "literal": literal}
     how |= {"device": device_of(accelerator), "source": Path(address)}

@@ -3,7 +3,7 @@
 import glob
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import is_url
@@ -106,22 +106,9 @@ def prepare_videos(
     """
     run = source.run
     found = find_videos(inputs, without=without, stream=stream, damaged=damaged)
-    # Extraction supports no other accelerator.
-    device = accelerator if accelerator in ("auto", "cuda") else "cpu"
 
     def make_extractor() -> "Extractor":
-        from duetal.extraction.pipeline import Extractor
-
-        if run is None:
-            settings = video_features.settings_for_words(weights, store)
-            read = next(one.name for one in settings.backbones if one.branch == "vlp")
-            source.read_words(settings.sources[read])
-            return Extractor(settings, device=device)
-        extractor = Extractor(
-            video_features.extraction_settings(run, weights, store), device=device
-        )
-        video_features.require_same(run, extractor.store_settings)
-        return extractor
+        return open_extractor(source, weights, store, accelerator)
 
     def check(known: Store) -> None:
         if run is None:
@@ -135,3 +122,29 @@ def prepare_videos(
     failed = {failure.name for failure in failures}
     videos = {v.name: v for v in found.videos if sources.readable(v.name) not in failed}
     return videos, failures
+
+
+def open_extractor(
+    source: Source,
+    weights: Mapping[str, str],
+    store: Path | None,
+    accelerator: str,
+    **how: Any,
+) -> "Extractor":
+    """What makes the features that a source needs; arguments and errors as of `prepare_videos`.
+
+    A store may be there already; None where there will be none. `how` goes on to `Extractor`.
+    """
+    from duetal.extraction.pipeline import Extractor
+
+    # Extraction supports no other accelerator.
+    how["device"] = accelerator if accelerator in ("auto", "cuda") else "cpu"
+    if source.run is None:
+        settings = video_features.settings_for_words(weights, store)
+        read = next(one.name for one in settings.backbones if one.branch == "vlp")
+        source.read_words(settings.sources[read])
+        return Extractor(settings, **how)
+    settings = video_features.extraction_settings(source.run, weights, store)
+    extractor = Extractor(settings, **how)
+    video_features.require_same(source.run, extractor.store_settings)
+    return extractor

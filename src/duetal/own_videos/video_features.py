@@ -165,8 +165,8 @@ def _assumed(run: Run, weights: Mapping[str, str]) -> "ExtractionSettings":
     return ExtractionSettings.usual(needed, weights=weights, grid=run.model.grid)
 
 
-def settings_for_words(weights: Mapping[str, str], place: Path) -> "ExtractionSettings":
-    """The settings of features that words are compared with; those of the store, if one is there.
+def settings_for_words(weights: Mapping[str, str], place: Path | None) -> "ExtractionSettings":
+    """The settings of features that words are compared with; those of a store that is at `place`.
 
     Of the backbones whose `branch` is VLP's it is the one that `weights` names, or the first.
 
@@ -176,7 +176,7 @@ def settings_for_words(weights: Mapping[str, str], place: Path) -> "ExtractionSe
     """
     from duetal.extraction.pipeline import ExtractionSettings
 
-    if (place / SETTINGS_FILE).is_file():
+    if place is not None and (place / SETTINGS_FILE).is_file():
         return _recorded(open_store(place).settings, weights, place / SETTINGS_FILE)
     readers = {record.name: record for record in BACKBONES if record.branch == "vlp"}
     options = {name: OPTIONS.get(name) or known_record(name).option for name in weights}
