@@ -16,6 +16,7 @@ from duetal.localization.proposals import (
     highest_inside,
     outer_inner_contrast,
     stretch,
+    temporal_iou,
 )
 from duetal.localization.soft_nms import soft_nms
 
@@ -43,10 +44,7 @@ class Proposals:
 
     def tiou(self, start: Floats, end: Floats) -> Floats:
         """(N, M) the temporal IoU of each with (M,) others."""
-        inside = np.minimum(self.end[:, None], end) - np.maximum(self.start[:, None], start)
-        inside = np.maximum(inside, 0.0)
-        lengths = (self.end - self.start)[:, None] + (end - start)
-        return np.asarray(inside / np.maximum(lengths - inside, 1e-9))
+        return temporal_iou(self.start, self.end, start, end)
 
 
 @dataclass(frozen=True)

@@ -65,8 +65,9 @@ class LiveFrames(Closing):
         index = 0
         while True:
             with self._changed:
-                while not self._waiting and not self._over:
-                    self._changed.wait()
+                self._changed.wait_for(lambda: self._waiting or self._over or self._closed)
+                if self._closed:
+                    return
                 if not self._waiting:
                     if self._error is not None:
                         raise self._error

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from duetal.core.array_types import Floats, Ints
 from duetal.core.errors import UsageError
 from duetal.core.grid import TimeGrid
-from duetal.localization.proposals import VideoDetections
+from duetal.localization.proposals import VideoDetections, temporal_iou
 from duetal.runs.localizing import open_localizer
 from duetal.runs.run import Run
 from duetal.runs.stage_scoring import Localized
@@ -61,7 +62,7 @@ class LiveStream:
         return self._place
 
 
-@dataclass
+@dataclass(eq=False)
 class LiveVideo:
     """The newest snippets of all streams; `duetal.runs.stage_scoring.Videos`."""
 
@@ -177,23 +178,17 @@ class LiveLocalizer:
         found = localizer("live").detections
         now = self.seconds
         new = [row for row in range(len(found)) if self._is_settled(found, row, settled)]
-        told = [
-            LiveDetection(
-                self.run.model.classes[found.label[row]],
-                float(found.start[row]),
-                float(found.end[row]),
-                self._lowered(found, row),
-                now,
-            )
-            for row in new
-        ]
+        label, start, end = found.label[new], found.start[new], found.end[new]
+        score = found.score[new] * self._kept_of(label, start, end)
         self._settled = settled
         oldest = self._video.offset("live")
-        self.remembered = [one for one in self.remembered if one[2] > oldest]
-        self.remembered += [
-            (int(found.label[row]), float(found.start[row]), float(found.end[row])) for row in new
+        told = list(zip(label.tolist(), start.tolist(), end.tolist(), strict=True))
+        self.remembered = [one for one in self.remembered if one[2] > oldest] + told
+        return [
+            LiveDetection(self.run.model.classes[one[0]], one[1], one[2], value, now)
+            for one, value in zip(told, score.tolist(), strict=True)
+            if value >= self._settings.min_score
         ]
-        return [one for one in told if one.score >= self._settings.min_score]
 
     def _is_settled(self, found: VideoDetections, row: int, until: float) -> bool:
         """Whether a detection ended in the time that is new, and no better one takes it in."""
@@ -202,13 +197,8 @@ class LiveLocalizer:
         shares = (found.start < found.end[row]) & (found.label == found.label[row])
         return not bool((shares & (found.end > until) & (found.score > found.score[row])).any())
 
-    def _lowered(self, found: VideoDetections, row: int) -> float:
-        """The score of a detection, lowered by those of its class that have been told."""
-        start, end = float(found.start[row]), float(found.end[row])
-        score = float(found.score[row])
-        for label, first, last in self.remembered:
-            if label == found.label[row]:
-                shared = max(0.0, min(end, last) - max(start, first))
-                tiou = shared / (end - start + last - first - shared)
-                score *= float(np.exp(-(tiou**2) / self._settings.nms_sigma))
-        return score
+    def _kept_of(self, label: Ints, start: Floats, end: Floats) -> Floats:
+        """(N,) what is left of the scores of detections beside those that have been told."""
+        told = np.array(self.remembered, dtype=np.float64).reshape(-1, 3)
+        tiou = temporal_iou(start, end, told[:, 1], told[:, 2]) * (label[:, None] == told[:, 0])
+        return np.asarray(np.exp(-(tiou**2).sum(axis=1) / self._settings.nms_sigma))

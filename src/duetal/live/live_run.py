@@ -68,8 +68,9 @@ class LiveRun:
         speed = self.speed if source.is_file else 0.0
         size = settings.short_side
         with (
-            LiveFrames(session, settings.grid, size, speed=speed, loses=loses) as frames,
             Stages() as stages,
+            # Closed first: a stage may be waiting for a frame.
+            LiveFrames(session, settings.grid, size, speed=speed, loses=loses) as frames,
         ):
             lost_since: float | None = None
 

@@ -195,6 +195,14 @@ def find_intervals(curve: Floats, thresholds: Sequence[float]) -> tuple[Ints, In
     return runs // size, runs % size
 
 
+def temporal_iou(start: Floats, end: Floats, other_start: Floats, other_end: Floats) -> Floats:
+    """(N, M) the temporal IoU of (N,) intervals with (M,) others."""
+    inside = np.minimum(end[:, None], other_end) - np.maximum(start[:, None], other_start)
+    inside = np.maximum(inside, 0.0)
+    lengths = (end - start)[:, None] + (other_end - other_start)
+    return np.asarray(inside / np.maximum(lengths - inside, 1e-9))
+
+
 def highest_inside(curve: Floats, first: Ints, stop: Ints) -> Floats:
     """Maximum of a (T,) curve over each of (N,) non-empty intervals `[first, stop)`."""
     # reduceat also takes the maximum of what lies between two intervals: short where they are in

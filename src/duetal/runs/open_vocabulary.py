@@ -9,6 +9,7 @@ part: they move features towards the classes of the training (docs/words.md).
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,13 @@ def with_words(
         checkpoint = run.folder.checkpoint(reader)
         text = learnt_text(run, checkpoints.load(checkpoint).tensors, new, source)
 
+    @cache
+    def opened(data: Videos, device: torch.device) -> Scorer:
+        return stage_scorer(run, stages, data, device)
+
     def make_scorer(data: Videos, names: Sequence[str], device: torch.device) -> Scorer:
-        known = stage_scorer(run, stages, data, device)
+        # Of a live video scorers are made again and again, as its words have to be.
+        known = opened(data, device)
         if not new:
             return _joined(run, list(phrases), own, known, None)
         stream = features_of(run, reader, data)

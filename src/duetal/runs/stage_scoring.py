@@ -1,6 +1,6 @@
 """Scores of whole videos by one checkpoint of a run, or by the ensemble of several."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -48,7 +48,7 @@ class Localized:
     detections: VideoDetections
 
 
-class Videos(Protocol):
+class Videos(Hashable, Protocol):
     """Videos whose features a run reads: a dataset's, or what has come of a live one."""
 
     @property
