@@ -24,12 +24,10 @@ from duetal.baselines import guess_by_labels, train_linear
 from duetal.cli.main import cli
 from duetal.datasets import open_dataset
 from duetal.evaluation import Evaluation, evaluate, summarize
-from duetal.formats import read_annotations
-from duetal.formats.activitynet import write_annotations
 from duetal.results.folder import RunFolder
 from duetal.results.schema import RunEvaluation
 from duetal.runs.run_evaluation import ground_truth
-from order_of_methods import AVERAGE, PROTOCOL, durations, localized, run_of
+from order_of_methods import AVERAGE, PROTOCOL, choose_videos, durations, localized, run_of
 
 MODES = ("alternate", "online", "async")
 
@@ -49,10 +47,7 @@ def main() -> None:
     data = options.data
     if not data.is_dir():
         data, chosen = options.out / "dataset", options.out / "annotations.json"
-        annotations = read_annotations(options.data)
-        names = (annotations.training_names(), annotations.evaluation_names())
-        kept = [name for some in names for name in some[:: options.every]]
-        write_annotations(chosen, annotations.select(kept))
+        choose_videos(options.data, chosen, options.every)
         words = ["simulate", chosen, "--out", data, "--difficulty", options.difficulty]
         cli.main([*map(str, words), "--force"], standalone_mode=False)
     seeds = [int(seed) for seed in options.seeds.split(",")]

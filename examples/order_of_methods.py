@@ -67,10 +67,7 @@ def main() -> None:
     if options.data.is_dir():
         print_table(str(options.data), options.data, options.out, options)
         return
-    annotations = read_annotations(options.data)
-    names = (annotations.training_names(), annotations.evaluation_names())
-    chosen = annotations.select([name for some in names for name in some[:: options.every]])
-    write_annotations(options.out / "annotations.json", chosen)
+    choose_videos(options.data, options.out / "annotations.json", options.every)
     for difficulty in options.difficulties.split(","):
         folder = options.out / f"difficulty-{difficulty}"
         words = [options.out / "annotations.json", "--out", folder / "dataset", "--force"]
@@ -78,6 +75,14 @@ def main() -> None:
         words += ["--linear"] * options.linear
         cli.main(["simulate", *map(str, words)], standalone_mode=False)
         print_table(f"SIMULATED, difficulty {difficulty}", folder / "dataset", folder, options)
+
+
+def choose_videos(annotation: Path, chosen: Path, every: int) -> None:
+    """Write an annotation with every n-th video of each subset alone."""
+    annotations = read_annotations(annotation)
+    names = (annotations.training_names(), annotations.evaluation_names())
+    kept = [name for some in names for name in some[::every]]
+    write_annotations(chosen, annotations.select(kept))
 
 
 def print_table(title: str, data: Path, out: Path, options: argparse.Namespace) -> None:

@@ -129,12 +129,7 @@ def alternate(
         if callback.load_finished(phase, student):
             videos = with_own_features(videos, phase, student)
             continue
-        # AdamW without decay is Adam.
-        adam = torch.optim.AdamW(
-            parameter_groups(student, settings.backbone.lr),
-            lr=phase.learning_rate or settings.schedule.learning_rate,
-            weight_decay=settings.schedule.weight_decay,
-        )
+        adam = make_adam(settings, phase, student)
         optimizer: Any = fabric.setup_optimizers(adam)
         epochs_done = callback.on_phase_start(phase, student, adam)
         pseudo = None
@@ -214,12 +209,17 @@ def conclude(
     return videos
 
 
-def parameter_groups(student: BranchNetwork, backbone_rate: float) -> list[dict[str, Any]]:
-    """What an optimizer trains: the branch, and its backbone at a learning rate of its own."""
+def make_adam(settings: MethodSettings, phase: Phase, student: BranchNetwork) -> torch.optim.AdamW:
+    """The optimizer of a phase: of the branch, and of its backbone at a rate of its own."""
     behind = [] if student.backbone is None else list(student.backbone.parameters())
     apart = set(map(id, behind))
     own = [p for p in student.parameters() if p.requires_grad and id(p) not in apart]
-    return [{"params": own}, *([{"params": behind, "lr": backbone_rate}] if behind else [])]
+    groups: list[dict[str, Any]] = [{"params": own}]
+    if behind:
+        groups.append({"params": behind, "lr": settings.backbone.lr})
+    rate = phase.learning_rate or settings.schedule.learning_rate
+    # AdamW without decay is Adam.
+    return torch.optim.AdamW(groups, lr=rate, weight_decay=settings.schedule.weight_decay)
 
 
 def with_own_features(videos: WeakVideos, phase: Phase, student: BranchNetwork) -> WeakVideos:

@@ -29,6 +29,7 @@ from duetal.method.loop import (
     class_weights,
     compute_gradient,
     conclude,
+    make_adam,
     teach,
 )
 from duetal.method.method_settings import MethodSettings
@@ -59,12 +60,7 @@ class OnlineStudent:
     _teacher: BranchNetwork | None = None
 
     def __post_init__(self) -> None:
-        schedule = self.settings.schedule
-        self.adam = torch.optim.AdamW(
-            [p for p in self.network.parameters() if p.requires_grad],
-            lr=self.phase.learning_rate or schedule.learning_rate,
-            weight_decay=schedule.weight_decay,
-        )
+        self.adam = make_adam(self.settings, self.phase, self.network)
         self._optimizer: Any = self.fabric.setup_optimizers(self.adam)
 
     def batches(self, videos: WeakVideos) -> list[list[Crop]]:
