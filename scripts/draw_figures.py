@@ -145,8 +145,8 @@ def pseudo_labels(run: Run, dataset: Dataset) -> Figure:
     figure = Figure(figsize=(7.6, 4.2), layout="constrained")
     panels = figure.subplots(2, 1, sharex=True)
     teachers = {
-        "B1": ("cbp-warmup", "CBP teaches its background"),
-        "F1": ("vlp-b1", "VLP teaches its foreground"),
+        "B1": ("cbp-warmup", "B step: CBP teaches VLP"),
+        "F1": ("vlp-b1", "F step: VLP teaches CBP"),
     }
     for axes, (phase, (stage, title)) in zip(panels, teachers.items(), strict=True):
         story.shade_truth(axes)
