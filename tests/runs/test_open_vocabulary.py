@@ -215,6 +215,22 @@ def test_refused(
 
 
 @pytest.mark.recipe
+def test_a_run_from_elsewhere_says_what_reads_its_words(
+    tiny_run: Path, tiny_dataset: Path, tmp_path: Path, duetal: Duetal
+) -> None:
+    run, model = tmp_path / "run", open_run(tiny_run).folder.model_file.name
+    shutil.copytree(tiny_run, run)
+    known = json.loads((run / model).read_text())
+    encoder, known["text_encoder"] = known["text_encoder"], "clip-of-theirs"
+    (run / model).write_text(json.dumps(known))
+    words = ("localize", run, tiny_dataset, "--classes", "swim", "--out", tmp_path / "x.json")
+    code, _, err = duetal(*words)
+    assert code == 1
+    assert "read by 'clip-of-theirs', which is not here; --text-encoder names a copy" in err
+    assert duetal(*words, "--text-encoder", encoder)[0] == 0
+
+
+@pytest.mark.recipe
 def test_a_run_without_vlp_reads_no_words(
     tiny_dataset: Path, tiny_settings: tuple[str, ...], tmp_path: Path, duetal: Duetal
 ) -> None:

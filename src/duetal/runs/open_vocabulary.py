@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from duetal.backbones.class_embeddings import load_text, phrase_features
+from duetal.backbones.pretrained import is_hub_name
 from duetal.config import make_config, read_values
 from duetal.core.annotations import display_name
 from duetal.core.array_types import Floats, Singles
@@ -74,10 +75,7 @@ def with_words(
     run = replace(run, config=make_config(read[0] | read[1] | read[2], "settings"))
     text = np.empty((0, 0), dtype=np.float32)
     if new:
-        source = text_encoder or run.model.text_encoder or run.config.data.text_encoder
-        if source is None:
-            cause = "the run does not say what reads its words; --text-encoder names it"
-            raise DuetalError(cause, file=run.folder.model_file)
+        source = text_encoder or _own_text_encoder(run)
         reader = stages[branches.index(READER)]
         checkpoint = run.folder.checkpoint(reader)
         text = learnt_text(run, checkpoints.load(checkpoint).tensors, new, source)
@@ -97,6 +95,19 @@ def with_words(
 
     model = run.model.model_copy(update={"classes": list(phrases)})
     return replace(run, model=model, make_scorer=make_scorer), stages
+
+
+def _own_text_encoder(run: Run) -> str:
+    """The text encoder that the run was trained with; DuetalError if it is not at hand."""
+    source = run.model.text_encoder or run.config.data.text_encoder
+    if source is None:
+        cause = "the run does not say what reads its words; --text-encoder names it"
+    # Of a run that was handed on, a path of the machine it was made on has kept its last part.
+    elif not is_hub_name(source) and not Path(source).exists():
+        cause = f"its words are read by {source!r}, which is not here; --text-encoder names a copy"
+    else:
+        return source
+    raise DuetalError(cause, file=run.folder.model_file)
 
 
 def _own_columns(run: Run, names: Iterable[str]) -> dict[str, int]:
