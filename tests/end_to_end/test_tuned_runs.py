@@ -138,7 +138,7 @@ def test_a_run_killed_in_every_phase_ends_in_the_same_weights(
 def test_two_processes_train_as_one(
     rendered: Any, settings: tuple[str, ...], forked: Any, tmp_path: Path
 ) -> None:
-    same = ("channel_dropout=0", "cbp.dropout=0", "vlp.dropout=0", "detector.rounds=0")
+    same = ("cbp.dropout=0.2", "vlp.dropout=0.2", "detector.rounds=0")
     words = (*settings, *same, "selection=heldout", "heldout_fraction=0.4")
     assert forked(train, config_for(rendered, words), tmp_path / "one").wait() == 0
     two = forked.ranks(train, config_for(rendered, (*words, "devices=2")), tmp_path / "two")

@@ -22,6 +22,7 @@ def test_two_processes_train_as_one(
 ) -> None:
     # 10 videos in batches of 3: the last batch is one video, and the second process has none.
     chosen = {"cbp.members": 2, "batch_size": 3, "contrastive_weight": 0.1, "gradient_clip": 1.0}
+    chosen |= {"dropout": 0.3, "cbp.channel_dropout": 0.3}
     train(make_config(**chosen), videos, tmp_path / "one")
     two = tmp_path / "two"
     process = forked.ranks(train, make_config(**chosen, devices=2), videos, two)

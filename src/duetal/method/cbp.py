@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from duetal.core.settings_section import Settings
+from duetal.method.dropout import CropDropout
 from duetal.method.layers import (
     BranchNetwork,
     MaskedConv,
@@ -86,9 +87,9 @@ class CBPBranch(BranchNetwork):
         self.stride, self.interpolation = settings.stride, settings.interpolation
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("std", torch.ones(dim))
-        self.channel_dropout = nn.Dropout1d(settings.channel_dropout)
+        self.channel_dropout = CropDropout(settings.channel_dropout, whole_channels=True)
         self.embedding = MaskedConv(dim, width)
-        self.embedding_dropout = nn.Dropout(dropout)
+        self.embedding_dropout = CropDropout(dropout)
         self.levels = nn.ModuleList(
             nn.ModuleList(
                 TransformerBlock(width, heads, radius, dropout) for _ in range(settings.blocks)
@@ -141,9 +142,7 @@ class CBPBranch(BranchNetwork):
 
         Of features (B, T, C); the mask (B, T) is True where a snippet is real.
         """
-        x = apply_mask((features - self.mean) / self.std, mask)
-        # Dropout1d drops a channel for all of a crop's snippets.
-        x = self.channel_dropout(x.transpose(1, 2)).transpose(1, 2)
+        x = self.channel_dropout(apply_mask((features - self.mean) / self.std, mask))
         encoded = self.encode(x, mask)
         logits = self.decode(encoded, mask)
         if self.linear_path:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from duetal.method.dropout import CropDropout
 from duetal.method.trainable_backbone import TrainableBackbone
 
 
@@ -180,7 +181,7 @@ class TransformerBlock(nn.Module):
             nn.GELU(),
             nn.Linear(expansion * embed_dim, embed_dim),
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = CropDropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, T, C) → (B, T, C), zeros at padded positions."""

@@ -18,6 +18,7 @@ from torch import Tensor
 from duetal.core.errors import DuetalError
 from duetal.core.weak_videos import WeakVideos
 from duetal.method.branches import BRANCHES, Branch, LoadText
+from duetal.method.dropout import crop_dropout
 from duetal.method.label_weights import label_weights
 from duetal.method.layers import BranchNetwork
 from duetal.method.losses import LOSSES, LossSettings, LossTerm, Predictions, active_terms
@@ -333,7 +334,9 @@ def compute_losses(lesson: Lesson, micro: MicroBatch) -> dict[str, Tensor]:
     """Every weighted term of the loss, (B,) each."""
     device, settings = lesson.fabric.device, lesson.loss_settings
     mask = micro.mask.to(device)
-    with lesson.fabric.autocast():
+    # The step's seed, which stands for epoch and update, was given to PyTorch before.
+    seeds = [random_seed(torch.initial_seed(), crop.video, crop.start) for crop in micro.crops]
+    with lesson.fabric.autocast(), crop_dropout(seeds):
         logits, encoded = lesson.student(micro.features.to(device), mask)
     pseudo = None
     if lesson.pseudo is not None:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from duetal.core.errors import UsageError
 from duetal.core.settings_section import Settings
+from duetal.method.dropout import CropDropout
 from duetal.method.layers import BranchNetwork, TransformerBlock, apply_mask
 from duetal.method.text import PromptedTextEncoder, StoredText
 
@@ -104,7 +105,7 @@ class VLPBranch(BranchNetwork):
         self.input_normalization = settings.input_normalization
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("std", torch.ones(dim))
-        self.input_dropout = nn.Dropout(settings.dropout)
+        self.input_dropout = CropDropout(settings.dropout)
         self.layers = nn.ModuleList(
             TransformerBlock(dim, settings.heads, settings.attention_radius, settings.dropout)
             for _ in range(settings.layers)
