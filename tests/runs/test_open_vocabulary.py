@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import duetal as api
+from duetal.backbones.class_embeddings import phrase_features
 from duetal.config import Config
 from duetal.core.errors import DuetalError, UsageError
 from duetal.datasets import open_dataset
@@ -19,6 +20,7 @@ from duetal.runs.class_splits import seen_classes, with_seen_classes
 from duetal.runs.open_vocabulary import prompted_text, with_words
 from duetal.runs.run import open_run
 from duetal.runs.stage_scoring import VideoScores, stage_scorer
+from duetal.runs.zero_shot_run import zero_shot_scorer
 from duetal.simulation.tiny_clip import make_tiny_clip
 
 Duetal = Callable[..., tuple[int, str, str]]
@@ -106,14 +108,25 @@ def test_what_cbp_sees_changes_the_scores_of_new_words(tiny_run: Path, tiny_data
         named, _ = with_words(run, words, stage, None, settings)
         return named.make_scorer(dataset, ["v_6", "v_7"], CPU)("v_7")
 
-    alone = score("vlp").snippets[:, 0]
+    new = score("vlp").snippets[:, [0, 2]]
     cbp = stage_scorer(run, ["cbp-f1"], dataset, CPU)("v_7")
-    no_other = 1 - (cbp.snippets * cbp.video).max(axis=1)
-    foreground = cbp.snippets.max(axis=1) * (1 - cbp.video.max())
+    source = dataset.text_encoder
+    assert source is not None
+    said = {label: [run.model.display_names[label]] for label in run.model.classes}
+    text = phrase_features(source, said, ["{}"])
+    stream = dataset.streams["vlp"]
+    own = zero_shot_scorer(stream, ["v_6", "v_7"], text, run.config)("v_7").snippets
+    top = len(own) // 8
+    in_video = [np.sort(one, axis=0)[-top:].mean(axis=0) for one in (own, new)]
     for share in (0.0, 0.3):
         found = score("both", foreground_share=share)
-        expected = ((1 - share) * alone + share * foreground) * no_other
-        np.testing.assert_allclose(found.snippets[:, 0], expected, atol=1e-6)
+        for column, (place, loudest) in enumerate(zip((0, 2), in_video[1], strict=True)):
+            believed = cbp.video * in_video[0] / (in_video[0] + loudest)
+            no_other = 1 - (cbp.snippets * believed).max(axis=1)
+            foreground = cbp.snippets.max(axis=1) * (1 - believed.max())
+            expected = ((1 - share) * new[:, column] + share * foreground) * no_other
+            np.testing.assert_allclose(found.snippets[:, place], expected, atol=1e-6)
+            np.testing.assert_allclose(found.branches["cbp"][:, place], foreground, atol=1e-6)
         np.testing.assert_allclose(found.branches["cbp"][:, 1], cbp.snippets[:, 0], atol=1e-6)
 
 

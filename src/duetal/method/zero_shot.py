@@ -29,7 +29,7 @@ class ZeroShotSettings(Settings):
     learnt_share: float = Field(0.25, ge=0, le=1)
     """[D] With a trained run: how much the prompts that it has learnt count in the text features of
     a class that it was not trained on, beside the plain words."""
-    foreground_share: float = Field(0.3, ge=0, le=1)
+    foreground_share: float = Field(0.15, ge=0, le=1)
     """[D] With a trained run: how much CBP's foreground-ness counts in the scores of such a class,
     in videos in which CBP finds none of its own."""
 

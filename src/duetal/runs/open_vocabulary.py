@@ -2,9 +2,10 @@
 
 A class of the run itself is scored as ever. Of any other the words are compared with the snippets
 as without training, but for two things that the run has learnt: the prompts around a name, and what
-CBP sees. Where CBP sees one of its own classes, no other is; and in a video that has none of those,
-what it sees all the same is something else: its foreground-ness. VLP's temporal layers take no
-part: they move features towards the classes of the training (docs/words.md).
+CBP sees. Where CBP sees one of its own classes, and the words of that are in the video too, no
+other is; and in a video that has none of those, what it sees all the same is something else: its
+foreground-ness. VLP's temporal layers take no part: they move features towards the classes of the
+training (docs/words.md).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -79,6 +80,9 @@ def with_words(
         reader = stages[branches.index(READER)]
         checkpoint = run.folder.checkpoint(reader)
         text = learnt_text(run, checkpoints.load(checkpoint).tensors, new, source)
+        shown = run.model.display_names
+        said = {label: (shown.get(label, display_name(label)),) for label in run.model.classes}
+        own_text = phrase_features(source, said, ["{}"])
 
     @cache
     def opened(data: Videos, device: torch.device) -> Scorer:
@@ -91,7 +95,8 @@ def with_words(
             return _joined(run, list(phrases), own, known, None)
         stream = features_of(run, reader, data)
         words = zero_shot_scorer(stream, names, text, run.config)
-        return _joined(run, list(phrases), own, known, words)
+        own_words = zero_shot_scorer(stream, names, own_text, run.config)
+        return _joined(run, list(phrases), own, known, (words, own_words))
 
     model = run.model.model_copy(update={"classes": list(phrases)})
     return replace(run, model=model, make_scorer=make_scorer), stages
@@ -172,9 +177,16 @@ def prompted_text(
 
 
 def _joined(
-    run: Run, classes: Sequence[str], own: Mapping[str, int], known: Scorer, words: Scorer | None
+    run: Run,
+    classes: Sequence[str],
+    own: Mapping[str, int],
+    known: Scorer,
+    words: tuple[Scorer, Scorer] | None,
 ) -> Scorer:
-    """The scores of `classes`: those of `own` from the run's columns, of others by their words."""
+    """The scores of `classes`: those of `own` from the run's columns, of others by their words.
+
+    `words` score the others, and all classes of the run, without training.
+    """
     others = [label for label in classes if label not in own]
 
     def join(given: NDArray[np.floating], found: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -186,14 +198,15 @@ def _joined(
 
     def score(name: str) -> VideoScores:
         trained = known(name)
-        nothing = VideoScores(np.empty((len(trained.snippets), 0)), np.empty(0))
-        by_words = nothing if words is None else words(name)
+        by_words = VideoScores(np.empty((len(trained.snippets), 0)), np.empty(0))
+        if words is not None:
+            by_words = words[0](name)
         snippets = by_words.snippets
         found = dict.fromkeys(trained.branches, snippets)
         if CLASSIFIER in trained.branches and words is not None:
-            other, foreground = _seen_by_cbp(trained)
+            other, foreground = _seen_by_cbp(trained, snippets, words[1](name).snippets)
             share = run.config.zero_shot.foreground_share
-            found[CLASSIFIER] = np.repeat(foreground, len(others), axis=1)
+            found[CLASSIFIER] = foreground
             snippets = ((1 - share) * snippets + share * foreground) * other
         curves = {branch: join(c, found[branch]) for branch, c in trained.branches.items()}
         video = join(trained.video, by_words.video)
@@ -202,12 +215,25 @@ def _joined(
     return score
 
 
-def _seen_by_cbp(trained: VideoScores) -> tuple[Floats, Floats]:
-    """(T, 1) the probability that a snippet has no class of the run; foreground-ness without those.
+def _seen_by_cbp(
+    trained: VideoScores, new: NDArray[np.floating], own: NDArray[np.floating]
+) -> tuple[Floats, Floats]:
+    """(T, J) the probability that a snippet has no class of the run; foreground-ness without those.
 
-    A snippet's class is one that its video has, so both probabilities are multiplied.
+    Of J new classes; `new` (T, J) and `own` (T, K) are what words alone say of them and of the
+    run's. A snippet's class is one that its video has, so both probabilities are multiplied; and
+    CBP, which takes a new class for the nearest of its own, is believed as far as the words of that
+    class are in the video rather than those of the new one.
     """
     curves = np.asarray(trained.branches[CLASSIFIER], dtype=np.float64)
-    video = trained.branch_videos[CLASSIFIER]
-    of_class = (curves * video).max(axis=1, keepdims=True)
-    return 1 - of_class, curves.max(axis=1, keepdims=True) * (1 - video.max())
+    said, said_new = _loudest(own), _loudest(new)
+    rather = said / np.maximum(said + said_new[:, None], 1e-12)
+    believed = trained.branch_videos[CLASSIFIER] * rather  # (J, K)
+    of_class = np.stack([(curves * row).max(axis=1) for row in believed], axis=1)
+    return 1 - of_class, curves.max(axis=1, keepdims=True) * (1 - believed.max(axis=1))
+
+
+def _loudest(snippets: NDArray[np.floating]) -> Floats:
+    """(K,) the mean of the top eighth of snippets (T, K)."""
+    count = max(1, len(snippets) // 8)
+    return np.asarray(np.sort(snippets, axis=0)[-count:].mean(axis=0), dtype=np.float64)
