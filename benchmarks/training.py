@@ -70,7 +70,10 @@ class Bench:
         self.optimizer: Any = fabric.setup_optimizers(adam)
         random = np.random.default_rng(0)
         sizes = [videos.length(name) for name in videos.names]
-        pseudo = [random.integers(-1, 2, size=(size, CLASSES)).astype(np.int8) for size in sizes]
+        pseudo = {
+            video: random.integers(-1, 2, size=(size, CLASSES)).astype(np.int8)
+            for video, size in enumerate(sizes)
+        }
         self.lesson = Lesson(fabric, CONFIG, videos, PHASES[kind], branch, pseudo)
         [self.batch] = epoch_batches(sizes, CONFIG.data, seed=0)
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -159,7 +160,7 @@ def test_no_calibrated_score_saturates(
             return logits, x
 
     stream = videos.streams["cbp"]
-    found = calibrate(Ramp(), videos, stream, 64)
+    found = calibrate(Ramp(), videos, stream, 64, Fabric(accelerator="cpu", devices=1))
     assert found == pytest.approx(temperature)
     name = videos.names[-1]
     scores = probabilities(score_video(Ramp(), stream, name, 64), found)[:, 0]

@@ -206,7 +206,7 @@ def conclude(
     if settings.schedule.calibration:
         frozen = inference_network(fabric, settings, videos, branch, student)
         stream, window = videos.streams[branch.name], settings.data.crop
-        student.temperature.fill_(calibrate(frozen, videos, stream, window, fabric.device))
+        student.temperature.fill_(calibrate(frozen, videos, stream, window, fabric))
     return videos
 
 
@@ -260,6 +260,7 @@ def teach(
         settings.losses,
         window=settings.data.crop,
         device=fabric.device,
+        fabric=fabric,
     )
 
 

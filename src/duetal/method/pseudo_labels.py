@@ -1,11 +1,13 @@
 """The snippets that a frozen teacher is confident of, as foreground or as background."""
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Self
+from typing import Self, overload
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import Tensor
@@ -14,7 +16,7 @@ from duetal.core.array_types import Bools, Singles
 from duetal.core.settings_section import Settings
 from duetal.core.weak_videos import FeatureReader, WeakVideos
 from duetal.method.layers import BranchNetwork
-from duetal.method.sampling import Crop
+from duetal.method.sampling import Crop, divided
 from duetal.method.video_scoring import probabilities, score_video
 
 FOREGROUND = 1
@@ -24,9 +26,7 @@ IGNORED = -1
 #: A teacher's curve that varies less has no foreground and no background: it teaches nothing.
 FLAT = 1e-3
 
-#: For each video (T, K) int8 of FOREGROUND, BACKGROUND and IGNORED.
-PseudoLabels = Sequence[NDArray[np.int8]]
-#: The same of some videos, by their index.
+#: Of some videos, by their index: (T, K) int8 of FOREGROUND, BACKGROUND and IGNORED.
 SomePseudoLabels = Mapping[int, NDArray[np.int8]]
 
 
@@ -105,6 +105,65 @@ def threshold(
     return labels
 
 
+class PseudoLabels(Sequence[NDArray[np.int8]]):
+    """For each training video (T, K) int8 of FOREGROUND, BACKGROUND and IGNORED.
+
+    Those of the classes that a video has are kept, in a file that vanishes with the process; of all
+    others everything is background. `lengths` are T of each video, `present` (N, K) its classes.
+    """
+
+    def __init__(self, lengths: Sequence[int], present: Bools):
+        self.present = present
+        self._shapes = [(t, int(n)) for t, n in zip(lengths, present.sum(axis=1), strict=True)]
+        self._ends = np.cumsum([t * n for t, n in self._shapes], dtype=np.int64)
+        size = int(self._ends[-1]) if len(self._ends) else 0
+        self._values = np.zeros(size, np.int8)
+        if size:
+            with tempfile.TemporaryFile() as file:
+                self._values = np.memmap(file, np.int8, shape=(size,))
+
+    def __len__(self) -> int:
+        return len(self._shapes)
+
+    @overload
+    def __getitem__(self, index: int) -> NDArray[np.int8]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[NDArray[np.int8]]: ...
+    def __getitem__(self, index: int | slice) -> NDArray[np.int8] | list[NDArray[np.int8]]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        return self.part(index, 0, self._shapes[index][0])
+
+    def kept(self, index: int) -> NDArray[np.int8]:
+        """(T, classes that the video has): what is kept of a video, to be filled or read."""
+        length, count = self._shapes[index]
+        end = int(self._ends[index])
+        return self._values[end - length * count : end].reshape(length, count)
+
+    def part(self, index: int, start: int, length: int) -> NDArray[np.int8]:
+        """(length, K) of a video from a snippet on."""
+        rows = self.kept(index)[start : start + length]
+        labels = np.full((len(rows), self.present.shape[1]), BACKGROUND, dtype=np.int8)
+        labels[:, self.present[index]] = rows
+        return labels
+
+    def share(self, shares: Sequence[Sequence[int]], fabric: Fabric) -> None:
+        """Give all processes what each has filled: the videos of its own of the `shares`."""
+        sizes = [sum(self.kept(i).size for i in share) for share in shares]
+        own = torch.zeros(max(sizes), dtype=torch.int8)
+        rows = [torch.from_numpy(self.kept(i).ravel()) for i in shares[fabric.global_rank]]
+        if rows:
+            own[: sizes[fabric.global_rank]] = torch.cat(rows)
+        every = fabric.all_gather(own.to(fabric.device))
+        assert isinstance(every, Tensor)
+        for share, values in zip(shares, every.cpu().numpy(), strict=True):
+            begin = 0
+            for index in share:
+                kept = self.kept(index)
+                kept[:] = values[begin : begin + kept.size].reshape(kept.shape)
+                begin += kept.size
+
+
 def make_pseudo_labels(
     teacher: BranchNetwork,
     videos: WeakVideos,
@@ -113,18 +172,25 @@ def make_pseudo_labels(
     *,
     window: int,
     device: torch.device | str = "cpu",
+    fabric: Fabric | None = None,
 ) -> PseudoLabels:
     """Score every training video whole with a frozen teacher and threshold the scores.
 
     The teacher is a branch in eval mode, `stream` the features that it reads, and `window` the
-    snippets in one pass.
+    snippets in one pass. The processes of `fabric`, all of which call this, divide the videos.
     """
-    labels = []
-    for name, present in zip(videos.names, videos.labels, strict=True):
-        logits = score_video(teacher, stream, name, window, device)
+    lengths = [videos.length(name) for name in videos.names]
+    labels = PseudoLabels(lengths, videos.labels)
+    rank, processes = (0, 1) if fabric is None else (fabric.global_rank, fabric.world_size)
+    shares = divided(lengths, processes)
+    for index in shares[rank]:
+        present = videos.labels[index]
+        logits = score_video(teacher, stream, videos.names[index], window, device)
         as_logits = settings.pseudo_score is TeacherScore.LOGIT
         scores = logits if as_logits else probabilities(logits, float(teacher.temperature))
-        labels.append(threshold(scores, present, settings))
+        labels.kept(index)[:] = threshold(scores, present, settings)[:, present]
+    if fabric is not None and processes > 1:
+        labels.share(shares, fabric)
     return labels
 
 
@@ -144,8 +210,15 @@ def crop_labels(
     pseudo: PseudoLabels | SomePseudoLabels, crops: Sequence[Crop], mask: Tensor
 ) -> Tensor:
     """The pseudo-labels of some crops: (B, T, K) int8, IGNORED where `mask` (B, T) is padded."""
-    cut = torch.full((*mask.shape, pseudo[crops[0].video].shape[1]), IGNORED, dtype=torch.int8)
+    if isinstance(pseudo, PseudoLabels):
+        num_classes = pseudo.present.shape[1]
+    else:
+        num_classes = pseudo[crops[0].video].shape[1]
+    cut = torch.full((*mask.shape, num_classes), IGNORED, dtype=torch.int8)
     for row, crop in enumerate(crops):
-        whole = pseudo[crop.video][crop.start : crop.start + crop.length]
-        cut[row, : crop.length] = torch.from_numpy(whole)
+        if isinstance(pseudo, PseudoLabels):
+            shown = pseudo.part(crop.video, crop.start, crop.length)
+        else:
+            shown = pseudo[crop.video][crop.start : crop.start + crop.length]
+        cut[row, : crop.length] = torch.from_numpy(shown)
     return cut

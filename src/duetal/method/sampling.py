@@ -76,6 +76,12 @@ def share_of(batch: Sequence[Crop], rank: int, processes: int) -> list[Crop]:
     return sorted(batch, key=lambda c: (-c.length, c.video, c.start))[rank::processes]
 
 
+def divided(lengths: Sequence[int], processes: int) -> list[list[int]]:
+    """The videos that each process reads whole, by index: longest first, dealt out in turn."""
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    return [sorted(order[rank::processes]) for rank in range(processes)]
+
+
 def micro_batches(crops: Sequence[Crop], budget: int, waste: float = 0.07) -> list[list[Crop]]:
     """Cut crops, sorted by falling length, into groups that go through the network together.
 

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from torch import nn
 
 from duetal.core.array_types import Singles
 from duetal.core.weak_videos import FeatureReader, WeakVideos
 from duetal.method.layers import BranchNetwork, topk_mean
+from duetal.method.sampling import divided
 
 
 def windows(length: int, window: int) -> list[tuple[int, int]]:
@@ -85,12 +87,19 @@ def calibrate(
     videos: WeakVideos,
     stream: FeatureReader,
     window: int,
-    device: torch.device | str = "cpu",
+    fabric: Fabric,
 ) -> float:
     """The temperature, at least 1, at which no training snippet's probability saturates.
 
     Logits of ±60 are probabilities of exactly 1.0 in single precision: they tie, and neither
-    maximum scoring nor a teacher's thresholds can rank them.
+    maximum scoring nor a teacher's thresholds can rank them. The processes of `fabric` divide the
+    videos.
     """
-    highest = max(float(score_video(branch, stream, n, window, device).max()) for n in videos.names)
-    return max(1.0, highest / LARGEST_LOGIT)
+    shares = divided([videos.length(name) for name in videos.names], fabric.world_size)
+    highest = torch.tensor(LARGEST_LOGIT, device=fabric.device)
+    for name in (videos.names[index] for index in shares[fabric.global_rank]):
+        logits = score_video(branch, stream, name, window, fabric.device)
+        highest = highest.clamp(min=float(logits.max()))
+    highest_of_all = fabric.all_reduce(highest, reduce_op="max")
+    assert isinstance(highest_of_all, torch.Tensor)
+    return float(highest_of_all) / LARGEST_LOGIT

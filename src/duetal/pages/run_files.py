@@ -1,5 +1,6 @@
 """The videos in a run's folder: ground truth and detections, snippet scores and pseudo-labels."""
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.core.records import read_if_there
 from duetal.results.folder import RunFolder
+from duetal.results.kept_labels import all_classes
 from duetal.results.schema import ModelRecord, ScoreIndex, StageDetections, TruthFile
 from duetal.results.training_log import read_training_log
 from duetal.results.version_0_1 import order_phases
@@ -90,7 +92,9 @@ class SnippetFile:
             self._file: Any = stack.enter_context(safe_open(path, framework="np"))
             self.videos = tuple(sorted(self._file.keys()))
             self._lengths = {name: self._length(name) for name in self.videos}
-        except (SafetensorError, OSError) as error:
+            #: Of pseudo-labels: which classes each video has columns of.
+            self._record = json.loads((self._file.metadata() or {}).get("duetal", "{}"))
+        except (SafetensorError, ValueError, OSError) as error:
             raise DuetalError(f"not a safetensors file: {error}", file=path) from error
 
     def length(self, video: str) -> int:
@@ -128,8 +132,8 @@ class SnippetFile:
         if video not in self._lengths:
             return None
         try:
-            values = np.asarray(self._file.get_tensor(video))
-        except (SafetensorError, TypeError, ValueError, OSError) as error:
+            values = all_classes(np.asarray(self._file.get_tensor(video)), video, self._record)
+        except (SafetensorError, LookupError, TypeError, ValueError, OSError) as error:
             raise self._error(video, f"cannot read: {error}") from error
         if values.ndim != 2 or values.shape[1] != self._columns:
             raise self._error(video, f"an array of shape {values.shape}, not (T, {self._columns})")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from duetal.core.annotations import VideoAnnotation
@@ -11,6 +12,7 @@ from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
 from duetal.method.pseudo_labels import BACKGROUND, FOREGROUND
 from duetal.results import checkpoints
+from duetal.results.kept_labels import all_classes
 from duetal.results.schema import PseudoLabelScores, SnippetScores
 
 #: Scores are stretched to 0..1 over each video's present classes; above this is "action".
@@ -92,8 +94,10 @@ def snippet_truth(
 
 def read_pseudo_labels(path: Path) -> dict[str, NDArray[np.int8]]:
     """The pseudo-labels of a phase, by training video; a DuetalError if missing or damaged."""
-    tensors = checkpoints.load(path).tensors
-    labels = {name: tensor.numpy() for name, tensor in tensors.items()}
-    if any(array.ndim != 2 or array.dtype != np.int8 for array in labels.values()):
+    saved = checkpoints.load(path)
+    if any(tensor.ndim != 2 or tensor.dtype != torch.int8 for tensor in saved.tensors.values()):
         raise DuetalError("holds no pseudo-labels", file=path)
-    return labels
+    return {
+        name: all_classes(tensor.numpy(), name, saved.record)
+        for name, tensor in saved.tensors.items()
+    }

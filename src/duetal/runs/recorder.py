@@ -23,6 +23,7 @@ from duetal.method.schedule import Phase
 from duetal.method.text import PLAIN_TEXT, StoredText
 from duetal.results import checkpoints
 from duetal.results.folder import RunFolder
+from duetal.results.kept_labels import columns_record
 from duetal.results.log_events import PseudoLabelEvent
 from duetal.runs.journal import Journal
 
@@ -80,8 +81,10 @@ class Recorder(OnlineCallback):
         """Keep them to be looked at (training does not read them back), and count them."""
         record = {"phase": phase.name, "teacher": phase.teacher}
         if self.fabric.is_global_zero:
-            arrays = zip(self.videos.names, map(torch.from_numpy, pseudo), strict=True)
-            checkpoints.save(self.folder.pseudo_labels(phase.name), dict(arrays), record)
+            names = self.videos.names
+            arrays = {name: torch.from_numpy(pseudo.kept(i)) for i, name in enumerate(names)}
+            columns = columns_record(names, pseudo.present)
+            checkpoints.save(self.folder.pseudo_labels(phase.name), arrays, record | columns)
         if not self._resumed:
             counts = count_labels(pseudo, self.videos)
             event = PseudoLabelEvent.model_validate({**record, **counts})
