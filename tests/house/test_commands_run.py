@@ -42,6 +42,8 @@ NOT_RUN = {
     " cbp=": "the same; tests/cli/test_extract_families.py trains on a store of several",
     "import-features": "reads what others publish; tests/datasets/test_importing.py makes it up",
     "--splits 10": "trains eleven runs; tests/runs trains three",
+    "torchrun ": "needs two machines; tests/runs/test_nodes.py has two on one",
+    "srun ": "the same",
     "s3://": "an object store, and a cluster; tests/extraction has local ones",
     "mode=async": "starts Ray; tests/runs/test_asynchronous.py forks its processes",
     "hf ": "is the hub's own program",

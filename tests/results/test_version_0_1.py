@@ -76,7 +76,7 @@ def test_it_localizes_and_scores_as_it_did(run: Run, dataset: Dataset) -> None:
     before = read_json(run.folder.evaluation_file)
     found = {path.name: read_json(path) for path in run.folder.path.glob("detections/*.json")}
     run.folder.evaluation_file.unlink()
-    evaluation = run_evaluation(run, dataset, torch.device("cpu"), lambda *_: None)
+    evaluation = run_evaluation(run, dataset, Fabric(accelerator="cpu", devices=1), lambda *_: None)
     assert evaluation is not None
     for stage, old in zip(evaluation.stages, before["stages"], strict=True):
         assert (stage.stage, stage.title) == (old["stage"], old["title"])

@@ -113,7 +113,7 @@ def train_there(folder: Path, dataset_folder: Path, settings: tuple[str, ...]) -
     fabric = Fabric(accelerator="cpu", devices=1)
     assert train(fabric, config, dataset, RunFolder(folder), METHOD)
     run = open_run(folder, METHOD)
-    assert run_evaluation(run, dataset, fabric.device, lambda *progress: None) is not None
+    assert run_evaluation(run, dataset, fabric, lambda *progress: None) is not None
 
 
 def test_it_trains_and_logs_its_loss(run_folder: Path) -> None:

@@ -73,7 +73,7 @@ def test_it_is_resumed_into_the_same_weights(tiny_detector_run: Path, tmp_path: 
         (folder / "model.json").unlink()
         (folder / "evaluation.json").unlink()
         assert train(fabric, config, dataset, RunFolder(folder))
-        assert run_evaluation(open_run(folder), dataset, fabric.device, lambda *progress: None)
+        assert run_evaluation(open_run(folder), dataset, fabric, lambda *progress: None)
         path = Path("checkpoints") / "detector-2.safetensors"
         expected = checkpoints.load(tiny_detector_run / path).tensors
         got = checkpoints.load(folder / path).tensors

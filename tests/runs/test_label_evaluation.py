@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning_fabric import Fabric
 
 from duetal.core.errors import DuetalError
 from duetal.datasets import Dataset, open_dataset
@@ -24,6 +25,7 @@ from duetal.tuning.held_out import video_mean_ap
 
 pytestmark = pytest.mark.recipe
 CPU = torch.device("cpu")
+FABRIC = Fabric(accelerator="cpu", devices=1)
 
 
 def silent(what: str, done: int, total: int) -> None:
@@ -53,7 +55,7 @@ def without_labels(dataset: Dataset, names: Iterable[str]) -> Dataset:
 
 
 def test_every_stage_is_judged_by_the_ranking_of_the_videos(run: Run, weak: Dataset) -> None:
-    found = run_label_evaluation(run, weak, CPU, silent)
+    found = run_label_evaluation(run, weak, FABRIC, silent)
     assert found is not None
     assert tuple(found.videos) == weak.evaluation
     assert [stage.stage for stage in found.stages] == list(run.model.evaluated_stages())
@@ -76,7 +78,7 @@ def test_its_numbers_are_those_of_the_scores(
         return None, [how[-1](type("Localized", (), {"scores": video})) for video in videos]
 
     monkeypatch.setattr("duetal.runs.run_evaluation.localize_stage", localize)
-    found = run_label_evaluation(run, weak, CPU, silent)
+    found = run_label_evaluation(run, weak, FABRIC, silent)
     assert found is not None
     # The labels of v_6, v_7 and v_8 are Diving, GolfSwing and HighJump.
     assert found.stages[0].per_class == {"Diving": 1.0, "GolfSwing": 0.5, "HighJump": 1.0}
@@ -87,28 +89,28 @@ def test_its_numbers_are_those_of_the_scores(
 def test_what_is_there_is_not_computed_again_but_for_other_videos(
     run: Run, weak: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = run_label_evaluation(run, weak, CPU, silent)
+    first = run_label_evaluation(run, weak, FABRIC, silent)
     with monkeypatch.context() as nothing:
         nothing.setattr("duetal.runs.run_evaluation.localize_stage", None)
-        assert run_label_evaluation(run, weak, CPU, silent) == first
+        assert run_label_evaluation(run, weak, FABRIC, silent) == first
     fewer = replace(weak, evaluation=weak.evaluation[1:])
-    found = run_label_evaluation(run, fewer, CPU, silent)
+    found = run_label_evaluation(run, fewer, FABRIC, silent)
     assert found is not None
     assert tuple(found.videos) == weak.evaluation[1:]
     run.folder.detections("ensemble").unlink()
-    assert run_label_evaluation(run, fewer, CPU, silent) == found
+    assert run_label_evaluation(run, fewer, FABRIC, silent) == found
     assert run.folder.detections("ensemble").is_file()
 
 
 def test_videos_without_labels_are_ranked_and_not_scored(run: Run, weak: Dataset) -> None:
-    found = run_label_evaluation(run, without_labels(weak, ["v_8"]), CPU, silent)
+    found = run_label_evaluation(run, without_labels(weak, ["v_8"]), FABRIC, silent)
     assert found is not None
     assert set(found.stages[0].per_class) == {"Diving", "GolfSwing"}
     assert found.stages[0].first_right in (0, 1 / 2, 1)
 
 
 def test_without_labels_there_is_no_evaluation(run: Run, weak: Dataset) -> None:
-    assert run_label_evaluation(run, without_labels(weak, weak.evaluation), CPU, silent) is None
+    assert run_label_evaluation(run, without_labels(weak, weak.evaluation), FABRIC, silent) is None
     assert run_label_evaluation(run, replace(weak, evaluation=()), CPU, silent) is None
 
 

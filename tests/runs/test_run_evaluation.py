@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning_fabric import Fabric
 from safetensors.numpy import load_file
 
 import duetal
@@ -40,6 +41,7 @@ from duetal.runs.stage_scoring import stage_scorer
 pytestmark = pytest.mark.recipe
 
 CPU = torch.device("cpu")
+FABRIC = Fabric(accelerator="cpu", devices=1)
 TITLES = {
     "cbp-warmup": "CBP after warm-up",
     "vlp-zeroshot": "Zero-shot VLP",
@@ -226,7 +228,7 @@ def test_a_missing_file_is_made_again(
     run, dataset = open_run(folder), open_dataset(tiny_dataset)
     results = (run.folder.evaluation_file, run.folder.ground_truth_file)
     assert not is_evaluated(run, *results)
-    found = run_evaluation(run, dataset, CPU, silent)
+    found = run_evaluation(run, dataset, FABRIC, silent)
     assert (folder / file).read_bytes() == before
     assert is_evaluated(run, *results)
     assert found == RunEvaluation.read(folder / "evaluation.json")
@@ -236,7 +238,7 @@ def test_what_is_there_is_not_computed_again(
     tiny_run: Path, tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("duetal.runs.run_evaluation.evaluate_run", None)
-    found = run_evaluation(open_run(tiny_run), open_dataset(tiny_dataset), CPU, silent)
+    found = run_evaluation(open_run(tiny_run), open_dataset(tiny_dataset), FABRIC, silent)
     assert found == RunEvaluation.read(tiny_run / "evaluation.json")
 
 
@@ -272,7 +274,7 @@ def test_progress_counts_the_videos_of_all_stages(tiny_run: Path, tmp_path: Path
     run = open_run(Path(shutil.copytree(tiny_run, tmp_path / "run")))
     run.folder.evaluation_file.unlink()
     dataset = open_dataset(Path(str(run.config.data.dataset)))
-    run_evaluation(run, dataset, CPU, lambda *state: told.append(state))
+    run_evaluation(run, dataset, FABRIC, lambda *state: told.append(state))
     assert sorted({done for _, done, _ in told}) == [*range(16)]
     assert told == sorted(told, key=lambda state: state[1])
     assert {total for _, _, total in told} == {15}
@@ -288,7 +290,7 @@ def test_without_test_segments_there_is_nothing_to_score(
         for video in dataset.annotations
     }
     unmarked = replace(dataset, annotations=replace(dataset.annotations, videos=weak))
-    assert run_evaluation(open_run(tiny_run), unmarked, CPU, silent) is None
+    assert run_evaluation(open_run(tiny_run), unmarked, FABRIC, silent) is None
 
 
 def test_weak_training_videos_have_no_pseudo_label_diagnostics(
@@ -305,7 +307,7 @@ def test_weak_training_videos_have_no_pseudo_label_diagnostics(
         missing=("v_0",),
     )
     run = open_run(shutil.copytree(tiny_run, tmp_path / "run"))
-    found = evaluate_run(run, unmarked, CPU, silent)
+    found = evaluate_run(run, unmarked, FABRIC, silent)
     assert found.diagnostics is not None
     assert found.diagnostics.pseudo_labels == {}
     assert found.diagnostics.stages
@@ -318,7 +320,7 @@ def test_evaluation_videos_without_features_are_noted(
     dataset = open_dataset(tiny_dataset)
     fewer = replace(dataset, evaluation=dataset.evaluation[1:], missing=dataset.evaluation[:1])
     run = open_run(shutil.copytree(tiny_run, tmp_path / "run"))
-    found = evaluate_run(run, fewer, CPU, silent).stages[0]
+    found = evaluate_run(run, fewer, FABRIC, silent).stages[0]
     assert found.videos == 2
     assert found.notes == ("1 evaluation videos have no features and are left out",)
     for protocol, subset in (("seconds", "test"), ("activitynet/1.3", "validation")):

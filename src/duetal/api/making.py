@@ -59,7 +59,7 @@ def train(
     from duetal.runs.processes import processes
     from duetal.runs.resolving import resolve_config
     from duetal.runs.run import open_run
-    from duetal.runs.run_evaluation import measure
+    from duetal.runs.run_evaluation import help_to_measure, measure
     from duetal.runs.seeds import plan_seeds
     from duetal.runs.training import open_for_training
     from duetal.runs.training import train as train_run
@@ -74,10 +74,12 @@ def train(
         train_run(fabric, config, opened, folder)
         if fabric.is_global_zero:
             run = open_run(folder.path)
-            measure(run, as_begun(opened, folder), fabric.device, progress)
+            measure(run, as_begun(opened, folder), fabric, progress)
             if is_split(config):
                 evaluate_unseen(run, fabric.device, progress)
             write_report(folder.path)
+        else:
+            help_to_measure(folder, opened, fabric)
     return load(folder.path)
 
 

@@ -15,7 +15,7 @@ from duetal.cli.terminal import say
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from torch import device
+    from lightning_fabric import Fabric
 
     from duetal.config import Config
     from duetal.datasets import Dataset
@@ -101,7 +101,7 @@ def command(
     from duetal.core.errors import UsageError
     from duetal.results.folder import RunFolder
     from duetal.runs.continuing import continued_config
-    from duetal.runs.processes import is_first
+    from duetal.runs.processes import is_first, started_elsewhere
     from duetal.runs.resolving import resolve_config
     from duetal.runs.run import alone_in
     from duetal.runs.seeds import parse_seeds, plan_seeds, plan_splits
@@ -143,6 +143,9 @@ def command(
                 held.enter_context(alone_in(run))
             # Again: a run may have ended there in between.
             plan()
+        if own["videos"] and started_elsewhere():
+            cause = "--videos: of several machines none makes the features for the others; duetal "
+            raise UsageError(f"{cause}extract makes them beforehand, and dataset= reads them")
         if own["videos"] and is_first():
             from duetal.cli.train_videos import make_dataset
 
@@ -182,6 +185,7 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", over: str | None
     from duetal.runs.class_splits import summarize_unseen, with_seen_classes
     from duetal.runs.growing import as_begun
     from duetal.runs.processes import processes
+    from duetal.runs.run_evaluation import help_to_measure
     from duetal.runs.seeds import summarize_seeds
     from duetal.runs.training import open_for_training, train
 
@@ -202,9 +206,10 @@ def _train(config: "Config", runs: "Plan", folder: "RunFolder", over: str | None
             trained = train(fabric, settings, part, own)
             part = as_begun(part, own)
             if not fabric.is_global_zero:
+                help_to_measure(own, part, fabric)
                 continue
             say(f"{own.path}: {'trained' if trained else 'was trained already'}")
-            scores, others = _evaluate(own, part, settings, fabric.device, whole)
+            scores, others = _evaluate(own, part, settings, fabric, whole)
             if isinstance(scores, RunEvaluation) and key is not None:
                 found[key] = scores
             unseen += [others] if others else []
@@ -229,7 +234,7 @@ def _evaluate(
     folder: "RunFolder",
     dataset: "Dataset",
     settings: "Config",
-    device: "device",
+    fabric: "Fabric",
     whole: Path | None,
 ) -> tuple[Any, "Mapping[str, Evaluation]"]:
     """The scores of a trained run, printed; those of the classes that it was not trained on."""
@@ -242,7 +247,7 @@ def _evaluate(
 
     run = open_run(folder.path)
     with VideoProgress("scorings of a video") as progress:
-        scores = measure(run, dataset, device, progress)
+        scores = measure(run, dataset, fabric, progress)
     if isinstance(scores, RunEvaluation):
         print_run(scores)
     elif isinstance(scores, LabelEvaluation):
@@ -256,7 +261,7 @@ def _evaluate(
         return scores, {}
     with VideoProgress() as progress:
         every = None if whole is None else open_run(whole)
-        unseen = evaluate_unseen(run, device, progress, every)
+        unseen = evaluate_unseen(run, fabric.device, progress, every)
     if unseen:
         one = next(iter(unseen.values()))
         counts = f"{one.videos:,} videos with {one.segments:,} segments"

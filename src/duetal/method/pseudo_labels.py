@@ -10,7 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from torch import Tensor
+from torch import Tensor, distributed
 
 from duetal.core.array_types import Bools, Singles
 from duetal.core.settings_section import Settings
@@ -154,9 +154,10 @@ class PseudoLabels(Sequence[NDArray[np.int8]]):
         rows = [torch.from_numpy(self.kept(i).ravel()) for i in shares[fabric.global_rank]]
         if rows:
             own[: sizes[fabric.global_rank]] = torch.cat(rows)
-        every = fabric.all_gather(own.to(fabric.device))
-        assert isinstance(every, Tensor)
-        for share, values in zip(shares, every.cpu().numpy(), strict=True):
+        own = own.to(fabric.device)
+        every = [torch.empty_like(own) for _ in shares]
+        distributed.all_gather(every, own)
+        for share, values in zip(shares, (one.cpu().numpy() for one in every), strict=True):
             begin = 0
             for index in share:
                 kept = self.kept(index)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
+from lightning_fabric import Fabric
 
 from duetal import __version__
 from duetal.config import Config
@@ -13,6 +14,7 @@ from duetal.datasets import Dataset
 from duetal.localization.localization_settings import LocalizationSettings
 from duetal.localization.proposals import VideoDetections, assemble, localize_video
 from duetal.runs.detector_stage import stage_detector
+from duetal.runs.dividing import in_turns
 from duetal.runs.run import Run
 from duetal.runs.stage_scoring import Localized, Videos, stage_scorer
 
@@ -129,13 +131,15 @@ def localize(
     stages: list[str],
     literal: bool = False,
     device: torch.device | str = "cpu",
+    fabric: Fabric | None = None,
     on_video: Callable[[Localized], object] = lambda localized: None,
     progress: Progress = lambda what, done, total: None,
 ) -> Detections:
     """Find the actions in videos of a dataset; the scores of no more than one are in memory.
 
     `stages` is one checkpoint of the run; or one of CBP and one of VLP, for their ensemble. The
-    detector's reads all streams, and the video's classes are its teachers'.
+    detector's reads all streams, and the video's classes are its teachers'. The processes of
+    `fabric`, if that is given, all call this and divide the videos; the first gets the detections.
     `literal`: the paper's supplement to the letter; see `LocalizationSettings.literal`. `on_video`
     is called with every video as it is localized, then `progress`, as before and within a video.
 
@@ -155,9 +159,12 @@ def localize(
     localizer = open_localizer(
         run, stages, dataset, settings=settings, names=names, device=device, progress=within
     )
-    for name in names:
+
+    def score(name: str) -> Localized:
         progress(f"scoring {name}", len(found), len(names))
-        localized = localizer(name)
+        return localizer(name)
+
+    for localized in in_turns(fabric, names, score):
         found.append(localized.detections)
         on_video(localized)
         progress("localizing", len(found), len(names))
@@ -169,4 +176,5 @@ def localize(
         "limited_videos": sum(video.limited for video in found),
         "duetal": __version__,
     }
+    names = names if fabric is None or fabric.is_global_zero else ()
     return replace(assemble(found, names, run.model.classes), external_data=about)

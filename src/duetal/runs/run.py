@@ -18,7 +18,12 @@ from duetal.results.schema import ModelRecord
 from duetal.runs.environment import collect
 
 #: Settings that leave no trace in any file a run is judged by: a resumed run may change them.
-FREE = ("machine.checkpoint_every", "machine.cluster", "machine.tensorboard")
+FREE = (
+    "machine.checkpoint_every",
+    "machine.cluster",
+    "machine.devices",
+    "machine.tensorboard",
+)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
@@ -30,10 +31,12 @@ from duetal.formats.activitynet import write_annotations, write_detections
 from duetal.method.loop import Method
 from duetal.method.video_scoring import score_video
 from duetal.results import schema
+from duetal.results.folder import RunFolder
 from duetal.results.schema import LabelEvaluation, RunEvaluation
 from duetal.runs import diagnostics
+from duetal.runs.dividing import announce, announced
 from duetal.runs.localizing import Progress, limit_notes, localize
-from duetal.runs.run import Run
+from duetal.runs.run import Run, open_run
 from duetal.runs.stage_scoring import Localized
 from duetal.tuning.held_out import video_mean_ap
 
@@ -99,7 +102,7 @@ def ground_truth(dataset: Dataset, protocol: str = "seconds") -> Annotations:
 
 
 def run_evaluation(
-    run: Run, dataset: Dataset, device: torch.device, progress: Progress
+    run: Run, dataset: Dataset, fabric: Fabric, progress: Progress
 ) -> RunEvaluation | None:
     """The scores of a trained run, computed unless they are there; None without test segments.
 
@@ -110,12 +113,10 @@ def run_evaluation(
         return None
     if is_evaluated(run, run.folder.evaluation_file, run.folder.ground_truth_file):
         return RunEvaluation.read(run.folder.evaluation_file)
-    return evaluate_run(run, dataset, device, progress)
+    return evaluate_run(run, dataset, fabric, progress)
 
 
-def evaluate_run(
-    run: Run, dataset: Dataset, device: torch.device, progress: Progress
-) -> RunEvaluation:
+def evaluate_run(run: Run, dataset: Dataset, fabric: Fabric, progress: Progress) -> RunEvaluation:
     """Localize with every stage, score the detections, and write it all into the run's folder.
 
     Raises:
@@ -141,7 +142,7 @@ def evaluate_run(
 
     stages, found = [], schema.Diagnostics(pseudo_labels=_diagnose_pseudo_labels(run, dataset))
     for stage in run.model.evaluated_stages():
-        detections, hits = localize_stage(run, dataset, stage, device, progress, judge)
+        detections, hits = localize_stage(run, dataset, stage, fabric, progress, judge)
         evaluation = evaluate(detections, truth, protocol)
         notes = (*evaluation.notes, *limit_notes(detections, run.config))
         if missing:
@@ -181,7 +182,7 @@ def _diagnose_pseudo_labels(run: Run, dataset: Dataset) -> dict[str, schema.Pseu
 
 
 def run_label_evaluation(
-    run: Run, dataset: Dataset, device: torch.device, progress: Progress
+    run: Run, dataset: Dataset, fabric: Fabric, progress: Progress
 ) -> LabelEvaluation | None:
     """How well a run ranks videos by label, computed unless it is there; None without labels.
 
@@ -203,7 +204,7 @@ def run_label_evaluation(
         videos=list(dataset.evaluation),
         chance=fmean(chance_ap(int(n), len(labels)) for n in labels.sum(axis=0) if n),
         stages=[
-            _rank_by_label(run, dataset, stage, labels, device, progress)
+            _rank_by_label(run, dataset, stage, labels, fabric, progress)
             for stage in run.model.evaluated_stages()
         ],
     )
@@ -213,9 +214,11 @@ def run_label_evaluation(
 
 
 def measure(
-    run: Run, dataset: Dataset, device: torch.device, progress: Progress
+    run: Run, dataset: Dataset, fabric: Fabric, progress: Progress
 ) -> RunEvaluation | LabelEvaluation | tuple[str, ...]:
     """Measure a run as well as the dataset allows: by segments, by labels, or not at all.
+
+    The first process of `fabric` calls this, while the others are in `help_to_measure`.
 
     Returns:
         The scores; or the videos that were localized, where nothing can be measured.
@@ -223,12 +226,23 @@ def measure(
     Raises:
         DuetalError: as `run_evaluation` and `run_label_evaluation`.
     """
-    how = (run, dataset, device, progress)
-    return run_evaluation(*how) or run_label_evaluation(*how) or localize_unmeasured(*how)
+    how = (run, dataset, fabric, progress)
+    found = run_evaluation(*how) or run_label_evaluation(*how) or localize_unmeasured(*how)
+    announce(fabric, None)
+    return found
+
+
+def help_to_measure(folder: RunFolder, dataset: Dataset, fabric: Fabric) -> None:
+    """What the other processes do while the first measures: localize their share of each stage."""
+    while (job := announced(fabric)) is not None:
+        stage, names = job
+        run = open_run(folder.path)
+        stages = run.model.evaluated_stages()[stage]
+        localize(run, dataset, names, stages=stages, device=fabric.device, fabric=fabric)
 
 
 def localize_unmeasured(
-    run: Run, dataset: Dataset, device: torch.device, progress: Progress
+    run: Run, dataset: Dataset, fabric: Fabric, progress: Progress
 ) -> tuple[str, ...]:
     """The detections of every stage where nothing can be measured, unless they are there.
 
@@ -241,7 +255,7 @@ def localize_unmeasured(
     names = dataset.evaluation or dataset.training
     if not is_evaluated(run):
         for stage in run.model.evaluated_stages():
-            localize_stage(run, dataset, stage, device, progress, lambda video: None, names)
+            localize_stage(run, dataset, stage, fabric, progress, lambda video: None, names)
         _write_score_index(run, dataset)
     return names
 
@@ -263,10 +277,10 @@ def _rank_by_label(
     dataset: Dataset,
     stage: str,
     labels: NDArray[np.bool_],
-    device: torch.device,
+    fabric: Fabric,
     progress: Progress,
 ) -> schema.LabelScores:
-    _, rows = localize_stage(run, dataset, stage, device, progress, lambda v: v.scores.video)
+    _, rows = localize_stage(run, dataset, stage, fabric, progress, lambda v: v.scores.video)
     scores = np.stack(rows)
     per_class = {
         label: video_mean_ap(scores[:, [column]], labels[:, [column]])
@@ -300,7 +314,7 @@ def localize_stage(
     run: Run,
     dataset: Dataset,
     stage: str,
-    device: torch.device,
+    fabric: Fabric,
     progress: Progress,
     judge: Callable[[Localized], Judgement],
     names: Sequence[str] | None = None,
@@ -325,12 +339,15 @@ def localize_stage(
             snippets[video.name] = video.scores.snippets.astype(np.float32)
             videos[video.name] = video.scores.video.astype(np.float32)
 
+    names = dataset.evaluation if names is None else names
+    announce(fabric, (stage, names))
     detections = localize(
         run,
         dataset,
-        dataset.evaluation if names is None else names,
+        names,
         stages=members,
-        device=device,
+        device=fabric.device,
+        fabric=fabric,
         on_video=take,
         progress=lambda _, done, total: progress(
             f"evaluating {title}", before * total + done, len(stages) * total

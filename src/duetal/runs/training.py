@@ -1,5 +1,7 @@
 """Training a run from its settings, up to the choice of its checkpoints."""
 
+import socket
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -41,6 +43,7 @@ from duetal.runs.detector_stage import train_detector, with_detector
 from duetal.runs.environment import collect
 from duetal.runs.growing import GrowingVideos, as_begun
 from duetal.runs.journal import Journal
+from duetal.runs.processes import require_agreement
 from duetal.runs.recorder import Recorder, recorded_position
 from duetal.runs.run import Run, begin, read_config
 from duetal.runs.run_evaluation import (
@@ -147,6 +150,7 @@ def train(
         return False
     method = continued(config, method or Method())
     videos, held_out = training_videos(config, dataset)
+    require_agreement(fabric, "training videos", videos.fingerprint()[:12])
     growing = None
     # Several processes would have to see the same change at the same time.
     if _is_online(config, videos, method) and held_out is None and fabric.world_size == 1:
@@ -158,6 +162,8 @@ def train(
         begin(folder, config, "" if growing else videos.fingerprint())
         _log_other_machine(folder)
         after = evaluation_seconds(config, dataset, method, fabric.device)
+    fabric.barrier()
+    _require_seen(folder)
     with open_journal(fabric, config, videos, folder, method, after) as journal:
         backbones = _backbones(fabric, config, dataset, videos, journal)
         train_phases(fabric, config, videos, folder, method, journal, backbones, growing)
@@ -174,6 +180,17 @@ def train(
             train_detector(fabric, run, dataset, videos, journal)
             model.write(folder.model_file)
     return True
+
+
+def _require_seen(folder: RunFolder) -> None:
+    """Check that this process sees the folder, in which the first has begun; DuetalError if not."""
+    # Of a network file system another machine may know an older state for a while.
+    deadline = time.monotonic() + 60
+    while not folder.config_file.is_file():
+        if time.monotonic() > deadline:
+            cause = f"on {socket.gethostname()} not the folder that the first process writes"
+            raise DuetalError(f"{cause}: all machines need the same one", file=folder.path)
+        time.sleep(0.2)
 
 
 def _settle(
