@@ -50,20 +50,23 @@ def main() -> None:
             cli.main([*map(str, words)], standalone_mode=False)
         dataset, run = open_dataset(folder / "data"), open_run(folder / "run")
         live = LiveLocalizer(run, run.model.stages_named(None))
-        play(
-            live, [dataset.streams["cbp"].read(name) for name in dataset.evaluation], options.hours
-        )
+        videos = [
+            {branch: stream.read(name) for branch, stream in dataset.streams.items()}
+            for name in dataset.evaluation
+        ]
+        play(live, videos, options.hours)
 
 
-def play(live: LiveLocalizer, videos: list[NDArray[np.float32]], hours: int) -> None:
+def play(live: LiveLocalizer, videos: list[dict[str, NDArray[np.float32]]], hours: int) -> None:
     """Play the videos one after the other, again and again."""
     marks = [600.0, *(3600.0 * hour for hour in range(1, hours + 1))]
     number = told = 0
     began = time.perf_counter()
     print(f"{'hours':>6}{'MiB':>8}{'ms a snippet':>14}{'kept':>6}{'remembered':>12}{'told':>9}")
     while marks:
-        for row in videos[number % len(videos)]:
-            told += len(live.add({"cbp": row}))
+        streams = videos[number % len(videos)]
+        for rows in zip(*streams.values(), strict=True):
+            told += len(live.add(dict(zip(streams, rows, strict=True))))
         number += 1
         if live.seconds >= marks[0]:
             each = 1000 * (time.perf_counter() - began) / (live.seconds / 0.64)
