@@ -76,7 +76,9 @@ def gradients(found: Opened, phase: Phase, *, one_graph: bool) -> tuple[dict[str
     return losses, torch.cat([grad.flatten() for grad in taken]).clone()
 
 
-@pytest.mark.parametrize("train", ["all", "last:1", "adapters"])
+@pytest.mark.parametrize(
+    ("train", "keep_mib"), [("all", 0), ("all", 256), ("last:1", 256), ("adapters", 0)]
+)
 @pytest.mark.parametrize(
     "phase",
     [
@@ -87,9 +89,10 @@ def gradients(found: Opened, phase: Phase, *, one_graph: bool) -> tuple[dict[str
     ids=lambda phase: phase.name,
 )
 def test_the_gradient_is_that_of_one_graph(
-    rendered: Any, tmp_path: Path, train: str, phase: Phase
+    rendered: Any, tmp_path: Path, train: str, keep_mib: int, phase: Phase
 ) -> None:
-    found = opened(rendered.dataset, tmp_path, train=train, **{"vlp.zero_shot_start": False})
+    own = {"train": train, "keep_mib": keep_mib, "vlp.zero_shot_start": False}
+    found = opened(rendered.dataset, tmp_path, **own)
     if train == "adapters":
         # They start as nothing, with no gradient at one of their factors.
         with torch.no_grad():
@@ -100,6 +103,29 @@ def test_the_gradient_is_that_of_one_graph(
     assert losses == pytest.approx(expected, abs=1e-5)
     assert whole.abs().max() > 1e-3
     assert (cached - whole).abs().max() < 1e-5 * whole.abs().max()
+
+
+def test_graphs_are_kept_as_far_as_there_is_room(
+    rendered: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = opened(rendered.dataset, tmp_path, train="all", micro_batch=2)
+    backbone, passes = found.backbones["cbp"], [0]
+    encode, pieces = backbone._encode, 3 + 3 + 4 + 2
+
+    def count(piece: Any) -> Tensor:
+        passes[0] += 1
+        return encode(piece)
+
+    monkeypatch.setattr(backbone, "_encode", count)
+    seen = []
+    for keep_mib in (0, 256):
+        backbone._settings = found.config.replace(keep_mib=keep_mib).backbone
+        passes[0] = 0
+        gradients(found, warm_up(1), one_graph=False)
+        seen.append(passes[0])
+    # Each micro-batch keeps its last piece, which is passed back at once.
+    assert pieces < seen[0] < 2 * pieces
+    assert seen[1] == pieces
 
 
 def test_dropout_is_the_same_in_both_passes(rendered: Any, tmp_path: Path) -> None:

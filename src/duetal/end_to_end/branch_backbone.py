@@ -2,9 +2,10 @@
 
 Gradient caching: the features of whole crops are computed without a graph, the branch gives the
 gradient at the features, and each micro-batch of snippets is passed through once more with it. So
-memory depends on the micro-batch and not on T, and the gradient is that of one graph. Source: Gao
-et al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup", RepL4NLP 2021,
-https://arxiv.org/abs/2101.06983.
+memory depends on the micro-batch and not on T, and the gradient is that of one graph. As many
+graphs as fit into `backbone.keep_mib` are kept, and those snippets are not passed again. Source:
+Gao et al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup", RepL4NLP
+2021, https://arxiv.org/abs/2101.06983.
 """
 
 import shutil
@@ -81,7 +82,7 @@ class BranchBackbone(TrainableBackbone):
         self._fabric, self._settings, self._parts = fabric, settings, parts
         self._stream, self._names, self._folder = stream, names, folder
         self._store_settings = store_settings
-        self._kept: Tensor | None = None
+        self._kept: list[Tensor] = []  # Of the last pieces, the last one first.
         self._seed = 0
         for part in parts:
             module = part.network.backbone.module
@@ -94,29 +95,33 @@ class BranchBackbone(TrainableBackbone):
                 self.register_parameter(f"{name}/{key.replace('.', '/')}", parameter)
 
     def compute(self, micro: MicroBatch) -> Tensor:
-        """See `TrainableBackbone`; the graph of the last piece is kept."""
+        """See `TrainableBackbone`; the graphs of the last pieces are kept."""
         self._seed = torch.initial_seed()
         self._set_training(True)
         features = micro.features.to(self._fabric.device, copy=True)
-        *pieces, last = self._pieces(micro)
-        with torch.no_grad():
-            for piece in pieces:
-                features[piece.row, piece.rows, piece.part.columns] = self._encode(piece)
-            self._kept = None
-        self._kept = self._encode(last)
-        features[last.row, last.rows, last.part.columns] = self._kept.detach()
+        self._kept = []
+        room, size = self._settings.keep_mib * 2**20, 0
+        # Beginning with the last, as the gradient is passed back piece by piece from there.
+        for piece in reversed(self._pieces(micro)):
+            # The first is passed back at once, so keeping it costs nothing; others take as much.
+            keep = not self._kept or size <= room
+            with torch.set_grad_enabled(keep), _counting_saved(self) as saved:
+                found = self._encode(piece)
+            if keep:
+                self._kept.append(found)
+                size = sum(saved.values())
+                room -= size
+            features[piece.row, piece.rows, piece.part.columns] = found.detach()
         return features.requires_grad_()
 
     def backward(self, micro: MicroBatch) -> None:
         """See `TrainableBackbone`."""
         gradient = micro.features.grad
         assert gradient is not None
-        assert self._kept is not None
-        *pieces, last = self._pieces(micro)
-        self._pass_back(self._kept, gradient, last)
-        self._kept = None
-        for piece in pieces:
-            self._pass_back(self._encode(piece), gradient, piece)
+        kept, self._kept = self._kept[::-1], []
+        for piece in reversed(self._pieces(micro)):
+            found = kept.pop() if kept else self._encode(piece)
+            self._pass_back(found, gradient, piece)
 
     def extract(self, stage: str) -> FeatureStream:
         """See `TrainableBackbone`: a store of the stage, which knows the weights by their hash."""
@@ -205,3 +210,19 @@ class BranchBackbone(TrainableBackbone):
                 ) from error
             less = "backbone.train=last:1" if self._settings.train == "all" else "a smaller model"
             raise DuetalError(f"{cause}; {less} needs less") from error
+
+
+@contextmanager
+def _counting_saved(module: nn.Module) -> Iterator[dict[int, int]]:
+    """The bytes of each storage that the block's graph saves, but for the weights."""
+    weights = {p.untyped_storage().data_ptr() for p in module.parameters()}
+    saved: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            saved[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        yield saved

@@ -24,6 +24,9 @@ class BackboneSettings(Settings):
     micro_batch: int = Field(16, ge=1, le=100_000)
     """[D] Snippets that pass through a backbone at once. Gradients are exact whatever it is: it
     bounds memory."""
+    keep_mib: int = Field(256, ge=0, le=1_000_000)
+    """[D] MiB of what a backbone's pass leaves for its gradient that are kept; snippets beyond them
+    are passed a second time. It bounds memory, and gradients are the same."""
     frames: str | None = None
     """[D] The folder of decoded frames, which are kept. None: `frames` in the store of the
     features."""
