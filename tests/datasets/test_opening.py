@@ -438,8 +438,6 @@ def test_bad_dataset_is_one_line_with_file_and_cause(
 def test_not_a_dataset(tmp_path: Path) -> None:
     with pytest.raises(DuetalError, match="no such file or folder"):
         open_dataset(tmp_path / "absent")
-    with pytest.raises(DuetalError, match="s3:/bucket/store: a dataset is read from a local fold"):
-        open_dataset(Path("s3://bucket/store"))
     (tmp_path / "x.npy").touch()
     with pytest.raises(DuetalError, match="a dataset is a folder"):
         open_dataset(tmp_path / "x.npy")

@@ -13,6 +13,7 @@ from duetal.core.annotations import Segment, VideoAnnotation
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import write_json
 from duetal.core.grid import TimeGrid
+from duetal.core.url_paths import open_filesystem
 from duetal.datasets import open_dataset
 from duetal.datasets.examination import examine
 from duetal.extraction.missing import extract_missing, plan
@@ -20,7 +21,6 @@ from duetal.extraction.pipeline import ExtractionSettings, Extractor, usable_cpu
 from duetal.extraction.sources import Failure, Video, find_videos
 from duetal.extraction.store import open_store
 from duetal.features.metadata import VideoRecord
-from duetal.features.places import open_filesystem
 from duetal.simulation.clips import render_clip
 from duetal.video.decoding.video_reader import open_video
 from duetal.video.flow.interface import FlowName, grey, open_flow, scale_flow

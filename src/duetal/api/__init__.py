@@ -21,6 +21,7 @@ from duetal.api.trained_run import DuetalWarning, PathLike, TrainedRun, load, se
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError
+from duetal.core.url_paths import as_path
 from duetal.evaluation import Evaluation, Protocol, comparison, diagnosis, protocol_named
 from duetal.evaluation import evaluate as evaluate_detections
 from duetal.evaluation.comparison import Comparison, Contender
@@ -65,7 +66,7 @@ def read_annotations(path: PathLike) -> Annotations:
     Raises:
         DuetalError: nothing there, of no known form, or malformed.
     """
-    return formats.read_annotations(Path(path))
+    return formats.read_annotations(as_path(path))
 
 
 def read_detections(path: PathLike) -> Detections:
@@ -74,7 +75,7 @@ def read_detections(path: PathLike) -> Detections:
     Raises:
         DuetalError: nothing there, of no known form, or malformed.
     """
-    return formats.read_detections(Path(path))
+    return formats.read_detections(as_path(path))
 
 
 def write_detections(path: PathLike, detections: Detections) -> None:

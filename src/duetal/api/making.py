@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from duetal.api.trained_run import PathLike, TrainedRun, load, several, warn
 from duetal.core.errors import UsageError, unknown
 from duetal.core.extras import naming_extras
+from duetal.core.url_paths import as_path
 from duetal.formats import conversion, read_annotations
 from duetal.formats.conversion import Conversion
 from duetal.formats.forms import ContentKind, Format
@@ -186,7 +187,7 @@ def convert(
         if name not in known:
             raise UsageError(unknown("option", name, known))
     return conversion.convert(
-        Path(source),
+        as_path(source),
         Path(target),
         source_format=_format(source_format),
         target_format=_format(target_format),
@@ -236,7 +237,7 @@ def report(
 
     paths = [Path(path) for path in several(sources)]
     target = None if out is None else Path(out)
-    truth = None if annotations is None else Path(annotations)
+    truth = None if annotations is None else as_path(annotations)
     if len(paths) == 1 and not paths[0].is_file():
         if protocol or subset or stage or match_names:
             cause = "one run is shown as it was evaluated, with all its stages: --match-names, "

@@ -12,6 +12,7 @@ from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError, unknown
 from duetal.core.extras import naming_extras
 from duetal.core.grid import TimeGrid
+from duetal.core.url_paths import as_path
 
 # Whatever needs PyTorch is imported by the functions that use it.
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def localize_from(
             raise UsageError(unknown("modality", modality, MODALITIES), place="weights")
     with tempfile.TemporaryDirectory(prefix="duetal-") as temporary:
         if from_features:
-            dataset, names = _open_dataset(source, Path(paths[0]), subset or "test")
+            dataset, names = _open_dataset(source, as_path(paths[0]), subset or "test")
         else:
             store = local_store(os.fspath(temporary if features is None else features))
             dataset, names = _open_videos(

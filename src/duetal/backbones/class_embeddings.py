@@ -12,6 +12,7 @@ from duetal.backbones.text_towers import ClassEmbeddings, TextTokens, load_text_
 from duetal.core.annotations import display_name
 from duetal.core.errors import DuetalError, unknown
 from duetal.core.files import read_json, reading
+from duetal.core.local_cache import local_model
 from duetal.core.npy import DAMAGED
 
 #: Of a file of class embeddings.
@@ -77,7 +78,8 @@ def load_class_embeddings(
         DuetalError: unreadable, not a finite (N, D) array, no list of N different names, a class
             that has no embedding, or one of zeros.
     """
-    path, names = Path(source), _names(Path(source).with_suffix(".json"))
+    path = Path(local_model(source))
+    names = _names(path.with_suffix(".json"))
     array = _array(path)
     if len(array) != len(names):
         cause = f"has {len(array):,} rows, and {path.stem}.json names {len(names):,} classes"

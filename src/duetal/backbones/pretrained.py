@@ -17,7 +17,8 @@ from typing import Any
 from duetal.backbones.protocol import WeightsIdentity
 from duetal.backbones.weights import file_sha256
 from duetal.core.errors import DuetalError, first_line, machine_fault
-from duetal.core.files import read_json
+from duetal.core.files import is_url, read_json
+from duetal.core.local_cache import local_model
 
 #: What is fetched of a hub's repository: no weights in other formats, no subfolders' weights.
 WANTED = [
@@ -179,7 +180,7 @@ def find_pretrained(source: str, role: str, wanted: Sequence[str] = WANTED) -> P
     that are fetched. DuetalError if there is no such folder
     or hub repository, or it can't be reached.
     """
-    found = Pretrained(source, Path(source), role)
+    found = Pretrained(source, Path(local_model(source)), role)
     try:
         if source and found.folder.is_dir():
             return found
@@ -222,7 +223,7 @@ def drop_text(found: Pretrained, model: Any, dim: int) -> None:
 
 def is_hub_name(source: str) -> bool:
     """Whether the user named a repository of the hub."""
-    return not Path(source).is_absolute() and "/" in source
+    return not (Path(source).is_absolute() or is_url(source)) and "/" in source
 
 
 def is_fetched(source: str) -> bool:

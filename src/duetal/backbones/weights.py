@@ -2,7 +2,6 @@
 
 import hashlib
 import itertools
-import os
 import re
 import time
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from duetal.backbones.protocol import OnDownload, WeightsIdentity
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import reading, refuse_special, replacing
+from duetal.core.local_cache import cache_folder
 
 _HASH_MARK = "@sha256:"
 #: Answers after which another attempt may help; so may it when no answer came.
@@ -37,12 +37,6 @@ class RetryPolicy:
     timeout: float = 30.0  #: Seconds without a byte after which a connection counts as dead.
     attempts: int = 4  #: Before giving up.
     pause: float = 0.5  #: Seconds before the second attempt; doubled before each further one.
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept: `$DUETAL_CACHE`, or `~/.cache/duetal`."""
-    named = os.environ.get("DUETAL_CACHE")
-    return Path(named).expanduser() if named else Path.home() / ".cache" / "duetal"
 
 
 def locate(

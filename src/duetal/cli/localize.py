@@ -145,6 +145,7 @@ def command(
     from duetal.api.by_words import class_phrases
     from duetal.core.errors import UsageError
     from duetal.core.outputs import refuse_existing
+    from duetal.core.url_paths import as_path
     from duetal.publishing.hub_runs import is_hub_address
     from duetal.results.folder import RunFolder
 
@@ -183,7 +184,7 @@ def command(
     how: dict[str, Any] = {"literal": literal, "accelerator": accelerator}
     if dataset:
         refuse_existing(out, places, force=force)
-        _localize_dataset(source, Path(inputs[0]), out, **how, **options)
+        _localize_dataset(source, as_path(inputs[0]), out, **how, **options)
         return 0
     if live is not None:
         from duetal.cli.localize_live import localize_live

@@ -11,8 +11,22 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-#: A file or folder; whether it is there is for the command to say.
-PATH = click.Path(path_type=Path)
+
+class PathOrUrl(click.Path):
+    """A path, or a URL where a path is wanted."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path; whether it is there is for the command to say."""
+        from duetal.core.files import is_url
+        from duetal.core.url_paths import as_path
+
+        if isinstance(value, str) and is_url(value):
+            return as_path(value)
+        return Path(os.fsdecode(super().convert(value, param, ctx)))
+
+
+#: A file or folder, local or at a URL.
+PATH = PathOrUrl(path_type=Path)
 
 
 def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:

@@ -23,7 +23,7 @@ class DuetalError(Exception):
 
     def __init__(self, cause: str, *, file: Path | str | None = None, place: str | None = None):
         self.cause = cause
-        self.file = None if file is None else Path(file)
+        self.file = Path(file) if isinstance(file, str) else file
         self.place = place
         parts = [str(part) for part in (file, place, cause) if part is not None]
         # A name from outside may hold a newline; the message stays one line.

@@ -202,7 +202,9 @@ class _Follower:
 
     def __init__(self, file: IO[bytes], path: Path, *, with_numbers: bool):
         self._file = file
-        self._size = os.fstat(file.fileno()).st_size
+        here = file.tell()
+        self._size = file.seek(0, os.SEEK_END)
+        file.seek(here)
         self._path = path
         self._with_numbers = with_numbers
         self._stack: list[Any] = []

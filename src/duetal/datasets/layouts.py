@@ -16,13 +16,14 @@ folder. What is not split by subset, as `features/clip/`, lies beside what is. T
 looked for by itself in every place it is known to lie.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from duetal.core.errors import DuetalError
+from duetal.core.files import is_url
 from duetal.core.grid import TimeGrid
+from duetal.core.url_paths import UrlPath, as_path
 from duetal.datasets.description import Description, read_description
 from duetal.features.containers import CONTAINER_SUFFIXES
 from duetal.features.metadata import SETTINGS_FILE, read_settings
@@ -34,8 +35,6 @@ from duetal.formats.wtalc import is_wtalc
 _I3D = ("rgb", "flow")
 _YAML_SUFFIXES = (".yaml", ".yml")
 _WEAK_TABLES = ("weak_train.tsv", "weak_train.csv", "train_labels.tsv", "train_labels.csv")
-#: What `Path` leaves of the beginning of a URL; a single letter is a Windows drive.
-_URL = re.compile("[a-z][a-z0-9+.-]+:/")
 _SPLITS = ("train", "training", "val", "validation", "test", "testing")
 
 
@@ -78,15 +77,14 @@ def find_pieces(path: Path, choice: Mapping[str, str] | None = None) -> Pieces:
             is looked for.
         UsageError: a bad `dataset.yaml`.
     """
+    if isinstance(path, UrlPath):
+        path.refresh()
     if path.is_dir():
         folder, yaml_file = path, _first_file(path, "dataset.yaml", "dataset.yml")
     elif path.suffix in _YAML_SUFFIXES and path.exists():
         folder, yaml_file = path.parent, path
     elif path.exists():
         raise DuetalError("a dataset is a folder or a .yaml file", file=path)
-    elif _URL.match(str(path)):
-        cause = "a dataset is read from a local folder; copy it from there first"
-        raise DuetalError(cause, file=path)
     else:
         raise DuetalError("no such file or folder", file=path)
     description = Description() if yaml_file is None else read_description(yaml_file)
@@ -172,14 +170,19 @@ def _first_file(folder: Path, *names: str) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
+def _beside(folder: Path, name: str) -> Path:
+    """What `dataset.yaml` names: relative to its folder, or anywhere by a URL."""
+    return as_path(name) if is_url(name) else folder / name
+
+
 def _named(folder: Path, name: str | None) -> Path | None:
-    return None if name is None else folder / name
+    return None if name is None else _beside(folder, name)
 
 
 def _named_parts(title: str, folder: Path, names: str | list[str] | None) -> tuple[PartPlaces, ...]:
     if isinstance(names, list):
-        return tuple(PartPlaces(Path(name).name, (folder / name,)) for name in names)
-    return () if names is None else parts_at(title, (folder / names,))
+        return tuple(PartPlaces(Path(name).name, (_beside(folder, name),)) for name in names)
+    return () if names is None else parts_at(title, (_beside(folder, names),))
 
 
 def _only(files: Sequence[Path], folder: Path, key: str) -> Path | None:
@@ -298,8 +301,9 @@ def _text_encoder(folder: Path, name: str | None, yaml_file: Path | None) -> str
     """A folder or `.npy` beside the YAML file or, where there is none of that name, a hub name."""
     if name is None:
         return None
-    if (folder / name).is_dir() or (name.endswith(".npy") and (folder / name).is_file()):
-        return str((folder / name).absolute())
+    place = _beside(folder, name)
+    if place.is_dir() or (name.endswith(".npy") and place.is_file()):
+        return str(place.absolute())
     # A hub name is "model" or "owner/model"; what starts like a path was meant as one.
     if name.startswith((".", "/", "~")) or name.endswith(".npy") or name.count("/") > 1:
         what = "file" if name.endswith(".npy") else "folder"

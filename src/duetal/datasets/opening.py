@@ -13,10 +13,12 @@ from duetal.core.errors import DuetalError, unknown
 from duetal.core.name_matching import plain, propose
 from duetal.core.pickled_arrays import as_text, load_object_array
 from duetal.core.segment_faults import segment_note
+from duetal.core.url_paths import UrlPath
 from duetal.core.video_names import known_name
 from duetal.datasets.dataset import Dataset
 from duetal.datasets.layouts import PartPlaces, Pieces, find_pieces
 from duetal.datasets.problems import OnProblem, Problem, raise_fatal, reporting
+from duetal.features.metadata import RECORDS
 from duetal.features.streams import FeaturePart, FeatureStream, check_name, open_part
 from duetal.formats import read_annotations
 from duetal.formats.delimited import read_lines
@@ -263,11 +265,27 @@ def open_streams(
         parts = _open_parts(places, pieces, report)
         if len(parts) == len(places):
             parts = [_matched_part(part, labelling, pieces, report) for part in parts]
+            parts = [_with_unlisted(part, labelling, report) for part in parts]
             streams[name] = FeatureStream(name, parts)
     if streams:
         there = next(iter(streams.values())).names()
         labelling = _matched_table(labelling, there, pieces, report)
     return labelling, streams
+
+
+def _with_unlisted(part: FeaturePart, labelling: Labelling, report: OnProblem) -> FeaturePart:
+    """The part of a store at a URL with the arrays that are recorded and that it does not list."""
+    wanted = {*labelling.train_labels, *labelling.evaluation}.difference(part.entries)
+    if not isinstance(part.place, UrlPath) or not wanted:
+        return part
+    records = (part.place.parent.parent / RECORDS).glob("*.json")
+    recorded = sorted(wanted.intersection(path.stem for path in records))
+    part = part.with_unlisted(recorded) if recorded else part
+    for name in recorded:
+        if name not in part.entries:
+            cause = f"no {part.title} features of video {name!r}, of which the store has a record"
+            report(Problem.fatal(cause, part.place))
+    return part
 
 
 def _matched_part(

@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict
 
 from duetal.core.errors import DuetalError
 from duetal.core.files import is_url, refuse_special
+from duetal.core.url_paths import explained, open_filesystem
 from duetal.core.video_names import VIDEO_SUFFIXES, without_suffix
-from duetal.features.places import explained, open_filesystem
 from duetal.features.streams import check_name
 
 LIST_SUFFIX = ".txt"

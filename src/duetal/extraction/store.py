@@ -29,10 +29,11 @@ from duetal.backbones.presets import PRESETS
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import Closing, remove_unfinished
 from duetal.core.npy import DAMAGED, read_npy_header
+from duetal.core.url_paths import explained
 from duetal.extraction.sources import NAME_BYTES, Failure
 from duetal.features import metadata
 from duetal.features.metadata import Settings, VideoRecord
-from duetal.features.places import Place, explained
+from duetal.features.places import Place
 from duetal.features.streams import FeatureStream
 
 FAILURES = "failures"

@@ -5,42 +5,14 @@ import io
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from duetal.core.errors import DuetalError, first_line
-from duetal.core.files import is_url, refuse_special, replacing
-
-
-@contextlib.contextmanager
-def explained(what: str, place: str | Path) -> Iterator[None]:
-    """Turn what a file system raises into a DuetalError of one line: "cannot read: ..."."""
-    try:
-        yield
-    except DuetalError:
-        raise
-    except Exception as error:  # an object store's client raises whatever its layers raise
-        if what == "read" and isinstance(error, FileNotFoundError):
-            raise DuetalError("no such file", file=place) from error
-        reason = first_line(getattr(error, "strerror", None) or error)
-        raise DuetalError(f"cannot {what}: {reason}", file=place) from error
-
-
-def open_filesystem(url: str | Path) -> tuple[Any, str]:
-    """The fsspec file system of a path or URL, and the path within it.
-
-    DuetalError for a protocol that fsspec does not support or whose package is not installed.
-    """
-    if not is_url(url):
-        return LocalFileSystem(), str(Path(url).absolute())
-    with explained("open", url):
-        # Another process may write beside us, so no listing is kept.
-        filesystem, path = fsspec.core.url_to_fs(str(url), use_listings_cache=False)
-        return filesystem, str(path)
+from duetal.core.errors import DuetalError
+from duetal.core.files import refuse_special, replacing
+from duetal.core.url_paths import explained, open_filesystem
 
 
 class Place:

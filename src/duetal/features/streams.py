@@ -1,7 +1,7 @@
 """Feature streams: the arrays of one modality, by video name."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError, Report, raise_error, reporting
+from duetal.core.local_cache import local_copy
+from duetal.core.url_paths import UrlPath, explained
 from duetal.core.video_names import known_name
 from duetal.features.arrays import FeatureArray, open_npy
 from duetal.features.containers import CONTAINER_SUFFIXES, Opener, list_arrays, list_pack, open_only
-from duetal.features.places import explained
+from duetal.features.remote_arrays import RemoteFolder, at_url, copied
 
 #: Suffixes of the files that may hold features.
 SUFFIXES = CONTAINER_SUFFIXES | {".npy"}
@@ -33,6 +35,8 @@ class FeaturePart:
     title: str  #: What messages call it: the branch, or the part's folder.
     place: Path  #: The folder or file it was found in.
     entries: Mapping[str, ArrayFile]  #: By video name.
+    #: Finds videos that were not listed, in an object store; those that are not there are left out.
+    unlisted: Callable[[Sequence[str]], Mapping[str, ArrayFile]] = lambda names: {}
     # Headers are small and needed often; the arrays themselves are never kept.
     _opened: dict[str, FeatureArray] = field(default_factory=dict, repr=False, compare=False)
 
@@ -48,6 +52,10 @@ class FeaturePart:
         """The same with other names of videos, by their names here."""
         entries = {names.get(name, name): entry for name, entry in self.entries.items()}
         return FeaturePart(self.title, self.place, entries)
+
+    def with_unlisted(self, names: Sequence[str]) -> "FeaturePart":
+        """The same with those of some videos that are there, though not listed."""
+        return replace(self, entries={**self.entries, **self.unlisted(names)})
 
     @property
     def dim(self) -> int:
@@ -178,8 +186,9 @@ def open_part(
         DuetalError: a place can't be read, or there is no feature in it.
     """
     entries: dict[str, ArrayFile] = {}
+    remote: list[RemoteFolder] = []
     for place in places:
-        for called, entry in _find(place, pack_names):
+        for called, entry in _find(place, pack_names, remote):
             if ending is not None and not has_ending(called, ending):
                 continue
             name = known_name(called if ending is None else called[: -len(ending) - 1])
@@ -191,7 +200,15 @@ def open_part(
                 entries[name] = entry
     if not entries:
         raise DuetalError(f"no {title} features ({', '.join(sorted(SUFFIXES))})", file=places[0])
-    return FeaturePart(title, places[0], entries)
+
+    # Where names have an ending, those of the files are not the videos'.
+    from_store = remote if ending is None else []
+
+    def unlisted(names: Sequence[str]) -> dict[str, ArrayFile]:
+        found = [(folder, path) for folder in from_store for path in folder.find(names)]
+        return {path.stem: ArrayFile(path, folder.opener(path)) for folder, path in found}
+
+    return FeaturePart(title, places[0], entries, unlisted)
 
 
 def has_ending(name: str, ending: str) -> bool:
@@ -206,12 +223,17 @@ def check_name(name: str, file: Path | None) -> None:
         raise DuetalError(f"not a usable video name: {name!r}", file=file)
 
 
-def _find(place: Path, pack_names: Sequence[str] | None) -> Iterable[tuple[str, ArrayFile]]:
-    """The arrays at a place, by video."""
+def _find(
+    place: Path, pack_names: Sequence[str] | None, remote: list[RemoteFolder]
+) -> Iterable[tuple[str, ArrayFile]]:
+    """The arrays at a place, by video; a folder in an object store is added to `remote`."""
     if place.is_dir():
         with explained("read", place):
             files = sorted(file for file in place.iterdir() if file.suffix in SUFFIXES)
         shown = [file for file in files if not file.name.startswith(".")]
+        if isinstance(place, UrlPath):
+            remote.append(RemoteFolder(place))
+            return [(f.stem, ArrayFile(f, remote[-1].opener(f))) for f in shown]
         openers = {file: open_npy if file.suffix == ".npy" else open_only for file in shown}
         return [(f.stem, ArrayFile(f, partial(opener, f))) for f, opener in openers.items()]
     if place.suffix != ".npy":
@@ -220,12 +242,24 @@ def _find(place: Path, pack_names: Sequence[str] | None) -> Iterable[tuple[str, 
         if place.suffix not in CONTAINER_SUFFIXES:
             cause = f"not a feature file: the suffix {place.suffix!r} is unknown"
             raise DuetalError(cause, file=place)
-        arrays = sorted(list_arrays(place).items())
-        return [(name, ArrayFile(place, opener)) for name, opener in arrays]
-    if pack_names is None:
+    elif pack_names is None:
         cause = "a .npy for all videos needs their names: the videoname.npy of its annotations"
         raise DuetalError(cause, file=place)
-    pack = list_pack(place)
-    if len(pack) != len(pack_names):
-        raise DuetalError(f"{len(pack)} arrays for {len(pack_names)} video names", file=place)
-    return zip(pack_names, [ArrayFile(place, opener) for opener in pack], strict=True)
+    return _in_one_file(place, pack_names)
+
+
+def _in_one_file(place: Path, pack_names: Sequence[str] | None) -> Iterable[tuple[str, ArrayFile]]:
+    """The arrays in a file for all videos."""
+    file = local_copy(place) if isinstance(place, UrlPath) else place
+    with at_url(place):
+        if place.suffix != ".npy":
+            arrays = sorted(list_arrays(file).items())
+        else:
+            pack, names = list_pack(file), pack_names or ()
+            if len(pack) != len(names):
+                cause = f"{len(pack)} arrays for {len(names)} video names"
+                raise DuetalError(cause, file=place)
+            arrays = list(zip(names, pack, strict=True))
+    if isinstance(place, UrlPath):
+        arrays = [(name, partial(copied, place, opener)) for name, opener in arrays]
+    return [(name, ArrayFile(place, opener)) for name, opener in arrays]

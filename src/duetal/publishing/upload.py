@@ -25,7 +25,7 @@ from huggingface_hub.utils import disable_progress_bars, validate_repo_id  # typ
 
 from duetal.core.errors import DuetalError, UsageError, first_line
 from duetal.core.files import write_text
-from duetal.features.places import explained
+from duetal.core.url_paths import explained
 from duetal.publishing.model_card import keep_license, render_card
 from duetal.publishing.onnx_graph import export_onnx
 from duetal.publishing.public_run import PublicRun, public_config, public_model

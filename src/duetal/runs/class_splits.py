@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from duetal.config import Config
 from duetal.core.annotations import Annotations, VideoAnnotation
 from duetal.core.detections import Detections
 from duetal.core.errors import UsageError, unknown
+from duetal.core.url_paths import as_path
 from duetal.datasets import Dataset, open_dataset
 from duetal.evaluation import Evaluation, evaluate, summarize
 from duetal.evaluation.result import Summary
@@ -106,7 +106,7 @@ def evaluate_unseen(
     """
     data = run.config.data
     assert data.dataset is not None
-    dataset = open_dataset(Path(data.dataset), choice=data.choice)
+    dataset = open_dataset(as_path(data.dataset), choice=data.choice)
     unseen = tuple(name for name in dataset.classes if name not in run.model.classes)
     truth = only_classes(ground_truth(dataset, data.protocol), unseen)
     names = [name for name, video in truth.videos.items() if video.segments]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from duetal.config import Config
 from duetal.core.errors import DuetalError, UsageError
+from duetal.core.url_paths import as_path
 from duetal.core.weak_videos import WeakVideos
 from duetal.datasets import open_dataset
 from duetal.method.branches import Branch, LoadText
@@ -51,7 +52,7 @@ def continued_config(start: Path, overrides: Sequence[str], folder: RunFolder) -
         return config.replace(class_ratios=read_config(folder).losses.class_ratios)
     assert config.data.dataset is not None
     known = dict(zip(run.model.classes, ratios, strict=True))
-    classes = open_dataset(Path(config.data.dataset), choice=config.data.choice).classes
+    classes = open_dataset(as_path(config.data.dataset), choice=config.data.choice).classes
     mean = round(geometric_mean(ratios), 2)
     return config.replace(class_ratios=tuple(known.get(name, mean) for name in classes))
 

@@ -27,6 +27,7 @@ from duetal.core.annotations import display_name
 from duetal.core.array_types import Floats, Singles
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.name_matching import plain
+from duetal.core.url_paths import as_path
 from duetal.method.branches import text_of
 from duetal.method.text import PromptedTextEncoder
 from duetal.method.zero_shot import unit
@@ -108,7 +109,7 @@ def _own_text_encoder(run: Run) -> str:
     if source is None:
         cause = "the run does not say what reads its words; --text-encoder names it"
     # Of a run that was handed on, a path of the machine it was made on has kept its last part.
-    elif not is_hub_name(source) and not Path(source).exists():
+    elif not is_hub_name(source) and not as_path(source).exists():
         cause = f"its words are read by {source!r}, which is not here; --text-encoder names a copy"
     else:
         return source

@@ -6,7 +6,8 @@ from pathlib import Path
 from duetal import recipes
 from duetal.config import Config, Setting, load_config, parse_overrides
 from duetal.core.errors import UsageError
-from duetal.core.files import read_text
+from duetal.core.files import is_url, read_text
+from duetal.core.url_paths import as_path
 from duetal.evaluation import protocol_named
 
 
@@ -47,6 +48,6 @@ def resolve_config(recipe: str, overrides: Sequence[str]) -> Config:
 
 def _find(folder: Path, name: str, key: str) -> Path:
     try:
-        return (folder / Path(name).expanduser()).resolve()
+        return as_path(name) if is_url(name) else (folder / Path(name).expanduser()).resolve()
     except (OSError, RuntimeError, ValueError) as error:
         raise UsageError(f"not a path: {error}", place=key) from error

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from duetal.config import Config, load_config
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import read_json, read_text, remove_unfinished, write_json
-from duetal.features.places import explained
+from duetal.core.url_paths import explained
 from duetal.method.loop import Method
 from duetal.results.folder import RunFolder
 from duetal.results.schema import ModelRecord

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -19,6 +18,7 @@ from duetal.core.bars import LiveProgress
 from duetal.core.console import PlainConsole
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import read_json, read_text, remove_unfinished, write_text
+from duetal.core.url_paths import as_path
 from duetal.core.weak_videos import WeakVideos
 from duetal.datasets import Dataset, open_dataset
 from duetal.datasets.layouts import find_pieces, looked_for
@@ -95,7 +95,7 @@ def open_for_training(
 def _opened(config: Config, report: OnProblem = raise_fatal) -> Dataset:
     """The dataset with the branches and the classes that the settings train."""
     assert config.data.dataset is not None
-    dataset = open_dataset(Path(config.data.dataset), report, config.data.choice)
+    dataset = open_dataset(as_path(config.data.dataset), report, config.data.choice)
     return with_seen_classes(_with_branches(dataset, config), config)
 
 
@@ -106,7 +106,7 @@ def _growing(config: Config, folder: RunFolder) -> GrowingVideos:
     return GrowingVideos(
         folder,
         partial(_opened, config),
-        partial(find_pieces, Path(data.dataset), data.choice),
+        partial(find_pieces, as_path(data.dataset), data.choice),
         lambda dataset: training_videos(config, dataset)[0],
         folder.log,
     )
