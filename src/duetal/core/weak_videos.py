@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,29 @@ class FeatureReader(Protocol):
 
     def path(self, name: str) -> Path:
         """The file with a video's features, for error messages."""
+
+
+#: A video's name, and the first snippet and the end of what is read of it; None: to its end.
+Read = tuple[str, int, int | None]
+
+
+@runtime_checkable
+class ReadsAhead(Protocol):
+    """A reader that makes use of knowing what comes, because a read takes long to begin."""
+
+    def expect(self, reads: Iterable[Read]) -> None:
+        """Be told what is read from now on, in this order; replaces what was told before."""
+
+
+def announce(stream: FeatureReader, reads: Iterable[Read]) -> None:
+    """Tell a stream what will be read of it, in this order, where it wants to know."""
+    if isinstance(stream, ReadsAhead):
+        stream.expect(reads)
+
+
+def whole_videos(names: Iterable[str]) -> Iterator[Read]:
+    """The reads of whole videos."""
+    return ((name, 0, None) for name in names)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import numpy as np
 from duetal.core.annotations import Annotations, VideoAnnotation
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
+from duetal.core.url_paths import UrlPath
 from duetal.core.weak_videos import WeakVideos
-from duetal.features.metadata import VideoRecord, recorded
+from duetal.features.metadata import VideoRecord, read_records, recorded
 from duetal.features.streams import FeatureStream, common_length
 
 
@@ -72,7 +74,16 @@ class Dataset:
         return replace(video, segments=tuple(moved))
 
     def _record(self, name: str) -> VideoRecord | None:
-        return recorded(next(iter(self.streams.values())).parts[0].place, name)
+        place = next(iter(self.streams.values())).parts[0].place
+        if isinstance(place, UrlPath):
+            return self._records.get(name)
+        return recorded(place, name)
+
+    @cached_property
+    def _records(self) -> Mapping[str, VideoRecord]:
+        """Those of all videos of a store at a URL, which are read together."""
+        first = next(iter(self.streams.values()))
+        return read_records(first.parts[0].place, first.names())
 
     def weak(self) -> WeakVideos:
         """The training videos with their labels alone.

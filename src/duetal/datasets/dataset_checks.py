@@ -3,15 +3,18 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from duetal.core.annotations import Annotations
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
+from duetal.core.url_paths import UrlPath
 from duetal.datasets.problems import OnProblem, Problem, reporting
 from duetal.features.arrays import FeatureArray
-from duetal.features.metadata import recorded
+from duetal.features.metadata import read_records
+from duetal.features.reading_ahead import READERS
 from duetal.features.streams import FeaturePart
 
 #: How far T may be from that of the duration: snippets, and share of T; the larger one counts.
@@ -38,23 +41,40 @@ def check_features(
     """
     widths = [_usual_width(part, names) for part in parts]
     lengths: dict[str, int] = {}
-    for name in track(names):
-        arrays: list[FeatureArray] = []
-        for part, width in zip(parts, widths, strict=True):
-            with reporting(report):
-                array = part.open(name)
-                arrays.append(array)
-                if array.header.dim != width:
-                    cause = f"C = {array.header.dim}, but most {part.title} features have {width}"
-                    report(Problem.fatal(cause, array.path, array.place))
-                _check_values(array)
-        for array in arrays[1:]:
-            if array.header.length != (length := arrays[0].header.length):
-                cause = f"T = {array.header.length}, but {arrays[0].path} has T = {length}"
-                report(Problem.fatal(cause, array.path, f"video {name!r}"))
-        if arrays and len(arrays) == len(parts):
-            lengths[name] = arrays[0].header.length
+
+    def check(name: str) -> tuple[list[FeatureArray], list[Problem]]:
+        found: list[Problem] = []
+        return _check_video(parts, widths, name, found.append), found
+
+    # Of an object store many are read at once, of a disk one after the other.
+    remote = any(isinstance(part.place, UrlPath) for part in parts)
+    with ThreadPoolExecutor(READERS if remote else 1) as pool:
+        for name, (arrays, problems) in zip(track(names), pool.map(check, names), strict=True):
+            for problem in problems:
+                report(problem)
+            if arrays and len(arrays) == len(parts):
+                lengths[name] = arrays[0].header.length
     return lengths
+
+
+def _check_video(
+    parts: Sequence[FeaturePart], widths: Sequence[int], name: str, report: OnProblem
+) -> list[FeatureArray]:
+    """Read all features of a video; its arrays that can be opened."""
+    arrays: list[FeatureArray] = []
+    for part, width in zip(parts, widths, strict=True):
+        with reporting(report):
+            array = part.open(name)
+            arrays.append(array)
+            if array.header.dim != width:
+                cause = f"C = {array.header.dim}, but most {part.title} features have {width}"
+                report(Problem.fatal(cause, array.path, array.place))
+            _check_values(array)
+    for array in arrays[1:]:
+        if array.header.length != (length := arrays[0].header.length):
+            cause = f"T = {array.header.length}, but {arrays[0].path} has T = {length}"
+            report(Problem.fatal(cause, array.path, f"video {name!r}"))
+    return arrays
 
 
 def _usual_width(part: FeaturePart, names: Iterable[str]) -> int:
@@ -97,6 +117,7 @@ def check_durations(
     report: OnProblem,
 ) -> None:
     """Compare T with the annotated durations, where there are any."""
+    records = read_records(part.place, lengths)
     for name, length in lengths.items():
         video = annotations.videos.get(name)
         if video is None or video.duration is None:
@@ -105,7 +126,7 @@ def check_durations(
         if not 0 < video.duration < float("inf"):
             report(Problem.fatal(f"a duration of {video.duration} s", annotations.source, place))
             continue
-        record = recorded(part.place, name)
+        record = records.get(name)
         # The pictures may begin late.
         expected = grid.length(video.duration - (record.offset if record else 0))
         off = abs(length - expected)

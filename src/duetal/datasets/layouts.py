@@ -172,7 +172,10 @@ def _first_file(folder: Path, *names: str) -> Path | None:
 
 def _beside(folder: Path, name: str) -> Path:
     """What `dataset.yaml` names: relative to its folder, or anywhere by a URL."""
-    return as_path(name) if is_url(name) else folder / name
+    place = as_path(name) if is_url(name) else folder / name
+    if isinstance(place, UrlPath):
+        place.refresh()
+    return place
 
 
 def _named(folder: Path, name: str | None) -> Path | None:

@@ -1,7 +1,7 @@
 """Detections of whole videos by the detector."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from duetal.core.array_types import Floats, Singles
 from duetal.core.grid import TimeGrid
-from duetal.core.weak_videos import FeatureReader
+from duetal.core.weak_videos import FeatureReader, Read, announce
 from duetal.detector.pseudo_segments import Proposals, vote
 from duetal.detector.pyramid import PyramidDetector, PyramidOutput, position_grid
 from duetal.localization.localization_settings import LocalizationSettings
@@ -57,6 +57,12 @@ class JoinedStream:
     def read(self, name: str, start: int = 0, stop: int | None = None) -> Singles:
         """(T, C) features of the snippets `[start, stop)` of a video."""
         return np.concatenate([s.read(name, start, stop) for s in self.streams.values()], axis=1)
+
+    def expect(self, reads: Iterable[Read]) -> None:
+        """Be told what is read from now on, in this order."""
+        coming = list(reads)
+        for stream in self.streams.values():
+            announce(stream, coming)
 
     def path(self, name: str) -> Path:
         """The file with a video's features in the first stream."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 
 from duetal.core.errors import DuetalError
-from duetal.core.weak_videos import WeakVideos
+from duetal.core.weak_videos import WeakVideos, announce
 from duetal.detector.detecting import JoinedStream
 from duetal.detector.detector_loss import detector_losses
 from duetal.detector.detector_settings import DetectorSettings
@@ -18,7 +18,14 @@ from duetal.detector.pseudo_segments import PseudoSegment
 from duetal.detector.pyramid import PyramidDetector, position_grid
 from duetal.detector.targets import Targets, assign
 from duetal.method.branches import channel_statistics
-from duetal.method.sampling import Crop, SamplingSettings, epoch_batches, load, random_seed
+from duetal.method.sampling import (
+    Crop,
+    SamplingSettings,
+    crop_reads,
+    epoch_batches,
+    load,
+    random_seed,
+)
 from duetal.method.weight_average import average_weights, take_averages
 
 #: Updates over which the learning rate rises.
@@ -81,6 +88,7 @@ def train_round(
     for epoch in range(settings.epochs):
         sums: dict[str, float] = {}
         batches = epoch_batches(lengths, sampling, random_seed(seed, epoch))
+        announce(JoinedStream(videos.streams), crop_reads(videos, batches))
         for batch in batches:
             for group in optimizer.param_groups:
                 group["lr"] = settings.detector_rate * _share_of_rate(done, updates)

@@ -9,7 +9,8 @@ STORE/failures/<quoted video>.json       why a video has none
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +18,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from duetal.core.errors import DuetalError
+from duetal.core.url_paths import CONNECTIONS, UrlPath, read_range
 from duetal.features.places import Place
 
 SETTINGS_FILE = "store.json"
@@ -96,6 +98,25 @@ def recorded(features: Path, name: str) -> VideoRecord | None:
     with suppress(DuetalError):
         return read_record(Place(features.parent.parent), name)
     return None
+
+
+def read_records(features: Path, names: Collection[str]) -> dict[str, VideoRecord]:
+    """What the store around a folder of features recorded of videos: at a URL, of many at once."""
+    if not isinstance(features, UrlPath):
+        return {name: found for name in names if (found := recorded(features, name)) is not None}
+    store: UrlPath = features.parent.parent
+    listed = (store / RECORDS).marks() if (store / RECORDS).is_dir() else {}
+    wanted = {name: listed[file] for name in names if (file := f"{name}.json") in listed}
+
+    def read(name: str) -> VideoRecord | None:
+        with suppress(ValidationError):
+            path, mark = store / record_file(name), wanted[name]
+            return VideoRecord.model_validate_json(read_range(path, 0, mark.size, mark))
+        return None
+
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        records = zip(wanted, pool.map(read, wanted), strict=True)
+        return {name: record for name, record in records if record is not None}
 
 
 def differing(stored: Settings, wanted: Settings) -> dict[str, tuple[Any, Any]]:

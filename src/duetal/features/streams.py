@@ -13,8 +13,10 @@ from duetal.core.errors import DuetalError, Report, raise_error, reporting
 from duetal.core.local_cache import local_copy
 from duetal.core.url_paths import UrlPath, explained
 from duetal.core.video_names import known_name
+from duetal.core.weak_videos import Read
 from duetal.features.arrays import FeatureArray, open_npy
 from duetal.features.containers import CONTAINER_SUFFIXES, Opener, list_arrays, list_pack, open_only
+from duetal.features.reading_ahead import ReadingAhead, Span
 from duetal.features.remote_arrays import RemoteFolder, at_url, copied
 
 #: Suffixes of the files that may hold features.
@@ -77,6 +79,7 @@ class FeatureStream:
         self._names = tuple(
             name for name in first.entries if all(name in part.entries for part in others)
         )
+        self._ahead: ReadingAhead | None = None
 
     def names(self) -> tuple[str, ...]:
         """The videos whose features are there in every part, sorted or in the order of the pack."""
@@ -107,11 +110,29 @@ class FeatureStream:
             DuetalError: no features of this video, unreadable, parts of different T, another C than
                 the stream's, or NaN or infinity in a value.
         """
-        arrays = self._arrays(name)
-        length = arrays[0].header.length
+        wanted = self._within((name, start, stop))
+        ready = None if self._ahead is None else self._ahead.take(wanted)
+        return self._read(wanted) if ready is None else ready
+
+    def expect(self, reads: Iterable[Read]) -> None:
+        """Be told what is read from now on, in this order: of an object store it is read ahead."""
+        if any(isinstance(part.place, UrlPath) for part in self.parts):
+            if self._ahead is not None:
+                self._ahead.close()
+            self._ahead = ReadingAhead(self._read, map(self._within, reads), self.dim)
+
+    def _within(self, read: Read) -> Span:
+        """A read whose end is within the video."""
+        name, start, stop = read
+        length = self.length(name)
         stop = length if stop is None else min(stop, length)
         if not 0 <= start <= stop:
             raise ValueError(f"snippets [{start}, {stop}) of {length}")
+        return name, start, stop
+
+    def _read(self, read: Span) -> NDArray[np.float32]:
+        name, start, stop = read
+        arrays = self._arrays(name)
         values = np.empty((stop - start, sum(a.header.dim for a in arrays)), dtype=np.float32)
         column = 0
         for array in arrays:

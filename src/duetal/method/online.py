@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from duetal.core.array_types import Singles
-from duetal.core.weak_videos import WeakVideos
+from duetal.core.weak_videos import WeakVideos, announce
 from duetal.method.branches import LoadText
 from duetal.method.layers import BranchNetwork
 from duetal.method.loop import (
@@ -34,7 +34,14 @@ from duetal.method.loop import (
 )
 from duetal.method.method_settings import MethodSettings
 from duetal.method.pseudo_labels import SomePseudoLabels, TeacherScore, threshold
-from duetal.method.sampling import Crop, epoch_batches, load_ahead, random_seed, share_of
+from duetal.method.sampling import (
+    Crop,
+    crop_reads,
+    epoch_batches,
+    load_ahead,
+    random_seed,
+    share_of,
+)
 from duetal.method.schedule import Phase
 from duetal.method.video_scoring import LARGEST_LOGIT, probabilities
 from duetal.method.weight_average import average_weights, averaged
@@ -67,7 +74,9 @@ class OnlineStudent:
         """The crops of the epoch that comes next."""
         lengths = [videos.length(name) for name in videos.names]
         seed = random_seed(self.settings.schedule.seed, "online", self.epochs_done)
-        return epoch_batches(lengths, self.settings.data, seed)
+        batches = epoch_batches(lengths, self.settings.data, seed)
+        announce(videos.streams[self.phase.student], crop_reads(videos, batches))
+        return batches
 
     def averaged_state(self) -> dict[str, Tensor]:
         """What inference needs of the branch, by its averaged weights; to be used at once."""

@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor
 
 from duetal.core.settings_section import Settings
-from duetal.core.weak_videos import FeatureReader, WeakVideos
+from duetal.core.weak_videos import FeatureReader, Read, WeakVideos
 
 
 class SamplingSettings(Settings):
@@ -64,6 +64,14 @@ def epoch_batches(
             start = int(random.integers(lengths[video] - size + 1))
             crops.append(Crop(int(video), start, size))
     return [crops[i : i + settings.batch_size] for i in range(0, len(crops), settings.batch_size)]
+
+
+def crop_reads(
+    videos: WeakVideos, batches: Sequence[Sequence[Crop]], rank: int = 0, processes: int = 1
+) -> Iterator[Read]:
+    """What one process reads in some batches, in order."""
+    own = (crop for batch in batches for crop in share_of(batch, rank, processes))
+    return ((videos.names[crop.video], crop.start, crop.start + crop.length) for crop in own)
 
 
 def steps_per_epoch(videos: int, settings: SamplingSettings) -> int:

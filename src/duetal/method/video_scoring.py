@@ -1,6 +1,6 @@
 """Logits and probabilities of whole videos, of any length, in bounded memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from duetal.core.array_types import Singles
-from duetal.core.weak_videos import FeatureReader, WeakVideos
+from duetal.core.weak_videos import FeatureReader, Read, WeakVideos, announce
 from duetal.method.layers import BranchNetwork, topk_mean
 from duetal.method.sampling import divided
 
@@ -23,6 +23,11 @@ def windows(length: int, window: int) -> list[tuple[int, int]]:
         return [(0, length)]
     starts = [*range(0, length - window, max(1, window // 2)), length - window]
     return [(start, start + window) for start in starts]
+
+
+def window_reads(stream: FeatureReader, names: Iterable[str], window: int) -> Iterator[Read]:
+    """What `score_video` reads of some videos, one after the other."""
+    return ((n, start, stop) for n in names for start, stop in windows(stream.length(n), window))
 
 
 @torch.inference_mode()
@@ -97,7 +102,9 @@ def calibrate(
     """
     shares = divided([videos.length(name) for name in videos.names], fabric.world_size)
     highest = torch.tensor(LARGEST_LOGIT, device=fabric.device)
-    for name in (videos.names[index] for index in shares[fabric.global_rank]):
+    names = [videos.names[index] for index in shares[fabric.global_rank]]
+    announce(stream, window_reads(stream, names, window))
+    for name in names:
         logits = score_video(branch, stream, name, window, fabric.device)
         highest = highest.clamp(min=float(logits.max()))
     highest_of_all = fabric.all_reduce(highest, reduce_op="max")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import is_url
+from duetal.core.url_paths import UrlPath
 from duetal.core.video_names import VIDEO_SUFFIXES
 from duetal.datasets.layouts import find_pieces
 from duetal.extraction import sources
@@ -33,11 +34,25 @@ def is_dataset(inputs: Sequence[str]) -> bool:
     Raises:
         UsageError: a dataset among other inputs, or a folder that is both.
     """
+    if len(inputs) == 1 and is_url(inputs[0]):
+        return _is_remote_dataset(UrlPath(inputs[0]))
     datasets = [name for name in inputs if _could_be_dataset(name)]
     if datasets and len(inputs) > 1:
         cause = "is a dataset, or nothing; give one dataset, or videos alone"
         raise UsageError(cause, file=datasets[0])
     return bool(datasets)
+
+
+def _is_remote_dataset(place: UrlPath) -> bool:
+    """Whether a URL is a dataset; what can't be listed, as most of the web, is taken for videos."""
+    if place.suffix.lower() in _YAML_SUFFIXES:
+        return True
+    if glob.has_magic(str(place)) or place.suffix.lower() in (*VIDEO_SUFFIXES, sources.LIST_SUFFIX):
+        return False
+    try:
+        return place.is_dir() and _has_features(place)
+    except DuetalError:
+        return False
 
 
 def _could_be_dataset(name: str) -> bool:

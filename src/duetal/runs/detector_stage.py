@@ -4,7 +4,7 @@ Each round leaves a checkpoint `checkpoints/detector-<round>.safetensors`. A rou
 short is trained again from its start, to the same weights.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -95,7 +95,7 @@ def train_detector(
             journal.log(f"{phase.name}: already done")
             continue
         if not curves:
-            scorer = stage_scorer(run, record.teachers, dataset, device)
+            scorer = stage_scorer(run, record.teachers, dataset, device, videos.names)
             curves = [scorer(name).snippets for name in videos.names]
         segments = _label(run, videos, curves, detector, device)
         detector = _train_phase(run, videos, phase, turn, segments, journal, device)
@@ -186,7 +186,12 @@ def final_streams(run: Run, dataset: Videos) -> dict[str, FeatureReader]:
 
 
 def stage_detector(
-    run: Run, stage: str, dataset: Videos, device: torch.device, settings: LocalizationSettings
+    run: Run,
+    stage: str,
+    dataset: Videos,
+    device: torch.device,
+    settings: LocalizationSettings,
+    names: Sequence[str] = (),
 ) -> Callable[[str], Localized]:
     """Localize videos of a dataset with a round of the detector.
 
@@ -196,7 +201,7 @@ def stage_detector(
     record = run.model.detector
     assert record is not None
     streams = final_streams(run, dataset)
-    teacher = stage_scorer(run, record.teachers, dataset, device)
+    teacher = stage_scorer(run, record.teachers, dataset, device, names)
     detector = restore_detector(run, stage).to(device)
 
     def localizer(name: str) -> Localized:

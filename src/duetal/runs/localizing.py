@@ -92,19 +92,19 @@ def open_localizer(
 ) -> Callable[[str], Localized]:
     """What localizes videos by their names, with its networks loaded; arguments as of `localize`.
 
-    `names` are the videos that a run by words counts over, `progress` gives that over the classes
-    of one.
+    `names` are the videos to come, in their order, over which a run by words counts;
+    `progress` gives that over the classes of one.
 
     Raises:
         DuetalError: a checkpoint or features that do not fit or are damaged.
     """
     where = torch.device(device)
     if run.model.is_detector(stages):
-        return stage_detector(run, stages[0], dataset, where, settings)
+        return stage_detector(run, stages[0], dataset, where, settings, names)
     if run.make_scorer is not None:
         scorer = run.make_scorer(dataset, names, where)
     else:
-        scorer = stage_scorer(run, stages, dataset, where)
+        scorer = stage_scorer(run, stages, dataset, where, names)
 
     def localizer(name: str) -> Localized:
         scores = scorer(name)

@@ -1,6 +1,6 @@
 """Scores of whole videos by one checkpoint of a run, or by the ensemble of several."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -13,14 +13,19 @@ from duetal.backbones.tuned_weights import TunedWeights
 from duetal.config import Config
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
-from duetal.core.weak_videos import FeatureReader
+from duetal.core.weak_videos import FeatureReader, announce
 from duetal.end_to_end.stage_features import stage_stream, tuned_weights
 from duetal.features.streams import FeatureStream
 from duetal.localization.ensemble import combine_branches
 from duetal.localization.proposals import VideoDetections
 from duetal.method.layers import BranchNetwork
 from duetal.method.losses import VideoLoss
-from duetal.method.video_scoring import probabilities, score_video, video_probabilities
+from duetal.method.video_scoring import (
+    probabilities,
+    score_video,
+    video_probabilities,
+    window_reads,
+)
 from duetal.results import checkpoints
 from duetal.runs.run import Run
 
@@ -102,8 +107,16 @@ def branch_scorer(
     return score
 
 
-def stage_scorer(run: Run, stages: list[str], dataset: Videos, device: torch.device) -> Scorer:
+def stage_scorer(
+    run: Run,
+    stages: list[str],
+    dataset: Videos,
+    device: torch.device,
+    names: Sequence[str] = (),
+) -> Scorer:
     """Score videos of a dataset with one checkpoint of a run, or with one of each branch together.
+
+    `names` are the videos that will be scored, in their order, so that they are read ahead.
 
     Raises:
         DuetalError: a checkpoint that is damaged, does not fit, or gives scores that are not
@@ -113,6 +126,7 @@ def stage_scorer(run: Run, stages: list[str], dataset: Videos, device: torch.dev
     for stage in stages:
         branch = run.model.branch_of(stage).name
         stream = features_of(run, stage, dataset)
+        announce(stream, window_reads(stream, names, run.config.data.crop))
         network = restore(run, stage).to(device)
         scorers[stage] = branch_scorer(network, stream, branch, run.config, device)
     settings = run.config.localization

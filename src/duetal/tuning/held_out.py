@@ -1,6 +1,6 @@
 """Training videos held out from training, whose labels judge it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
-from duetal.core.weak_videos import FeatureReader, WeakVideos
+from duetal.core.weak_videos import FeatureReader, Read, WeakVideos, announce, whole_videos
 from duetal.method.sampling import random_seed
 
 #: A probe reads no more of a dataset: videos, and snippets of each.
@@ -70,6 +70,10 @@ class Thinned:
     def read(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
         """(T, C) features of what is read of a video."""
         return self.stream.read(name)[:: self._step(name)][start:stop]
+
+    def expect(self, reads: Iterable[Read]) -> None:
+        """Be told which videos are read from now on; they are read whole."""
+        announce(self.stream, whole_videos(name for name, _, _ in reads))
 
     def path(self, name: str) -> Path:
         """The file with a video's features."""
