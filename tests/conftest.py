@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -80,6 +80,35 @@ class InMemory:
 @pytest.fixture(scope="session")
 def in_memory() -> type[InMemory]:
     return InMemory
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[Any]:
+    pytest.importorskip("s3fs")
+    from _object_store import serving
+
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def object_store(s3_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An S3 server over HTTP that counts requests and can be made to fail; see `_object_store`.
+
+    `put(path)` copies a file or folder into its bucket and gives the URL, which this module's
+    access in the environment can read. The cache is the test's own, and empty.
+    """
+    from duetal.core import url_paths
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server.address)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "se7en-secret-words")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("DUETAL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(url_paths, "_PAUSES", (0.01, 0.01, 0.01))
+    url_paths._system.cache_clear()
+    s3_server.reset()
+    return s3_server
 
 
 #: A run that trains in about a second: `key=value` words for `duetal train`.

@@ -5,9 +5,9 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from functools import lru_cache
+from collections.abc import Callable
+from contextlib import suppress
+from functools import lru_cache, partial
 from pathlib import Path
 
 from duetal.core.errors import DuetalError, UsageError
@@ -30,7 +30,7 @@ def cache_limit() -> int:
     """Bytes that what was fetched may take up: `$DUETAL_CACHE_GB`, or 20 GB; 0 keeps nothing."""
     named = os.environ.get("DUETAL_CACHE_GB", "20")
     try:
-        return int(max(0.0, float(named)) * 1e9)
+        return max(0, int(float(named) * 1e9))
     except (ValueError, OverflowError) as error:
         raise UsageError(f"DUETAL_CACHE_GB: {named!r} is no number of gigabytes") from error
 
@@ -54,27 +54,27 @@ class LocalCache:
         name = hashlib.sha256(key.encode()).hexdigest()
         return self.folder / name[:2] / name[2:]
 
-    @contextmanager
-    def writing(self, size: int) -> Iterator[None]:
-        """Around writing `size` bytes: makes room before, and takes the disk's refusal."""
+    def keep(self, size: int, write: Callable[[], object]) -> None:
+        """Write `size` bytes, after room has been made; the disk may refuse."""
+        if not self.writes:
+            return
         try:
             with self._lock:
                 self._unchecked += size
                 if self._unchecked > min(self.limit // 16, _PIECE):
                     self._unchecked = size
                     self._make_room(size)
-            yield
+            write()
         except (OSError, DuetalError) as error:
             if isinstance(getattr(error, "file", None), UrlPath):
                 raise  # Not the disk, but what was to be read.
-            if self.writes:
-                self.writes = False
+            with self._lock:
+                told, self.writes = not self.writes, False
+            if not told:
                 cause = error.cause if isinstance(error, DuetalError) else error.strerror
-                print(
-                    f"warning: {self.folder}: no longer kept here, and fetched again each time: "
-                    f"{cause}; DUETAL_CACHE names another folder",
-                    file=sys.stderr,
-                )
+                line = f"nothing more is kept here, and it is fetched again each time: {cause}"
+                hint = "DUETAL_CACHE names another folder"
+                print(f"warning: {self.folder}: {line}; {hint}", file=sys.stderr)
 
     def _make_room(self, size: int) -> None:
         """Remove what was read longest ago, until `size` bytes more fit into the bound."""
@@ -123,13 +123,12 @@ def local_model(source: str) -> str:
     folder = cache_folder() / "models" / hashlib.sha256(keys.encode()).hexdigest()
     for file, known in marks.items():
         if not (folder / file.name).is_file():
-            with replacing(folder / file.name) as temporary:
-                _fetch(file, known, temporary)
+            _fetch(file, known, folder / file.name)
     return str(folder / path.name if is_array else folder)
 
 
 def _fetch(path: UrlPath, known: FileMark, target: Path) -> None:
-    with target.open("wb") as file:
+    with replacing(target) as temporary, temporary.open("wb") as file:
         for start in range(0, known.size, _PIECE):
             file.write(read_range(path, start, min(start + _PIECE, known.size), known))
 
@@ -148,8 +147,7 @@ def local_copy(path: UrlPath) -> Path:
             os.utime(copy)
         return copy
     if known.size <= cache.limit:
-        with cache.writing(known.size), replacing(copy) as temporary:
-            _fetch(path, known, temporary)
+        cache.keep(known.size, partial(_fetch, path, known, copy))
     if not copy.is_file():
         cause = (
             f"is one file of {known.size:,} bytes, for which the cache {cache.folder} has no room"

@@ -66,7 +66,13 @@ class UrlPath(_Base):  # type: ignore[misc]
                     if system.info(above)["type"] != "directory":
                         return None
                     _persistent(lambda: system.ls(above))
-                found: dict[str, Any] = _persistent(lambda: system.info(inside))
+                try:
+                    found: dict[str, Any] = _persistent(lambda: system.info(inside))
+                except OSError as error:
+                    if not isinstance(error, FileNotFoundError):
+                        # The answer to this question has no text; that to a read says why.
+                        system.cat_file(inside, start=0, end=1)
+                    raise
                 return found
         return None
 
@@ -151,7 +157,9 @@ class UrlPath(_Base):  # type: ignore[misc]
 
 def as_path(place: str | os.PathLike[str]) -> Path:
     """A path, or a URL where a path is wanted."""
-    return UrlPath(place) if isinstance(place, str) and is_url(place) else Path(place)
+    if isinstance(place, Path):
+        return place
+    return UrlPath(place) if is_url(os.fspath(place)) else Path(place)
 
 
 class FileMark:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from duetal.core.errors import DuetalError
 from duetal.core.files import refuse_special
 from duetal.core.npy import DAMAGED, read_npy_header
+from duetal.core.url_paths import UrlPath
 
 #: Crops of a picture whose features are kept apart, whose mean is read: one, corners and middle,
 #: and these with their mirror images.
@@ -125,7 +126,8 @@ def reading(
 ) -> Iterator[None]:
     """Raise DuetalError for what goes wrong in the block: the system's refusal, or `damage`."""
     try:
-        refuse_special(path)
+        if not isinstance(path, UrlPath):
+            refuse_special(path)
         yield
     except MemoryError as error:
         raise DuetalError("does not fit into memory", file=path, place=place) from error

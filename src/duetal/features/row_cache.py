@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -73,8 +74,8 @@ class RowCache:
         for piece in np.split(missing, breaks) if missing.size else ():
             first, end = int(piece[0]), int(piece[-1]) + 1
             values[first:end] = fetch(start + first, start + end)
-            if self._cache.writes:
-                self._keep(layout, start + first, values[first:end])
+            kept = partial(self._keep, layout, start + first, values[first:end])
+            self._cache.keep((end - first) * layout.row, kept)
         return values
 
     def _kept(self, layout: Layout, start: int, values: Rows) -> NDArray[np.bool_]:
@@ -91,17 +92,16 @@ class RowCache:
         return kept
 
     def _keep(self, layout: Layout, start: int, values: Rows) -> None:
-        with self._cache.writing(values.nbytes):
-            with self._lock:
-                if not self._path.exists():
-                    self._create(layout)
-            # Another process may have made room just now.
-            with suppress(FileNotFoundError), self._path.open("r+b", buffering=0) as file:
-                file.seek(_begin(layout) + start * layout.row)
-                if file.write(values.data) < values.nbytes:
-                    return  # The disk is full, and says so when it is written to again.
-                file.seek(_START + 8 * start)
-                file.write(_sums(values).data)
+        with self._lock:
+            if self.layout() != layout:
+                self._create(layout)
+        # Another process may have made room just now.
+        with suppress(FileNotFoundError), self._path.open("r+b", buffering=0) as file:
+            file.seek(_begin(layout) + start * layout.row)
+            if file.write(values.data) < values.nbytes:
+                return  # The disk is full, and says so when it is written to again.
+            file.seek(_START + 8 * start)
+            file.write(_sums(values).data)
 
     def _create(self, layout: Layout) -> None:
         of = layout.header
