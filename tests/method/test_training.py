@@ -336,3 +336,33 @@ def test_networks_learn_in_turn_and_are_averaged(
         logits = [member(features, mask)[0] for member in committee.members]
         torch.testing.assert_close(committee(features, mask)[0], (logits[0] + logits[1]) / 2)
     assert not torch.allclose(*logits, atol=1e-3)
+
+
+# --- what is announced --------------------------------------------------------------------------
+
+
+class Announced:
+    """A stream that keeps what it was told would be read, and what was."""
+
+    def __init__(self, stream: Any):
+        self.stream, self.told, self.read_so_far = stream, [], []  # type: ignore[var-annotated]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def expect(self, reads: Any) -> None:
+        self.told.extend((n, a, self.stream.length(n) if b is None else b) for n, a, b in reads)
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> Any:
+        self.read_so_far.append((name, start, self.stream.length(name) if stop is None else stop))
+        return self.stream.read(name, start, stop)
+
+
+def test_streams_are_told_what_is_read_of_them_in_its_order(
+    make_config: MakeConfig, videos: WeakVideos, train: Train, tmp_path: Path
+) -> None:
+    streams = {name: Announced(stream) for name, stream in videos.streams.items()}
+    train(make_config(crop=16, batch_size=4), replace(videos, streams=streams), tmp_path / "run")
+    for stream in streams.values():
+        assert stream.told == stream.read_so_far
+        assert len(stream.told) > 3 * len(videos.names)

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from _object_store import error
 
+from _object_store import error
 from duetal.core import url_paths
 
 

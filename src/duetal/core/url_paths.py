@@ -247,7 +247,8 @@ def explained(what: str, place: str | Path) -> Iterator[None]:
             raise DuetalError(cause, file=file) from error
         reason = first_line(getattr(error, "strerror", None) or error)
         if _is_expired(error):
-            reason = f"the credentials have expired ({reason}); renew them, and give it again"
+            hint = "renew them, and give the command again; training goes on with --resume"
+            reason = f"the credentials have expired ({reason}); {hint}"
         raise DuetalError(f"cannot {what}: {reason}", file=file) from error
 
 
