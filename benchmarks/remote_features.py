@@ -33,7 +33,7 @@ from duetal.config import load_config
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.grid import TimeGrid
 from duetal.core.url_paths import as_path
-from duetal.core.weak_videos import announce
+from duetal.core.weak_videos import expect_reads
 from duetal.datasets import open_dataset
 from duetal.method.loop import Method, TrainingCallback, alternate
 from duetal.method.video_scoring import score_video, window_reads
@@ -92,7 +92,7 @@ def measure(place: str, words: list[str]) -> tuple[float, float]:
     students = alternate(fabric, config, videos, load_text_tower, TrainingCallback(), method)
     trained = time.perf_counter()
     stream, branch = videos.streams["cbp"], students["cbp"].eval()
-    announce(stream, window_reads(stream, videos.names, config.data.crop))
+    expect_reads(stream, window_reads(stream, videos.names, config.data.crop))
     for name in videos.names:
         score_video(branch, stream, name, config.data.crop)
     return trained - began, time.perf_counter() - trained

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from duetal.core.errors import DuetalError
-from duetal.core.weak_videos import announce, whole_videos
+from duetal.core.weak_videos import expect_reads, whole_videos
 from duetal.features import FeatureStream, open_part
 from duetal.features.reading_ahead import READERS, ReadingAhead
 
@@ -80,14 +80,14 @@ def test_a_stream_of_a_store_reads_ahead(object_store, tmp_path):
     from duetal.core.url_paths import UrlPath
 
     local = FeatureStream("cbp", [open_part("cbp", [folder])])
-    announce(local, whole_videos(arrays))
+    expect_reads(local, whole_videos(arrays))
     assert local._ahead is None
     stream = FeatureStream("cbp", [open_part("cbp", [UrlPath(object_store.put(folder))])])
-    announce(stream, whole_videos(arrays))
+    expect_reads(stream, whole_videos(arrays))
     for name, array in arrays.items():
         np.testing.assert_array_equal(stream.read(name), array)
     assert not stream._ahead._ready
-    announce(stream, [("v0", 2, 5), ("v1", 0, 99)])
+    expect_reads(stream, [("v0", 2, 5), ("v1", 0, 99)])
     np.testing.assert_array_equal(stream.read("v0", 2, 5), arrays["v0"][2:5])
     np.testing.assert_array_equal(stream.read("v1", 0, 99), arrays["v1"])
     np.testing.assert_array_equal(stream.read("v3", 1), arrays["v3"][1:])

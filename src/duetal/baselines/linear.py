@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from duetal.core.errors import DuetalError
-from duetal.core.weak_videos import WeakVideos, announce, whole_videos
+from duetal.core.weak_videos import WeakVideos, expect_reads, whole_videos
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def top_mean(logits: Tensor, topk_ratio: int) -> Tensor:
 def standardized(videos: WeakVideos) -> tuple[list[Tensor], Tensor, Tensor]:
     """Each training video's standardised features (T, C), and their mean and std (C,)."""
     stream = next(iter(videos.streams.values()))
-    announce(stream, whole_videos(videos.names))
+    expect_reads(stream, whole_videos(videos.names))
     features = [torch.from_numpy(stream.read(name)) for name in videos.names]
     for name, x in zip(videos.names, features, strict=True):
         if not len(x):

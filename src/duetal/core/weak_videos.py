@@ -42,7 +42,7 @@ class ReadsAhead(Protocol):
         """Be told what is read from now on, in this order; replaces what was told before."""
 
 
-def announce(stream: FeatureReader, reads: Iterable[Read]) -> None:
+def expect_reads(stream: FeatureReader, reads: Iterable[Read]) -> None:
     """Tell a stream what will be read of it, in this order, where it wants to know."""
     if isinstance(stream, ReadsAhead):
         stream.expect(reads)

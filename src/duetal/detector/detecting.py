@@ -11,7 +11,7 @@ from torch import Tensor
 
 from duetal.core.array_types import Floats, Singles
 from duetal.core.grid import TimeGrid
-from duetal.core.weak_videos import FeatureReader, Read, announce
+from duetal.core.weak_videos import FeatureReader, Read, expect_reads
 from duetal.detector.pseudo_segments import Proposals, vote
 from duetal.detector.pyramid import PyramidDetector, PyramidOutput, position_grid
 from duetal.localization.localization_settings import LocalizationSettings
@@ -62,7 +62,7 @@ class JoinedStream:
         """Be told what is read from now on, in this order."""
         coming = list(reads)
         for stream in self.streams.values():
-            announce(stream, coming)
+            expect_reads(stream, coming)
 
     def path(self, name: str) -> Path:
         """The file with a video's features in the first stream."""

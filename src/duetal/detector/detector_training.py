@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 
 from duetal.core.errors import DuetalError
-from duetal.core.weak_videos import WeakVideos, announce
+from duetal.core.weak_videos import WeakVideos, expect_reads
 from duetal.detector.detecting import JoinedStream
 from duetal.detector.detector_loss import detector_losses
 from duetal.detector.detector_settings import DetectorSettings
@@ -88,7 +88,7 @@ def train_round(
     for epoch in range(settings.epochs):
         sums: dict[str, float] = {}
         batches = epoch_batches(lengths, sampling, random_seed(seed, epoch))
-        announce(JoinedStream(videos.streams), crop_reads(videos, batches))
+        expect_reads(JoinedStream(videos.streams), crop_reads(videos, batches))
         for batch in batches:
             for group in optimizer.param_groups:
                 group["lr"] = settings.detector_rate * _share_of_rate(done, updates)

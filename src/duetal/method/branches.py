@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from duetal.core.errors import DuetalError
-from duetal.core.weak_videos import FeatureReader, WeakVideos, announce, whole_videos
+from duetal.core.weak_videos import FeatureReader, WeakVideos, expect_reads, whole_videos
 from duetal.method.cbp import make_cbp
 from duetal.method.layers import BranchNetwork
 from duetal.method.method_settings import MethodSettings
@@ -72,7 +72,7 @@ def channel_statistics(
     With `unit` they are those of features scaled to norm √C.
     """
     total, squares, count = np.zeros(stream.dim), np.zeros(stream.dim), 0
-    announce(stream, whole_videos(videos.names))
+    expect_reads(stream, whole_videos(videos.names))
     for name in videos.names:
         x = stream.read(name).astype(np.float64)
         if unit:

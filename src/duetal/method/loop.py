@@ -16,7 +16,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from duetal.core.errors import DuetalError
-from duetal.core.weak_videos import WeakVideos, announce
+from duetal.core.weak_videos import WeakVideos, expect_reads
 from duetal.method.branches import BRANCHES, Branch, LoadText
 from duetal.method.dropout import crop_dropout
 from duetal.method.label_weights import label_weights
@@ -149,7 +149,7 @@ def alternate(
             means = MeanLosses()
             batches = epoch_batches(lengths, settings.data, random_seed(seed, phase.name, epoch))
             coming = crop_reads(videos, batches, fabric.global_rank, fabric.world_size)
-            announce(videos.streams[phase.student], coming)
+            expect_reads(videos.streams[phase.student], coming)
             for number, batch in enumerate(batches):
                 torch.manual_seed(random_seed(seed, phase.name, epoch, number))
                 optimizer.zero_grad()

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from duetal.core.array_types import Singles
-from duetal.core.weak_videos import WeakVideos, announce
+from duetal.core.weak_videos import WeakVideos, expect_reads
 from duetal.method.branches import LoadText
 from duetal.method.layers import BranchNetwork
 from duetal.method.loop import (
@@ -75,7 +75,7 @@ class OnlineStudent:
         lengths = [videos.length(name) for name in videos.names]
         seed = random_seed(self.settings.schedule.seed, "online", self.epochs_done)
         batches = epoch_batches(lengths, self.settings.data, seed)
-        announce(videos.streams[self.phase.student], crop_reads(videos, batches))
+        expect_reads(videos.streams[self.phase.student], crop_reads(videos, batches))
         return batches
 
     def averaged_state(self) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor, distributed
 
 from duetal.core.array_types import Bools, Singles
 from duetal.core.settings_section import Settings
-from duetal.core.weak_videos import FeatureReader, WeakVideos, announce
+from duetal.core.weak_videos import FeatureReader, WeakVideos, expect_reads
 from duetal.method.layers import BranchNetwork
 from duetal.method.sampling import Crop, divided
 from duetal.method.video_scoring import probabilities, score_video, window_reads
@@ -185,7 +185,7 @@ def make_pseudo_labels(
     rank, processes = (0, 1) if fabric is None else (fabric.global_rank, fabric.world_size)
     shares = divided(lengths, processes)
     own = (videos.names[index] for index in shares[rank])
-    announce(stream, window_reads(stream, own, window))
+    expect_reads(stream, window_reads(stream, own, window))
     for index in shares[rank]:
         present = videos.labels[index]
         logits = score_video(teacher, stream, videos.names[index], window, device)

@@ -8,7 +8,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from duetal.core.array_types import Singles
-from duetal.core.weak_videos import FeatureReader, Read, WeakVideos, announce
+from duetal.core.weak_videos import FeatureReader, Read, WeakVideos, expect_reads
 from duetal.method.layers import BranchNetwork, topk_mean
 from duetal.method.sampling import divided
 
@@ -103,7 +103,7 @@ def calibrate(
     shares = divided([videos.length(name) for name in videos.names], fabric.world_size)
     highest = torch.tensor(LARGEST_LOGIT, device=fabric.device)
     names = [videos.names[index] for index in shares[fabric.global_rank]]
-    announce(stream, window_reads(stream, names, window))
+    expect_reads(stream, window_reads(stream, names, window))
     for name in names:
         logits = score_video(branch, stream, name, window, fabric.device)
         highest = highest.clamp(min=float(logits.max()))

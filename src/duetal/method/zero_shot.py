@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 
 from duetal.core.array_types import Floats, Singles
 from duetal.core.settings_section import Settings
-from duetal.core.weak_videos import FeatureReader, announce, whole_videos
+from duetal.core.weak_videos import FeatureReader, expect_reads, whole_videos
 
 #: Bins of a histogram of cosines: 0.0005 each.
 _BINS = 4096
@@ -59,7 +59,7 @@ def firing_cosines(
     """
     counts = np.zeros((len(text), _BINS), dtype=np.int64)
     rows = np.arange(len(text))[:, None] * _BINS
-    announce(stream, whole_videos(names))
+    expect_reads(stream, whole_videos(names))
     for name in names:
         cosines = unit(stream.read(name)) @ text.T
         bins = np.clip((cosines.T + 1) * (_BINS / 2), 0, _BINS - 1).astype(np.int64)

@@ -12,6 +12,11 @@ Result = TypeVar("Result")
 _AT_ONCE = 8
 
 
+def share_of_names(fabric: Fabric | None, names: Sequence[str]) -> Sequence[str]:
+    """Those of some videos that this process works on, in their order."""
+    return names if fabric is None else names[fabric.global_rank :: fabric.world_size]
+
+
 def in_turns(
     fabric: Fabric | None, names: Sequence[str], work: Callable[[str], Result]
 ) -> Iterator[Result]:

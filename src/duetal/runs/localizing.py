@@ -14,7 +14,7 @@ from duetal.datasets import Dataset
 from duetal.localization.localization_settings import LocalizationSettings
 from duetal.localization.proposals import VideoDetections, assemble, localize_video
 from duetal.runs.detector_stage import stage_detector
-from duetal.runs.dividing import in_turns
+from duetal.runs.dividing import in_turns, share_of_names
 from duetal.runs.run import Run
 from duetal.runs.stage_scoring import Localized, Videos, stage_scorer
 
@@ -87,24 +87,25 @@ def open_localizer(
     *,
     settings: LocalizationSettings,
     names: Sequence[str] = (),
+    own: Sequence[str] = (),
     device: torch.device | str = "cpu",
     progress: Callable[[str], Callable[[int, int], None]] = lambda name: lambda done, total: None,
 ) -> Callable[[str], Localized]:
     """What localizes videos by their names, with its networks loaded; arguments as of `localize`.
 
-    `names` are the videos to come, in their order, over which a run by words counts;
-    `progress` gives that over the classes of one.
+    `names` are the videos that a run by words counts over, `own` those that this process will
+    localize, in their order, `progress` gives that over the classes of one.
 
     Raises:
         DuetalError: a checkpoint or features that do not fit or are damaged.
     """
     where = torch.device(device)
     if run.model.is_detector(stages):
-        return stage_detector(run, stages[0], dataset, where, settings, names)
+        return stage_detector(run, stages[0], dataset, where, settings, own)
     if run.make_scorer is not None:
         scorer = run.make_scorer(dataset, names, where)
     else:
-        scorer = stage_scorer(run, stages, dataset, where, names)
+        scorer = stage_scorer(run, stages, dataset, where, own)
 
     def localizer(name: str) -> Localized:
         scores = scorer(name)
@@ -157,7 +158,14 @@ def localize(
         return class_progress(progress, name, len(found), len(names))
 
     localizer = open_localizer(
-        run, stages, dataset, settings=settings, names=names, device=device, progress=within
+        run,
+        stages,
+        dataset,
+        settings=settings,
+        names=names,
+        own=share_of_names(fabric, names),
+        device=device,
+        progress=within,
     )
 
     def score(name: str) -> Localized:

@@ -13,7 +13,7 @@ from duetal.backbones.tuned_weights import TunedWeights
 from duetal.config import Config
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
-from duetal.core.weak_videos import FeatureReader, announce
+from duetal.core.weak_videos import FeatureReader, expect_reads
 from duetal.end_to_end.stage_features import stage_stream, tuned_weights
 from duetal.features.streams import FeatureStream
 from duetal.localization.ensemble import combine_branches
@@ -126,7 +126,7 @@ def stage_scorer(
     for stage in stages:
         branch = run.model.branch_of(stage).name
         stream = features_of(run, stage, dataset)
-        announce(stream, window_reads(stream, names, run.config.data.crop))
+        expect_reads(stream, window_reads(stream, names, run.config.data.crop))
         network = restore(run, stage).to(device)
         scorers[stage] = branch_scorer(network, stream, branch, run.config, device)
     settings = run.config.localization

@@ -11,7 +11,7 @@ from duetal.backbones.class_embeddings import phrase_features
 from duetal.config import Config, make_config, read_values
 from duetal.core.array_types import Singles
 from duetal.core.errors import DuetalError
-from duetal.core.weak_videos import FeatureReader, announce, whole_videos
+from duetal.core.weak_videos import FeatureReader, expect_reads, whole_videos
 from duetal.method.video_scoring import probabilities, video_probabilities
 from duetal.method.zero_shot import firing_cosines, unit
 from duetal.results.folder import RunFolder
@@ -91,7 +91,7 @@ def zero_shot_scorer(
     All `names` are read once before any is scored; no label is.
     """
     firing = firing_cosines(stream, names, text, config.zero_shot)
-    announce(stream, whole_videos(names))
+    expect_reads(stream, whole_videos(names))
 
     def score(name: str) -> VideoScores:
         cosines = unit(stream.read(name)) @ text.T

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
-from duetal.core.weak_videos import FeatureReader, Read, WeakVideos, announce, whole_videos
+from duetal.core.weak_videos import FeatureReader, Read, WeakVideos, expect_reads, whole_videos
 from duetal.method.sampling import random_seed
 
 #: A probe reads no more of a dataset: videos, and snippets of each.
@@ -73,7 +73,7 @@ class Thinned:
 
     def expect(self, reads: Iterable[Read]) -> None:
         """Be told which videos are read from now on; they are read whole."""
-        announce(self.stream, whole_videos(name for name, _, _ in reads))
+        expect_reads(self.stream, whole_videos(name for name, _, _ in reads))
 
     def path(self, name: str) -> Path:
         """The file with a video's features."""
