@@ -3,7 +3,6 @@
 import hashlib
 import os
 import shutil
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -74,7 +73,9 @@ class LocalCache:
                 cause = error.cause if isinstance(error, DuetalError) else error.strerror
                 line = f"nothing more is kept here, and it is fetched again each time: {cause}"
                 hint = "DUETAL_CACHE names another folder"
-                print(f"warning: {self.folder}: {line}; {hint}", file=sys.stderr)
+                from duetal.core.console import PlainConsole
+
+                PlainConsole(stderr=True).print(f"warning: {self.folder}: {line}; {hint}")
 
     def _make_room(self, size: int) -> None:
         """Remove what was read longest ago, until `size` bytes more fit into the bound."""
