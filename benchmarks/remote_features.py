@@ -7,7 +7,8 @@ from the local disk, from the store with an empty cache, and from it with what t
 kept, it opens the dataset and trains: warm-up of CBP, pseudo-labels, VLP, pseudo-labels, CBP. Then
 it scores all videos whole with the CBP branch. Features are 2048 and 512 channels wide, of videos
 of THUMOS14's lengths; the goal is 1.15 times the time from the local disk. PyTorch computes in one
-thread, since the server needs a core too.
+thread, since the server needs a core too. The fastest turns are compared: on a machine that does
+other work besides, the others say little.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -35,7 +37,9 @@ from duetal.core.grid import TimeGrid
 from duetal.core.url_paths import as_path
 from duetal.core.weak_videos import expect_reads
 from duetal.datasets import open_dataset
+from duetal.method import loop
 from duetal.method.loop import Method, TrainingCallback, alternate
+from duetal.method.sampling import MicroBatch, load_ahead
 from duetal.method.video_scoring import score_video, window_reads
 from duetal.simulation.generate import simulate
 from duetal.simulation.world import Simulation
@@ -82,11 +86,31 @@ def far_store(folder: Path, delay: float) -> Iterator[str]:
             server.kill()
 
 
-def measure(place: str, words: list[str]) -> tuple[float, float]:
-    """Seconds of opening and training, and of scoring all videos whole."""
+class Waits:
+    """Seconds that the loop waits for features, in place of `load_ahead`."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self, *arguments: Any) -> Iterator[MicroBatch]:
+        """The micro-batches of `load_ahead`."""
+        batches = load_ahead(*arguments)
+        while True:
+            began = time.perf_counter()
+            batch = next(batches, None)
+            self.seconds += time.perf_counter() - began
+            if batch is None:
+                return
+            yield batch
+
+
+def measure(place: str, words: list[str]) -> tuple[float, float, float]:
+    """Seconds of opening and training, of waiting in the loop, and of scoring all videos whole."""
     config = load_config("", "benchmark", [*SETTINGS, *words])
     fabric, method = Fabric(accelerator="cpu", devices=1), Method()
     torch.manual_seed(0)
+    waits = Waits()
+    setattr(loop, "load_ahead", waits)  # noqa: B010 - which the module does not export
     began = time.perf_counter()
     videos = open_dataset(as_path(place)).weak()
     students = alternate(fabric, config, videos, load_text_tower, TrainingCallback(), method)
@@ -95,7 +119,7 @@ def measure(place: str, words: list[str]) -> tuple[float, float]:
     expect_reads(stream, window_reads(stream, videos.names, config.data.crop))
     for name in videos.names:
         score_video(branch, stream, name, config.data.crop)
-    return trained - began, time.perf_counter() - trained
+    return trained - began, waits.seconds, time.perf_counter() - trained
 
 
 def main() -> None:
@@ -115,20 +139,19 @@ def main() -> None:
         size = sum(file.stat().st_size for file in folder.rglob("*.npy")) / 1e6
         print(f"{arguments.videos} videos, {size:,.0f} MB of features; settings {SETTINGS + words}")
         with far_store(folder, arguments.delay) as url:
-            took: dict[str, list[tuple[float, float]]] = {}
+            took: dict[str, list[tuple[float, float, float]]] = {}
             measure(str(folder), words)  # Compiles, and brings the files into memory.
             for _ in range(arguments.rounds):
                 for title, place in (("local", str(folder)), ("cold", url), ("warm", url)):
                     if title == "cold":
                         shutil.rmtree(cache, ignore_errors=True)
                     took.setdefault(title, []).append(measure(place, words))
-    for number, what in enumerate(("training", "scoring")):
+    for number, what in enumerate(("training", "of that waiting", "scoring")):
         for title in took:
             own, local = ([each[number] for each in took[which]] for which in (title, "local"))
-            ratio = statistics.median(a / b for a, b in zip(own, local, strict=True))
             print(
-                f"{what} {title:5}  {statistics.median(own):7.2f} s  {ratio:5.2f} times local "
-                f"({', '.join(f'{each:.2f}' for each in own)})"
+                f"{what} {title:5}  {statistics.median(own):7.2f} s, fastest {min(own):.2f} s: "
+                f"{min(own) / min(local):.2f} times local ({', '.join(f'{s:.2f}' for s in own)})"
             )
 
 
