@@ -32,6 +32,7 @@ COMMANDS = {
     "push": "Push a trained run to a repository of the Hugging Face hub.",
     "recipes": "List the shipped recipes, or copy one out.",
     "report": "Make one self-contained HTML page of runs or detections.",
+    "review": "Correct what a run found, or label videos, in a browser.",
     "simulate": "Make simulated two-modality features over annotations.",
     "train": "Train both branches in turn from features and video labels.",
 }

@@ -96,12 +96,32 @@ def convert(
         content.require_finite()
     lines = [f"not read: {line}" for line in content.left_out]
     content = _chosen(content, subset, min_score, lines)
+    read = (source, source.parent / CLASS_LIST)
+    done = save(content, target, target_format, options=options, read=read, force=force)
+    return replace(done, source_format=source_format, kind=kind, lines=(*lines, *done.lines))
+
+
+def save(
+    content: Content,
+    target: Path,
+    target_format: Format | None = None,
+    *,
+    options: FormatOptions = DEFAULT_OPTIONS,
+    read: tuple[Path, ...] = (),
+    force: bool = False,
+) -> Conversion:
+    """Write annotations or detections in a form; arguments and errors as of `convert`.
+
+    `read` is what the target may not be.
+    """
     to = target_format or _format_for(target, content)
     form = FORMS[to]
+    kind = ContentKind.DETECTIONS if isinstance(content, Detections) else ContentKind.ANNOTATIONS
+    lines: list[str] = []
     if isinstance(content, Detections) and form.write_detections is None:
         lines += as_losses(content)
-        content = as_annotations(marked(content), source, classes=content.classes)
-    files = _check_target(target, to, (source, source.parent / CLASS_LIST), force=force)
+        content = as_annotations(marked(content), target, classes=content.classes)
+    files = _check_target(target, to, read, force=force)
     with _in_place(target, *files) as place:
         lines += _write(place, content, form, to, options)
     rows, notes = len(content), tuple(filter(None, [segment_note(content)]))
@@ -110,7 +130,7 @@ def convert(
     if to in _TABLES:
         notes += formula_notes(content)
     videos = len(content.videos)
-    return Conversion(source_format, to, kind, videos, rows, tuple(lines), notes, files)
+    return Conversion(to, to, kind, videos, rows, tuple(lines), notes, files)
 
 
 def formula_notes(content: Content) -> tuple[str, ...]:

@@ -13,6 +13,12 @@ column `score` it is a table of detections. A row with a label alone is a label 
 segments are unknown; one without label, a video in which nothing happens. `subset` and `duration`
 may be empty or missing. A video without detections has no row.
 
+    video,label,start,end,known
+    clip_1,HighJump,3.2,6.4,present
+
+The table of a review (`duetal.review.exchange`) has a column `known`. Its rows of actions and
+labels that are not `present` are left out here, and counted.
+
 Read as spreadsheets and other projects write it: columns in any order, some under other names
 (RefineLoc's `video-name,t-start,t-end,label,video-duration`), between them commas, semicolons or
 tabs; decimal commas; times as `mm:ss` or `hh:mm:ss.fff`.
@@ -43,6 +49,9 @@ from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 REQUIRED = ("video", "label", "start", "end")
 SEGMENTS_HEADER = ("video", "subset", "duration", "label", "start", "end")
+#: The table of a review: what is known of a label, or of a stretch without one.
+REVIEW_HEADER = (*REQUIRED, "known")
+PRESENT, ABSENT, COMPLETE = "present", "absent", "complete"
 DETECTIONS_HEADER = ("video", "label", "start", "end", "score")
 #: What else columns are called, without hyphens, spaces and underscores.
 _OTHER_NAMES = {
@@ -83,7 +92,7 @@ def read_annotations(
         path,
         delimiter,
         REQUIRED,
-        known=SEGMENTS_HEADER,
+        known=(*SEGMENTS_HEADER, *REVIEW_HEADER),
         left_out=left_out,
         report=report,
         columns_of=columns_of,
@@ -145,6 +154,9 @@ def _add(cells: dict[str, str], delimiter: str, reading: Reading) -> None:
     if not name:
         raise ValueError("no video")
     name = reading.named(name)
+    if (known := cells.get("known", "")) in (ABSENT, COMPLETE):
+        reading.left_out[f"rows of what is {known}"] += 1
+        return
     subset = intern(cells.get("subset", "")) or None
     duration = optional(cells.get("duration") or None, _finite_seconds, delimiter)
     if name not in reading.videos:

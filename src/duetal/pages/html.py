@@ -32,6 +32,7 @@ def render(
     styles: Sequence[str],
     script: str,
     media: str = "",
+    is_served: bool = False,
     **values: Any,
 ) -> str:
     """Render a page as text.
@@ -42,14 +43,17 @@ def render(
         styles: names in `assets/`, in order.
         script: name in `assets/` of the module that runs; all that it imports comes with it.
         media: sources of media that the page may play; empty for no media.
+        is_served: a server of ours has the page, which may ask it for data and pictures.
         values: further variables of the template.
     """
     folder = files("duetal.pages") / "assets"
     style = "\n".join((folder / name).read_text(encoding="utf-8") for name in styles)
     code = bundle(script)
+    own = " 'self'; connect-src 'self'" if is_served else ""
     policy = (
         f"default-src 'none'; script-src {_hash(code)}; style-src {_hash(style)}; "
-        f"img-src data:;{f' media-src {media};' if media else ''} "
+        f"img-src data:{own};"
+        f"{f' media-src {media};' if media else ''} "
         "base-uri 'none'; form-action 'none'"
     )
     page = _environment().get_template(template)

@@ -10,7 +10,7 @@ import { byId } from './dom.js';
  * @param {Element} target
  * @param {string} key
  */
-function usesKey(target, key) {
+export function usesKey(target, key) {
   if (target.matches('input[type="range"]')) return /^(Arrow|Home|End|Page)/.test(key);
   if (target.matches('input, select')) return true;
   return (key === ' ' || key === 'Enter') && target.closest('button, summary, a') !== null;

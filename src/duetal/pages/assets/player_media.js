@@ -2,7 +2,7 @@
 
 import { clamp } from './dom.js';
 
-/** @import { PlayedVideo } from './types' */
+/** @import { PlayedFile } from './types' */
 /**
  * @typedef {object} Callbacks
  * @property {() => void} onMove
@@ -46,7 +46,7 @@ export class Media {
     }
   }
 
-  /** @param {PlayedVideo} video */
+  /** @param {PlayedFile} video */
   load({ url, begin, offset, fps, duration }) {
     const { element } = this;
     element.pause();

@@ -6,7 +6,7 @@ import {
   addCursor, addPlot, CURVES, curveAxis, curvesOf, pixelOf, scoreCurves, scoresAt, timeAxis,
 } from './timeline.js';
 
-/** @import { Detection, PlayerPage, PlayerState } from './types' */
+/** @import { Detection, PlayerPage, PlayerState, Span } from './types' */
 /** @typedef {{ seek: (seconds: number) => void, choose: (detection: Detection) => void }} Actions */
 
 const LANE = { label: 16, up: 28, down: 9, gap: 10 };
@@ -16,7 +16,7 @@ const PLOT_LEFT = 34;
 export const scoreText = (/** @type {number} */ score) =>
   (Math.abs(score) < 0.1 ? String(+score.toPrecision(2)) : score.toFixed(2));
 
-export const spanText = (/** @type {Detection} */ { start, end }) => `${clock(start)} to ${clock(end)}`;
+export const spanText = (/** @type {Span} */ { start, end }) => `${clock(start)} to ${clock(end)}`;
 
 export class PlayerTimeline {
   /**

@@ -116,7 +116,8 @@ export interface RunPage extends ContendersPage {
   training: PhaseCurves[];
 }
 
-export interface PlayedVideo {
+/** A video's file as the player needs it. */
+export interface PlayedFile {
   name: string;
   url: string | null;
   /** Seconds of the first picture on the clock of the detections. */
@@ -127,6 +128,9 @@ export interface PlayedVideo {
   fps: number;
   duration: number;
   note: string;
+}
+
+export interface PlayedVideo extends PlayedFile {
   pool: number;
   classes: number[];
   scores: Record<string, Record<number, string>>;
@@ -147,7 +151,97 @@ export interface PlayerPage {
   videos: PlayedVideo[];
 }
 
+// What the server of a review (`duetal.review.review_app`) answers.
+
+export type StatementKind = 'action' | 'label' | 'looked' | 'class';
+export type Verdict = 'open' | 'accepted' | 'rejected';
+export type StatementRow = [number, StatementKind, string, number, number, number | null, Verdict];
+
+export interface Step {
+  entry: number;
+  title: string;
+}
+
+/** What has changed since an entry of the journal; videos by their number. */
+export interface ReviewNews {
+  states: Record<number, StatementRow[]>;
+  versions: Record<number, number>;
+  classes: string[];
+  last: number;
+  undo: Step | null;
+  redo: Step | null;
+  error?: string;
+  title?: string;
+  /** The videos that an action, or its undo, is about. */
+  videos?: number[];
+}
+
+export interface ReviewData extends Omit<ReviewNews, 'videos'> {
+  branches: Branch[];
+  mark: string;
+  grid: Grid;
+  floor: number;
+  /** Pictures in a video's strip. */
+  stills: number;
+  videos: (PlayedFile & { isPlayed: boolean })[];
+}
+
+/** What a person does; see `duetal.review.actions`. */
+export interface ReviewAction {
+  verb: string;
+  numbers?: number[];
+  label?: string;
+  start?: number;
+  end?: number;
+  present?: string[];
+  absent?: string[];
+}
+
 // What the scripts make of it.
+
+/** One statement of a review. */
+export interface Statement extends Span {
+  number: number;
+  kind: StatementKind;
+  label: string;
+  score: number | null;
+  verdict: Verdict;
+}
+
+export interface ReviewVideo extends PlayedFile {
+  index: number;
+  version: number;
+  statements: Statement[];
+}
+
+/** Curves of a video by branch and class. */
+export interface ReviewCurves {
+  pool: number;
+  scores: Record<string, Record<string, string>>;
+}
+
+export interface ReviewFilter {
+  text: string;
+  label: string;
+  floor: number;
+  /** A verdict, "added", or empty for all. */
+  verdict: string;
+  /** Which videos: "", "new", "begun" or "done". */
+  progress: string;
+}
+
+/** What a review shows at the moment. */
+export interface ReviewState {
+  video: ReviewVideo;
+  curves: ReviewCurves | null;
+  /** The class that is added, and whose curves are shown. */
+  label: string;
+  shown: Statement[];
+  selected: Set<number>;
+  view: Pair;
+  /** Where an action begins that is being added. */
+  pending: number | null;
+}
 
 /** Seconds. */
 export interface Span {

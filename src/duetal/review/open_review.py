@@ -1,0 +1,243 @@
+"""A review's folder: begun from what a run found, from detections or from nothing; or gone on with.
+
+REVIEW/review.sqlite          the proposals and the journal of corrections
+REVIEW/media/<video>.mp4      copies of the videos that browsers do not play
+REVIEW/thumbnails/            small pictures of the videos, made when they are first seen
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+
+from duetal.core.detections import Detections
+from duetal.core.errors import DuetalError, UsageError, reporting
+from duetal.core.files import read_text
+from duetal.core.grid import TimeGrid
+from duetal.extraction.sources import Failure, Video, find_videos
+from duetal.formats.guess import read_detections
+from duetal.localization.non_overlapping import score_floor
+from duetal.own_videos.result_folder import JSON, MEDIA, PAGE, show
+from duetal.pages.player import MAX_SHOWN
+from duetal.review.corrections import Corrections
+from duetal.review.statements import Statement, StatementKind, Verdict
+from duetal.video.browser import playback
+from duetal.video.decoding.video_reader import open_video
+
+FILE = "review.sqlite"
+_DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
+
+
+@dataclass
+class OpenReview:
+    """A review that is open, and the files of its videos."""
+
+    folder: Path
+    corrections: Corrections
+    #: What is known of each video, by name.
+    videos: dict[str, dict[str, Any]]
+    #: The file that is played of each video that can be, and its size and time as it was opened.
+    files: dict[str, tuple[Path, os.stat_result]] = field(default_factory=dict)
+    #: Videos that could not be opened, and why.
+    failures: list[Failure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names that can be given, those of the run first."""
+        states = self.corrections.states()
+        listed = [s.label for s in states.get("", {}).values() if s.kind is StatementKind.CLASS]
+        return tuple(dict.fromkeys(listed))
+
+    def durations(self) -> dict[str, float]:
+        """Seconds of each video, by name; infinite where they are not known."""
+        return {name: about["duration"] or np.inf for name, about in self.videos.items()}
+
+
+def open_review(
+    folder: Path,
+    source: Path | None,
+    inputs: Sequence[str],
+    *,
+    classes: Iterable[str] = (),
+    copies: bool = True,
+    on_video: Callable[[str], None] = lambda name: None,
+) -> OpenReview:
+    """Open a review, beginning it where it is new.
+
+    Args:
+        folder: of the review; one that has begun goes on as it was left.
+        source: what the proposals of a new one are: the folder of results of `duetal localize`, or
+            a file of detections; None to begin from nothing.
+        inputs: the videos, as `find_videos` takes them; nothing else is shown.
+        classes: names that can be given, beside those of the proposals.
+        copies: make copies of videos that browsers do not play.
+        on_video: called with the name of each video that is opened for the first time.
+
+    Raises:
+        DuetalError: the review is open already, damaged or can't be written; the source can't be
+            read, or has none of the videos.
+    """
+    found = find_videos(inputs, without=folder) if inputs else None
+    corrections = Corrections(folder / FILE)
+    try:
+        videos = {} if found is None else {video.name: video for video in found.videos}
+        review = OpenReview(folder, corrections, corrections.videos())
+        review.failures += found.failures if found else ()
+        is_new = not corrections.about
+        if is_new and source is not None:
+            _begin(review, source)
+        new = [video for name, video in videos.items() if name not in review.videos]
+        if is_new and source is not None and inputs and len(new) == len(videos):
+            cause = f"none of its videos is among those given, such as {next(iter(videos))!r}"
+            raise UsageError(cause, file=source)
+        added = dict(_probed(review, new, copies, on_video))
+        if is_new and not (added or review.videos):
+            raise DuetalError("none of the videos can be opened", file=folder)
+        if added or (is_new and source is None):
+            about = corrections.about or _about([], TimeGrid(), 0.0)
+            corrections.begin(about, {name: (known, {}) for name, known in added.items()})
+        review.videos |= added
+        _add_classes(review, classes)
+        _find_files(review, videos)
+    except BaseException:
+        corrections.close()
+        raise
+    return review
+
+
+def _about(branches: Sequence[Any], grid: TimeGrid, floor: float) -> dict[str, Any]:
+    return {"branches": branches, "grid": asdict(grid), "floor": floor, "mark": "mark-3"}
+
+
+def _begin(review: OpenReview, source: Path) -> None:
+    """Take over the proposals of a source, and what its page knows of the videos."""
+    page = _page_data(source / PAGE) if source.is_dir() else None
+    if source.is_dir() and page is None:
+        cause = "holds no results of duetal localize: name its --out folder, or a detections file"
+        raise UsageError(cause, file=source)
+    found = read_detections(source / JSON if page else source)
+    found.require_finite()
+    about = _about([], TimeGrid(), score_floor(found))
+    videos: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+    if page is not None:
+        try:
+            about |= {name: page[name] for name in ("branches", "grid", "floor", "mark")}
+            videos = {v["name"]: _split(v, page["classes"]) for v in page["videos"]}
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise DuetalError("is no page of duetal localize", file=source / PAGE) from error
+    statements = list(_proposals(found))
+    if left := len(found) - len(statements):
+        review.notes.append(
+            f"the {MAX_SHOWN} highest-scoring detections of a video are proposals; "
+            f"{left:,} more are left out"
+        )
+    labels = dict.fromkeys(found.classes)
+    classes = [("", Statement(StatementKind.CLASS, label)) for label in labels]
+    review.corrections.begin(about, videos, [*classes, *statements])
+    review.videos |= {name: about for name, (about, _) in videos.items()}
+
+
+def _page_data(path: Path) -> dict[str, Any] | None:
+    """What the page of `duetal localize` embeds; None where there is none."""
+    if not path.is_file():
+        return None
+    embedded = _DATA.search(read_text(path))
+    data = json.loads(embedded[1]) if embedded else None
+    if not isinstance(data, dict) or "grid" not in data:
+        raise DuetalError("is no page of duetal localize", file=path)
+    return data
+
+
+def _split(video: dict[str, Any], classes: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is known of a video, and its curves by the classes' names."""
+    facts = {name: video[name] for name in ("begin", "offset", "fps", "duration", "note")}
+    url = unquote(video["url"] or "")
+    # A copy of ours is known by its place; any other file has to be given.
+    facts["copy"] = url.removeprefix(f"./{MEDIA}/") if url.startswith(f"./{MEDIA}/") else ""
+    scores = {
+        branch: {classes[int(label)]: curve for label, curve in curves.items()}
+        for branch, curves in video["scores"].items()
+    }
+    return facts, {"pool": video["pool"], "scores": scores}
+
+
+def _proposals(found: Detections) -> Iterator[tuple[str, Statement]]:
+    """The best detections of each video, by start."""
+    for index, name in enumerate(found.videos):
+        rows = np.flatnonzero(found.video == index)
+        best = rows[np.argsort(-found.score[rows], kind="stable")][:MAX_SHOWN]
+        for row in best[np.argsort(found.start[best], kind="stable")]:
+            start, end = (round(max(0.0, float(t[row])), 3) for t in (found.start, found.end))
+            label = found.classes[found.label[row]]
+            score = float(f"{found.score[row]:.4g}")
+            one = Statement(StatementKind.ACTION, label, start, end, score, Verdict.OPEN)
+            yield name, one
+
+
+def _probed(
+    review: OpenReview, videos: Iterable[Video], copies: bool, on_video: Callable[[str], None]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What can be known of videos that nothing has looked at; failures are gathered."""
+    for video in videos:
+        on_video(video.name)
+
+        def fail(error: DuetalError, video: Video = video) -> None:
+            review.failures.append(Failure.of(video, error))
+
+        with reporting(fail):
+            begin = playback(video.source).offset
+            with open_video(video.source, threads=1) as opened:
+                duration = opened.info.duration
+                if duration is None:
+                    for _ in opened.frames(25.0, None):
+                        pass
+                    duration = opened.decoded.duration
+            status = Path(video.source).stat()
+            mark = f"{status.st_size} {status.st_mtime_ns}"
+            shown = show(review.folder, video, fingerprint=mark, fps=25.0, copies=copies)
+            url = unquote(shown.url or "")
+            yield (
+                video.name,
+                {
+                    "begin": begin,
+                    "offset": shown.offset,
+                    "fps": 25.0,
+                    "duration": round(begin + duration, 3),
+                    "note": shown.note or shown.failure,
+                    "copy": Path(url).name if shown.is_copy else "",
+                },
+            )
+
+
+def _add_classes(review: OpenReview, classes: Iterable[str]) -> None:
+    from duetal.review.actions import label_of
+
+    corrections = review.corrections
+    new = [c for c in dict.fromkeys(map(label_of, classes)) if c not in review.classes]
+    if new:
+        rows = [("", Statement(StatementKind.CLASS, label)) for label in new]
+        corrections.begin(corrections.about, {}, rows)
+
+
+def _find_files(review: OpenReview, given: dict[str, Video]) -> None:
+    """Which file is played of each video: a copy of ours, or one of those that were given."""
+    for name, about in review.videos.items():
+        path = None
+        if about["copy"]:
+            path = review.folder / MEDIA / Path(about["copy"]).name
+        elif name in given:
+            path = Path(given[name].source)
+        if path is not None and path.is_file():
+            review.files[name] = (path, path.stat())
+    if missing := len(review.videos) - len(review.files):
+        review.notes.append(
+            f"{missing:,} of {len(review.videos):,} videos are not shown: "
+            "name the folder that they are in"
+        )

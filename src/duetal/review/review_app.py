@@ -1,0 +1,374 @@
+"""What the page of a review asks for, over HTTP: the state, actions, videos, pictures, files."""
+
+import asyncio
+import hashlib
+import io
+import json
+import math
+import threading
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.routing import Route
+
+from duetal.core.errors import DuetalError, UsageError, machine_fault
+from duetal.core.files import replacing
+from duetal.formats import guess
+from duetal.formats.conversion import save
+from duetal.formats.forms import FORMS, Format
+from duetal.formats.options import FormatOptions
+from duetal.pages.html import render
+from duetal.review import exchange
+from duetal.review.actions import Action, Reviewed, Verb, label_of, rename, title_of
+from duetal.review.corrections import Entry
+from duetal.review.open_review import OpenReview
+from duetal.review.statements import StaleError, Statement, StatementChange, StatementKind
+from duetal.video.stills import filmstrip
+
+#: Bytes of the largest action and of the largest file that is taken in.
+MOST_OF_ACTION, MOST_OF_IMPORT = 2**22, 2**26
+#: Pictures along a video's timeline.
+STILLS = 24
+#: The name of the table to train on, among the names of forms.
+TABLE = "table"
+STYLES = ("style.css", "player.css", "review.css")
+
+
+class ReviewService:
+    """A review, as the page reads and changes it. Its methods can be called by any thread."""
+
+    def __init__(self, review: OpenReview) -> None:
+        self.review = review
+        self.corrections = review.corrections
+        self.names = list(review.videos)
+        #: What reads the state and then writes is one thing; the pictures of one video at a time.
+        self._acting, self._drawing = threading.Lock(), threading.Lock()
+
+    def whole(self) -> dict[str, Any]:
+        """All that the page knows at first."""
+        videos = [
+            {"name": name, "isPlayed": name in self.review.files, **about}
+            for name, about in self.review.videos.items()
+        ]
+        return {**self.corrections.about, "videos": videos, "stills": STILLS, **self.news(-1)}
+
+    def news(self, since: int) -> dict[str, Any]:
+        """What has changed since an entry of the journal; all of it since -1."""
+        corrections = self.corrections
+        undo, redo = corrections.next_undo(), corrections.next_redo()
+        states = {
+            index: [[number, *one] for number, one in corrections.state(name).items()]
+            for index, name in enumerate(self.names)
+            if corrections.version(name) > since
+        }
+        return {
+            "states": states,
+            "versions": {index: corrections.version(self.names[index]) for index in states},
+            "classes": self.review.classes,
+            "last": max(map(corrections.version, ("", *self.names))),
+            "undo": undo and {"entry": undo.number, "title": undo.title},
+            "redo": redo and {"entry": redo.number, "title": redo.title},
+        }
+
+    def act(self, video: int | None, version: int, values: dict[str, Any]) -> Entry | None:
+        """Do what a person asks for; raises a DuetalError where it is not possible."""
+        try:
+            action = Action(**values)
+        except (ValidationError, TypeError) as error:
+            raise UsageError("is no action that this page has") from error
+        with self._acting:
+            changes, seen = self._changes(video, version, action)
+            used = {c.after.label for c in changes if c.after is not None}
+            listed = {*self.review.classes, ""}
+            title = title_of(action, changes)
+            if action.verb is not Verb.RENAME:
+                changes += [self._new_class(label) for label in sorted(used - listed)]
+            return self.corrections.act(title, changes, seen)
+
+    def _changes(
+        self, video: int | None, version: int, action: Action
+    ) -> tuple[list[StatementChange], dict[str, int]]:
+        if action.verb is Verb.CLASS:
+            label = label_of(action.label)
+            known = label in self.review.classes
+            return [] if known else [self._new_class(label)], {}
+        if action.verb is Verb.RENAME:
+            (new,) = action.present[:1] or ("",)
+            return rename(self.corrections.states(), action.label, new), {}
+        name = self.name_of(video)
+        duration = self.review.durations()[name]
+        state = self.corrections.state(name)
+        reviewed = Reviewed(name, duration, state, self.corrections.next_number)
+        if self.corrections.version(name) != version:
+            # Told before the action is looked at, which may be about what is no more.
+            self.corrections.act("", [], {name: version})
+        return reviewed.changes(action), {name: version}
+
+    def _new_class(self, label: str) -> StatementChange:
+        one = Statement(StatementKind.CLASS, label)
+        return StatementChange("", self.corrections.next_number(), None, one)
+
+    def name_of(self, video: object) -> str:
+        """The name of a video by its number on the page; UsageError where it has none."""
+        if not isinstance(video, int) or not 0 <= video < len(self.names):
+            raise UsageError("no such video in this review")
+        return self.names[video]
+
+    def take_in(self, path: Path, options: FormatOptions) -> Entry | None:
+        """Take over annotations that were made or corrected elsewhere, as one action."""
+        annotations = guess.read_annotations(path, options=options)
+        with self._acting:
+            states = {name: self.corrections.state(name) for name in self.names}
+            changes = exchange.changes_to(states, annotations, self.corrections.next_number)
+            if not changes and not set(states) & set(annotations.videos):
+                raise UsageError("has none of the videos of this review", file=path)
+            labels = {c.after.label for c in changes if c.after} - {*self.review.classes}
+            changes += [self._new_class(label) for label in sorted(labels)]
+            return self.corrections.act(f"import: {path.name}", changes, {})
+
+    def save(
+        self, target: Path, form: str | None, options: FormatOptions, *, force: bool = False
+    ) -> list[str]:
+        """Write what is known in a form, or as the table; gives notes and what was lost."""
+        states = {name: self.corrections.state(name) for name in self.names}
+        if form == TABLE:
+            exchange.write_table(target, states)
+            return []
+        known = exchange.as_annotations(states, self.review.durations(), self.review.classes)
+        if not known.videos:
+            raise UsageError("nothing is known of any video yet: accept, add or label first")
+        to = None if form is None else Format(form)
+        done = save(known, target, to, options=options, force=force)
+        return [*done.notes, *done.lines]
+
+    def stills(self, index: int) -> Path:
+        """The file of a video's small pictures, which is made where it is not there."""
+        path, status = self.file_of(index)
+        mark = f"{path}\n{status.st_size} {status.st_mtime_ns} {STILLS}"
+        name = hashlib.sha256(mark.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+        target = self.review.folder / "thumbnails" / f"{name}.jpg"
+        with self._drawing:
+            if not target.is_file():
+                strip = filmstrip(path, count=STILLS)
+                with replacing(target) as temporary:
+                    temporary.write_bytes(strip)
+        return target
+
+    def file_of(self, index: int) -> tuple[Path, Any]:
+        """The file that is played of a video; HTTPException where it is not what it was."""
+        found = self.review.files.get(self.name_of(index))
+        if found is None:
+            raise HTTPException(404, "the video is in none of the folders that were given")
+        path, opened = found
+        try:
+            now = path.stat()
+        except OSError:
+            cause = "the video is no longer where it was; its corrections are kept"
+            raise HTTPException(404, cause) from None
+        if (now.st_size, now.st_mtime_ns) != (opened.st_size, opened.st_mtime_ns):
+            cause = "the video was replaced; its corrections are kept: open the review again"
+            raise HTTPException(409, cause)
+        return path, now
+
+
+def make_app(service: ReviewService) -> Starlette:
+    """The application of a review, without the checks of who asks (`duetal.review.guard`)."""
+    page = _page(service.review)
+
+    async def index(request: Request) -> Response:
+        return HTMLResponse(page)
+
+    async def state(request: Request) -> Response:
+        since = int(request.query_params.get("since") or -1)
+        return _json(service.whole() if since < 0 else service.news(since))
+
+    async def act(request: Request) -> Response:
+        asked = await _asked(request)
+        do: Callable[[], Entry | None]
+        if asked.get("undo") is not None or asked.get("redo") is not None:
+            move = service.corrections.undo if asked.get("undo") else service.corrections.redo
+            number = int(asked.get("undo") or asked.get("redo") or 0)
+            do = lambda: move(number)  # noqa: E731
+        else:
+            video, version = asked.get("video"), int(asked.get("version") or 0)
+            do = lambda: service.act(video, version, asked.get("action") or {})  # noqa: E731
+        return await _answered(service, int(asked.get("last") or 0), do)
+
+    async def take_in(request: Request) -> Response:
+        name = Path(request.query_params.get("name", "")).name or "file"
+        data = await _body(request, MOST_OF_IMPORT)
+        options = _options(request)
+
+        def do() -> Entry | None:
+            with TemporaryDirectory(prefix="duetal-") as folder:
+                # Of the name the suffix alone is used.
+                path = Path(folder) / f"import{Path(name).suffix[:9]}"
+                path.write_bytes(data)
+                try:
+                    return service.take_in(path, options)
+                except DuetalError as error:
+                    raise UsageError(error.cause, file=name, place=error.place) from error
+
+        return await _answered(service, int(request.query_params.get("last") or 0), do)
+
+    async def save_as(request: Request) -> Response:
+        form = request.path_params["form"]
+        if form != TABLE and (form not in [*Format] or FORMS[form].write_annotations is None):
+            raise HTTPException(404, "no such form")
+        return await run_in_threadpool(_download, service, form, _options(request))
+
+    async def scores(request: Request) -> Response:
+        name = service.name_of(request.path_params["video"])
+        return _json(await run_in_threadpool(service.corrections.scores, name))
+
+    async def media(request: Request) -> Response:
+        path, status = service.file_of(request.path_params["video"])
+        return FileResponse(path, stat_result=status)
+
+    async def stills(request: Request) -> Response:
+        path = await run_in_threadpool(service.stills, request.path_params["video"])
+        return FileResponse(path, headers={"Cache-Control": "private, max-age=86400"})
+
+    return Starlette(
+        routes=[
+            Route("/", index),
+            Route("/state", state),
+            Route("/act", act, methods=["POST"]),
+            Route("/import", take_in, methods=["POST"]),
+            Route("/export/{form}", save_as),
+            Route("/videos/{video:int}/scores", scores),
+            Route("/videos/{video:int}/media", media),
+            Route("/videos/{video:int}/stills", stills),
+        ],
+        exception_handlers={
+            HTTPException: _explain_refusal,
+            DuetalError: _explain,
+            Exception: _explain,
+        },
+    )
+
+
+def _page(review: OpenReview) -> str:
+    """The page, which asks for everything else."""
+    branches = review.corrections.about["branches"]
+    return render(
+        "review.html.j2",
+        {},
+        styles=STYLES,
+        script="review_page.js",
+        media="'self'",
+        is_served=True,
+        title=review.folder.absolute().name,
+        branches=branches,
+        forms=[(TABLE, "table, to train on")]
+        + [(form.value, form.value) for form in Format if FORMS[form].write_annotations],
+    )
+
+
+async def _answered(service: ReviewService, since: int, do: Callable[[], Entry | None]) -> Response:
+    """What has changed once something was done; with an error, what another window has changed."""
+
+    def answer() -> Response:
+        try:
+            entry = do()
+        except StaleError as error:
+            return _json({"error": error.cause, **service.news(since)}, 409)
+        about = {} if entry is None else {"title": entry.title, "videos": _about(service, entry)}
+        return _json({**about, **service.news(since)})
+
+    # Not cancelled where the browser is closed meanwhile.
+    return await asyncio.shield(run_in_threadpool(answer))
+
+
+def _about(service: ReviewService, entry: Entry) -> list[int]:
+    """The videos that an entry is about."""
+    changed = {change.video for change in entry.changes}
+    return [index for index, name in enumerate(service.names) if name in changed]
+
+
+def _download(service: ReviewService, form: str, options: FormatOptions) -> Response:
+    """A form as a file, or packed where it is several; what is lost is in a header."""
+    name = f"{service.review.folder.absolute().name}-{form}"
+    suffix = ".csv" if form in (TABLE, Format.CSV) else ".tsv" if form in ("strong", "weak") else ""
+    is_folder = form != TABLE and bool(FORMS[Format(form)].folder)
+    with TemporaryDirectory(prefix="duetal-") as folder:
+        target = Path(folder) / f"review{'' if is_folder else suffix or '.json'}"
+        lost = service.save(target, form, options)
+        files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+        if len(files) == 1 and not is_folder:
+            data, ending = files[0].read_bytes(), files[0].suffix
+        else:
+            packed = io.BytesIO()
+            with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+                for path in files:
+                    archive.write(path, path.relative_to(folder))
+            data, ending = packed.getvalue(), ".zip"
+    headers = {"X-Duetal-Name": json.dumps(name + ending), "X-Duetal-Notes": json.dumps(lost)}
+    return Response(data, media_type="application/octet-stream", headers=headers)
+
+
+def _options(request: Request) -> FormatOptions:
+    """What some forms need to know, of the request's query."""
+    fps = request.query_params.get("fps")
+    try:
+        rate = None if not fps else float(fps)
+    except ValueError:
+        rate = math.nan
+    if rate is not None and not 0 < rate < 1e6:
+        raise UsageError("frames per second are a positive number")
+    return FormatOptions(fps=rate)
+
+
+async def _asked(request: Request) -> dict[str, Any]:
+    """The JSON object of a request; UsageError where it has none."""
+    if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+        raise HTTPException(415, "an action is JSON")
+    try:
+        value = json.loads(await _body(request, MOST_OF_ACTION))
+    except (ValueError, RecursionError) as error:
+        raise UsageError("an action is JSON") from error
+    if not isinstance(value, dict):
+        raise UsageError("an action is a JSON object")
+    return value
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """What was sent; HTTPException where it is more than so many bytes."""
+    parts, size = [], 0
+    async for part in request.stream():
+        parts.append(part)
+        size += len(part)
+        if size > most:
+            raise HTTPException(413, f"too large: more than {most >> 20} MiB")
+    return b"".join(parts)
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    # Names may hold half a character, which has no bytes in UTF-8 but an escape in JSON.
+    content = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return Response(content, status, media_type="application/json")
+
+
+def _explain_refusal(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _json({"error": error.detail}, error.status_code)
+
+
+def _explain(request: Request, error: Exception) -> Response:
+    """An error as one line; the status says whose it is."""
+    if isinstance(error, DuetalError):
+        status = 422 if isinstance(error, UsageError) else 507 if "disk" in error.cause else 500
+        parts: Sequence[str] = [str(p) for p in (error.place, error.cause) if p]
+        return _json({"error": ": ".join(parts)}, status)
+    if isinstance(error, ValueError | TypeError):
+        return _json({"error": "is no request that this page makes"}, 422)
+    return _json({"error": machine_fault(error) or f"internal error: {error}"}, 500)
