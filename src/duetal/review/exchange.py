@@ -105,7 +105,11 @@ def changes_to(
         if video.segments is not None:
             changes += _segment_changes(video, state, numbers)
         said = {s.label: n for n, s in state.items() if s.kind is StatementKind.LABEL}
-        located = {segment.label for segment in video.segments or ()}
+        located = {segment.label for segment in video.segments or ()} | {
+            s.label
+            for s in state.values()
+            if s.kind is StatementKind.ACTION and s.verdict is Verdict.ACCEPTED
+        }
         for label in video.labels:
             if label in said or label not in located:
                 number = said.get(label) or numbers()

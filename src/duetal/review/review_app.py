@@ -216,7 +216,8 @@ def make_app(service: ReviewService) -> Starlette:
                 try:
                     return service.take_in(path, options)
                 except DuetalError as error:
-                    raise UsageError(error.cause, file=name, place=error.place) from error
+                    place = f"{name}: {error.place}" if error.place else name
+                    raise UsageError(error.cause, place=place) from error
 
         return await _answered(service, int(request.query_params.get("last") or 0), do)
 
@@ -238,7 +239,7 @@ def make_app(service: ReviewService) -> Starlette:
         path = await run_in_threadpool(service.stills, request.path_params["video"])
         return FileResponse(path, headers={"Cache-Control": "private, max-age=86400"})
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", index),
             Route("/state", state),
@@ -255,6 +256,8 @@ def make_app(service: ReviewService) -> Starlette:
             Exception: _explain,
         },
     )
+    app.state.service = service
+    return app
 
 
 def _page(review: OpenReview) -> str:

@@ -1,6 +1,6 @@
 // Labels first: which classes occur in a video, one key each, video after video.
 
-import { buttonOf, byId, html, inputOf } from './dom.js';
+import { buttonOf, byId, html, inputOf, selectOf } from './dom.js';
 
 /** @import { Review } from './review.js' */
 
@@ -38,8 +38,17 @@ export class LabelsFirst {
     buttonOf('labels-first').setAttribute('aria-pressed', String(this.isOpen));
     byId('labels').hidden = !this.isOpen;
     this.shown = -1;
+    if (!this.isOpen) this.setSpeed(1);
     this.show();
     if (this.isOpen && !this.review.store.classes.length) inputOf('new-label').focus();
+  }
+
+  /** @param {number} rate */
+  setSpeed(rate) {
+    const { element } = this.review.media;
+    element.defaultPlaybackRate = rate;
+    element.playbackRate = rate;
+    selectOf('speed').value = String(rate);
   }
 
   /** The video in view, its preview and what is known of it. */
@@ -53,8 +62,7 @@ export class LabelsFirst {
       this.chosen = new Set(occurs.map(({ label }) => label));
       const { element } = this.review.media;
       element.muted = true;
-      element.defaultPlaybackRate = PREVIEW;
-      element.playbackRate = PREVIEW;
+      this.setSpeed(PREVIEW);
       // A browser may refuse to play; then the first picture is seen.
       element.play().catch(() => {});
     }

@@ -216,7 +216,9 @@ export function overviewOf(videos) {
   const done = videos.filter((video) => progressOf(video) === 'done').length;
   const all = videos.flatMap(actionsOf).filter(({ score }) => score !== null);
   const judged = all.filter(({ verdict }) => verdict !== 'open').length;
+  const labelled = videos.filter(({ statements }) => statements.some(({ kind }) => kind === 'label')).length;
   return [
+    labelled ? `${labelled.toLocaleString('en')} of ${count(videos.length, 'video')} labelled` : '',
     `${done.toLocaleString('en')} of ${count(videos.length, 'video')} looked through`,
     all.length ? `${judged.toLocaleString('en')} of ${count(all.length, 'proposal')} judged` : '',
   ].filter(Boolean).join(' · ');
