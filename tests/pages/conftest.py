@@ -1,8 +1,6 @@
 """Pages of made-up runs, and a browser to look at them."""
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +8,10 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from browsing import browser
 from made_up_runs import FakeRun, fake_run, fake_seeds
 
-__all__ = ["fake_run", "fake_seeds"]
+__all__ = ["browser", "fake_run", "fake_seeds"]
 
 
 @dataclass(frozen=True)
@@ -38,20 +37,6 @@ def explored(tmp_path_factory: pytest.TempPathFactory) -> Explored:
     return Explored(folder, write_report(folder).path)
 
 
-CHROMIUM = os.environ.get("CHROMIUM") or next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-SWITCHES = [
-    "--no-sandbox",
-    "--headless",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-
-
 @dataclass
 class Watched:
     """A page, and everything it must not do."""
@@ -59,17 +44,6 @@ class Watched:
     page: Any
     complaints: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no chromium found: the page was NOT looked at in a browser")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """What readers of the page need who do not see it, or not as most do."""
 
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
+from browsing import ask
 
 from duetal.evaluation.protocols import SECONDS
 from duetal.pages import PageEntry, write_contenders
@@ -20,14 +20,6 @@ def path(request, explored, tmp_path):
     found = read_videos(RunFolder(explored.folder))
     made = [PageEntry(stage, (found.found[stage],)) for stage in ("cbp-f2", "cbp-warmup")]
     return write_contenders(made, found.truth, SECONDS, tmp_path / "page.html").path
-
-
-SCRIPT = (Path(__file__).parent / "accessibility.js").read_text("utf-8").partition("(")[2]
-
-
-def ask(page, question):
-    """Call a function of accessibility.js in the page."""
-    return page.evaluate(f"() => ({SCRIPT.strip().removesuffix(')')}).{question}")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -264,7 +264,6 @@ def test_nothing_known_is_nothing_to_export(served):
 
 
 def test_annotations_corrected_elsewhere_are_one_step(served):
-    first, *_ = numbers(served)
     served.act("accept", numbers=numbers(served)[:2])
     table = (
         "video,label,start,end\nfirst,HighJump,0.51,2.01\nfirst,Running,4.5,5\nother,Running,1,2\n"

@@ -8,6 +8,7 @@ import math
 import threading
 import zipfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -147,6 +148,10 @@ class ReviewService:
         if not known.videos:
             raise UsageError("nothing is known of any video yet: accept, add or label first")
         to = None if form is None else Format(form)
+        if to is Format.THUMOS14:
+            # Its files are named by a subset; in it, one trains on this one.
+            named = {v.name: replace(v, subset="validation") for v in known}
+            known = replace(known, videos=named)
         done = save(known, target, to, options=options, force=force)
         return [*done.notes, *done.lines]
 
