@@ -8,7 +8,7 @@ REVIEW/thumbnails/            small pictures of the videos, made when they are f
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,11 @@ class OpenReview:
     @property
     def classes(self) -> tuple[str, ...]:
         """The names that can be given, those of the run first."""
-        states = self.corrections.states()
-        listed = [s.label for s in states.get("", {}).values() if s.kind is StatementKind.CLASS]
+        listed = [
+            one.label
+            for one in self.corrections.state("").values()
+            if one.kind is StatementKind.CLASS
+        ]
         return tuple(dict.fromkeys(listed))
 
     def durations(self) -> dict[str, float]:
@@ -92,11 +95,9 @@ def open_review(
         review.failures += found.failures if found else ()
         is_new = not corrections.about
         if is_new and source is not None:
-            _begin(review, source)
-        new = [video for name, video in videos.items() if name not in review.videos]
-        if is_new and source is not None and inputs and len(new) == len(videos):
-            cause = f"none of its videos is among those given, such as {next(iter(videos))!r}"
-            raise UsageError(cause, file=source)
+            _begin(review, source, given=videos)
+        known = review.videos
+        new = [v for name, v in videos.items() if name not in known or known[name].get("isGuessed")]
         added = dict(_probed(review, new, copies, on_video))
         if is_new and not (added or review.videos):
             raise DuetalError("none of the videos can be opened", file=folder)
@@ -116,8 +117,11 @@ def _about(branches: Sequence[Any], grid: TimeGrid, floor: float) -> dict[str, A
     return {"branches": branches, "grid": asdict(grid), "floor": floor, "mark": "mark-3"}
 
 
-def _begin(review: OpenReview, source: Path) -> None:
-    """Take over the proposals of a source, and what its page knows of the videos."""
+def _begin(review: OpenReview, source: Path, given: Collection[str]) -> None:
+    """Take over the proposals of a source, and what its page knows of the videos.
+
+    It is a UsageError if videos are given, and none of them is among the source's.
+    """
     page = _page_data(source / PAGE) if source.is_dir() else None
     if source.is_dir() and page is None:
         cause = "holds no results of duetal localize: name its --out folder, or a detections file"
@@ -125,11 +129,15 @@ def _begin(review: OpenReview, source: Path) -> None:
     found = read_detections(source / JSON if page else source)
     found.require_finite()
     about = _about([], TimeGrid(), score_floor(found))
-    videos: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+    videos: dict[str, tuple[dict[str, Any], dict[str, Any]]]
+    videos = {name: (_guessed(found, index), {}) for index, name in enumerate(found.videos)}
+    if given and not {*given} & {*videos}:
+        cause = f"none of its videos is among those given, such as {next(iter(given))!r}"
+        raise UsageError(cause, file=source)
     if page is not None:
         try:
             about |= {name: page[name] for name in ("branches", "grid", "floor", "mark")}
-            videos = {v["name"]: _split(v, page["classes"]) for v in page["videos"]}
+            videos |= {v["name"]: _split(v, page["classes"]) for v in page["videos"]}
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise DuetalError("is no page of duetal localize", file=source / PAGE) from error
     statements = list(_proposals(found))
@@ -142,6 +150,13 @@ def _begin(review: OpenReview, source: Path) -> None:
     classes = [("", Statement(StatementKind.CLASS, label)) for label in labels]
     review.corrections.begin(about, videos, [*classes, *statements])
     review.videos |= {name: about for name, (about, _) in videos.items()}
+
+
+def _guessed(found: Detections, index: int) -> dict[str, Any]:
+    """What detections tell of a video: that it ends no earlier than the last of them."""
+    last = float(found.end[found.video == index].max(initial=1.0))
+    about = {"begin": 0.0, "offset": 0.0, "fps": 25.0, "duration": round(last, 3)}
+    return {**about, "note": "", "copy": "", "isGuessed": True}
 
 
 def _page_data(path: Path) -> dict[str, Any] | None:

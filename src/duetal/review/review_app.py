@@ -23,6 +23,7 @@ from starlette.routing import Route
 
 from duetal.core.errors import DuetalError, UsageError, machine_fault
 from duetal.core.files import replacing
+from duetal.core.outputs import refuse_existing
 from duetal.formats import guess
 from duetal.formats.conversion import save
 from duetal.formats.forms import FORMS, Format
@@ -142,6 +143,7 @@ class ReviewService:
         """Write what is known in a form, or as the table; gives notes and what was lost."""
         states = {name: self.corrections.state(name) for name in self.names}
         if form == TABLE:
+            refuse_existing(target, force=force)
             exchange.write_table(target, states)
             return []
         known = exchange.as_annotations(states, self.review.durations(), self.review.classes)

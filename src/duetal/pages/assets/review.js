@@ -42,6 +42,8 @@ export class Review {
     this.exchange = new ReviewExchange(this.store);
     /** @type {ReviewTimeline | null} */
     this.timeline = null;
+    /** The classes that the page offers. @type {string | null} */
+    this.listed = null;
   }
 
   start() {
@@ -175,6 +177,8 @@ export class Review {
 
   showClasses() {
     const { classes } = this.store;
+    if (classes.join('\n') === this.listed) return;
+    this.listed = classes.join('\n');
     for (const [id, first] of [['label', ''], ['filter-label', 'All classes']]) {
       const select = selectOf(id);
       const { value } = select;

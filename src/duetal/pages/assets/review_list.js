@@ -23,29 +23,43 @@ export const passes = ({ label, floor, verdict }, statement) =>
   && (verdict === '' || (verdict === 'added' ? statement.score === null : statement.verdict === verdict));
 
 /**
+ * How strips look: pixels and colours, asked for once, because asking makes the browser lay out.
+ *
+ * @typedef {{ ratio: number, width: number, height: number, colours: Record<string, string> }} Look
+ */
+
+/**
+ * @param {HTMLCanvasElement} canvas
+ * @returns {Look}
+ */
+function lookOf(canvas) {
+  const ratio = devicePixelRatio || 1;
+  const style = getComputedStyle(canvas);
+  return {
+    ratio, width: Math.round(canvas.clientWidth * ratio), height: Math.round(canvas.clientHeight * ratio),
+    colours: { open: style.color, rejected: style.getPropertyValue('--rule'), accepted: style.getPropertyValue('--truth') },
+  };
+}
+
+/**
  * What is stated of a video's actions, small, on a canvas: thousands of elements would be slow.
  *
  * @param {HTMLCanvasElement} canvas
  * @param {ReviewVideo} video
  * @param {Statement[]} shown
+ * @param {Look} look
  */
-function paintStrip(canvas, video, shown) {
-  const ratio = devicePixelRatio || 1;
-  const width = canvas.clientWidth * ratio;
-  const height = canvas.clientHeight * ratio;
+function paintStrip(canvas, video, shown, { ratio, width, height, colours }) {
   const pen = canvas.getContext('2d');
   if (!pen || !width) return;
   Object.assign(canvas, { width, height });
-  const style = getComputedStyle(canvas);
-  const colours = { open: 'color', rejected: '--rule', accepted: '--truth' };
+  const scale = width / (video.duration || 1);
   for (const verdict of /** @type {const} */ (['rejected', 'open', 'accepted'])) {
-    const name = colours[verdict];
-    pen.fillStyle = name === 'color' ? style.color : style.getPropertyValue(name);
+    pen.fillStyle = colours[verdict];
     for (const each of shown) {
       if (each.verdict !== verdict) continue;
       pen.globalAlpha = verdict === 'open' ? clamp(each.score ?? 1, 0.25, 1) : 1;
-      const from = (width * each.start) / (video.duration || 1);
-      pen.fillRect(from, 0, Math.max(ratio, (width * (each.end - each.start)) / (video.duration || 1)), height);
+      pen.fillRect(scale * each.start, 0, Math.max(ratio, scale * (each.end - each.start)), height);
     }
   }
 }
@@ -66,6 +80,8 @@ export class VideoPicks {
     this.stale = new Set();
     /** @type {Set<number>} */
     this.visible = new Set();
+    /** @type {Look | null} */
+    this.look = null;
     this.parts = videos.map((video) => {
       const parts = {
         about: html('span', { class: 'quiet' }),
@@ -87,7 +103,12 @@ export class VideoPicks {
       }
     }, { root: host, rootMargin: '200px' });
     for (const { item } of this.parts) seen.observe(item);
-    document.addEventListener('colours', () => this.fill(this.filter));
+    const repaint = () => {
+      this.look = null;
+      this.fill(this.filter);
+    };
+    document.addEventListener('colours', repaint);
+    addEventListener('resize', repaint);
   }
 
   /** @param {number} index */
@@ -95,7 +116,10 @@ export class VideoPicks {
     this.stale.delete(index);
     const video = this.videos[index];
     const { filter } = this;
-    paintStrip(this.parts[index].strip, video, actionsOf(video).filter((each) => !filter || passes(filter, each)));
+    const { strip } = this.parts[index];
+    this.look ??= lookOf(strip);
+    const shown = actionsOf(video).filter((each) => !filter || passes(filter, each));
+    paintStrip(strip, video, shown, this.look);
   }
 
   /** @param {ReviewFilter | null} filter */
@@ -176,7 +200,15 @@ export class StatementTable {
       rows.get(key).setAttribute('aria-selected', String(selected.has(each.number)));
     }
     this.rows = rows;
-    this.table.tBodies[0].replaceChildren(...rows.values());
+    // Rows that stay where they are are not touched: laying out all of them would be slow.
+    const [body] = this.table.tBodies;
+    const kept = new Set(rows.values());
+    for (const row of [...body.children]) if (!kept.has(row)) row.remove();
+    let place = body.firstElementChild;
+    for (const row of rows.values()) {
+      if (row === place) place = row.nextElementSibling;
+      else body.insertBefore(row, place);
+    }
     const all = actionsOf(video).length;
     byId('shown').textContent = shown.length === all ? `${all}` : `${shown.length} of ${all}`;
     byId('none').hidden = shown.length > 0;
