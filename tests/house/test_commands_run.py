@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,6 +120,7 @@ PROVIDED: dict[str, Callable[[World, Path], None]] = {
     "splits": _splits,
     "classes.txt": lambda world, place: place.write_text("Diving\nHighJump\n"),
     "marked.json": _copied("annotations.json"),
+    "corrected.json": _copied("annotations.json"),
     "annotations.json": _copied("annotations.json"),
     "THUMOS14_annotations": _copied("thumos14-text"),
     "export.json": _copied("label-studio.json"),
@@ -185,6 +187,13 @@ def run(words: list[str]) -> tuple[int, str]:
         main(words)
     assert isinstance(stop.value.code, int)
     return stop.value.code, output.getvalue()
+
+
+def review_once(server: Any, sockets: object) -> None:
+    """In place of a review's server: a person says of the first video that a class occurs."""
+    service = server.config.app.app.state.service
+    version = service.corrections.version(service.names[0])
+    service.act(0, version, {"verb": "labels", "present": service.review.classes[:1]})
 
 
 def reason_not_to_run(line: str) -> str | None:
@@ -265,6 +274,8 @@ def prepare(line: str, world: World, folder: Path) -> list[str]:
 )
 def test_the_commands_of_a_page_run(page, world, forked, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("uvicorn.Server.run", review_once)
+    monkeypatch.setattr("webbrowser.open", lambda address: True)
     for line in runnable(page):
         words = prepare(line, world, tmp_path)
         if any(word.startswith("devices=") for word in words):

@@ -36,8 +36,8 @@ export class Review {
       onChange: () => this.showPlaying(),
       onFailure: (reason) => this.showUnplayable(reason),
     });
-    this.table = new StatementTable(page, (statement, isMore) => this.choose(statement, isMore));
-    this.picks = new VideoPicks(byId('videos'), this.videos, page, (index) => this.chooseVideo(index));
+    this.table = new StatementTable((statement, isMore) => this.choose(statement, isMore));
+    this.picks = new VideoPicks(byId('videos'), this.videos, (index) => this.chooseVideo(index));
     this.labels = new LabelsFirst(this);
     this.exchange = new ReviewExchange(this.store);
     /** @type {ReviewTimeline | null} */

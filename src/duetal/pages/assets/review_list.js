@@ -1,13 +1,16 @@
 // The videos to pick from, and the table of a video's statements; both stay quick at tens of thousands.
 
 import { byId, clamp, clock, count, html, tableOf } from './dom.js';
+import { Palette } from './palette.js';
 import { scoreText } from './player_timeline.js';
 import { actionsOf, isPoint, progressOf } from './review_store.js';
 import { aboutOf } from './review_timeline.js';
 
-/** @import { ReviewData, ReviewFilter, ReviewState, ReviewVideo, Statement } from './types' */
+/** @import { Pair, ReviewFilter, ReviewState, ReviewVideo, Statement } from './types' */
 
 const PROGRESS = { new: 'new', begun: 'begun', done: 'done' };
+/** Of a strip's parts: what nobody has judged is ink. */
+const COLOURS = { open: '--ink', accepted: '--truth', rejected: '--rule' };
 const SIGNS = { open: '○', accepted: '✓', rejected: '✗' };
 
 /**
@@ -23,43 +26,25 @@ export const passes = ({ label, floor, verdict }, statement) =>
   && (verdict === '' || (verdict === 'added' ? statement.score === null : statement.verdict === verdict));
 
 /**
- * How strips look: pixels and colours, asked for once, because asking makes the browser lay out.
- *
- * @typedef {{ ratio: number, width: number, height: number, colours: Record<string, string> }} Look
- */
-
-/**
- * @param {HTMLCanvasElement} canvas
- * @returns {Look}
- */
-function lookOf(canvas) {
-  const ratio = devicePixelRatio || 1;
-  const style = getComputedStyle(canvas);
-  return {
-    ratio, width: Math.round(canvas.clientWidth * ratio), height: Math.round(canvas.clientHeight * ratio),
-    colours: { open: style.color, rejected: style.getPropertyValue('--rule'), accepted: style.getPropertyValue('--truth') },
-  };
-}
-
-/**
  * What is stated of a video's actions, small, on a canvas: thousands of elements would be slow.
  *
  * @param {HTMLCanvasElement} canvas
  * @param {ReviewVideo} video
  * @param {Statement[]} shown
- * @param {Look} look
+ * @param {Palette} palette
+ * @param {Pair} size
  */
-function paintStrip(canvas, video, shown, { ratio, width, height, colours }) {
+function paintStrip(canvas, video, shown, palette, [width, height]) {
   const pen = canvas.getContext('2d');
   if (!pen || !width) return;
   Object.assign(canvas, { width, height });
   const scale = width / (video.duration || 1);
   for (const verdict of /** @type {const} */ (['rejected', 'open', 'accepted'])) {
-    pen.fillStyle = colours[verdict];
+    pen.fillStyle = palette.get(COLOURS[verdict]);
     for (const each of shown) {
       if (each.verdict !== verdict) continue;
       pen.globalAlpha = verdict === 'open' ? clamp(each.score ?? 1, 0.25, 1) : 1;
-      pen.fillRect(scale * each.start, 0, Math.max(ratio, scale * (each.end - each.start)), height);
+      pen.fillRect(scale * each.start, 0, Math.max(1.5, scale * (each.end - each.start)), height);
     }
   }
 }
@@ -68,10 +53,9 @@ export class VideoPicks {
   /**
    * @param {HTMLElement} host
    * @param {ReviewVideo[]} videos
-   * @param {ReviewData} page
    * @param {(index: number) => void} onChoose
    */
-  constructor(host, videos, page, onChoose) {
+  constructor(host, videos, onChoose) {
     this.host = host;
     this.videos = videos;
     /** @type {ReviewFilter | null} */
@@ -80,12 +64,13 @@ export class VideoPicks {
     this.stale = new Set();
     /** @type {Set<number>} */
     this.visible = new Set();
-    /** @type {Look | null} */
-    this.look = null;
+    /** Pixels of a strip, asked for once, because asking makes the browser lay out. @type {Pair | null} */
+    this.size = null;
+    this.palette = new Palette();
     this.parts = videos.map((video) => {
       const parts = {
         about: html('span', { class: 'quiet' }),
-        strip: html('canvas', { class: `strip ${page.mark}`, 'aria-hidden': 'true' }),
+        strip: html('canvas', { class: 'strip', 'aria-hidden': 'true' }),
       };
       const button = html('button', { type: 'button', class: 'pick plain', title: video.name },
         html('span', { class: 'name' }, video.name), parts.about, parts.strip);
@@ -104,7 +89,7 @@ export class VideoPicks {
     }, { root: host, rootMargin: '200px' });
     for (const { item } of this.parts) seen.observe(item);
     const repaint = () => {
-      this.look = null;
+      this.size = null;
       this.fill(this.filter);
     };
     document.addEventListener('colours', repaint);
@@ -117,9 +102,10 @@ export class VideoPicks {
     const video = this.videos[index];
     const { filter } = this;
     const { strip } = this.parts[index];
-    this.look ??= lookOf(strip);
+    const ratio = devicePixelRatio || 1;
+    this.size ??= [Math.round(strip.clientWidth * ratio), Math.round(strip.clientHeight * ratio)];
     const shown = actionsOf(video).filter((each) => !filter || passes(filter, each));
-    paintStrip(strip, video, shown, this.look);
+    paintStrip(strip, video, shown, this.palette, this.size);
   }
 
   /** @param {ReviewFilter | null} filter */
@@ -179,11 +165,9 @@ export class VideoPicks {
 
 export class StatementTable {
   /**
-   * @param {ReviewData} page
    * @param {(statement: Statement, isMore: boolean) => void} onChoose
    */
-  constructor(page, onChoose) {
-    this.page = page;
+  constructor(onChoose) {
     this.onChoose = onChoose;
     this.region = byId('found');
     this.table = tableOf('statements');
