@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -139,8 +141,6 @@ def test_what_is_wrong_is_told_in_one_line(place, duetal, forked, words, code, c
 
 
 def _hold(path):
-    import time
-
     with Corrections(path):
         (path.parent / "held").touch()
         time.sleep(60)
@@ -174,9 +174,24 @@ def test_a_name_that_is_no_text_is_reviewed_like_any_other(place, duetal):
     assert duetal("review", "--videos", "clips", "--no-browser")[0] in (0, 1)
 
 
-def test_the_address_is_opened_in_a_browser(place, duetal):
-    import time
+@pytest.mark.recipe
+def test_ctrl_c_ends_a_review_in_order(made, tmp_path, forked):
+    from duetal.cli.main import main
 
+    out = str(tmp_path / "out")
+    words = ["review", str(made / "found.json"), str(made / "clips"), "--out", out, "--no-browser"]
+    process = forked(main, words)
+    said = process.prints.with_suffix(".out")
+    while not said.exists() or "Ctrl-C" not in process.out:
+        assert process.is_alive(), process.err
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0, process.err
+    # Closed in order, all is in one file.
+    assert [path.name for path in (tmp_path / "out").glob("*sqlite*")] == ["review.sqlite"]
+
+
+def test_the_address_is_opened_in_a_browser(place, duetal):
     assert duetal("review", "found.json", "clips")[0] == 0
     for _ in range(100):
         if place_opened[0]:

@@ -164,3 +164,13 @@ def test_what_is_missing_of_a_table_of_times_is_named(tmp_path: Path) -> None:
     table.write_text("video,label,start,duration\nv,A,1,2\n")
     with pytest.raises(DuetalError, match=r"columns 'video', 'label', 'start', 'end'"):
         formats.read_annotations(table)
+
+
+def test_the_table_of_a_review_is_read_for_what_is_present(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    rows = ("v,Jump,1,2,present", "v,Dive,3,4,absent", "v,,0,5,complete", "w,Dive,,,absent")
+    path.write_text("\n".join(("video,label,start,end,known", *rows)))
+    found = csv_table.read_annotations(path)
+    assert [video.name for video in found] == ["v"]
+    assert found.videos["v"].segments == (Segment(1.0, 2.0, "Jump"),)
+    assert found.left_out == ("rows of what is absent: 2", "rows of what is complete: 1")

@@ -125,7 +125,7 @@ def test_every_action_has_a_key(served, visit, keys, at, expected):
 def test_an_edge_is_dragged(served, visit):
     page = visit(served)
     page.keyboard.press("n")
-    box = page.locator(".edge.end").bounding_box()
+    box = page.locator(".grip.end").bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(x, y)
     page.mouse.down()

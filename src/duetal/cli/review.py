@@ -83,7 +83,7 @@ def command(
     from duetal.core.errors import UsageError
     from duetal.formats.options import FormatOptions
     from duetal.review.open_review import FILE, open_review
-    from duetal.review.review_app import ReviewService
+    from duetal.review.review_service import ReviewService
 
     source = Path(places[0]) if places else None
     inputs = (*places[1:], *videos)

@@ -63,7 +63,8 @@ class Corrections(Closing):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = threading.RLock()
+        #: Held while something is read or written; whoever holds it sees one moment.
+        self.lock = threading.RLock()
         #: What is stated of each video at the moment, by its name.
         self._states: defaultdict[str, dict[int, Statement]] = defaultdict(dict)
         #: The last row of the journal about each video.
@@ -83,7 +84,7 @@ class Corrections(Closing):
 
     def close(self) -> None:
         """Close the file, for others to open."""
-        with self._lock:
+        with self.lock:
             self._database.close()
 
     def _open(self) -> None:
@@ -113,51 +114,51 @@ class Corrections(Closing):
     @property
     def about(self) -> dict[str, Any]:
         """What is known of the review as a whole; empty of a new one."""
-        with self._lock, self._explained("read"):
+        with self.lock, self._explained("read"):
             row = self._database.execute("SELECT about FROM review").fetchone()
         return {} if row is None else dict(json.loads(row[0]))
 
     def videos(self) -> dict[str, dict[str, Any]]:
         """What is known of each video, by name, in order."""
-        with self._lock, self._explained("read"):
+        with self.lock, self._explained("read"):
             rows = self._database.execute("SELECT name, about FROM videos ORDER BY rowid")
             return {json.loads(name): json.loads(about) for name, about in rows}
 
     def scores(self, video: str) -> dict[str, Any]:
         """The curves of a video, as the page embeds them."""
-        with self._lock, self._explained("read"):
+        with self.lock, self._explained("read"):
             question = "SELECT scores FROM videos WHERE name = ?"
             row = self._database.execute(question, [json.dumps(video)]).fetchone()
         return dict(json.loads(row[0])) if row else {}
 
     def state(self, video: str) -> Statements:
         """What is stated of a video, by number; a copy."""
-        with self._lock:
+        with self.lock:
             return dict(self._states[video])
 
     def states(self) -> dict[str, Statements]:
         """The same of every video of which anything is stated, from one moment."""
-        with self._lock:
+        with self.lock:
             return {name: dict(state) for name, state in self._states.items()}
 
     def version(self, video: str) -> int:
         """A number that grows with every change of a video."""
-        with self._lock:
+        with self.lock:
             return self._versions[video]
 
     def next_undo(self) -> Entry | None:
         """The action that undo would take back."""
-        with self._lock:
+        with self.lock:
             return self._done[-1] if self._done else None
 
     def next_redo(self) -> Entry | None:
         """The action that redo would bring again."""
-        with self._lock:
+        with self.lock:
             return self._undone[-1] if self._undone else None
 
     def next_number(self) -> int:
         """A number that no statement has had."""
-        with self._lock:
+        with self.lock:
             self._rows += 1
             return self._rows
 
@@ -173,7 +174,7 @@ class Corrections(Closing):
 
         What is there of a video is replaced, except its statements. All of it is written or none.
         """
-        with self._lock, self._explained("save"), self._database as database:
+        with self.lock, self._explained("save"), self._database as database:
             database.execute("DELETE FROM review")
             database.execute("INSERT INTO review VALUES (?)", [json.dumps(about)])
             database.executemany(
@@ -201,7 +202,7 @@ class Corrections(Closing):
             DuetalError: it can't be saved; nothing is changed.
         """
         changes = [change for change in changes if change.before != change.after]
-        with self._lock:
+        with self.lock:
             if any(self._versions[video] != version for video, version in seen.items()):
                 cause = "was changed in another window meanwhile: look again, then repeat"
                 raise StaleError(cause, place=f"video {next(iter(seen))!r}")
@@ -218,7 +219,7 @@ class Corrections(Closing):
         return self._move(EntryKind.REDO, seen)
 
     def _move(self, kind: EntryKind, seen: int) -> Entry:
-        with self._lock:
+        with self.lock:
             entry = self.next_undo() if kind is EntryKind.UNDO else self.next_redo()
             if entry is None or entry.number != seen:
                 raise StaleError(f"something else is to {kind} by now: look again, then repeat")

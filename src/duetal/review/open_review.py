@@ -18,9 +18,9 @@ import numpy as np
 
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError, reporting
-from duetal.core.files import read_text
+from duetal.core.files import is_url, read_text, reading
 from duetal.core.grid import TimeGrid
-from duetal.extraction.sources import Failure, Video, find_videos
+from duetal.extraction.sources import Failure, Video, find_videos, readable
 from duetal.formats.guess import read_detections
 from duetal.localization.non_overlapping import score_floor
 from duetal.own_videos.result_folder import JSON, MEDIA, PAGE, show
@@ -96,14 +96,12 @@ def open_review(
         is_new = not corrections.about
         if is_new and source is not None:
             _begin(review, source, given=videos)
-        known = review.videos
-        new = [v for name, v in videos.items() if name not in known or known[name].get("isGuessed")]
-        added = dict(_probed(review, new, copies, on_video))
+        added = dict(_looked_at(review, videos.values(), copies, on_video))
         if is_new and not (added or review.videos):
             raise DuetalError("none of the videos can be opened", file=folder)
         if added or (is_new and source is None):
             about = corrections.about or _about([], TimeGrid(), 0.0)
-            corrections.begin(about, {name: (known, {}) for name, known in added.items()})
+            corrections.begin(about, {n: (k, corrections.scores(n)) for n, k in added.items()})
         review.videos |= added
         _add_classes(review, classes)
         _find_files(review, videos)
@@ -196,39 +194,64 @@ def _proposals(found: Detections) -> Iterator[tuple[str, Statement]]:
             yield name, one
 
 
-def _probed(
+def _looked_at(
     review: OpenReview, videos: Iterable[Video], copies: bool, on_video: Callable[[str], None]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What can be known of videos that nothing has looked at; failures are gathered."""
+    """What is newly known of videos: of those that are new, or whose file is another by now.
+
+    Failures are gathered.
+    """
     for video in videos:
-        on_video(video.name)
 
         def fail(error: DuetalError, video: Video = video) -> None:
             review.failures.append(Failure.of(video, error))
 
         with reporting(fail):
-            begin = playback(video.source).offset
-            with open_video(video.source, threads=1) as opened:
-                duration = opened.info.duration
-                if duration is None:
-                    for _ in opened.frames(25.0, None):
-                        pass
-                    duration = opened.decoded.duration
-            status = Path(video.source).stat()
-            mark = f"{status.st_size} {status.st_mtime_ns}"
-            shown = show(review.folder, video, fingerprint=mark, fps=25.0, copies=copies)
-            url = unquote(shown.url or "")
-            yield (
-                video.name,
-                {
-                    "begin": begin,
-                    "offset": shown.offset,
-                    "fps": 25.0,
-                    "duration": round(begin + duration, 3),
-                    "note": shown.note or shown.failure,
-                    "copy": Path(url).name if shown.is_copy else "",
-                },
-            )
+            mark = _mark_of(video)
+            known = review.videos.get(video.name)
+            if known is not None and known.get("mark", mark) == mark and "isGuessed" not in known:
+                if "mark" not in known:
+                    yield video.name, known | {"mark": mark}
+                continue
+            on_video(video.name)
+            about = _probed(review, video, mark, copies)
+            if known is not None and "mark" in known:
+                before, now = known["duration"], about["duration"]
+                review.notes.append(
+                    f"the file of video {readable(video.name)!r} is another: {now:g} s, not "
+                    f"{before:g} s long; its corrections are kept"
+                )
+            yield video.name, about
+
+
+def _mark_of(video: Video) -> str:
+    """What tells a file from another of its name."""
+    if is_url(video.source):
+        return video.source
+    with reading(Path(video.source)):
+        status = Path(video.source).stat()
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def _probed(review: OpenReview, video: Video, mark: str, copies: bool) -> dict[str, Any]:
+    """What a video itself tells, copied if browsers do not play it."""
+    begin = playback(video.source).offset
+    with open_video(video.source, threads=1) as opened:
+        duration = opened.info.duration
+        if duration is None:
+            for _ in opened.frames(25.0, None):
+                pass
+            duration = opened.decoded.duration
+    shown = show(review.folder, video, fingerprint=mark, fps=25.0, copies=copies)
+    return {
+        "begin": begin,
+        "offset": shown.offset,
+        "fps": 25.0,
+        "duration": round(begin + duration, 3),
+        "note": shown.note or shown.failure,
+        "copy": Path(unquote(shown.url or "")).name if shown.is_copy else "",
+        "mark": mark,
+    }
 
 
 def _add_classes(review: OpenReview, classes: Iterable[str]) -> None:
@@ -247,6 +270,9 @@ def _find_files(review: OpenReview, given: dict[str, Video]) -> None:
         path = None
         if about["copy"]:
             path = review.folder / MEDIA / Path(about["copy"]).name
+            # A folder from elsewhere may hold a link to anything.
+            if not path.resolve().is_relative_to(review.folder.resolve()):
+                continue
         elif name in given:
             path = Path(given[name].source)
         if path is not None and path.is_file():

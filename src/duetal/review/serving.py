@@ -3,13 +3,15 @@
 import secrets
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 import uvicorn
 
 from duetal.core.errors import DuetalError
 from duetal.review.guard import Guard
 from duetal.review.open_review import OpenReview
-from duetal.review.review_app import ReviewService, make_app
+from duetal.review.review_app import make_app
+from duetal.review.review_service import ReviewService
 
 
 def serve(review: OpenReview, port: int, on_ready: Callable[[str], None]) -> None:
@@ -45,4 +47,6 @@ def serve(review: OpenReview, port: int, on_ready: Callable[[str], None]) -> Non
             )
         )
         on_ready(f"http://127.0.0.1:{port}/?token={token}")
-        server.run(sockets=[bound])
+        # It shuts down in order, and then passes the signal on.
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[bound])

@@ -11,6 +11,8 @@ import { aboutOf } from './review_timeline.js';
 const PROGRESS = { new: 'new', begun: 'begun', done: 'done' };
 /** Of a strip's parts: what nobody has judged is ink. */
 const COLOURS = { open: '--ink', accepted: '--truth', rejected: '--rule' };
+/** Of the table: more would be slow, and nobody reads them. */
+const MOST_ROWS = 1000;
 const SIGNS = { open: '○', accepted: '✓', rejected: '✗' };
 
 /**
@@ -178,10 +180,10 @@ export class StatementTable {
   /** @param {ReviewState} state */
   fill({ shown, selected, video }) {
     const rows = new Map();
-    for (const each of shown) {
+    for (const each of shown.slice(0, MOST_ROWS)) {
       const key = JSON.stringify(each);
       rows.set(key, this.rows.get(key) ?? this.row(each));
-      rows.get(key).setAttribute('aria-selected', String(selected.has(each.number)));
+      rows.get(key).setAttribute('aria-current', String(selected.has(each.number)));
     }
     this.rows = rows;
     // Rows that stay where they are are not touched: laying out all of them would be slow.
@@ -194,7 +196,10 @@ export class StatementTable {
       else body.insertBefore(row, place);
     }
     const all = actionsOf(video).length;
-    byId('shown').textContent = shown.length === all ? `${all}` : `${shown.length} of ${all}`;
+    byId('shown').textContent = [
+      shown.length === all ? `${all}` : `${shown.length} of ${all}`,
+      shown.length > MOST_ROWS ? `the first ${MOST_ROWS} are listed: filter for others` : '',
+    ].filter(Boolean).join('; ');
     byId('none').hidden = shown.length > 0;
     this.region.hidden = shown.length === 0;
     byId('none').textContent = all ? 'The filter hides all of this video.' : 'Nothing is proposed or added here yet.';
@@ -216,7 +221,7 @@ export class StatementTable {
 
   /** Bring the selected row into the table's view. */
   reveal() {
-    const row = /** @type {HTMLElement | null} */ (this.table.querySelector('[aria-selected="true"]'));
+    const row = /** @type {HTMLElement | null} */ (this.table.querySelector('[aria-current="true"]'));
     const { region } = this;
     if (!row) return;
     const head = this.table.tHead?.offsetHeight ?? 0;

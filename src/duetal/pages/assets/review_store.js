@@ -7,6 +7,8 @@
  * @property {(cause: string) => void} onTrouble
  */
 
+/** Characters of a request that outlives its window. */
+const MOST_KEPT = 50_000;
 const ENDED = 'Not saved: duetal review has ended. The same command goes on with the review; then reload this page.';
 
 /**
@@ -105,13 +107,16 @@ export class ReviewStore {
    * @param {() => object} body
    */
   post(path, body) {
-    return this.request(() => fetch(path, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json' },
-      body: JSON.stringify({ last: this.last, ...body() }),
-      // It arrives, too, where the window is closed meanwhile.
-      keepalive: true,
-    }));
+    return this.request(() => {
+      const text = JSON.stringify({ last: this.last, ...body() });
+      return fetch(path, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: text,
+        // It arrives, too, where the window is closed meanwhile; browsers refuse that of large ones.
+        keepalive: text.length < MOST_KEPT,
+      });
+    });
   }
 
   /** @param {() => Promise<Response>} send */

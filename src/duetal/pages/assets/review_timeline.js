@@ -119,7 +119,7 @@ export class ReviewTimeline {
       return svg('svg', {
         x, y: top, width, height: FILM_HEIGHT, viewBox: `${k * STILL.width} 0 ${STILL.width} ${STILL.height}`,
       }, svg('image', {
-        href: `/videos/${index}/stills`, width: stills * STILL.width, height: STILL.height,
+        href: `/videos/${index}/stills?of=${this.page.opened}`, width: stills * STILL.width, height: STILL.height,
       }));
     });
     return svg('g', { class: 'film' },
@@ -187,7 +187,7 @@ export class ReviewTimeline {
   handle(statement, seconds, isStart, top, bar) {
     const at = this.x(seconds);
     const handle = svg('rect', {
-      class: `edge ${isStart ? 'start' : 'end'}`, x: at - 5, y: top - 3, width: 10, height: LANE.bar + 6, rx: 3,
+      class: `grip ${isStart ? 'start' : 'end'}`, x: at - 5, y: top - 3, width: 10, height: LANE.bar + 6, rx: 3,
     });
     let { start, end } = statement;
     handle.addEventListener('pointerdown', (event) => {

@@ -183,6 +183,8 @@ export interface ReviewData extends Omit<ReviewNews, 'videos'> {
   floor: number;
   /** Pictures in a video's strip. */
   stills: number;
+  /** Tells this opening of the review from others at the same address. */
+  opened: string;
   videos: (PlayedFile & { isPlayed: boolean })[];
 }
 
