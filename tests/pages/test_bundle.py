@@ -7,7 +7,7 @@ import pytest
 
 from duetal.pages.bundle import bundle, join_modules
 
-ENTRIES = ("run_page.js", "contenders_page.js", "player_page.js")
+ENTRIES = ("run_page.js", "contenders_page.js", "player_page.js", "review_page.js")
 SOURCES = {
     "entry": "import { twice } from './maths.js';\nimport { name } from './names.js';\n"
     "window.result = [name(), twice(4)];\n",

@@ -182,3 +182,14 @@ def served(place: Path, serve: Callable[..., Served]) -> Served:
     from duetal.review.open_review import open_review
 
     return serve(open_review(place / "found", place / "found", [os.fspath(place / "clips")]))
+
+
+@pytest.fixture(scope="module")
+def standing(
+    made: Path, serve: Callable[..., Served], tmp_path_factory: pytest.TempPathFactory
+) -> Served:
+    """The same for all tests of a module; none of them may change it."""
+    from duetal.review.open_review import open_review
+
+    place = shutil.copytree(made, tmp_path_factory.mktemp("standing") / "place")
+    return serve(open_review(place / "found", place / "found", [os.fspath(place / "clips")]))

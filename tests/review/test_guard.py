@@ -1,17 +1,12 @@
 import http.client
-import os
-import shutil
 
 import pytest
 
-from duetal.review.open_review import open_review
 
-
-@pytest.fixture(scope="module")
-def served(made, serve, tmp_path_factory):
-    """One review for all tests of the module: none of them may change it."""
-    place = shutil.copytree(made, tmp_path_factory.mktemp("guarded") / "place")
-    return serve(open_review(place / "found", place / "found", [os.fspath(place / "clips")]))
+@pytest.fixture
+def served(standing):
+    """No test of the module may change it."""
+    return standing
 
 
 def test_the_address_with_the_token_opens_the_page_and_keeps_it_as_a_cookie(served):

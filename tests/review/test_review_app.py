@@ -4,6 +4,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from node_tools import faults_of_type
 
 from duetal.formats.guess import read_annotations
 from duetal.formats.options import FormatOptions
@@ -25,7 +26,7 @@ def numbers(served, video=0):
 def test_the_page_gets_all_videos_with_what_is_stated(served):
     whole = served.ask("/state").json
     assert [video["name"] for video in whole["videos"]] == ["first", "<img src=x onerror=alert(1)>"]
-    assert all(video["isPlayed"] for video in whole["videos"])
+    assert [video["url"] for video in whole["videos"]] == ["/videos/0/media", "/videos/1/media"]
     assert whole["classes"] == ["HighJump", "Diving"]
     assert [branch["title"] for branch in whole["branches"]] == ["CBP", "VLP"]
     assert whole["floor"] == 0.1
@@ -35,6 +36,16 @@ def test_the_page_gets_all_videos_with_what_is_stated(served):
     scores = served.ask("/videos/1/scores").json
     assert set(scores["scores"]) == {"cbp", "vlp"}
     assert set(scores["scores"]["cbp"]) == {"HighJump", "Diving"}
+
+
+def test_what_the_page_gets_has_the_declared_types(served, tmp_path):
+    served.act("label", numbers=numbers(served)[:1], label="A new one")
+    whole = served.ask("/state").json
+    news = served.act("accept", numbers=numbers(served)[:1]).json
+    assert faults_of_type(whole, "ReviewData", tmp_path) == ""
+    assert faults_of_type(news, "ReviewNews", tmp_path) == ""
+    scores = served.ask("/videos/0/scores").json
+    assert faults_of_type(scores, "ReviewCurves", tmp_path) == ""
 
 
 def test_an_action_is_saved_before_it_is_answered_and_undone_by_its_number(served):
@@ -104,16 +115,16 @@ def test_a_class_is_renamed_in_all_videos_at_once(served):
         (b" " * (MOST_OF_ACTION + 1), 413, "too large"),
     ],
 )
-def test_what_is_no_action_is_refused_in_one_line(served, body, status, cause):
-    answer = served.ask("/act", body)
+def test_what_is_no_action_is_refused_in_one_line(standing, body, status, cause):
+    answer = standing.ask("/act", body)
     assert answer.status == status
     assert cause in answer.json["error"]
-    assert served.service.corrections.next_undo() is None
+    assert standing.service.corrections.next_undo() is None
 
 
-def test_an_action_has_to_be_sent_as_json(served):
-    assert served.ask("/act", {}, content_type="text/plain").status == 415
-    assert served.ask("/act", {}, content_type=None).status == 415
+def test_an_action_has_to_be_sent_as_json(standing):
+    assert standing.ask("/act", {}, content_type="text/plain").status == 415
+    assert standing.ask("/act", {}, content_type=None).status == 415
 
 
 def test_a_full_disk_is_told_and_what_was_there_stays(served):
@@ -153,8 +164,8 @@ def test_a_video_is_played_by_ranges(served, place):
     [("bytes=99999999-", 416), ("bytes=99999999-99999999999", 416), ("bytes=5-2", 400),
      ("bytes=a-b", 400), ("pieces=1-2", 400)],
 )  # fmt: skip
-def test_a_range_that_is_not_there_is_refused(served, asked, status):
-    assert served.ask("/videos/0/media", range=asked).status == status
+def test_a_range_that_is_not_there_is_refused(standing, asked, status):
+    assert standing.ask("/videos/0/media", range=asked).status == status
 
 
 @pytest.mark.parametrize(
@@ -167,8 +178,8 @@ def test_a_range_that_is_not_there_is_refused(served, asked, status):
         "/export/none",
     ],
 )  # fmt: skip
-def test_nothing_else_is_served(served, path):
-    answer = served.ask(path)
+def test_nothing_else_is_served(standing, path):
+    answer = standing.ask(path)
     assert answer.status in (404, 422)
     assert b"root:" not in answer.data
 

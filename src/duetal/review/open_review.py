@@ -18,7 +18,7 @@ import numpy as np
 
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError, reporting
-from duetal.core.files import is_url, read_text, reading
+from duetal.core.files import is_url, read_text, reading, without_folders
 from duetal.core.grid import TimeGrid
 from duetal.extraction.sources import Failure, Video, find_videos, readable
 from duetal.formats.guess import read_detections
@@ -248,7 +248,7 @@ def _probed(review: OpenReview, video: Video, mark: str, copies: bool) -> dict[s
         "offset": shown.offset,
         "fps": 25.0,
         "duration": round(begin + duration, 3),
-        "note": shown.note or shown.failure,
+        "note": shown.note or without_folders(shown.failure),
         "copy": Path(unquote(shown.url or "")).name if shown.is_copy else "",
         "mark": mark,
     }

@@ -28,6 +28,8 @@ from duetal.video.stills import filmstrip
 STILLS = 24
 #: The name of the table to train on, among the names of forms.
 TABLE = "table"
+#: What the page is told of a video, beside its name.
+_SHOWN = ("begin", "offset", "fps", "duration", "note")
 
 
 class ReviewService:
@@ -43,10 +45,10 @@ class ReviewService:
 
     def whole(self) -> dict[str, Any]:
         """All that the page knows at first."""
-        videos = [
-            {"name": name, "isPlayed": name in self.review.files, **about}
-            for name, about in self.review.videos.items()
-        ]
+        videos = []
+        for index, (name, about) in enumerate(self.review.videos.items()):
+            url = f"/videos/{index}/media" if name in self.review.files else None
+            videos.append({"name": name, "url": url, **{key: about[key] for key in _SHOWN}})
         about = {**self.corrections.about, "stills": STILLS, "opened": self.opened}
         return {**about, "videos": videos, **self.news(-1)}
 

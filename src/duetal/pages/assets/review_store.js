@@ -47,7 +47,7 @@ export class ReviewStore {
     this.listeners = listeners;
     /** @type {ReviewVideo[]} */
     this.videos = data.videos.map((video, index) => ({
-      ...video, url: video.isPlayed ? `/videos/${index}/media` : null, index, version: 0, statements: [],
+      ...video, index, version: 0, statements: [],
     }));
     /** @type {string[]} */
     this.classes = [];

@@ -176,7 +176,7 @@ export interface ReviewNews {
   videos?: number[];
 }
 
-export interface ReviewData extends Omit<ReviewNews, 'videos'> {
+export interface ReviewData extends Omit<ReviewNews, 'videos' | 'title' | 'error'> {
   branches: Branch[];
   mark: string;
   grid: Grid;
@@ -185,7 +185,7 @@ export interface ReviewData extends Omit<ReviewNews, 'videos'> {
   stills: number;
   /** Tells this opening of the review from others at the same address. */
   opened: string;
-  videos: (PlayedFile & { isPlayed: boolean })[];
+  videos: PlayedFile[];
 }
 
 /** What a person does; see `duetal.review.actions`. */
