@@ -102,11 +102,14 @@ def test_a_link_that_leads_out_of_the_folder_is_not_served(place):
 
 def test_a_copy_is_named_by_its_page_and_never_a_path(place):
     page = place / "found" / "index.html"
-    hostile = "./media/../../../secret"
-    page.write_text(page.read_text().replace("./../clips/first.webm", hostile))
+    text = page.read_text()
     (place / "secret").write_text("secret")
-    with (review := opened(place)).corrections:
-        assert review.files == {}
+    (place / "found" / "media").mkdir()
+    for hostile in ("../../secret", "../index.html", "/etc/passwd"):
+        page.write_text(text.replace("./../clips/first.webm", f"./media/{hostile}"))
+        with (review := opened(place)).corrections:
+            assert review.files == {}
+        (place / "found" / FILE).unlink()
 
 
 def test_detections_of_any_form_are_proposed_best_first(place, tmp_path):

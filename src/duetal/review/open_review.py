@@ -269,9 +269,10 @@ def _find_files(review: OpenReview, given: dict[str, Video]) -> None:
     for name, about in review.videos.items():
         path = None
         if about["copy"]:
-            path = review.folder / MEDIA / Path(about["copy"]).name
-            # A folder from elsewhere may hold a link to anything.
-            if not path.resolve().is_relative_to(review.folder.resolve()):
+            copies = review.folder / MEDIA
+            path = copies / about["copy"]
+            # A folder from elsewhere may hold, or name, a link to anything.
+            if not path.resolve().is_relative_to(copies.resolve()):
                 continue
         elif name in given:
             path = Path(given[name].source)
