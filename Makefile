@@ -33,6 +33,7 @@ docs: .venv/setup-dev
 figures: .venv/setup-dev
 	$(PYTHON_IN_VENV) examples/demo.py
 	$(PYTHON_IN_VENV) scripts/draw_figures.py demo/run demo/dataset docs/images
+	$(PYTHON_IN_VENV) scripts/review_pictures.py docs/images
 
 # Without isolation: with the backend that is installed, and no network.
 wheel: .venv/setup-dev

@@ -258,7 +258,7 @@ def prepare(line: str, world: World, folder: Path) -> list[str]:
             remove_earlier(word, words)
     if words[0] == "extract":
         words[1:1] = world.extraction
-    elif words[0] == "localize" and Path(words[1]).suffix == ".mp4":
+    elif words[0] == "localize" and (Path(words[1]).suffix == ".mp4" or words[1] == "clips"):
         # Without a run nothing says where the weights are.
         words[1:1] = ["--clip", str(world.folder / "weights" / "clip")]
     elif words[0] == "train":

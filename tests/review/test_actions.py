@@ -70,6 +70,7 @@ def test_what_an_action_changes(action, expected):
         ({"verb": "accept"}, "choose it first"),
         ({"verb": "accept", "numbers": [1, 77]}, "choose it first"),
         ({"verb": "merge", "numbers": [1]}, "choose several first"),
+        ({"verb": "merge", "numbers": [1, 1]}, "choose several first"),
         ({"verb": "merge", "numbers": [1, 5]}, "only actions"),
         ({"verb": "edges", "numbers": [1], "start": 4, "end": 2}, "end before it begins"),
         ({"verb": "edges", "numbers": [1], "start": 2, "end": 2}, "no length"),
@@ -122,5 +123,11 @@ def test_a_class_is_renamed_or_becomes_one_with_another(old, new, verdicts):
 
 def test_an_action_has_a_title():
     video = Reviewed("v", 10.0, STATE)
-    action = Action(verb=Verb.ACCEPT, numbers=(1, 2))
-    assert title_of(action, video.changes(action)) == "accept: Jump, 1.0 s and 1 more"
+    for action, title in (
+        (Action(verb=Verb.ACCEPT, numbers=(1, 2)), "accept: Jump, 1.0 s and 1 more"),
+        (Action(verb=Verb.SPLIT, numbers=(1,), start=2.0), "split: Jump, 1.0 s"),
+        (Action(verb=Verb.NOTHING_ELSE, end=1.0), "nothing else: 0.0 s"),
+        (Action(verb=Verb.LABELS, present=("Dive",), absent=("Jump",)), "labels: Dive"),
+        (Action(verb=Verb.LABELS, absent=("Jump",)), "labels: none"),
+    ):
+        assert title_of(action, video.changes(action)) == title

@@ -288,6 +288,7 @@ def test_annotations_corrected_elsewhere_are_one_step(served):
         ("Diving", 6.0): "open", ("Running", 4.5): "accepted",
     }  # fmt: skip
     assert answer.json["classes"] == ["HighJump", "Diving", "Running"]
+    assert answer.json["title"] == "import: x.csv"
     answer = served.ask("/act", {"undo": answer.json["undo"]["entry"]})
     assert len(state_of(answer)) == 4
     assert Path("x.csv").exists() is False

@@ -81,8 +81,9 @@ class Reviewed:
 
     def chosen(self, action: Action, least: int = 1) -> list[tuple[int, Statement]]:
         """The statements that the action names."""
-        there = [(number, self.state[number]) for number in action.numbers if number in self.state]
-        if len(there) < max(least, len(action.numbers)):
+        wanted = dict.fromkeys(action.numbers)
+        there = [(number, self.state[number]) for number in wanted if number in self.state]
+        if len(there) < max(least, len(wanted)):
             raise UsageError(f"{action.verb}: choose {'it' if least == 1 else 'several'} first")
         return there
 
@@ -241,6 +242,8 @@ def title_of(action: Action, changes: Iterable[StatementChange]) -> str:
     changes = list(changes)
     if action.verb is Verb.RENAME:
         return f"rename: {action.label}"
+    if action.verb is Verb.LABELS:
+        return f"labels: {', '.join(action.present) or 'none'}"
     ones = [one for c in changes if (one := c.after or c.before) is not None]
     if not ones:
         return str(action.verb)

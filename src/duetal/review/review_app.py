@@ -67,7 +67,7 @@ def make_app(service: ReviewService) -> Starlette:
                 path = Path(folder) / f"import{Path(name).suffix[:9]}"
                 path.write_bytes(data)
                 try:
-                    return service.take_in(path, options)
+                    return service.take_in(path, options, name)
                 except DuetalError as error:
                     place = f"{name}: {error.place}" if error.place else name
                     raise UsageError(error.cause, place=place) from error

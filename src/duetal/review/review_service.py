@@ -116,8 +116,11 @@ class ReviewService:
             raise UsageError("no such video in this review")
         return self.names[video]
 
-    def take_in(self, path: Path, options: FormatOptions) -> Entry | None:
-        """Take over annotations that were made or corrected elsewhere, as one action."""
+    def take_in(self, path: Path, options: FormatOptions, name: str = "") -> Entry | None:
+        """Take over annotations that were made or corrected elsewhere, as one action.
+
+        `name` is what the file is called where it comes from.
+        """
         annotations = guess.read_annotations(path, options=options)
         with self._acting:
             states = {name: self.corrections.state(name) for name in self.names}
@@ -126,7 +129,7 @@ class ReviewService:
                 raise UsageError("has none of the videos of this review", file=path)
             labels = {c.after.label for c in changes if c.after} - {*self.review.classes}
             changes += [self._new_class(label) for label in sorted(labels)]
-            return self.corrections.act(f"import: {path.name}", changes, {})
+            return self.corrections.act(f"import: {name or path.name}", changes, {})
 
     def save(
         self, target: Path, form: str | None, options: FormatOptions, *, force: bool = False

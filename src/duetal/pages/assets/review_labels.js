@@ -5,7 +5,7 @@ import { buttonOf, byId, html, inputOf, selectOf } from './dom.js';
 /** @import { Review } from './review.js' */
 
 /** Keys of the classes, in their order. The rest is chosen with the pointer, or Tab and Space. */
-const KEYS = '123456789abcdefghijlmopqrstuvxyz';
+const KEYS = '123456789abcdefghijlmopqrstuvx';
 /** How fast a preview plays. */
 const PREVIEW = 2;
 

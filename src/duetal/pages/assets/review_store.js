@@ -9,7 +9,7 @@
 
 /** Characters of a request that outlives its window. */
 const MOST_KEPT = 50_000;
-const ENDED = 'Not saved: duetal review has ended. The same command goes on with the review; then reload this page.';
+const ENDED = 'Not saved: duetal review has ended. The same command goes on with the review, at the address that it prints.';
 
 /**
  * @param {StatementRow} row
