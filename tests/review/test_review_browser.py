@@ -110,7 +110,6 @@ def test_every_action_has_a_key(served, visit, keys, at, expected):
     before, bar, after = keys.partition("|")
     for key in before.split()[:-1] if not bar else before.split():
         page.keyboard.press(key)
-        page.wait_for_timeout(60)
     if bar:
         seek(page, at)
     assert saves(page, after.split() if bar else before.split()[-1:]) == 200

@@ -80,11 +80,11 @@ export class ReviewStore {
   }
 
   undo() {
-    if (this.steps.undo) this.post('/act', () => ({ undo: this.steps.undo?.entry }));
+    return this.post('/act', () => this.steps.undo && { undo: this.steps.undo.entry });
   }
 
   redo() {
-    if (this.steps.redo) this.post('/act', () => ({ redo: this.steps.redo?.entry }));
+    return this.post('/act', () => this.steps.redo && { redo: this.steps.redo.entry });
   }
 
   /**
@@ -104,11 +104,13 @@ export class ReviewStore {
 
   /**
    * @param {string} path
-   * @param {() => object} body
+   * @param {() => object | null} body asked once all before is saved; null where there is nothing to do
    */
   post(path, body) {
     return this.request(() => {
-      const text = JSON.stringify({ last: this.last, ...body() });
+      const asked = body();
+      if (asked === null) return null;
+      const text = JSON.stringify({ last: this.last, ...asked });
       return fetch(path, {
         method: 'POST',
         headers: { 'Content-Type': 'application/json' },
@@ -119,11 +121,12 @@ export class ReviewStore {
     });
   }
 
-  /** @param {() => Promise<Response>} send */
+  /** @param {() => Promise<Response> | null} send */
   request(send) {
     this.queue = this.queue.then(async () => {
       try {
         const answer = await send();
+        if (answer === null) return;
         const news = await answer.json().catch(() => ({ error: ENDED }));
         if (news.states) {
           this.take(news);
