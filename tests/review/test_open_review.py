@@ -1,5 +1,6 @@
 import os
 import shutil
+import sqlite3
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ def test_a_video_that_was_replaced_is_looked_at_again_and_keeps_its_corrections(
         assert review.notes == [
             "the file of video 'first' is another: 3 s, not 8 s long; its corrections are kept"
         ]
-        assert review.videos["first"]["duration"] == 3.0
+        assert review.videos["first"].duration == 3.0
         assert review.corrections.state("first")[number].verdict is Verdict.ACCEPTED
         assert set(review.corrections.scores("first")["scores"]) == {"cbp", "vlp"}
     assert opened(place, "clips").notes == []
@@ -131,7 +132,8 @@ def test_detections_of_any_form_are_proposed_best_first(place, tmp_path):
 
 @pytest.mark.parametrize(
     "page", ["", "<html>", '<script type="application/json" id="data">[1]</script>',
-             '<script type="application/json" id="data">{"grid": 1}</script>'],
+             '<script type="application/json" id="data">{"grid": 1}</script>',
+             '<script type="application/json" id="data">{</script>'],
 )  # fmt: skip
 def test_a_page_of_something_else_is_refused_and_nothing_is_begun(place, page):
     (place / "found" / "index.html").write_text(page)
@@ -139,3 +141,22 @@ def test_a_page_of_something_else_is_refused_and_nothing_is_begun(place, page):
         opened(place, "clips")
     with Corrections(place / "found" / FILE) as corrections:
         assert corrections.about == {}
+
+
+@pytest.mark.parametrize(
+    ("sql", "cause"),
+    [
+        ("UPDATE videos SET about = '{\"duration\": -1}'", "'first', duration"),
+        ("UPDATE videos SET about = '[]'", "video 'first'"),
+        ("UPDATE review SET about = '{\"branches\": [1]}'", r"branches\.0"),
+        ("UPDATE proposals SET statement = '[1]'", "proposal 1: damaged"),
+        ("UPDATE proposals SET video = '{'", "proposal 1: damaged"),
+    ],
+)
+def test_a_damaged_review_is_told_with_its_place(place, sql, cause):
+    opened(place, "clips").corrections.close()
+    with sqlite3.connect(place / "found" / FILE) as database:
+        database.execute(sql)
+    database.close()
+    with pytest.raises(DuetalError, match=cause):
+        opened(place, "clips")

@@ -103,8 +103,11 @@ class Corrections(Closing):
             raise DuetalError(f"{cause}: update duetal", file=self.path)
         pragma("PRAGMA synchronous=FULL")
         pragma("BEGIN IMMEDIATE").execute("COMMIT")
+        # The file may come from elsewhere: nothing in its schema is to call a function.
+        pragma("PRAGMA trusted_schema=OFF")
         for number, video, text in pragma("SELECT number, video, statement FROM proposals"):
-            self._states[json.loads(video)][number] = Statement.of(json.loads(text))
+            with self._damaged_at(f"proposal {number}"):
+                self._states[json.loads(video)][number] = Statement.of(json.loads(text))
             self._rows = max(self._rows, number)
         for row in pragma("SELECT entry, kind, title, changes FROM journal ORDER BY entry"):
             self._replay(*row)
@@ -235,11 +238,8 @@ class Corrections(Closing):
         return self._apply(number, kind, title, changes)
 
     def _replay(self, number: int, kind: str, title: str, changes: str) -> None:
-        try:
+        with self._damaged_at(f"journal entry {number}"):
             self._apply(number, EntryKind(kind), title, StatementChange.read_all(changes))
-        except (IndexError, TypeError, ValueError) as error:
-            place = f"journal entry {number}"
-            raise DuetalError(f"damaged: {error}", file=self.path, place=place) from error
 
     def _apply(
         self, number: int, kind: EntryKind, title: str, changes: Sequence[StatementChange]
@@ -264,6 +264,14 @@ class Corrections(Closing):
             else:
                 self._states[video][statement] = now
         return entry
+
+    @contextmanager
+    def _damaged_at(self, place: str) -> Iterator[None]:
+        """Turn what reading a damaged row raises into a line that names it."""
+        try:
+            yield
+        except (IndexError, TypeError, ValueError) as error:
+            raise DuetalError(f"damaged: {error}", file=self.path, place=place) from error
 
     @contextmanager
     def _explained(self, verb: str) -> Iterator[None]:

@@ -5,33 +5,35 @@ REVIEW/media/<video>.mp4      copies of the videos that browsers do not play
 REVIEW/thumbnails/            small pictures of the videos, made when they are first seen
 """
 
-import json
 import os
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError, reporting
-from duetal.core.files import is_url, read_text, reading, without_folders
-from duetal.core.grid import TimeGrid
+from duetal.core.files import is_url, reading, without_folders
+from duetal.core.records import parse
 from duetal.extraction.sources import Failure, Video, find_videos, readable
 from duetal.formats.guess import read_detections
 from duetal.localization.non_overlapping import score_floor
 from duetal.own_videos.result_folder import JSON, MEDIA, PAGE, show
 from duetal.pages.player import MAX_SHOWN
 from duetal.review.corrections import Corrections
+from duetal.review.review_facts import (
+    ReviewFacts,
+    VideoFacts,
+    decoded,
+    read_found_page,
+)
 from duetal.review.statements import Statement, StatementKind, Verdict
 from duetal.video.browser import playback
 from duetal.video.decoding.video_reader import open_video
 
 FILE = "review.sqlite"
-_DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
 
 
 @dataclass
@@ -40,8 +42,8 @@ class OpenReview:
 
     folder: Path
     corrections: Corrections
-    #: What is known of each video, by name.
-    videos: dict[str, dict[str, Any]]
+    about: ReviewFacts
+    videos: dict[str, VideoFacts]  #: By name.
     #: The file that is played of each video that can be, and its size and time as it was opened.
     files: dict[str, tuple[Path, os.stat_result]] = field(default_factory=dict)
     #: Videos that could not be opened, and why.
@@ -60,7 +62,7 @@ class OpenReview:
 
     def durations(self) -> dict[str, float]:
         """Seconds of each video, by name; infinite where they are not known."""
-        return {name: about["duration"] or np.inf for name, about in self.videos.items()}
+        return {name: about.duration or np.inf for name, about in self.videos.items()}
 
 
 def open_review(
@@ -91,18 +93,22 @@ def open_review(
     corrections = Corrections(folder / FILE)
     try:
         videos = {} if found is None else {video.name: video for video in found.videos}
-        review = OpenReview(folder, corrections, corrections.videos())
-        review.failures += found.failures if found else ()
         is_new = not corrections.about
+        known = {
+            name: parse(VideoFacts, about, corrections.path, f"video {name!r}")
+            for name, about in corrections.videos().items()
+        }
+        about = parse(ReviewFacts, corrections.about, corrections.path)
+        review = OpenReview(folder, corrections, about, known)
+        review.failures += found.failures if found else ()
         if is_new and source is not None:
             _begin(review, source, given=videos)
         added = dict(_looked_at(review, videos.values(), copies, on_video))
         if is_new and not (added or review.videos):
-            raise DuetalError("none of the videos can be opened", file=folder)
-        if added or (is_new and source is None):
-            about = corrections.about or _about([], TimeGrid(), 0.0)
-            corrections.begin(about, {n: (k, corrections.scores(n)) for n, k in added.items()})
-        review.videos |= added
+            first = f": {review.failures[0].reason}" if review.failures else ""
+            raise DuetalError(f"none of the videos can be opened{first}", file=folder)
+        if added:
+            _keep(review, {name: (new, corrections.scores(name)) for name, new in added.items()})
         _add_classes(review, classes)
         _find_files(review, videos)
     except BaseException:
@@ -111,8 +117,15 @@ def open_review(
     return review
 
 
-def _about(branches: Sequence[Any], grid: TimeGrid, floor: float) -> dict[str, Any]:
-    return {"branches": branches, "grid": asdict(grid), "floor": floor, "mark": "mark-3"}
+def _keep(
+    review: OpenReview,
+    videos: Mapping[str, tuple[VideoFacts, Mapping[str, Any]]],
+    statements: Iterable[tuple[str, Statement]] = (),
+) -> None:
+    """Write what is known of videos, with their curves, and what nobody has judged yet."""
+    plain = {name: (about.to_json(), curves) for name, (about, curves) in videos.items()}
+    review.corrections.begin(review.about.to_json(), plain, statements)
+    review.videos |= {name: about for name, (about, _) in videos.items()}
 
 
 def _begin(review: OpenReview, source: Path, given: Collection[str]) -> None:
@@ -120,24 +133,23 @@ def _begin(review: OpenReview, source: Path, given: Collection[str]) -> None:
 
     It is a UsageError if videos are given, and none of them is among the source's.
     """
-    page = _page_data(source / PAGE) if source.is_dir() else None
-    if source.is_dir() and page is None:
+    if source.is_dir() and not (source / PAGE).is_file():
         cause = "holds no results of duetal localize: name its --out folder, or a detections file"
         raise UsageError(cause, file=source)
+    page = read_found_page(source / PAGE) if source.is_dir() else None
     found = read_detections(source / JSON if page else source)
     found.require_finite()
-    about = _about([], TimeGrid(), score_floor(found))
-    videos: dict[str, tuple[dict[str, Any], dict[str, Any]]]
+    videos: dict[str, tuple[VideoFacts, Mapping[str, Any]]]
     videos = {name: (_guessed(found, index), {}) for index, name in enumerate(found.videos)}
     if given and not {*given} & {*videos}:
         cause = f"none of its videos is among those given, such as {next(iter(given))!r}"
         raise UsageError(cause, file=source)
+    review.about = ReviewFacts(floor=score_floor(found))
     if page is not None:
-        try:
-            about |= {name: page[name] for name in ("branches", "grid", "floor", "mark")}
-            videos |= {v["name"]: _split(v, page["classes"]) for v in page["videos"]}
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            raise DuetalError("is no page of duetal localize", file=source / PAGE) from error
+        review.about = ReviewFacts(
+            **{name: getattr(page, name) for name in ReviewFacts.model_fields}
+        )
+        videos |= {video.name: (video.facts(), video.curves(page.classes)) for video in page.videos}
     statements = list(_proposals(found))
     if left := len(found) - len(statements):
         review.notes.append(
@@ -146,39 +158,13 @@ def _begin(review: OpenReview, source: Path, given: Collection[str]) -> None:
         )
     labels = dict.fromkeys(found.classes)
     classes = [("", Statement(StatementKind.CLASS, label)) for label in labels]
-    review.corrections.begin(about, videos, [*classes, *statements])
-    review.videos |= {name: about for name, (about, _) in videos.items()}
+    _keep(review, videos, [*classes, *statements])
 
 
-def _guessed(found: Detections, index: int) -> dict[str, Any]:
+def _guessed(found: Detections, index: int) -> VideoFacts:
     """What detections tell of a video: that it ends no earlier than the last of them."""
     last = float(found.end[found.video == index].max(initial=1.0))
-    about = {"begin": 0.0, "offset": 0.0, "fps": 25.0, "duration": round(last, 3)}
-    return {**about, "note": "", "copy": "", "isGuessed": True}
-
-
-def _page_data(path: Path) -> dict[str, Any] | None:
-    """What the page of `duetal localize` embeds; None where there is none."""
-    if not path.is_file():
-        return None
-    embedded = _DATA.search(read_text(path))
-    data = json.loads(embedded[1]) if embedded else None
-    if not isinstance(data, dict) or "grid" not in data:
-        raise DuetalError("is no page of duetal localize", file=path)
-    return data
-
-
-def _split(video: dict[str, Any], classes: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What is known of a video, and its curves by the classes' names."""
-    facts = {name: video[name] for name in ("begin", "offset", "fps", "duration", "note")}
-    url = unquote(video["url"] or "")
-    # A copy of ours is known by its place; any other file has to be given.
-    facts["copy"] = url.removeprefix(f"./{MEDIA}/") if url.startswith(f"./{MEDIA}/") else ""
-    scores = {
-        branch: {classes[int(label)]: curve for label, curve in curves.items()}
-        for branch, curves in video["scores"].items()
-    }
-    return facts, {"pool": video["pool"], "scores": scores}
+    return VideoFacts(duration=round(last, 3), is_guessed=True)
 
 
 def _proposals(found: Detections) -> Iterator[tuple[str, Statement]]:
@@ -196,7 +182,7 @@ def _proposals(found: Detections) -> Iterator[tuple[str, Statement]]:
 
 def _looked_at(
     review: OpenReview, videos: Iterable[Video], copies: bool, on_video: Callable[[str], None]
-) -> Iterator[tuple[str, dict[str, Any]]]:
+) -> Iterator[tuple[str, VideoFacts]]:
     """What is newly known of videos: of those that are new, or whose file is another by now.
 
     Failures are gathered.
@@ -209,14 +195,14 @@ def _looked_at(
         with reporting(fail):
             mark = _mark_of(video)
             known = review.videos.get(video.name)
-            if known is not None and known.get("mark", mark) == mark and "isGuessed" not in known:
-                if "mark" not in known:
-                    yield video.name, known | {"mark": mark}
+            if known is not None and known.mark in ("", mark) and not known.is_guessed:
+                if not known.mark:
+                    yield video.name, known.model_copy(update={"mark": mark})
                 continue
             on_video(video.name)
             about = _probed(review, video, mark, copies)
-            if known is not None and "mark" in known:
-                before, now = known["duration"], about["duration"]
+            if known is not None and known.mark:
+                before, now = known.duration, about.duration
                 review.notes.append(
                     f"the file of video {readable(video.name)!r} is another: {now:g} s, not "
                     f"{before:g} s long; its corrections are kept"
@@ -233,7 +219,7 @@ def _mark_of(video: Video) -> str:
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-def _probed(review: OpenReview, video: Video, mark: str, copies: bool) -> dict[str, Any]:
+def _probed(review: OpenReview, video: Video, mark: str, copies: bool) -> VideoFacts:
     """What a video itself tells, copied if browsers do not play it."""
     begin = playback(video.source).offset
     with open_video(video.source, threads=1) as opened:
@@ -243,34 +229,32 @@ def _probed(review: OpenReview, video: Video, mark: str, copies: bool) -> dict[s
                 pass
             duration = opened.decoded.duration
     shown = show(review.folder, video, fingerprint=mark, fps=25.0, copies=copies)
-    return {
-        "begin": begin,
-        "offset": shown.offset,
-        "fps": 25.0,
-        "duration": round(begin + duration, 3),
-        "note": shown.note or without_folders(shown.failure),
-        "copy": Path(unquote(shown.url or "")).name if shown.is_copy else "",
-        "mark": mark,
-    }
+    return VideoFacts(
+        begin=begin,
+        offset=shown.offset,
+        duration=round(begin + duration, 3),
+        note=shown.note or without_folders(shown.failure),
+        copied=Path(decoded(shown.url)).name if shown.is_copy else "",
+        mark=mark,
+    )
 
 
 def _add_classes(review: OpenReview, classes: Iterable[str]) -> None:
     from duetal.review.actions import label_of
 
-    corrections = review.corrections
     new = [c for c in dict.fromkeys(map(label_of, classes)) if c not in review.classes]
     if new:
         rows = [("", Statement(StatementKind.CLASS, label)) for label in new]
-        corrections.begin(corrections.about, {}, rows)
+        _keep(review, {}, rows)
 
 
 def _find_files(review: OpenReview, given: dict[str, Video]) -> None:
     """Which file is played of each video: a copy of ours, or one of those that were given."""
     for name, about in review.videos.items():
         path = None
-        if about["copy"]:
+        if about.copied:
             copies = review.folder / MEDIA
-            path = copies / about["copy"]
+            path = copies / about.copied
             # A folder from elsewhere may hold, or name, a link to anything.
             if not path.resolve().is_relative_to(copies.resolve()):
                 continue

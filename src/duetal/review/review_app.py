@@ -124,7 +124,7 @@ def _media_type(path: Path) -> str:
 
 def _page(review: OpenReview) -> str:
     """The page, which asks for everything else."""
-    branches = review.corrections.about["branches"]
+    branches = review.about.branches
     return render(
         "review.html.j2",
         {},

@@ -21,6 +21,7 @@ from duetal.review import exchange
 from duetal.review.actions import Action, Reviewed, Verb, label_of, rename, title_of
 from duetal.review.corrections import Entry
 from duetal.review.open_review import OpenReview
+from duetal.review.review_facts import PlayedFacts
 from duetal.review.statements import Statement, StatementChange, StatementKind
 from duetal.video.stills import filmstrip
 
@@ -28,8 +29,8 @@ from duetal.video.stills import filmstrip
 STILLS = 24
 #: The name of the table to train on, among the names of forms.
 TABLE = "table"
-#: What the page is told of a video, beside its name.
-_SHOWN = ("begin", "offset", "fps", "duration", "note")
+#: What the page is told of a video, beside its name and address.
+_SHOWN = set(PlayedFacts.model_fields)
 
 
 class ReviewService:
@@ -48,9 +49,10 @@ class ReviewService:
         videos = []
         for index, (name, about) in enumerate(self.review.videos.items()):
             url = f"/videos/{index}/media" if name in self.review.files else None
-            videos.append({"name": name, "url": url, **{key: about[key] for key in _SHOWN}})
-        about = {**self.corrections.about, "stills": STILLS, "opened": self.opened}
-        return {**about, "videos": videos, **self.news(-1)}
+            videos.append({"name": name, "url": url, **about.model_dump(include=_SHOWN)})
+        about_all = self.review.about.to_json()
+        own = {"videos": videos, "stills": STILLS, "opened": self.opened}
+        return {**about_all, **own, **self.news(-1)}
 
     def news(self, since: int) -> dict[str, Any]:
         """What has changed since an entry of the journal; all of it since -1."""
