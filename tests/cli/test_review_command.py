@@ -173,7 +173,7 @@ def test_a_name_that_is_no_text_is_told_and_the_others_are_shown(place, duetal):
     code, out, _ = duetal("review", "--videos", "clips", "--no-browser")
     assert code == 1
     assert "not a usable video name" in out
-    assert "review of 1 videos" in out
+    assert "review of 1 video, saved in" in out
 
 
 @pytest.mark.recipe

@@ -160,7 +160,8 @@ def _serve(review: "OpenReview", port: int, *, no_browser: bool) -> None:
     from duetal.review.serving import serve
 
     def tell(address: str) -> None:
-        say(f"review of {len(review.videos):,} videos, saved in {review.corrections.path}:")
+        videos = f"{len(review.videos):,} video{'s' if len(review.videos) != 1 else ''}"
+        say(f"review of {videos}, saved in {review.corrections.path}:")
         say(f"  {address}")
         say("Ctrl-C ends it; the same command goes on with it.")
         if not no_browser:
