@@ -21,7 +21,7 @@ from duetal.backbones.i3d import random_weights
 from duetal.cli.main import main
 from duetal.core.errors import DuetalError
 from duetal.datasets.examination import examine
-from duetal.extraction.pipeline import ExtractionSettings
+from duetal.extraction.extraction_settings import ExtractionSettings
 from duetal.extraction.store import open_store
 from duetal.simulation.clips import render_clip
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from fsspec.implementations.local import LocalFileSystem
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from duetal.core.errors import DuetalError
 from duetal.core.files import is_url, refuse_special
@@ -44,12 +44,14 @@ class Failure(BaseModel):
     name: str
     source: str  #: The video file's path or URL, or several where they claim the same name.
     reason: str  #: One line.
+    #: How often this file was tried, or killed a worker; 0 where its name alone is the reason.
+    attempts: Annotated[int, Field(ge=0)] = 1
 
     @staticmethod
-    def of(video: Video, error: DuetalError) -> "Failure":
+    def of(video: Video, error: DuetalError, attempts: int = 1) -> "Failure":
         """The failure of a video."""
         name, source, reason = map(readable, (video.name, video.source, str(error)))
-        return Failure(name=name, source=source, reason=reason)
+        return Failure(name=name, source=source, reason=reason, attempts=attempts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ def find_videos(
             if others:
                 raise DuetalError(f"several videos would be called {name!r}: {where}")
         except DuetalError as error:
-            failures.append(Failure.of(Video(name, where), error))
+            failures.append(Failure.of(Video(name, where), error, attempts=0))
         else:
             videos.append(Video(name, first, stream, damaged))
     return Found(tuple(videos), tuple(failures))

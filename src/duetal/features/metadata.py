@@ -57,6 +57,7 @@ class VideoRecord(BaseModel):
     settings: dict[str, Any]  #: Of the store.
     versions: dict[str, str]  #: Of the programs that made the features.
     seconds: dict[str, float]  #: Of work, by stage of the pipeline.
+    attempts: Annotated[int, Field(ge=1)] = 1  #: With those that failed before.
 
     @property
     def end(self) -> float:
