@@ -19,6 +19,7 @@ from duetal.core.errors import DuetalError
 from duetal.core.files import is_url, refuse_special
 from duetal.core.url_paths import explained, open_filesystem
 from duetal.core.video_names import VIDEO_SUFFIXES, without_suffix
+from duetal.extraction.manifest import listed_sources
 from duetal.features.streams import check_name
 
 LIST_SUFFIX = ".txt"
@@ -61,6 +62,11 @@ class Found:
     videos: tuple[Video, ...]  #: In the order in which they were named; within a folder, sorted.
     failures: tuple[Failure, ...]  #: Names under which nothing can be extracted.
 
+    def part(self, number: int, parts: int) -> "Found":
+        """Part `number`, from 1 on, of so many equal ones: every video is in one of them."""
+        own = slice(number - 1, None, parts)
+        return Found(self.videos[own], self.failures[own])
+
 
 class FetchedFile(NamedTuple):
     """A video file, or a copy of what lies at a URL."""
@@ -82,7 +88,7 @@ def find_videos(
     Args:
         inputs: files; folders, searched through and through for `VIDEO_SUFFIXES`, without what is
             hidden; lists (.txt), one file, folder or URL a line, relative to the list's folder;
-            patterns such as "videos/*.mp4"; and URLs of all these.
+            manifests of stores (.parquet); patterns such as "videos/*.mp4"; and URLs of all these.
         without: a folder whose files count only where they are named themselves: copies of our own
             that lie within a folder of videos.
         stream: see `Video`.
@@ -160,6 +166,8 @@ def _expand(named: str) -> Iterator[str]:
     elif not os.path.lexists(named) and glob.has_magic(named):
         for match in sorted(glob.glob(named, recursive=True)):  # noqa: PTH207
             yield from _walk(Path(match)) if Path(match).is_dir() else [_absolute(match)]
+    elif path.suffix == ".parquet":
+        yield from listed_sources(path)
     elif path.suffix == LIST_SUFFIX:
         with explained("read", readable(named)):
             refuse_special(path)
