@@ -211,7 +211,8 @@ class Store(Closing):
         if failure is not None:
             record = record.model_copy(update={"attempts": failure.attempts + 1})
         self.place.write_json(file, record.model_dump())
-        self.place.remove(failure_file(record.name))
+        if failure is not None:
+            self.place.remove(failure_file(record.name))
         return record
 
     def failures(self) -> Iterator[Failure]:
