@@ -196,6 +196,7 @@ def test_a_video_that_loses_every_worker_is_given_up_and_no_other_is(extract, lo
     (failure,) = (outcome for outcome in outcomes if isinstance(outcome, Failure))
     lost = "3 workers were lost over it, the last one because"
     assert failure.reason == f"c.mp4: {lost} {because}"
+    assert failure.attempts == 3
     assert len(lines) == 3
     assert all(because in line for line in lines)
 
