@@ -26,8 +26,9 @@ import torch
 from _tiny_models import TINY, make_tiny_model
 from duetal.backbones.i3d import RGB, random_weights
 from duetal.backbones.presets import I3D, PRESETS, choose
+from duetal.extraction.extraction_settings import ExtractionSettings
 from duetal.extraction.networks import Network
-from duetal.extraction.pipeline import ExtractionSettings, Extractor
+from duetal.extraction.pipeline import Extractor
 from duetal.extraction.sources import find_videos
 from duetal.extraction.store import open_store
 from duetal.features.metadata import VideoRecord

@@ -32,9 +32,10 @@ from torch import Tensor
 from duetal.backbones.i3d import random_weights
 from duetal.backbones.protocol import Backbone
 from duetal.core.annotations import Segment
+from duetal.extraction.extraction_settings import ExtractionSettings
 from duetal.extraction.items import End
 from duetal.extraction.networks import encode
-from duetal.extraction.pipeline import ExtractionSettings, Extractor
+from duetal.extraction.pipeline import Extractor
 from duetal.extraction.sources import Video, find_videos
 from duetal.extraction.store import open_store
 from duetal.features.metadata import VideoRecord

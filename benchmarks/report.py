@@ -1,5 +1,7 @@
 """Size, opening and scrolling of the page: `python benchmarks/report.py [--data FOLDER]`.
 
+`--videos 5000` adds a run of so many evaluated and training videos, which the page has to thin.
+
 Pages of a made-up run of THUMOS14's size (213 videos, 30,000 detections of the last stage and of
 each of six before it, scores of two branches, pseudo-labels of 200 training videos), and of the
 real detections where the real data is at hand, opened in headless Chromium: bytes, seconds until
@@ -20,15 +22,18 @@ from playwright.sync_api import sync_playwright
 from safetensors.numpy import save_file
 
 from _detections import REAL_DATA, made_up_annotations, made_up_detections, real
+from duetal import __version__
 from duetal.core.annotations import Annotations
-from duetal.core.files import write_json
+from duetal.core.grid import TimeGrid
 from duetal.evaluation import protocol_named
 from duetal.formats.activitynet import write_annotations, write_detections
 from duetal.pages import PageEntry, write_contenders, write_report
+from duetal.results.schema import BranchRecord, ModelRecord, StageRecord
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-frame-rate-limit", "--disable-gpu-vsync"]
 STAGES = ("cbp-warmup", "vlp-zeroshot", "vlp-b1", "cbp-f1", "vlp-b2", "cbp-f2", "ensemble")
+BRANCHES = ("cbp", "vlp")
 PHASES = ("B1", "F1", "B2", "F2")
 VIDEOS, TRAINING, DETECTIONS, CLASSES = 213, 200, 30_000, 20
 SNIPPETS = 330
@@ -63,15 +68,19 @@ def main() -> None:
     """Run everything and print one table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, default=REAL_DATA, help="folder of the real data")
+    parser.add_argument("--videos", type=int, help="of a larger run, beside that of THUMOS14")
     options = parser.parse_args()
     print(f"{'page':26}{'rows':>9}{'made s':>8}{'MB':>7}{'opens s':>9}", end="")
     print("".join(f"{name + ' ms: median':>22}{'p95':>7}" for name in STEPS))
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-        run = made_up_run(Path(folder) / "run")
-        began = time.perf_counter()
-        page = write_report(run).path
-        report(browser, "made-up run, 7 stages", page, time.perf_counter() - began)
+        for videos in filter(None, (VIDEOS, options.videos)):
+            run = made_up_run(Path(folder) / f"run-{videos}", videos)
+            began = time.perf_counter()
+            made = write_report(run)
+            case = f"made up, {videos:,} videos"
+            report(browser, case, made.path, time.perf_counter() - began)
+            print(f"  {made.left_out or 'nothing is left out'}")
         if options.data.is_dir():
             detections, annotations = real(options.data)
             entry = PageEntry("P-MIL", (detections,))
@@ -82,23 +91,33 @@ def main() -> None:
         browser.close()
 
 
-def made_up_run(folder: Path) -> Path:
-    """A run folder with everything that the page of videos is made of."""
-    annotations = made_up_annotations(videos=VIDEOS, segments=3300, classes=CLASSES)
+def made_up_run(folder: Path, videos: int) -> Path:
+    """A run folder with everything that the page of videos is made of; THUMOS14's share of each."""
+    share = videos / VIDEOS
+    segments = round(3300 * share)
+    annotations = made_up_annotations(videos=videos, segments=segments, classes=CLASSES)
     for name in ("detections", "scores", "pseudo_labels"):
         (folder / name).mkdir(parents=True)
     write_annotations(folder / "ground_truth.json", annotations)
-    for stage in STAGES:
-        found = made_up_detections(annotations, DETECTIONS)
-        found = found.take(found.start < found.end)
-        write_detections(folder / "detections" / f"{stage}.json", found)
-    write_json(folder / "model.json", {"classes": list(annotations.classes)})
+    found = made_up_detections(annotations, round(DETECTIONS * share))
+    first, *others = (folder / "detections" / f"{stage}.json" for stage in STAGES)
+    write_detections(first, found.take(found.start < found.end))
+    for other in others:
+        shutil.copy(first, other)
+    ModelRecord(
+        duetal=__version__,
+        classes=list(annotations.classes),
+        grid=TimeGrid(),
+        branches=[BranchRecord(name=b, title=b.upper(), dim=1, final=b) for b in BRANCHES],
+        stages=[StageRecord(name=b, title=b.upper(), branch=b) for b in BRANCHES],
+        selection="none",
+    ).write(folder / "model.json")
     random = np.random.default_rng(0)
-    for branch in ("cbp", "vlp"):
+    for branch in BRANCHES:
         scores = {name: curves(random, annotations) for name in annotations.videos}
         save_file(scores, folder / "scores" / f"{branch}.safetensors")
     for phase in PHASES:
-        labels = {f"training {n}": pseudo_labels(random, n) for n in range(TRAINING)}
+        labels = {f"training {n}": pseudo_labels(random, n) for n in range(round(TRAINING * share))}
         save_file(labels, folder / "pseudo_labels" / f"{phase}.safetensors")
     return folder
 

@@ -21,7 +21,7 @@ from duetal.backbones.i3d import random_weights
 from duetal.cli.main import main
 from duetal.core.errors import DuetalError
 from duetal.datasets.examination import examine
-from duetal.extraction.pipeline import ExtractionSettings
+from duetal.extraction.extraction_settings import ExtractionSettings
 from duetal.extraction.store import open_store
 from duetal.simulation.clips import render_clip
 
@@ -206,6 +206,32 @@ def test_failed_videos_are_tried_again_on_demand(
     assert not list((tmp_path / "store" / "failures").iterdir())
 
 
+def test_what_fails_again_is_set_aside_and_the_manifest_tells(
+    duetal: Duetal, tmp_path: Path, tiny_extraction: tuple[str, ...]
+) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    videos, store = tmp_path / "videos", tmp_path / "store"
+    clip()(videos / "good.mp4")
+    frames(7)(videos / "short.mp4")
+    words = (*tiny_extraction, "--without=flow", "--retry-failed", "--attempts=2")
+    arguments = extract_words(videos, store, words)
+    assert "1 extracted, 1 failed: " in duetal(*arguments, "--part=1/1")[1]
+    assert "1 there already, 1 failed: " in duetal(*arguments)[1]
+    code, output, _ = duetal(*arguments, "--manifest")
+    assert code == 1
+    assert f"1 there already, 1 set aside: {store}\nmanifest: {store}/manifest.parquet\n" in output
+    assert "set aside after 2 attempts, in failures/ there (--retry-set-aside):\n" in output
+    rows = {row["name"]: row for row in parquet.read_table(store / "manifest.parquet").to_pylist()}
+    assert {name: row["state"] for name, row in rows.items()} == {
+        "good": "done",
+        "short": "set aside",
+    }
+    assert rows["good"]["seconds"] > 0
+    again = extract_words(store / "manifest.parquet", store, (*words, "--retry-set-aside"))
+    assert "1 there already, 1 failed: " in duetal(*again)[1]
+    assert "no video in this part: " in duetal(*again, "--part=3/3")[1]
+
+
 @pytest.fixture(scope="module")
 def three_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clips")
@@ -309,6 +335,10 @@ def test_two_processes_do_not_spoil_each_others_work(
         (["--device=cuda:7"], 2, "no such device here: 'cuda:7'"),
         (["--batch=0"], 2, "0 is not in the range"),
         (["--i3d-rgb=nosuch"], 2, "no such file, and no weights of that name"),
+        (["--part=0/4"], 2, "'0/4' is not I/N with I from 1 to N, such as 3/16"),
+        (["--part=5/4"], 2, "'5/4' is not I/N with I from 1 to N, such as 3/16"),
+        (["--part=²/4"], 2, "'²/4' is not I/N"),
+        (["--attempts=0"], 2, "0 is not in the range"),
     ],
 )
 def test_other_settings_and_wrong_words_are_refused(

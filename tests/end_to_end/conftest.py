@@ -9,7 +9,8 @@ from _tiny_models import make_tiny_model
 from duetal.backbones.presets import choose_all
 from duetal.core.annotations import Segment
 from duetal.core.grid import TimeGrid
-from duetal.extraction.pipeline import ExtractionSettings, Extractor
+from duetal.extraction.extraction_settings import ExtractionSettings
+from duetal.extraction.pipeline import Extractor
 from duetal.extraction.sources import Found, find_videos
 from duetal.formats.video_table import read_video_table
 from duetal.own_videos import labelled_videos

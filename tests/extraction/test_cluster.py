@@ -18,8 +18,9 @@ import pytest
 from duetal.backbones import BACKBONES
 from duetal.extraction import cluster as module
 from duetal.extraction.cluster import Cluster
+from duetal.extraction.extraction_settings import ExtractionSettings
 from duetal.extraction.missing import extract_missing, plan
-from duetal.extraction.pipeline import ExtractionSettings, Extractor
+from duetal.extraction.pipeline import Extractor
 from duetal.extraction.sources import find_videos
 from duetal.extraction.store import open_store
 from duetal.extraction.worker import Worker

@@ -9,8 +9,8 @@ import pytest
 from duetal.core.errors import DuetalError, UsageError
 from duetal.extraction import cluster as module
 from duetal.extraction.cluster import Cluster
+from duetal.extraction.extraction_settings import ExtractionSettings
 from duetal.extraction.machines import Machine
-from duetal.extraction.pipeline import ExtractionSettings
 from duetal.extraction.sources import Failure, Video
 from duetal.extraction.store import open_store
 from duetal.extraction.worker import WorkerReport
@@ -196,6 +196,7 @@ def test_a_video_that_loses_every_worker_is_given_up_and_no_other_is(extract, lo
     (failure,) = (outcome for outcome in outcomes if isinstance(outcome, Failure))
     lost = "3 workers were lost over it, the last one because"
     assert failure.reason == f"c.mp4: {lost} {because}"
+    assert failure.attempts == 3
     assert len(lines) == 3
     assert all(because in line for line in lines)
 
@@ -318,12 +319,3 @@ def test_the_largest_come_first():
     sizes = dict(zip(VIDEOS, [3, 9, 1, 9, 5, 0, 2], strict=True))
     ordered = Plan(sizes, (), (), (), ()).longest_first()
     assert "".join(video.name for video in ordered.todo) == "bdeagcf"
-
-
-def test_relative_weights_are_named_for_workers_that_begin_elsewhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "rgb.pt").touch()
-    mark = f"@sha256:{'0' * 64}"
-    settings = ExtractionSettings(weights={"rgb": f"rgb.pt{mark}"})
-    found = module._from_anywhere(settings)
-    assert found.sources == settings.sources | {"rgb": f"{tmp_path}/rgb.pt{mark}"}

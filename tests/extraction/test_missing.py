@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from duetal.core.errors import DuetalError
-from duetal.extraction.missing import extract_missing, plan
+from duetal.extraction.missing import extract_missing, manifest_rows, plan
 from duetal.extraction.sources import Failure, fetched, find_videos
 from duetal.extraction.store import open_store
 from duetal.features.metadata import VideoRecord
@@ -71,9 +71,10 @@ def store(tmp_path):
         yield store
 
 
-def run(store, *inputs, retry_failed=False, callbacks=()):
+def run(store, *inputs, retry_failed=False, attempts=None, callbacks=()):
     """Extract what is missing; give what was tried, the failures, and the plan."""
-    planned = plan(find_videos([str(one) for one in inputs]), store, retry_failed=retry_failed)
+    found = find_videos([str(one) for one in inputs])
+    planned = plan(found, store, retry_failed=retry_failed, attempts=attempts)
     extractor = Pretending()
     failures = extract_missing(planned, store, extractor, *callbacks)
     return extractor.extracted, {f.name: f.reason for f in failures}, planned
@@ -217,3 +218,57 @@ def test_failures_are_json_that_names_the_video(store, videos):
     (path,) = (Path(store.place.name) / "failures").iterdir()
     assert json.loads(path.read_text())["name"] == "b"
     assert [failure.name for failure in store.failures()] == ["b"]
+
+
+def test_what_fails_again_and_again_is_set_aside_and_counted_across_commands(store, videos):
+    for attempt in range(1, 4):
+        tried = run(store, videos, retry_failed=True, attempts=3)[0]
+        assert tried == (["a", "b", "c"] if attempt == 1 else ["b"])
+        assert store.failure("b").attempts == attempt
+    tried, failures, planned = run(store, videos, retry_failed=True, attempts=3)
+    assert (tried, failures, planned.failed_before) == ([], {}, ())
+    assert [(failure.name, failure.attempts) for failure in planned.set_aside] == [("b", 3)]
+    assert run(store, videos, attempts=4)[2].set_aside == ()
+    assert run(store, videos, retry_failed=True)[0] == ["b"]
+    (videos / "b.mp4").write_text("good now")
+    run(store, videos, retry_failed=True)
+    assert store.record("b").attempts == 5
+    assert store.record("a").attempts == 1
+    assert store.failure("b") is None
+
+
+def test_another_file_of_the_name_begins_to_count_anew(store, videos, tmp_path):
+    for _ in range(3):
+        run(store, videos, retry_failed=True)
+    (videos / "b.mp4").rename(tmp_path / "b.mp4")
+    assert run(store, tmp_path / "b.mp4", attempts=3)[0] == ["b"]
+    assert store.failure("b").attempts == 1
+
+
+def test_the_manifest_has_a_row_for_each_video(store, videos):
+    (videos / "c.mkv").write_text("other")
+    for _ in range(2):
+        planned = run(store, videos, videos / "gone.mp4", retry_failed=True)[2]
+    (videos / "new.mp4").write_text("new")
+    planned = plan(find_videos([str(videos), str(videos / "gone.mp4")]), store)
+    rows = {row["name"]: row for row in manifest_rows(store, planned, attempts=2)}
+    states = {name: (row["state"], row["attempts"]) for name, row in rows.items()}
+    assert states == {
+        "a": ("done", 1),
+        "b": ("set aside", 2),
+        "c": ("failed", 0),
+        "gone": ("missing", 0),
+        "new": ("missing", 0),
+    }
+    assert (rows["a"]["frames"], rows["a"]["snippets"], rows["a"]["seconds"]) == (32, 2, 0)
+    assert rows["b"]["reason"] == "bad file"
+    assert rows["new"]["source"] == str(videos / "new.mp4")
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 5])
+def test_every_video_is_in_one_part(videos, parts):
+    (videos / "c.mkv").write_text("other")
+    found = find_videos([str(videos)])
+    several = [found.part(number, parts) for number in range(1, parts + 1)]
+    assert sorted(v.name for one in several for v in one.videos) == ["a", "b"]
+    assert [failure.name for one in several for failure in one.failures] == ["c"]

@@ -15,8 +15,9 @@ from duetal.backbones.protocol import Backbone, BackboneRecord, Input, WeightsId
 from duetal.core.annotations import Segment
 from duetal.core.errors import UsageError
 from duetal.datasets import open_dataset
+from duetal.extraction.extraction_settings import ExtractionSettings
 from duetal.extraction.missing import extract_missing, plan
-from duetal.extraction.pipeline import ExtractionSettings, Extractor
+from duetal.extraction.pipeline import Extractor
 from duetal.extraction.sources import find_videos
 from duetal.extraction.store import open_store
 from duetal.formats import read_detections

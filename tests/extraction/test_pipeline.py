@@ -1,5 +1,6 @@
 """The whole pipeline at small size: what it makes, of what it is independent, how it ends."""
 
+import pickle
 import threading
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from duetal.core.grid import TimeGrid
 from duetal.core.url_paths import open_filesystem
 from duetal.datasets import open_dataset
 from duetal.datasets.examination import examine
+from duetal.extraction import extract as extract_one
+from duetal.extraction.extraction_settings import ExtractionSettings
 from duetal.extraction.missing import extract_missing, plan
-from duetal.extraction.pipeline import ExtractionSettings, Extractor, usable_cpus
+from duetal.extraction.pipeline import Extractor, usable_cpus
 from duetal.extraction.sources import Failure, Video, find_videos
 from duetal.extraction.store import open_store
 from duetal.features.metadata import VideoRecord
@@ -297,6 +300,60 @@ def test_weights_that_were_named_by_a_relative_path_are_found_from_anywhere(
     settings = ExtractionSettings((CLIP,), {"clip": "clip"})
     described = Extractor(settings, device="cpu").store_settings
     assert described["clip"]["name"] == str(Path.cwd() / "clip")
+
+
+def test_relative_weights_are_named_for_workers_that_begin_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rgb.pt").touch()
+    mark = f"@sha256:{'0' * 64}"
+    settings = ExtractionSettings(weights={"rgb": f"rgb.pt{mark}"})
+    found = settings.from_anywhere()
+    assert found.sources == settings.sources | {"rgb": f"{tmp_path}/rgb.pt{mark}"}
+
+
+def test_a_pickled_extractor_gives_bit_for_bit_what_a_store_has(extractor, clips, store, tmp_path):
+    """Any engine can map it: nothing is shared but the settings, and each process loads its own."""
+    sent = pickle.dumps(extractor)
+    assert len(sent) < 10_000
+    received = pickle.loads(sent)
+    assert "networks" not in vars(received)
+    with open_store(tmp_path, extractor.store_settings) as other:
+        other.fail(Failure(name="b", source=str(clips / "b.mp4"), reason="was truncated"))
+        for name in CLIPS:
+            found, record = received(str(clips / f"{name}.mp4"))
+            for modality, expected in arrays(store.place.name, name).items():
+                assert found[modality].dtype == expected.dtype
+                np.testing.assert_array_equal(found[modality], expected)
+            timeless = {"seconds": {}, "attempts": 1}
+            known = store.record(name)
+            assert record.model_copy(update=timeless) == known.model_copy(update=timeless)
+            assert other.put(found, record).attempts == 1 + (name == "b")
+            assert other.is_complete(name)
+        assert list(other.failures()) == []
+
+
+def test_one_video_can_be_extracted_by_a_function(clips, settings, store):
+    found, record = extract_one(str(clips / "a.mp4"), settings, device="cpu", batch=3, threads=1)
+    np.testing.assert_array_equal(found["clip"], arrays(store.place.name, "a")["clip"])
+    assert record.snippets == len(found["clip"])
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("none.mp4", "no such file"), ("text.mp4", "not a video"), ("", "names 2 videos, not one")],
+)
+def test_what_cannot_be_extracted_raises(extractor, tmp_path, name, reason):
+    for text in ("text.mp4", "other.mp4"):
+        (tmp_path / text).write_text("no video")
+    with pytest.raises(DuetalError, match=reason):
+        extractor(str(tmp_path / name))
+
+
+def test_features_of_other_settings_are_not_put_into_a_store(extractor, clips, tmp_path):
+    with open_store(tmp_path, extractor.store_settings | {"dtype": "float16"}) as other:
+        with pytest.raises(UsageError, match="dtype is float16 there and float32 here"):
+            other.put(*extractor(str(clips / "b.mp4")))
+        assert other.names() == []
 
 
 def test_as_many_threads_as_the_process_may_use(monkeypatch):

@@ -13,8 +13,9 @@ from duetal.backbones.presets import PRESETS, choose, choose_all
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
 from duetal.datasets import open_dataset
+from duetal.extraction.extraction_settings import ExtractionSettings
 from duetal.extraction.missing import extract_missing, plan
-from duetal.extraction.pipeline import ExtractionSettings, Extractor
+from duetal.extraction.pipeline import Extractor
 from duetal.extraction.snippets import crops
 from duetal.extraction.sources import find_videos
 from duetal.extraction.store import Store, open_store
@@ -111,7 +112,7 @@ def test_the_window_is_that_of_the_longest_and_must_hold_each(models: Path) -> N
             ExtractionSettings.usual(choose("vjepa2", "cbp"), **chosen)
     # A sound model says how much it reads when it is loaded.
     with pytest.raises(UsageError, match="a window of 4 s; ast reads 2 s of sound at most"):
-        Extractor(settings_of(models, "ast", window=100), device="cpu")
+        _ = Extractor(settings_of(models, "ast", window=100), device="cpu").networks
 
 
 def test_a_video_of_fewer_frames_than_the_window_is_told(

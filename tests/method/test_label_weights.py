@@ -48,3 +48,24 @@ def test_the_mean_weight_of_each_side_is_1() -> None:
     assert np.isfinite(weights).all()
     for side in (labels, ~labels):
         np.testing.assert_allclose((weights * side).sum(axis=0) / side.sum(axis=0), 1, atol=1e-3)
+
+
+def test_the_regressions_are_those_of_a_dense_solver() -> None:
+    random = np.random.default_rng(0)
+    labels = random.random((80, 4)) < [0.2, 0.4, 0.6, 0.8]
+    labels[:, 1] |= labels[:, 0]
+    expected = np.ones(labels.shape)
+    for column, present in enumerate(labels.T):
+        others = np.delete(labels, column, axis=1).astype(float)
+        inputs = np.column_stack([np.ones(len(others)), others - others.mean(axis=0)])
+        ridge, found = np.diag([1e-6, 10.0, 10.0, 10.0]), np.zeros(4)
+        for _ in range(100):
+            likely = 1 / (1 + np.exp(-inputs @ found))
+            curvature = inputs.T * (likely * (1 - likely)) @ inputs + ridge
+            found -= np.linalg.solve(curvature, inputs.T @ (likely - present) + ridge @ found)
+        prior = present.mean()
+        told = np.where(present, prior / likely, (1 - prior) / (1 - likely)).clip(0.1, 10)
+        for side in (present, ~present):
+            told[side] /= told[side].mean()
+        expected[:, column] = told
+    np.testing.assert_allclose(label_weights(labels), expected, atol=1e-4)

@@ -12,7 +12,7 @@ from duetal.config import Config
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.grid import TimeGrid
 from duetal.datasets import open_dataset
-from duetal.extraction.pipeline import ExtractionSettings
+from duetal.extraction.extraction_settings import ExtractionSettings
 from duetal.extraction.store import recorded_settings
 from duetal.own_videos.raw_videos import is_dataset
 from duetal.own_videos.video_features import extraction_settings, open_features, require_same

@@ -6,8 +6,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from duetal.core.errors import DuetalError
+from duetal.evaluation import protocol_named
 from duetal.pages import curves
 from duetal.pages.curves import MAX_CLASSES, SignalWriter
+from duetal.pages.explorer import explore
 from duetal.pages.run_files import open_signals
 from duetal.results.folder import RunFolder
 from duetal.results.schema import ScoreIndex
@@ -62,10 +64,20 @@ def test_many_points_are_joined_and_of_fewer_classes(tmp_path, monkeypatch):
     names = [f"class {i}" for i in range(MAX_CLASSES)]
     scores = np.random.default_rng(0).random((100, len(names))).astype(np.float16)
     folder = write(tmp_path, scores={"cbp": {"v": scores}}, classes=names)
-    video, _ = embed(folder, annotated=names[:1], found=names)
-    assert (video["pool"], len(video["scores"]["cbp"])) == (2, 1)
+    video, writer = embed(folder, annotated=names[:1], found=names)
+    assert (video["pool"], writer.pool, len(video["scores"]["cbp"])) == (2, 2, 1)
     curve = bytes_of(video["scores"]["cbp"][0]) / 255
     np.testing.assert_allclose(curve, scores[:, 0].reshape(-1, 2).max(axis=1), atol=0.003)
+
+
+def test_a_page_says_that_its_curves_are_pooled(tmp_path, monkeypatch):
+    scores = {"cbp": {"v": np.full((100, 2), 0.5, np.float16)}}
+    for room, said in ((50, "A point of a curve is the highest score of 2 snippets. "), (100, "")):
+        monkeypatch.setattr(curves, "MAX_CURVE_BYTES", room)
+        with ExitStack() as stack:
+            signals = open_signals(write(tmp_path / str(room), scores=scores), "run", stack)
+            page = explore([], None, protocol_named("seconds"), signals=[signals])
+        assert page.left_out() == said
 
 
 def test_pseudo_labels_are_in_the_order_of_training(tmp_path):

@@ -120,8 +120,9 @@ def extract(
     """
     from duetal.backbones import BACKBONES
     from duetal.backbones.presets import choose_all
+    from duetal.extraction.extraction_settings import ExtractionSettings
     from duetal.extraction.missing import extract_missing, plan
-    from duetal.extraction.pipeline import ExtractionSettings, Extractor
+    from duetal.extraction.pipeline import Extractor
     from duetal.extraction.sources import find_videos
     from duetal.extraction.store import open_store
 

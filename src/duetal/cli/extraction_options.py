@@ -10,8 +10,9 @@ from duetal.cli.shared_options import together
 from duetal.cli.terminal import say
 
 if TYPE_CHECKING:
+    from duetal.extraction.extraction_settings import ExtractionSettings
     from duetal.extraction.missing import Extracts, Plan
-    from duetal.extraction.pipeline import ExtractionSettings, Extractor
+    from duetal.extraction.pipeline import Extractor
     from duetal.extraction.sources import Failure
     from duetal.extraction.store import Store
     from duetal.features.metadata import VideoRecord
@@ -154,7 +155,7 @@ def make_extractor(options: dict[str, Any]) -> "Extractor":
 
 def read_options(options: dict[str, Any]) -> "tuple[ExtractionSettings, dict[str, Any]]":
     """What values of `extraction_options` mean: settings, and how to compute; or a UsageError."""
-    from duetal.extraction.pipeline import ExtractionSettings
+    from duetal.extraction.extraction_settings import ExtractionSettings
 
     values = {name: value for name, value in options.items() if value is not None}
     computing = {name: values.pop(name) for name in COMPUTING if name in values}

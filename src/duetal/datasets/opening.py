@@ -93,14 +93,14 @@ def read_labelling(pieces: Pieces, report: OnProblem) -> Labelling:
     _report_alike(classes, strong.source or weak.source, report)
     training, evaluation = _split(pieces, strong, weak, report)
     labelled = strong if pieces.train_labels is None else weak
-    train_labels = {}
+    train_labels, evaluated = {}, set(evaluation)
     for name in training:
         video, place = labelled.videos[name], f"video {name!r}"
         # In a table an empty label says that none of the classes occurs; an annotation states it.
         if not video.labels and labelled is strong and not video.is_background:
             report(Problem.warning("has no label; not trained on", labelled.source, place))
             continue
-        if name in evaluation:
+        if name in evaluated:
             cause = "is both to be trained on and to be evaluated on"
             report(Problem.fatal(cause, labelled.source, place))
         train_labels[name] = video.labels
@@ -238,13 +238,14 @@ def _within_classes(
     videos: dict[str, VideoAnnotation] = {}
     nearest: dict[str, str] = {}
     for video in annotations:
-        for label in set(video.labels).difference(classes):
+        outside = set(video.labels).difference(classes)
+        for label in outside:
             if label not in nearest:
                 nearest[label] = unknown("class", label, classes).partition("; ")[2]
             cause = f"label {label!r} is not in the class list; {nearest[label]}"
             report(Problem.fatal(cause, annotations.source, f"video {video.name!r}"))
-        labels = tuple(label for label in video.labels if label in classes)
-        videos[video.name] = replace(video, labels=labels)
+        labels = tuple(label for label in video.labels if label not in outside)
+        videos[video.name] = replace(video, labels=labels) if outside else video
     return Annotations(videos, classes, annotations.source, annotations.notes)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from duetal.end_to_end.branch_backbone import BranchBackbone
-    from duetal.extraction.pipeline import ExtractionSettings
+    from duetal.extraction.extraction_settings import ExtractionSettings
 
 _PLACE = "backbone.train"
 
@@ -106,7 +106,7 @@ def _restricted(stored: Settings, names: Iterable[str]) -> dict[str, object]:
 
 
 def _extraction(stored: Settings, file: Path) -> "ExtractionSettings":
-    from duetal.extraction.pipeline import ExtractionSettings
+    from duetal.extraction.extraction_settings import ExtractionSettings
 
     try:
         return ExtractionSettings.recorded(stored, {})

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from duetal.core.errors import DuetalError
 from duetal.core.files import replacing
+from duetal.extraction.extraction_settings import ExtractionSettings
 from duetal.extraction.items import Broken, Passing, Snippet
 from duetal.extraction.networks import Network
-from duetal.extraction.pipeline import ExtractionSettings, usable_cpus
+from duetal.extraction.pipeline import usable_cpus
 from duetal.extraction.snippets import cut, decode
 from duetal.extraction.sources import Video
 from duetal.extraction.threads import Stages

@@ -13,16 +13,15 @@ import itertools
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import duetal
-from duetal.backbones.weights import split_hash
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import Closing
+from duetal.extraction.extraction_settings import ExtractionSettings
 from duetal.extraction.items import OnSnippet, ignore
 from duetal.extraction.machines import divide, join, machines_of
-from duetal.extraction.pipeline import ExtractionSettings, absolute
 from duetal.extraction.sources import Failure, Video, readable
 from duetal.extraction.store import Store
 from duetal.extraction.worker import Worker, WorkerReport
@@ -133,7 +132,7 @@ class Cluster(Closing):
         threads: int | None = None,
         notify: Callable[[str], object] = lambda line: None,
     ):
-        self._extraction, self._notify = _from_anywhere(settings), notify
+        self._extraction, self._notify = settings.from_anywhere(), notify
         self._batch, self._threads = batch, threads
         self._settings: Settings | None = None
         self._store: Store | None = None
@@ -295,7 +294,8 @@ class Cluster(Closing):
         if isinstance(reason, DuetalError):
             raise reason
         cause = f"{ATTEMPTS} workers were lost over it, the last one because {reason}"
-        self._outcomes.append(Failure.of(video, DuetalError(cause, file=readable(video.source))))
+        error = DuetalError(cause, file=readable(video.source))
+        self._outcomes.append(Failure.of(video, error, attempts=ATTEMPTS))
         return True
 
     def _why(self, error: Exception) -> Exception:
@@ -310,12 +310,3 @@ class Cluster(Closing):
             return RuntimeError(f"{type(error.cause).__name__}: {error.cause}")
         lost = "machine was lost" if "node has died" in str(error) else "process ended"
         return RuntimeError(f"its {lost}")
-
-
-def _from_anywhere(settings: ExtractionSettings) -> ExtractionSettings:
-    """The settings with relative paths of weights made absolute: workers begin elsewhere."""
-    weights = settings.sources
-    for backbone, source in weights.items():
-        name, _ = split_hash(source)
-        weights[backbone] = absolute(name) + source[len(name) :]
-    return replace(settings, weights=weights)

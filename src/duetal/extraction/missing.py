@@ -1,11 +1,11 @@
 """Bringing a store up to a list of videos: what it has is kept, what is missing is extracted."""
 
-from collections.abc import Callable, Generator, Iterable, Set
+from collections.abc import Callable, Generator, Iterable, Iterator, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from duetal.core.errors import DuetalError
 from duetal.extraction.items import OnSnippet, ignore
@@ -29,6 +29,8 @@ class Plan:
     #: be put right at any time, so it is not recorded.
     failures: tuple[Failure, ...]
     failed_before: tuple[Failure, ...]  #: Videos that failed before, and are not tried again.
+    #: Those that failed as often as was asked for, which are not even tried again with the others.
+    set_aside: tuple[Failure, ...] = ()
 
     def longest_first(self) -> "Plan":
         """The same, with the largest videos first, so that none of them is all that is left."""
@@ -45,17 +47,20 @@ class Extracts(Protocol):
         """Extract videos into a store, one outcome each."""
 
 
-def plan(found: Found, store: Store, *, retry_failed: bool = False) -> Plan:
+def plan(
+    found: Found, store: Store, *, retry_failed: bool = False, attempts: int | None = None
+) -> Plan:
     """Find out what a store lacks.
 
     A video counts as complete only if its features were made of the very same file; one that failed
-    is tried again with `retry_failed`, when it lies elsewhere than it did then, or when damage is
-    accepted. DuetalError if the store can't be read.
+    is tried again with `retry_failed`, unless `attempts` at it have failed; when it lies elsewhere
+    than it did then, or when damage is accepted. DuetalError if the store can't be read.
     """
     todo: dict[Video, int | None] = {}
     complete: list[Video] = []
     failures: list[Failure] = []
     failed_before: list[Failure] = []
+    set_aside: list[Failure] = []
     # Listed once, and many requests at once: an object store answers each of them late.
     recorded = set(store.names())
     failed = {failure.name: failure for failure in store.failures()}
@@ -68,16 +73,22 @@ def plan(found: Found, store: Store, *, retry_failed: bool = False) -> Plan:
         failure = failed.get(readable(video.name))
         if kept:
             complete.append(video)
-        elif (
-            failure is None
-            or retry_failed
-            or video.damaged
-            or failure.source != readable(video.source)
-        ):
+        elif failure is None or video.damaged or failure.source != readable(video.source):
+            todo[video] = size
+        elif attempts is not None and failure.attempts >= attempts:
+            set_aside.append(failure)
+        elif retry_failed:
             todo[video] = size
         else:
             failed_before.append(failure)
-    return Plan(todo, tuple(complete), found.failures, tuple(failures), tuple(failed_before))
+    return Plan(
+        todo,
+        complete=tuple(complete),
+        unusable=found.failures,
+        failures=tuple(failures),
+        failed_before=tuple(failed_before),
+        set_aside=tuple(set_aside),
+    )
 
 
 def _check(video: Video, store: Store, recorded: Set[str]) -> tuple[bool, int | DuetalError | None]:
@@ -143,3 +154,30 @@ def extract_missing(
                 failures.append(outcome)
             on_outcome(outcome)
     return tuple(failures)
+
+
+def manifest_rows(store: Store, planned: Plan, attempts: int) -> Iterator[dict[str, Any]]:
+    """The rows of a store's manifest: its videos as they are now, and those it lacks of a plan.
+
+    First those that are done, then those that failed (`attempts` times: set aside), then those that
+    are missing: never tried, not there, or in another process's hands.
+    """
+    seen = set()
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for record in pool.map(store.record, store.names()):
+            if record is not None:
+                seen.add(record.name)
+                seconds = round(sum(record.seconds.values()), 3)
+                yield record.model_dump() | {"state": "done", "seconds": seconds}
+    others = [(f, "set aside" if f.attempts >= attempts else "failed") for f in store.failures()]
+    others += [
+        (failure.model_copy(update={"attempts": 0}), "missing") for failure in planned.failures
+    ]
+    never = DuetalError("not extracted yet")
+    others += [(f.model_copy(update={"attempts": 0}), "missing") for f in planned.failures]
+    never = DuetalError("not extracted yet")
+    others += [(Failure.of(video, never, attempts=0), "missing") for video in planned.todo]
+    for failure, state in others:
+        if failure.name not in seen:
+            seen.add(failure.name)
+            yield failure.model_dump() | {"state": state}

@@ -9,16 +9,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from fsspec.implementations.local import LocalFileSystem
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from duetal.core.errors import DuetalError
 from duetal.core.files import is_url, refuse_special
 from duetal.core.url_paths import explained, open_filesystem
 from duetal.core.video_names import VIDEO_SUFFIXES, without_suffix
+from duetal.extraction.manifest import listed_sources
 from duetal.features.streams import check_name
 
 LIST_SUFFIX = ".txt"
@@ -44,12 +45,14 @@ class Failure(BaseModel):
     name: str
     source: str  #: The video file's path or URL, or several where they claim the same name.
     reason: str  #: One line.
+    #: How often this file was tried, or killed a worker; 0 where its name alone is the reason.
+    attempts: Annotated[int, Field(ge=0)] = 1
 
     @staticmethod
-    def of(video: Video, error: DuetalError) -> "Failure":
+    def of(video: Video, error: DuetalError, attempts: int = 1) -> "Failure":
         """The failure of a video."""
         name, source, reason = map(readable, (video.name, video.source, str(error)))
-        return Failure(name=name, source=source, reason=reason)
+        return Failure(name=name, source=source, reason=reason, attempts=attempts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,11 @@ class Found:
 
     videos: tuple[Video, ...]  #: In the order in which they were named; within a folder, sorted.
     failures: tuple[Failure, ...]  #: Names under which nothing can be extracted.
+
+    def part(self, number: int, parts: int) -> "Found":
+        """Part `number`, from 1 on, of so many equal ones: every video is in one of them."""
+        own = slice(number - 1, None, parts)
+        return Found(self.videos[own], self.failures[own])
 
 
 class FetchedFile(NamedTuple):
@@ -80,7 +88,7 @@ def find_videos(
     Args:
         inputs: files; folders, searched through and through for `VIDEO_SUFFIXES`, without what is
             hidden; lists (.txt), one file, folder or URL a line, relative to the list's folder;
-            patterns such as "videos/*.mp4"; and URLs of all these.
+            manifests of stores (.parquet); patterns such as "videos/*.mp4"; and URLs of all these.
         without: a folder whose files count only where they are named themselves: copies of our own
             that lie within a folder of videos.
         stream: see `Video`.
@@ -116,7 +124,7 @@ def find_videos(
             if others:
                 raise DuetalError(f"several videos would be called {name!r}: {where}")
         except DuetalError as error:
-            failures.append(Failure.of(Video(name, where), error))
+            failures.append(Failure.of(Video(name, where), error, attempts=0))
         else:
             videos.append(Video(name, first, stream, damaged))
     return Found(tuple(videos), tuple(failures))
@@ -158,6 +166,8 @@ def _expand(named: str) -> Iterator[str]:
     elif not os.path.lexists(named) and glob.has_magic(named):
         for match in sorted(glob.glob(named, recursive=True)):  # noqa: PTH207
             yield from _walk(Path(match)) if Path(match).is_dir() else [_absolute(match)]
+    elif path.suffix == ".parquet":
+        yield from listed_sources(path)
     elif path.suffix == LIST_SUFFIX:
         with explained("read", readable(named)):
             refuse_special(path)

@@ -181,8 +181,19 @@ class Store(Closing):
         """A writer of one video's rows, to be used in a `with` statement."""
         return VideoWriter(self.place, self.modalities, self.settings["dtype"])
 
-    def finish(self, writer: VideoWriter, record: VideoRecord) -> None:
-        """Put a video's arrays into the store, then its record.
+    def put(self, arrays: Mapping[str, NDArray[Any]], record: VideoRecord) -> VideoRecord:
+        """Put a video's arrays, (T, C) or (T, crops, C) by modality, into the store; see `finish`.
+
+        UsageError if they were made with other settings than the store's.
+        """
+        _refuse_differing(self.settings, record.settings, self.place)
+        with self.writer() as writer:
+            for modality in self.modalities:
+                writer.write(modality, arrays[modality])
+            return self.finish(writer, record)
+
+    def finish(self, writer: VideoWriter, record: VideoRecord) -> VideoRecord:
+        """Put a video's arrays into the store, then its record, and give that.
 
         What another process has made of the same file meanwhile is kept: it must not be incomplete
         for a moment, when this process may be killed.
@@ -191,22 +202,40 @@ class Store(Closing):
         old = self.record(record.name)
         if old is not None:
             if old.sha256 == record.sha256 and self.agrees(old):
-                return
+                return old
             # An old record must not stand beside new arrays.
             self.place.remove(file)
         for modality in self.modalities:
             writer.publish(modality, metadata.array_file(modality, record.name))
+        failure = self.failure(record.name)
+        if failure is not None:
+            record = record.model_copy(update={"attempts": failure.attempts + 1})
         self.place.write_json(file, record.model_dump())
-        self.place.remove(failure_file(record.name))
+        if failure is not None:
+            self.place.remove(failure_file(record.name))
+        return record
 
     def failures(self) -> Iterator[Failure]:
         """Every recorded failure, in order of name."""
         for quoted in self.place.names(FAILURES, ".json"):
-            with contextlib.suppress(ValidationError, DuetalError):
-                yield Failure.model_validate(self.place.read_json(f"{FAILURES}/{quoted}.json"))
+            if found := self._failure(f"{FAILURES}/{quoted}.json"):
+                yield found
+
+    def failure(self, name: str) -> Failure | None:
+        """The recorded failure of a video; None when there is none, or a damaged one."""
+        return self._failure(failure_file(name))
+
+    def _failure(self, file: str) -> Failure | None:
+        with contextlib.suppress(ValidationError, DuetalError):
+            return Failure.model_validate(self.place.read_json(file))
+        return None
 
     def fail(self, failure: Failure) -> None:
-        """Record why a video has no features."""
+        """Record why a video has no features; attempts at the same file add up."""
+        before = self.failure(failure.name)
+        if before is not None and before.source == failure.source:
+            attempts = before.attempts + failure.attempts
+            failure = failure.model_copy(update={"attempts": attempts})
         self.place.write_json(failure_file(failure.name), failure.model_dump())
 
 
@@ -278,7 +307,14 @@ def _agree(place: Place, settings: Settings) -> None:
     """Give a new store its settings; refuse those that an old one was not made with."""
     if not place.exists(metadata.SETTINGS_FILE):
         place.write_json(metadata.SETTINGS_FILE, settings)
-    stored = metadata.read_settings(place)
+    _refuse_differing(metadata.read_settings(place), settings, place)
+    if not place.exists(metadata.DATASET_FILE):
+        description = yaml.safe_dump(_description(settings), sort_keys=False)
+        place.write_text(metadata.DATASET_FILE, description)
+
+
+def _refuse_differing(stored: Settings, settings: Settings, place: Place) -> None:
+    """Raise a UsageError that names each setting that differs from a store's."""
     if different := metadata.differing(stored, settings):
         listed = "; ".join(
             f"{key} is {'absent' if old is None else old} there "
@@ -287,9 +323,6 @@ def _agree(place: Place, settings: Settings) -> None:
         )
         cause = f"the store's features were made with other settings: {listed}"
         raise UsageError(cause, file=place.name)
-    if not place.exists(metadata.DATASET_FILE):
-        description = yaml.safe_dump(_description(settings), sort_keys=False)
-        place.write_text(metadata.DATASET_FILE, description)
 
 
 def _description(settings: Settings) -> dict[str, object]:

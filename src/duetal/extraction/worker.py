@@ -18,7 +18,8 @@ from typing import Any
 import duetal
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import is_url
-from duetal.extraction.pipeline import ExtractionSettings, Extractor
+from duetal.extraction.extraction_settings import ExtractionSettings
+from duetal.extraction.pipeline import Extractor
 from duetal.extraction.sources import Failure, Video
 from duetal.extraction.store import Store, open_store
 from duetal.features.metadata import Settings, VideoRecord, differing
@@ -57,9 +58,9 @@ class Worker:
         """Load the networks; give the settings of the store that they write into."""
         try:
             self._extractor = Extractor(settings, device=device, batch=batch, threads=threads)
+            return self._extractor.store_settings
         except DuetalError as error:
             return error
-        return self._extractor.store_settings
 
     def open(self, place: str, sample: Video) -> DuetalError | None:
         """Begin to work for the store at `place`, if it and a sample video can be read here."""

@@ -4,8 +4,9 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,8 +59,12 @@ class Header:
         elif shape[-1] < 1:
             cause = "has no channel (C = 0)"
         else:
-            return Header(shape[0], shape[-1], dtype, shape[1] if len(shape) == 3 else None)
+            return _shared(shape[0], shape[-1], dtype, shape[1] if len(shape) == 3 else None)
         raise DuetalError(cause, file=path, place=place)
+
+
+#: Arrays of one shape share a header.
+_shared = lru_cache(maxsize=4096)(Header)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +94,25 @@ def mapped_array(
 ) -> FeatureArray:
     """An array whose values lie in the file's bytes `[offset, end)`: read through a memory map."""
     refuse_truncated(header, end - offset, path, place)
+    read = _MappedRows(path, header, offset, "F" if fortran else "C")
+    return FeatureArray(path, place, header, read, "has become shorter")
 
-    def read(start: int, stop: int) -> NDArray[np.floating]:
+
+@dataclass(frozen=True, slots=True)
+class _MappedRows:
+    """Reads rows through a memory map. No closure, which takes eight times the memory."""
+
+    path: Path
+    header: Header
+    offset: int
+    order: Literal["C", "F"]
+
+    def __call__(self, start: int, stop: int, /) -> NDArray[np.floating]:
+        header = self.header
         values: NDArray[np.floating] = np.memmap(
-            path, header.dtype, "r", offset, header.shape, "F" if fortran else "C"
+            str(self.path), header.dtype, "r", self.offset, header.shape, self.order
         )
         return values[start:stop]
-
-    return FeatureArray(path, place, header, read, "has become shorter")
 
 
 def open_npy(path: Path) -> FeatureArray:
@@ -110,6 +126,17 @@ def open_npy(path: Path) -> FeatureArray:
         offset, end = file.tell(), path.stat().st_size
     header = Header.of(shape, dtype, path, None)
     return mapped_array(path, None, header, offset, end, fortran=fortran)
+
+
+@dataclass(frozen=True, slots=True)
+class NpyOpener:
+    """Opens a .npy file as `open_npy`. No `partial`, which takes five times the memory."""
+
+    path: Path
+
+    def __call__(self) -> FeatureArray:
+        """The array, with its header read."""
+        return open_npy(self.path)
 
 
 def refuse_truncated(header: Header, available: int, path: Path, place: str | None) -> None:

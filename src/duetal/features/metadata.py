@@ -12,6 +12,7 @@ import json
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,6 +57,7 @@ class VideoRecord(BaseModel):
     settings: dict[str, Any]  #: Of the store.
     versions: dict[str, str]  #: Of the programs that made the features.
     seconds: dict[str, float]  #: Of work, by stage of the pipeline.
+    attempts: Annotated[int, Field(ge=1)] = 1  #: With those that failed before.
 
     @property
     def end(self) -> float:
@@ -96,7 +98,10 @@ def read_record(place: Place, name: str) -> VideoRecord | None:
 def recorded(features: Path, name: str) -> VideoRecord | None:
     """What the store around a folder of features recorded of a video; None if it did not."""
     with suppress(DuetalError):
-        return read_record(Place(features.parent.parent), name)
+        folder = features.parent.parent
+        return read_record(
+            Place(folder) if isinstance(folder, UrlPath) else _local_store(folder), name
+        )
     return None
 
 
@@ -117,6 +122,9 @@ def read_records(features: Path, names: Collection[str]) -> dict[str, VideoRecor
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         records = zip(wanted, pool.map(read, wanted), strict=True)
         return {name: record for name, record in records if record is not None}
+
+
+_local_store = lru_cache(maxsize=16)(Place)
 
 
 def differing(stored: Settings, wanted: Settings) -> dict[str, tuple[Any, Any]]:

@@ -1,5 +1,6 @@
 """Feature streams: the arrays of one modality, by video name."""
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,7 +15,7 @@ from duetal.core.local_cache import local_copy
 from duetal.core.url_paths import UrlPath, explained
 from duetal.core.video_names import known_name
 from duetal.core.weak_videos import Read
-from duetal.features.arrays import FeatureArray, open_npy
+from duetal.features.arrays import FeatureArray, NpyOpener
 from duetal.features.containers import CONTAINER_SUFFIXES, Opener, list_arrays, list_pack, open_only
 from duetal.features.reading_ahead import ReadingAhead, Span
 from duetal.features.remote_arrays import RemoteFolder, at_url, copied
@@ -218,7 +219,8 @@ def open_part(
                 if name in entries:
                     cause = f"second {title} features of {name!r}, also in {entries[name].path}"
                     raise DuetalError(cause, file=entry.path)
-                entries[name] = entry
+                # Parts and annotation share the text of a name.
+                entries[sys.intern(name)] = entry
     if not entries:
         raise DuetalError(f"no {title} features ({', '.join(sorted(SUFFIXES))})", file=places[0])
 
@@ -240,7 +242,7 @@ def has_ending(name: str, ending: str) -> bool:
 
 def check_name(name: str, file: Path | None) -> None:
     """Refuse a name that could lead out of a folder: "..", or with slashes, control characters."""
-    if name in ("", ".", "..") or any(c in "/\\" or not c.isprintable() for c in name):
+    if name in ("", ".", "..") or "/" in name or "\\" in name or not name.isprintable():
         raise DuetalError(f"not a usable video name: {name!r}", file=file)
 
 
@@ -250,13 +252,17 @@ def _find(
     """The arrays at a place, by video; a folder in an object store is added to `remote`."""
     if place.is_dir():
         with explained("read", place):
-            files = sorted(file for file in place.iterdir() if file.suffix in SUFFIXES)
+            files = [file for file in place.iterdir() if file.suffix in SUFFIXES]
+        # By name: paths take more memory once they have been compared.
+        files.sort(key=lambda file: file.name)
         shown = [file for file in files if not file.name.startswith(".")]
         if isinstance(place, UrlPath):
             remote.append(RemoteFolder(place))
             return [(f.stem, ArrayFile(f, remote[-1].opener(f))) for f in shown]
-        openers = {file: open_npy if file.suffix == ".npy" else open_only for file in shown}
-        return [(f.stem, ArrayFile(f, partial(opener, f))) for f, opener in openers.items()]
+        return [
+            (f.stem, ArrayFile(f, NpyOpener(f) if f.suffix == ".npy" else partial(open_only, f)))
+            for f in shown
+        ]
     if place.suffix != ".npy":
         if not place.exists():
             raise DuetalError("no such file or folder", file=place)

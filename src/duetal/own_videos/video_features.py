@@ -26,8 +26,9 @@ from duetal.runs.stage_scoring import final_weights
 if TYPE_CHECKING:
     # They import PyAV and the backbones, which training does not need.
     from duetal.backbones.tuned_weights import TunedWeights
+    from duetal.extraction.extraction_settings import ExtractionSettings
     from duetal.extraction.missing import Plan
-    from duetal.extraction.pipeline import ExtractionSettings, Extractor
+    from duetal.extraction.pipeline import Extractor
     from duetal.extraction.sources import Found
 
 #: What weights can be named of: features by their name, or those of a branch.
@@ -125,7 +126,7 @@ def _recorded(
     tuned: "Mapping[str, TunedWeights]" = MappingProxyType({}),
 ) -> "ExtractionSettings":
     """The settings that a file records; a DuetalError if of another version, or damaged."""
-    from duetal.extraction.pipeline import ExtractionSettings
+    from duetal.extraction.extraction_settings import ExtractionSettings
 
     try:
         return ExtractionSettings.recorded(stored, weights, tuned=tuned)
@@ -152,7 +153,7 @@ def _by_stream(run: Run, weights: Mapping[str, str]) -> dict[str, str]:
 
 def _assumed(run: Run, weights: Mapping[str, str]) -> "ExtractionSettings":
     """The field's usual settings, assumed of features without a record."""
-    from duetal.extraction.pipeline import ExtractionSettings
+    from duetal.extraction.extraction_settings import ExtractionSettings
 
     read = {branch.name for branch in run.model.branches}
     needed = [record for record in BACKBONES if record.branch in read]
@@ -174,7 +175,7 @@ def settings_for_words(weights: Mapping[str, str], place: Path | None) -> "Extra
         UsageError: weights of another backbone, or of several.
         DuetalError: a store's record of another version of duetal, or damaged.
     """
-    from duetal.extraction.pipeline import ExtractionSettings
+    from duetal.extraction.extraction_settings import ExtractionSettings
 
     if place is not None and (place / SETTINGS_FILE).is_file():
         return _recorded(open_store(place).settings, weights, place / SETTINGS_FILE)

@@ -28,8 +28,8 @@ class SignalWriter:
     index: dict[str, int]  #: The page's index of each class, to which new ones are added.
     runs: int = 1  #: How many runs share the page's bounds.
     left_out: int = 0  #: Training videos whose pseudo-labels did not fit.
+    pool: int = field(init=False)  #: Snippets of a point, at least.
     _classes: int = field(init=False)
-    _pool: int = field(init=False)
     _room: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -37,7 +37,7 @@ class SignalWriter:
         points = sum(file.length(name) for file in files for name in file.videos)
         share = MAX_CURVE_BYTES / self.runs / max(points, 1)
         self._classes = min(MAX_CLASSES, max(1, math.floor(share)))
-        self._pool = max(1, math.ceil(1 / share))
+        self.pool = max(1, math.ceil(1 / share))
         self._room = MAX_LABEL_BYTES / self.runs
 
     def video(self, name: str, annotated: Sequence[str], found: Sequence[str]) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class SignalWriter:
         others = [name for name in dict.fromkeys([*top, *found]) if name not in annotated]
         shown = [*annotated, *others[: max(0, self._classes - len(annotated))]]
         columns = [(self._at(name), classes.index(name)) for name in shown if name in classes]
-        pool = max(self._pool, math.ceil(length / MAX_POINTS))
+        pool = max(self.pool, math.ceil(length / MAX_POINTS))
         return {
             "snippets": length,
             "pool": pool,

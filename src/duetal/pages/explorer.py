@@ -62,6 +62,7 @@ class Exploration:
     kept: int  #: Number of predictions embedded.
     total: int  #: Number of predictions.
     unlabelled: int  #: Training videos whose pseudo-labels did not fit.
+    pooled: int  #: Snippets that a point of a curve stands for, where all curves share their room.
     evaluations: list[Evaluation]  #: Of each lane; empty where nothing is judged.
 
     def left_out(self) -> str:
@@ -72,6 +73,8 @@ class Exploration:
             text += f"video, {self.kept:,} of {self.total:,}. "
         if self.unlabelled:
             text += f"The pseudo-labels of {self.unlabelled:,} training videos did not fit on it. "
+        if self.pooled > 1:
+            text += f"A point of a curve is the highest score of {self.pooled:,} snippets. "
         return text
 
 
@@ -160,6 +163,7 @@ def explore(
         kept=sum(len(table.rows) for table in tables),
         total=sum(len(lane.detections) for lane in lanes),
         unlabelled=sum(writer.left_out for writer in writers),
+        pooled=max((writer.pool for writer in writers), default=1),
         evaluations=[judgement.evaluation for judgement in judgements],
     )
 
