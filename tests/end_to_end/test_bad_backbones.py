@@ -200,9 +200,27 @@ def test_out_of_memory_names_the_setting_that_helps(
     def full(*_: object) -> None:
         raise error
 
+    micro = load(videos, videos.streams["cbp"], [Crop(0, 0, 4)])
+    backbone.compute(micro)
     monkeypatch.setattr(Network, "features", full)
     with pytest.raises(DuetalError, match=f"out of memory with {message}"):
-        backbone.compute(load(videos, videos.streams["cbp"], [Crop(0, 0, 5)]))
+        backbone.compute(micro)
+
+
+def test_out_of_memory_with_graphs_that_are_kept_names_their_setting(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone = open_all(dataset, tmp_path, micro_batch=1, keep_mib=64)["cbp"]
+    videos, encode, passes = open_dataset(dataset).weak(), Network.features, iter(range(9))
+
+    def full(self: Network, batch: torch.Tensor) -> torch.Tensor:
+        if next(passes) == 2:
+            raise MemoryError
+        return encode(self, batch)
+
+    monkeypatch.setattr(Network, "features", full)
+    with pytest.raises(DuetalError, match=r"a backbone; backbone\.keep_mib=32 keeps fewer"):
+        backbone.compute(load(videos, videos.streams["cbp"], [Crop(0, 0, 4)]))
 
 
 def test_adapters_need_their_extra(

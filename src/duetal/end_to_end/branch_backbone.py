@@ -204,6 +204,9 @@ class BranchBackbone(TrainableBackbone):
             if not (machine_fault(error) or "").startswith("out of memory"):
                 raise
             cause = f"out of memory with {count} snippets at once in a backbone"
+            if len(self._kept) > 1:
+                half = self._settings.keep_mib // 2
+                raise DuetalError(f"{cause}; backbone.keep_mib={half} keeps fewer") from error
             if count > 1:
                 raise DuetalError(
                     f"{cause}; backbone.micro_batch={count // 2} halves it"
