@@ -83,7 +83,7 @@ class Dataset:
     def _records(self) -> Mapping[str, VideoRecord]:
         """Those of all videos of a store at a URL, which are read together."""
         first = next(iter(self.streams.values()))
-        return read_records(first.parts[0].place, first.names())
+        return dict(read_records(first.parts[0].place, first.names()))
 
     def weak(self) -> WeakVideos:
         """The training videos with their labels alone.

@@ -48,8 +48,9 @@ def check_features(
 
     # Of an object store many are read at once, of a disk one after the other.
     remote = any(isinstance(part.place, UrlPath) for part in parts)
-    with ThreadPoolExecutor(READERS if remote else 1) as pool:
-        for name, (arrays, problems) in zip(track(names), pool.map(check, names), strict=True):
+    with ThreadPoolExecutor(READERS) as pool:
+        checked = pool.map(check, names) if remote else map(check, names)
+        for name, (arrays, problems) in zip(track(names), checked, strict=True):
             for problem in problems:
                 report(problem)
             if arrays and len(arrays) == len(parts):
@@ -117,7 +118,8 @@ def check_durations(
     report: OnProblem,
 ) -> None:
     """Compare T with the annotated durations, where there are any."""
-    records = read_records(part.place, lengths)
+    # The records themselves would take gigabytes of many videos.
+    offsets = {name: record.offset for name, record in read_records(part.place, lengths)}
     for name, length in lengths.items():
         video = annotations.videos.get(name)
         if video is None or video.duration is None:
@@ -126,9 +128,8 @@ def check_durations(
         if not 0 < video.duration < float("inf"):
             report(Problem.fatal(f"a duration of {video.duration} s", annotations.source, place))
             continue
-        record = records.get(name)
         # The pictures may begin late.
-        expected = grid.length(video.duration - (record.offset if record else 0))
+        expected = grid.length(video.duration - offsets.get(name, 0))
         off = abs(length - expected)
         cause = (
             f"T = {length}, but {video.duration:g} s at {grid.fps:g} frames per second, stride "

@@ -9,7 +9,7 @@ STORE/failures/<quoted video>.json       why a video has none
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
@@ -105,10 +105,12 @@ def recorded(features: Path, name: str) -> VideoRecord | None:
     return None
 
 
-def read_records(features: Path, names: Collection[str]) -> dict[str, VideoRecord]:
+def read_records(features: Path, names: Collection[str]) -> Iterator[tuple[str, VideoRecord]]:
     """What the store around a folder of features recorded of videos: at a URL, of many at once."""
     if not isinstance(features, UrlPath):
-        return {name: found for name in names if (found := recorded(features, name)) is not None}
+        every = ((name, recorded(features, name)) for name in names)
+        yield from ((name, record) for name, record in every if record is not None)
+        return
     store: UrlPath = features.parent.parent
     listed = (store / RECORDS).marks() if (store / RECORDS).is_dir() else {}
     wanted = {name: listed[file] for name in names if (file := f"{name}.json") in listed}
@@ -121,7 +123,7 @@ def read_records(features: Path, names: Collection[str]) -> dict[str, VideoRecor
 
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         records = zip(wanted, pool.map(read, wanted), strict=True)
-        return {name: record for name, record in records if record is not None}
+        yield from ((name, record) for name, record in records if record is not None)
 
 
 _local_store = lru_cache(maxsize=16)(Place)
