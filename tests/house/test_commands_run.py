@@ -43,6 +43,7 @@ NOT_RUN = {
     " cbp=": "the same; tests/cli/test_extract_families.py trains on a store of several",
     "import-features": "reads what others publish; tests/datasets/test_importing.py makes it up",
     "--splits 10": "trains eleven runs; tests/runs trains three",
+    "--out runs/open-": "draws of many classes; tests/runs has a run on a draw of three",
     "torchrun ": "needs two machines; tests/runs/test_nodes.py has two on one",
     "srun ": "the same",
     "s3://": "an object store, and a cluster; tests/extraction and tests/runs have local ones",
