@@ -66,6 +66,11 @@ class TimeGrid:
         """Snippets whose whole window lies in `frames` frames; the last may belong to none."""
         return max(0, (frames - self.window) // self.stride + 1)
 
+    def nearest(self, seconds: NDArray[np.float64], length: int) -> NDArray[np.intp]:
+        """The snippets of T = `length` whose centres are nearest to moments."""
+        snippet = np.rint((seconds * self.fps - self.window / 2) / self.stride)
+        return snippet.clip(0, length - 1).astype(np.intp)
+
     def cover(
         self, starts: NDArray[np.float64], ends: NDArray[np.float64], length: int
     ) -> NDArray[np.bool_]:

@@ -329,7 +329,7 @@ def training_videos(config: Config, dataset: Dataset) -> tuple[WeakVideos, WeakV
     Raises:
         DuetalError: no training video, or a class without one.
     """
-    videos = dataset.weak()
+    videos = dataset.weak(config.labels.use)
     if config.data.text_encoder is not None:
         videos = replace(videos, text_encoder=config.data.text_encoder)
     if config.schedule.selection is Selection.HELDOUT:
