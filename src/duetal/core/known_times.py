@@ -49,7 +49,8 @@ class KnownTimes:
             starts, ends = np.array(own, dtype=np.float64).reshape(-1, 2).T
             found = grid.cover(starts, ends, length)
             # What is shorter than a snippet is of the nearest one.
-            found[grid.nearest((starts + ends)[np.isfinite(starts + ends)] / 2, length)] = True
+            bounded = np.isfinite(starts) & np.isfinite(ends)
+            found[grid.nearest((starts[bounded] + ends[bounded]) / 2, length)] = True
             return found
 
         points = grid.nearest(np.array([at for at, k in self.points if k == column]), length)

@@ -25,12 +25,12 @@ from duetal.method.sampling import divided
 class KnownLossSettings(Settings):
     """What is made of known times; a part of the section of the loss."""
 
-    known_weight: float = Field(1.0, ge=0, le=1_000_000)
+    known_weight: float = Field(5.0, ge=0, le=1_000_000)
     """[D] Weight of the loss on the snippets of known times, where `labels.use` asks for them."""
-    point_high: float = Field(0.5, gt=0, le=1)
+    point_high: float = Field(0.9, gt=0, le=1)
     """[D] A point's action goes on as far as the scores stay above this share of the point's, of
     its stretch's lowest (0) to its own (1)."""
-    point_low: float = Field(0.2, ge=0, lt=1)
+    point_low: float = Field(0.5, ge=0, lt=1)
     """[D] In a stretch that was looked through, an action ends where the scores fall below this
     share; behind is background. Between the two shares nothing is taught."""
 

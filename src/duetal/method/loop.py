@@ -392,8 +392,8 @@ def compute_losses(lesson: Lesson, micro: MicroBatch) -> dict[str, Tensor]:
         for labels in (lesson.pseudo, lesson.certain)
     )
     if pseudo is not None and certain is not None:
-        # What a person has said, no teacher overrules.
-        pseudo = torch.where(certain == IGNORED, pseudo, certain)
+        # Where a person has said what happens, no teacher is heard.
+        pseudo = torch.where(certain == IGNORED, pseudo, IGNORED)
     rows, weights = [crop.video for crop in micro.crops], lesson.label_weights
     predictions = Predictions(
         logits.float(),

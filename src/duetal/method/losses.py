@@ -123,31 +123,41 @@ def distillation(batch: Predictions, settings: LossSettings) -> Tensor:
     and −log(1 − p) where h = 0. A video without a confident snippet has 0.
     """
     assert batch.pseudo is not None
-    return _divergence(batch, batch.pseudo, batch.distils, settings)
+    foreground, background, losses = _divergences(batch, batch.pseudo)
+    present = batch.labels.unsqueeze(1) > 0
+    sets = []
+    if "foreground" in batch.distils:
+        sets.append(foreground)
+    if "background" in batch.distils:
+        sets += [background & present, background & ~present]
+    return _mean(losses, sets, balanced=settings.balance_sets)
 
 
 def known(batch: Predictions, settings: LossSettings) -> Tensor:
-    """The same (B,) of the snippets of which a person has said what happens, 0 without any."""
+    """The same (B,) of the snippets of which a person has said what happens.
+
+    The classes that a video has weigh as much as those that it has not. Their foreground weighs
+    what it is of their snippets: else borders would go outwards.
+    """
     assert batch.certain is not None
-    return _divergence(batch, batch.certain, ("foreground", "background"), settings)
-
-
-def _divergence(
-    batch: Predictions, target: Tensor, kinds: Collection[str], settings: LossSettings
-) -> Tensor:
-    """Mean of −log p over foreground and of −log(1 − p) over background of `target` (B, T, K)."""
-    valid = batch.mask.unsqueeze(-1)
+    foreground, background, losses = _divergences(batch, batch.certain)
     present = batch.labels.unsqueeze(1) > 0
-    is_background = (target == BACKGROUND) & valid
-    sets = []
-    if "foreground" in kinds:
-        sets.append(((target == FOREGROUND) & valid, F.softplus(-batch.logits)))
-    if "background" in kinds:
-        sets.append((is_background & present, F.softplus(batch.logits)))
-        sets.append((is_background & ~present, F.softplus(batch.logits)))
-    sums = torch.stack([(loss * member).sum(dim=(1, 2)) for member, loss in sets])
-    sizes = torch.stack([member.sum(dim=(1, 2)) for member, _ in sets])
-    if not settings.balance_sets:
+    sets = [(foreground | background) & present, background & ~present]
+    return _mean(losses, sets, balanced=settings.balance_sets)
+
+
+def _divergences(batch: Predictions, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Which snippets are foreground and background in a target, and their losses; (B, T, K)."""
+    valid = batch.mask.unsqueeze(-1)
+    foreground, background = ((target == kind) & valid for kind in (FOREGROUND, BACKGROUND))
+    return foreground, background, F.softplus(torch.where(foreground, -1, 1) * batch.logits)
+
+
+def _mean(losses: Tensor, sets: Collection[Tensor], *, balanced: bool) -> Tensor:
+    """(B,) mean of losses (B, T, K) over sets, each by itself where they are to be balanced."""
+    sums = torch.stack([(losses * member).sum(dim=(1, 2)) for member in sets])
+    sizes = torch.stack([member.sum(dim=(1, 2)) for member in sets])
+    if not balanced:
         return sums.sum(dim=0) / sizes.sum(dim=0).clamp(min=1)
     means = sums / sizes.clamp(min=1)
     return means.sum(dim=0) / (sizes > 0).sum(dim=0).clamp(min=1)
