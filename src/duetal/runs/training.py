@@ -364,8 +364,20 @@ def _model_record(
         stages=stages,
         selection=selection.LAST_RULE,
         training_videos=len(videos.names),
+        labels=_training_labels(config, videos),
         simulated=is_simulated(dataset),
         features=recorded_settings(list(dataset.streams.values())),
+    )
+
+
+def _training_labels(config: Config, videos: WeakVideos) -> schema.TrainingLabels:
+    """What the videos are labelled with, counted."""
+    times = [videos.times[name] for name in videos.names if name in videos.times]
+    return schema.TrainingLabels(
+        use=config.labels.use,
+        videos=int(videos.labels.sum()),
+        points=sum(len(one.points) for one in times),
+        segments=sum(len(one.segments) for one in times),
     )
 
 
