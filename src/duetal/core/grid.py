@@ -50,6 +50,10 @@ class TimeGrid:
         """
         return np.maximum(self.centre(np.asarray(place, dtype=np.float64) - 0.5), 0.0)
 
+    def place(self, seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The places between snippets whose `edge` is at these seconds; of later ones than 0."""
+        return (seconds * self.fps - self.window / 2) / self.stride + 0.5
+
     def length(self, duration: float) -> int:
         """Snippets whose whole window lies in a video of `duration` seconds."""
         return self.snippets(self.frames(duration))
