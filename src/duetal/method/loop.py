@@ -16,13 +16,12 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from duetal.core.array_types import Singles
 from duetal.core.errors import DuetalError
 from duetal.core.weak_videos import WeakVideos, expect_reads
 from duetal.method.branches import BRANCHES, Branch, LoadText
-from duetal.method.certain_labels import make_certain_labels
 from duetal.method.dropout import crop_dropout
 from duetal.method.label_weights import label_weights
+from duetal.method.labelling import inference_network, state_times, teach
 from duetal.method.layers import BranchNetwork
 from duetal.method.losses import LOSSES, LossSettings, LossTerm, Predictions, active_terms
 from duetal.method.method_settings import MethodSettings
@@ -31,7 +30,6 @@ from duetal.method.pseudo_labels import (
     PseudoLabels,
     SomePseudoLabels,
     crop_labels,
-    make_pseudo_labels,
 )
 from duetal.method.sampling import (
     Crop,
@@ -44,7 +42,7 @@ from duetal.method.sampling import (
 )
 from duetal.method.schedule import Phase, ScheduleSettings, schedule
 from duetal.method.trainable_backbone import TrainableBackbone
-from duetal.method.video_scoring import calibrate, probabilities, score_video
+from duetal.method.video_scoring import calibrate
 from duetal.method.weight_average import average_weights, averaged, take_averages
 
 #: The end of an error that comes before an update.
@@ -256,57 +254,6 @@ def with_own_features(videos: WeakVideos, phase: Phase, student: BranchNetwork) 
         return videos
     stream = student.backbone.extract(phase.stage)
     return replace(videos, streams={**videos.streams, phase.student: stream})
-
-
-def inference_network(
-    fabric: Fabric,
-    settings: MethodSettings,
-    videos: WeakVideos,
-    branch: Branch,
-    network: BranchNetwork,
-) -> BranchNetwork:
-    """A copy of a branch as it is now, in eval mode, without a text encoder."""
-    copy = branch.for_inference(settings, videos.streams[branch.name].dim, len(videos.classes))
-    state = network.inference_state()
-    copy.load_state_dict({name: state[name] for name in copy.state_dict()})
-    return copy.to(fabric.device).eval()
-
-
-def teach(
-    fabric: Fabric,
-    settings: MethodSettings,
-    videos: WeakVideos,
-    branch: Branch,
-    network: BranchNetwork,
-) -> PseudoLabels:
-    """The pseudo-labels of a branch as it is now, frozen."""
-    return make_pseudo_labels(
-        inference_network(fabric, settings, videos, branch, network),
-        videos,
-        videos.streams[branch.name],
-        settings.losses,
-        window=settings.data.crop,
-        device=fabric.device,
-        fabric=fabric,
-    )
-
-
-def state_times(
-    fabric: Fabric,
-    settings: MethodSettings,
-    videos: WeakVideos,
-    branch: Branch,
-    network: BranchNetwork,
-) -> PseudoLabels:
-    """The labels of known times; points grow by the scores of a branch as it is now."""
-    frozen = inference_network(fabric, settings, videos, branch, network)
-    stream, window = videos.streams[branch.name], settings.data.crop
-
-    def score(name: str) -> Singles:
-        logits = score_video(frozen, stream, name, window, fabric.device)
-        return probabilities(logits, float(frozen.temperature))
-
-    return make_certain_labels(videos, score, settings.losses, fabric)
 
 
 @dataclass(frozen=True)

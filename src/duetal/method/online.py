@@ -19,6 +19,7 @@ from torch import Tensor
 from duetal.core.array_types import Singles
 from duetal.core.weak_videos import WeakVideos, expect_reads
 from duetal.method.branches import LoadText
+from duetal.method.labelling import state_times, teach
 from duetal.method.layers import BranchNetwork
 from duetal.method.loop import (
     Lesson,
@@ -30,8 +31,6 @@ from duetal.method.loop import (
     compute_gradient,
     conclude,
     make_adam,
-    state_times,
-    teach,
 )
 from duetal.method.method_settings import MethodSettings
 from duetal.method.pseudo_labels import PseudoLabels, SomePseudoLabels, TeacherScore, threshold
