@@ -26,12 +26,6 @@ With a column `known` what is not listed is not known: the table of a review, to
 is a stretch without the class, or a video; `complete` is a stretch that was looked through, or all
 of a video without times, in which nothing happens but the actions listed.
 
-    video,label,start,end,known
-    clip_1,HighJump,3.2,6.4,present
-
-The table of a review (`duetal.review.exchange`) has a column `known`. Its rows of actions and
-labels that are not `present` are left out here, and counted.
-
 Read as spreadsheets and other projects write it: columns in any order, some under other names
 (RefineLoc's `video-name,t-start,t-end,label,video-duration`), between them commas, semicolons or
 tabs; decimal commas; times as `mm:ss` or `hh:mm:ss.fff`.
@@ -177,9 +171,6 @@ def _add(
     if not name:
         raise ValueError("no video")
     name = reading.named(name)
-    if (known := cells.get("known", "")) in (ABSENT, COMPLETE):
-        reading.left_out[f"rows of what is {known}"] += 1
-        return
     subset = intern(cells.get("subset", "")) or None
     duration = optional(cells.get("duration") or None, _finite_seconds, delimiter)
     if name not in reading.videos:
