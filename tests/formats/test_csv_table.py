@@ -197,6 +197,8 @@ def test_the_table_of_a_review_is_read_for_what_is_present(tmp_path: Path) -> No
     rows = ("v,Jump,1,2,present", "v,Dive,3,4,absent", "v,,0,5,complete", "w,Dive,,,absent")
     path.write_text("\n".join(("video,label,start,end,known", *rows)))
     found = csv_table.read_annotations(path)
-    assert [video.name for video in found] == ["v"]
-    assert found.videos["v"].segments == (Segment(1.0, 2.0, "Jump"),)
+    assert {video.name: video.segments for video in found} == {
+        "v": (Segment(1, 2, "Jump"),),
+        "w": None,
+    }
     assert found.left_out == ("rows of what is absent: 2", "rows of what is complete: 1")
