@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from duetal.core.errors import DuetalError, UsageError, unknown
 from duetal.core.files import parse_yaml, write_text
+from duetal.core.known_times import LabelSettings
 from duetal.core.settings_section import Settings
 from duetal.detector.detector_settings import DetectorSettings
 from duetal.localization.localization_settings import LocalizationSettings
@@ -113,6 +114,7 @@ class Config(MethodSettings):
     """All settings of a training run."""
 
     data: DataSettings = DataSettings()
+    labels: LabelSettings = LabelSettings()
     detector: DetectorSettings = DetectorSettings()
     localization: LocalizationSettings = LocalizationSettings()
     machine: MachineSettings = MachineSettings()

@@ -156,6 +156,7 @@ BAD_TRAINING: list[tuple[Callable[[Path], object], tuple[str, ...], int, str]] =
         "cbp-warmup.safetensors: its weights give video 'v_6' scores that are not finite",
     ),
     (nothing, ("dataset=nowhere",), 1, "nowhere: no such file or folder"),
+    (nothing, ("labels.use=points",), 1, "no training video has points"),
     (nothing, ("text_encoder=no/such/model",), 1, "neither a folder nor to be had from the hub"),
     (nan_in_cbp, (), 1, "cbp/v_3.npy: snippet 5: the feature's channel 2 is nan"),
     (infinity_in_vlp, (), 1, "vlp/v_3.npy: snippet 5: the feature's channel 2 is inf"),

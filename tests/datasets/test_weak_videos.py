@@ -3,7 +3,7 @@
 import gc
 import types
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
+from duetal.core.known_times import KnownTimes, LabelUse
 from duetal.datasets import Dataset, open_dataset
 
 Edit = Callable[[Path, Callable[[dict[str, Any]], object]], None]
@@ -82,3 +83,60 @@ def test_other_segments_same_labels_same_weak_videos(
                     assert stream.read(name).tobytes() == others.read(name).tobytes()
         else:
             assert np.array_equal(one, other), field.name
+
+
+TABLE = """video,label,start,end,known
+v_a,{0},0.5,0.9,present
+v_a,{0},1.5,1.5,present
+v_a,{1},,,absent
+v_a,,0,0.4,complete
+v_b,{1},,,present
+v_c,,,,complete
+"""
+
+
+def table_of_strengths(folder: Path) -> Dataset:
+    classes = open_dataset(folder).classes
+    (folder / "labels.csv").write_text(TABLE.format(*classes))
+    return open_dataset(folder)
+
+
+def test_what_a_table_leaves_open_is_unknown(own_dataset: Path) -> None:
+    """Which classes occur beside those listed, where nobody looked through all of the video."""
+    dataset = table_of_strengths(own_dataset)
+    weak = dataset.weak()
+    assert not weak.times
+    rows = dict(zip(weak.names, weak.labels.tolist(), strict=True))
+    unknown = dict(zip(weak.names, weak.unknown.tolist(), strict=True))  # type: ignore[union-attr]
+    others = [True] * (len(weak.classes) - 2)
+    assert rows["v_a"][:2] == [True, False]
+    assert unknown["v_a"] == [False, False, *others]
+    assert unknown["v_b"] == [True, False, *others]
+
+
+@pytest.mark.parametrize(
+    ("use", "expected"),
+    [
+        (LabelUse.SEGMENTS, KnownTimes(((1.5, 0),), ((0.5, 0.9, 0),), ((-np.inf, np.inf, 1),))),
+        (LabelUse.POINTS, KnownTimes(((1.5, 0),), (), ((-np.inf, np.inf, 1),))),
+    ],
+)
+def test_times_are_reached_where_they_are_asked_for(
+    own_dataset: Path, use: LabelUse, expected: KnownTimes
+) -> None:
+    times = dict(table_of_strengths(own_dataset).weak(use).times)
+    assert "v_b" not in times, "labels alone"
+    found = times["v_a"]
+    assert replace(found, complete=()) == expected
+    # Where some actions are not used, a looked-through stretch may hold them.
+    looked_through = {k for *_, k in found.complete}
+    assert (0 in looked_through) == (use is LabelUse.SEGMENTS)
+
+
+def test_an_annotation_lists_every_action(own_dataset: Path) -> None:
+    weak = open_dataset(own_dataset).weak(LabelUse.SEGMENTS)
+    assert weak.unknown is None
+    assert weak.fingerprint() != open_dataset(own_dataset).weak().fingerprint()
+    for name, labels in zip(weak.names, weak.labels, strict=True):
+        present = np.flatnonzero(labels).tolist()
+        assert sorted(k for *_, k in weak.times[name].complete) == present

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from duetal.core.grid import TimeGrid
+from duetal.core.known_times import KnownTimes
 from duetal.detector.pseudo_segments import Proposals, make_pseudo_segments, merge, vote
 
 
@@ -50,3 +52,35 @@ def test_the_detector_says_which_of_the_teacher_s_proposals_counts() -> None:
     found = make_pseudo_segments(curve[:, None], np.array([True]), detected)
     assert 34 <= found[0].start <= 36
     assert all(segment.confidence < 0.5 for segment in found if segment.start < 30)
+
+
+ALL = (-np.inf, np.inf, 0)
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        # Nothing is known, or nothing that speaks against one.
+        (KnownTimes(), [10, 30, 45]),
+        (KnownTimes(points=((33.0, 0),)), [30, 10, 45]),
+        # A segment is taken as it is; what overlaps it is no other action.
+        (KnownTimes(segments=((11.5, 18.0, 0),)), [11.5, 30, 45]),
+        (KnownTimes(segments=((11.5, 18.0, 0),), complete=(ALL,)), [11.5]),
+        (KnownTimes(absent=((28, 38, 0),)), [10, 45]),
+        # Where all was looked through, each action has a point.
+        (KnownTimes(points=((33.0, 0), (47.0, 0)), complete=(ALL,)), [30, 45]),
+        (KnownTimes(complete=(ALL,)), []),
+    ],
+)
+def test_a_person_s_segments_and_points_choose(times: KnownTimes, expected: list[float]) -> None:
+    curve = np.maximum(bump(60, 10, 20), bump(60, 30, 36, 0.8))
+    curve = np.maximum(curve, bump(60, 45, 50, 0.7))
+    grid = TimeGrid(fps=1, stride=1, window=1)
+    found = make_pseudo_segments(curve[:, None], np.array([True]), None, times, grid)
+    sure = [one.start for one in found if one.confidence == 1]
+    assert sorted(one.start for one in found) == pytest.approx(sorted(expected), abs=1)
+    told = [11.5] if times.segments else [30] if times.points else []
+    assert all(any(abs(start - one) <= 1 for start in sure) for one in told)
+    if times.segments:
+        assert (found[0].start, found[0].end) == pytest.approx((11.5, 18.0))
+        assert found[0].start_spread == 0

@@ -16,8 +16,9 @@ from duetal.core.weak_videos import WeakVideos
 from duetal.datasets import open_dataset
 from duetal.end_to_end.backbone_plan import open_backbones, plan_backbones
 from duetal.end_to_end.branch_backbone import BranchBackbone
+from duetal.method.labelling import teach
 from duetal.method.layers import BranchNetwork
-from duetal.method.loop import Lesson, Method, compute_gradient, teach
+from duetal.method.loop import Lesson, Method, compute_gradient
 from duetal.method.sampling import Crop, load
 from duetal.method.schedule import Phase, b_step, f_step, warm_up
 

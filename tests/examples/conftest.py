@@ -10,7 +10,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
+
+from duetal.core.annotations import Annotations, Segment, VideoAnnotation
+from duetal.formats.activitynet import write_annotations
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -73,3 +77,22 @@ def run_example() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.CompletedProcess(words, int(code or 0), out.getvalue(), err.getvalue())
 
     return run
+
+
+@pytest.fixture
+def sensors(tmp_path: Path) -> Path:
+    """Twelve windows to train on and four to test on, of two activities; one stream of features."""
+    generator = np.random.default_rng(0)
+    folder = tmp_path / "sensors"
+    (folder / "features").mkdir(parents=True)
+    videos = {}
+    for number in range(16):
+        name, label = f"w{number:02}", ("sitting", "walking")[number % 2]
+        subset = "train" if number < 12 else "test"
+        segment = Segment(6.4, 19.2, label)
+        videos[name] = VideoAnnotation(name, subset, 25.6, (label,), (segment,))
+        features = generator.normal(scale=0.3, size=(40, 8)).astype(np.float32)
+        features[10:30, number % 2] += 1.0
+        np.save(folder / "features" / f"{name}.npy", features)
+    write_annotations(folder / "annotations.json", Annotations(videos, ("sitting", "walking")))
+    return folder

@@ -25,17 +25,19 @@ def project(folder: Path, **changed: object) -> Path:
 def test_a_project_of_the_tool(samples: Path) -> None:
     annotations = boris.read_annotations(samples / "project.boris")
     assert {v.name: (v.duration, v.segments) for v in annotations} == {
-        "one": (50.0, (Segment(1.5, 3.5, "stir"), Segment(2.0, 6.0, "stir"))),
+        "one": (
+            50.0,
+            (Segment(1.5, 3.5, "stir"), Segment(2.0, 6.0, "stir"), Segment(4.0, 4.0, "look")),
+        ),
         "two": (40.0, (Segment(5.0, 9.0, "rest"),)),
         "three": (12.5, ()),
     }
-    assert annotations.classes == ("stir", "rest")
+    assert annotations.classes == ("look", "stir", "rest")
     assert annotations.left_out == (
         "comments: 1",
         "further players: 1",
         "modifiers of events: 2",
         "observations without media files: 1",
-        "point events: 1",
         "states without an end: 1",
         "subjects of events: 2",
     )
@@ -44,20 +46,20 @@ def test_a_project_of_the_tool(samples: Path) -> None:
 def test_an_export_of_aggregated_events(samples: Path) -> None:
     annotations = boris.read_annotations(samples / "boris_aggregated.tsv")
     assert {v.name: (v.duration, v.segments) for v in annotations} == {
-        "one": (50.0, (Segment(1.5, 3.5, "stir"),)),
+        "one": (50.0, (Segment(1.5, 3.5, "stir"), Segment(4.0, 4.0, "look"))),
         "two": (40.0, (Segment(5.0, 7.25, "rest"),)),
     }
     assert annotations.left_out == (
         "comments: 1",
         "modifiers of events: 1",
-        "point events: 1",
         "subjects of events: 2",
     )
 
 
 def test_an_older_export_of_tabular_events(samples: Path) -> None:
     annotations = boris.read_annotations(samples / "boris_tabular.tsv")
-    assert annotations.videos["one"].segments == (Segment(1.5, 3.5, "stir"),)
+    expected = (Segment(1.5, 3.5, "stir"), Segment(2.0, 2.0, "look"))
+    assert annotations.videos["one"].segments == expected
     assert annotations.videos["one"].duration == 50.0
     assert "states without an end: 1" in annotations.left_out
 

@@ -71,6 +71,16 @@ def test_annotations_to_each_form_and_back(
             assert sorted(again.videos[video.name].segments or ()) == sorted(video.segments or ())
 
 
+@pytest.mark.parametrize("form", sorted({*LOSSES} - {Format.WEAK, Format.WEBVTT, Format.BASNET}))
+def test_a_point_stays_a_point(form: Format, tmp_path: Path) -> None:
+    """A segment of no length, to the frame or the millisecond."""
+    point = VideoAnnotation("v", "test", 9.0, ("a",), (Segment(2.0, 2.0, "a"),))
+    activitynet.write_annotations(tmp_path / "p.json", Annotations({"v": point}, ("a",)))
+    convert(tmp_path / "p.json", tmp_path / "out", target_format=form, options=OPTIONS)
+    (again,) = read_annotations(tmp_path / "out", options=OPTIONS).videos["v"].segments or ()
+    assert again.start == again.end == pytest.approx(2.0, abs=0.01)
+
+
 def test_every_form_that_is_written_is_tried() -> None:
     written = {form for form, can in FORMS.items() if can.write_annotations is not None}
     assert written == {*LOSSES, Format.THUMOS14}

@@ -1,4 +1,5 @@
 import contextlib
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from duetal import formats
-from duetal.core.annotations import Annotations, Segment, VideoAnnotation
+from duetal.core.annotations import Annotations, KnownStretches, Segment, VideoAnnotation
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError
 from duetal.core.video_names import composed, known_name
@@ -112,6 +113,28 @@ def test_there_and_back_with_weak_labels(tmp_path: Path, annotations: Annotation
     assert again.classes == tuple(sorted(everything.classes))
 
 
+KNOWN = "video,label,start,end,known\n"
+
+
+def test_a_table_of_what_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(
+        f"{KNOWN}d,Dive,3.2,6.4,present\nd,Dive,9,9,present\nd,Dive,11,12.5,absent\n"
+        "d,,0,15,complete\nd,Run,,,present\nj,Run,,,present\nj,Dive,,,absent\ne,,,,complete\n"
+        "n,Dive,,,absent\n"
+    )
+    found = csv_table.read_annotations(path)
+    dive, jump, empty, none = found
+    assert dive.segments == (Segment(3.2, 6.4, "Dive"), Segment(9, 9, "Dive"))
+    assert dive.labels == ("Dive", "Run")
+    assert dive.known == KnownStretches((Segment(11, 12.5, "Dive"),), ((0, 15),))
+    assert (jump.labels, jump.segments) == (("Run",), None)
+    assert jump.known == KnownStretches((Segment(-math.inf, math.inf, "Dive"),))
+    assert (empty.labels, empty.segments) == ((), ())
+    assert (none.labels, none.segments) == ((), None), "not known to be empty"
+    assert found.left_out == ("rows of what is absent: 3", "rows of what is complete: 2")
+
+
 def test_a_table_of_segments_of_another_program(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("End,start,Label,VIDEO,by\n2,1,A,v,me\n4,3,B,v,\n")
@@ -133,6 +156,9 @@ def test_a_table_of_segments_of_another_program(tmp_path: Path) -> None:
         (f"{HEADER}v,A,1,2\nv,B,,\n", "video 'v': some labels have a segment, others none"),
         ("video,label,start,end,subset\nv,A,1,2,test\nv,A,1,2,train\n", "line 3: 'v' has another"),
         (f'{HEADER}"v,A,1,2\n', "line 2"),
+        (f"{KNOWN}v,A,1,2,presnt\n", "line 2: unknown value of 'known' 'presnt'"),
+        (f"{KNOWN}v,A,1,2,complete\n", "line 2: what is complete has no label"),
+        (f"{KNOWN}v,,,,absent\n", "line 2: what is absent has a label"),
     ],
 )
 def test_malformed_segments(tmp_path: Path, text: str, message: str) -> None:
@@ -171,6 +197,8 @@ def test_the_table_of_a_review_is_read_for_what_is_present(tmp_path: Path) -> No
     rows = ("v,Jump,1,2,present", "v,Dive,3,4,absent", "v,,0,5,complete", "w,Dive,,,absent")
     path.write_text("\n".join(("video,label,start,end,known", *rows)))
     found = csv_table.read_annotations(path)
-    assert [video.name for video in found] == ["v"]
-    assert found.videos["v"].segments == (Segment(1.0, 2.0, "Jump"),)
+    assert {video.name: video.segments for video in found} == {
+        "v": (Segment(1, 2, "Jump"),),
+        "w": None,
+    }
     assert found.left_out == ("rows of what is absent: 2", "rows of what is complete: 1")

@@ -28,9 +28,18 @@ def test_a_project_of_the_tool(samples: Path) -> None:
     assert annotations.classes == ("Break Egg", "Pour Liquid", "Cut Garlic")
     assert annotations.left_out == (
         "attributes of other things than segments: 1",
-        "regions, points in time and remarks on files: 1",
+        "regions and remarks on files: 1",
         "segments without a label: 1",
     )
+
+
+def test_a_point_in_time_is_a_segment_of_no_length(samples: Path, tmp_path: Path) -> None:
+    project = json.loads((samples / "via.json").read_text())
+    one = next(value for value in project["metadata"].values() if len(value["z"]) == 2)
+    one["z"] = one["z"][:1]
+    (tmp_path / "via.json").write_text(json.dumps(project))
+    found = via.read_annotations(tmp_path / "via.json")
+    assert [s.end for v in found for s in v.segments or () if s.start == s.end] == one["z"]
 
 
 def test_annotations_there_and_back(tmp_path: Path, annotations: Annotations) -> None:

@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 from duetal.backbones.text_towers import load_text_tower
 from duetal.config import Config, make_config, read_values
 from duetal.core.annotations import Annotations, Segment, VideoAnnotation
+from duetal.core.known_times import KnownTimes
 from duetal.core.weak_videos import WeakVideos
 from duetal.datasets import open_dataset
 from duetal.method.branches import build_cbp, build_vlp
@@ -137,6 +138,18 @@ def dataset_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def videos(dataset_folder: Path) -> WeakVideos:
     return open_dataset(dataset_folder).weak()
+
+
+@pytest.fixture
+def pointed(videos: WeakVideos) -> WeakVideos:
+    """The videos, every second of which has a point for each class, and was looked through."""
+    times = {}
+    for name, present in list(zip(videos.names, videos.labels, strict=True))[::2]:
+        classes = [int(k) for k in np.flatnonzero(present)]
+        middle = videos.grid.longest(videos.length(name)) / 2
+        complete = tuple((-np.inf, np.inf, k) for k in classes)
+        times[name] = KnownTimes(tuple((middle, k) for k in classes), complete=complete)
+    return replace(videos, times=times)
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from torch import Tensor
 from duetal.backbones.class_embeddings import load_text
 from duetal.config import Config
 from duetal.core.weak_videos import WeakVideos
+from duetal.method.labelling import teach
 from duetal.method.layers import BranchNetwork
-from duetal.method.loop import Method, alternate, teach
+from duetal.method.loop import Method, alternate
 from duetal.method.online import OnlineCallback, OnlineStudent, train_online
 from duetal.method.pseudo_labels import PseudoLabels
 from duetal.method.sampling import Crop

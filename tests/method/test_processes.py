@@ -15,7 +15,7 @@ from duetal.results.checkpoints import load
 @pytest.mark.recipe
 def test_two_processes_train_as_one(
     make_config: Callable[..., Config],
-    videos: WeakVideos,
+    pointed: WeakVideos,
     train: Callable[..., list[str]],
     forked: Any,
     tmp_path: Path,
@@ -23,9 +23,9 @@ def test_two_processes_train_as_one(
     # 10 videos in batches of 3: the last batch is one video, and the second process has none.
     chosen = {"cbp.members": 2, "batch_size": 3, "contrastive_weight": 0.1, "gradient_clip": 1.0}
     chosen |= {"dropout": 0.3, "cbp.channel_dropout": 0.3}
-    train(make_config(**chosen), videos, tmp_path / "one")
+    train(make_config(**chosen), pointed, tmp_path / "one")
     two = tmp_path / "two"
-    process = forked.ranks(train, make_config(**chosen, devices=2), videos, two)
+    process = forked.ranks(train, make_config(**chosen, devices=2), pointed, two)
     assert process.wait(120) == 0, process.err
     paths = sorted((tmp_path / "one" / "checkpoints").glob("*.safetensors"))
     assert [path.stem for path in paths] == [

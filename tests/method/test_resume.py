@@ -21,7 +21,7 @@ Train = Callable[[Config, WeakVideos, Path], list[str]]
 SameRun = Callable[[Path, Path], None]
 
 #: Everything that has a state: Adam, networks that learn in turn, dropout, normalisation, prompts,
-#: the contrastive term.
+#: the contrastive term. Points grow by the weights as they are.
 STATEFUL: dict[str, Any] = {
     "cbp.members": 2,
     "dropout": 0.2,
@@ -101,7 +101,7 @@ def test_from_every_moment(
     monkeypatch: pytest.MonkeyPatch,
     photographed: Callable[[Camera], None],
     make_config: Callable[..., Config],
-    videos: WeakVideos,
+    pointed: WeakVideos,
     train: Train,
     assert_same_run: SameRun,
     tmp_path: Path,
@@ -111,12 +111,12 @@ def test_from_every_moment(
     whole = tmp_path / "whole"
     camera = Camera(whole, tmp_path / "album")
     photographed(camera)
-    train(config, videos, whole)
+    train(config, pointed, whole)
     monkeypatch.undo()
     assert camera.pictures == WRITTEN[mode]
     for picture in sorted((tmp_path / "album").iterdir()):
         torch.rand(3)  # a new process would not have the random state of the old one
-        train(config, videos, picture)
+        train(config, pointed, picture)
         assert_same_run(picture, whole)
 
 

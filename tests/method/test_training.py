@@ -18,6 +18,7 @@ from duetal.backbones.class_embeddings import load_text
 from duetal.backbones.text_towers import load_text_tower
 from duetal.config import Config
 from duetal.core.errors import DuetalError
+from duetal.core.known_times import LabelUse
 from duetal.core.weak_videos import WeakVideos
 from duetal.datasets import open_dataset
 from duetal.method import loop, schedule
@@ -250,6 +251,12 @@ def test_segments_of_training_videos_cannot_influence_a_weight(
         train(make_config(contrastive_weight=0.1), videos, tmp_path / f"run-{name}")
     assert_same_run(tmp_path / "run-moved", tmp_path / "run-true")
     assert_same_run(tmp_path / "run-gone", tmp_path / "run-true")
+    # Where the settings ask for them, they do.
+    asked = open_dataset(folders["true"]).weak(LabelUse.SEGMENTS)
+    asked = replace(asked, text_encoder=str(dataset_folder / "text_encoder"))
+    train(make_config(contrastive_weight=0.1), asked, tmp_path / "run-asked")
+    with pytest.raises(AssertionError):
+        assert_same_run(tmp_path / "run-asked", tmp_path / "run-true")
 
 
 def test_labels_and_seed_do(

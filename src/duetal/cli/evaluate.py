@@ -1,5 +1,6 @@
 """`duetal evaluate`: mAP of detections under a named protocol."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,15 +81,19 @@ def command(
     found = read_detections(detections)
     truth = read_annotations(annotations_path)
     evaluation = evaluate(found, truth, protocol, subset, **how)
-    selection = found.external_data.get("selection")
+    about = {
+        key: value for key in _SHOWN if (value := found.external_data.get(key)) not in (None, "")
+    }
     if json_file is not None:
-        rule = {} if selection is None else {"selection": selection}
-        write_json(json_file, evaluation.to_json() | rule)
-    _print(evaluation, protocol, selection)
+        write_json(json_file, evaluation.to_json() | about)
+    _print(evaluation, protocol, about)
 
 
-def _print(evaluation: "Evaluation", protocol: "Protocol", selection: object) -> None:
+#: The facts of detections that are shown with their score, and what each is called.
+_SHOWN = {"selection": "checkpoint", "trained_on": "labels"}
 
+
+def _print(evaluation: "Evaluation", protocol: "Protocol", about: Mapping[str, object]) -> None:
     console = PlainConsole()
     _print_table(console, evaluation, protocol)
     counts = (
@@ -99,8 +104,8 @@ def _print(evaluation: "Evaluation", protocol: "Protocol", selection: object) ->
     subset = f", subset {evaluation.subset}" if evaluation.subset else ""
     console.print(f"{evaluation.protocol}{subset}: {counts}; dropped: {dropped or 'none'}")
     console.print(f"protocol: {protocol.summary}")
-    if selection is not None:
-        console.print(f"checkpoint: {selection}")
+    for key, value in about.items():
+        console.print(f"{_SHOWN[key]}: {value}")
     for note in evaluation.notes:
         console.print(f"note: {note}")
 

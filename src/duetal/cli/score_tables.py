@@ -58,6 +58,12 @@ def print_labels(found: "LabelEvaluation") -> None:
         "(no mAP at tIoU)"
     )
     console.print(f"checkpoint: {found.selection}")
+    _print_labels(console, found.trained_on)
+
+
+def _print_labels(console: PlainConsole, trained_on: str) -> None:
+    if trained_on:
+        console.print(f"labels:     {trained_on}")
 
 
 def _cells(one: "Evaluation | Summary") -> dict[str, str]:
@@ -85,6 +91,7 @@ def _print_scores(
     console = _print_rows(rows, found.protocol, found.stages[0].averages, "mAP (%) at tIoU")
     console.print(f"protocol:   {found.protocol} ({protocol.summary}); {counts}")
     console.print(f"checkpoint: {found.selection}")
+    _print_labels(console, found.trained_on)
     if found.simulated:
         console.print("features:   simulated (duetal simulate); they stand for no real video")
 

@@ -23,6 +23,20 @@ class Segment:
     end: float
     label: str
 
+    def moved(self, seconds: float) -> "Segment":
+        """The same action so much later."""
+        return replace(self, start=self.start + seconds, end=self.end + seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownStretches:
+    """What is known of a video beside its labels and segments, where not all of it is known."""
+
+    #: Stretches without a class; from -inf to inf where the video is without it.
+    absent: tuple[Segment, ...] = ()
+    #: Stretches (seconds) in which nothing happens but the segments.
+    complete: tuple[tuple[float, float], ...] = ()
+
 
 @dataclass(frozen=True, slots=True)
 class VideoAnnotation:
@@ -32,11 +46,14 @@ class VideoAnnotation:
     subset: str | None = None  #: As the source spells it ("training", "validation", "test", …).
     duration: float | None = None  #: Seconds, where the source has it.
     labels: tuple[str, ...] = ()  #: The classes that occur, sorted, each once.
-    segments: tuple[Segment, ...] | None = None  #: None where only labels are known (weak).
+    #: None where only labels are known (weak). One of no length is a moment inside of an action.
+    segments: tuple[Segment, ...] | None = None
     ambiguous: tuple[Segment, ...] = ()  #: Intervals excluded from evaluation (THUMOS14).
     #: Other fields of the source (address, frame rate, …): a JSON object as text, or empty.
     #: Used only to write formats that can hold them.
     facts: str = ""
+    #: None where all labels and, if any is, all segments are listed.
+    known: KnownStretches | None = None
 
     @property
     def is_background(self) -> bool:

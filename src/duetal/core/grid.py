@@ -50,6 +50,10 @@ class TimeGrid:
         """
         return np.maximum(self.centre(np.asarray(place, dtype=np.float64) - 0.5), 0.0)
 
+    def place(self, seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The places between snippets whose `edge` is at these seconds; of later ones than 0."""
+        return (seconds * self.fps - self.window / 2) / self.stride + 0.5
+
     def length(self, duration: float) -> int:
         """Snippets whose whole window lies in a video of `duration` seconds."""
         return self.snippets(self.frames(duration))
@@ -65,6 +69,11 @@ class TimeGrid:
     def snippets(self, frames: int) -> int:
         """Snippets whose whole window lies in `frames` frames; the last may belong to none."""
         return max(0, (frames - self.window) // self.stride + 1)
+
+    def nearest(self, seconds: NDArray[np.float64], length: int) -> NDArray[np.intp]:
+        """The snippets of T = `length` whose centres are nearest to moments."""
+        snippet = np.rint((seconds * self.fps - self.window / 2) / self.stride)
+        return snippet.clip(0, length - 1).astype(np.intp)
 
     def cover(
         self, starts: NDArray[np.float64], ends: NDArray[np.float64], length: int

@@ -70,7 +70,7 @@ def span(start: float, end: float, duration: float = np.inf) -> str:
     return f"{start:g} to {end:g} s{of}"
 
 
-def segment_note(content: Annotations | Detections) -> str:
+def segment_note(content: Annotations | Detections, *, but: Sequence[str] = ()) -> str:
     """What `describe_kinds` says of the segments of annotations, or of detections."""
     if isinstance(content, Detections):
         names = [content.videos[video] for video in content.video.tolist()]
@@ -85,4 +85,4 @@ def segment_note(content: Annotations | Detections) -> str:
         return f"video {names[row]!r}, {span(start[row], end[row], duration[row])}"
 
     what = "detection" if isinstance(content, Detections) else "segment"
-    return describe_kinds(segment_kinds(start, end, duration), what, place)
+    return describe_kinds(segment_kinds(start, end, duration), what, place, but=but)

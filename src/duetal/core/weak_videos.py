@@ -1,9 +1,9 @@
-"""What weakly-supervised training may know: features, and which classes occur in each video."""
+"""What training may know: features, which classes occur in each video, and times if asked for."""
 
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.grid import TimeGrid
+from duetal.core.known_times import KnownTimes
 
 
 class FeatureReader(Protocol):
@@ -55,7 +56,7 @@ def whole_videos(names: Iterable[str]) -> Iterator[Read]:
 
 @dataclass(frozen=True, eq=False)
 class WeakVideos:
-    """Training videos: features and video-level labels. No segment can be reached from here."""
+    """Training videos: features and labels. A segment is reached only where settings ask for it."""
 
     source: Path  #: The dataset, for error messages.
     names: tuple[str, ...]  #: N training videos.
@@ -67,6 +68,15 @@ class WeakVideos:
     #: Of the vision-language features' space: a folder or a hub name; or a `.npy`.
     text_encoder: str | None
     display_names: Mapping[str, str]  #: The words that stand for each class in a prompt.
+    #: (N, K) where it is not known whether the class occurs, and `labels` is False; None: nowhere.
+    unknown: NDArray[np.bool_] | None = None
+    #: When things happen in some of the videos, by name; none unless `labels.use` asks for it.
+    times: Mapping[str, KnownTimes] = field(default_factory=dict)
+
+    @property
+    def possible(self) -> NDArray[np.bool_]:
+        """(N, K) whether the class occurs, or may occur."""
+        return self.labels if self.unknown is None else self.labels | self.unknown
 
     def fingerprint(self) -> str:
         """The SHA-256, in hexadecimal, of the names, the labels and the shapes of the features."""
@@ -79,6 +89,10 @@ class WeakVideos:
         for number, row in enumerate(self.labels):
             found.update(f"{', ' if number else ''}{row.astype(int).tolist()}".encode())
         found.update(f"], {json.dumps(shapes)}]".encode())
+        if self.unknown is not None:
+            found.update(np.packbits(self.unknown).tobytes())
+        for name, times in self.times.items():
+            found.update(json.dumps((name, asdict(times))).encode())
         return found.hexdigest()
 
     def length(self, name: str) -> int:

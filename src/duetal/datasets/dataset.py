@@ -1,15 +1,17 @@
 """A dataset: streams of features, and the annotations of the videos."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from duetal.core.annotations import Annotations, VideoAnnotation
+from duetal.core.annotations import Annotations, KnownStretches, VideoAnnotation
 from duetal.core.errors import DuetalError
 from duetal.core.grid import TimeGrid
+from duetal.core.known_times import KnownTimes, LabelUse
 from duetal.core.url_paths import UrlPath
 from duetal.core.weak_videos import WeakVideos
 from duetal.features.metadata import VideoRecord, read_records, recorded
@@ -30,6 +32,8 @@ class Dataset:
     #: That of the vision-language features: a folder or a hub name; or a `.npy`.
     text_encoder: str | None
     display_names: Mapping[str, str]  #: What each class is called in a prompt.
+    #: What is known of the training videos' times.
+    marks: Mapping[str, VideoAnnotation] = field(default_factory=dict)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -68,10 +72,16 @@ class Dataset:
     def on_grid(self, video: VideoAnnotation) -> VideoAnnotation:
         """A video's annotation with its segments in seconds after its first snippet's begin."""
         offset = self.offset(video.name)
-        if not offset or not video.segments:
+        if not offset:
             return video
-        moved = (replace(s, start=s.start - offset, end=s.end - offset) for s in video.segments)
-        return replace(video, segments=tuple(moved))
+        segments, known = video.segments, video.known
+        if segments is not None:
+            segments = tuple(s.moved(-offset) for s in segments)
+        if known is not None:
+            absent = tuple(s.moved(-offset) for s in known.absent)
+            complete = tuple((start - offset, end - offset) for start, end in known.complete)
+            known = KnownStretches(absent, complete)
+        return replace(video, segments=segments, known=known)
 
     def _record(self, name: str) -> VideoRecord | None:
         place = next(iter(self.streams.values())).parts[0].place
@@ -85,8 +95,8 @@ class Dataset:
         first = next(iter(self.streams.values()))
         return dict(read_records(first.parts[0].place, first.names()))
 
-    def weak(self) -> WeakVideos:
-        """The training videos with their labels alone.
+    def weak(self, use: LabelUse = LabelUse.VIDEO) -> WeakVideos:
+        """The training videos with their labels alone, or with the times that `use` asks for.
 
         Raises:
             DuetalError: no training video, a class without one, streams of different T.
@@ -107,7 +117,53 @@ class Dataset:
             self.grid,
             self.text_encoder,
             self.display_names,
+            self._unknown(labels),
+            {} if use is LabelUse.VIDEO else dict(self._times(use)),
         )
+
+    def _unknown(self, labels: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+        """(N, K) which classes may occur beside the labels (N, K); None where no video is so."""
+        unknown = np.zeros_like(labels)
+        for row, name in enumerate(self.training):
+            known = self.marks[name].known if name in self.marks else None
+            if known is None:
+                continue
+            starts, ends = np.array(known.complete, dtype=np.float64).reshape(-1, 2).T
+            if not self.grid.cover(starts, ends, self.length(name)).all():
+                without = {s.label for s in known.absent if s.end - s.start == np.inf}
+                open_ = [label not in without for label in self.classes]
+                unknown[row] = ~labels[row] & open_
+        return unknown if unknown.any() else None
+
+    def _times(self, use: LabelUse) -> Iterator[tuple[str, KnownTimes]]:
+        """What is known of when things happen in the training videos, by name."""
+        index = {label: column for column, label in enumerate(self.classes)}
+        for name, labels in self.train_labels.items():
+            if name not in self.marks:
+                continue
+            video = self.on_grid(self.marks[name])
+            marks = [s for s in video.segments or () if s.label in index]
+            points = tuple((s.start, index[s.label]) for s in marks if s.start == s.end)
+            segments = tuple((s.start, s.end, index[s.label]) for s in marks if s.start < s.end)
+            # Actions that may not be known are somewhere; so are those that are known to occur.
+            hidden = {*labels} - {s.label for s in marks}
+            if use is LabelUse.POINTS:
+                hidden |= {self.classes[k] for *_, k in segments}
+                segments = ()
+            known = video.known or KnownStretches(
+                complete=() if video.segments is None else ((-np.inf, np.inf),)
+            )
+            absent = ((s.start, s.end, index[s.label]) for s in known.absent if s.label in index)
+            possible = self.classes if video.known else labels
+            complete = (
+                (start, end, index[label])
+                for start, end in known.complete
+                for label in possible
+                if label not in hidden
+            )
+            found = KnownTimes(points, segments, tuple(absent), tuple(complete))
+            if found != KnownTimes() or video.segments == ():
+                yield name, found
 
 
 def training_faults(

@@ -4,8 +4,8 @@ Every step takes a callback for problems. `open_dataset` raises the first fatal 
 goes through the same steps and collects them all.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from duetal.core.annotations import Annotations, VideoAnnotation, display_name
@@ -41,8 +41,9 @@ def open_dataset(
     """
     pieces = find_pieces(path, choice)
     labelling = read_labelling(pieces, report)
-    if note := segment_note(labelling.annotations):
-        report(Problem.warning(note, labelling.annotations.source))
+    for annotations, but in labelling.examined():
+        if note := segment_note(annotations, but=but):
+            report(Problem.warning(note, annotations.source))
     labelling, streams = open_streams(pieces, labelling, report)
     names = next(iter(streams.values())).names()
     if pieces.annotations is None and pieces.train_labels is None:
@@ -55,6 +56,7 @@ def open_dataset(
         source=pieces.source,
         annotations=labelling.annotations,
         train_labels={n: labels for n, labels in labelling.train_labels.items() if n in there},
+        marks={n: video for n, video in labelling.marks.items() if n in there},
         evaluation=tuple(name for name in labelling.evaluation if name in there),
         missing=tuple(name for name in wanted if name not in there),
         streams=streams,
@@ -81,6 +83,17 @@ class Labelling:
     annotations: Annotations  #: Of all videos; `classes` is the dataset's class list.
     train_labels: Mapping[str, tuple[str, ...]]  #: The labels of each video to train on.
     evaluation: tuple[str, ...]  #: The videos to evaluate on.
+    #: What is known of the training videos' times: by the weak table, where that has any.
+    marks: Mapping[str, VideoAnnotation] = field(default_factory=dict)
+
+    def examined(self) -> Iterator[tuple[Annotations, tuple[str, ...]]]:
+        """The annotations to look for faulty segments in, each with what is no fault there."""
+        videos = {**self.annotations.videos, **self.marks}
+        # In a training video a segment of no length is a point.
+        training = self.marks.keys()
+        whole = replace(self.annotations, videos=videos)
+        yield whole.select(name for name in videos if name not in training), ()
+        yield whole.select(training), ("has no length",)
 
 
 def read_labelling(pieces: Pieces, report: OnProblem) -> Labelling:
@@ -104,20 +117,23 @@ def read_labelling(pieces: Pieces, report: OnProblem) -> Labelling:
             cause = "is both to be trained on and to be evaluated on"
             report(Problem.fatal(cause, labelled.source, place))
         train_labels[name] = video.labels
-    empty = [n for n, labels in train_labels.items() if not labels]
-    if empty := [name for name in empty if not labelled.videos[name].is_background]:
+    empty = [labelled.videos[name] for name, labels in train_labels.items() if not labels]
+    if empty := [video for video in empty if not (video.is_background or video.known)]:
         cause = f"no label: trained on as a video in which nothing happens ({len(empty):,} in all)"
-        report(Problem.warning(cause, labelled.source, f"video {empty[0]!r}"))
+        report(Problem.warning(cause, labelled.source, f"video {empty[0].name!r}"))
     for label in pieces.display_names:
         if label not in classes:
             cause = f"display_names: {unknown('class', label, classes)}"
             report(Problem.fatal(cause, pieces.source))
     videos = dict(weak.videos) | dict(strong.videos)
     source = strong.source or weak.source
+    has_times = any(video.segments or video.known for video in weak)
+    marked = weak.videos if has_times else strong.videos
     return Labelling(
         Annotations(videos, classes, source, (*strong.notes, *weak.notes)),
         train_labels,
         evaluation,
+        {name: marked[name] for name in train_labels if name in marked},
     )
 
 
@@ -160,6 +176,8 @@ def _split(
         evaluation = _listed(pieces.test_list, strong, report)
     if pieces.train_labels is not None:
         training = weak.training_names()
+        if not any(video.subset for video in weak):
+            training = tuple(weak.videos)
         if pieces.test_list is None:
             evaluation = _evaluated_beside(strong, weak, evaluation)
     return training, evaluation
@@ -228,7 +246,10 @@ def _relabelled(video: VideoAnnotation, names: Mapping[str, str]) -> VideoAnnota
     if segments is not None:
         segments = tuple(replace(s, label=names.get(s.label, s.label)) for s in segments)
     labels = tuple(sorted(names.get(label, label) for label in video.labels))
-    return replace(video, labels=labels, segments=segments)
+    if (known := video.known) is not None:
+        absent = (replace(s, label=names.get(s.label, s.label)) for s in known.absent)
+        known = replace(known, absent=tuple(absent))
+    return replace(video, labels=labels, segments=segments, known=known)
 
 
 def _within_classes(
@@ -329,8 +350,9 @@ def _matched_table(
         video = videos.pop(old)
         videos.setdefault(names[old], replace(video, name=names[old]))
     labels = {names.get(name, name): present for name, present in table.items()}
+    marks = {names.get(name, name): video for name, video in labelling.marks.items()}
     annotations = replace(labelling.annotations, videos=videos)
-    return replace(labelling, annotations=annotations, train_labels=labels)
+    return replace(labelling, annotations=annotations, train_labels=labels, marks=marks)
 
 
 def _open_parts(

@@ -1,16 +1,19 @@
 """Pseudo-segments of training videos: where the teacher's proposals, or the detector's, agree.
 
 The thresholds of a curve give nested proposals. Those that overlap vote for one segment; the
-spread of their borders tells how sure each is. All places are in snippets.
+spread of their borders tells how sure each is. All places are in snippets. Where a person has said
+when things happen, their segments are taken as they are, and their points choose among proposals.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from duetal.core.array_types import Floats
+from duetal.core.grid import TimeGrid
+from duetal.core.known_times import ClassTimes, KnownTimes
 from duetal.localization.proposals import (
     find_intervals,
     highest_inside,
@@ -28,6 +31,8 @@ _TEACHERS_SHARE = 0.3
 _OVERLAP = 0.3
 #: The margin of the contrast in a segment's score, as a part of its length.
 _MARGIN = 0.25
+#: tIoU with a known segment from which a proposal is of it.
+_KNOWN_OVERLAP = 0.1
 _THRESHOLDS = tuple(tenths / 10 for tenths in range(1, 10))
 
 
@@ -41,6 +46,10 @@ class Proposals:
 
     def __len__(self) -> int:
         return len(self.score)
+
+    def select(self, rows: NDArray[np.bool_]) -> "Proposals":
+        """Some of them."""
+        return Proposals(self.start[rows], self.end[rows], self.score[rows])
 
     def tiou(self, start: Floats, end: Floats) -> Floats:
         """(N, M) the temporal IoU of each with (M,) others."""
@@ -128,10 +137,40 @@ def merge(label: int, proposals: Proposals) -> list[PseudoSegment]:
     return found
 
 
+def known_segments(label: int, times: KnownTimes, grid: TimeGrid) -> list[PseudoSegment]:
+    """The segments of a class that a person has given; nothing is unsure of them."""
+    own = np.array([ends for *ends, k in times.segments if k == label]).reshape(-1, 2)
+    return [PseudoSegment(label, a, b, 1.0, 0.0, 0.0) for a, b in grid.place(own).tolist()]
+
+
+def allowed(
+    proposals: Proposals, known: ClassTimes, segments: Sequence[PseudoSegment]
+) -> Proposals:
+    """The proposals that nothing known speaks against.
+
+    Left out are those that overlap a known segment, lie where the class is not, or hold no point,
+    or several, in a stretch that was looked through.
+    """
+    middle = ((proposals.start + proposals.end) / 2).astype(int).clip(0, len(known.complete) - 1)
+    points = _points_in(proposals.start, proposals.end, known)
+    good = ~known.absent[middle] & (~known.complete[middle] | (points == 1))
+    if segments:
+        start, end = (np.array([getattr(s, side) for s in segments]) for side in ("start", "end"))
+        good &= proposals.tiou(start, end).max(axis=1) < _KNOWN_OVERLAP
+    return proposals.select(good)
+
+
+def _points_in(start: Floats, end: Floats, known: ClassTimes) -> NDArray[np.intp]:
+    """(N,) how many points lie in each."""
+    return np.searchsorted(known.points, end) - np.searchsorted(known.points, start)
+
+
 def make_pseudo_segments(
     probabilities: NDArray[np.floating],
     present: NDArray[np.bool_],
     detected: Mapping[int, Proposals] | None = None,
+    times: KnownTimes | None = None,
+    grid: TimeGrid | None = None,
 ) -> list[PseudoSegment]:
     """The pseudo-segments of one training video, of its own labels alone.
 
@@ -140,6 +179,8 @@ def make_pseudo_segments(
         present: (K,) the classes that the video carries.
         detected: of present classes, what the detector of the round before found; None: the
             teacher's own proposals.
+        times: what is known of when things happen.
+        grid: the one that this is laid on.
     """
     found: list[PseudoSegment] = []
     for label in map(int, np.flatnonzero(present)):
@@ -147,5 +188,14 @@ def make_pseudo_segments(
         proposals = curve_proposals(curve)
         if detected is not None:
             proposals = rejudge(proposals, detected[label])
-        found += merge(label, proposals)
+        if times is None or grid is None:
+            found += merge(label, proposals)
+            continue
+        known = times.of_class(label, grid, len(curve))
+        sure = known_segments(label, times, grid)
+        merged = merge(label, allowed(proposals, known, sure))
+        for one in merged:
+            pointed = _points_in(np.array([one.start]), np.array([one.end]), known)[0]
+            sure.append(replace(one, confidence=1.0) if pointed else one)
+        found += sure
     return found

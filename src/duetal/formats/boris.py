@@ -77,8 +77,9 @@ _Event = tuple[float, str, str, str]
 def read_annotations(path: Path, *, report: Report = raise_error) -> Annotations:
     """Read the state events of a project, or of a table exported from one.
 
-    Left out, and counted, are point events, states without an end, modifiers, subjects and
-    comments, observations without a media file, and players beyond the first.
+    A point event is a segment of no length. Left out, and counted, are states without an end,
+    modifiers, subjects and comments, observations without a media file, and players beyond the
+    first.
 
     Raises:
         DuetalError: not of these forms; or in a project a time in a second media file while the
@@ -102,7 +103,7 @@ def _read_project(reading: Reading) -> None:
         with reading.going_on(f"behaviors_conf {key!r}"):
             kind = a_string(an_object(behavior)["type"], "'type'").upper()
             states[a_string(behavior["code"], "'code'")] = "STATE" in kind
-    reading.classes = [code for code, is_state in states.items() if is_state]
+    reading.classes = list(states)
     for key, value in drained(observations):
         with reading.going_on(f"observations {key!r}"):
             if an_object(value).get("type") != "MEDIA":
@@ -162,12 +163,15 @@ def _states(
     begun: dict[tuple[str, str, str], float] = {}
     found = []
     for time, subject, behavior, modifiers in events:
-        if not known.get(behavior, False):
-            left_out["point events"] += 1
+        if behavior not in known:
+            left_out["events of unknown behaviors"] += 1
             continue
         left_out["subjects of events"] += bool(subject)
         left_out["modifiers of events"] += bool(modifiers)
         start = begun.pop((subject, behavior, modifiers), None)
+        if not known[behavior]:
+            # A point event is a moment inside of an action.
+            start = time
         if start is None:
             begun[subject, behavior, modifiers] = time
             continue
@@ -302,8 +306,8 @@ class _EventTable:
 
     def _aggregated(self, cells: dict[str, str]) -> tuple[float, float] | None:
         if cells.get("behavior type", "STATE") != "STATE":
-            self.reading.left_out["point events"] += 1
-        elif "NA" in (cells["start (s)"], cells["stop (s)"]):
+            return (time := self._time(cells["start (s)"])), time
+        if "NA" in (cells["start (s)"], cells["stop (s)"]):
             self.reading.left_out["states without an end"] += 1
         else:
             return self._time(cells["start (s)"]), self._time(cells["stop (s)"])
@@ -320,7 +324,7 @@ class _EventTable:
                 raise ValueError(f"{key[2]!r} stops, and has not begun")
             return self.begun.pop(key), time
         else:
-            self.reading.left_out["point events"] += 1
+            return time, time
         return None
 
 

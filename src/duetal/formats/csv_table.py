@@ -11,19 +11,27 @@
 Written comma-separated (RFC 4180) in UTF-8, one segment or detection a row, in seconds. With a
 column `score` it is a table of detections. A row with a label alone is a label of a video whose
 segments are unknown; one without label, a video in which nothing happens. `subset` and `duration`
-may be empty or missing. A video without detections has no row.
+may be empty or missing. A video without detections has no row. A segment of no length is a moment
+inside of an action.
 
     video,label,start,end,known
-    clip_1,HighJump,3.2,6.4,present
+    dive_1,Diving,3.2,6.4,present
+    dive_1,Diving,9.0,9.0,present
+    dive_1,Diving,11.0,12.5,absent
+    dive_1,,0.0,15.0,complete
+    jump_2,Running,,,present
+    jump_2,Diving,,,absent
 
-The table of a review (`duetal.review.exchange`) has a column `known`. Its rows of actions and
-labels that are not `present` are left out here, and counted.
+With a column `known` what is not listed is not known: the table of a review, to train on. `absent`
+is a stretch without the class, or a video; `complete` is a stretch that was looked through, or all
+of a video without times, in which nothing happens but the actions listed.
 
 Read as spreadsheets and other projects write it: columns in any order, some under other names
 (RefineLoc's `video-name,t-start,t-end,label,video-duration`), between them commas, semicolons or
 tabs; decimal commas; times as `mm:ss` or `hh:mm:ss.fff`.
 """
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -31,9 +39,9 @@ from operator import itemgetter
 from pathlib import Path
 from sys import intern
 
-from duetal.core.annotations import Annotations
+from duetal.core.annotations import Annotations, KnownStretches, Segment
 from duetal.core.detections import Detections
-from duetal.core.errors import DuetalError, Report, raise_error
+from duetal.core.errors import DuetalError, Report, raise_error, unknown
 from duetal.formats.delimited import (
     delimiter_of,
     number_in,
@@ -53,6 +61,8 @@ SEGMENTS_HEADER = ("video", "subset", "duration", "label", "start", "end")
 REVIEW_HEADER = (*REQUIRED, "known")
 PRESENT, ABSENT, COMPLETE = "present", "absent", "complete"
 DETECTIONS_HEADER = ("video", "label", "start", "end", "score")
+#: The times of what is said of all of a video.
+_WHOLE = (-math.inf, math.inf)
 #: What else columns are called, without hyphens, spaces and underscores.
 _OTHER_NAMES = {
     "videoname": "video", "videoid": "video", "filename": "video",
@@ -97,16 +107,21 @@ def read_annotations(
         report=report,
         columns_of=columns_of,
     )
+    known: dict[str, KnownStretches] = {}
     for place, cells in rows:
         with reading.going_on(place):
-            _add(cells, delimiter, reading)
+            _add(cells, delimiter, reading, known)
     for video in reading.videos.values():
+        stretches = known.get(video.name)
         if not video.intervals:
-            video.intervals = None if video.labels else []
-        elif not {one.label for one in video.intervals} >= {*video.labels}:
-            cause = "some labels have a segment, others none"
+            is_empty = not video.labels and (stretches is None or bool(stretches.complete))
+            video.intervals = [] if is_empty else None
+        elif stretches is None and not {one.label for one in video.intervals} >= {*video.labels}:
+            cause = "some labels have a segment, others none; a column 'known' says so of a table"
             raise DuetalError(cause, file=path, place=f"video {video.name!r}")
-    return reading.annotations()
+    found = reading.annotations()
+    videos = {v.name: replace(v, known=known[v.name]) for v in found if v.name in known}
+    return replace(found, videos={**found.videos, **videos})
 
 
 def write_annotations(path: Path, annotations: Annotations) -> None:
@@ -149,14 +164,13 @@ def write_detections(path: Path, detections: Detections) -> None:
     write_rows(path, ",", DETECTIONS_HEADER, detection_rows(detections), errors="replace")
 
 
-def _add(cells: dict[str, str], delimiter: str, reading: Reading) -> None:
+def _add(
+    cells: dict[str, str], delimiter: str, reading: Reading, known: dict[str, KnownStretches]
+) -> None:
     name, label, start, end = (cells[column] for column in REQUIRED)
     if not name:
         raise ValueError("no video")
     name = reading.named(name)
-    if (known := cells.get("known", "")) in (ABSENT, COMPLETE):
-        reading.left_out[f"rows of what is {known}"] += 1
-        return
     subset = intern(cells.get("subset", "")) or None
     duration = optional(cells.get("duration") or None, _finite_seconds, delimiter)
     if name not in reading.videos:
@@ -164,15 +178,33 @@ def _add(cells: dict[str, str], delimiter: str, reading: Reading) -> None:
     video = reading.videos[name]
     if (video.subset, video.duration) != (subset, duration):
         raise ValueError(f"{name!r} has another subset or duration in a row before")
-    if bool(start) != bool(end) or (start and not label):
+    kind = cells.get("known", PRESENT)
+    if bool(start) != bool(end) or (start and not label and kind != COMPLETE):
         raise ValueError("a segment is a label, a start and an end")
     label = reading.options.label(label)
-    if start:
-        first, last = (_finite_seconds(time, delimiter) for time in (start, end))
+    first, last = (_finite_seconds(time, delimiter) for time in (start, end)) if start else _WHOLE
+    if "known" in cells:
+        known[name] = _with_stretch(known.get(name, KnownStretches()), kind, first, last, label)
+    if kind != PRESENT:
+        reading.left_out[f"rows of what is {kind}"] += 1
+    elif start:
         one = Marked(first, last, label)
         reading.intervals_of(name).append(one)
     elif label:
         video.labels.append(label)
+
+
+def _with_stretch(
+    known: KnownStretches, kind: str, first: float, last: float, label: str
+) -> KnownStretches:
+    """What is known of a video with a row more."""
+    if kind not in (PRESENT, ABSENT, COMPLETE):
+        raise ValueError(unknown("value of 'known'", kind, (PRESENT, ABSENT, COMPLETE)))
+    if bool(label) == (kind == COMPLETE):
+        raise ValueError(f"what is {kind} has {'a' if kind != COMPLETE else 'no'} label")
+    if kind == ABSENT:
+        return replace(known, absent=(*known.absent, Segment(first, last, label)))
+    return replace(known, complete=(*known.complete, (first, last))) if kind == COMPLETE else known
 
 
 def _finite_seconds(cell: str, delimiter: str) -> float:

@@ -195,6 +195,8 @@ class _ElanReader(XmlReader):
             elif not label and tier in described:
                 self.left_out["intervals without a label"] += 1
             else:
+                # ELAN's shortest annotation stands for a moment, which it can't hold.
+                last = first if last - first == 1 else last
                 one = Marked((first + offset) / 1000, (last + offset) / 1000, label or tier)
                 self.intervals.append(one)
 

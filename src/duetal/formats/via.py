@@ -31,10 +31,11 @@ from duetal.formats.marked import Content, Marked, MarkedVideo, Reading, marked
 from duetal.formats.media import media_place
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
-_SEGMENT_ANCHOR = "FILE1_Z2_XY0"
+#: Of segments, and of points in time.
+_TIME_ANCHORS = ("FILE1_Z2_XY0", "FILE1_Z1_XY0")
 _FILE_ANCHORS = ("FILE1_Z0_XY0", "FILEN_Z0_XY0")
 _OTHER_ATTRIBUTES = "attributes of other things than segments"
-_OTHER_REMARKS = "regions, points in time and remarks on files"
+_OTHER_REMARKS = "regions and remarks on files"
 _CHECKBOX, _SELECT = 2, 4
 _VIDEO = 4
 _LOCAL, _HTTP, _FILE = 1, 2, 3
@@ -66,7 +67,9 @@ class _ViaProject:
 def read_annotations(
     path: Path, *, options: FormatOptions = DEFAULT_OPTIONS, report: Report = raise_error
 ) -> Annotations:
-    """Read a project's temporal segments; regions, points in time and the like are left out.
+    """Read a project's temporal segments; regions and the like are left out.
+
+    A point in time is a segment of no length.
 
     Where there are no segments, the values of an attribute of files are the labels of videos whose
     segments are unknown. The option `tier` names the attribute that holds the labels, where several
@@ -132,7 +135,7 @@ def write(path: Path, content: Content, *, options: FormatOptions = DEFAULT_OPTI
             metadata[f"{number}_{index:08}"] = {**about, "z": [one.start, one.end], "xy": []}
     attribute = {
         "aname": "action",
-        "anchor_id": _SEGMENT_ANCHOR,
+        "anchor_id": _TIME_ANCHORS[0],
         "type": _SELECT,
         "desc": "",
         "options": {label: label for label in content.classes},
@@ -180,26 +183,26 @@ def _add(
         project.files[key] = video_name(a_string(place, "'fname'"))
     elif part == "view":
         project.views[key] = [str(one) for one in a_list(value["fid_list"], "'fid_list'")]
-    elif part == "attribute" and value.get("anchor_id") in (_SEGMENT_ANCHOR, *_FILE_ANCHORS):
+    elif part == "attribute" and value.get("anchor_id") in (*_TIME_ANCHORS, *_FILE_ANCHORS):
         listed = an_object(value.get("options") or {}, "'options'")
         options = {option: a_string(label, "an option") for option, label in listed.items()}
         project.attributes[key] = _Attribute(
             a_string(value["aname"], "'aname'"),
             options,
             value.get("type"),
-            value["anchor_id"] != _SEGMENT_ANCHOR,
+            value["anchor_id"] in _FILE_ANCHORS,
         )
     elif part == "attribute":
         left_out[_OTHER_ATTRIBUTES] += 1
     elif part == "metadata" and value.get("flg") != _DELETED:
         times = a_list(value.get("z", []), "'z'")
         shape = a_list(value.get("xy", []), "'xy'")
-        if shape or len(times) not in (0, 2):
+        if shape or len(times) > 2:
             left_out[_OTHER_REMARKS] += 1
             return
         view, values = str(value["vid"]), an_object(value.get("av", {}), "'av'")
         if times:
-            one = (finite(times[0]), finite(times[1]), values)
+            one = (finite(times[0]), finite(times[-1]), values)
             project.segments.setdefault(view, []).append(one)
         else:
             project.remarks.setdefault(view, []).append(values)

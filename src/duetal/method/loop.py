@@ -11,6 +11,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
@@ -20,14 +21,15 @@ from duetal.core.weak_videos import WeakVideos, expect_reads
 from duetal.method.branches import BRANCHES, Branch, LoadText
 from duetal.method.dropout import crop_dropout
 from duetal.method.label_weights import label_weights
+from duetal.method.labelling import inference_network, state_times, teach
 from duetal.method.layers import BranchNetwork
 from duetal.method.losses import LOSSES, LossSettings, LossTerm, Predictions, active_terms
 from duetal.method.method_settings import MethodSettings
 from duetal.method.pseudo_labels import (
+    IGNORED,
     PseudoLabels,
     SomePseudoLabels,
     crop_labels,
-    make_pseudo_labels,
 )
 from duetal.method.sampling import (
     Crop,
@@ -41,7 +43,7 @@ from duetal.method.sampling import (
 from duetal.method.schedule import Phase, ScheduleSettings, schedule
 from duetal.method.trainable_backbone import TrainableBackbone
 from duetal.method.video_scoring import calibrate
-from duetal.method.weight_average import average_weights, take_averages
+from duetal.method.weight_average import average_weights, averaged, take_averages
 
 #: The end of an error that comes before an update.
 _STOP = "the run stops before the update, its last checkpoint is whole"
@@ -141,8 +143,23 @@ def alternate(
             callback.on_pseudo_labels(phase, pseudo)
         for epoch in range(epochs_done, phase.epochs):
             done = epoch / phase.epochs if pseudo is None else 1.0
+            certain = None
+            if videos.times:
+                grows_by = phase.teacher or phase.student
+                branch = method.branch(grows_by)
+                with averaged(adam):
+                    certain = state_times(fabric, settings, videos, branch, students[grows_by])
             lesson = Lesson(
-                fabric, settings, videos, phase, student, pseudo, method.losses, weights, done
+                fabric,
+                settings,
+                videos,
+                phase,
+                student,
+                pseudo,
+                method.losses,
+                weights,
+                done,
+                certain,
             )
             student.train()
             student.take_turn(epoch)
@@ -184,10 +201,15 @@ class MeanLosses:
 
 
 def class_weights(fabric: Fabric, settings: MethodSettings, videos: WeakVideos) -> Tensor | None:
-    """(N, K) of the training videos' labels; None: 1 each."""
-    if not settings.losses.weigh_labels:
+    """(N, K) of the training videos' labels, 0 where they are not known; None: 1 each."""
+    if not settings.losses.weigh_labels and videos.unknown is None:
         return None
-    return torch.from_numpy(label_weights(videos.labels)).to(fabric.device)
+    weights = np.ones(videos.labels.shape, np.float32)
+    if settings.losses.weigh_labels:
+        weights = label_weights(videos.labels)
+    if videos.unknown is not None:
+        weights[videos.unknown] = 0.0
+    return torch.from_numpy(weights).to(fabric.device)
 
 
 def conclude(
@@ -234,39 +256,6 @@ def with_own_features(videos: WeakVideos, phase: Phase, student: BranchNetwork) 
     return replace(videos, streams={**videos.streams, phase.student: stream})
 
 
-def inference_network(
-    fabric: Fabric,
-    settings: MethodSettings,
-    videos: WeakVideos,
-    branch: Branch,
-    network: BranchNetwork,
-) -> BranchNetwork:
-    """A copy of a branch as it is now, in eval mode, without a text encoder."""
-    copy = branch.for_inference(settings, videos.streams[branch.name].dim, len(videos.classes))
-    state = network.inference_state()
-    copy.load_state_dict({name: state[name] for name in copy.state_dict()})
-    return copy.to(fabric.device).eval()
-
-
-def teach(
-    fabric: Fabric,
-    settings: MethodSettings,
-    videos: WeakVideos,
-    branch: Branch,
-    network: BranchNetwork,
-) -> PseudoLabels:
-    """The pseudo-labels of a branch as it is now, frozen."""
-    return make_pseudo_labels(
-        inference_network(fabric, settings, videos, branch, network),
-        videos,
-        videos.streams[branch.name],
-        settings.losses,
-        window=settings.data.crop,
-        device=fabric.device,
-        fabric=fabric,
-    )
-
-
 @dataclass(frozen=True)
 class Lesson:
     """What every step of a phase reads."""
@@ -280,11 +269,14 @@ class Lesson:
     losses: tuple[LossTerm, ...] = LOSSES
     label_weights: Tensor | None = None  # (N, K) of the training videos; None: 1 each.
     progress: float = 1.0  # Share of a phase without a teacher that is done.
+    certain: PseudoLabels | None = None  # Of known times; None where there are none.
 
     def terms(self) -> list[LossTerm]:
         """The terms of the loss that apply."""
-        has_teacher = self.pseudo is not None
-        return active_terms(self.losses, self.loss_settings, has_teacher=has_teacher)
+        has_teacher, has_times = self.pseudo is not None, self.certain is not None
+        return active_terms(
+            self.losses, self.loss_settings, has_teacher=has_teacher, has_times=has_times
+        )
 
     @cached_property
     def loss_settings(self) -> LossSettings:
@@ -342,9 +334,13 @@ def compute_losses(lesson: Lesson, micro: MicroBatch) -> dict[str, Tensor]:
     seeds = [random_seed(torch.initial_seed(), crop.video, crop.start) for crop in micro.crops]
     with lesson.fabric.autocast(), crop_dropout(seeds):
         logits, encoded = lesson.student(micro.features.to(device), mask)
-    pseudo = None
-    if lesson.pseudo is not None:
-        pseudo = crop_labels(lesson.pseudo, micro.crops, micro.mask).to(device)
+    pseudo, certain = (
+        None if labels is None else crop_labels(labels, micro.crops, micro.mask).to(device)
+        for labels in (lesson.pseudo, lesson.certain)
+    )
+    if pseudo is not None and certain is not None:
+        # Where a person has said what happens, no teacher is heard.
+        pseudo = torch.where(certain == IGNORED, pseudo, IGNORED)
     rows, weights = [crop.video for crop in micro.crops], lesson.label_weights
     predictions = Predictions(
         logits.float(),
@@ -355,6 +351,7 @@ def compute_losses(lesson: Lesson, micro: MicroBatch) -> dict[str, Tensor]:
         lesson.phase.distils,
         None if weights is None else weights[rows],
         lesson.progress,
+        certain,
     )
     return {
         term.name: term.weight(settings) * term.loss(predictions, settings)

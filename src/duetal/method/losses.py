@@ -1,7 +1,8 @@
 """The terms of the loss. Each gives one number a video, so that micro-batches add up exactly.
 
-L = L_cls + λ · L_kd (+ a contrastive term, off by default). To add a term, write a function of
-`Predictions` and `LossSettings`, give its weight a setting, and list it in `LOSSES`.
+L = L_cls + λ · L_kd (+ a term of known times, + a contrastive one; both are off by default). To add
+a term, write a function of `Predictions` and `LossSettings`, give its weight a setting, and list it
+in `LOSSES`.
 """
 
 from collections.abc import Callable, Collection
@@ -14,6 +15,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
+from duetal.method.certain_labels import KnownLossSettings
 from duetal.method.layers import topk_mean
 from duetal.method.pseudo_labels import BACKGROUND, FOREGROUND, PseudoLabelSettings
 
@@ -28,7 +30,7 @@ class VideoLoss(StrEnum):
     SOFTMAX = "softmax"
 
 
-class LossSettings(PseudoLabelSettings):
+class LossSettings(PseudoLabelSettings, KnownLossSettings):
     """The loss, and the pseudo-labels it distils."""
 
     video_loss: VideoLoss = VideoLoss.BCE
@@ -90,6 +92,8 @@ class Predictions:
     distils: Collection[str] = ()  # See `Phase.distils`.
     label_weights: Tensor | None = None  # (B, K), see `label_weights`; None: 1 each.
     progress: float = 1.0  # Share of the phase that is done, see `pooling_warmup`.
+    #: (B, T, K) as `pseudo`, of what a person has said; None where no time is known.
+    certain: Tensor | None = None
 
 
 def classification(batch: Predictions, settings: LossSettings) -> Tensor:
@@ -105,6 +109,9 @@ def classification(batch: Predictions, settings: LossSettings) -> Tensor:
             pooled, labels, batch.label_weights, reduction="none"
         )
         return losses.sum(dim=1) if settings.sum_classes else losses.mean(dim=1)
+    if batch.label_weights is not None:
+        # A class of weight 0 may occur or not.
+        pooled = pooled.masked_fill(batch.label_weights == 0, torch.finfo(pooled.dtype).min)
     target = labels / labels.sum(dim=1, keepdim=True).clamp(min=1)
     return -(target * F.log_softmax(pooled, dim=1)).sum(dim=1)
 
@@ -116,18 +123,41 @@ def distillation(batch: Predictions, settings: LossSettings) -> Tensor:
     and −log(1 − p) where h = 0. A video without a confident snippet has 0.
     """
     assert batch.pseudo is not None
-    valid = batch.mask.unsqueeze(-1)
+    foreground, background, losses = _divergences(batch, batch.pseudo)
     present = batch.labels.unsqueeze(1) > 0
-    is_background = (batch.pseudo == BACKGROUND) & valid
     sets = []
     if "foreground" in batch.distils:
-        sets.append(((batch.pseudo == FOREGROUND) & valid, F.softplus(-batch.logits)))
+        sets.append(foreground)
     if "background" in batch.distils:
-        sets.append((is_background & present, F.softplus(batch.logits)))
-        sets.append((is_background & ~present, F.softplus(batch.logits)))
-    sums = torch.stack([(loss * member).sum(dim=(1, 2)) for member, loss in sets])
-    sizes = torch.stack([member.sum(dim=(1, 2)) for member, _ in sets])
-    if not settings.balance_sets:
+        sets += [background & present, background & ~present]
+    return _mean(losses, sets, balanced=settings.balance_sets)
+
+
+def known(batch: Predictions, settings: LossSettings) -> Tensor:
+    """The same (B,) of the snippets of which a person has said what happens.
+
+    The classes that a video has weigh as much as those that it has not. Their foreground weighs
+    what it is of their snippets: else borders would go outwards.
+    """
+    assert batch.certain is not None
+    foreground, background, losses = _divergences(batch, batch.certain)
+    present = batch.labels.unsqueeze(1) > 0
+    sets = [(foreground | background) & present, background & ~present]
+    return _mean(losses, sets, balanced=settings.balance_sets)
+
+
+def _divergences(batch: Predictions, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Which snippets are foreground and background in a target, and their losses; (B, T, K)."""
+    valid = batch.mask.unsqueeze(-1)
+    foreground, background = ((target == kind) & valid for kind in (FOREGROUND, BACKGROUND))
+    return foreground, background, F.softplus(torch.where(foreground, -1, 1) * batch.logits)
+
+
+def _mean(losses: Tensor, sets: Collection[Tensor], *, balanced: bool) -> Tensor:
+    """(B,) mean of losses (B, T, K) over sets, each by itself where they are to be balanced."""
+    sums = torch.stack([(losses * member).sum(dim=(1, 2)) for member in sets])
+    sizes = torch.stack([member.sum(dim=(1, 2)) for member in sets])
+    if not balanced:
         return sums.sum(dim=0) / sizes.sum(dim=0).clamp(min=1)
     means = sums / sizes.clamp(min=1)
     return means.sum(dim=0) / (sizes > 0).sum(dim=0).clamp(min=1)
@@ -165,17 +195,29 @@ class LossTerm:
     #: Its factor, from the settings; a term of weight 0 is not computed.
     weight: Callable[[LossSettings], float] = lambda settings: 1.0
     needs_teacher: bool = False  # Whether it reads pseudo-labels; left out without a teacher.
+    needs_times: bool = False  # Whether it reads known times; left out where there are none.
 
 
 LOSSES = (
     LossTerm("classification", classification),
     LossTerm("distillation", distillation, lambda s: s.distillation_weight, needs_teacher=True),
+    LossTerm("known", known, lambda s: s.known_weight, needs_times=True),
     LossTerm("contrast", contrast, lambda s: s.contrastive_weight, needs_teacher=True),
 )
 
 
 def active_terms(
-    terms: Collection[LossTerm], settings: LossSettings, *, has_teacher: bool
+    terms: Collection[LossTerm],
+    settings: LossSettings,
+    *,
+    has_teacher: bool,
+    has_times: bool = False,
 ) -> list[LossTerm]:
-    """The terms of a phase: those of a weight, and without a teacher those that need none."""
-    return [t for t in terms if t.weight(settings) and (has_teacher or not t.needs_teacher)]
+    """The terms of a phase: those of a weight that have what they need."""
+    return [
+        term
+        for term in terms
+        if term.weight(settings)
+        and (has_teacher or not term.needs_teacher)
+        and (has_times or not term.needs_times)
+    ]

@@ -19,6 +19,7 @@ from torch import Tensor
 from duetal.core.array_types import Singles
 from duetal.core.weak_videos import WeakVideos, expect_reads
 from duetal.method.branches import LoadText
+from duetal.method.labelling import state_times, teach
 from duetal.method.layers import BranchNetwork
 from duetal.method.loop import (
     Lesson,
@@ -30,10 +31,9 @@ from duetal.method.loop import (
     compute_gradient,
     conclude,
     make_adam,
-    teach,
 )
 from duetal.method.method_settings import MethodSettings
-from duetal.method.pseudo_labels import SomePseudoLabels, TeacherScore, threshold
+from duetal.method.pseudo_labels import PseudoLabels, SomePseudoLabels, TeacherScore, threshold
 from duetal.method.sampling import (
     Crop,
     crop_reads,
@@ -65,6 +65,7 @@ class OnlineStudent:
     labels: dict[str, NDArray[np.int8]] = field(default_factory=dict)
     epochs_done: int = 0
     _teacher: BranchNetwork | None = None
+    _certain: PseudoLabels | None = None
 
     def __post_init__(self) -> None:
         self.adam = make_adam(self.settings, self.phase, self.network)
@@ -138,7 +139,8 @@ class OnlineStudent:
             # As `calibrate` does, but by what is known of this video.
             temperature = max(1.0, float(extent[1].max()) / LARGEST_LOGIT)
             logits, extent = (probabilities(x, temperature) for x in (logits, extent))
-        said = threshold(logits, videos.labels[crop.video], settings, extent)
+        unknown = None if videos.unknown is None else videos.unknown[crop.video]
+        said = threshold(logits, videos.labels[crop.video], settings, extent, unknown)
         labels[crop.start : crop.start + crop.length] = said
 
     def _widen(self, name: str, logits: Singles, share: float) -> Singles:
@@ -165,6 +167,14 @@ class OnlineStudent:
     ) -> dict[str, float]:
         """Train on update `number` of the epoch; the weighted terms' means over the batch."""
         alone, epoch = self.phase.untaught or 0, self.epochs_done
+        if number == 0:
+            self._certain = None
+            if videos.times:
+                branch = self.method.branch(self.phase.student)
+                with averaged(self.adam):
+                    self._certain = state_times(
+                        self.fabric, self.settings, videos, branch, self.network
+                    )
         progress = 1.0 if epoch >= alone else epoch / alone
         lesson = Lesson(
             self.fabric,
@@ -176,6 +186,7 @@ class OnlineStudent:
             self.method.losses,
             weights,
             progress,
+            self._certain,
         )
         schedule = self.settings.schedule
         torch.manual_seed(random_seed(schedule.seed, self.phase.name, epoch, number))

@@ -73,6 +73,7 @@ def threshold(
     present: Bools,
     settings: PseudoLabelSettings,
     extent: Singles | None = None,
+    unknown: Bools | None = None,
 ) -> NDArray[np.int8]:
     """Turn a teacher's scores of one video, or of a part of it, into pseudo-labels.
 
@@ -82,11 +83,14 @@ def threshold(
         settings: δ_h and δ_l (a normalised score above δ_h is foreground, below δ_l background, in
             between ignored), and over what scores are normalised.
         extent: (2, K) the lowest and the highest score of each class; None: those of `scores`.
+        unknown: (K,) the classes of which it is not known whether the video carries them: IGNORED.
 
     Returns:
         (T, K) of FOREGROUND, BACKGROUND and IGNORED.
     """
     labels = np.full(scores.shape, BACKGROUND, dtype=np.int8)
+    if unknown is not None:
+        labels[:, unknown] = IGNORED
     if not present.any():
         return labels
     chosen = scores[:, present]
@@ -109,11 +113,12 @@ class PseudoLabels(Sequence[NDArray[np.int8]]):
     """For each training video (T, K) int8 of FOREGROUND, BACKGROUND and IGNORED.
 
     Those of the classes that a video has are kept, in a file that vanishes with the process; of all
-    others everything is background. `lengths` are T of each video, `present` (N, K) its classes.
+    others everything is background, or IGNORED where a video is `silent` (N,). `lengths` are T of
+    each video, `present` (N, K) the classes that it has or may have.
     """
 
-    def __init__(self, lengths: Sequence[int], present: Bools):
-        self.present = present
+    def __init__(self, lengths: Sequence[int], present: Bools, silent: Bools | None = None):
+        self.present, self._silent = present, silent
         self._shapes = [(t, int(n)) for t, n in zip(lengths, present.sum(axis=1), strict=True)]
         self._ends = np.cumsum([t * n for t, n in self._shapes], dtype=np.int64)
         size = int(self._ends[-1]) if len(self._ends) else 0
@@ -143,7 +148,8 @@ class PseudoLabels(Sequence[NDArray[np.int8]]):
     def part(self, index: int, start: int, length: int) -> NDArray[np.int8]:
         """(length, K) of a video from a snippet on."""
         rows = self.kept(index)[start : start + length]
-        labels = np.full((len(rows), self.present.shape[1]), BACKGROUND, dtype=np.int8)
+        others = IGNORED if self._silent is not None and self._silent[index] else BACKGROUND
+        labels = np.full((len(rows), self.present.shape[1]), others, dtype=np.int8)
         labels[:, self.present[index]] = rows
         return labels
 
@@ -181,17 +187,18 @@ def make_pseudo_labels(
     snippets in one pass. The processes of `fabric`, all of which call this, divide the videos.
     """
     lengths = [videos.length(name) for name in videos.names]
-    labels = PseudoLabels(lengths, videos.labels)
+    labels = PseudoLabels(lengths, videos.possible)
     rank, processes = (0, 1) if fabric is None else (fabric.global_rank, fabric.world_size)
     shares = divided(lengths, processes)
     own = (videos.names[index] for index in shares[rank])
     expect_reads(stream, window_reads(stream, own, window))
     for index in shares[rank]:
-        present = videos.labels[index]
+        unknown = None if videos.unknown is None else videos.unknown[index]
         logits = score_video(teacher, stream, videos.names[index], window, device)
         as_logits = settings.pseudo_score is TeacherScore.LOGIT
         scores = logits if as_logits else probabilities(logits, float(teacher.temperature))
-        labels.kept(index)[:] = threshold(scores, present, settings)[:, present]
+        said = threshold(scores, videos.labels[index], settings, unknown=unknown)
+        labels.kept(index)[:] = said[:, videos.possible[index]]
     if fabric is not None and processes > 1:
         labels.share(shares, fabric)
     return labels

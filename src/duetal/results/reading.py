@@ -60,6 +60,7 @@ class RunResults:
     summary: schema.SeedSummary | None  #: Mean and standard deviation over several seeds.
     protocol: str  #: Name of the evaluation protocol, "" where not evaluated.
     selection: str  #: The rule that chose the checkpoint, "" before it is written.
+    trained_on: str  #: What was learnt from, "" before it is written.
     simulated: bool  #: Whether the scores are of simulated features.
     config: Settings  #: Dotted key and value of every setting.
     environment: Settings  #: Dotted key and value.
@@ -125,6 +126,7 @@ def read_run(folder: Path) -> RunResults:
         summary=summary,
         protocol=next((source.protocol for source in (summary, evaluation) if source), ""),
         selection=next(filter(None, selections), ""),
+        trained_on=next((s.trained_on for s in sources if s and s.trained_on), ""),
         simulated=any(source.simulated for source in (summary, evaluation) if source),
         config=_settings([folder, *seed_folders], "config.yaml"),
         environment=_settings([folder, *seed_folders], "environment.json"),

@@ -29,6 +29,7 @@ from pydantic import (
 from duetal.core.errors import DuetalError, UsageError, unknown
 from duetal.core.files import read_json
 from duetal.core.grid import TimeGrid
+from duetal.core.known_times import LabelUse
 from duetal.core.records import Record, parse
 from duetal.evaluation.result import Evaluation, Summary
 from duetal.results import version_0_1
@@ -104,6 +105,20 @@ class Heldout(Record):
     mean_ap: dict[str, float] = Field(alias="mAP")
 
 
+class TrainingLabels(Record):
+    """What was learnt from, counted: `labels.use`, labels of videos, points and segments."""
+
+    use: LabelUse
+    videos: int
+    points: int = 0
+    segments: int = 0
+
+    def __str__(self) -> str:
+        counts = {"video label": self.videos, "point": self.points, "segment": self.segments}
+        parts = [f"{n:,} {what}{'s' * (n != 1)}" for what, n in counts.items() if n]
+        return f"trained on {', '.join(parts)}"
+
+
 class ModelRecord(Record):
     """The contents of a trained run, and which of its checkpoints localization uses.
 
@@ -125,6 +140,7 @@ class ModelRecord(Record):
     selection: str
     heldout: Heldout | None = None
     training_videos: int | None = None
+    labels: TrainingLabels | None = None
     simulated: bool | None = None
     features: dict[str, Any] | None = None
 
@@ -155,6 +171,11 @@ class ModelRecord(Record):
             except (KeyError, TypeError, AttributeError) as error:
                 raise DuetalError(f"not a model of duetal: {error!r}", file=path) from error
         return parse(cls, value, path)
+
+    @property
+    def trained_on(self) -> str:
+        """What was learnt from, in words; shown beside each score."""
+        return str(self.labels or "")
 
     def stage(self, name: str) -> StageRecord:
         """The stage of a name."""
@@ -287,6 +308,7 @@ class RunEvaluation(Record):
 
     protocol: str = ""
     selection: str = ""
+    trained_on: str = ""
     simulated: bool = False
     stages: list[StageScores]
     diagnostics: Diagnostics | None = None
@@ -316,6 +338,7 @@ class LabelEvaluation(Record):
     """
 
     selection: str = ""
+    trained_on: str = ""
     videos: list[str]
     chance: FiniteFloat
     stages: list[LabelScores]
@@ -337,6 +360,7 @@ class SeedSummary(Record):
 
     protocol: str = ""
     selection: str = ""
+    trained_on: str = ""
     simulated: bool = False
     seeds: list[int] = []
     stages: list[StageSummary]

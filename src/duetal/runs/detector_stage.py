@@ -115,7 +115,8 @@ def _label(
         if detector is not None:
             predicted = predict(detector, videos.streams, name, run.config.data.crop, device)
             detected = {int(k): predicted.of_class(int(k)) for k in np.flatnonzero(present)}
-        segments.append(make_pseudo_segments(curve, present, detected))
+        times = videos.times.get(name)
+        segments.append(make_pseudo_segments(curve, present, detected, times, videos.grid))
     return segments
 
 

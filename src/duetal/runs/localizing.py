@@ -178,6 +178,7 @@ def localize(
         progress("localizing", len(found), len(names))
     about = {
         "selection": run.model.rule(stages),
+        "trained_on": run.model.trained_on,
         "stages": stages,
         "literal": literal,
         # Videos of which there were more detections than `localization.max_per_minute` keeps.

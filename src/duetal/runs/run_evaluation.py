@@ -156,6 +156,7 @@ def evaluate_run(run: Run, dataset: Dataset, fabric: Fabric, progress: Progress)
     result = RunEvaluation(
         protocol=protocol,
         selection=run.model.selection,
+        trained_on=run.model.trained_on,
         simulated=is_simulated(dataset),
         stages=stages,
         diagnostics=found,
@@ -201,6 +202,7 @@ def run_label_evaluation(
     labels = np.array([[label in video for label in run.model.classes] for video in known])
     found = LabelEvaluation(
         selection=run.model.selection,
+        trained_on=run.model.trained_on,
         videos=list(dataset.evaluation),
         chance=fmean(chance_ap(int(n), len(labels)) for n in labels.sum(axis=0) if n),
         stages=[
@@ -361,7 +363,8 @@ def localize_stage(
         ):
             with replacing(path) as temporary:
                 save_file(scores, temporary)
-    about = {"selection": run.model.rule(members), "stage": stage, "duetal": __version__}
+    about = {"selection": run.model.rule(members), "trained_on": run.model.trained_on}
+    about |= {"stage": stage, "duetal": __version__}
     write_detections(run.folder.detections(stage), detections, external_data=about)
     return detections, judgements
 

@@ -86,6 +86,7 @@ def summarize_seeds(folder: RunFolder, evaluations: Mapping[int, RunEvaluation])
     result = SeedSummary(
         protocol=first.protocol,
         selection=first.selection,
+        trained_on=first.trained_on,
         simulated=first.simulated,
         seeds=list(evaluations),
         stages=stages,

@@ -18,6 +18,7 @@ from duetal.core.bars import LiveProgress
 from duetal.core.console import PlainConsole
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import read_json, read_text, remove_unfinished, write_text
+from duetal.core.known_times import LabelUse
 from duetal.core.url_paths import as_path
 from duetal.core.weak_videos import WeakVideos
 from duetal.datasets import Dataset, open_dataset
@@ -69,10 +70,10 @@ def open_for_training(
     with the dataset and can be lived with; it raises what is fatal.
 
     Raises:
-        DuetalError: no training video, a class without one, no features of a branch that the
-            settings name; a text encoder that can't be loaded or
-            does not fit the features, a class's name too long for it; features of a video to be
-            evaluated on that can't be opened.
+        DuetalError: no training video, a class without one, no times where `labels.use` asks for
+            some, no features of a branch that the settings name; a text encoder that can't be
+            loaded or does not fit the features, a class's name too long for it; features of a
+            video to be evaluated on that can't be opened.
         UsageError: settings of a branch that do not fit the features.
     """
     dataset = _opened(config, report)
@@ -82,6 +83,9 @@ def open_for_training(
     if len(videos.classes) == 1 and config.losses.video_loss is VideoLoss.SOFTMAX:
         cause = f"softmax over one class ({videos.classes[0]!r}) is 1 everywhere; use bce"
         raise UsageError(cause, place="losses.video_loss")
+    if config.labels.use is not LabelUse.VIDEO and not videos.times:
+        cause = f"no training video has {config.labels.use}, which labels.use asks for; "
+        raise DuetalError(f"{cause}labels.use=video trains on labels alone", file=dataset.source)
     plan_backbones(config.backbone, dataset)
     method = method or Method()
     for name in dict.fromkeys(p.student for p in method.schedule(config.schedule, videos.streams)):
@@ -329,7 +333,7 @@ def training_videos(config: Config, dataset: Dataset) -> tuple[WeakVideos, WeakV
     Raises:
         DuetalError: no training video, or a class without one.
     """
-    videos = dataset.weak()
+    videos = dataset.weak(config.labels.use)
     if config.data.text_encoder is not None:
         videos = replace(videos, text_encoder=config.data.text_encoder)
     if config.schedule.selection is Selection.HELDOUT:
@@ -364,8 +368,20 @@ def _model_record(
         stages=stages,
         selection=selection.LAST_RULE,
         training_videos=len(videos.names),
+        labels=_training_labels(config, videos),
         simulated=is_simulated(dataset),
         features=recorded_settings(list(dataset.streams.values())),
+    )
+
+
+def _training_labels(config: Config, videos: WeakVideos) -> schema.TrainingLabels:
+    """What the videos are labelled with, counted."""
+    times = [videos.times[name] for name in videos.names if name in videos.times]
+    return schema.TrainingLabels(
+        use=config.labels.use,
+        videos=int(videos.labels.sum()),
+        points=sum(len(one.points) for one in times),
+        segments=sum(len(one.segments) for one in times),
     )
 
 

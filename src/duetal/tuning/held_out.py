@@ -41,7 +41,8 @@ def hold_out(videos: WeakVideos, fraction: float, seed: int) -> tuple[WeakVideos
 def rows(videos: WeakVideos, chosen: Sequence[int]) -> WeakVideos:
     """Some of the videos."""
     names = tuple(videos.names[row] for row in chosen)
-    return replace(videos, names=names, labels=videos.labels[list(chosen)])
+    unknown = None if videos.unknown is None else videos.unknown[list(chosen)]
+    return replace(videos, names=names, labels=videos.labels[list(chosen)], unknown=unknown)
 
 
 def folds(videos: WeakVideos, count: int, seed: int) -> Iterator[tuple[WeakVideos, WeakVideos]]:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from duetal.core.weak_videos import WeakVideos
 from duetal.method.branches import LoadText
 from duetal.method.label_weights import label_weights
+from duetal.method.labelling import inference_network
 from duetal.method.layers import BranchNetwork
-from duetal.method.loop import Method, TrainingCallback, alternate, inference_network
+from duetal.method.loop import Method, TrainingCallback, alternate
 from duetal.method.method_settings import MethodSettings
 from duetal.method.schedule import Phase
 from duetal.method.video_scoring import score_video, video_probabilities
