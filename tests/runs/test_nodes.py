@@ -51,7 +51,10 @@ def slurm(rank: int, size: int, port: int) -> dict[str, str]:
     }
 
 
-def as_task(environment: dict[str, str], versions: dict[int, str], words: list[str]) -> None:
+def as_task(
+    environment: dict[str, str], versions: dict[int, str], words: list[str], late: float
+) -> None:
+    time.sleep(late)
     os.environ.update(environment)
     rank_zero_only.rank = int(environment["SLURM_PROCID"])
     if rank_zero_only.rank in versions:
@@ -66,9 +69,15 @@ def start_tasks(forked: Start) -> Iterator[Start]:
     """Start a command as so many tasks of SLURM; what is left of them ends with the test."""
     tasks: list[Any] = []
 
-    def start(size: int, words: list[str], versions: dict[int, str] | None = None) -> list[Any]:
+    def start(
+        size: int, words: list[str], versions: dict[int, str] | None = None, late: float = 0
+    ) -> list[Any]:
         port = free_port()
-        own = [forked(as_task, slurm(r, size, port), versions or {}, words) for r in range(size)]
+        own = [
+            # The last one comes late.
+            forked(as_task, slurm(r, size, port), versions or {}, words, late * (r == size - 1))
+            for r in range(size)
+        ]
         tasks.extend(own)
         return own
 
@@ -155,6 +164,15 @@ def test_a_run_killed_on_four_processes_goes_on_on_fewer(
         tasks = start_tasks(size, [*command, "--resume"])
         assert end(tasks) == [0] * size, [task.err for task in tasks]
         assert_same(run, expected)
+
+
+def test_one_that_comes_late_is_waited_for(
+    whole: tuple[list[str], Path], start_tasks: Start, tmp_path: Path
+) -> None:
+    words, expected = whole
+    tasks = start_tasks(2, [*words, "--out", str(tmp_path / "run")], late=4)
+    assert end(tasks) == [0, 0], [task.err for task in tasks]
+    assert_same(tmp_path / "run", expected)
 
 
 @pytest.mark.parametrize(
