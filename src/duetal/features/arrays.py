@@ -129,13 +129,19 @@ def open_npy(path: Path) -> FeatureArray:
 
 
 @dataclass(frozen=True, slots=True)
-class NpyOpener:
-    """Opens a .npy file as `open_npy`. No `partial`, which takes five times the memory."""
+class NpyFile:
+    """A .npy file of a folder, not yet opened; a `Path` of each would take far more memory."""
 
-    path: Path
+    folder: Path
+    name: str
 
-    def __call__(self) -> FeatureArray:
-        """The array, with its header read."""
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.folder / self.name
+
+    def open(self) -> FeatureArray:
+        """The array, with its header read; errors as `open_npy`."""
         return open_npy(self.path)
 
 

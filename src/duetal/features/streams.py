@@ -15,7 +15,7 @@ from duetal.core.local_cache import local_copy
 from duetal.core.url_paths import UrlPath, explained
 from duetal.core.video_names import known_name
 from duetal.core.weak_videos import Read
-from duetal.features.arrays import FeatureArray, NpyOpener
+from duetal.features.arrays import FeatureArray, NpyFile
 from duetal.features.containers import CONTAINER_SUFFIXES, Opener, list_arrays, list_pack, open_only
 from duetal.features.reading_ahead import ReadingAhead, Span
 from duetal.features.remote_arrays import RemoteFolder, at_url, copied
@@ -37,9 +37,9 @@ class FeaturePart:
 
     title: str  #: What messages call it: the branch, or the part's folder.
     place: Path  #: The folder or file it was found in.
-    entries: Mapping[str, ArrayFile]  #: By video name.
+    entries: Mapping[str, ArrayFile | NpyFile]  #: By video name.
     #: Finds videos that were not listed, in an object store; those that are not there are left out.
-    unlisted: Callable[[Sequence[str]], Mapping[str, ArrayFile]] = lambda names: {}
+    unlisted: Callable[[Sequence[str]], Mapping[str, ArrayFile | NpyFile]] = lambda names: {}
     # Headers are small and needed often; the arrays themselves are never kept.
     _opened: dict[str, FeatureArray] = field(default_factory=dict, repr=False, compare=False)
 
@@ -207,7 +207,7 @@ def open_part(
     Raises:
         DuetalError: a place can't be read, or there is no feature in it.
     """
-    entries: dict[str, ArrayFile] = {}
+    entries: dict[str, ArrayFile | NpyFile] = {}
     remote: list[RemoteFolder] = []
     for place in places:
         for called, entry in _find(place, pack_names, remote):
@@ -227,7 +227,7 @@ def open_part(
     # Where names have an ending, those of the files are not the videos'.
     from_store = remote if ending is None else []
 
-    def unlisted(names: Sequence[str]) -> dict[str, ArrayFile]:
+    def unlisted(names: Sequence[str]) -> dict[str, ArrayFile | NpyFile]:
         found = [(folder, path) for folder in from_store for path in folder.find(names)]
         return {path.stem: ArrayFile(path, folder.opener(path)) for folder, path in found}
 
@@ -248,7 +248,7 @@ def check_name(name: str, file: Path | None) -> None:
 
 def _find(
     place: Path, pack_names: Sequence[str] | None, remote: list[RemoteFolder]
-) -> Iterable[tuple[str, ArrayFile]]:
+) -> Iterable[tuple[str, ArrayFile | NpyFile]]:
     """The arrays at a place, by video; a folder in an object store is added to `remote`."""
     if place.is_dir():
         with explained("read", place):
@@ -260,7 +260,12 @@ def _find(
             remote.append(RemoteFolder(place))
             return [(f.stem, ArrayFile(f, remote[-1].opener(f))) for f in shown]
         return [
-            (f.stem, ArrayFile(f, NpyOpener(f) if f.suffix == ".npy" else partial(open_only, f)))
+            (
+                f.stem,
+                NpyFile(place, f.name)
+                if f.suffix == ".npy"
+                else ArrayFile(f, partial(open_only, f)),
+            )
             for f in shown
         ]
     if place.suffix != ".npy":
@@ -275,7 +280,9 @@ def _find(
     return _in_one_file(place, pack_names)
 
 
-def _in_one_file(place: Path, pack_names: Sequence[str] | None) -> Iterable[tuple[str, ArrayFile]]:
+def _in_one_file(
+    place: Path, pack_names: Sequence[str] | None
+) -> Iterable[tuple[str, ArrayFile | NpyFile]]:
     """The arrays in a file for all videos."""
     file = local_copy(place) if isinstance(place, UrlPath) else place
     with at_url(place):
