@@ -1,10 +1,11 @@
 // Watching: the video, its timeline and its table kept at the same moment.
 
-import { buttonOf, byId, clamp, clock, elementOf, html, inputOf, selectOf } from './dom.js';
+import { buttonOf, byId, clock, elementOf, html, inputOf, selectOf } from './dom.js';
 import { listenToKeys } from './player_keys.js';
 import { DetectionTable, VideoList } from './player_list.js';
 import { Media } from './player_media.js';
 import { PlayerTimeline, scoreText, spanText } from './player_timeline.js';
+import { fitted, offerZoom, pageOf, zoomedAbout } from './playhead.js';
 
 /** @import { Detection, PlayedVideo, PlayerPage, PlayerState } from './types' */
 
@@ -243,12 +244,8 @@ export class Player {
    * @param {number} to
    */
   zoom(from, to) {
-    const span = clamp(to - from, Math.min(MIN_VIEW, this.extent), this.extent);
-    const start = clamp((from + to - span) / 2, 0, this.extent - span);
-    this.state.view = [start, start + span];
-    const isWhole = span >= this.extent * 0.999;
-    buttonOf('zoom-all').disabled = isWhole;
-    buttonOf('zoom-out').disabled = isWhole;
+    this.state.view = fitted([from, to], MIN_VIEW, this.extent);
+    offerZoom(this.state.view, this.extent);
     this.timeline?.redraw();
   }
 
@@ -258,8 +255,8 @@ export class Player {
    * @param {number} seconds
    */
   keepInView(seconds) {
-    const [from, to] = this.state.view;
-    if (seconds < from || seconds > to) this.zoom(seconds - 0.05 * (to - from), seconds + 0.95 * (to - from));
+    const page = pageOf(this.state.view, seconds);
+    if (page) this.zoom(...page);
   }
 
   /**
@@ -268,9 +265,7 @@ export class Player {
    * @param {number} factor
    */
   zoomBy(factor) {
-    const [from, to] = this.state.view;
-    const seconds = clamp(this.media.position, from, to);
-    this.zoom(seconds - (seconds - from) * factor, seconds + (to - seconds) * factor);
+    this.zoom(...zoomedAbout(this.state.view, this.media.position, factor));
   }
 
   zoomAll() {

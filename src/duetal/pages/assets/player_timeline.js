@@ -2,9 +2,8 @@
 
 import { linear } from './axes.js';
 import { clamp, clock, drawing, drawResponsively, showTip, svg } from './dom.js';
-import {
-  addCursor, addPlot, CURVES, curveAxis, curvesOf, pixelOf, scoreCurves, scoresAt, timeAxis,
-} from './timeline.js';
+import { placePlayhead, playheadTo, seekAlong } from './playhead.js';
+import { addCursor, addPlot, CURVES, curveAxis, curvesOf, scoreCurves, scoresAt, timeAxis } from './timeline.js';
 
 /** @import { Detection, PlayerPage, PlayerState, Span } from './types' */
 /** @typedef {{ seek: (seconds: number) => void, choose: (detection: Detection) => void }} Actions */
@@ -67,11 +66,10 @@ export class PlayerTimeline {
     inside.append(...lanes.map((each, i) => this.lane(each, lanesTop + i * LANE_HEIGHT)));
     addCursor(chart, inside, this.x, bottom, (seconds) =>
       [clock(seconds), ...scoresAt(curves, seconds, video.pool, grid)]);
-    this.playhead = svg('g', { class: 'playhead' },
-      svg('line', { y1: 10, y2: bottom }), svg('path', { d: 'M-6 2H6V8L0 15 -6 8Z' }));
+    this.playhead = playheadTo(bottom);
     // Beside the clipped group: at the very ends the handle reaches over the plot's edge.
     chart.append(this.playhead);
-    this.listen(chart);
+    seekAlong(chart, this.x, this.actions.seek);
     this.movePlayhead(this.position);
     return chart;
   }
@@ -118,30 +116,10 @@ export class PlayerTimeline {
     return bar;
   }
 
-  /**
-   * Seek to where the pointer is pressed, and along with it while it is.
-   *
-   * @param {SVGElement} chart
-   */
-  listen(chart) {
-    const seek = (/** @type {PointerEvent} */ event) =>
-      this.actions.seek(this.x.invert(clamp(pixelOf(event, chart), ...this.x.range)));
-    chart.addEventListener('pointerdown', (event) => {
-      if (event.button !== 0) return;
-      chart.setPointerCapture(event.pointerId);
-      seek(event);
-    });
-    chart.addEventListener('pointermove', (event) => {
-      if (chart.hasPointerCapture(event.pointerId)) seek(event);
-    });
-  }
-
   /** @param {number} seconds */
   movePlayhead(seconds) {
-    const [from, to] = this.state.view;
     this.position = seconds;
-    this.playhead.setAttribute('transform', `translate(${this.x(seconds).toFixed(2)} 0)`);
-    this.playhead.setAttribute('visibility', seconds < from || seconds > to ? 'hidden' : 'visible');
+    placePlayhead(this.playhead, this.x, this.state.view, seconds);
   }
 
   /**

@@ -1,7 +1,8 @@
 // Reviewing: what a run found is accepted, rejected and corrected, at the moment that the video shows.
 
-import { buttonOf, byId, clamp, clock, count, elementOf, html, inputOf, selectOf } from './dom.js';
+import { buttonOf, byId, clock, count, elementOf, html, inputOf, selectOf } from './dom.js';
 import { Media } from './player_media.js';
+import { fitted, offerZoom, pageOf, zoomedAbout } from './playhead.js';
 import { ReviewExchange } from './review_exchange.js';
 import { listenToReviewKeys } from './review_keys.js';
 import { LabelsFirst } from './review_labels.js';
@@ -410,27 +411,21 @@ export class Review {
    * @param {number} to
    */
   zoom(from, to) {
-    const span = clamp(to - from, Math.min(MIN_VIEW, this.extent), this.extent);
-    const start = clamp((from + to - span) / 2, 0, this.extent - span);
-    this.state.view = [start, start + span];
-    const isWhole = span >= this.extent * 0.999;
-    buttonOf('zoom-all').disabled = isWhole;
-    buttonOf('zoom-out').disabled = isWhole;
+    this.state.view = fitted([from, to], MIN_VIEW, this.extent);
+    const isWhole = offerZoom(this.state.view, this.extent);
     byId('nothing-else').textContent = isWhole ? 'Nothing else' : 'Nothing else in view';
     this.timeline?.redraw();
   }
 
   /** @param {number} seconds */
   keepInView(seconds) {
-    const [from, to] = this.state.view;
-    if (seconds < from || seconds > to) this.zoom(seconds - 0.05 * (to - from), seconds + 0.95 * (to - from));
+    const page = pageOf(this.state.view, seconds);
+    if (page) this.zoom(...page);
   }
 
   /** @param {number} factor */
   zoomBy(factor) {
-    const [from, to] = this.state.view;
-    const seconds = clamp(this.media.position, from, to);
-    this.zoom(seconds - (seconds - from) * factor, seconds + (to - seconds) * factor);
+    this.zoom(...zoomedAbout(this.state.view, this.media.position, factor));
   }
 
   zoomAll() {

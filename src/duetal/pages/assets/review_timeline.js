@@ -3,11 +3,13 @@
 import { linear } from './axes.js';
 import { clamp, clock, drawing, drawResponsively, showTip, svg } from './dom.js';
 import { scoreText, spanText } from './player_timeline.js';
+import { placePlayhead, playheadTo, seekAlong } from './playhead.js';
 import { isPoint } from './review_store.js';
-import { addCursor, addPlot, CURVES, curveAxis, pixelOf, scoreCurves, scoresAt, timeAxis } from './timeline.js';
-import { decodeCurve } from './columns.js';
+import {
+  addCursor, addPlot, CURVES, curveAxis, curvesOf, pixelOf, scoreCurves, scoresAt, timeAxis,
+} from './timeline.js';
 
-/** @import { Curve, ReviewData, ReviewState, Statement } from './types' */
+/** @import { ReviewData, ReviewState, Statement } from './types' */
 /**
  * @typedef {object} Actions
  * @property {(seconds: number) => void} seek
@@ -54,20 +56,11 @@ export class ReviewTimeline {
     if (this.width) this.host.replaceChildren(this.draw(this.width));
   }
 
-  /** @returns {Curve[]} */
-  curves() {
-    const { curves, label } = this.state;
-    return this.page.branches.flatMap((branch) => {
-      const text = curves?.scores[branch.name]?.[label];
-      return text === undefined ? [] : [{ branch, values: decodeCurve(text) }];
-    });
-  }
-
   /** @param {number} width */
   draw(width) {
     this.width = width;
     const { video, view, label, shown, curves } = this.state;
-    const found = this.curves();
+    const found = curvesOf(this.page.branches, curves?.scores ?? {}, label);
     const grid = { ...this.page.grid, begin: video.begin };
     const pool = curves?.pool ?? 1;
     const lanes = [...new Set(shown.map((each) => each.label))].sort();
@@ -93,10 +86,9 @@ export class ReviewTimeline {
       const at = this.x(this.state.pending);
       inside.append(svg('line', { class: 'pending', x1: at, x2: at, y1: 10, y2: bottom }));
     }
-    this.playhead = svg('g', { class: 'playhead' },
-      svg('line', { y1: 10, y2: bottom }), svg('path', { d: 'M-6 2H6V8L0 15 -6 8Z' }));
+    this.playhead = playheadTo(bottom);
     chart.append(this.playhead);
-    this.listen(chart);
+    seekAlong(chart, this.x, this.actions.seek);
     this.movePlayhead(this.position);
     return chart;
   }
@@ -235,29 +227,9 @@ export class ReviewTimeline {
     });
   }
 
-  /**
-   * Seek to where the pointer is pressed, and along with it while it is.
-   *
-   * @param {SVGElement} chart
-   */
-  listen(chart) {
-    const seek = (/** @type {PointerEvent} */ event) =>
-      this.actions.seek(this.x.invert(clamp(pixelOf(event, chart), ...this.x.range)));
-    chart.addEventListener('pointerdown', (event) => {
-      if (event.button !== 0) return;
-      chart.setPointerCapture(event.pointerId);
-      seek(event);
-    });
-    chart.addEventListener('pointermove', (event) => {
-      if (chart.hasPointerCapture(event.pointerId)) seek(event);
-    });
-  }
-
   /** @param {number} seconds */
   movePlayhead(seconds) {
-    const [from, to] = this.state.view;
     this.position = seconds;
-    this.playhead.setAttribute('transform', `translate(${this.x(seconds).toFixed(2)} 0)`);
-    this.playhead.setAttribute('visibility', seconds < from || seconds > to ? 'hidden' : 'visible');
+    placePlayhead(this.playhead, this.x, this.state.view, seconds);
   }
 }

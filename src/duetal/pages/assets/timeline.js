@@ -47,9 +47,10 @@ export function addPlot(chart, [left, right], bottom) {
 /**
  * Curves of a class, of the branches that have one.
  *
+ * @template {string | number} Label
  * @param {Branch[]} branches
- * @param {Record<string, Record<number, string>>} scores
- * @param {number} label
+ * @param {Record<string, Record<Label, string>>} scores
+ * @param {Label} label
  * @returns {Curve[]}
  */
 export const curvesOf = (branches, scores, label) => branches.flatMap((branch) => {
