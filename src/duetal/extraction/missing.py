@@ -170,10 +170,6 @@ def manifest_rows(store: Store, planned: Plan, attempts: int) -> Iterator[dict[s
                 seconds = round(sum(record.seconds.values()), 3)
                 yield record.model_dump() | {"state": "done", "seconds": seconds}
     others = [(f, "set aside" if f.attempts >= attempts else "failed") for f in store.failures()]
-    others += [
-        (failure.model_copy(update={"attempts": 0}), "missing") for failure in planned.failures
-    ]
-    never = DuetalError("not extracted yet")
     others += [(f.model_copy(update={"attempts": 0}), "missing") for f in planned.failures]
     never = DuetalError("not extracted yet")
     others += [(Failure.of(video, never, attempts=0), "missing") for video in planned.todo]

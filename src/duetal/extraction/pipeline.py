@@ -209,10 +209,8 @@ class Extractor:
 
         with Stages() as stages:
             items = self.passing(stages, self.decoded([video]))
-            job = (first := next(items)).job
-            end = self._collect(
-                job, itertools.chain([first], items), lambda m, r: rows[m].append(r)
-            )
+            first = next(items)
+            end = self._collect(first.job, itertools.chain([first], items), take)
         if isinstance(end, DuetalError):
             raise end
         arrays = {modality: np.stack(found) for modality, found in rows.items()}
