@@ -31,15 +31,19 @@ class ArrayFile(NamedTuple):
     open: Opener
 
 
+#: Both have a `path`, and are opened by `open()`.
+Entry = ArrayFile | NpyFile
+
+
 @dataclass(frozen=True)
 class FeaturePart:
     """One set of feature files: a whole stream, or one of those that are joined to it."""
 
     title: str  #: What messages call it: the branch, or the part's folder.
     place: Path  #: The folder or file it was found in.
-    entries: Mapping[str, ArrayFile | NpyFile]  #: By video name.
+    entries: Mapping[str, Entry]  #: By video name.
     #: Finds videos that were not listed, in an object store; those that are not there are left out.
-    unlisted: Callable[[Sequence[str]], Mapping[str, ArrayFile | NpyFile]] = lambda names: {}
+    unlisted: Callable[[Sequence[str]], Mapping[str, Entry]] = lambda names: {}
     # Headers are small and needed often; the arrays themselves are never kept.
     _opened: dict[str, FeatureArray] = field(default_factory=dict, repr=False, compare=False)
 
@@ -207,7 +211,7 @@ def open_part(
     Raises:
         DuetalError: a place can't be read, or there is no feature in it.
     """
-    entries: dict[str, ArrayFile | NpyFile] = {}
+    entries: dict[str, Entry] = {}
     remote: list[RemoteFolder] = []
     for place in places:
         for called, entry in _find(place, pack_names, remote):
@@ -227,7 +231,7 @@ def open_part(
     # Where names have an ending, those of the files are not the videos'.
     from_store = remote if ending is None else []
 
-    def unlisted(names: Sequence[str]) -> dict[str, ArrayFile | NpyFile]:
+    def unlisted(names: Sequence[str]) -> dict[str, Entry]:
         found = [(folder, path) for folder in from_store for path in folder.find(names)]
         return {path.stem: ArrayFile(path, folder.opener(path)) for folder, path in found}
 
@@ -248,7 +252,7 @@ def check_name(name: str, file: Path | None) -> None:
 
 def _find(
     place: Path, pack_names: Sequence[str] | None, remote: list[RemoteFolder]
-) -> Iterable[tuple[str, ArrayFile | NpyFile]]:
+) -> Iterable[tuple[str, Entry]]:
     """The arrays at a place, by video; a folder in an object store is added to `remote`."""
     if place.is_dir():
         with explained("read", place):
@@ -259,15 +263,7 @@ def _find(
         if isinstance(place, UrlPath):
             remote.append(RemoteFolder(place))
             return [(f.stem, ArrayFile(f, remote[-1].opener(f))) for f in shown]
-        return [
-            (
-                f.stem,
-                NpyFile(place, f.name)
-                if f.suffix == ".npy"
-                else ArrayFile(f, partial(open_only, f)),
-            )
-            for f in shown
-        ]
+        return [(f.stem, _entry(place, f)) for f in shown]
     if place.suffix != ".npy":
         if not place.exists():
             raise DuetalError("no such file or folder", file=place)
@@ -280,9 +276,14 @@ def _find(
     return _in_one_file(place, pack_names)
 
 
-def _in_one_file(
-    place: Path, pack_names: Sequence[str] | None
-) -> Iterable[tuple[str, ArrayFile | NpyFile]]:
+def _entry(folder: Path, file: Path) -> Entry:
+    """A file of one video's array, in a folder that all of them share."""
+    if file.suffix == ".npy":
+        return NpyFile(folder, file.name)
+    return ArrayFile(file, partial(open_only, file))
+
+
+def _in_one_file(place: Path, pack_names: Sequence[str] | None) -> Iterable[tuple[str, Entry]]:
     """The arrays in a file for all videos."""
     file = local_copy(place) if isinstance(place, UrlPath) else place
     with at_url(place):

@@ -19,7 +19,6 @@ from duetal.core.known_times import ClassTimes
 from duetal.core.settings_section import Settings
 from duetal.core.weak_videos import WeakVideos
 from duetal.method.pseudo_labels import BACKGROUND, FLAT, FOREGROUND, IGNORED, PseudoLabels
-from duetal.method.sampling import divided
 
 
 class KnownLossSettings(Settings):
@@ -48,24 +47,22 @@ def make_certain_labels(
     """
     lengths = [videos.length(name) for name in videos.names]
     silent = np.array([name not in videos.times for name in videos.names])
-    labels = PseudoLabels(lengths, videos.possible, silent)
-    rank, processes = (0, 1) if fabric is None else (fabric.global_rank, fabric.world_size)
-    shares = divided(lengths, processes)
-    for index in shares[rank]:
-        name, kept = videos.names[index], labels.kept(index)
-        kept[:] = IGNORED
+
+    def label(index: int) -> NDArray[np.int8]:
+        name, classes = videos.names[index], np.flatnonzero(videos.possible[index])
+        labels = np.full((lengths[index], len(classes)), IGNORED, dtype=np.int8)
         times = videos.times.get(name)
         if times is None:
-            continue
+            return labels
         curves = score(name) if times.points else None
-        for column, k in enumerate(np.flatnonzero(videos.possible[index])):
-            known = times.of_class(int(k), videos.grid, len(kept))
-            kept[:, column] = fixed = fixed_labels(known)
+        for column, k in enumerate(classes):
+            known = times.of_class(int(k), videos.grid, len(labels))
+            labels[:, column] = fixed = fixed_labels(known)
             if curves is not None and len(known.points):
-                kept[:, column] = grown(fixed, known, curves[:, k], settings)
-    if fabric is not None and processes > 1:
-        labels.share(shares, fabric)
-    return labels
+                labels[:, column] = grown(fixed, known, curves[:, k], settings)
+        return labels
+
+    return PseudoLabels(lengths, videos.possible, silent).fill(label, fabric)
 
 
 def fixed_labels(known: ClassTimes) -> NDArray[np.int8]:

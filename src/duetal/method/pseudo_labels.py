@@ -1,7 +1,7 @@
 """The snippets that a frozen teacher is confident of, as foreground or as background."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Self, overload
 
@@ -153,7 +153,27 @@ class PseudoLabels(Sequence[NDArray[np.int8]]):
         labels[:, self.present[index]] = rows
         return labels
 
-    def share(self, shares: Sequence[Sequence[int]], fabric: Fabric) -> None:
+    def fill(
+        self,
+        make: Callable[[int], NDArray[np.int8]],
+        fabric: Fabric | None,
+        expect: Callable[[list[int]], object] = lambda own: None,
+    ) -> Self:
+        """Keep what `make` gives of each video: (T, classes that it has).
+
+        The processes of `fabric`, all of which call this, divide the videos; `expect` is told
+        first which are this one's, in their order.
+        """
+        rank, processes = (0, 1) if fabric is None else (fabric.global_rank, fabric.world_size)
+        shares = divided([length for length, _ in self._shapes], processes)
+        expect(shares[rank])
+        for index in shares[rank]:
+            self.kept(index)[:] = make(index)
+        if fabric is not None and processes > 1:
+            self._share(shares, fabric)
+        return self
+
+    def _share(self, shares: Sequence[Sequence[int]], fabric: Fabric) -> None:
         """Give all processes what each has filled: the videos of its own of the `shares`."""
         sizes = [sum(self.kept(i).size for i in share) for share in shares]
         own = torch.zeros(max(sizes), dtype=torch.int8)
@@ -186,22 +206,20 @@ def make_pseudo_labels(
     The teacher is a branch in eval mode, `stream` the features that it reads, and `window` the
     snippets in one pass. The processes of `fabric`, all of which call this, divide the videos.
     """
-    lengths = [videos.length(name) for name in videos.names]
-    labels = PseudoLabels(lengths, videos.possible)
-    rank, processes = (0, 1) if fabric is None else (fabric.global_rank, fabric.world_size)
-    shares = divided(lengths, processes)
-    own = (videos.names[index] for index in shares[rank])
-    expect_reads(stream, window_reads(stream, own, window))
-    for index in shares[rank]:
+    names, as_logits = videos.names, settings.pseudo_score is TeacherScore.LOGIT
+
+    def label(index: int) -> NDArray[np.int8]:
         unknown = None if videos.unknown is None else videos.unknown[index]
-        logits = score_video(teacher, stream, videos.names[index], window, device)
-        as_logits = settings.pseudo_score is TeacherScore.LOGIT
+        logits = score_video(teacher, stream, names[index], window, device)
         scores = logits if as_logits else probabilities(logits, float(teacher.temperature))
         said = threshold(scores, videos.labels[index], settings, unknown=unknown)
-        labels.kept(index)[:] = said[:, videos.possible[index]]
-    if fabric is not None and processes > 1:
-        labels.share(shares, fabric)
-    return labels
+        return said[:, videos.possible[index]]
+
+    def expect(own: list[int]) -> None:
+        expect_reads(stream, window_reads(stream, [names[index] for index in own], window))
+
+    labels = PseudoLabels([videos.length(name) for name in names], videos.possible)
+    return labels.fill(label, fabric, expect)
 
 
 def count_labels(pseudo: PseudoLabels, videos: WeakVideos) -> dict[str, int | Mapping[str, object]]:

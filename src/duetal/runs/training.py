@@ -154,16 +154,17 @@ def train(
         return False
     method = continued(config, method or Method())
     videos, held_out = training_videos(config, dataset)
-    require_agreement(fabric, "training videos", videos.fingerprint()[:12])
     growing = None
     # Several processes would have to see the same change at the same time.
     if _is_online(config, videos, method) and held_out is None and fabric.world_size == 1:
         growing = _growing(config, folder)
         videos, dataset = growing.videos, growing.dataset
+    data = "" if growing else videos.fingerprint()
+    require_agreement(fabric, "training videos", data[:12])
     config = _settle(fabric, config, videos, folder, method)
     after = 0.0
     if fabric.is_global_zero:
-        begin(folder, config, "" if growing else videos.fingerprint())
+        begin(folder, config, data)
         _log_other_machine(folder)
         after = evaluation_seconds(config, dataset, method, fabric.device)
     fabric.barrier()
