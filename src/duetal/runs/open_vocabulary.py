@@ -75,15 +75,16 @@ def with_words(
     values = (run.config.flat(), chosen, settings or {})
     read = [read_values(part, "settings") for part in values]
     run = replace(run, config=make_config(read[0] | read[1] | read[2], "settings"))
-    text = np.empty((0, 0), dtype=np.float32)
+    text, own_text = np.empty((0, 0), dtype=np.float32), None
     if new:
         source = text_encoder or _own_text_encoder(run)
         reader = stages[branches.index(READER)]
         checkpoint = run.folder.checkpoint(reader)
         text = learnt_text(run, checkpoints.load(checkpoint).tensors, new, source)
-        shown = run.model.display_names
-        said = {label: (shown.get(label, display_name(label)),) for label in run.model.classes}
-        own_text = phrase_features(source, said, ["{}"])
+        if CLASSIFIER in branches:
+            shown = run.model.display_names
+            said = {label: (shown.get(label, display_name(label)),) for label in run.model.classes}
+            own_text = phrase_features(source, said, ["{}"])
 
     @cache
     def opened(data: Videos, device: torch.device) -> Scorer:
@@ -93,11 +94,13 @@ def with_words(
         # Of a live video scorers are made again and again, as its words have to be.
         known = opened(data, device)
         if not new:
-            return _joined(run, list(phrases), own, known, None)
+            return _joined(run, list(phrases), own, known)
         stream = features_of(run, reader, data)
         words = zero_shot_scorer(stream, names, text, run.config)
-        own_words = zero_shot_scorer(stream, names, own_text, run.config)
-        return _joined(run, list(phrases), own, known, (words, own_words))
+        own_words = None
+        if own_text is not None:
+            own_words = zero_shot_scorer(stream, names, own_text, run.config)
+        return _joined(run, list(phrases), own, known, words, own_words)
 
     model = run.model.model_copy(update={"classes": list(phrases)})
     return replace(run, model=model, make_scorer=make_scorer), stages
@@ -182,11 +185,12 @@ def _joined(
     classes: Sequence[str],
     own: Mapping[str, int],
     known: Scorer,
-    words: tuple[Scorer, Scorer] | None,
+    words: Scorer | None = None,
+    own_words: Scorer | None = None,
 ) -> Scorer:
     """The scores of `classes`: those of `own` from the run's columns, of others by their words.
 
-    `words` score the others, and all classes of the run, without training.
+    `words` score the others without training, and `own_words`, where CBP is heard, all of the run.
     """
     others = [label for label in classes if label not in own]
 
@@ -201,11 +205,11 @@ def _joined(
         trained = known(name)
         by_words = VideoScores(np.empty((len(trained.snippets), 0)), np.empty(0))
         if words is not None:
-            by_words = words[0](name)
+            by_words = words(name)
         snippets = by_words.snippets
         found = dict.fromkeys(trained.branches, snippets)
-        if CLASSIFIER in trained.branches and words is not None:
-            other, foreground = _seen_by_cbp(trained, snippets, words[1](name).snippets)
+        if own_words is not None:
+            other, foreground = _seen_by_cbp(trained, snippets, own_words(name).snippets)
             share = run.config.zero_shot.foreground_share
             found[CLASSIFIER] = foreground
             snippets = ((1 - share) * snippets + share * foreground) * other
