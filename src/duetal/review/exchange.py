@@ -1,17 +1,10 @@
 """Corrections in outside forms: as annotations, and as the table to train on; and in again.
 
-    video,label,start,end,known
-    dive_1,Diving,3.2,6.4,present
-    dive_1,Diving,9.0,9.0,present
-    dive_1,Diving,11.0,12.5,absent
-    dive_1,,0.0,15.0,complete
-    jump_2,Running,,,present
-    jump_2,Diving,,,absent
-
-The rows are: an action from start to end, in seconds; a point, which lies in an action of unknown
-edges; a stretch that was proposed for a class and is none of it; a stretch that was looked through,
-in which nothing happens but the actions listed; a class that occurs, at times that are unknown; and
-a class that does not occur in the video. What is not listed is not known.
+`duetal.formats.csv_table` shows the table. Its rows are: an action from start to end, in seconds; a
+point, which lies in an action of unknown edges; a stretch that was proposed for a class and is none
+of it; a stretch that was looked through, in which nothing happens but the actions listed; a class
+that occurs, at times that are unknown; and a class that does not occur in the video. What is not
+listed is not known.
 """
 
 from collections.abc import Callable, Iterator, Mapping
