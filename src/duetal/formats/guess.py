@@ -136,7 +136,7 @@ def _form_of_folder(path: Path) -> Format:
         return Format.WTALC
     if thumos14.is_thumos14(path):
         return Format.THUMOS14
-    if (path / fiftyone.FILE_NAME).is_file():
+    if fiftyone.labels_place(path) != path:
         return Format.FIFTYONE
     if any(path.glob(f"*{elan.SUFFIX}")):
         return Format.ELAN
@@ -145,7 +145,9 @@ def _form_of_folder(path: Path) -> Format:
     if any(path.glob(f"*{cvat.SUFFIX}")):
         return Format.CVAT
     cause = "holds neither the W-TALC pack's annotation (videoname.npy, segments.npy, …) nor "
-    cause += "THUMOS text (<Class>_test.txt, …) nor labels.json, *.eaf, *.vtt or *.xml"
+    cause += (
+        "THUMOS text (<Class>_test.txt, …) nor labels.json, samples.json, *.eaf, *.vtt or *.xml"
+    )
     raise DuetalError(cause, file=path)
 
 
@@ -164,7 +166,7 @@ def _form_of_json(path: Path, text: str) -> Format:
         return Format.VIA
     if "observations" in keys and keys & (_BORIS_KEYS - {"observations"}):
         return Format.BORIS
-    if "labels" in keys:
+    if keys & {"labels", "samples"}:
         return Format.FIFTYONE
     if _BARE.match(text) and ('"score"' in text or '"annotations"' in text):
         return Format.ACTIVITYNET
