@@ -23,7 +23,6 @@ https://docs.voxel51.com/user_guide/export_datasets.html
 """
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from sys import intern
 from typing import Any
@@ -42,6 +41,7 @@ from duetal.formats.json_values import (
     drained,
     finite,
     optional,
+    read_document,
     shortened,
 )
 from duetal.formats.marked import Content, Marked, MarkedVideo, Reading, marked
@@ -118,6 +118,20 @@ def labels_place(path: Path) -> Path:
     if not path.is_dir():
         return path
     return next((path / name for name in FILE_NAMES if (path / name).is_file()), path)
+
+
+def has_scores(path: Path, field: str | None = None) -> bool:
+    """Whether labels have confidences: those of a field or, without one, of any.
+
+    Raises:
+        DuetalError: the file can't be read.
+    """
+    place = labels_place(path)
+    text = head(place)
+    if not _SAMPLES.match(text):
+        return '"confidence"' in text
+    fields = _fields(read_document(place, report=lambda _: None)["samples"])
+    return any(fields.values()) if field is None else bool(fields.get(field))
 
 
 def _read(path: Path, options: FormatOptions, report: Report, *, scored: bool) -> Reading:
@@ -214,37 +228,39 @@ def _read_samples(reading: Reading, *, scored: bool) -> None:
                 reading.add(MarkedVideo(name, None if said else [], duration, labels=said))
 
 
-def _field(
-    samples: Iterable[Any], reading: Reading, *, scored: bool
-) -> tuple[str | None, list[str]]:
+def _field(samples: list[Any], reading: Reading, *, scored: bool) -> tuple[str | None, list[str]]:
     """The field that holds the labels, if any does; and the other fields of labels."""
-    temporal: dict[str, bool] = {}
-    of_videos: dict[str, None] = {}
-    for sample in samples:
-        for field, label in sample.items() if isinstance(sample, dict) else ():
-            kind = label.get("_cls") if isinstance(label, dict) else None
-            if kind in _TEMPORAL:
-                listed = label.get("detections", [label])
-                with_scores = any(
-                    isinstance(one, dict) and one.get("confidence") is not None
-                    for one in (listed if isinstance(listed, list) else ())
-                )
-                temporal[field] = temporal.get(field, False) or with_scores
-            elif kind in _OF_VIDEOS:
-                of_videos[field] = None
-    fields = [*temporal, *of_videos]
+    found = _fields(samples)
     chosen = reading.options.tier
     if chosen is not None:
-        if chosen not in fields:
-            raise UsageError(unknown("field", chosen, fields), file=reading.path)
+        if chosen not in found:
+            raise UsageError(unknown("field", chosen, found), file=reading.path)
     else:
-        fitting = [field for field, has_scores in temporal.items() if has_scores is scored]
-        candidates = fitting or [*temporal] or [*of_videos]
+        temporal = [field for field, has_scores in found.items() if has_scores is not None]
+        fitting = [field for field in temporal if found[field] is scored]
+        candidates = fitting or temporal or [*found]
         if len(candidates) > 1:
             listed = ", ".join(map(repr, candidates))
             raise UsageError(f"which field holds the labels: {listed}? (--tier)", file=reading.path)
         chosen = next(iter(candidates), None)
-    return chosen, [field for field in fields if field != chosen]
+    return chosen, [field for field in found if field != chosen]
+
+
+def _fields(samples: Any) -> dict[str, bool | None]:
+    """The fields of labels: whether any has a confidence; None where they are of whole videos."""
+    found: dict[str, bool | None] = {}
+    for sample in samples if isinstance(samples, list) else ():
+        for field, label in sample.items() if isinstance(sample, dict) else ():
+            kind = label.get("_cls") if isinstance(label, dict) else None
+            if kind in _TEMPORAL:
+                listed = label.get("detections", [label])
+                found[field] = found.get(field) or any(
+                    isinstance(one, dict) and one.get("confidence") is not None
+                    for one in (listed if isinstance(listed, list) else ())
+                )
+            elif kind in _OF_VIDEOS:
+                found.setdefault(field, None)
+    return found
 
 
 def _class_of(label: Any, reading: Reading, *, numbered: bool = False) -> str:

@@ -96,11 +96,12 @@ def form_of(path: Path) -> Format:
     return _form_of_text(path, text)
 
 
-def kind_of(path: Path, form: Format) -> ContentKind:
+def kind_of(path: Path, form: Format, options: FormatOptions = DEFAULT_OPTIONS) -> ContentKind:
     """Recognise whether a file of a known form holds annotations or detections.
 
     Of a form that holds both, annotations are a person's annotation in any Label Studio task, no
-    confidence in FiftyOne's labels, a cue without a number in WebVTT.
+    confidence in FiftyOne's labels (of the field that the option `tier` names, if it does), a cue
+    without a number in WebVTT.
 
     Raises:
         DuetalError: the file can't be read.
@@ -125,7 +126,7 @@ def kind_of(path: Path, form: Format) -> ContentKind:
             task.get("annotations") for task in tasks if isinstance(task, dict)
         )
     elif form is Format.FIFTYONE:
-        is_detections = '"confidence"' in head(fiftyone.labels_place(path))
+        is_detections = fiftyone.has_scores(path, options.tier)
     else:
         is_detections = webvtt.has_scores(path)
     return ContentKind.DETECTIONS if is_detections else ContentKind.ANNOTATIONS
