@@ -88,7 +88,7 @@ def convert(
         UsageError: the target is there, its form is not clear, or an option is missing.
     """
     source_format = source_format or form_of(source)
-    kind = kind or kind_of(source, source_format)
+    kind = kind or kind_of(source, source_format, options)
     content = _read(source, source_format, kind, options)
     if isinstance(content, Annotations):
         _require_finite(content)
