@@ -84,6 +84,9 @@ def make_app(service: ReviewService) -> Starlette:
         name = service.name_of(request.path_params["video"])
         return _json(await run_in_threadpool(service.corrections.scores, name))
 
+    async def what_next(request: Request) -> Response:
+        return _json(await run_in_threadpool(service.what_next.to_json))
+
     async def media(request: Request) -> Response:
         path, status = service.file_of(request.path_params["video"])
         return FileResponse(path, stat_result=status, media_type=_media_type(path))
@@ -100,6 +103,7 @@ def make_app(service: ReviewService) -> Starlette:
             Route("/act", act, methods=["POST"]),
             Route("/import", take_in, methods=["POST"]),
             Route("/export/{form}", save_as),
+            Route("/next", what_next),
             Route("/videos/{video:int}/scores", scores),
             Route("/videos/{video:int}/media", media),
             Route("/videos/{video:int}/stills", stills),

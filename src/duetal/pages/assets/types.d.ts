@@ -188,6 +188,21 @@ export interface ReviewData extends Omit<ReviewNews, 'videos' | 'title' | 'error
   videos: PlayedFile[];
 }
 
+/** A stretch of a video to look through for a class. */
+export interface ReviewSuggestion extends Span {
+  video: number;
+  label: string;
+  /** Seconds at which it is most in doubt. */
+  at: number;
+  reason: string;
+}
+
+export interface ReviewNext {
+  next: ReviewSuggestion[];
+  /** What the order is made of. */
+  basis: string;
+}
+
 /** What a person does; see `duetal.review.actions`. */
 export interface ReviewAction {
   verb: string;
