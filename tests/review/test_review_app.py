@@ -331,7 +331,8 @@ def test_what_is_next_follows_what_is_known(served, tmp_path):
     served.act("nothing else", label="Diving", start=0, end=8)
     left = [(one["video"], one["label"]) for one in nexts(served)[0]]
     assert sorted(left) == [(0, "HighJump"), (1, "Diving"), (1, "HighJump")]
-    assert "checked yet" not in next(o["reason"] for o in nexts(served)[0] if o["label"] == "Diving")
+    (diving,) = (one for one in nexts(served)[0] if one["label"] == "Diving")
+    assert "checked yet" not in diving["reason"]
     served.act("labels", video=1, present=["HighJump"], absent=["Diving"])
     served.act("nothing else", start=0, end=8)
     assert [(one["video"], one["label"]) for one in nexts(served)[0]] == [(1, "HighJump")]
