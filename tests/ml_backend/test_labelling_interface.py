@@ -21,20 +21,16 @@ def view(*tags: str) -> str:
         ('frameRate="29.97"', {"fps": 50}, 29.97),
         ('frameRate="$fps"', {"fps": 50}, 50.0),
         ('frameRate="$fps"', {"fps": "12.5"}, 12.5),
+        ('frameRate="0.04"', {}, 25.0),
+        # What is no rate Label Studio takes for 24.
+        *(('frameRate="$fps"', {"fps": no}, 24.0) for no in (None, "", "fast", 0, -25, [25])),
+        ('frameRate="$fps"', {"fps": float("inf")}, 24.0),
+        ('frameRate="$fps"', {}, 24.0),
     ],
 )
 def test_the_rate_is_of_the_interface_or_the_task(rate, data, expected):
     interface = read_interface(view(f'<Video name="v" value="$clip" {rate}/>', TIMELINE), CLASSES)
     assert interface.rate_of(data) == expected
-
-
-@pytest.mark.parametrize("fps", [None, "", "fast", 0, -25, float("nan"), float("inf"), [25]])
-def test_a_task_without_its_rate(fps):
-    interface = read_interface(
-        view('<Video name="v" value="$clip" frameRate="$fps"/>', TIMELINE), CLASSES
-    )
-    with pytest.raises(DuetalError, match=r"frameRate is \$fps, and the task's data has"):
-        interface.rate_of({"fps": fps})
 
 
 def test_controls_of_the_video_that_have_the_most_classes():

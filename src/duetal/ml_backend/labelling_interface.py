@@ -7,7 +7,7 @@
     </View>
 
 Label Studio counts the frames of a region at the rate of its interface, and not at the video's own.
-The rate is a number, 24 if it is left out, or a key of the task's data.
+The rate is a number, or a key of the task's data; where there is none, it is 24.
 https://labelstud.io/tags/video, https://labelstud.io/tags/timelinelabels
 """
 
@@ -23,7 +23,7 @@ from duetal.formats.xml_reading import XmlReader, read_xml_text
 
 #: What error messages call the interface.
 SOURCE = "labelling interface"
-#: Frames per second where the interface gives none.
+#: Frames per second where the interface, or the task, gives none.
 USUAL_RATE = 24.0
 #: Characters of the largest interface that is read.
 _MOST = 2**20
@@ -54,18 +54,10 @@ class LabellingInterface:
     notes: tuple[str, ...] = ()
 
     def rate_of(self, data: Mapping[str, Any]) -> float:
-        """Frames per second in the results of a task with this data.
-
-        Raises:
-            DuetalError: the data has no such number.
-        """
+        """Frames per second in the results of a task with this data."""
         if not isinstance(self.rate, str):
             return self.rate
-        found = _rate(data.get(self.rate))
-        if found is None:
-            cause = f"frameRate is ${self.rate}, and the task's data has {data.get(self.rate)!r}"
-            raise DuetalError(f"{cause:.200}", file=SOURCE)
-        return found
+        return _rate(data.get(self.rate)) or USUAL_RATE
 
 
 def read_interface(text: str, classes: Sequence[str]) -> LabellingInterface:
@@ -168,9 +160,10 @@ def _control(
 
 
 def _rate(given: Any) -> float | None:
-    """A frame rate; None where it is none."""
+    """A frame rate; below 1 it is the seconds of a frame. None where it is none."""
     try:
         rate = float(given)
     except (TypeError, ValueError):
         return None
-    return rate if math.isfinite(rate) and 0 < rate < 1e6 else None
+    rate = 1 / rate if 0 < rate < 1 else rate
+    return rate if math.isfinite(rate) and 1 <= rate < 1e6 else None

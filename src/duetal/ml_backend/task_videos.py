@@ -4,6 +4,7 @@ A task names its video by an address. Nothing but the files of the folders is op
 of an address is compared with their places and never becomes a path.
 """
 
+import glob
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -51,6 +52,9 @@ class TaskVideos:
         for place in filter(is_url, inputs):
             cause = "is an address, and not a folder; what lies there is fetched if allowed"
             raise UsageError(f"{cause} (--allow)", file=place)
+        for place in inputs:
+            if not Path(place).exists() and not glob.has_magic(place):
+                raise DuetalError("no such file or folder", file=place)
         self._unusable: dict[str, str] = {}
         self._files = self._look()
 
