@@ -29,8 +29,6 @@ from duetal.results.schema import RunEvaluation
 from duetal.runs.run_evaluation import ground_truth
 from order_of_methods import AVERAGE, PROTOCOL, choose_videos, durations, localized, run_of
 
-MODES = ("alternate", "online", "async")
-
 
 def main() -> None:
     """Print one table."""
@@ -42,6 +40,7 @@ def main() -> None:
     parser.add_argument("--difficulty", default="0.5", help="of a simulation")
     parser.add_argument("--every", type=int, default=1, help="take every n-th video alone")
     parser.add_argument("--seeds", default="0,1,2", help="of everything trained")
+    parser.add_argument("--modes", default="alternate,online,async", help="of the schedule")
     options = parser.parse_intermixed_args()
     torch.set_num_threads(1)  # Networks this small gain nothing from more.
     data = options.data
@@ -81,13 +80,14 @@ def trained(data: Path, options: argparse.Namespace, seeds: Sequence[int]) -> It
     """Every stage of each mode."""
     recipe, words = options.recipe, [f"dataset={data}", f"protocol={PROTOCOL}", "threads=1"]
     words += ["detector.rounds=0", *options.overrides]
-    for mode in MODES:
+    modes = options.modes.split(",")
+    for mode in modes:
         out = options.out / mode
         command = ["train", recipe, *words, f"mode={mode}", "--seeds", options.seeds, "--resume"]
         cli.main([*command, "--out", str(out)], standalone_mode=False)
         folders = [run_of(options.out, mode, seed) for seed in seeds]
         # The others take over what was chosen for the first.
-        recipe, words = str(run_of(options.out, MODES[0], seeds[0]).config_file), ["choose=[]"]
+        recipe, words = str(run_of(options.out, modes[0], seeds[0]).config_file), ["choose=[]"]
         seconds = [training_seconds(folder) for folder in folders]
         evaluations = [RunEvaluation.read(folder.evaluation_file).stages for folder in folders]
         for stages in zip(*evaluations, strict=True):

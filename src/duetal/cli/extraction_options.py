@@ -181,6 +181,14 @@ def take_weights(values: dict[str, Any]) -> dict[str, str]:
     return {name: source for name, source in given.items() if source is not None}
 
 
+def weight_words(values: dict[str, Any]) -> tuple[str, ...]:
+    """The options of weights as words of another command."""
+    words = {
+        values.get(name): f"--{name.replace('_', '-')}" for name in (*OPTIONS, *WEIGHTS.values())
+    }
+    return tuple(word for source, option in words.items() if source for word in (option, source))
+
+
 def extract_with_progress(
     planned: "Plan", store: "Store", extractor: "Extracts"
 ) -> "tuple[Failure, ...]":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from duetal.cli.convert import FORMATS
-from duetal.cli.extraction_options import weights_options
+from duetal.cli.extraction_options import weight_words, weights_options
 from duetal.cli.shared_options import PATH, finite
 from duetal.cli.terminal import print_failures, say
 from duetal.core.extras import naming_extras
@@ -30,6 +30,13 @@ USUAL = Path("review")
     "--out",
     type=PATH,
     help="The folder of the review, which goes on where it was left.  [default: FOUND, or review]",
+)
+@click.option(
+    "--from",
+    "run",
+    type=PATH,
+    metavar="RUN",
+    help="The run that FOUND is of, to train again from.  [default: RUN; none: a new one]",
 )
 @click.option("--classes", default="", help="Labels to give, separated by commas.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="On 127.0.0.1; 0 for any.")
@@ -63,6 +70,7 @@ def command(
     places: tuple[str, ...],
     videos: tuple[str, ...],
     out: Path | None,
+    run: Path | None,
     classes: str,
     port: int,
     no_browser: bool,
@@ -94,11 +102,12 @@ def command(
         folder = out or USUAL
         if not (folder / FILE).exists():
             _localize(source, inputs, folder, no_copies=no_copies, **options)
-        source = folder
+        source, run = folder, source
     review = open_review(
         folder,
         source,
         inputs,
+        run=run,
         classes=filter(None, map(str.strip, classes.split(","))),
         copies=not no_copies,
         on_video=lambda name: say(f"opening {name}", err=True),
@@ -118,7 +127,8 @@ def command(
             for line in lines:
                 say(line)
         if taken is None and target is None:
-            _serve(review, port, no_browser=no_browser)
+            weights = weight_words(options)
+            _serve(review, port, inputs, weights, no_browser=no_browser)
     return 1 if review.failures else 0
 
 
@@ -153,7 +163,14 @@ def _localize(
     )
 
 
-def _serve(review: "OpenReview", port: int, *, no_browser: bool) -> None:
+def _serve(
+    review: "OpenReview",
+    port: int,
+    inputs: tuple[str, ...],
+    weights: tuple[str, ...],
+    *,
+    no_browser: bool,
+) -> None:
     import threading
     import webbrowser
 
@@ -168,4 +185,4 @@ def _serve(review: "OpenReview", port: int, *, no_browser: bool) -> None:
             # A browser in the terminal would keep the page from being served.
             threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
 
-    serve(review, port, tell)
+    serve(review, port, tell, inputs=inputs, weights=weights)

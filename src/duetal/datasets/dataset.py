@@ -14,7 +14,7 @@ from duetal.core.grid import TimeGrid
 from duetal.core.known_times import KnownTimes, LabelUse
 from duetal.core.url_paths import UrlPath
 from duetal.core.weak_videos import WeakVideos
-from duetal.features.metadata import VideoRecord, read_records, recorded
+from duetal.features.metadata import VideoRecord, recorded
 from duetal.features.streams import FeatureStream, common_length
 
 
@@ -84,7 +84,7 @@ class Dataset:
         return replace(video, segments=segments, known=known)
 
     def _record(self, name: str) -> VideoRecord | None:
-        place = next(iter(self.streams.values())).parts[0].place
+        place = next(iter(self.streams.values())).parts[0].place_of(name)
         if isinstance(place, UrlPath):
             return self._records.get(name)
         return recorded(place, name)
@@ -93,7 +93,7 @@ class Dataset:
     def _records(self) -> Mapping[str, VideoRecord]:
         """Those of all videos of a store at a URL, which are read together."""
         first = next(iter(self.streams.values()))
-        return dict(read_records(first.parts[0].place, first.names()))
+        return dict(first.parts[0].records(first.names()))
 
     def weak(self, use: LabelUse = LabelUse.VIDEO) -> WeakVideos:
         """The training videos with their labels alone, or with the times that `use` asks for.

@@ -13,7 +13,6 @@ from duetal.core.grid import TimeGrid
 from duetal.core.url_paths import UrlPath
 from duetal.datasets.problems import OnProblem, Problem, reporting
 from duetal.features.arrays import FeatureArray
-from duetal.features.metadata import read_records
 from duetal.features.reading_ahead import READERS
 from duetal.features.streams import FeaturePart
 
@@ -119,7 +118,7 @@ def check_durations(
 ) -> None:
     """Compare T with the annotated durations, where there are any."""
     # The records themselves would take gigabytes of many videos.
-    offsets = {name: record.offset for name, record in read_records(part.place, lengths)}
+    offsets = {name: record.offset for name, record in part.records(lengths)}
     for name, length in lengths.items():
         video = annotations.videos.get(name)
         if video is None or video.duration is None:

@@ -25,6 +25,9 @@ class Description(BaseModel):
     vlp: str | list[str] | None = None
     #: Features of other branches by their names, likewise.
     streams: dict[str, str | list[str]] = {}
+    #: Datasets whose features are read in place of any here, each for the videos that those before
+    #: it do not have.
+    features_of: list[str] = []
     #: ActivityNet JSON, the W-TALC annotation folder, THUMOS text, or a weak table.
     annotations: str | None = None
     #: A weak table (TSV or CSV): the videos to train on and their labels.
@@ -55,6 +58,9 @@ def read_description(path: Path) -> Description:
         description = Description.model_validate(values)
     except ValidationError as error:
         raise _usage_error(error, path) from error
+    if description.features_of and (description.cbp or description.vlp or description.streams):
+        cause = "takes the place of cbp, vlp and streams: name them in a dataset of its own"
+        raise UsageError(cause, file=path, place="features_of")
     if len(set(description.classes or ())) != len(description.classes or ()):
         raise UsageError("a class is listed twice", file=path, place="classes")
     return description

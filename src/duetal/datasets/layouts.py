@@ -17,10 +17,10 @@ looked for by itself in every place it is known to lie.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from duetal.core.errors import DuetalError
+from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import is_url
 from duetal.core.grid import TimeGrid
 from duetal.core.url_paths import UrlPath, as_path
@@ -46,6 +46,8 @@ class PartPlaces:
     places: tuple[Path, ...]
     #: Where several parts lie in one folder: what the names of its files end in, after the video's.
     ending: str | None = None
+    #: The same part in other datasets, each with videos that those before it may lack.
+    others: "tuple[PartPlaces, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,23 +91,52 @@ def find_pieces(path: Path, choice: Mapping[str, str] | None = None) -> Pieces:
         raise DuetalError("no such file or folder", file=path)
     description = Description() if yaml_file is None else read_description(yaml_file)
 
+    others = [find_pieces(_beside(folder, each), choice) for each in description.features_of]
+    _require_one_kind(others, path)
     annotations = _named(folder, description.annotations) or _find_annotations(folder)
     train_labels = _named(folder, description.train_labels) or _find_weak_table(folder)
     return Pieces(
         source=path,
-        streams=_streams(folder, description, choice or {}),
+        streams=_joined(others) if others else _streams(folder, description, choice or {}),
         annotations=annotations,
         train_labels=None if train_labels == annotations else train_labels,
         train_list=_existing(folder / "split_train.txt"),
         test_list=_existing(folder / "split_test.txt"),
         pack_names=_find_pack_names(folder, annotations),
         text_encoder=_stored_encoder(folder, (choice or {}).get("vlp"))
-        or _text_encoder(folder, description.text_encoder, yaml_file),
-        grid=description.grid,
-        display_names=description.display_names,
+        or _text_encoder(folder, description.text_encoder, yaml_file)
+        or next((one.text_encoder for one in others if one.text_encoder), None),
+        grid=others[0].grid if others else description.grid,
+        display_names={label: name for one in others for label, name in one.display_names.items()}
+        | description.display_names,
         classes=None if description.classes is None else tuple(description.classes),
         match_names=description.match_names,
     )
+
+
+def _require_one_kind(others: Sequence[Pieces], path: Path) -> None:
+    """Check that the features of several datasets go together; a UsageError if not."""
+    for other in others[1:]:
+        first = others[0]
+        kinds = [
+            {name: len(parts) for name, parts in one.streams.items()} for one in (first, other)
+        ]
+        if kinds[0] != kinds[1] or first.grid != other.grid:
+            what = "time grid" if kinds[0] == kinds[1] else "streams of features"
+            cause = f"{first.source} and {other.source} have not the same {what}"
+            raise UsageError(cause, file=path, place="features_of")
+
+
+def _joined(datasets: Sequence[Pieces]) -> dict[str, tuple[PartPlaces, ...]]:
+    """The streams of several datasets as one: each fills in the videos that the first lacks."""
+    first, *others = datasets
+    return {
+        name: tuple(
+            replace(part, others=tuple(other.streams[name][number] for other in others))
+            for number, part in enumerate(parts)
+        )
+        for name, parts in first.streams.items()
+    }
 
 
 def _streams(

@@ -6,6 +6,7 @@ goes through the same steps and collects them all.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 
 from duetal.core.annotations import Annotations, VideoAnnotation, display_name
@@ -364,17 +365,14 @@ def _open_parts(
     if any(place.suffix == ".npy" for part in parts for place in part.places):
         with reporting(report):
             names = _pack_names(pieces.pack_names)
+
+    def open_(part: PartPlaces) -> FeaturePart:
+        on_error = lambda error: report(Problem.of(error))  # noqa: E731
+        return open_part(part.title, part.places, names, on_error, part.ending)
+
     for part in parts:
         with reporting(report):
-            opened.append(
-                open_part(
-                    part.title,
-                    part.places,
-                    names,
-                    lambda error: report(Problem.of(error)),
-                    part.ending,
-                )
-            )
+            opened.append(reduce(FeaturePart.filled, map(open_, part.others), open_(part)))
     return opened
 
 

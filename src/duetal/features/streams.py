@@ -1,7 +1,7 @@
 """Feature streams: the arrays of one modality, by video name."""
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from duetal.core.video_names import known_name
 from duetal.core.weak_videos import Read
 from duetal.features.arrays import FeatureArray, NpyFile
 from duetal.features.containers import CONTAINER_SUFFIXES, Opener, list_arrays, list_pack, open_only
+from duetal.features.metadata import VideoRecord, read_records
 from duetal.features.reading_ahead import ReadingAhead, Span
 from duetal.features.remote_arrays import RemoteFolder, at_url, copied
 
@@ -44,6 +45,8 @@ class FeaturePart:
     entries: Mapping[str, Entry]  #: By video name.
     #: Finds videos that were not listed, in an object store; those that are not there are left out.
     unlisted: Callable[[Sequence[str]], Mapping[str, Entry]] = lambda names: {}
+    #: Where else videos were found: those that another part had.
+    places: Mapping[str, Path] = field(default_factory=dict)
     # Headers are small and needed often; the arrays themselves are never kept.
     _opened: dict[str, FeatureArray] = field(default_factory=dict, repr=False, compare=False)
 
@@ -58,7 +61,26 @@ class FeaturePart:
     def renamed(self, names: Mapping[str, str]) -> "FeaturePart":
         """The same with other names of videos, by their names here."""
         entries = {names.get(name, name): entry for name, entry in self.entries.items()}
-        return FeaturePart(self.title, self.place, entries)
+        places = {names.get(name, name): place for name, place in self.places.items()}
+        return FeaturePart(self.title, self.place, entries, places=places)
+
+    def filled(self, other: "FeaturePart") -> "FeaturePart":
+        """The same with the videos that only another part has."""
+        new = {name: entry for name, entry in other.entries.items() if name not in self.entries}
+        places = {name: other.place_of(name) for name in new}
+        return replace(self, entries={**self.entries, **new}, places={**self.places, **places})
+
+    def place_of(self, name: str) -> Path:
+        """The folder or file that a video was found in."""
+        return self.places.get(name, self.place)
+
+    def records(self, names: Iterable[str]) -> Iterator[tuple[str, VideoRecord]]:
+        """What the stores around the features recorded of videos."""
+        by_place: dict[Path, list[str]] = {}
+        for name in names:
+            by_place.setdefault(self.place_of(name), []).append(name)
+        for place, there in by_place.items():
+            yield from read_records(place, there)
 
     def with_unlisted(self, names: Sequence[str]) -> "FeaturePart":
         """The same with those of some videos that are there, though not listed."""

@@ -144,6 +144,26 @@ class Corrections(Closing):
         with self.lock:
             return {name: dict(state) for name, state in self._states.items()}
 
+    def proposals(self) -> Iterator[tuple[str, Statement]]:
+        """What the review began with, by video."""
+        with self.lock, self._explained("read"):
+            rows = self._database.execute("SELECT video, statement FROM proposals").fetchall()
+        return ((json.loads(video), Statement.of(json.loads(text))) for video, text in rows)
+
+    def renamed(self) -> dict[str, str]:
+        """The present names of classes that had another one."""
+        names: dict[str, str] = {}
+        with self.lock:
+            for entry in self._done:
+                old = {c.before.label for c in entry.changes if not c.video and c.before}
+                new = {
+                    c.before.label: c.after.label
+                    for c in entry.changes
+                    if c.before and c.after and c.before.label in old
+                }
+                names = {first: new.get(last, last) for first, last in names.items()} | new
+        return {first: last for first, last in names.items() if first != last}
+
     def version(self, video: str) -> int:
         """A number that grows with every change of a video."""
         with self.lock:

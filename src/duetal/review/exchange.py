@@ -14,6 +14,7 @@ from duetal.core.annotations import NOTHING_HAPPENS, Annotations, Segment, Video
 from duetal.formats.csv_table import ABSENT, COMPLETE, PRESENT, REVIEW_HEADER
 from duetal.formats.delimited import write_rows
 from duetal.formats.marked import facts_text
+from duetal.own_videos.corrected_dataset import KnownRow
 from duetal.review.statements import (
     Statement,
     StatementChange,
@@ -65,11 +66,17 @@ def as_annotations(
 
 def write_table(path: Path, states: Mapping[str, Statements]) -> None:
     """Write the table to train on; it is a DuetalError if it can't be written."""
-    rows = (row for name, state in states.items() if name for row in _rows(name, state))
-    write_rows(path, ",", REVIEW_HEADER, rows, errors="replace")
+    write_rows(path, ",", REVIEW_HEADER, known_rows(states), errors="replace")
 
 
-def _rows(name: str, state: Statements) -> Iterator[tuple[object, ...]]:
+def known_rows(states: Mapping[str, Statements]) -> Iterator[KnownRow]:
+    """The rows of the table to train on."""
+    for name, state in states.items():
+        if name:
+            yield from _rows(name, state)
+
+
+def _rows(name: str, state: Statements) -> Iterator[KnownRow]:
     for one in sorted(state.values(), key=lambda s: (s.kind, s.start, s.end, s.label)):
         if one.verdict is Verdict.OPEN or one.kind is StatementKind.CLASS:
             continue

@@ -60,6 +60,14 @@ class OpenReview:
         ]
         return tuple(dict.fromkeys(listed))
 
+    def keep_scores(self, about: ReviewFacts, curves: Mapping[str, Mapping[str, Any]]) -> None:
+        """Keep other facts of the review, and other curves of some of its videos."""
+        videos = {
+            name: (self.videos[name], own) for name, own in curves.items() if name in self.videos
+        }
+        self.about = about
+        _keep(self, videos)
+
     def durations(self) -> dict[str, float]:
         """Seconds of each video, by name; infinite where they are not known."""
         return {name: about.duration or np.inf for name, about in self.videos.items()}
@@ -70,6 +78,7 @@ def open_review(
     source: Path | None,
     inputs: Sequence[str],
     *,
+    run: Path | None = None,
     classes: Iterable[str] = (),
     copies: bool = True,
     on_video: Callable[[str], None] = lambda name: None,
@@ -81,6 +90,7 @@ def open_review(
         source: what the proposals of a new one are: the folder of results of `duetal localize`, or
             a file of detections; None to begin from nothing.
         inputs: the videos, as `find_videos` takes them; nothing else is shown.
+        run: that found the proposals; what is kept of a review that has begun, by default.
         classes: names that can be given, beside those of the proposals.
         copies: make copies of videos that browsers do not play.
         on_video: called with the name of each video that is opened for the first time.
@@ -104,6 +114,9 @@ def open_review(
         if is_new and source is not None:
             _begin(review, source, given=videos)
         added = dict(_looked_at(review, videos.values(), copies, on_video))
+        if run is not None and not about.round:
+            review.about = review.about.model_copy(update={"run": str(run.absolute())})
+            _keep(review, {})
         if is_new and not (added or review.videos):
             first = f": {review.failures[0].reason}" if review.failures else ""
             raise DuetalError(f"none of the videos can be opened{first}", file=folder)
@@ -150,7 +163,7 @@ def _begin(review: OpenReview, source: Path, given: Collection[str]) -> None:
             **{name: getattr(page, name) for name in ReviewFacts.model_fields}
         )
         videos |= {video.name: (video.facts(), video.curves(page.classes)) for video in page.videos}
-    statements = list(_proposals(found))
+    statements = list(proposals_of(found))
     if left := len(found) - len(statements):
         review.notes.append(
             f"the {MAX_SHOWN} highest-scoring detections of a video are proposals; "
@@ -167,7 +180,7 @@ def _guessed(found: Detections, index: int) -> VideoFacts:
     return VideoFacts(duration=round(last, 3), is_guessed=True)
 
 
-def _proposals(found: Detections) -> Iterator[tuple[str, Statement]]:
+def proposals_of(found: Detections) -> Iterator[tuple[str, Statement]]:
     """The best detections of each video, by start."""
     for index, name in enumerate(found.videos):
         rows = np.flatnonzero(found.video == index)

@@ -24,6 +24,7 @@ from duetal.formats.options import FormatOptions
 from duetal.pages.html import render
 from duetal.review.corrections import Entry
 from duetal.review.open_review import OpenReview
+from duetal.review.retraining import Retraining
 from duetal.review.review_service import TABLE, ReviewService
 from duetal.review.statements import StaleError
 from duetal.video.browser import CONTAINERS
@@ -33,12 +34,11 @@ MOST_OF_ACTION, MOST_OF_IMPORT = 2**22, 2**26
 STYLES = ("style.css", "player.css", "review.css")
 
 
-def make_app(service: ReviewService) -> Starlette:
+def make_app(service: ReviewService, training: Retraining) -> Starlette:
     """The application of a review, without the checks of who asks (`duetal.review.guard`)."""
-    page = _page(service.review)
 
     async def index(request: Request) -> Response:
-        return HTMLResponse(page)
+        return HTMLResponse(_page(service.review))
 
     async def state(request: Request) -> Response:
         since = int(request.query_params.get("since") or -1)
@@ -84,6 +84,21 @@ def make_app(service: ReviewService) -> Starlette:
         name = service.name_of(request.path_params["video"])
         return _json(await run_in_threadpool(service.corrections.scores, name))
 
+    async def rounds(request: Request) -> Response:
+        return _json(await run_in_threadpool(training.state))
+
+    async def train(request: Request) -> Response:
+        asked = await _asked(request)
+        if "show" in asked:
+            number = int(asked["show"])
+            show: Callable[[], Entry | None] = lambda: training.show(number)  # noqa: E731
+            return await _answered(service, int(asked.get("last") or 0), show)
+        wanted = str(asked.get("do"))
+        if wanted not in (does := training.actions()):
+            raise HTTPException(400, "no such thing to do with training")
+        await asyncio.shield(run_in_threadpool(does[wanted]))
+        return await rounds(request)
+
     async def media(request: Request) -> Response:
         path, status = service.file_of(request.path_params["video"])
         return FileResponse(path, stat_result=status, media_type=_media_type(path))
@@ -100,6 +115,8 @@ def make_app(service: ReviewService) -> Starlette:
             Route("/act", act, methods=["POST"]),
             Route("/import", take_in, methods=["POST"]),
             Route("/export/{form}", save_as),
+            Route("/rounds", rounds),
+            Route("/train", train, methods=["POST"]),
             Route("/videos/{video:int}/scores", scores),
             Route("/videos/{video:int}/media", media),
             Route("/videos/{video:int}/stills", stills),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote_to_bytes
 
-from pydantic import Field, FiniteFloat, PositiveInt
+from pydantic import Field, FiniteFloat, NonNegativeInt, PositiveInt
 
 from duetal.core.errors import DuetalError
 from duetal.core.files import read_text
@@ -31,6 +31,10 @@ class ReviewFacts(Record):
     grid: TimeGrid = TimeGrid()
     floor: FiniteFloat = 0.0  #: Open proposals that score below are hidden at first.
     mark: str = JOINT  #: Of the proposals.
+    run: str = (
+        ""  #: The folder of the run that they were first found by; empty where it is unknown.
+    )
+    round: NonNegativeInt = 0  #: Of training again: whose proposals are shown; 0: the first ones.
 
 
 class PlayedFacts(Record):

@@ -42,7 +42,7 @@ class ReviewService:
         self.names = list(review.videos)
         self.opened = secrets.token_hex(4)
         #: What reads the state and then writes is one thing; the pictures of one video at a time.
-        self._acting, self._drawing = threading.Lock(), threading.Lock()
+        self.acting, self._drawing = threading.Lock(), threading.Lock()
 
     def whole(self) -> dict[str, Any]:
         """All that the page knows at first."""
@@ -50,7 +50,7 @@ class ReviewService:
         for index, (name, about) in enumerate(self.review.videos.items()):
             url = f"/videos/{index}/media" if name in self.review.files else None
             videos.append({"name": name, "url": url, **about.model_dump(include=_SHOWN)})
-        about_all = self.review.about.to_json()
+        about_all = self.review.about.model_dump(mode="json", exclude={"run", "round"})
         own = {"videos": videos, "stills": STILLS, "opened": self.opened}
         return {**about_all, **own, **self.news(-1)}
 
@@ -80,13 +80,13 @@ class ReviewService:
             action = Action(**values)
         except (ValidationError, TypeError) as error:
             raise UsageError("is no action that this page has") from error
-        with self._acting:
+        with self.acting:
             changes, seen = self._changes(video, version, action)
             used = {c.after.label for c in changes if c.after is not None}
             listed = {*self.review.classes, ""}
             title = title_of(action, changes)
             if action.verb is not Verb.RENAME:
-                changes += [self._new_class(label) for label in sorted(used - listed)]
+                changes += [self.new_class(label) for label in sorted(used - listed)]
             return self.corrections.act(title, changes, seen)
 
     def _changes(
@@ -95,7 +95,7 @@ class ReviewService:
         if action.verb is Verb.CLASS:
             label = label_of(action.label)
             known = label in self.review.classes
-            return [] if known else [self._new_class(label)], {}
+            return [] if known else [self.new_class(label)], {}
         if action.verb is Verb.RENAME:
             (new,) = action.present[:1] or ("",)
             return rename(self.corrections.states(), action.label, new), {}
@@ -108,7 +108,8 @@ class ReviewService:
             self.corrections.act("", [], {name: version})
         return reviewed.changes(action), {name: version}
 
-    def _new_class(self, label: str) -> StatementChange:
+    def new_class(self, label: str) -> StatementChange:
+        """The change that adds a name which can be given."""
         one = Statement(StatementKind.CLASS, label)
         return StatementChange("", self.corrections.next_number(), None, one)
 
@@ -124,13 +125,13 @@ class ReviewService:
         `name` is what the file is called where it comes from.
         """
         annotations = guess.read_annotations(path, options=options)
-        with self._acting:
+        with self.acting:
             states = {name: self.corrections.state(name) for name in self.names}
             changes = exchange.changes_to(states, annotations, self.corrections.next_number)
             if not changes and not set(states) & set(annotations.videos):
                 raise UsageError("has none of the videos of this review", file=path)
             labels = {c.after.label for c in changes if c.after} - {*self.review.classes}
-            changes += [self._new_class(label) for label in sorted(labels)]
+            changes += [self.new_class(label) for label in sorted(labels)]
             return self.corrections.act(f"import: {name or path.name}", changes, {})
 
     def save(

@@ -2,25 +2,39 @@
 
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import uvicorn
 
 from duetal.core.errors import DuetalError
+from duetal.own_videos.training_rounds import Rounds
 from duetal.review.guard import Guard
 from duetal.review.open_review import OpenReview
+from duetal.review.retraining import Retraining
 from duetal.review.review_app import make_app
 from duetal.review.review_service import ReviewService
 
+#: The folder of a review that its rounds of training are in.
+ROUNDS = "rounds"
 
-def serve(review: OpenReview, port: int, on_ready: Callable[[str], None]) -> None:
-    """Serve a review until it is interrupted.
+
+def serve(
+    review: OpenReview,
+    port: int,
+    on_ready: Callable[[str], None],
+    *,
+    inputs: Sequence[str] = (),
+    weights: Sequence[str] = (),
+) -> None:
+    """Serve a review until it is interrupted. Training that is under way then is stopped.
 
     Args:
         review: the open review.
         port: on 127.0.0.1; 0 for any that is free.
         on_ready: called with the address, which holds the token.
+        inputs: the videos, as the review was given them, to train again.
+        weights: options that name weights of backbones, with which a first run is trained.
 
     Raises:
         DuetalError: the port is taken.
@@ -34,7 +48,10 @@ def serve(review: OpenReview, port: int, on_ready: Callable[[str], None]) -> Non
             cause = f"port {port} of 127.0.0.1 cannot be used: {error}; choose another (--port)"
             raise DuetalError(cause) from error
         port, token = bound.getsockname()[1], secrets.token_urlsafe(32)
-        app = Guard(make_app(ReviewService(review)), port=port, token=token)
+        rounds = Rounds(review.folder / ROUNDS)
+        service = ReviewService(review)
+        training = Retraining(service, rounds, inputs, weights)
+        app = Guard(make_app(service, training), port=port, token=token)
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -48,5 +65,8 @@ def serve(review: OpenReview, port: int, on_ready: Callable[[str], None]) -> Non
         )
         on_ready(f"http://127.0.0.1:{port}/?token={token}")
         # It shuts down in order, and then passes the signal on.
-        with suppress(KeyboardInterrupt):
-            server.run(sockets=[bound])
+        try:
+            with suppress(KeyboardInterrupt):
+                server.run(sockets=[bound])
+        finally:
+            rounds.stop()

@@ -9,6 +9,7 @@ import { LabelsFirst } from './review_labels.js';
 import { overviewOf, passes, StatementTable, VideoPicks } from './review_list.js';
 import { actionsOf, isPoint, progressOf, ReviewStore } from './review_store.js';
 import { aboutOf, ReviewTimeline } from './review_timeline.js';
+import { ReviewTraining } from './review_training.js';
 
 /** @import { ReviewAction, ReviewData, ReviewFilter, ReviewNews, ReviewState, Statement } from './types' */
 
@@ -41,6 +42,7 @@ export class Review {
     this.picks = new VideoPicks(byId('videos'), this.videos, (index) => this.chooseVideo(index));
     this.labels = new LabelsFirst(this);
     this.exchange = new ReviewExchange(this.store);
+    this.training = new ReviewTraining(this.store);
     /** @type {ReviewTimeline | null} */
     this.timeline = null;
     /** The classes that the page offers. @type {string | null} */

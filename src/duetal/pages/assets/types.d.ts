@@ -188,6 +188,37 @@ export interface ReviewData extends Omit<ReviewNews, 'videos' | 'title' | 'error
   videos: PlayedFile[];
 }
 
+/** How much better a round's run is than the one before, from 0 to 1. */
+export interface TrainingGain {
+  headline: string;
+  before: number;
+  after: number;
+  low: number;
+  high: number;
+  videos: number;
+}
+
+/** See `duetal.own_videos.training_rounds`. */
+export interface TrainingRound {
+  number: number;
+  told: string;
+  state: 'running' | 'stopped' | 'failed' | 'done';
+  seconds: number;
+  cause: string;
+  gain: TrainingGain | null;
+}
+
+export interface TrainingState {
+  rounds: TrainingRound[];
+  /** The round whose proposals are shown; 0: the first ones. */
+  shown: number;
+  /** The name of the run that found the first proposals, or empty. */
+  run: string;
+  busy: boolean;
+  /** The last line that the round under way printed. */
+  progress: string;
+}
+
 /** What a person does; see `duetal.review.actions`. */
 export interface ReviewAction {
   verb: string;

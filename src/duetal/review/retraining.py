@@ -1,0 +1,257 @@
+"""Training again on what a review says: each round is a run of its own, in REVIEW/rounds."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from duetal.core.errors import DuetalError, UsageError
+from duetal.core.known_times import LabelUse
+from duetal.core.url_paths import as_path
+from duetal.datasets import Dataset, open_dataset
+from duetal.extraction.store import open_store
+from duetal.features.metadata import SETTINGS_FILE
+from duetal.formats import read_annotations
+from duetal.formats.guess import read_detections
+from duetal.own_videos.corrected_dataset import (
+    ANNOTATIONS_FILE,
+    Corrected,
+    PersonsWord,
+    told,
+    write_corrected,
+)
+from duetal.own_videos.result_folder import FEATURES, JSON, PAGE
+from duetal.own_videos.training_rounds import COMPARISON, Command, Round, Rounds
+from duetal.review import exchange
+from duetal.review.corrections import Entry
+from duetal.review.open_review import proposals_of
+from duetal.review.review_facts import read_found_page
+from duetal.review.review_service import ReviewService
+from duetal.review.statements import (
+    Statement,
+    StatementChange,
+    StatementKind,
+    Statements,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    # It imports PyTorch, which correcting does not need.
+    from duetal.runs.run import Run
+
+#: Intersection over union from which on a proposal is one that a person has judged.
+_SAME = 0.5
+#: What the page of `duetal localize` tells of all videos.
+_OF_PAGE = ("branches", "grid", "floor", "mark")
+#: Of the warm-up of a run, the part that a round which goes on from it has: one of so many.
+_WARM_UP = 4
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """Trains again on what a review says, and takes over what was found then.
+
+    The methods may be called by any thread.
+    """
+
+    service: ReviewService
+    rounds: Rounds
+    #: The videos, as the review was given them.
+    inputs: Sequence[str] = ()
+    #: Words of a command that name the weights of backbones: ("--clip", "…").
+    weights: Sequence[str] = ()
+
+    def state(self) -> dict[str, Any]:
+        """What the page shows: rounds, the one whose proposals are shown, and what is under way."""
+        rounds = [round_.to_json() for round_ in self.rounds.all()]
+        about = self.service.review.about
+        progress = self.rounds.progress()
+        return {
+            "rounds": rounds,
+            "shown": about.round,
+            "run": Path(about.run).name,
+            "busy": self.rounds.is_busy,
+            "progress": progress,
+        }
+
+    def actions(self) -> Mapping[str, Callable[[], object]]:
+        """What can be asked for, by name."""
+        return {"begin": self.begin, "go on": self.rounds.go_on, "stop": self.rounds.stop}
+
+    def begin(self) -> Round:
+        """Train with what has been said up to now; goes on from the run whose proposals are shown.
+
+        Raises:
+            UsageError: a round is under way, or no video is there.
+            DuetalError: nothing has been said to learn from; the run, or its dataset, is gone.
+        """
+        if self.rounds.is_busy:
+            raise UsageError("training is under way: wait for its end, or stop it")
+        if not self.inputs:
+            raise UsageError("name the folder of the videos when you open the review")
+        from duetal.runs.run import open_run
+
+        about = self.service.review.about
+        first = open_run(Path(about.run)) if about.run else None
+        start = first.folder.path if first else None
+        if about.round:
+            start = self.rounds.run_of(about.round)
+        word = self._word()
+        if not word.rows:
+            raise DuetalError("nothing has been said yet: accept, correct or label something first")
+        folder = self.rounds.place(self.rounds.next_number())
+        corrected = write_corrected(
+            folder / "dataset",
+            word,
+            self._store(),
+            _dataset_of(first) if first else None,
+            use=first.config.labels.use if first else LabelUse.VIDEO,
+            held_out=() if first else self._held_out(),
+        )
+        commands = self._commands(folder, start, corrected)
+        return self.rounds.begin(start, told(word.rows), commands)
+
+    def show(self, number: int) -> Entry | None:
+        """Show what a round found, or with 0 what was found first, in place of what is shown now.
+
+        What a person has judged stays. It is a step that can be undone, as others.
+        """
+        review, corrections = self.service.review, self.service.corrections
+        if number and number not in [round_.number for round_ in self.rounds.all()]:
+            raise UsageError(f"there is no round {number}")
+        new, shown, curves = self._found(number)
+        with self.service.acting:
+            states = {name: corrections.state(name) for name in self.service.names}
+            changes = list(_in_place(states, new, corrections.next_number))
+            listed = {*review.classes}
+            labels = dict.fromkeys(c.after.label for c in changes if c.after)
+            changes += [self.service.new_class(label) for label in labels if label not in listed]
+            about = review.about.model_copy(update={"round": number, **shown})
+            review.keep_scores(about, curves)
+            title = f"round {number}" if number else "the first proposals"
+            return corrections.act(title, changes, {})
+
+    def _word(self) -> PersonsWord:
+        review, corrections = self.service.review, self.service.corrections
+        states = corrections.states()
+        durations = review.durations()
+        known = exchange.as_annotations(states, durations, review.classes)
+        complete = {
+            video.name: video
+            for video in known
+            if exchange.looked_through(states.get(video.name, {}), durations[video.name])
+        }
+        return PersonsWord(list(exchange.known_rows(states)), complete, corrections.renamed())
+
+    def _store(self) -> Path:
+        """Where the features of the review's videos are, or will be."""
+        return self.service.review.folder / FEATURES
+
+    def _held_out(self) -> tuple[str, ...]:
+        """The videos that earlier rounds held out."""
+        for round_ in reversed(self.rounds.all()):
+            file = self.rounds.place(round_.number) / "dataset" / ANNOTATIONS_FILE
+            if file.is_file():
+                return tuple(read_annotations(file).videos)
+        return ()
+
+    def _commands(self, folder: Path, start: Path | None, corrected: Corrected) -> list[Command]:
+        """What is to be done in a round, as a person would do it by hand."""
+        from duetal.runs.run import open_run
+
+        store, run, found = str(self._store()), str(folder / "run"), str(folder / "found")
+        inputs, dataset = tuple(self.inputs), str(folder / "dataset" / "dataset.yaml")
+        new = f"dataset={dataset}", f"labels.use={corrected.use}", "--out", run, "--resume"
+        of_videos = ("--features", store, "--no-copies", "--force", *self.weights)
+        commands: list[Command] = []
+        if not self._has_features():
+            before = ("localize", str(start), *inputs, "--out", str(folder / "before"), *of_videos)
+            first = ("extract", *inputs, "--out", store, *self.weights)
+            commands += [first if start is None else before]
+        if start is None:
+            commands += [("train", "auto", *new)]
+        else:
+            commands += [("train", "--from", str(start), *shortened(open_run(start)), *new)]
+        commands += [("localize", run, *inputs, "--out", found, *of_videos)]
+        if start is not None and corrected.has_segments:
+            pair = {str(start): str(folder / "before.json"), run: str(folder / "after.json")}
+            commands += [
+                ("localize", one, dataset, "--out", file, "--force") for one, file in pair.items()
+            ]
+            protocol = open_run(start).config.data.protocol
+            truth = str(folder / "dataset" / ANNOTATIONS_FILE)
+            told = ("--json", str(folder / COMPARISON), "--force")
+            commands += [
+                ("compare", *pair.values(), "--annotations", truth, "--protocol", protocol, *told)
+            ]
+        return commands
+
+    def _has_features(self) -> bool:
+        if not (self._store() / SETTINGS_FILE).is_file():
+            return False
+        store = open_store(self._store())
+        return all(store.is_complete(name) for name in self.service.review.files)
+
+    def _found(
+        self, number: int
+    ) -> tuple[Iterable[tuple[str, Statement]], dict[str, Any], Mapping[str, Mapping[str, Any]]]:
+        """The proposals of a round, what its page tells of all videos, and curves by video."""
+        folder = self.rounds.place(number) / "found" if number else self.service.review.folder
+        is_there = (folder / PAGE).is_file()
+        if number and not is_there:
+            raise DuetalError("has found nothing yet: wait for its end", file=folder.parent)
+        page = read_found_page(folder / PAGE) if is_there else None
+        shown = {name: getattr(page, name) for name in _OF_PAGE} if page else {}
+        curves = {video.name: video.curves(page.classes) for video in page.videos} if page else {}
+        if number:
+            return proposals_of(read_detections(folder / JSON)), shown, curves
+        return self.service.corrections.proposals(), shown, curves
+
+
+def shortened(run: "Run") -> tuple[str, ...]:
+    """Settings by which a run is gone on with in a part of its time: one alternation."""
+    schedule = run.config.schedule
+    warm_up = max(1, round(schedule.warmup_epochs / _WARM_UP))
+    return f"warmup_epochs={warm_up}", f"alternations={min(1, schedule.alternations)}"
+
+
+def _dataset_of(run: "Run") -> Dataset:
+    place = run.config.data.dataset
+    if place is None:
+        raise DuetalError("its dataset is not recorded", file=run.folder.config_file)
+    return open_dataset(as_path(place), choice=run.config.data.choice)
+
+
+def _in_place(
+    states: Mapping[str, Statements],
+    found: Iterable[tuple[str, Statement]],
+    number: Callable[[], int],
+) -> Iterator[StatementChange]:
+    """The changes that put new proposals in the place of those that nobody has judged.
+
+    What a person has judged, or looked through, is not proposed again.
+    """
+    new: dict[str, list[Statement]] = {}
+    for name, one in found:
+        if one.kind is StatementKind.ACTION:
+            new.setdefault(name, []).append(one)
+    for name, state in states.items():
+        open_ = {n: one for n, one in state.items() if one.verdict is Verdict.OPEN}
+        judged = [one for n, one in state.items() if n not in open_]
+        for n, one in open_.items():
+            yield StatementChange(name, n, one, None)
+        for one in new.get(name, ()):
+            if not any(_covers(said, one) for said in judged):
+                yield StatementChange(name, number(), None, one)
+
+
+def _covers(said: Statement, proposal: Statement) -> bool:
+    """Whether a person has judged a proposal, by what was said of a stretch."""
+    if said.kind is StatementKind.LOOKED:
+        return said.start <= (proposal.start + proposal.end) / 2 <= said.end
+    if said.kind is not StatementKind.ACTION or said.label != proposal.label:
+        return False
+    if said.start == said.end:
+        return proposal.start <= said.start <= proposal.end
+    both = min(said.end, proposal.end) - max(said.start, proposal.start)
+    return both >= _SAME * (max(said.end, proposal.end) - min(said.start, proposal.start))
