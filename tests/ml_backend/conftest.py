@@ -54,7 +54,7 @@ def studio() -> Iterator[Studio]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_POST = do_GET
+        do_POST = do_GET  # noqa: N815
 
         def log_message(self, *about: Any) -> None:
             """Nothing is printed."""

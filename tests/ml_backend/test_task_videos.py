@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import pytest
@@ -85,7 +84,7 @@ def test_a_task_without_a_usable_video_is_told_in_a_line(clips, data, message):
 
 def test_a_video_that_is_moved_or_comes_later(clips):
     videos = TaskVideos([str(clips)], clips / "kept")
-    os.rename(clips / "a.mp4", clips / "x" / "a.mp4")
+    (clips / "a.mp4").rename(clips / "x" / "a.mp4")
     (clips / "new.mp4").write_bytes(b"")
     assert videos.find({"v": "/data/local-files/?d=a.mp4"}, "v").source == str(clips / "x/a.mp4")
     assert videos.find({"v": "new.mp4"}, "v").source == str(clips / "new.mp4")
