@@ -139,7 +139,9 @@ SEGMENT = {"type": "labels", "from_name": "l", "value": {"start": 1, "end": 2, "
         ([[choices("c", "X"), choices("q", "good")]], "c", [{"X"}]),
         # Whether a video is good is no class of it, where segments have the classes.
         ([[choices("q", "good"), SEGMENT], [choices("q", "good")]], None, [{"A"}, ()]),
-        ([[choices("q", "X"), SEGMENT], [choices("q", "X")]], "q", [{"A"}, {"X"}]),
+        # Named as labels, they tell of classes that have no segment.
+        ([[choices("q", "X"), SEGMENT], [choices("q", "X")]], "q", [{"A", "X"}, {"X"}]),
+        ([[choices("q", "A"), SEGMENT]], "q", [{"A"}]),
     ],
 )
 def test_choices_are_labels_of_videos(
@@ -154,8 +156,10 @@ def test_choices_are_labels_of_videos(
     # Of a video that was looked through, and in which nothing happens, segments are known.
     found = [(video.labels and {*video.labels}) or video.segments for video in annotations]
     assert found == expected
+    partly = [video.known is not None for video in annotations]
+    assert partly == [{"A"} < {*video.labels} for video in annotations]
     unknown = [video.segments is None for video in annotations]
-    assert unknown == [bool(labels) and labels != {"A"} for labels in expected]
+    assert unknown == [bool(labels) and "A" not in labels for labels in expected]
 
 
 def test_it_is_asked_which_choices_are_the_labels(tmp_path: Path) -> None:

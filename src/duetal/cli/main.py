@@ -33,6 +33,7 @@ COMMANDS = {
     "recipes": "List the shipped recipes, or copy one out.",
     "report": "Make one self-contained HTML page of runs or detections.",
     "review": "Correct what a run found, or label videos, in a browser.",
+    "serve": "Serve a run as a backend of an annotation tool.",
     "simulate": "Make simulated two-modality features over annotations.",
     "train": "Train both branches in turn from features and video labels.",
 }

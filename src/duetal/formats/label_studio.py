@@ -19,13 +19,14 @@ import json
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from sys import intern
 from typing import Any, NoReturn
 from xml.sax.saxutils import quoteattr
 
-from duetal.core.annotations import Annotations
+from duetal.core.annotations import Annotations, KnownStretches
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, UsageError, raise_error
 from duetal.core.files import write_json, write_text
@@ -63,14 +64,21 @@ def read_annotations(
     one that was not cancelled.
 
     Choices are the labels of a video whose segments are unknown, where no task of the file has
-    segments or the option `tier` names their control; else they are left out.
+    segments or the option `tier` names their control; else they are left out. Where a video has
+    segments, a chosen class without any occurs at times that are unknown.
 
     Raises:
         DuetalError: not of these forms; names the task and the result.
         UsageError: times are frames, and neither the task nor `options` has their rate; or the
             choices of several controls may be the labels.
     """
-    return _read("annotations", Reading(path, report, options)).annotations()
+    found = _read("annotations", Reading(path, report, options)).annotations()
+    partly = {
+        video.name: replace(video, known=KnownStretches())
+        for video in found
+        if video.segments and {segment.label for segment in video.segments} < {*video.labels}
+    }
+    return replace(found, videos={**found.videos, **partly}) if partly else found
 
 
 def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> Detections:
@@ -123,19 +131,27 @@ def _task(
     data |= {key: value for key, value in about.items() if value is not None}
     if video.intervals is None:
         return {"data": data}
-    results = []
-    for number, one in enumerate(video.intervals):
-        first, last = frames_of(one.start, one.end, fps)
-        result: dict[str, Any] = {
-            "id": f"{number}",
-            "type": "timelinelabels",
-            "from_name": "timelineLabels",
-            "to_name": "video",
-            "value": {"ranges": [{"start": first, "end": last}], "timelinelabels": [one.label]},
-        }
-        results.append(result if one.score is None else result | {"score": one.score})
+    results = [timeline_result(number, one, fps) for number, one in enumerate(video.intervals)]
     model = {"model_version": "duetal"} if key == "predictions" else {}
     return {"data": data, key: [{**model, "result": results}]}
+
+
+def timeline_result(
+    number: int, one: Marked, fps: float, control: str = "timelineLabels", video: str = "video"
+) -> dict[str, Any]:
+    """An interval as a result of a control of a video, which are called so in the interface.
+
+    `number` tells it from the others of its task; `fps` is the frame rate of the interface.
+    """
+    first, last = frames_of(one.start, one.end, fps)
+    result = {
+        "id": f"{number}",
+        "type": "timelinelabels",
+        "from_name": control,
+        "to_name": video,
+        "value": {"ranges": [{"start": first, "end": last}], "timelinelabels": [one.label]},
+    }
+    return result if one.score is None else result | {"score": one.score}
 
 
 def _read(key: str, reading: Reading) -> Reading:
@@ -285,11 +301,12 @@ def _add_task(
     results = a_list(chosen["result"], "'result'")
     found = chain.from_iterable(reading.each(results, f"{place}, result", intervals))
     marked = list(found)
-    if labels and marked:
-        reading.left_out["choices beside segments"] += len(labels)
-        labels.clear()
+    located = {one.label for one in marked}
+    reading.left_out["choices beside segments"] += sum(label in located for label in labels)
+    labels = [label for label in labels if label not in located]
     # Who chose classes did not say where they are; who chose none, that nothing happens.
-    reading.add(MarkedVideo(name, None if labels else marked, duration, subset, labels))
+    known = marked if marked or not labels else None
+    reading.add(MarkedVideo(name, known, duration, subset, labels))
 
 
 def _choices(value: dict[str, Any], kind: str) -> Iterator[str]:

@@ -1,11 +1,14 @@
 """Reading XML from outside element by element: nothing is fetched, no tree is built."""
 
+import io
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 from xml.sax import SAXException
 from xml.sax.handler import ContentHandler
-from xml.sax.xmlreader import AttributesImpl
+from xml.sax.xmlreader import AttributesImpl, InputSource
 
 from defusedxml import DefusedXmlException
 from defusedxml import sax as defused_sax
@@ -89,20 +92,39 @@ def read_xml(path: Path, reader: _AnyReader) -> _AnyReader:
     """
     refuse_large(path)
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as file, _explained(reader, path):
             defused_sax.parse(file, reader, forbid_dtd=True)
     except OSError as error:
         raise DuetalError(f"cannot read: {error.strerror}", file=path) from error
+    return reader
+
+
+def read_xml_text(text: str, reader: _AnyReader, source: str) -> _AnyReader:
+    """Let a reader take a text that comes from `source`; raises as `read_xml`."""
+    with _explained(reader, source):
+        # The bytes are UTF-8, whatever a declaration in the text says.
+        data = io.BytesIO(text.encode("utf-8", "replace"))
+        whole = InputSource()
+        whole.setByteStream(data)
+        whole.setEncoding("utf-8")
+        defused_sax.parse(whole, reader, forbid_dtd=True)
+    return reader
+
+
+@contextmanager
+def _explained(reader: XmlReader, source: Path | str) -> Iterator[None]:
+    """Turn what goes wrong in parsing into a DuetalError with its place."""
+    try:
+        yield
     except DefusedXmlException as error:
         cause = "a document type is refused, as it can name other files and entities without end"
-        raise DuetalError(cause, file=path, place=reader.located()) from error
+        raise DuetalError(cause, file=source, place=reader.located()) from error
     except UsageError as error:
-        raise UsageError(error.cause, file=path) from error
+        raise UsageError(error.cause, file=source) from error
     except FAULTS as error:
         cause = f"no attribute {error}" if isinstance(error, KeyError) else str(error)
-        raise DuetalError(cause, file=path, place=reader.place) from error
+        raise DuetalError(cause, file=source, place=reader.place) from error
     except (SAXException, LookupError) as error:
         # The encoding that an XML declaration names may be unknown.
         cause = error.getMessage() if isinstance(error, SAXException) else str(error)
-        raise DuetalError(f"not XML: {cause}", file=path, place=reader.located()) from error
-    return reader
+        raise DuetalError(f"not XML: {cause}", file=source, place=reader.located()) from error

@@ -157,6 +157,12 @@ class Rounds:
             self._run(rounds[-1])
             return rounds[-1]
 
+    def wait(self) -> None:
+        """Wait for the end of the round that is under way, if any."""
+        thread = self._thread
+        if thread is not None:
+            thread.join()
+
     def stop(self) -> None:
         """Stop the round that is under way, if any, and wait for that."""
         with self._lock:

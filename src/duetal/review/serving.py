@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from duetal.core.errors import DuetalError
 from duetal.own_videos.training_rounds import Rounds
@@ -39,22 +40,49 @@ def serve(
     Raises:
         DuetalError: the port is taken.
     """
-    with socket.socket() as bound:
+    rounds = Rounds(review.folder / ROUNDS)
+    service, token = ReviewService(review), secrets.token_urlsafe(32)
+    training = Retraining(service, rounds, inputs, weights)
+
+    def guarded(port: int) -> Guard:
+        return Guard(make_app(service, training), port=port, token=token)
+
+    try:
+        serve_app(guarded, port, lambda address: on_ready(f"{address}/?token={token}"))
+    finally:
+        rounds.stop()
+
+
+def serve_app(
+    make: Callable[[int], ASGIApp],
+    port: int,
+    on_ready: Callable[[str], None],
+    host: str = "127.0.0.1",
+) -> None:
+    """Serve an application until it is interrupted.
+
+    Args:
+        make: gives the application, by the port it is served on.
+        port: 0 for any that is free.
+        on_ready: called with the address.
+        host: the address of this machine to listen on.
+
+    Raises:
+        DuetalError: the port is taken, or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as bound:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            bound.bind(("127.0.0.1", port))
+            bound.bind((host, port))
             bound.listen(128)
         except (OSError, OverflowError) as error:
-            cause = f"port {port} of 127.0.0.1 cannot be used: {error}; choose another (--port)"
+            cause = f"port {port} of {host} cannot be used: {error}; choose another (--port)"
             raise DuetalError(cause) from error
-        port, token = bound.getsockname()[1], secrets.token_urlsafe(32)
-        rounds = Rounds(review.folder / ROUNDS)
-        service = ReviewService(review)
-        training = Retraining(service, rounds, inputs, weights)
-        app = Guard(make_app(service, training), port=port, token=token)
+        port = bound.getsockname()[1]
         server = uvicorn.Server(
             uvicorn.Config(
-                app,
+                make(port),
                 access_log=False,
                 log_level="critical",
                 lifespan="off",
@@ -63,10 +91,7 @@ def serve(
                 timeout_graceful_shutdown=2,
             )
         )
-        on_ready(f"http://127.0.0.1:{port}/?token={token}")
+        on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
         # It shuts down in order, and then passes the signal on.
-        try:
-            with suppress(KeyboardInterrupt):
-                server.run(sockets=[bound])
-        finally:
-            rounds.stop()
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[bound])
