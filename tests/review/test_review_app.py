@@ -217,8 +217,8 @@ def test_small_pictures_are_made_once(served):
 # Out and in
 
 
-FORMS = ["activitynet", "basnet", "csv", "elan", "fiftyone", "label-studio", "strong", "thumos14"]
-FORMS += ["via", "weak", "webvtt"]
+FORMS = ["activitynet", "basnet", "boris", "csv", "elan", "fiftyone", "label-studio", "strong"]
+FORMS += ["thumos14", "via", "weak", "webvtt"]
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -14,8 +14,9 @@ row per START and STOP, in older versions below a few lines about the observatio
     Observation id … Subject  Behavior … Behavior type  Start (s)  Stop (s) … Media file name …
     Observation id … Subject  Behavior … Behavior type  Time  Media file name …
 
-The label is the behavior. BORIS is read, not written: an import of detections would need a project
-with an ethogram. https://www.boris.unito.it/user_guide/export_events/
+The label is the behavior. A `Source` names the media files of each player, and `Media duration (s)`
+their lengths: `player #1:v1.mp4;v2.mp4|player #2:w.mp4`, `30.000;20.000|50.000`.
+https://www.boris.unito.it/user_guide/export_events/
 """
 
 import re
@@ -49,6 +50,8 @@ _LENGTH_COLUMNS = ("media duration (s)", "total length")
 #: What stands in the column of a media file where there is none.
 _SOURCE = re.compile(r"player #([0-9]+):(.+)")
 _LENGTH = re.compile(r"[0-9.,]+")
+#: No subject, or one that stands for a further action of a class at the same time.
+_NOBODY = re.compile(r"(?:No focal subject|overlap [0-9]+)?")
 _NO_FILE = frozenset({"", "NA", "Not found"})
 _ABOUT = {
     "description": "descriptions of observations",
@@ -166,7 +169,7 @@ def _states(
         if behavior not in known:
             left_out["events of unknown behaviors"] += 1
             continue
-        left_out["subjects of events"] += bool(subject)
+        left_out["subjects of events"] += not _NOBODY.fullmatch(subject)
         left_out["modifiers of events"] += bool(modifiers)
         start = begun.pop((subject, behavior, modifiers), None)
         if not known[behavior]:
@@ -179,9 +182,14 @@ def _states(
         if _shown_at(time, media, end=True)[0] != name:
             left_out["events that go on in the next media file"] += 1
             continue
-        found.append((name, Marked(start - offset, time - offset, intern(behavior))))
+        found.append((name, _marked(start - offset, time - offset, intern(behavior))))
     left_out["states without an end"] += len(begun)
     return found
+
+
+def _marked(start: float, end: float, behavior: str) -> Marked:
+    """An event; a state of a millisecond, BORIS's shortest, stands for a moment."""
+    return Marked(start, start if end - start < 1.5e-3 else end, behavior)
 
 
 def _shown_at(time: float, media: _Media, *, end: bool = False) -> tuple[str, float]:
@@ -256,7 +264,7 @@ class _EventTable:
         subject = intern(cells.get("subject", ""))
         modifiers = tuple(intern(cells[key]) for key in cells if key.startswith("modifier"))
         left_out["comments"] += any(cells[key] != "" for key in cells if "comment" in key)
-        left_out["subjects of events"] += subject not in ("", "No focal subject")
+        left_out["subjects of events"] += not _NOBODY.fullmatch(subject)
         left_out["modifiers of events"] += any(modifiers)
         if "start (s)" in cells:
             times = self._aggregated(cells)
@@ -271,11 +279,11 @@ class _EventTable:
         if _shown_at(end, media, end=True)[0] != name:
             left_out["events that go on in the next media file"] += 1
             return
-        self.reading.intervals_of(name).append(Marked(start - begin, end - begin, behavior))
+        self.reading.intervals_of(name).append(_marked(start - begin, end - begin, behavior))
 
     def _media(self, observation: str, cells: dict[str, str]) -> _Media:
         """The files of the first player: those of the source, or the one that the row names."""
-        lengths = _first_of(_LENGTH_COLUMNS, cells).split("|")
+        lengths = re.split(r"[|;]", _first_of(_LENGTH_COLUMNS, cells))
         place = _first_of(_FILE_COLUMNS, cells)
         named = [] if place in _NO_FILE else [("1", place)]
         if 1 < len(lengths) == len(places := place.split("|")):
@@ -283,7 +291,7 @@ class _EventTable:
         for cell in (place, cells.get("source", "")):
             sources = [_SOURCE.fullmatch(part.strip()) for part in cell.split("|")]
             if all(sources):
-                named = [(found[1], found[2]) for found in sources if found]
+                named = [(one[1], name) for one in sources if one for name in one[2].split(";")]
         if len(lengths) != len(named):
             lengths = [""] * len(named)
         media = [

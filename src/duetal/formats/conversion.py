@@ -25,6 +25,7 @@ from duetal.formats.thumos14 import CLASS_LIST
 #: The form of a file that is to be written, by its suffix; `.tsv` depends on what there is.
 _BY_SUFFIX = {
     ".json": Format.ACTIVITYNET,
+    ".boris": Format.BORIS,
     ".csv": Format.CSV,
     ".eaf": Format.ELAN,
     ".vtt": Format.WEBVTT,

@@ -96,6 +96,22 @@ def detection_rows(detections: Detections) -> Iterator[tuple[str, str, float, fl
         yield detections.videos[video], detections.classes[label], start, end, score
 
 
+def lanes(intervals: Iterable[Marked], *, gap: int = 0) -> list[list[tuple[int, int]]]:
+    """Milliseconds of intervals, by start, on as few lanes as hold them `gap` apart.
+
+    Moments last for one millisecond, the shortest that annotation tools have.
+    """
+    found: list[list[tuple[int, int]]] = []
+    times = ((round(1000 * one.start), round(1000 * one.end)) for one in intervals)
+    for start, end in sorted((max(0, first), max(0, last)) for first, last in times):
+        lane = next((lane for lane in found if lane[-1][1] + gap <= start), None)
+        if lane is None:
+            lane = []
+            found.append(lane)
+        lane.append((start, max(end, start + 1)))
+    return found
+
+
 def as_annotations(
     videos: Iterable[MarkedVideo], source: Path, classes: Iterable[str] = ()
 ) -> Annotations:
