@@ -26,7 +26,7 @@ from duetal.core.annotations import Annotations
 from duetal.core.errors import DuetalError, Report, UsageError, raise_error, reporting
 from duetal.core.files import write_text
 from duetal.core.video_names import is_audio, video_name
-from duetal.formats.marked import Content, Marked, MarkedVideo, Reading, lanes
+from duetal.formats.marked import Content, Marked, MarkedVideo, Reading, lanes, of_milliseconds
 from duetal.formats.media import file_per_video, files_per_video, media_place
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 from duetal.formats.xml_reading import XmlReader, read_xml
@@ -197,12 +197,8 @@ class _ElanReader(XmlReader):
             elif not label and tier in described:
                 self.left_out["intervals without a label"] += 1
             else:
-                # ELAN's shortest annotation stands for a moment, which it can't hold.
-                last = first if last - first == 1 else last
-                label = label or self._class_of(tier)
-                self.intervals.append(
-                    Marked((first + offset) / 1000, (last + offset) / 1000, label)
-                )
+                times = of_milliseconds((first + offset) / 1000, (last + offset) / 1000)
+                self.intervals.append(Marked(*times, label or self._class_of(tier)))
 
     def _class_of(self, tier: str) -> str:
         """The class that a tier is of: of "Diving (2)", where further ones lie, "Diving"."""

@@ -122,7 +122,7 @@ FORMS: Mapping[Format, Form] = {
         activitynet.read_annotations, _without_options(activitynet.write_string_annotations)
     ),
     Format.BORIS: Form(
-        _without_options(boris.read_annotations),
+        boris.read_annotations,
         boris_writing.write,
         write_detections=boris_writing.write,
     ),

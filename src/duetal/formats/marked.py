@@ -48,6 +48,14 @@ class MarkedVideo:
     facts: str = ""
 
 
+def of_milliseconds(start: float, end: float) -> tuple[float, float]:
+    """Start and end in seconds, in a form that has no intervals without length.
+
+    What lasts for a millisecond, the shortest there is, stands for a moment.
+    """
+    return start, start if 0 < end - start < 1.5e-3 else end
+
+
 #: Thirty years in seconds; a time beyond is a mistake, and has no milliseconds or frames.
 _LATEST = 1e9
 

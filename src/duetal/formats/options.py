@@ -1,5 +1,6 @@
 """What some forms need to know that is not in their files, and frames by their rate."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -107,6 +108,8 @@ def seconds_of(first: float, last: float, fps: float) -> tuple[float, float]:
 
 
 def frames_of(start: float, end: float, fps: float) -> tuple[int, int]:
-    """The first and last frame of the interval nearest to the given one; one frame at least."""
+    """The first and last frame of the interval nearest to the given one; a moment's is its own."""
+    if end <= start:
+        return (max(1, math.floor(start * fps) + 1),) * 2
     first = max(1, round(start * fps) + 1)
     return first, max(first, round(end * fps))
