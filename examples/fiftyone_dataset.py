@@ -17,7 +17,10 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-import fiftyone as fo
+try:
+    import fiftyone as fo
+except ImportError:
+    raise SystemExit("FiftyOne is not installed: pip install fiftyone") from None
 
 #: Overlaps of prediction and ground truth from which they match, as in the protocol `seconds`.
 TIOU = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)

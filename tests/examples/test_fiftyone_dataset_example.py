@@ -8,6 +8,7 @@ FIFTYONE_PYTHON is a Python with FiftyOne and its database, such as one of
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +153,11 @@ def evaluated(place: Path) -> list[float]:
         videos[name] = VideoAnnotation(name, None, None, labels, tuple(segments))
     annotations = Annotations(videos, ("Dive", "Jump"))
     return list(evaluate(Detections.from_rows(rows), annotations, "seconds").mean_ap)
+
+
+def test_without_fiftyone_it_says_what_to_install(
+    load_example: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "fiftyone", None)
+    with pytest.raises(SystemExit, match="pip install fiftyone"):
+        load_example("fiftyone_dataset")

@@ -60,7 +60,9 @@ FORMATS = (
     help="The folder or address under which an annotation tool finds the videos.",
 )
 @click.option("--media-suffix", default=".mp4", help="Of the videos' files.")
-@click.option("--tier", help="The tier, attribute or control that holds the labels.")
+@click.option(
+    "--tier", help="The tier, attribute, field, variable or control that holds the labels."
+)
 @click.option(
     "--class-list",
     type=PATH,

@@ -34,7 +34,8 @@ class FormatOptions:
     media_root: str = ""
     #: The suffix of the videos' files.
     media_suffix: str = ".mp4"
-    #: ELAN's tier, VIA's attribute, FiftyOne's field or Label Studio's control with the labels.
+    #: What holds the labels: ELAN's tier, the attribute of VIA or CVAT, FiftyOne's field, Label
+    #: Studio's control, BORIS's independent variable.
     tier: str | None = None
 
     #: The classes by their numbers, for files that name them so.
