@@ -7,7 +7,7 @@ alone is wrong elsewhere. A stretch's draw is always the same, so that the order
 while a person works.
 """
 
-import zlib
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -67,9 +67,12 @@ class NextUp:
     Args:
         scores: of the classes that may occur in each video.
         length: seconds of a stretch, about.
+        draw: another number is another draw.
     """
 
-    def __init__(self, scores: Sequence[ClassScores], length: float = STRETCH) -> None:
+    def __init__(
+        self, scores: Sequence[ClassScores], length: float = STRETCH, draw: int = 0
+    ) -> None:
         self.scores = [one for one in scores if len(one.centres)]
         doubt: dict[str, float] = {}
         extent: dict[str, float] = {}
@@ -82,7 +85,7 @@ class NextUp:
             count = max(1, round((_step(one) + np.ptp(one.centres)) / length))
             edges = np.linspace(0, len(one.centres), min(count, len(one.centres)) + 1).astype(int)
             for part, (first, stop) in enumerate(pairwise(edges)):
-                rows.append((index, first, stop, _drawn(one, part)))
+                rows.append((index, first, stop, _drawn(one, part, draw)))
         #: How much of what is seen of each class is in doubt, from 0 to 1.
         self.doubts = {label: doubt[label] / max(extent[label], 1e-9) for label in doubt}
         owner, first, stop, draw = zip(*rows, strict=True) if rows else ((), (), (), ())
@@ -125,10 +128,11 @@ def _step(one: ClassScores) -> float:
     return float(np.ptp(one.centres)) / max(1, len(one.centres) - 1)
 
 
-def _drawn(one: ClassScores, part: int) -> float:
+def _drawn(one: ClassScores, part: int, draw: int) -> float:
     """A value from an exponential distribution, always the same of a stretch."""
-    name = f"{one.video}\n{one.label}\n{part}".encode("utf-8", "surrogateescape")
-    return -float(np.log((zlib.crc32(name) + 0.5) / 2**32))
+    name = f"{draw}\n{one.video}\n{one.label}\n{part}".encode("utf-8", "surrogateescape")
+    number = int.from_bytes(hashlib.blake2b(name, digest_size=4).digest(), "big")
+    return -float(np.log((number + 0.5) / 2**32))
 
 
 def _reasons(one: ClassScores, place: int, doubt: float) -> list[str]:
