@@ -88,11 +88,13 @@ class NextUp:
                 rows.append((index, first, stop, _drawn(one, part, draw)))
         #: How much of what is seen of each class is in doubt, from 0 to 1.
         self.doubts = {label: doubt[label] / max(extent[label], 1e-9) for label in doubt}
-        owner, first, stop, draw = zip(*rows, strict=True) if rows else ((), (), (), ())
-        self._owner, self._first, self._stop = map(np.array, (owner, first, stop))
+        columns = np.array(rows, dtype=np.float64).reshape(-1, 4).T
+        owner, self._first, self._stop = columns[:3].astype(np.intp)
+        self._owner = owner
+        self._bounds = np.searchsorted(owner, np.arange(len(self.scores) + 1))
         weight = [max(self.doubts[self.scores[i].label], 1e-6) ** FOCUS for i in owner]
         # Of exponential values over weights each is the least with a chance like its weight.
-        self._order = np.argsort(np.array(draw) / np.array(weight), kind="stable")
+        self._order = np.argsort(columns[3] / np.array(weight), kind="stable")
 
     def order(self, known: Mapping[tuple[str, str], Bools], most: int) -> list[Suggestion]:
         """What to look at, the first first; `most` at most.
@@ -103,7 +105,7 @@ class NextUp:
         left = np.ones(len(self._order), dtype=np.bool_)
         for index, one in enumerate(self.scores):
             if (said := known.get((one.video, one.label))) is not None:
-                own = np.flatnonzero(self._owner == index)
+                own = slice(*self._bounds[index : index + 2])
                 shares = np.add.reduceat(said.astype(float), self._first[own])
                 left[own] = shares / (self._stop[own] - self._first[own]) < 0.5
         seen = {label for (_, label), said in known.items() if said.any()}
