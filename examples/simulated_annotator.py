@@ -2,11 +2,11 @@
 
     python examples/simulated_annotator.py ../shared/data/esc10-scenes crop=128 --out runs/annotator
 
-A simulated annotator knows the true segments, and begins with the video labels. Round after round a
-run is trained, the annotator works for some minutes on what is next, and the next run goes on from
-the one before with what is known by then. What is next is a stretch to look through for a class:
-the annotator draws each action of the class that reaches into it. The order is that of `duetal
-review` ("next"), the same stretches at random ("random"), or whole videos at random, for all of
+A simulated annotator knows the true segments, and begins with a run on the video labels. Round
+after round the annotator works for some minutes on what is next, and a run goes on from the first
+with all that is known by then. What is next is a stretch to look through for a class: the annotator
+draws each action of the class that reaches into it. The order is that of `duetal review` by the
+last run ("next"), the same stretches at random ("random"), or whole videos at random, for all of
 their classes ("videos"). The time is a model: seconds for a label, and for each segment that is
 drawn; what is looked through plays at a multiple of its speed.
 """
@@ -213,11 +213,13 @@ def main() -> None:
     options = parser.parse_intermixed_args()
     torch.set_num_threads(1)  # Networks this small gain nothing from more.
     work, seeds = Work(options.data, options.out, options), options.seeds.split(",")
-    found = {
-        order: np.array([list(work.rounds(order, int(seed))) for seed in seeds])
-        for order in options.orders.split(",")
-    }
-    print_table(found, seeds)
+    found: dict[str, list[list[tuple[float, float]]]] = {}
+    for seed in seeds:
+        for order in options.orders.split(","):
+            curve = list(work.rounds(order, int(seed)))
+            print(order, seed, *(f"{s / 60:.1f} min: {100 * m:.1f}" for s, m in curve), flush=True)
+            found.setdefault(order, []).append(curve)
+    print_table({order: np.array(curves) for order, curves in found.items()}, seeds)
 
 
 def print_table(found: dict[str, np.ndarray], seeds: Sequence[str]) -> None:
