@@ -118,11 +118,11 @@ class NextUp:
         place = first + int(np.argmax(one.doubt[first:stop]))
         half = _step(one) / 2
         start, end = float(one.centres[first]) - half, float(one.centres[stop - 1]) + half
-        reasons = _reasons(one, place, self.doubts[one.label])
+        reason = _reason(one, place, self.doubts[one.label])
         if one.label not in seen:
-            reasons.append("none of it is checked yet")
+            reason += "; none of it is checked yet"
         at = float(one.centres[place])
-        return Suggestion(one.video, one.label, max(0.0, start), end, at, "; ".join(reasons))
+        return Suggestion(one.video, one.label, max(0.0, start), end, at, reason)
 
 
 def _step(one: ClassScores) -> float:
@@ -137,17 +137,14 @@ def _drawn(one: ClassScores, part: int, draw: int) -> float:
     return -float(np.log((number + 0.5) / 2**32))
 
 
-def _reasons(one: ClassScores, place: int, doubt: float) -> list[str]:
+def _reason(one: ClassScores, place: int, doubt: float) -> str:
     """Why to look at a class at one of its scores; `doubt` is that of the class."""
     label, at = one.label, f"{one.centres[place]:.0f} s"
-    is_doubtful = one.doubt[place] >= IN_DOUBT
     said = ", ".join(f"{title} {values[place]:.2f}" for title, values in one.branches.items())
     if len(one.branches) > 1:
         here = f"the branches disagree about {label} at {at}: {said}"
-        if not is_doubtful:
-            here = f"the branches agree on {label} here, which is to be checked, too"
-        return [here, f"they disagree about {doubt:.0%} of what they see of it"]
-    here = f"{label} at {at} is uncertain: {said}"
-    if not is_doubtful:
-        here = f"{label} seems certain here, which is to be checked, too"
-    return [here, f"{doubt:.0%} of what is seen of it is uncertain"]
+        elsewhere = f"the branches disagree about {doubt:.0%} of {label}, though not here"
+    else:
+        here = f"{label} at {at} is uncertain: {said}"
+        elsewhere = f"{doubt:.0%} of {label} is uncertain, though not here"
+    return here if one.doubt[place] >= IN_DOUBT else elsewhere
