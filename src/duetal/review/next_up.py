@@ -7,7 +7,7 @@ alone is wrong elsewhere. A stretch's draw is always the same, so that the order
 while a person works.
 """
 
-import zlib
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -67,9 +67,12 @@ class NextUp:
     Args:
         scores: of the classes that may occur in each video.
         length: seconds of a stretch, about.
+        draw: another number is another draw.
     """
 
-    def __init__(self, scores: Sequence[ClassScores], length: float = STRETCH) -> None:
+    def __init__(
+        self, scores: Sequence[ClassScores], length: float = STRETCH, draw: int = 0
+    ) -> None:
         self.scores = [one for one in scores if len(one.centres)]
         doubt: dict[str, float] = {}
         extent: dict[str, float] = {}
@@ -82,14 +85,16 @@ class NextUp:
             count = max(1, round((_step(one) + np.ptp(one.centres)) / length))
             edges = np.linspace(0, len(one.centres), min(count, len(one.centres)) + 1).astype(int)
             for part, (first, stop) in enumerate(pairwise(edges)):
-                rows.append((index, first, stop, _drawn(one, part)))
+                rows.append((index, first, stop, _drawn(one, part, draw)))
         #: How much of what is seen of each class is in doubt, from 0 to 1.
         self.doubts = {label: doubt[label] / max(extent[label], 1e-9) for label in doubt}
-        owner, first, stop, draw = zip(*rows, strict=True) if rows else ((), (), (), ())
-        self._owner, self._first, self._stop = map(np.array, (owner, first, stop))
+        columns = np.array(rows, dtype=np.float64).reshape(-1, 4).T
+        owner, self._first, self._stop = columns[:3].astype(np.intp)
+        self._owner = owner
+        self._bounds = np.searchsorted(owner, np.arange(len(self.scores) + 1))
         weight = [max(self.doubts[self.scores[i].label], 1e-6) ** FOCUS for i in owner]
         # Of exponential values over weights each is the least with a chance like its weight.
-        self._order = np.argsort(np.array(draw) / np.array(weight), kind="stable")
+        self._order = np.argsort(columns[3] / np.array(weight), kind="stable")
 
     def order(self, known: Mapping[tuple[str, str], Bools], most: int) -> list[Suggestion]:
         """What to look at, the first first; `most` at most.
@@ -100,7 +105,7 @@ class NextUp:
         left = np.ones(len(self._order), dtype=np.bool_)
         for index, one in enumerate(self.scores):
             if (said := known.get((one.video, one.label))) is not None:
-                own = np.flatnonzero(self._owner == index)
+                own = slice(*self._bounds[index : index + 2])
                 shares = np.add.reduceat(said.astype(float), self._first[own])
                 left[own] = shares / (self._stop[own] - self._first[own]) < 0.5
         seen = {label for (_, label), said in known.items() if said.any()}
@@ -113,11 +118,11 @@ class NextUp:
         place = first + int(np.argmax(one.doubt[first:stop]))
         half = _step(one) / 2
         start, end = float(one.centres[first]) - half, float(one.centres[stop - 1]) + half
-        reasons = _reasons(one, place, self.doubts[one.label])
+        reason = _reason(one, place, self.doubts[one.label])
         if one.label not in seen:
-            reasons.append("none of it is checked yet")
+            reason += "; none of it is checked yet"
         at = float(one.centres[place])
-        return Suggestion(one.video, one.label, max(0.0, start), end, at, "; ".join(reasons))
+        return Suggestion(one.video, one.label, max(0.0, start), end, at, reason)
 
 
 def _step(one: ClassScores) -> float:
@@ -125,23 +130,21 @@ def _step(one: ClassScores) -> float:
     return float(np.ptp(one.centres)) / max(1, len(one.centres) - 1)
 
 
-def _drawn(one: ClassScores, part: int) -> float:
+def _drawn(one: ClassScores, part: int, draw: int) -> float:
     """A value from an exponential distribution, always the same of a stretch."""
-    name = f"{one.video}\n{one.label}\n{part}".encode("utf-8", "surrogateescape")
-    return -float(np.log((zlib.crc32(name) + 0.5) / 2**32))
+    name = f"{draw}\n{one.video}\n{one.label}\n{part}".encode("utf-8", "surrogateescape")
+    number = int.from_bytes(hashlib.blake2b(name, digest_size=4).digest(), "big")
+    return -float(np.log((number + 0.5) / 2**32))
 
 
-def _reasons(one: ClassScores, place: int, doubt: float) -> list[str]:
+def _reason(one: ClassScores, place: int, doubt: float) -> str:
     """Why to look at a class at one of its scores; `doubt` is that of the class."""
     label, at = one.label, f"{one.centres[place]:.0f} s"
-    is_doubtful = one.doubt[place] >= IN_DOUBT
     said = ", ".join(f"{title} {values[place]:.2f}" for title, values in one.branches.items())
     if len(one.branches) > 1:
         here = f"the branches disagree about {label} at {at}: {said}"
-        if not is_doubtful:
-            here = f"the branches agree on {label} here, which is to be checked, too"
-        return [here, f"they disagree about {doubt:.0%} of what they see of it"]
-    here = f"{label} at {at} is uncertain: {said}"
-    if not is_doubtful:
-        here = f"{label} seems certain here, which is to be checked, too"
-    return [here, f"{doubt:.0%} of what is seen of it is uncertain"]
+        elsewhere = f"the branches disagree about {doubt:.0%} of {label}, though not here"
+    else:
+        here = f"{label} at {at} is uncertain: {said}"
+        elsewhere = f"{doubt:.0%} of {label} is uncertain, though not here"
+    return here if one.doubt[place] >= IN_DOUBT else elsewhere

@@ -7,7 +7,7 @@ import { passes } from './review_list.js';
 /** @import { ReviewNext, ReviewSuggestion } from './types' */
 
 /** Suggestions that are listed. */
-const LISTED = 5;
+const LISTED = 3;
 
 /** @param {ReviewSuggestion} suggestion */
 const keyOf = ({ video, label, start }) => `${video} ${start} ${label}`;
@@ -54,7 +54,7 @@ export class NextUp {
     const { videos } = this.review;
     buttonOf('next-up').disabled = !this.found.length;
     byId('next-basis').textContent = this.found.length
-      ? `In order ${basis}.`
+      ? `In order, ${basis}.`
       : basis ? 'Nothing is left to look at.' : 'Nothing was found that could be ordered.';
     byId('next').replaceChildren(...this.found.slice(0, LISTED).map((each) => {
       const button = html('button', { type: 'button', class: 'pick plain' },
