@@ -83,7 +83,6 @@ def opened(
     """A backend that nobody else serves; raises as `serve_backend`."""
     with _alone_in(out):
         worker = DaemonWorker()
-        found = TaskVideos(videos, out / "fetched", options.studio, options.allowed)
         predictor = Predictor(
             run,
             out,
@@ -92,6 +91,7 @@ def opened(
             weights=options.weights,
             accelerator=options.accelerator,
         )
+        found = TaskVideos(videos, out / "fetched", options.studio, options.allowed)
         rounds = Rounds(out / "rounds")
         training = StudioTraining(
             run, rounds, predictor, found, worker, options.studio, options.settings, say

@@ -81,10 +81,14 @@ class Predictor:
         self._extractor: Extractor | None = None
         self.use(path)
 
-    def use(self, path: Path) -> None:
-        """Take another run into use, of the same features; raises as the class."""
+    def use(self, path: Path, name: str = "") -> None:
+        """Take another run into use, of the same features; raises as the class.
+
+        `name` is what it is called, by default as its folder.
+        """
         source = trained(open_run(path), {}, self._branch)
-        self._source, self.version = source, _version(_run_of(source))
+        name = readable(name or path.absolute().name)
+        self._source, self.version = source, f"{name}-{_digest(_run_of(source))}"
 
     @property
     def run(self) -> Run:
@@ -160,14 +164,14 @@ def _run_of(source: Source) -> Run:
     return source.run
 
 
-def _version(run: Run) -> str:
-    """What a run is called: by its folder, and its weights, which may be others in that folder."""
+def _digest(run: Run) -> str:
+    """The beginning of a hash of a run's weights, which may be others in the same folder."""
     digest = hashlib.sha256()
     checkpoints = (run.folder.checkpoint(branch.final) for branch in run.model.branches)
     for file in (run.folder.model_file, *checkpoints):
         with reading(file), file.open("rb") as content:
             digest.update(hashlib.file_digest(content, "sha256").digest())
-    return f"{readable(run.folder.path.absolute().name)}-{digest.hexdigest()[:8]}"
+    return digest.hexdigest()[:8]
 
 
 def _found(localized: Localized, classes: tuple[str, ...] | list[str]) -> FoundVideo:

@@ -73,7 +73,7 @@ class StudioTraining:
         rounds = self.rounds.all()
         done = [one.number for one in rounds if one.state is RoundState.DONE]
         if done:
-            self.predictor.use(self.rounds.run_of(done[-1]))
+            self._use(done[-1])
         if rounds and rounds[-1].state is RoundState.STOPPED:
             self._busy = True
             self._watch(self.rounds.go_on())
@@ -197,11 +197,15 @@ class StudioTraining:
 
     def _take(self, number: int) -> None:
         try:
-            self.predictor.use(self.rounds.run_of(number))
+            self._use(number)
             self.say(f"round {number}: in use as {self.predictor.version}")
             self._ended("")
         except Exception as error:
             self._ended(f"round {number} cannot be used: {told(error)}")
+
+    def _use(self, number: int) -> None:
+        name = f"{self.path.absolute().name}-round-{number}"
+        self.predictor.use(self.rounds.run_of(number), name)
 
     def _ended(self, failure: str) -> None:
         """Keep how a round has ended, and begin the next if one was asked for meanwhile."""
