@@ -164,8 +164,9 @@ def _media(observation: dict[str, Any], left_out: Counter[str]) -> _Media:
     if not files:
         raise ValueError("player 1 has no file")
     left_out["further players"] += sum(bool(players[key]) for key in players if key != "1")
-    info = an_object(observation.get("media_info", {}), "'media_info'")
-    lengths = an_object(info.get("length", {}), "'length'")
+    info = an_object(observation.get("media_info") or {}, "'media_info'")
+    lengths = an_object(info.get("length") or {}, "'length'")
+    lengths = {file: length for file, length in lengths.items() if length != "NA"}
     clocks: dict[str, Any] = {}
     if observation.get("media_creation_date_as_offset"):
         clocks = an_object(info.get("media_creation_time", {}), "'media_creation_time'")
@@ -178,7 +179,7 @@ def _media(observation: dict[str, Any], left_out: Counter[str]) -> _Media:
 
 def _events(observation: dict[str, Any], left_out: Counter[str]) -> list[_Event]:
     """The events by time."""
-    offset = finite(observation.get("time offset", 0.0))
+    offset = optional(observation.get("time offset"), finite) or 0.0
     events = []
     for _, event in consumed(a_list(observation["events"], "'events'")):
         time, *about = a_list(event, "an event")[:4]
