@@ -177,6 +177,7 @@ def looks(
                 known[one.video, one.label][span] = True
     found = next_up.order(known, most=10**9)
     if order == "random":
+        found.sort(key=lambda each: (each.video, each.label, each.start))
         found = [found[row] for row in random.permutation(len(found))]
     for each in found:
         yield each.video, each.start, each.end, each.label

@@ -1,9 +1,10 @@
 """What to look at next: the stretches of videos whose correction would teach most, and why.
 
 A class is worth looking at as far as its scores are in doubt: where there are two branches, as far
-as they disagree, and else as far as the scores are near the middle. Within a class the stretches
-are drawn, not taken by doubt: those of the greatest doubt are alike, and what is learnt of them
-alone is wrong elsewhere. A stretch's draw is always the same, so that the order stays as it is
+as they disagree, and else as far as the scores are near the middle. Each stretch that was looked
+through for a class teaches less than the one before. So the classes in doubt come first, and the
+others join them by and by. Within a class the stretches are drawn, not taken by doubt: those of the
+greatest doubt are alike. A stretch's draw is always the same, so that the order stays as it is
 while a person works.
 """
 
@@ -19,8 +20,8 @@ from duetal.core.array_types import Bools, Floats, Singles
 
 #: Seconds of a stretch, about.
 STRETCH = 10.0
-#: A class of twice the doubt comes so many powers of two more often.
-FOCUS = 2.0
+#: Stretches of a class after which another teaches by a factor e less than the first.
+COVERED = 8.0
 #: From this doubt on a moment is called one.
 IN_DOUBT = 0.2
 
@@ -89,12 +90,12 @@ class NextUp:
         #: How much of what is seen of each class is in doubt, from 0 to 1.
         self.doubts = {label: doubt[label] / max(extent[label], 1e-9) for label in doubt}
         columns = np.array(rows, dtype=np.float64).reshape(-1, 4).T
-        owner, self._first, self._stop = columns[:3].astype(np.intp)
-        self._owner = owner
-        self._bounds = np.searchsorted(owner, np.arange(len(self.scores) + 1))
-        weight = [max(self.doubts[self.scores[i].label], 1e-6) ** FOCUS for i in owner]
-        # Of exponential values over weights each is the least with a chance like its weight.
-        self._order = np.argsort(columns[3] / np.array(weight), kind="stable")
+        self._owner, self._first, self._stop = columns[:3].astype(np.intp)
+        self._drawn = np.argsort(columns[3], kind="stable")
+        self._bounds = np.searchsorted(self._owner, np.arange(len(self.scores) + 1))
+        classes = {label: column for column, label in enumerate(self.doubts)}
+        of_scores = np.array([classes[one.label] for one in self.scores], dtype=np.intp)
+        self._column = of_scores[self._owner]
 
     def order(self, known: Mapping[tuple[str, str], Bools], most: int) -> list[Suggestion]:
         """What to look at, the first first; `most` at most.
@@ -102,14 +103,21 @@ class NextUp:
         `known` is (T,) where a person has said whether a class happens, by video and label, of
         those of which anything was said. Stretches of which half is known are left out.
         """
-        left = np.ones(len(self._order), dtype=np.bool_)
+        left = np.ones(len(self._owner), dtype=np.bool_)
         for index, one in enumerate(self.scores):
             if (said := known.get((one.video, one.label))) is not None:
                 own = slice(*self._bounds[index : index + 2])
                 shares = np.add.reduceat(said.astype(float), self._first[own])
                 left[own] = shares / (self._stop[own] - self._first[own]) < 0.5
         seen = {label for (_, label), said in known.items() if said.any()}
-        rows = self._order[left[self._order]][:most]
+        # What a class is worth when so many of its stretches are known: d · exp(-n / COVERED).
+        worth = np.full(len(left), -np.inf)
+        for column, doubt in enumerate(self.doubts.values()):
+            own = self._drawn[self._column[self._drawn] == column]
+            ahead = own[left[own]]
+            numbers = len(own) - len(ahead) + np.arange(len(ahead))
+            worth[ahead] = np.log(max(doubt, 1e-6)) - numbers / COVERED
+        rows = np.argsort(-worth, kind="stable")[: min(most, int(left.sum()))]
         return [self._suggestion(int(row), seen) for row in rows]
 
     def _suggestion(self, row: int, seen: set[str]) -> Suggestion:
