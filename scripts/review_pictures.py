@@ -155,7 +155,7 @@ def main(arguments: list[str] | None = None) -> None:
         clips = str(place / "clips")
         with served(str(place / "found"), clips) as address:
             shoot(browser, address, "n a a x a n n", folder / "review.png", "light")
-            shoot(browser, address, "n n", folder / "review-dark.png", "dark")
+            shoot(browser, address, "g", folder / "review-dark.png", "dark")
         new = ("--videos", clips, "--out", str(place / "new"), "--classes", ",".join(CLASSES))
         with served(*new) as address:
             shoot(browser, address, "1 3", folder / "review-labels.png", "light")
