@@ -58,9 +58,10 @@ def test_a_class_of_more_doubt_comes_first_and_the_others_follow():
     # The same draw each time, of all videos and of all their parts; another is another.
     assert NextUp(videos_of(*TWO)).order({}, most=5) == order[:5]
     assert NextUp(videos_of(*TWO), draw=1).order({}, most=5) != order[:5]
+    # Where something of the class is seen, and now and then where nothing is.
     places = Counter(one.start for one in order[:200])
+    assert places[0.0] == pytest.approx(200 * 4.1 / 4.4, abs=10)
     assert set(places) == {0.0, 10.0, 20.0, 30.0}
-    assert max(places.values()) < 80
     assert len({one.video for one in order[:20]}) > 12
 
 

@@ -3,9 +3,9 @@
 A class is worth looking at as far as its scores are in doubt: where there are two branches, as far
 as they disagree, and else as far as the scores are near the middle. Each stretch that was looked
 through for a class teaches less than the one before. So the classes in doubt come first, and the
-others join them by and by. Within a class the stretches are drawn, not taken by doubt: those of the
-greatest doubt are alike. A stretch's draw is always the same, so that the order stays as it is
-while a person works.
+others join them by and by. Within a class the stretches are drawn by what is seen of it, not taken
+by doubt: those of the greatest doubt are alike. A stretch's draw is always the same, so that the
+order stays as it is while a person works.
 """
 
 import hashlib
@@ -22,6 +22,8 @@ from duetal.core.array_types import Bools, Floats, Singles
 STRETCH = 10.0
 #: Stretches of a class after which another teaches by a factor e less than the first.
 COVERED = 8.0
+#: How often a stretch is drawn in which nothing of the class is seen; on average one counts 1 more.
+EMPTY = 0.1
 #: From this doubt on a moment is called one.
 IN_DOUBT = 0.2
 
@@ -75,27 +77,31 @@ class NextUp:
         self, scores: Sequence[ClassScores], length: float = STRETCH, draw: int = 0
     ) -> None:
         self.scores = [one for one in scores if len(one.centres)]
-        doubt: dict[str, float] = {}
-        extent: dict[str, float] = {}
-        rows: list[tuple[int, int, int, float]] = []
+        classes: dict[str, int] = {}
+        totals: list[list[float]] = []
+        rows: list[tuple[float, ...]] = []
         for index, one in enumerate(self.scores):
-            label = one.label
-            doubt[label] = doubt.get(label, 0.0) + float(one.doubt.sum())
-            most = float(np.maximum(one.highest, one.doubt).sum())
-            extent[label] = extent.get(label, 0.0) + most
+            column = classes.setdefault(one.label, len(classes))
+            totals += [[0.0, 0.0, 0.0]] * (len(classes) - len(totals))
+            extent = np.maximum(one.highest, one.doubt)
             count = max(1, round((_step(one) + np.ptp(one.centres)) / length))
             edges = np.linspace(0, len(one.centres), min(count, len(one.centres)) + 1).astype(int)
             for part, (first, stop) in enumerate(pairwise(edges)):
-                rows.append((index, first, stop, _drawn(one, part, draw)))
+                seen = float(extent[first:stop].sum())
+                rows.append((index, first, stop, column, seen, _drawn(one, part, draw)))
+            sums = (float(one.doubt.sum()), float(extent.sum()), len(edges) - 1)
+            totals[column] = [a + b for a, b in zip(totals[column], sums, strict=True)]
         #: How much of what is seen of each class is in doubt, from 0 to 1.
-        self.doubts = {label: doubt[label] / max(extent[label], 1e-9) for label in doubt}
-        columns = np.array(rows, dtype=np.float64).reshape(-1, 4).T
-        self._owner, self._first, self._stop = columns[:3].astype(np.intp)
-        self._drawn = np.argsort(columns[3], kind="stable")
+        self.doubts = {
+            label: totals[k][0] / max(totals[k][1], 1e-9) for label, k in classes.items()
+        }
+        columns = np.array(rows, dtype=np.float64).reshape(-1, 6).T
+        self._owner, self._first, self._stop, self._column = columns[:4].astype(np.intp)
+        mean = np.array([seen / count for _, seen, count in totals])[self._column]
+        # Of exponential values over weights each is the least with a chance like its weight.
+        weight = EMPTY + columns[4] / np.maximum(mean, 1e-9)
+        self._drawn = np.argsort(columns[5] / weight, kind="stable")
         self._bounds = np.searchsorted(self._owner, np.arange(len(self.scores) + 1))
-        classes = {label: column for column, label in enumerate(self.doubts)}
-        of_scores = np.array([classes[one.label] for one in self.scores], dtype=np.intp)
-        self._column = of_scores[self._owner]
 
     def order(self, known: Mapping[tuple[str, str], Bools], most: int) -> list[Suggestion]:
         """What to look at, the first first; `most` at most.
