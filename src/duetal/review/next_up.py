@@ -21,7 +21,7 @@ from duetal.core.array_types import Bools, Floats, Singles
 #: Seconds of a stretch, about.
 STRETCH = 10.0
 #: Stretches of a class after which another teaches by a factor e less than the first.
-COVERED = 3.0
+COVERED = 8.0
 #: How often a stretch is drawn in which nothing of the class is seen; on average one counts 1 more.
 EMPTY = 0.1
 #: From this doubt on a moment is called one.
