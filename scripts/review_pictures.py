@@ -132,6 +132,7 @@ def shoot(browser: Any, address: str, keys: str, path: Path, scheme: str) -> Non
     page = browser.new_page(viewport={"width": 1280, "height": 1240}, color_scheme=scheme)
     page.goto(address)
     page.wait_for_selector("body[data-ready]")
+    page.wait_for_function("() => document.getElementById('next-basis').textContent !== ''")
     for key in keys.split():
         page.keyboard.press(key)
         page.wait_for_timeout(400)
