@@ -100,7 +100,7 @@ def make_app(service: ReviewService, training: Retraining) -> Starlette:
         return await rounds(request)
 
     async def what_next(request: Request) -> Response:
-        return _json(await run_in_threadpool(service.what_next.to_json))
+        return _json(await run_in_threadpool(service.what_next))
 
     async def media(request: Request) -> Response:
         path, status = service.file_of(request.path_params["video"])
