@@ -179,10 +179,15 @@ def test_what_was_found_is_kept(backend, make_backend, monkeypatch):
         ({"id": 7, "data": {"video": "../usual.mp3/x"}}, "task 7"),
         ({"id": 7, "data": {"video": "/data/upload/1/0a1b2c3d-x.mp4"}}, "is not there: removed"),
         ({"id": 7, "data": {"video": "/data/upload/1/0a1b2c3d-bad.mp4"}}, "task 7: "),
+        (
+            {"id": 7, "data": {"video": "/data/upload/1/0a1b2c3d-fast.mp4"}},
+            "has features of another video of this name",
+        ),
     ],
 )
 def test_a_task_that_cannot_be_used_costs_no_other(backend, studio, bad, line):
-    studio.put("/data/upload/1/0a1b2c3d-bad.mp4", b"no video", kind="video/mp4")
+    for name in ("bad", "fast"):
+        studio.put(f"/data/upload/1/0a1b2c3d-{name}.mp4", b"no video", kind="video/mp4")
     nothing, good = backend.predict(bad, task("usual", fps=25))
     assert nothing == []
     assert good["result"]
