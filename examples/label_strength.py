@@ -33,6 +33,7 @@ from duetal.runs.run_evaluation import ground_truth
 from order_of_methods import AVERAGE, PROTOCOL, durations, localized
 
 KINDS = ("points", "segments")
+LABELS = "labels.csv"
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ def trained(
         for seed in seeds:
             videos = label(dataset, kind, share / 100, seed)
             folder = options.out / f"{kind}-{share}" / f"seed-{seed}"
-            write_dataset(folder / "dataset", data, videos)
+            write_dataset(folder / "dataset", data, dataset.classes)
+            write_annotations(folder / "dataset" / LABELS, videos)
             use = "video" if kind == "labels" else kind
             words = ["train", options.recipe, f"dataset={folder / 'dataset'}", f"seed={seed}"]
             words += [f"labels.use={use}", f"protocol={PROTOCOL}", "threads=1", *options.overrides]
@@ -134,8 +136,8 @@ def _point(segment: Segment, random: np.random.Generator) -> Segment:
     return replace(segment, start=at, end=at)
 
 
-def write_dataset(folder: Path, data: Path, labels: Annotations) -> None:
-    """The data set with other labels to train on."""
+def write_dataset(folder: Path, data: Path, classes: Sequence[str]) -> None:
+    """The data set with other labels to train on, to be written to `LABELS` in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     pieces = find_pieces(data)
     for entry in data.resolve().iterdir():
@@ -145,11 +147,10 @@ def write_dataset(folder: Path, data: Path, labels: Annotations) -> None:
             link.symlink_to(entry)
     described = data / "dataset.yaml"
     values = yaml.safe_load(described.read_text()) if described.is_file() else {}
-    values |= {"train_labels": "labels.csv", "classes": list(labels.classes)}
+    values |= {"train_labels": LABELS, "classes": list(classes)}
     if pieces.annotations is not None:
         values["annotations"] = pieces.annotations.name
     write_text(folder / "dataset.yaml", yaml.safe_dump(values))
-    write_annotations(folder / "labels.csv", labels)
 
 
 def print_table(rows: Sequence[StrengthRow], seeds: Sequence[int]) -> None:

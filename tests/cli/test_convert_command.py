@@ -15,6 +15,7 @@ from duetal.formats import read_annotations
 from duetal.formats.activitynet import write_detections
 from duetal.formats.forms import Format
 
+CASES = Path(__file__).parents[1] / "cases"
 Duetal = Callable[..., tuple[int, str, str]]
 
 
@@ -73,6 +74,24 @@ def test_what_is_wrong_with_the_input(tmp_path: Path, duetal: Duetal) -> None:
         code, _, err = duetal("convert", bomb, tmp_path / "a.json", option, number)
         assert (code, f"{number} is not a finite number" in err) == (2, True)
     assert not (tmp_path / "a.json").exists()
+
+
+def test_the_videos_tell_their_frame_rates(tmp_path: Path, duetal: Duetal) -> None:
+    videos = tmp_path / "clips"
+    videos.mkdir()
+    shutil.copy(CASES / "video" / "video_begins_2s_late.mp4", videos / "kitchen.mp4")
+    (videos / "x.mp4").write_bytes(b"no video")
+    words = ("convert", CASES / "formats" / "cvat_video.xml", tmp_path / "out.csv")
+    code, _, err = duetal(*words)
+    assert (code, "video 'kitchen': times are in frames: give the videos" in err) == (2, True)
+    code, printed, err = duetal(*words, "--videos", videos)
+    assert (code, err) == (0, "")
+    assert f"note: {videos / 'x.mp4'}: " in printed
+    # Its first picture is shown at 2 s.
+    segments = read_annotations(tmp_path / "out.csv").videos["kitchen"].segments or ()
+    assert [(s.label, s.start, s.end) for s in segments] == [("stir", 5.0, 9.52), ("pour", 11, 12)]
+    code, _, err = duetal(*words, "--videos", tmp_path / "none", "--force")
+    assert (code, err.count("\n")) == (2, 1)
 
 
 def as_corrected(task: dict[str, Any], number: int) -> dict[str, Any]:

@@ -89,6 +89,7 @@ TABLE = """video,label,start,end,known
 v_a,{0},0.5,0.9,present
 v_a,{0},1.5,1.5,present
 v_a,{1},,,absent
+v_a,{0},1.0,1.2,absent
 v_a,,0,0.4,complete
 v_b,{1},,,present
 v_c,,,,complete
@@ -117,8 +118,8 @@ def test_what_a_table_leaves_open_is_unknown(own_dataset: Path) -> None:
 @pytest.mark.parametrize(
     ("use", "expected"),
     [
-        (LabelUse.SEGMENTS, KnownTimes(((1.5, 0),), ((0.5, 0.9, 0),), ((-np.inf, np.inf, 1),))),
-        (LabelUse.POINTS, KnownTimes(((1.5, 0),), (), ((-np.inf, np.inf, 1),))),
+        (LabelUse.SEGMENTS, KnownTimes(((1.5, 0),), ((0.5, 0.9, 0),), ((1.0, 1.2, 0),))),
+        (LabelUse.POINTS, KnownTimes(((1.5, 0),), (), ((1.0, 1.2, 0),))),
     ],
 )
 def test_times_are_reached_where_they_are_asked_for(
@@ -131,6 +132,8 @@ def test_times_are_reached_where_they_are_asked_for(
     # Where some actions are not used, a looked-through stretch may hold them.
     looked_through = {k for *_, k in found.complete}
     assert (0 in looked_through) == (use is LabelUse.SEGMENTS)
+    # That the video is without a class is a label, and no time.
+    assert 1 not in looked_through
 
 
 def test_an_annotation_lists_every_action(own_dataset: Path) -> None:

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from duetal.core.annotations import Segment
+from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.errors import DuetalError
-from duetal.formats import boris
+from duetal.formats import boris, boris_writing
 
 OBSERVATION = {
     "type": "MEDIA",
@@ -163,3 +163,30 @@ def test_exports_of_several_files(tmp_path: Path) -> None:
     path.write_text(f"{SOURCED}player #1:a.mp4\t30\trun\tSTATE\t1.7e9\t1.7e9\n")
     with pytest.raises(DuetalError, match="line 2: times count from when the video was made"):
         boris.read_annotations(path)
+
+
+@pytest.mark.parametrize("name", ["boris_players_tabular.tsv", "boris_players_aggregated.tsv"])
+def test_exports_of_the_tool_of_two_files_one_after_the_other(samples: Path, name: str) -> None:
+    """BORIS 8.27.4 wrote them; the clock of the observation begins at 100 s."""
+    annotations = boris.read_annotations(samples / name)
+    assert {v.name: (v.duration, v.segments) for v in annotations} == {
+        "dive_1": (10.0, (Segment(1.0, 2.5, "Dive"), Segment(4.0, 4.0, "Look"))),
+        "jump 2": (8.008, (Segment(1.0, 3.25, "Jump"),)),
+    }
+    assert annotations.left_out == ("further players: 1",)
+
+
+def test_what_overlaps_or_touches_is_of_another_subject(tmp_path: Path) -> None:
+    path = tmp_path / "p.boris"
+    actions = (Segment(1, 2, "run"), Segment(1.5, 3, "run"), Segment(2, 4, "run"))
+    actions += (Segment(4.5, 4.5, "run"), Segment(1, 2, "sit"))
+    video = VideoAnnotation("v", None, 9.0, ("run", "sit"), actions)
+    boris_writing.write(path, Annotations({"v": video}, ("run", "sit")))
+    (observation,) = json.loads(path.read_text())["observations"].values()
+    # BORIS takes no two events of one time, subject and behavior.
+    events = [tuple(event[:3]) for event in observation["events"]]
+    assert len({*events}) == len(events) == 10
+    assert [time for time, *_ in events] == sorted(time for time, *_ in events)
+    assert {subject for _, subject, _ in events} == {"", "overlap 2", "overlap 3"}
+    again = boris.read_annotations(path).videos["v"]
+    assert (again.duration, sorted(again.segments or ())) == (9.0, sorted(actions))

@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from duetal.core.annotations import Segment
 from duetal.core.errors import DuetalError, UsageError
 from duetal.formats import read_annotations
-from duetal.formats.options import FormatOptions
+from duetal.formats.options import FormatOptions, FrameClock
 
 LABELS = "<labels><label><name>run</name></label></labels>"
 META = f"<meta><task><id>3</id><name>a task</name>{{}}{LABELS}</task></meta>"
@@ -62,7 +63,7 @@ SKELETON = '<skeleton frame="0" outside="0"><points label="p" outside="1"/></ske
         (
             VIDEO + "".join(image(frame, "x", "y") for frame in range(25)) + image(30, "x"),
             None,
-            {"v1": [("x", 0, 1), ("y", 0, 1), ("x", 1.2, 1.24)]},
+            {"v1": [("x", 0, 1), ("y", 0, 1), ("x", 1.22, 1.22)]},
         ),
         (STEPS + image(5, "x") + image(0, "x", element="box"), None, {"a task": [("x", 0, 0.4)]}),
     ],
@@ -84,8 +85,13 @@ def test_attributes_are_counted_and_the_rate_is_needed(tmp_path: Path) -> None:
     path.write_text(f"<annotations>{VIDEO}{track(box(0, 0, 'sit'))}</annotations>")
     annotations = read_annotations(path, options=FormatOptions(fps=25))
     assert annotations.left_out == ("positions of shapes: 1", "values of attributes: 1")
-    with pytest.raises(UsageError, match=r"a\.xml: times are in frames: give frames per second"):
+    with pytest.raises(UsageError, match=r"a\.xml: video 'v1': times are in frames: give the vid"):
         read_annotations(path)
+    # The video's own pictures are counted; a player's clock begins with the file.
+    videos = {"v1": FrameClock(50, 2.0), "w": FrameClock(1)}
+    path.write_text(f"<annotations>{VIDEO}{track(box(0), box(25, 1))}</annotations>")
+    own = read_annotations(path, options=FormatOptions(fps=25, videos=videos))
+    assert own.videos["v1"].segments == (Segment(2.0, 2.5, "run"),)
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,7 @@ EMPTY = tier("seg", "t", ("1", "", ""))
 ACT = tier("act", "same", ("2", "1", "run"))
 OTHER = tier("b", "same", ("7", "1", "run"))
 PARTLY = tier("seg", "t", ("1", "", "go"), ("3", "", ""))
+VOCABULARY = "<CV_ENTRY_ML><CVE_VALUE>run</CVE_VALUE></CV_ENTRY_ML>"
 DEEP = tier("x", "same", ("2", "1", "")) + tier("y", "same", ("3", "2", "run"))
 CIRCLE = tier("act", "same", ("1", "2", "x"), ("2", "1", "y"))
 
@@ -161,6 +162,8 @@ CIRCLE = tier("act", "same", ("1", "2", "x"), ("2", "1", "y"))
     ("media", "tiers", "chosen", "expected"),
     [
         ("", EMPTY, None, ("v", [(1, 2, "seg")])),
+        ("", tier("run (2)", "t", ("1", "", "")), None, ("v", [(1, 2, "run (2)")])),
+        ("", tier("run (2)", "t", ("1", "", "")) + VOCABULARY, None, ("v", [(1, 2, "run")])),
         (SOUND, EMPTY, None, ("a", [(1.5, 2.5, "seg")])),
         (EXTRACTED, EMPTY, None, ("b", [(1, 2, "seg")])),
         (SOUND + MEDIA.format("c.MTS", "unknown", ""), EMPTY, None, ("c", [(1, 2, "seg")])),

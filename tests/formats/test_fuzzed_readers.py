@@ -59,6 +59,7 @@ BASNET = json.dumps(
     }
 )
 
+SAMPLES = DATA / "fiftyone_samples.json"
 ANNOTATIONS, DETECTIONS = ContentKind.ANNOTATIONS, ContentKind.DETECTIONS
 #: A file of each form, with what to read of it.
 FILES = {
@@ -74,6 +75,8 @@ FILES = {
     "elan": (Format.ELAN, ANNOTATIONS, "a.eaf", DATA / "kitchen.eaf"),
     "fiftyone": (Format.FIFTYONE, ANNOTATIONS, "labels.json", DATA / "fiftyone.json"),
     "fiftyone detections": (Format.FIFTYONE, DETECTIONS, "labels.json", DATA / "fiftyone.json"),
+    "samples": (Format.FIFTYONE, ANNOTATIONS, "samples.json", SAMPLES),
+    "samples detections": (Format.FIFTYONE, DETECTIONS, "samples.json", SAMPLES),
     "label studio": (Format.LABEL_STUDIO, ANNOTATIONS, "a.json", DATA / "label_studio.json"),
     "predictions": (Format.LABEL_STUDIO, DETECTIONS, "a.json", DATA / "label_studio.json"),
     "label studio rows": (Format.LABEL_STUDIO, ANNOTATIONS, "a.csv", CASES / "ls_export.csv"),
@@ -138,7 +141,7 @@ def test_the_files_themselves_are_read_and_recognised(key: str, tmp_path: Path) 
     guessed = guess(path)
     assert guessed.format is form
     # Labels with confidences, and tasks that people have worked on, can be read as either.
-    assert guessed.kind is kind or key in ("fiftyone", "predictions")
+    assert guessed.kind is kind or key in ("fiftyone", "samples", "predictions")
 
 
 @pytest.mark.parametrize("key", FILES)

@@ -58,6 +58,8 @@ NOT_RUN = {
 }
 #: Options whose value a command writes.
 WRITTEN = ("--out", "--json", "--plots", "--onnx", "--card")
+#: Files that annotation tools have saved.
+CORRECTED = ROOT / "tests" / "cases" / "corrected"
 #: Commands that refuse to write over what is there. A page shows alternatives; each begins anew.
 FROM_NEW = ("train", "simulate", "convert", "recipes", "fit")
 
@@ -126,6 +128,7 @@ PROVIDED: dict[str, Callable[[World, Path], None]] = {
     "classes.txt": lambda world, place: place.write_text("Diving\nHighJump\n"),
     "marked.json": _copied("annotations.json"),
     "corrected.json": _copied("annotations.json"),
+    "corrected": lambda world, place: shutil.copytree(CORRECTED / "fiftyone", place),
     "annotations.json": _copied("annotations.json"),
     "THUMOS14_annotations": _copied("thumos14-text"),
     "export.json": _copied("label-studio.json"),

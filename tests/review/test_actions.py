@@ -55,6 +55,9 @@ def after(state=STATE, **action):
         # The proposal whose middle is in it is rejected, and the stretch within it is one with it.
         ({"verb": "nothing else", "start": 3, "end": 9.5},
          {2: STATE[2]._replace(verdict=REJECTED), 5: None, 6: Statement(LOOKED, "", 3, 9.5)}),
+        # Of one class, what is said of all stays.
+        ({"verb": "nothing else", "label": "Jump", "start": 0, "end": 9.5},
+         {1: STATE[1]._replace(verdict=REJECTED), 6: Statement(LOOKED, "Jump", 0, 9.5)}),
         ({"verb": "labels", "present": ["Dive"], "absent": ["Jump"]},
          {4: Statement(LABEL, "Jump", verdict=REJECTED), 6: Statement(LABEL, "Dive")}),
         ({"verb": "labels"}, {4: None}),

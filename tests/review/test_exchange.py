@@ -1,20 +1,21 @@
 import pytest
 
 from duetal.core.annotations import Annotations, VideoAnnotation
-from duetal.review.exchange import as_annotations, changes_to, looked_through
+from duetal.review.exchange import as_annotations, changes_to, looked_through, write_table
 from duetal.review.statements import Statement, StatementKind, Verdict
 
 ACTION, LABEL, LOOKED, CLASS = StatementKind
 JUMP = Statement(ACTION, "Jump", 1.0, 2.0, 0.9)
 OPEN = JUMP._replace(verdict=Verdict.OPEN)
 REJECTED = JUMP._replace(verdict=Verdict.REJECTED)
+OF_JUMP = Statement(LOOKED, "Jump", 0.0, 10.0)
 ALL, HALF, REST = (Statement(LOOKED, "", *span) for span in ((0, 9.99), (0, 5), (5.01, 10)))
 
 
 @pytest.mark.parametrize(
     ("statements", "expected"),
     [([], False), ([ALL], True), ([HALF], False), ([REST, HALF], True), ([REST], False),
-     ([JUMP._replace(start=0, end=10)], False)],
+     ([JUMP._replace(start=0, end=10)], False), ([OF_JUMP], False)],
 )  # fmt: skip
 def test_a_video_is_looked_through_where_every_stretch_is(statements, expected):
     assert looked_through(dict(enumerate(statements)), 10.0) == expected
@@ -57,3 +58,26 @@ def test_labels_that_come_in_are_stated_of_the_video():
     assert [(c.number, c.after) for c in changes] == [
         (1, Statement(LABEL, "Dive")), (7, Statement(LABEL, "Run")),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("actions", "absent"),
+    [
+        ([], ["0.0,10.0"]),
+        ([(1, 2), (4, 5)], ["0.0,1", "2,4", "5,10.0"]),
+        ([(-1, 2), (1.5, 4), (9, 11)], ["4,9"]),
+        # Where a point lies an action goes on, nobody knows how far.
+        ([(1, 2), (3, 3), (4, 5)], ["0.0,1", "5,10.0"]),
+        ([(7, 7), (12, 12)], []),
+    ],
+)
+def test_a_class_is_absent_where_it_was_looked_for_and_is_not(tmp_path, actions, absent):
+    other = Statement(ACTION, "Dive", 6, 7)
+    jumps = [JUMP._replace(start=start, end=end) for start, end in actions]
+    state = dict(enumerate([OF_JUMP, other, REJECTED._replace(start=20, end=21), *jumps]))
+    write_table(tmp_path / "table.csv", {"v": state})
+    rows = (tmp_path / "table.csv").read_text().splitlines()
+    found = [row.split(",") for row in rows if row.endswith("absent") and ",20" not in row]
+    assert [(name, label, f"{a},{b}") for name, label, a, b, _ in found] == [
+        ("v", "Jump", gap) for gap in absent
+    ]

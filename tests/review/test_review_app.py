@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from node_tools import faults_of_type
 
 from duetal.formats.guess import read_annotations
 from duetal.formats.options import FormatOptions
+from duetal.review.open_review import open_review
 from duetal.review.review_app import MOST_OF_ACTION
 
 #: For forms that count frames.
@@ -215,8 +217,8 @@ def test_small_pictures_are_made_once(served):
 # Out and in
 
 
-FORMS = ["activitynet", "basnet", "csv", "elan", "fiftyone", "label-studio", "strong", "thumos14"]
-FORMS += ["via", "weak", "webvtt"]
+FORMS = ["activitynet", "basnet", "boris", "csv", "elan", "fiftyone", "label-studio", "strong"]
+FORMS += ["thumos14", "via", "weak", "webvtt"]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -308,3 +310,47 @@ def test_what_cannot_be_taken_in_is_told_by_the_name_it_has_there(served, data, 
     assert answer.status == 422
     assert cause in answer.json["error"]
     assert "/tmp" not in answer.json["error"]
+
+
+def nexts(served):
+    answer = served.ask("/next").json
+    return answer["next"], answer["basis"]
+
+
+def test_what_is_next_follows_what_is_known(served, tmp_path):
+    found, basis = nexts(served)
+    assert basis == "by how much CBP and VLP disagree about a class"
+    assert {(one["video"], one["label"]) for one in found} == {
+        (video, label) for video in (0, 1) for label in ("HighJump", "Diving")
+    }
+    # Of 12 scores of the made-up grid, one from 0 to 1 and the other the other way round.
+    assert found[0]["reason"].startswith(f"the branches disagree about {found[0]['label']} at ")
+    assert "CBP 0.00, VLP 1.00" in found[0]["reason"]
+    assert faults_of_type({"next": found, "basis": basis}, "ReviewNext", tmp_path) == ""
+    # Looked through for one class, in one video; then a label; then all of the video.
+    served.act("nothing else", label="Diving", start=0, end=8)
+    left = [(one["video"], one["label"]) for one in nexts(served)[0]]
+    assert sorted(left) == [(0, "HighJump"), (1, "Diving"), (1, "HighJump")]
+    (diving,) = (one for one in nexts(served)[0] if one["label"] == "Diving")
+    assert "checked yet" not in diving["reason"]
+    served.act("labels", video=1, present=["HighJump"], absent=["Diving"])
+    served.act("nothing else", start=0, end=8)
+    assert [(one["video"], one["label"]) for one in nexts(served)[0]] == [(1, "HighJump")]
+    undo = served.ask("/state").json["undo"]["entry"]
+    served.ask("/act", {"undo": undo})
+    assert len(nexts(served)[0]) == 2
+
+
+def test_what_is_next_without_curves_is_by_the_proposals(place, serve):
+    clips = [os.fspath(place / "clips")]
+    served = serve(open_review(place / "new", place / "found" / "detections.json", clips))
+    found, basis = nexts(served)
+    assert basis == "by the scores of the proposals alone: there are no curves"
+    # Of the best score, 0.9: 0.6 and 0.05 of Diving, 0.9 and 0.5 of HighJump.
+    assert {one["reason"].partition(";")[0] for one in found} == {
+        "Diving at 2 s is uncertain: score 0.67", "HighJump at 3 s is uncertain: score 0.56",
+    }  # fmt: skip
+    served.act("reject", numbers=numbers(served)[1:2])
+    assert served.ask("/next").json["next"] != []
+    empty = serve(open_review(place / "empty", None, clips, classes=["Diving"]))
+    assert nexts(empty) == ([], "")

@@ -338,3 +338,45 @@ def test_what_is_chosen_and_done_is_read_out(served, visit):
     assert page.inner_text("#announce") == "accept: HighJump, 0.5 s"
     slider = page.get_attribute("#timeline", "aria-valuetext")
     assert slider.startswith("1.5 s, of 8.0 s")
+
+
+def test_what_to_look_at_next_is_shown_with_its_reason(served, visit):
+    page = visit(served)
+    page.wait_for_selector("#next li")
+    assert "CBP and VLP disagree" in page.inner_text("#next-basis")
+    assert page.locator("#next li").count() == 3
+    gone_to = []
+    for _ in range(2):
+        page.keyboard.press("g")
+        why, title = page.inner_text("#why"), page.inner_text("#title")
+        label = why.partition(",")[0]
+        assert f"the branches disagree about {label} at " in why
+        assert "CBP 0.00, VLP 1.00" in why
+        # Read out, and shown: the class whose curves are drawn, and its proposal.
+        assert page.inner_text("#announce") == f"{label} in {title}, {why.partition(', ')[2][:-1]}"
+        assert page.input_value("#label") == label
+        gone_to.append((title, label))
+    assert len(set(gone_to)) == 2
+    # Looked through for the class, it is not shown again; the order is made anew.
+    title, label = gone_to[1]
+    listed = page.locator("#next .name").all_inner_texts()
+    with page.expect_response("**/next"):
+        assert saves(page, ["Shift+E"]) == 200
+    page.wait_for_function(
+        """(before) => [...document.querySelectorAll('#next .name')]
+            .map((each) => each.innerText).join() !== before.join()""",
+        arg=listed,
+    )
+    video = served.service.names.index(title)
+    # To where the scores end.
+    assert stated(served, video, "looked") == [(label, 0.0, 7.68, ACCEPTED)]
+    assert {row[3] for row in stated(served, video) if row[0] == label} == {REJECTED}
+    assert {row[3] for row in stated(served, video) if row[0] != label} == {OPEN}
+    assert "looked through" not in page.inner_text("#about")
+    # Another video has no reason; by its button one has.
+    other = 2 - video
+    page.click(f"#videos li:nth-child({other}) button")
+    assert page.is_hidden("#why")
+    page.click("#next li:nth-child(1) button")
+    assert page.is_visible("#why")
+    assert page.locator("#next li:nth-child(1) .why").inner_text() in page.inner_text("#why")

@@ -44,6 +44,13 @@ FORMATS = (
     callback=finite,
     help="Frames per second of the videos, for forms that count frames.",
 )
+@click.option(
+    "--videos",
+    "inputs",
+    multiple=True,
+    metavar="PATH",
+    help="The videos, for forms that count each one's own frames: CVAT, FiftyOne.",
+)
 @click.option("--subset", help="The subset of videos whose source names none, such as test.")
 @click.option("--min-score", type=float, callback=finite, help="Leave out detections below.")
 @click.option(
@@ -53,7 +60,9 @@ FORMATS = (
     help="The folder or address under which an annotation tool finds the videos.",
 )
 @click.option("--media-suffix", default=".mp4", help="Of the videos' files.")
-@click.option("--tier", help="The tier, attribute or control that holds the labels.")
+@click.option(
+    "--tier", help="The tier, attribute, field, variable or control that holds the labels."
+)
 @click.option(
     "--class-list",
     type=PATH,
@@ -66,6 +75,7 @@ def command(
     source_format: str | None,
     target_format: str | None,
     kind: str | None,
+    inputs: tuple[str, ...],
     subset: str | None,
     min_score: float | None,
     class_list: Path | None,
@@ -86,6 +96,12 @@ def command(
     if class_list is not None:
         refuse_existing(target, [class_list], force=force)
         classes = read_class_numbers(class_list)
+    if inputs:
+        from duetal.own_videos.frame_clocks import frame_clocks
+
+        options["videos"], failures = frame_clocks(inputs)
+        for failure in failures:
+            say(f"note: {failure}")
     done = convert(
         source,
         target,

@@ -125,15 +125,21 @@ class Dataset:
         """(N, K) which classes may occur beside the labels (N, K); None where no video is so."""
         unknown = np.zeros_like(labels)
         for row, name in enumerate(self.training):
-            known = self.marks[name].known if name in self.marks else None
-            if known is None:
-                continue
-            starts, ends = np.array(known.complete, dtype=np.float64).reshape(-1, 2).T
-            if not self.grid.cover(starts, ends, self.length(name)).all():
-                without = {s.label for s in known.absent if s.end - s.start == np.inf}
-                open_ = [label not in without for label in self.classes]
-                unknown[row] = ~labels[row] & open_
+            unsaid = self._unsaid(name)
+            unknown[row] = [label in unsaid for label in self.classes]
+        unknown &= ~labels
         return unknown if unknown.any() else None
+
+    def _unsaid(self, name: str) -> set[str]:
+        """The classes of which nobody has said whether a video is without them."""
+        known = self.marks[name].known if name in self.marks else None
+        if known is None:
+            return set()
+        starts, ends = np.array(known.complete, dtype=np.float64).reshape(-1, 2).T
+        if self.grid.cover(starts, ends, self.length(name)).all():
+            return set()
+        without = {s.label for s in known.absent if s.end - s.start == np.inf}
+        return {*self.classes} - without
 
     def _times(self, use: LabelUse) -> Iterator[tuple[str, KnownTimes]]:
         """What is known of when things happen in the training videos, by name."""
@@ -153,13 +159,14 @@ class Dataset:
             known = video.known or KnownStretches(
                 complete=() if video.segments is None else ((-np.inf, np.inf),)
             )
-            absent = ((s.start, s.end, index[s.label]) for s in known.absent if s.label in index)
-            possible = self.classes if video.known else labels
+            # That a video is without a class is its label, which is learnt as such.
+            possible = {*labels} | self._unsaid(name)
+            absent = ((s.start, s.end, index[s.label]) for s in known.absent if s.label in possible)
             complete = (
                 (start, end, index[label])
                 for start, end in known.complete
-                for label in possible
-                if label not in hidden
+                for label in self.classes
+                if label in possible and label not in hidden
             )
             found = KnownTimes(points, segments, tuple(absent), tuple(complete))
             if found != KnownTimes() or video.segments == ():

@@ -14,8 +14,9 @@ row per START and STOP, in older versions below a few lines about the observatio
     Observation id … Subject  Behavior … Behavior type  Start (s)  Stop (s) … Media file name …
     Observation id … Subject  Behavior … Behavior type  Time  Media file name …
 
-The label is the behavior. BORIS is read, not written: an import of detections would need a project
-with an ethogram. https://www.boris.unito.it/user_guide/export_events/
+The label is the behavior. A `Source` names the media files of each player, and `Media duration (s)`
+their lengths: `player #1:v1.mp4;v2.mp4|player #2:w.mp4`, `30.000;20.000|50.000`.
+https://www.boris.unito.it/user_guide/export_events/
 """
 
 import re
@@ -28,7 +29,7 @@ from sys import intern
 from typing import Any, NamedTuple
 
 from duetal.core.annotations import Annotations
-from duetal.core.errors import DuetalError, Report, raise_error
+from duetal.core.errors import DuetalError, Report, UsageError, raise_error, unknown
 from duetal.core.video_names import video_name
 from duetal.formats.delimited import head, read_cells, seconds_in
 from duetal.formats.json_values import (
@@ -40,7 +41,8 @@ from duetal.formats.json_values import (
     finite,
     optional,
 )
-from duetal.formats.marked import Marked, MarkedVideo, Reading
+from duetal.formats.marked import Marked, MarkedVideo, Reading, of_milliseconds
+from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 
 #: The header of older exports stands below some lines about the observation.
 _HEADER_WITHIN = 100
@@ -49,6 +51,8 @@ _LENGTH_COLUMNS = ("media duration (s)", "total length")
 #: What stands in the column of a media file where there is none.
 _SOURCE = re.compile(r"player #([0-9]+):(.+)")
 _LENGTH = re.compile(r"[0-9.,]+")
+#: No subject, or one that stands for a further action of a class at the same time.
+_NOBODY = re.compile(r"(?:No focal subject|overlap [0-9]+)?")
 _NO_FILE = frozenset({"", "NA", "Not found"})
 _ABOUT = {
     "description": "descriptions of observations",
@@ -74,30 +78,41 @@ _Media = list[_MediaFile]
 _Event = tuple[float, str, str, str]
 
 
-def read_annotations(path: Path, *, report: Report = raise_error) -> Annotations:
+def read_annotations(
+    path: Path, *, options: FormatOptions = DEFAULT_OPTIONS, report: Report = raise_error
+) -> Annotations:
     """Read the state events of a project, or of a table exported from one.
 
-    A point event is a segment of no length. Left out, and counted, are states without an end,
-    modifiers, subjects and comments, observations without a media file, and players beyond the
-    first.
+    A point event is a segment of no length. Where a video of a project has no events, the
+    independent variable that the option `tier` names gives its labels, with commas between them;
+    its segments are unknown. Left out, and counted, are states without an end, modifiers, subjects
+    and comments, observations without a media file, and players beyond the first.
 
     Raises:
         DuetalError: not of these forms; or in a project a time in a second media file while the
             first one's length is unknown; names the observation or line.
+        UsageError: there is no variable of the name given.
     """
-    reading = Reading(path, report)
+    reading = Reading(path, report, options)
     if head(path).startswith("{"):
         _read_project(reading)
     else:
         _read_table(reading)
     for video in reading.videos.values():
-        reading.intervals_of(video.name).sort()
+        if video.intervals is not None:
+            video.intervals.sort()
     return reading.annotations()
 
 
 def _read_project(reading: Reading) -> None:
     parts = ("behaviors_conf", "observations")
-    _, behaviors, observations = reading.objects("a BORIS project", *parts)
+    document, behaviors, observations = reading.objects("a BORIS project", *parts)
+    variable = reading.options.tier
+    with reading.faults_at("independent_variables"):
+        listed = an_object(document.get("independent_variables") or {})
+        names = [a_string(an_object(one)["label"], "'label'") for one in listed.values()]
+    if variable is not None and variable not in names:
+        raise UsageError(unknown("independent variable", variable, names), file=reading.path)
     states: dict[str, bool] = {}
     for key, behavior in behaviors.items():
         with reading.going_on(f"behaviors_conf {key!r}"):
@@ -109,6 +124,7 @@ def _read_project(reading: Reading) -> None:
             if an_object(value).get("type") != "MEDIA":
                 reading.left_out["observations without media files"] += 1
                 continue
+            labels = _labels_of(value, variable)
             reading.left_out.update(what for about, what in _ABOUT.items() if value.get(about))
             media = _media(value, reading.left_out)
             events = _events(value, reading.left_out)
@@ -118,6 +134,22 @@ def _read_project(reading: Reading) -> None:
                 _note_length(reading, one.name, one.length)
             for name, state in found:
                 reading.intervals_of(name).append(state)
+            for one in media:
+                reading.videos[one.name].labels += labels
+    for video in reading.videos.values():
+        if video.labels and video.intervals:
+            reading.left_out["labels of videos with events"] += len(video.labels)
+            video.labels = []
+        elif video.labels:
+            video.intervals = None
+
+
+def _labels_of(observation: dict[str, Any], variable: str | None) -> list[str]:
+    """The labels that an independent variable gives an observation, which is taken out of it."""
+    variables = an_object(observation.get("independent_variables") or {}, "the variables")
+    said = variables.pop(variable, None) if variable is not None else None
+    labels = map(str.strip, a_string(said or "", repr(variable)).split(","))
+    return [intern(label) for label in labels if label]
 
 
 def _note_length(reading: Reading, name: str, length: float | None) -> None:
@@ -166,7 +198,7 @@ def _states(
         if behavior not in known:
             left_out["events of unknown behaviors"] += 1
             continue
-        left_out["subjects of events"] += bool(subject)
+        left_out["subjects of events"] += not _NOBODY.fullmatch(subject)
         left_out["modifiers of events"] += bool(modifiers)
         start = begun.pop((subject, behavior, modifiers), None)
         if not known[behavior]:
@@ -179,7 +211,9 @@ def _states(
         if _shown_at(time, media, end=True)[0] != name:
             left_out["events that go on in the next media file"] += 1
             continue
-        found.append((name, Marked(start - offset, time - offset, intern(behavior))))
+        found.append(
+            (name, Marked(*of_milliseconds(start - offset, time - offset), intern(behavior)))
+        )
     left_out["states without an end"] += len(begun)
     return found
 
@@ -256,7 +290,7 @@ class _EventTable:
         subject = intern(cells.get("subject", ""))
         modifiers = tuple(intern(cells[key]) for key in cells if key.startswith("modifier"))
         left_out["comments"] += any(cells[key] != "" for key in cells if "comment" in key)
-        left_out["subjects of events"] += subject not in ("", "No focal subject")
+        left_out["subjects of events"] += not _NOBODY.fullmatch(subject)
         left_out["modifiers of events"] += any(modifiers)
         if "start (s)" in cells:
             times = self._aggregated(cells)
@@ -271,11 +305,13 @@ class _EventTable:
         if _shown_at(end, media, end=True)[0] != name:
             left_out["events that go on in the next media file"] += 1
             return
-        self.reading.intervals_of(name).append(Marked(start - begin, end - begin, behavior))
+        self.reading.intervals_of(name).append(
+            Marked(*of_milliseconds(start - begin, end - begin), behavior)
+        )
 
     def _media(self, observation: str, cells: dict[str, str]) -> _Media:
         """The files of the first player: those of the source, or the one that the row names."""
-        lengths = _first_of(_LENGTH_COLUMNS, cells).split("|")
+        lengths = re.split(r"[|;]", _first_of(_LENGTH_COLUMNS, cells))
         place = _first_of(_FILE_COLUMNS, cells)
         named = [] if place in _NO_FILE else [("1", place)]
         if 1 < len(lengths) == len(places := place.split("|")):
@@ -283,7 +319,7 @@ class _EventTable:
         for cell in (place, cells.get("source", "")):
             sources = [_SOURCE.fullmatch(part.strip()) for part in cell.split("|")]
             if all(sources):
-                named = [(found[1], found[2]) for found in sources if found]
+                named = [(one[1], name) for one in sources if one for name in one[2].split(";")]
         if len(lengths) != len(named):
             lengths = [""] * len(named)
         media = [

@@ -25,6 +25,7 @@ from duetal.formats.thumos14 import CLASS_LIST
 #: The form of a file that is to be written, by its suffix; `.tsv` depends on what there is.
 _BY_SUFFIX = {
     ".json": Format.ACTIVITYNET,
+    ".boris": Format.BORIS,
     ".csv": Format.CSV,
     ".eaf": Format.ELAN,
     ".vtt": Format.WEBVTT,
@@ -88,7 +89,7 @@ def convert(
         UsageError: the target is there, its form is not clear, or an option is missing.
     """
     source_format = source_format or form_of(source)
-    kind = kind or kind_of(source, source_format)
+    kind = kind or kind_of(source, source_format, options)
     content = _read(source, source_format, kind, options)
     if isinstance(content, Annotations):
         _require_finite(content)

@@ -10,8 +10,9 @@
 
 A track ("CVAT for video 1.1") is there from the first shape that is not `outside` until one that is
 or, without one, until its last picture ends. In "CVAT for images 1.1" pictures have labels; those
-that follow each other with the same one are a segment. Frames are counted from 0 in the video, so
-that seconds need its rate. https://docs.cvat.ai/docs/manual/advanced/xml_format/
+that follow each other with the same one are a segment, and a single one is a moment. The video's
+own pictures are counted, from 0, so that seconds need its rate, and when its first one is shown.
+https://docs.cvat.ai/docs/manual/advanced/xml_format/
 """
 
 import re
@@ -46,13 +47,14 @@ def read_annotations(
 ) -> Annotations:
     """Read an export "CVAT for video" or "CVAT for images", or each `.xml` in a folder.
 
-    A video's name is that of the task's source or, without one, the task's. The option `fps` is
-    needed. With the option `tier`, an attribute's value is the label, not that of track or picture.
+    A video's name is that of the task's source or, without one, the task's. The option `videos`
+    or `fps` is needed. With the option `tier`, an attribute's value is the label, not that of track
+    or picture.
 
     Raises:
         DuetalError: no such file; not well-formed, with a document type, nested too deeply, or not
             of this form; named by file and line.
-        UsageError: `fps` was not given.
+        UsageError: the frame rate of a video was not given.
     """
     reading = Reading(path, report, options)
     for file, called in files_per_video(path, SUFFIX):
@@ -64,7 +66,7 @@ def read_annotations(
                 name = video_name(task.source or task.name or called)
                 if name in reading.videos:
                     raise DuetalError(f"{name!r} is annotated twice", file=file)
-                reading.add(MarkedVideo(name, list(_intervals(task, reading))))
+                reading.add(MarkedVideo(name, list(_intervals(name, task, reading))))
     return reading.annotations()
 
 
@@ -80,7 +82,7 @@ class _Task:
     pictures: defaultdict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
 
 
-def _intervals(task: _Task, reading: Reading) -> Iterator[Marked]:
+def _intervals(name: str, task: _Task, reading: Reading) -> Iterator[Marked]:
     spans = [*task.spans]
     for label, frames in task.pictures.items():
         listed = sorted(frames)
@@ -89,9 +91,14 @@ def _intervals(task: _Task, reading: Reading) -> Iterator[Marked]:
             if index == len(listed) or listed[index] != frame + task.step:
                 spans.append((listed[begin], frame + task.step, label))
                 begin = index
+    first: float
+    end: float
     for first, end, label in sorted(spans):
-        fps = reading.options.required_fps(reading.path)
-        yield Marked(first / fps, end / fps, label)
+        rate, offset = reading.options.required_clock(name, reading.path)
+        if end - first == task.step:
+            # A single picture is a moment.
+            first = end = (first + end) / 2
+        yield Marked(first / rate + offset, end / rate + offset, label)
 
 
 class _CvatReader(XmlReader):

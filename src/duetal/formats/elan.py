@@ -26,7 +26,7 @@ from duetal.core.annotations import Annotations
 from duetal.core.errors import DuetalError, Report, UsageError, raise_error, reporting
 from duetal.core.files import write_text
 from duetal.core.video_names import is_audio, video_name
-from duetal.formats.marked import Content, Marked, MarkedVideo, Reading
+from duetal.formats.marked import Content, Marked, MarkedVideo, Reading, lanes, of_milliseconds
 from duetal.formats.media import file_per_video, files_per_video, media_place
 from duetal.formats.options import DEFAULT_OPTIONS, FormatOptions
 from duetal.formats.xml_reading import XmlReader, read_xml
@@ -55,6 +55,8 @@ _LANGUAGE = {
     "LANG_LABEL": "undetermined (und)",
 }
 _MIME_TYPES = {".mp4": "video/mp4", ".wav": "audio/x-wav", ".mpg": "video/mpeg"}
+#: What the further tiers of a class are called.
+_FURTHER = re.compile(r" \([0-9]+\)'*$")
 #: The characters that XML 1.0 can't hold.
 _IMPOSSIBLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -195,10 +197,13 @@ class _ElanReader(XmlReader):
             elif not label and tier in described:
                 self.left_out["intervals without a label"] += 1
             else:
-                # ELAN's shortest annotation stands for a moment, which it can't hold.
-                last = first if last - first == 1 else last
-                one = Marked((first + offset) / 1000, (last + offset) / 1000, label or tier)
-                self.intervals.append(one)
+                times = of_milliseconds((first + offset) / 1000, (last + offset) / 1000)
+                self.intervals.append(Marked(*times, label or self._class_of(tier)))
+
+    def _class_of(self, tier: str) -> str:
+        """The class that a tier is of: of "Diving (2)", where further ones lie, "Diving"."""
+        base = _FURTHER.sub("", tier)
+        return base if base in self.vocabulary and tier not in self.vocabulary else tier
 
     def _choose_media(self) -> float:
         """Take the video's name; gives by how many milliseconds it begins before the time line."""
@@ -289,7 +294,7 @@ def _add_tiers(root: Element, intervals: Iterable[Marked]) -> list[int]:
     slots: list[int] = []
     names: set[str] = set()
     for label, intervals_of_label in by_label.items():
-        for index, lane in enumerate(_lanes(intervals_of_label), start=1):
+        for index, lane in enumerate(lanes(intervals_of_label), start=1):
             name = label if index == 1 else f"{label} ({index})"
             while name in names:
                 name += "'"
@@ -307,16 +312,3 @@ def _add_tiers(root: Element, intervals: Iterable[Marked]) -> list[int]:
                 aligned = SubElement(annotation, "ALIGNABLE_ANNOTATION", about)
                 SubElement(aligned, "ANNOTATION_VALUE").text = label
     return slots
-
-
-def _lanes(intervals: Iterable[Marked]) -> list[list[tuple[int, int]]]:
-    """Milliseconds of intervals, by start, on as few tiers as hold them without overlap."""
-    lanes: list[list[tuple[int, int]]] = []
-    times = ((round(1000 * one.start), round(1000 * one.end)) for one in intervals)
-    for start, end in sorted((max(0, first), max(0, last)) for first, last in times):
-        lane = next((lane for lane in lanes if lane[-1][1] <= start), None)
-        if lane is None:
-            lane = []
-            lanes.append(lane)
-        lane.append((start, max(end, start + 1)))
-    return lanes

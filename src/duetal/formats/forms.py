@@ -12,6 +12,7 @@ from duetal.core.errors import Report
 from duetal.formats import (
     activitynet,
     boris,
+    boris_writing,
     csv_table,
     cvat,
     desed,
@@ -120,7 +121,11 @@ FORMS: Mapping[Format, Form] = {
     Format.BASNET: Form(
         activitynet.read_annotations, _without_options(activitynet.write_string_annotations)
     ),
-    Format.BORIS: _plain(boris.read_annotations),
+    Format.BORIS: Form(
+        boris.read_annotations,
+        boris_writing.write,
+        write_detections=boris_writing.write,
+    ),
     Format.CSV: Form(
         csv_table.read_annotations,
         _without_options(csv_table.write_annotations),

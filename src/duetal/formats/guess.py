@@ -96,11 +96,12 @@ def form_of(path: Path) -> Format:
     return _form_of_text(path, text)
 
 
-def kind_of(path: Path, form: Format) -> ContentKind:
+def kind_of(path: Path, form: Format, options: FormatOptions = DEFAULT_OPTIONS) -> ContentKind:
     """Recognise whether a file of a known form holds annotations or detections.
 
     Of a form that holds both, annotations are a person's annotation in any Label Studio task, no
-    confidence in FiftyOne's labels, a cue without a number in WebVTT.
+    confidence in FiftyOne's labels (of the field that the option `tier` names, if it does), a cue
+    without a number in WebVTT.
 
     Raises:
         DuetalError: the file can't be read.
@@ -125,7 +126,7 @@ def kind_of(path: Path, form: Format) -> ContentKind:
             task.get("annotations") for task in tasks if isinstance(task, dict)
         )
     elif form is Format.FIFTYONE:
-        is_detections = '"confidence"' in head(fiftyone.labels_place(path))
+        is_detections = fiftyone.has_scores(path, options.tier)
     else:
         is_detections = webvtt.has_scores(path)
     return ContentKind.DETECTIONS if is_detections else ContentKind.ANNOTATIONS
@@ -136,7 +137,7 @@ def _form_of_folder(path: Path) -> Format:
         return Format.WTALC
     if thumos14.is_thumos14(path):
         return Format.THUMOS14
-    if (path / fiftyone.FILE_NAME).is_file():
+    if fiftyone.labels_place(path) != path:
         return Format.FIFTYONE
     if any(path.glob(f"*{elan.SUFFIX}")):
         return Format.ELAN
@@ -145,7 +146,9 @@ def _form_of_folder(path: Path) -> Format:
     if any(path.glob(f"*{cvat.SUFFIX}")):
         return Format.CVAT
     cause = "holds neither the W-TALC pack's annotation (videoname.npy, segments.npy, …) nor "
-    cause += "THUMOS text (<Class>_test.txt, …) nor labels.json, *.eaf, *.vtt or *.xml"
+    cause += (
+        "THUMOS text (<Class>_test.txt, …) nor labels.json, samples.json, *.eaf, *.vtt or *.xml"
+    )
     raise DuetalError(cause, file=path)
 
 
@@ -164,7 +167,7 @@ def _form_of_json(path: Path, text: str) -> Format:
         return Format.VIA
     if "observations" in keys and keys & (_BORIS_KEYS - {"observations"}):
         return Format.BORIS
-    if "labels" in keys:
+    if keys & {"labels", "samples"}:
         return Format.FIFTYONE
     if _BARE.match(text) and ('"score"' in text or '"annotations"' in text):
         return Format.ACTIVITYNET

@@ -345,7 +345,7 @@ def _intervals(result: dict[str, Any], fps: float | None, reading: Reading) -> I
     if kind == "timelinelabels":
         rate = fps or reading.options.required_fps(reading.path)
         ranges = [an_object(one, "a range") for one in a_list(value["ranges"], "'ranges'")]
-        times = [_seconds(*_ends(one), rate) for one in ranges]
+        times = [seconds_of(*_ends(one), rate) for one in ranges]
     else:
         times = [_ends(value)]
     labels = a_list(value.get(kind, []), repr(kind))
@@ -354,12 +354,6 @@ def _intervals(result: dict[str, Any], fps: float | None, reading: Reading) -> I
     for label in labels:
         for start, end in times:
             yield Marked(start, end, intern(a_string(label, "a label")), score)
-
-
-def _seconds(first: float, last: float, fps: float) -> tuple[float, float]:
-    """A range in seconds; one of a single frame is a moment, the middle of the frame."""
-    start, end = seconds_of(first, last, fps)
-    return (start, end) if last > first else ((start + end) / 2,) * 2
 
 
 def _ends(value: dict[str, Any]) -> tuple[float, float]:

@@ -48,6 +48,14 @@ class MarkedVideo:
     facts: str = ""
 
 
+def of_milliseconds(start: float, end: float) -> tuple[float, float]:
+    """Start and end in seconds, in a form that has no intervals without length.
+
+    What lasts for a millisecond, the shortest there is, stands for a moment.
+    """
+    return start, start if 0 < end - start < 1.5e-3 else end
+
+
 #: Thirty years in seconds; a time beyond is a mistake, and has no milliseconds or frames.
 _LATEST = 1e9
 
@@ -94,6 +102,22 @@ def detection_rows(detections: Detections) -> Iterator[tuple[str, str, float, fl
     rows = zip(*(column.tolist() for column in (*columns, detections.score)), strict=True)
     for video, label, start, end, score in rows:
         yield detections.videos[video], detections.classes[label], start, end, score
+
+
+def lanes(intervals: Iterable[Marked], *, gap: int = 0) -> list[list[tuple[int, int]]]:
+    """Milliseconds of intervals, by start, on as few lanes as hold them `gap` apart.
+
+    Moments last for one millisecond, the shortest that annotation tools have.
+    """
+    found: list[list[tuple[int, int]]] = []
+    times = ((round(1000 * one.start), round(1000 * one.end)) for one in intervals)
+    for start, end in sorted((max(0, first), max(0, last)) for first, last in times):
+        lane = next((lane for lane in found if lane[-1][1] + gap <= start), None)
+        if lane is None:
+            lane = []
+            found.append(lane)
+        lane.append((start, max(end, start + 1)))
+    return found
 
 
 def as_annotations(

@@ -1,16 +1,24 @@
 """What some forms need to know that is not in their files, and frames by their rate."""
 
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from sys import intern
-from typing import Any
+from typing import Any, NamedTuple
 
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.video_names import composed
 from duetal.formats.delimited import read_lines
 from duetal.formats.json_values import a_string
+
+
+class FrameClock(NamedTuple):
+    """How a video's own pictures are counted: so many a second, from when on a player's clock."""
+
+    rate: float  #: Pictures a second.
+    offset: float = 0.0  #: Seconds that a player's clock shows at the first picture.
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +27,15 @@ class FormatOptions:
 
     #: Frames per second of the videos, for forms that count frames.
     fps: float | None = None
+    #: The clocks of videos by their names, for forms that count each video's own frames; they
+    #: count before `fps`.
+    videos: Mapping[str, FrameClock] = field(default_factory=dict)
     #: The folder or address under which an annotation tool finds the videos.
     media_root: str = ""
     #: The suffix of the videos' files.
     media_suffix: str = ".mp4"
-    #: ELAN's tier, VIA's attribute or Label Studio's control that holds the labels.
+    #: What holds the labels: ELAN's tier, the attribute of VIA or CVAT, FiftyOne's field, Label
+    #: Studio's control, BORIS's independent variable.
     tier: str | None = None
 
     #: The classes by their numbers, for files that name them so.
@@ -52,6 +64,18 @@ class FormatOptions:
             raise UsageError(cause, file=path)
         return self.fps
 
+    def clock(self, name: str) -> FrameClock | None:
+        """How the frames of a video are counted; None where that is not known."""
+        return self.videos.get(name) or (None if self.fps is None else FrameClock(self.fps))
+
+    def required_clock(self, name: str, path: Path) -> FrameClock:
+        """How the frames of a video are counted. Raises a UsageError where that is not known."""
+        clock = self.clock(name)
+        if clock is None:
+            cause = "times are in frames: give the videos (duetal convert --videos), or --fps"
+            raise UsageError(cause, file=path, place=f"video {name!r}")
+        return clock
+
 
 DEFAULT_OPTIONS = FormatOptions()
 
@@ -77,12 +101,16 @@ def seconds_of(first: float, last: float, fps: float) -> tuple[float, float]:
     """Start and end in seconds of the interval from the first to the last frame, counted from 1.
 
     The interval contains both: it begins when the first appears and ends when the last disappears.
-    (The time grid of the features is another matter: `core.grid`.)
+    A single frame is a moment: its middle. (The time grid of the features is another matter:
+    `core.grid`.)
     """
-    return (first - 1) / fps, last / fps
+    start, end = (first - 1) / fps, last / fps
+    return (start, end) if last > first else ((start + end) / 2,) * 2
 
 
 def frames_of(start: float, end: float, fps: float) -> tuple[int, int]:
-    """The first and last frame of the interval nearest to the given one; one frame at least."""
+    """The first and last frame of the interval nearest to the given one; a moment's is its own."""
+    if end <= start:
+        return (max(1, math.floor(start * fps) + 1),) * 2
     first = max(1, round(start * fps) + 1)
     return first, max(first, round(end * fps))

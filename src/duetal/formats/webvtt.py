@@ -27,7 +27,14 @@ from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error, reporting
 from duetal.core.files import write_text
 from duetal.formats.delimited import read_lines
-from duetal.formats.marked import Content, Marked, MarkedVideo, Reading, detection_rows
+from duetal.formats.marked import (
+    Content,
+    Marked,
+    MarkedVideo,
+    Reading,
+    detection_rows,
+    of_milliseconds,
+)
 from duetal.formats.media import file_per_video, files_per_video
 
 SUFFIX = ".vtt"
@@ -152,7 +159,7 @@ def _read(reading: Reading) -> Reading:
             for start, end, text in _cues(file, reading.left_out):
                 parsed = parse_cue_text(text) if scored else None
                 label, score = parsed or (html.unescape(text), None)
-                intervals.append(Marked(start, end, intern(label), score))
+                intervals.append(Marked(*of_milliseconds(start, end), intern(label), score))
             reading.add(MarkedVideo(name, intervals))
     return reading
 

@@ -28,6 +28,15 @@ def quantise(probabilities: NDArray[np.floating], pool: int) -> str:
     return column(np.rint(padded.clip(0, 1) * 255), "u1")
 
 
+def dequantise(text: str) -> NDArray[np.float32]:
+    """The points of a curve that `quantise` has written; none of a text that it has not."""
+    try:
+        values = np.frombuffer(base64.b64decode(text), dtype=np.uint8)
+    except ValueError:
+        values = np.zeros(0, dtype=np.uint8)
+    return values.astype(np.float32) / np.float32(255)
+
+
 def pack_nibbles(kinds: NDArray[np.integer]) -> str:
     """(N, K) numbers below 16 as base64, two a byte, each row filled up to whole bytes."""
     even = np.pad(kinds, ((0, 0), (0, kinds.shape[1] % 2))).astype(np.uint8)

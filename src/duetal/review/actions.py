@@ -35,7 +35,8 @@ class Verb(StrEnum):
     SPLIT = "split"
     MERGE = "merge"
     ADD = "add"  #: An action, or a point where start and end are equal.
-    NOTHING_ELSE = "nothing else"  #: From start to end; open proposals in it are rejected.
+    #: From start to end, of a class or of all; open proposals in it are rejected.
+    NOTHING_ELSE = "nothing else"
     LABELS = "labels"  #: The classes of the whole video: those that occur, and those that do not.
     RENAME = "rename"  #: A class in all videos; into an existing one both become one.
     CLASS = "class"  #: A new name that can be given.
@@ -167,17 +168,19 @@ def _nothing_else(video: Reviewed, action: Action) -> list[StatementChange]:
     start, end = video.span(action.start, action.end)
     if end - start < SHORTEST:
         raise UsageError("nothing else: choose a stretch of some length")
+    label = label_of(action.label) if action.label else ""
+    about = {n: s for n, s in video.state.items() if label in ("", s.label)}
     within = [
         video.change(number, one._replace(verdict=Verdict.REJECTED))
-        for number, one in video.state.items()
+        for number, one in about.items()
         if one.verdict is Verdict.OPEN and start <= (one.start + one.end) / 2 <= end
     ]
     covered = [
         video.change(number, None)
-        for number, one in video.state.items()
+        for number, one in about.items()
         if one.kind is StatementKind.LOOKED and start <= one.start and one.end <= end
     ]
-    looked = Statement(StatementKind.LOOKED, "", start, end)
+    looked = Statement(StatementKind.LOOKED, label, start, end)
     return [*within, *covered, video.change(video.numbers(), looked)]
 
 
@@ -228,7 +231,8 @@ def rename(states: Mapping[str, Statements], old: str, new: str) -> list[Stateme
                 continue
             after: Statement | None = one._replace(label=new)
             # A video says of a class once whether it occurs; that it does outweighs.
-            twin = None if one.kind is StatementKind.ACTION else twins.get(one.kind)
+            is_of_all = one.kind in (StatementKind.LABEL, StatementKind.CLASS)
+            twin = twins.get(one.kind) if is_of_all else None
             if twin is not None and one.verdict in (state[twin].verdict, Verdict.REJECTED):
                 after = None
             elif twin is not None:

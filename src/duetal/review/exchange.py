@@ -10,6 +10,8 @@ listed is not known.
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from duetal.core.annotations import NOTHING_HAPPENS, Annotations, Segment, VideoAnnotation
 from duetal.formats.csv_table import ABSENT, COMPLETE, PRESENT, REVIEW_HEADER
 from duetal.formats.delimited import write_rows
@@ -30,7 +32,8 @@ SAME = 0.021
 def looked_through(state: Statements, duration: float) -> bool:
     """Whether all of a video was looked through."""
     reached = 0.0
-    for one in sorted(s for s in state.values() if s.kind is StatementKind.LOOKED):
+    looked = (s for s in state.values() if s.kind is StatementKind.LOOKED and not s.label)
+    for one in sorted(looked):
         if one.start <= reached + SAME:
             reached = max(reached, one.end)
     return reached >= duration - SAME
@@ -83,9 +86,34 @@ def _rows(name: str, state: Statements) -> Iterator[KnownRow]:
         known = PRESENT if one.verdict is Verdict.ACCEPTED else ABSENT
         if one.kind is StatementKind.LABEL:
             yield name, one.label, "", "", known
+        elif one.kind is StatementKind.LOOKED and one.label:
+            yield from ((name, one.label, *gap, ABSENT) for gap in _gaps(one, state))
         else:
             known = COMPLETE if one.kind is StatementKind.LOOKED else known
             yield name, one.label, one.start, one.end, known
+
+
+def _gaps(looked: Statement, state: Statements) -> Iterator[tuple[float, float]]:
+    """Where a stretch that was looked through for a class is without it.
+
+    Between two actions there is nothing of it, unless a point lies there, whose edges are unknown.
+    """
+    own = sorted(
+        (s.start, s.end)
+        for s in state.values()
+        if s.kind is StatementKind.ACTION
+        and (s.label, s.verdict) == (looked.label, Verdict.ACCEPTED)
+        and s.end >= looked.start
+        and s.start <= looked.end
+    )
+    reached, has_point = looked.start, False
+    for start, end in [*own, (looked.end, np.inf)]:
+        if start == end:
+            has_point = has_point or end > reached
+            continue
+        if start > reached and not has_point:
+            yield reached, start
+        reached, has_point = max(reached, end), False
 
 
 def changes_to(

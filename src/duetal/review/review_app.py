@@ -99,6 +99,9 @@ def make_app(service: ReviewService, training: Retraining) -> Starlette:
         await asyncio.shield(run_in_threadpool(does[wanted]))
         return await rounds(request)
 
+    async def what_next(request: Request) -> Response:
+        return _json(await run_in_threadpool(service.what_next.to_json))
+
     async def media(request: Request) -> Response:
         path, status = service.file_of(request.path_params["video"])
         return FileResponse(path, stat_result=status, media_type=_media_type(path))
@@ -117,6 +120,7 @@ def make_app(service: ReviewService, training: Retraining) -> Starlette:
             Route("/export/{form}", save_as),
             Route("/rounds", rounds),
             Route("/train", train, methods=["POST"]),
+            Route("/next", what_next),
             Route("/videos/{video:int}/scores", scores),
             Route("/videos/{video:int}/media", media),
             Route("/videos/{video:int}/stills", stills),

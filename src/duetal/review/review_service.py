@@ -23,6 +23,7 @@ from duetal.review.corrections import Entry
 from duetal.review.open_review import OpenReview
 from duetal.review.review_facts import PlayedFacts
 from duetal.review.statements import Statement, StatementChange, StatementKind
+from duetal.review.what_next import WhatNext
 from duetal.video.stills import filmstrip
 
 #: Pictures along a video's timeline.
@@ -41,6 +42,7 @@ class ReviewService:
         self.corrections = review.corrections
         self.names = list(review.videos)
         self.opened = secrets.token_hex(4)
+        self.what_next = WhatNext(review)
         #: What reads the state and then writes is one thing; the pictures of one video at a time.
         self.acting, self._drawing = threading.Lock(), threading.Lock()
 

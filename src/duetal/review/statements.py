@@ -13,7 +13,8 @@ class StatementKind(StrEnum):
 
     ACTION = "action"  #: A class from start to end; a point in it where they are equal.
     LABEL = "label"  #: A class occurs in the video, or does not.
-    LOOKED = "looked"  #: From start to end, nothing happens but the accepted actions.
+    #: From start to end, nothing happens but the accepted actions; of its class, if it has one.
+    LOOKED = "looked"
     CLASS = "class"  #: A name that can be given; of no video.
 
 

@@ -7,6 +7,7 @@ import { ReviewExchange } from './review_exchange.js';
 import { listenToReviewKeys } from './review_keys.js';
 import { LabelsFirst } from './review_labels.js';
 import { overviewOf, passes, StatementTable, VideoPicks } from './review_list.js';
+import { NextUp } from './review_next.js';
 import { actionsOf, isPoint, progressOf, ReviewStore } from './review_store.js';
 import { aboutOf, ReviewTimeline } from './review_timeline.js';
 import { ReviewTraining } from './review_training.js';
@@ -43,6 +44,7 @@ export class Review {
     this.labels = new LabelsFirst(this);
     this.exchange = new ReviewExchange(this.store);
     this.training = new ReviewTraining(this.store);
+    this.next = new NextUp(this);
     /** @type {ReviewTimeline | null} */
     this.timeline = null;
     /** The classes that the page offers. @type {string | null} */
@@ -62,6 +64,7 @@ export class Review {
     });
     this.showSteps();
     this.follow();
+    this.next.refresh();
     byId('player').focus({ preventScroll: true });
     if (!this.videos.some((video) => actionsOf(video).length)) this.labels.toggle();
     // What another window did meanwhile.
@@ -76,7 +79,7 @@ export class Review {
       accept: () => this.judge('accept'), reject: () => this.judge('reject'), reopen: () => this.judge('reopen'),
       'begin-here': () => this.setEdge('start'), 'end-here': () => this.setEdge('end'),
       split: () => this.split(), merge: () => this.merge(), add: () => this.add(), point: () => this.point(),
-      'nothing-else': () => this.nothingElse(), undo: () => this.store.undo(), redo: () => this.store.redo(),
+      'nothing-else': () => this.nothingElse(), 'no-more': () => this.nothingElse(this.state.label), undo: () => this.store.undo(), redo: () => this.store.redo(),
       dismiss: () => { byId('trouble').hidden = true; },
     })) byId(id).addEventListener('click', act);
     const speed = selectOf('speed');
@@ -128,6 +131,7 @@ export class Review {
     this.media.load(video);
     this.picks.mark(index);
     this.labels.show();
+    this.next.showReason();
     this.follow();
     if (!this.page.branches.length) return;
     const answer = await fetch(`/videos/${index}/scores`).catch(() => null);
@@ -163,7 +167,7 @@ export class Review {
     const isAction = selected.length > 0 && selected.every(({ kind }) => kind === 'action');
     const length = only && !isPoint(only);
     byId('chosen').textContent = only
-      ? `${only.label || 'Nothing else in here'}: ${only.kind === 'action' ? aboutOf(only) : `${clock(only.start)} to ${clock(only.end)}`}`
+      ? `${only.kind === 'looked' ? `Nothing else${only.label && ` of ${only.label}`} in here` : only.label}: ${only.kind === 'action' ? aboutOf(only) : `${clock(only.start)} to ${clock(only.end)}`}`
       : selected.length ? `${selected.length} chosen` : 'Nothing chosen';
     for (const id of ['accept', 'reopen']) buttonOf(id).disabled = !isAction;
     buttonOf('reject').disabled = !selected.length;
@@ -207,6 +211,7 @@ export class Review {
     for (const index of Object.keys(news.states)) this.picks.update(Number(index));
     this.showClasses();
     this.showSteps();
+    this.next.refresh();
     if (news.title !== undefined) {
       byId('saved').textContent = `Saved: ${news.title}`;
       byId('announce').textContent = news.title;
@@ -392,10 +397,10 @@ export class Review {
     this.act({ verb: 'add', label: this.state.label, start: this.media.position, end: this.media.position });
   }
 
-  /** In the stretch of time that is in view. */
-  nothingElse() {
+  /** In the stretch of time that is in view; of one class, or of all. */
+  nothingElse(label = '') {
     const [start, end] = this.state.view;
-    this.act({ verb: 'nothing else', start, end });
+    this.act({ verb: 'nothing else', label, start, end });
   }
 
   cancel() {

@@ -31,8 +31,8 @@ export const actionsOf = (video) => video.statements.filter(({ kind }) => kind =
  */
 export function progressOf({ statements, duration }) {
   let reached = 0;
-  for (const { kind, start, end } of statements) {
-    if (kind === 'looked' && start <= reached + 0.021) reached = Math.max(reached, end);
+  for (const { kind, label, start, end } of statements) {
+    if (kind === 'looked' && !label && start <= reached + 0.021) reached = Math.max(reached, end);
   }
   if (reached >= duration - 0.021) return 'done';
   return statements.some(({ verdict }) => verdict !== 'open') ? 'begun' : 'new';

@@ -80,7 +80,7 @@ export class ReviewTimeline {
     }
     if (video.url !== null) inside.append(this.film(filmTop));
     inside.append(...lanes.map((each, i) => this.lane(each, lanesTop + i * LANE_HEIGHT)));
-    inside.append(...this.looked(lookedTop, lanesTop));
+    inside.append(...this.looked(lookedTop, lanesTop, lanes));
     addCursor(chart, inside, this.x, bottom, (seconds) => [clock(seconds, 2), ...scoresAt(found, seconds, pool, grid)]);
     if (this.state.pending !== null) {
       const at = this.x(this.state.pending);
@@ -210,20 +210,25 @@ export class ReviewTimeline {
   /**
    * @param {number} top
    * @param {number} from
+   * @param {string[]} lanes the classes that have one
    */
-  looked(top, from) {
+  looked(top, from, lanes) {
     return this.state.video.statements.filter(({ kind }) => kind === 'looked').flatMap((each) => {
       const [x, width] = [this.x(each.start), this.x(each.end) - this.x(each.start)];
-      const line = svg('rect', { class: 'looked', x, y: top + 3, width, height: 5, rx: 2 });
+      const what = `nothing else${each.label && ` of ${each.label}`} in here`;
+      const line = svg('rect', { class: `looked${each.label && ' of-one'}`, x, y: top + 3, width, height: 5, rx: 2 });
       line.addEventListener('pointermove', (event) => {
         event.stopPropagation();
-        showTip(event, ['nothing else in here', spanText(each)]);
+        showTip(event, [what, spanText(each)]);
       });
       line.addEventListener('pointerdown', (event) => {
         event.stopPropagation();
         this.actions.choose(each, false);
       });
-      return [svg('rect', { class: 'looked-shade', x, y: from, width, height: top - from }), line];
+      const lane = lanes.indexOf(each.label);
+      const shaded = each.label === '' ? { y: from, height: top - from } : { y: from + lane * LANE_HEIGHT, height: LANE_HEIGHT };
+      const shade = svg('rect', { class: 'looked-shade', x, width, ...shaded });
+      return each.label === '' || lane >= 0 ? [shade, line] : [line];
     });
   }
 

@@ -218,6 +218,20 @@ export interface TrainingState {
   /** The last line that the round under way printed. */
   progress: string;
 }
+/** A stretch of a video to look through for a class. */
+export interface ReviewSuggestion extends Span {
+  video: number;
+  label: string;
+  /** Seconds at which it is most in doubt. */
+  at: number;
+  reason: string;
+}
+
+export interface ReviewNext {
+  next: ReviewSuggestion[];
+  /** What the order is made of. */
+  basis: string;
+}
 
 /** What a person does; see `duetal.review.actions`. */
 export interface ReviewAction {

@@ -43,6 +43,8 @@ class VideoInfo:
     height: int
     duration: float | None  #: Declared seconds; the true duration is that of `Decoded`.
     geometry: Geometry  #: How the coded pictures are displayed.
+    rate: float | None = None  #: Declared pictures a second.
+    offset: float = 0.0  #: Seconds that a player's clock shows at the first picture.
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,15 @@ class VideoReader(Closing):
         declared = self._pictures.times.duration()
         width, height = geometry.display_size(first.width, first.height)
         duration = None if declared is None else float(declared[1])
-        self.info = VideoInfo(width, height, duration, geometry)
+        rate = self._pictures.times.rate
+        self.info = VideoInfo(
+            width,
+            height,
+            duration,
+            geometry,
+            rate=None if rate is None else float(rate),
+            offset=float(self._pictures.offset),
+        )
         #: The first picture's timestamp, in seconds: where the other streams' times count from.
         self.zero = float(self._pictures.zero)
 

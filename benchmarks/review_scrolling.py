@@ -1,4 +1,4 @@
-"""Opening, scrolling and saving of a review: `python benchmarks/review.py`.
+"""Opening, scrolling and saving of a review: `python benchmarks/review_scrolling.py`.
 
 A review of THUMOS14's size (213 videos, 30,000 detections, scores of two branches), served by
 `duetal review` and opened in headless Chromium: seconds until it is drawn, milliseconds of each
