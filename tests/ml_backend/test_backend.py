@@ -364,6 +364,25 @@ def test_annotations_that_teach_nothing(backend, studio, tasks, message):
     assert health["training"]["round"] == 0
 
 
+@pytest.mark.parametrize(
+    ("address", "token", "message"),
+    [
+        ("http://127.0.0.1:1", TOKEN, "Label Studio cannot be reached"),
+        (None, "wrong", "refuses the token in LABEL_STUDIO_API_KEY (401)"),
+        (None, TOKEN, "/api/projects/3/export: is not there: removed, or of another version"),
+    ],
+)
+def test_label_studio_is_gone_or_another(make_backend, studio, address, token, message):
+    backend = make_backend(studio=LabelStudio(address or studio.address, token))
+    before = backend.service.predictor.version
+    backend.client.post("/webhook", json={"action": "START_TRAINING", "project": PROJECT})
+    health = backend.wait_for(lambda health: bool(health["training"]["error"]))
+    assert message in health["training"]["error"]
+    assert health["model_version"] == before
+    # Videos that are here are looked through all the same.
+    assert backend.predict(task("usual", fps=25))[0]["result"]
+
+
 def test_what_is_asked_for_meanwhile_is_one_more_round(backend, studio, video_run, monkeypatch):
     studio.put_tasks(3, TASKS)
     fake_training(monkeypatch, video_run, ["", "", ""])
