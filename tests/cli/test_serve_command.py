@@ -1,4 +1,8 @@
+import http.client
+import re
+import signal
 import socket
+import time
 
 import pytest
 
@@ -68,3 +72,25 @@ def test_it_serves_until_it_is_interrupted(duetal, tiny_run, tmp_path, monkeypat
     # The folder is free again.
     code, _, error = duetal("serve", "label-studio", tiny_run, "--out", tmp_path / "o", "--port", 0)
     assert code == 0, error
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_in_order(forked, tiny_run, tmp_path, number):
+    from duetal.cli.main import main
+
+    words = ["serve", "label-studio", tiny_run, "--out", tmp_path / "out", "--port", "0"]
+    process = forked(main, [str(word) for word in words])
+    deadline = time.monotonic() + 60
+    try:
+        printed, served = process.prints.with_suffix(".out"), r"is served: http://127.0.0.1:(\d+)"
+        while not (printed.is_file() and (found := re.search(served, printed.read_text()))):
+            assert time.monotonic() < deadline, process.err
+            time.sleep(0.02)
+        connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=30)
+        connection.request("GET", "/health")
+        assert connection.getresponse().status == 200
+        connection.close()
+        process.send_signal(number)
+        assert process.wait(60) == 0, process.err
+    finally:
+        process.kill()

@@ -20,6 +20,7 @@ class Studio:
         self.answers: dict[str, tuple[int, str, bytes]] = {}
         self.asked: list[tuple[str, str]] = []
         self.put("/api/version", {"release": "1.23.2"})
+        self.put("/api/current-user/whoami", {"id": 1})
         self.put("/api/token/refresh", {"access": "short"})
         self.port = 0
 

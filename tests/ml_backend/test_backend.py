@@ -179,10 +179,15 @@ def test_what_was_found_is_kept(backend, make_backend, monkeypatch):
         ({"id": 7, "data": {"video": "../usual.mp3/x"}}, "task 7"),
         ({"id": 7, "data": {"video": "/data/upload/1/0a1b2c3d-x.mp4"}}, "is not there: removed"),
         ({"id": 7, "data": {"video": "/data/upload/1/0a1b2c3d-bad.mp4"}}, "task 7: "),
+        (
+            {"id": 7, "data": {"video": "/data/upload/1/0a1b2c3d-fast.mp4"}},
+            "has features of another video of this name",
+        ),
     ],
 )
 def test_a_task_that_cannot_be_used_costs_no_other(backend, studio, bad, line):
-    studio.put("/data/upload/1/0a1b2c3d-bad.mp4", b"no video", kind="video/mp4")
+    for name in ("bad", "fast"):
+        studio.put(f"/data/upload/1/0a1b2c3d-{name}.mp4", b"no video", kind="video/mp4")
     nothing, good = backend.predict(bad, task("usual", fps=25))
     assert nothing == []
     assert good["result"]
@@ -279,21 +284,27 @@ TASKS = [
 
 
 @pytest.mark.recipe
-def test_annotations_train_a_run_that_is_used_then(backend, make_backend, studio, tiny_settings):
-    """The whole round: asked for, trained in a process of its own, taken into use, and again."""
-    studio.put_tasks(3, TASKS)
+def test_annotations_train_a_run_that_is_used_then(backend, studio):
+    """The whole round: asked for, trained in a process of its own, and taken into use."""
+    # A class that the run did not know.
+    interface = INTERFACE.replace('<Label value="G', '<Label value="Wave"/><Label value="G')
+    waved = annotated(
+        "slow", *TASKS[0]["annotations"][0]["result"], region("Wave", 1, 10), fps=12.5
+    )
+    studio.put_tasks(3, [waved, *TASKS[1:]])
     backend.service.training.settings = ("warmup_epochs=1", "accelerator=cpu")
     before = backend.service.predictor.version
     old = backend.predict(task("usual", fps=25))
-    event = {"action": "ANNOTATION_CREATED", "project": PROJECT, "task": {}, "annotation": {}}
+    project = {"id": 3, "label_config": interface}
+    event = {"action": "ANNOTATION_CREATED", "project": project, "task": {}, "annotation": {}}
     answer = backend.client.post("/webhook", json=event)
     assert (answer.status_code, answer.json()) == (201, {"status": "asked for"})
     health = backend.wait_for(lambda health: health["model_version"] != before)
     assert health["model_version"].startswith("run-round-1-")
-    assert health["training"]["told"] == "3 videos: 4 labels, 1 points, 1 segments"
+    assert health["training"]["told"] == "3 videos: 5 labels, 1 points, 2 segments"
     table = (backend.out / "rounds/1/dataset/labels.csv").read_text().splitlines()
     # At 12.5 frames a second; and a moment in the middle of a frame.
-    assert "slow,HighJump,1.04,2.4,present" in table
+    assert {"slow,HighJump,1.04,2.4,present", "slow,Wave,0.0,0.8,present"} <= {*table}
     assert "slow,GolfSwing,,,present" in table
     assert "usual,GolfSwing,1.02,1.02,present" in table
     assert "usual,,,,complete" in table
@@ -310,6 +321,7 @@ def test_annotations_train_a_run_that_is_used_then(backend, make_backend, studio
     new = backend.predict(task("usual", fps=25))
     assert new[0]["model_version"] == health["model_version"]
     assert new != old
+    assert backend.service.predictor.run.model.classes == ["GolfSwing", "HighJump", "Wave"]
 
 
 def fake_training(monkeypatch: pytest.MonkeyPatch, run: Path, ends: list[str]) -> None:
@@ -357,6 +369,25 @@ def test_annotations_that_teach_nothing(backend, studio, tasks, message):
     assert "\n" not in health["training"]["error"]
     # Nothing that it began is in the way of the next.
     assert health["training"]["round"] == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "token", "message"),
+    [
+        ("http://127.0.0.1:1", TOKEN, "Label Studio cannot be reached"),
+        (None, "wrong", "refuses the token in LABEL_STUDIO_API_KEY (401)"),
+        (None, TOKEN, "/api/projects/3/export: is not there: removed, or of another version"),
+    ],
+)
+def test_label_studio_is_gone_or_another(make_backend, studio, address, token, message):
+    backend = make_backend(studio=LabelStudio(address or studio.address, token))
+    before = backend.service.predictor.version
+    backend.client.post("/webhook", json={"action": "START_TRAINING", "project": PROJECT})
+    health = backend.wait_for(lambda health: bool(health["training"]["error"]))
+    assert message in health["training"]["error"]
+    assert health["model_version"] == before
+    # Videos that are here are looked through all the same.
+    assert backend.predict(task("usual", fps=25))[0]["result"]
 
 
 def test_what_is_asked_for_meanwhile_is_one_more_round(backend, studio, video_run, monkeypatch):

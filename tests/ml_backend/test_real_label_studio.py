@@ -210,7 +210,7 @@ def test_predict_correct_train_export(
     hook = {"url": f"{address}/webhook", "project": number, "send_payload": True}
     login = requests.auth._basic_auth_str(USER, PASSWORD)
     hook |= {"send_for_all_actions": False, "actions": events, "headers": {"Authorization": login}}
-    studio.ask("POST", "/api/webhooks/", json=hook)
+    made = studio.ask("POST", "/api/webhooks/", json=hook)
     value = {"ranges": [{"start": 51, "end": 120}], "timelinelabels": ["HighJump"]}
     region = {"id": "r", "type": "timelinelabels", "from_name": "when", "to_name": "clip"}
     task = predicted["second"]["task"]
@@ -218,12 +218,12 @@ def test_predict_correct_train_export(
     studio.ask("POST", f"/api/tasks/{task}/annotations", json=annotation)
     asked = {"auth": (USER, PASSWORD), "timeout": 30}
 
-    def trained() -> Any:
+    def trained(number: int) -> Any:
         health = requests.get(f"{address}/health", **asked).json()
         assert not health["training"]["error"]
-        return health if "round-1" in health["model_version"] else None
+        return health if f"round-{number}" in health["model_version"] else None
 
-    health = wait_until(trained)
+    health = wait_until(lambda: trained(1))
     assert health["training"]["told"].startswith("1 videos: ")
     table = (out / "rounds/1/dataset/labels.csv").read_text()
     assert "second,HighJump,1.0,2.4,present" in table
@@ -231,16 +231,28 @@ def test_predict_correct_train_export(
     assert {one["model_version"] for one in again.values()} == {health["model_version"]}
     assert health["model_version"] not in version
 
+    # A class is chosen for another video, and training begun by the button.
+    studio.ask("DELETE", f"/api/webhooks/{made['id']}/")
+    chosen = {"id": "c", "type": "choices", "from_name": "what", "to_name": "clip"}
+    weak = {"result": [{**chosen, "value": {"choices": ["HighJump"]}}]}
+    studio.ask("POST", f"/api/tasks/{predicted['uploaded']['task']}/annotations", json=weak)
+    studio.ask("POST", f"/api/ml/{model['id']}/train", json={})
+    wait_until(lambda: trained(2))
+    table = (out / "rounds/2/dataset/labels.csv").read_text()
+    assert "second,HighJump,1.0,2.4,present" in table
+    assert "uploaded,HighJump,,,present" in table
+
     # What was annotated is exported, converted and evaluated.
     export = studio.ask("GET", f"/api/projects/{number}/export?exportType=JSON")
     (tmp_path / "export.json").write_text(json.dumps(export))
     truth, report = tmp_path / "truth.json", tmp_path / "scores.json"
     code, _, error = duetal(
-        "convert", tmp_path / "export.json", truth, "--as", "annotations", "--subset", "test"
+        *("convert", tmp_path / "export.json", truth, "--as", "annotations"),
+        *("--subset", "test", "--tier", "what"),
     )
     assert code == 0, error
     assert read_annotations(truth).videos["second"].segments == (Segment(1.0, 2.4, "HighJump"),)
-    run = out / "rounds/1/run"
+    run = out / "rounds/2/run"
     code, _, error = duetal("localize", run, clips / "second.mp4", "--out", tmp_path / "new")
     assert code == 0, error
     found = tmp_path / "new" / "detections.json"

@@ -8,7 +8,7 @@ from typing import Any
 
 from duetal.core.errors import DuetalError, UsageError
 from duetal.ml_backend.labelling_interface import LabellingInterface, read_interface
-from duetal.ml_backend.predictor import FoundVideo, Predictor
+from duetal.ml_backend.predictor import KeptVideo, Predictor
 from duetal.ml_backend.regions import prediction
 from duetal.ml_backend.studio_training import StudioTraining, told
 from duetal.ml_backend.task_videos import TaskVideos
@@ -41,7 +41,7 @@ class BackendService:
     patience: float = 80.0
     say: Callable[[str], object] = lambda line: None
     #: What is being found, by the run's version and the video's address.
-    _pending: dict[tuple[str, str], "Future[tuple[FoundVideo, str]]"] = field(default_factory=dict)
+    _pending: dict[tuple[str, str], "Future[tuple[KeptVideo, str]]"] = field(default_factory=dict)
     _noted: set[str] = field(default_factory=set)
 
     def health(self) -> dict[str, Any]:
@@ -108,7 +108,7 @@ class BackendService:
 
     def _job(
         self, task: Any, interface: LabellingInterface, version: str
-    ) -> "Future[tuple[FoundVideo, str]] | None":
+    ) -> "Future[tuple[KeptVideo, str]] | None":
         """The job that finds what is in a task's video; None for what is no task."""
         data = task.get("data") if isinstance(task, dict) else None
         if not isinstance(data, dict):
@@ -120,7 +120,7 @@ class BackendService:
             job.add_done_callback(lambda _: self._pending.pop(key, None))
         return job
 
-    def _found(self, data: dict[str, Any], key: str) -> tuple[FoundVideo, str]:
+    def _found(self, data: dict[str, Any], key: str) -> tuple[KeptVideo, str]:
         """What is found in a task's video, and by which run."""
         video = self.videos.find(data, key)
         found = self.predictor.find([video])[video.name]
@@ -131,7 +131,7 @@ class BackendService:
     def _result(
         self,
         task: Any,
-        job: "Future[tuple[FoundVideo, str]] | None",
+        job: "Future[tuple[KeptVideo, str]] | None",
         interface: LabellingInterface,
     ) -> dict[str, Any] | list[Any]:
         """What is answered of a task; an empty list is no prediction."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from duetal.extraction.pipeline import Extractor
 
 
-class FoundAction(Record):
+class KeptAction(Record):
     """An action that was found, in seconds."""
 
     label: str
@@ -38,13 +38,13 @@ class FoundAction(Record):
     score: float
 
 
-class FoundVideo(Record):
+class KeptVideo(Record):
     """What was found in a video."""
 
     #: The probability that the video contains each class.
     classes: dict[str, float]
     #: Those of a class do not overlap.
-    actions: list[FoundAction]
+    actions: list[KeptAction]
 
 
 class Predictor:
@@ -95,7 +95,7 @@ class Predictor:
         """The run that is in use."""
         return _run_of(self._source)
 
-    def find(self, videos: Iterable[Video]) -> dict[str, FoundVideo | DuetalError]:
+    def find(self, videos: Iterable[Video]) -> dict[str, KeptVideo | DuetalError]:
         """What is found in each video, or why nothing can be, by name.
 
         Raises:
@@ -104,14 +104,14 @@ class Predictor:
         """
         wanted = {video.name: video for video in videos}
         source, folder = self._source, self._out / "found" / safe_name(self.version)
-        answers: dict[str, FoundVideo | DuetalError] = {}
+        answers: dict[str, KeptVideo | DuetalError] = {}
         store = self.fill(wanted.values(), answers)
         missing: dict[str, Path] = {}
         for name in wanted.keys() - answers.keys():
             record = store.record(name)
             assert record is not None, "the store has its features"
             file = folder / f"{record.sha256}.json"
-            kept = read_if_there(FoundVideo, file)
+            kept = read_if_there(KeptVideo, file)
             if kept is None:
                 missing[name] = file
             else:
@@ -174,17 +174,17 @@ def _digest(run: Run) -> str:
     return digest.hexdigest()[:8]
 
 
-def _found(localized: Localized, classes: tuple[str, ...] | list[str]) -> FoundVideo:
+def _found(localized: Localized, classes: tuple[str, ...] | list[str]) -> KeptVideo:
     name, scores = localized.name, localized.scores.video
     found = assemble([localized.detections], [name], list(classes))
     found = found.take(keep_non_overlapping(found))
     rows = zip(found.label, found.start, found.end, found.score, strict=True)
-    return FoundVideo(
+    return KeptVideo(
         classes={
             label: float(f"{score:.6g}") for label, score in zip(classes, scores, strict=True)
         },
         actions=[
-            FoundAction(label=classes[label], start=start, end=end, score=float(f"{score:.6g}"))
+            KeptAction(label=classes[label], start=start, end=end, score=float(f"{score:.6g}"))
             for label, start, end, score in rows
         ],
     )

@@ -9,11 +9,11 @@ from duetal.formats.label_studio import timeline_result
 from duetal.formats.marked import Marked
 from duetal.localization.proposals import select_classes
 from duetal.ml_backend.labelling_interface import Control, LabellingInterface
-from duetal.ml_backend.predictor import FoundAction, FoundVideo
+from duetal.ml_backend.predictor import KeptAction, KeptVideo
 
 
 def prediction(
-    found: FoundVideo,
+    found: KeptVideo,
     interface: LabellingInterface,
     data: Mapping[str, Any],
     *,
@@ -62,7 +62,7 @@ def prediction(
     return {"result": results, "score": mean, "model_version": version}
 
 
-def _shown(found: FoundVideo, control: Control, floor: float | None) -> list[FoundAction]:
+def _shown(found: KeptVideo, control: Control, floor: float | None) -> list[KeptAction]:
     """The actions to propose, by their start."""
     own = [one for one in found.actions if one.label in control.labels]
     if floor is None:
@@ -70,7 +70,7 @@ def _shown(found: FoundVideo, control: Control, floor: float | None) -> list[Fou
     return sorted((one for one in own if one.score >= floor), key=lambda one: one.start)
 
 
-def _chosen(found: FoundVideo, control: Control, threshold: float) -> list[str]:
+def _chosen(found: KeptVideo, control: Control, threshold: float) -> list[str]:
     """The classes to choose, the most probable first."""
     own = sorted(control.labels, key=lambda label: -found.classes.get(label, 0.0))
     own = own if control.several else own[:1]

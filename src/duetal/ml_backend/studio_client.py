@@ -39,16 +39,17 @@ class LabelStudio:
             raise UsageError(cause, file=self.address)
 
     def version(self) -> str:
-        """The server's version."""
+        """The server's version, once it has taken the token."""
         about = self._json("/api/version")
         release = about.get("release") if isinstance(about, dict) else None
         if not isinstance(release, str):
             raise DuetalError("does not say that it is Label Studio", file=self.address)
+        # The version is told to anybody.
+        self._json("/api/current-user/whoami")
         return release
 
     def annotated_tasks(self, project: int) -> list[Any]:
         """The tasks of a project that have annotations, as the export JSON has them."""
-        # It may have ended since: the project of a task is checked by the server.
         tasks = self._json(f"/api/projects/{int(project)}/export", exportType="JSON")
         if not isinstance(tasks, list):
             raise DuetalError("exports no list of tasks", file=self.address)

@@ -1,6 +1,7 @@
 """A review on 127.0.0.1, for as long as it is wanted."""
 
 import secrets
+import signal
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -92,6 +93,14 @@ def serve_app(
             )
         )
         on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
-        # It shuts down in order, and then passes the signal on.
-        with suppress(KeyboardInterrupt):
-            server.run(sockets=[bound])
+        # It shuts down in order, and then passes the signal on: whoever ends us with another one
+        # than Ctrl-C wants what follows done as well.
+        before = None
+        with suppress(ValueError):  # Not the main thread.
+            before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            with suppress(KeyboardInterrupt):
+                server.run(sockets=[bound])
+        finally:
+            if before is not None:
+                signal.signal(signal.SIGTERM, before)
