@@ -221,6 +221,8 @@ def test_small_pictures_are_made_once(served):
 
 FORMS = ["activitynet", "basnet", "boris", "csv", "elan", "fiftyone", "label-studio", "strong"]
 FORMS += ["thumos14", "via", "weak", "webvtt"]
+#: Of a download, where it is neither JSON nor packed.
+SUFFIXES = {"boris": ".boris", "csv": ".csv", "strong": ".tsv", "weak": ".tsv"}
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -231,6 +233,7 @@ def test_what_is_known_goes_out_in_every_form_and_comes_in_again_as_it_was(serve
     answer = served.ask(f"/export/{form}?fps=25")
     assert answer.status == 200
     name = json.loads(answer.headers["x-duetal-name"])
+    assert name.endswith(SUFFIXES.get(form, (".json", ".zip")))
     path = tmp_path / name
     path.write_bytes(answer.data)
     if name.endswith(".zip"):
