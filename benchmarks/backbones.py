@@ -2,7 +2,7 @@
 
     python benchmarks/backbones.py
     python benchmarks/backbones.py --families vjepa2 --seconds 4
-    python benchmarks/backbones.py --families videomae --device cuda --bf16
+    python benchmarks/backbones.py --families videomae --device cuda --bf16 --compile
 
 A rendered video is extracted by each family alone; the bare network encodes as many inputs of the
 same shape, in batches of the same size, on the same thread. The share is the time of the bare
@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="of the video")
     parser.add_argument("--rounds", type=int, default=3, help="of which the fastest counts")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--compile", action="store_true", help="compile the networks")
     parser.add_argument("--bf16", action="store_true", help="let the networks multiply in bfloat16")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -74,7 +75,8 @@ def measure(
         branch = "vlp" if PRESETS[name].has_text else "cbp"
         records, weights = list(choose(str(model), branch)), {}
     settings = ExtractionSettings.usual(records, weights=weights, bf16=options.bf16)
-    extractor = Extractor(settings, device=options.device, threads=1)
+    how = {"device": options.device, "compiled": options.compile}
+    extractor = Extractor(settings, threads=1, **how)
     clock = time.process_time if options.device == "cpu" else time.perf_counter
     (network,) = extractor.networks
     # The first batch is slow: memory is asked for.

@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument("--crop", type=int, default=112)
     parser.add_argument("--clip", help="a real image-text model instead of the tiny one")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--compile", action="store_true", help="compile the networks")
     parser.add_argument("--threads", type=int, default=1, help="of each stage, on the CPU")
     parser.add_argument("--seconds", type=float, default=10.4, help="of each video")
     parser.add_argument("--rounds", type=int, default=2, help="of which the fastest counts")
@@ -99,7 +100,8 @@ def make_settings(folder: Path, short_side: int, crop: int, clip: str | None) ->
 def measure_speed(folder: Path, options: argparse.Namespace) -> None:
     """Time the stages alone and the pipeline, in turns; the fastest round of each counts."""
     settings = make_settings(folder, options.short_side, options.crop, options.clip)
-    extractor = Extractor(settings, device=options.device, threads=options.threads)
+    how = {"device": options.device, "compiled": options.compile}
+    extractor = Extractor(settings, threads=options.threads, **how)
     (folder / "videos").mkdir()
     for seed in range(VIDEOS):
         action = Segment(1, options.seconds - 1, "Diving")

@@ -1,5 +1,7 @@
 """Batches: any size gives the same features, and what does not fit is made smaller."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -130,3 +132,23 @@ def test_a_device_that_is_not_there_is_wrong_usage(name):
 
 def test_auto_is_a_device():
     assert choose_device("auto").type in ("cpu", "cuda")
+
+
+class Layer(Sum):
+    """A network that is worth compiling."""
+
+    def encode(self, batch):
+        return torch.tanh(batch).flatten(1).cumsum(1)[:, -2:]
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+def test_compiled_networks_make_the_same_features(monkeypatch):
+    inputs = list(np.linspace(-2, 2, 30, dtype=np.float32).reshape(5, 2, 3))
+    how = {"device": torch.device("cpu"), "batch": 2, "threads": 1}
+    compiled = Network(FLOW, Layer(), compiled=True, **how)
+    np.testing.assert_allclose(compiled(inputs), Network(FLOW, Layer(), **how)(inputs), rtol=1e-6)
+    # Where there is no compiler, one line says so.
+    torch._dynamo.reset()
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
+    with pytest.raises(DuetalError, match=r"flow cannot be compiled here \(.*leave --compile out"):
+        Network(FLOW, Layer(), compiled=True, **how)([array[:1] for array in inputs])

@@ -23,7 +23,7 @@ _SIZE = click.IntRange(32, 4096)
 _COUNT = click.IntRange(min=1)
 _GRID = "Frames a second, by timestamp.  [default: "
 #: Where and how fast features are computed; the other options change the features.
-COMPUTING = ("device", "batch", "threads")
+COMPUTING = ("device", "batch", "threads", "compiled")
 #: The options of the extraction; `make_extractor` takes their values.
 extraction_options = together(
     *(
@@ -93,6 +93,13 @@ extraction_options = together(
         is_flag=True,
         default=None,
         help="Let networks multiply in bfloat16: faster on a GPU, and other features.",
+    ),
+    click.option(
+        "--compile",
+        "compiled",
+        is_flag=True,
+        default=None,
+        help="Compile the networks: a minute at first, and less for each video from then on.",
     ),
     click.option("--device", default="auto", help="Where to compute: auto, cpu, cuda or cuda:N."),
     click.option(

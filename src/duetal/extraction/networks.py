@@ -13,7 +13,7 @@ from torch import Tensor
 
 from duetal.backbones.presets import GFLOPS
 from duetal.backbones.protocol import Backbone, BackboneRecord
-from duetal.core.errors import DuetalError, UsageError
+from duetal.core.errors import DuetalError, UsageError, first_line
 from duetal.core.grid import TimeGrid
 from duetal.extraction.items import Passing, Snippet
 
@@ -25,6 +25,8 @@ CPU_BATCH = 2
 CPU_SNIPPET_BYTES = 2**30
 #: In the message of a RuntimeError that means that memory is full.
 _OUT_OF_MEMORY = ("DefaultCPUAllocator", "CUDA out of memory")
+#: Where the errors of PyTorch's compiler are defined.
+_COMPILER = ("torch._dynamo", "torch._inductor")
 
 
 def choose_device(name: str) -> torch.device:
@@ -109,8 +111,13 @@ class Network:
         batch: int,
         threads: int,
         bf16: bool = False,
+        compiled: bool = False,
     ):
         self._bf16 = bf16
+        # Every batch has one size, for which it is compiled.
+        self._encode = (
+            torch.compile(backbone.encode, dynamic=False) if compiled else backbone.encode
+        )
         self.record, self.name, self.backbone = record, record.name, backbone
         self.batch, self._device, self._threads = batch, device, threads
         backbone.to(device)
@@ -153,6 +160,10 @@ class Network:
         except (torch.OutOfMemoryError, MemoryError):
             return None
         except RuntimeError as error:
+            if type(error).__module__.startswith(_COMPILER):
+                why = first_line(error)
+                cause = f"{self.name} cannot be compiled here ({why}): leave --compile out"
+                raise DuetalError(cause) from error
             # What PyTorch raises on a CPU, and in some libraries of a GPU.
             if not any(sign in str(error) for sign in _OUT_OF_MEMORY):
                 raise
@@ -161,7 +172,7 @@ class Network:
     def features(self, batch: Tensor) -> Tensor:
         """(B, C) of the inputs of B snippets, one crop each; they have a gradient."""
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
-            return self.backbone.encode(self._normalized(batch.to(self._device)))
+            return self._encode(self._normalized(batch.to(self._device)))
 
     def _normalized(self, batch: Tensor) -> Tensor:
         wanted = self.record.input

@@ -46,6 +46,7 @@ class Extractor:
         device: "auto", "cpu", "cuda" or "cuda:1".
         batch: snippets that a network encodes at once; None finds what fits.
         threads: that each stage may use on the CPU; None takes all cores.
+        compiled: compile the networks, which takes a minute, and saves time from then on.
         on_download: called with the bytes of weights downloaded, and in all.
         notify: called, before anything is downloaded, with a line about all that will be.
 
@@ -60,11 +61,13 @@ class Extractor:
         device: str = "auto",
         batch: int | None = None,
         threads: int | None = None,
+        compiled: bool = False,
         on_download: OnDownload | None = None,
         notify: Callable[[str], object] = lambda line: None,
     ):
         self.settings = settings
         self._how: dict[str, Any] = {"device": device, "batch": batch, "threads": threads}
+        self._how["compiled"] = compiled
         self._on_download, self._notify = on_download, notify
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -106,7 +109,8 @@ class Extractor:
                 cause = f"a window of {seconds:g} s; {record.name} reads {backbone.longest:g} s"
                 raise UsageError(f"grid: {cause} of sound at most")
             how: dict[str, Any] = {"device": self.device, "threads": self._threads}
-            networks.append(Network(record, backbone, batch=self._batch, bf16=settings.bf16, **how))
+            how |= {"batch": self._batch, "compiled": self._how["compiled"]}
+            networks.append(Network(record, backbone, bf16=settings.bf16, **how))
         return networks
 
     @cached_property
