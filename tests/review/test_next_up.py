@@ -99,6 +99,12 @@ def test_a_reason_says_what_is_in_doubt_and_where(branches, known, reason):
     assert next(one for one in order if one.start == 0).reason == reason
 
 
+def test_a_moment_that_is_known_is_no_reason():
+    doubtful = np.where(CENTRES < 3, 0.0, np.where(CENTRES < 7, 0.4, SURE))
+    order = NextUp([scores("Dive", SURE, doubtful)]).order({("v", "Dive"): CENTRES < 3}, most=9)
+    assert next(one for one in order if one.start == 0).at == 3.5
+
+
 def test_stretches_are_about_as_long_as_asked_for():
     one = ClassScores("v", "Dive", 1.5 + 0.8 * np.arange(30), {"CBP": np.zeros(30, np.float32)})
     for length, expected in ((24, 1), (11, 2), (0.1, 30), (1000, 1)):

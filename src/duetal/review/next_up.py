@@ -115,7 +115,6 @@ class NextUp:
                 own = slice(*self._bounds[index : index + 2])
                 shares = np.add.reduceat(said.astype(float), self._first[own])
                 left[own] = shares / (self._stop[own] - self._first[own]) < 0.5
-        seen = {label for (_, label), said in known.items() if said.any()}
         # What a class is worth when so many of its stretches are known: d · exp(-n / COVERED).
         worth = np.full(len(left), -np.inf)
         for column, doubt in enumerate(self.doubts.values()):
@@ -124,12 +123,16 @@ class NextUp:
             numbers = len(own) - len(ahead) + np.arange(len(ahead))
             worth[ahead] = np.log(max(doubt, 1e-6)) - numbers / COVERED
         rows = np.argsort(-worth, kind="stable")[: min(most, int(left.sum()))]
-        return [self._suggestion(int(row), seen) for row in rows]
+        seen = {label for (_, label), said in known.items() if said.any()}
+        return [self._suggestion(int(row), known, seen) for row in rows]
 
-    def _suggestion(self, row: int, seen: set[str]) -> Suggestion:
+    def _suggestion(
+        self, row: int, known: Mapping[tuple[str, str], Bools], seen: set[str]
+    ) -> Suggestion:
         one = self.scores[self._owner[row]]
         first, stop = int(self._first[row]), int(self._stop[row])
-        place = first + int(np.argmax(one.doubt[first:stop]))
+        said = known.get((one.video, one.label), np.zeros(len(one.centres), dtype=np.bool_))
+        place = first + int(np.argmax(np.where(said, -1, one.doubt)[first:stop]))
         half = _step(one) / 2
         start, end = float(one.centres[first]) - half, float(one.centres[stop - 1]) + half
         reason = _reason(one, place, self.doubts[one.label])
