@@ -3,8 +3,9 @@
 A review of THUMOS14's size (213 videos, 30,000 detections, scores of two branches), served by
 `duetal review` and opened in headless Chromium: seconds until it is drawn, milliseconds of each
 frame while the list of videos, the table of a video and the page scroll and while the playhead
-moves, and milliseconds from a key to what it does, saved on the disk and shown. Chromium draws as
-fast as it can here, without waiting for a screen, so that a frame lasts as long as its work.
+moves, milliseconds from a key to what it does, saved on the disk and shown, and to the order of
+what to look at next. Chromium draws as fast as it can here, without waiting for a screen, so that a
+frame lasts as long as its work.
 """
 
 import subprocess
@@ -39,6 +40,13 @@ SAVED = """(key) => new Promise((done) => {
     }).observe(saved, { childList: true });
     document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
 })"""
+
+#: Milliseconds until the order of what to look at next is there.
+ORDERED = """async () => {
+  const began = performance.now();
+  await (await fetch('/next')).json();
+  return performance.now() - began;
+}"""
 
 
 def main() -> None:
@@ -97,9 +105,8 @@ def measure(browser: Any, address: str) -> None:
         tell(f"{name} ms", times)
     page.keyboard.press("n")
     times = np.array([page.evaluate(SAVED, "ax"[turn % 2]) for turn in range(100)])
-    print(
-        f"{'key to saved:':14} median {np.median(times):6.1f}  p95 {np.percentile(times, 95):6.1f}"
-    )
+    tell("key to saved", times)
+    tell("order anew", np.array([page.evaluate(ORDERED) for _ in range(20)]))
 
 
 if __name__ == "__main__":

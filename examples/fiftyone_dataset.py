@@ -1,7 +1,7 @@
 """Detections and annotations side by side in a dataset of FiftyOne's, corrected there, and back.
 
-    duetal convert found.json found --to fiftyone --videos clips
-    duetal convert truth.json truth --to fiftyone --videos clips
+    duetal convert found.json found/labels.json --to fiftyone --videos clips
+    duetal convert truth.json truth/labels.json --to fiftyone --videos clips
     python examples/fiftyone_dataset.py load diving clips --predictions found --ground-truth truth
     python examples/fiftyone_dataset.py evaluate diving
     fiftyone app launch diving

@@ -35,6 +35,7 @@ from duetal.localization.localization_settings import LocalizationSettings
 from duetal.localization.proposals import assemble, localize_video
 from duetal.results.folder import RunFolder
 from duetal.results.schema import ENSEMBLE, ModelRecord, RunEvaluation
+from duetal.runs.resolving import resolve_config
 from duetal.runs.run_evaluation import ground_truth
 
 #: (T, K) probabilities of snippets and (K,) of the video, from (T, C) features.
@@ -147,6 +148,7 @@ def methods(
     """The title of each method, and its evaluation for each seed."""
     seeds = [int(seed) for seed in options.seeds.split(",")]
     weak = dataset.weak()
+    settings = resolve_config(options.recipe, [*options.overrides, f"dataset={data}"]).localization
     segments = {
         name: dataset.on_grid(dataset.annotations.videos[name]).segments or ()
         for name in dataset.training
@@ -155,7 +157,7 @@ def methods(
     yield "label-only chance", [evaluate(guessed, ground_truth(dataset), PROTOCOL)]
     yield (
         "linear per-snippet MIL",
-        [localized(train_linear(weak, seed=seed).score, dataset) for seed in seeds],
+        [localized(train_linear(weak, seed=seed).score, dataset, settings) for seed in seeds],
     )
     words = ["train", options.recipe, f"dataset={data}", f"protocol={PROTOCOL}", "threads=1"]
     words += [*options.overrides, "--seeds", options.seeds, "--resume"]
@@ -168,15 +170,15 @@ def methods(
         found = [RunEvaluation.read(file).stages for file in files]
         for stages in zip(*found, strict=True):
             yield prefix + stages[0].title, stages
-    yield (
-        "convolution, true segments",
-        [localized(train_supervised(weak, segments, seed=seed).score, dataset) for seed in seeds],
-    )
+    strong = (train_supervised(weak, segments, seed=seed).score for seed in seeds)
+    yield "convolution, true segments", [localized(s, dataset, settings) for s in strong]
 
 
-def localized(score: Score, dataset: Dataset) -> Evaluation:
+def localized(
+    score: Score, dataset: Dataset, settings: LocalizationSettings | None = None
+) -> Evaluation:
     """The evaluation of what a classifier of CBP features finds."""
-    lasting, settings = durations(dataset), LocalizationSettings()
+    lasting, settings = durations(dataset), settings or LocalizationSettings()
     found = [
         localize_video(
             *score(dataset.streams["cbp"].read(name)), dataset.grid, settings,

@@ -211,9 +211,10 @@ def overlapping(page: Page, action: Segment) -> int | None:
     """The row of an open proposal that is the action but for its edges; None if there is none."""
     rows = page.locator("#statements tbody tr").all()
     for index, row in enumerate(rows):
-        start, end, label, *_ = row.locator("td, th").all_inner_texts()
-        both = min(float(end), action.end) - max(float(start), action.start)
-        whole = max(float(end), action.end) - min(float(start), action.start)
+        *times, label = row.locator("td, th").all_inner_texts()[:3]
+        start, end = (float(time.removesuffix("s")) for time in times)
+        both = min(end, action.end) - max(start, action.start)
+        whole = max(end, action.end) - min(start, action.start)
         if action.label in label and both > 0.4 * whole:
             return index
     return None

@@ -100,19 +100,16 @@ class Work:
         options, dataset = self.options, open_dataset(self.data)
         label, _, segment = map(float, options.seconds.split(","))
         annotator = Annotator(dataset, label, segment, options.speed)
-        folder = self.out / f"seed-{seed}" / "labels"
-        for number in range(options.rounds + 1):
-            run = self.run(folder, annotator, seed)
-            yield annotator.seconds, mean_ap(run)
-            if number == options.rounds:
-                return
-            until = annotator.seconds + 60 * options.minutes
-            random = np.random.default_rng((seed, number))
-            for look in looks(order, run, annotator, random):
+        run = self.run(self.out / f"seed-{seed}" / "labels", annotator, seed)
+        yield annotator.seconds, mean_ap(run)
+        for number, minutes in enumerate(map(float, options.minutes.split(",")), 1):
+            until = annotator.seconds + 60 * minutes
+            for look in looks(order, run, annotator, np.random.default_rng((seed, number))):
                 if annotator.seconds >= until:
                     break
                 annotator.look(*look)
-            folder = self.out / f"seed-{seed}" / f"{order}-{number + 1}"
+            run = self.run(self.out / f"seed-{seed}" / f"{order}-{number}", annotator, seed)
+            yield annotator.seconds, mean_ap(run)
 
     def run(self, folder: Path, annotator: Annotator, seed: int) -> Run:
         """A run on what is known: that of a folder, or trained into it."""
@@ -177,6 +174,7 @@ def looks(
                 known[one.video, one.label][span] = True
     found = next_up.order(known, most=10**9)
     if order == "random":
+        found.sort(key=lambda each: (each.video, each.label, each.start))
         found = [found[row] for row in random.permutation(len(found))]
     for each in found:
         yield each.video, each.start, each.end, each.label
@@ -205,8 +203,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="auto")
     parser.add_argument("--again", default="", help="settings of the runs that go on")
     parser.add_argument("--orders", default=",".join(ORDERS))
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=10, help="of work in each round")
+    parser.add_argument("--minutes", default="3,3,6,12", help="of work in each round")
     parser.add_argument("--seconds", default="3,6,20", help="for a label, a point and a segment")
     parser.add_argument("--speed", type=float, default=2, help="at which videos are looked through")
     parser.add_argument("--seeds", default="0,1,2", help="of everything trained and drawn")

@@ -132,6 +132,7 @@ def shoot(browser: Any, address: str, keys: str, path: Path, scheme: str) -> Non
     page = browser.new_page(viewport={"width": 1280, "height": 1240}, color_scheme=scheme)
     page.goto(address)
     page.wait_for_selector("body[data-ready]")
+    page.wait_for_function("() => document.getElementById('next-basis').textContent !== ''")
     for key in keys.split():
         page.keyboard.press(key)
         page.wait_for_timeout(400)
@@ -155,7 +156,7 @@ def main(arguments: list[str] | None = None) -> None:
         clips = str(place / "clips")
         with served(str(place / "found"), clips) as address:
             shoot(browser, address, "n a a x a n n", folder / "review.png", "light")
-            shoot(browser, address, "n n", folder / "review-dark.png", "dark")
+            shoot(browser, address, "g", folder / "review-dark.png", "dark")
         new = ("--videos", clips, "--out", str(place / "new"), "--classes", ",".join(CLASSES))
         with served(*new) as address:
             shoot(browser, address, "1 3", folder / "review-labels.png", "light")

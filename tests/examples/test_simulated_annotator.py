@@ -18,7 +18,7 @@ def test_a_row_for_each_round_of_each_order(
 ) -> None:
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "examples")
     example = load_example("simulated_annotator")
-    words = [sensors, "--recipe", "hapt", *tiny_settings, "--rounds", "1", "--minutes", "1"]
+    words = [sensors, "--recipe", "hapt", *tiny_settings, "--minutes", "1"]
     result = run_example(example.main, *words, "--seeds", "0,1", "--out", "out", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     rows = [line.split() for line in result.stdout.splitlines() if line.startswith(example.ORDERS)]

@@ -139,6 +139,13 @@ def test_times_that_count_from_when_each_video_was_made(tmp_path: Path) -> None:
         boris.read_annotations(project(tmp_path, **clock, events=events))
 
 
+def test_what_boris_does_not_know_is_null_or_na(tmp_path: Path) -> None:
+    unknown = {"time offset": None, "independent_variables": None}
+    for info in (None, {"length": None}, {"length": {"v.mp4": "NA"}}):
+        video = boris.read_annotations(project(tmp_path, media_info=info, **unknown)).videos["v"]
+        assert (video.duration, video.segments) == (None, (Segment(1, 2, "run"),))
+
+
 SOURCED = "Source\tMedia duration (s)\tBehavior\tBehavior type\tStart (s)\tStop (s)\n"
 
 

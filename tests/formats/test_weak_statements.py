@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from duetal.core.annotations import Annotations, Segment, VideoAnnotation
+from duetal.core.annotations import Annotations, KnownStretches, Segment, VideoAnnotation
+from duetal.core.errors import UsageError
 from duetal.formats import read_annotations
 from duetal.formats.forms import FORMS, Format
 from duetal.formats.options import FormatOptions
@@ -61,6 +62,14 @@ def via(anchor: str, **said: Any) -> dict[str, Any]:
         "view": {"1": {"fid_list": ["1"]}},
         "metadata": {"1_x": {"vid": "1", "flg": 0, "z": [], "xy": [], **said}},
     }
+
+
+def via_with_both() -> dict[str, Any]:
+    project = via("FILE1_Z2_XY0", z=[1, 2], av={"1": "a"})
+    project["attribute"]["2"] = {**project["attribute"]["1"], "aname": "kinds"}
+    project["attribute"]["2"]["anchor_id"] = "FILE1_Z0_XY0"
+    project["metadata"]["1_y"] = {"vid": "1", "flg": 0, "z": [], "xy": [], "av": {"2": "a,b"}}
+    return project
 
 
 def labels(*entries: Any) -> dict[str, Any]:
@@ -166,11 +175,26 @@ def test_a_point_stays_a_point_in_every_form_with_times(tmp_path: Path, form: Fo
     assert point.start == point.end == pytest.approx(3.02, abs=0.021)
 
 
-def test_a_variable_of_boris_that_is_not_there_and_labels_beside_events(tmp_path: Path) -> None:
-    from duetal.core.errors import UsageError
+BESIDE = [
+    ("a.boris", boris("State event", 1.0, 2.0, action="A, B"), "action"),
+    ("a.json", tasks({"type": "timelinelabels", "from_name": "t", "value": TIMELINE},
+                     chosen("choices", "A", "B")), "c"),
+    ("a.json", via_with_both(), "kinds"),
+]  # fmt: skip
 
+
+@pytest.mark.parametrize(("name", "said", "tier"), BESIDE)
+def test_a_label_beside_segments_occurs_somewhere(
+    tmp_path: Path, name: str, said: Any, tier: str
+) -> None:
+    """Where the option `tier` names what is said of the video as a whole."""
+    video = read(tmp_path, name, said, tier)
+    assert video.labels == ("A", "B")
+    assert {segment.label for segment in video.segments or ()} == {"A"}
+    assert video.known == KnownStretches()
+
+
+def test_a_variable_of_boris_that_is_not_there(tmp_path: Path) -> None:
     said = boris("State event", 1.0, 2.0, action="A, B")
     with pytest.raises(UsageError, match="unknown independent variable 'acton'"):
         read(tmp_path, "a.boris", said, "acton")
-    video = read(tmp_path, "a.boris", said, "action")
-    assert (video.labels, video.segments) == (("A",), (Segment(1.0, 2.0, "A"),))

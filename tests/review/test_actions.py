@@ -134,3 +134,13 @@ def test_an_action_has_a_title():
         (Action(verb=Verb.LABELS, absent=("Jump",)), "labels: none"),
     ):
         assert title_of(action, video.changes(action)) == title
+
+
+@pytest.mark.parametrize(("new", "kept"), [("Leap", ["Leap"]), ("Dive", [])])
+def test_what_was_looked_through_for_one_class_is_not_for_two(new, kept):
+    states = {
+        "": {1: Statement(CLASS, "Jump"), 2: Statement(CLASS, "Dive")},
+        "v": {3: Statement(LOOKED, "Jump", 0.0, 5.0)},
+    }
+    changes = rename(states, "Jump", new)
+    assert [c.after.label for c in changes if c.number == 3 and c.after] == kept

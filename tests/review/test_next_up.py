@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from duetal.review.next_up import ClassScores, NextUp
+from duetal.review.next_up import COVERED, ClassScores, NextUp
 
 SECONDS = 40
 CENTRES = np.arange(SECONDS) + 0.5
@@ -34,25 +34,42 @@ def test_a_class_is_in_doubt_as_far_as_the_branches_differ(branches, doubt):
     assert NextUp([scores("Dive", *branches)]).doubts["Dive"] == pytest.approx(doubt, abs=1e-6)
 
 
-def test_a_class_of_more_doubt_comes_more_often_and_every_one_comes():
-    videos = [
-        one
-        for n in range(200)
-        for one in (
-            scores("Dive", SURE, 0 * SURE, video=f"v{n}"),
-            scores("Jump", SURE, SURE / 2, video=f"v{n}"),
-        )
+def videos_of(*doubtful, videos=200):
+    """Videos with a class for each pair of branches' scores."""
+    return [
+        scores(label, *branches, video=f"v{n}")
+        for n in range(videos)
+        for label, *branches in doubtful
     ]
-    order = NextUp(videos).order({}, most=10**6)
+
+
+TWO = (("Dive", SURE, 0 * SURE), ("Jump", SURE, SURE / 2))
+
+
+def test_a_class_of_more_doubt_comes_first_and_the_others_follow():
+    order = NextUp(videos_of(*TWO)).order({}, most=10**6)
     assert len(order) == 2 * 200 * 4
-    first = Counter(one.label for one in order[:200])
-    # Twice the doubt, four times as often.
-    assert first["Dive"] == pytest.approx(160, abs=20)
-    assert [one.label for one in NextUp(videos).order({}, most=5)] == [o.label for o in order[:5]]
-    # Not the same stretch of every video.
+    # Half the doubt: the other has a lead of log(2) times the stretches that cover a class.
+    lead = round(COVERED * np.log(2))
+    assert {one.label for one in order[:lead]} == {"Dive"}
+    for count in (20, 100, 1000):
+        numbers = Counter(one.label for one in order[:count])
+        assert numbers["Dive"] - numbers["Jump"] == pytest.approx(lead, abs=1)
+    # The same draw each time, of all videos and of all their parts; another is another.
+    assert NextUp(videos_of(*TWO)).order({}, most=5) == order[:5]
+    assert NextUp(videos_of(*TWO), draw=1).order({}, most=5) != order[:5]
+    # Where something of the class is seen, and now and then where nothing is.
     places = Counter(one.start for one in order[:200])
+    assert places[0.0] == pytest.approx(200 * 4.1 / 4.4, abs=10)
     assert set(places) == {0.0, 10.0, 20.0, 30.0}
-    assert max(places.values()) < 80
+    assert len({one.video for one in order[:20]}) > 12
+
+
+def test_what_was_looked_through_makes_way_for_other_classes():
+    known = {(f"v{n}", "Dive"): np.ones(SECONDS, dtype=bool) for n in range(3)}
+    order = NextUp(videos_of(*TWO)).order(known, most=10)
+    # Twelve stretches of one class are known, and half a dozen make up for its doubt.
+    assert [one.label for one in order[:6]] == ["Jump"] * 6
 
 
 def test_what_is_known_is_not_shown_again():

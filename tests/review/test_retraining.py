@@ -61,11 +61,14 @@ def test_new_proposals_take_the_place_of_open_ones_and_of_no_other(place: Path) 
         act(0, 0, {"verb": "accept", "numbers": [numbers["HighJump", 0.5]]})
         act(0, corrections.version(name), {"verb": "reject", "numbers": [numbers["Diving", 1.5]]})
         act(0, corrections.version(name), {"verb": "nothing else", "start": 5.9, "end": 8.0})
+        of_class = {"label": "Diving", "start": 3.0, "end": 5.5}
+        act(0, corrections.version(name), {"verb": "nothing else", **of_class})
         rows = [
             (name, "HighJump", 0.6, 2.1, 0.9),  # accepted
             (name, "Diving", 1.4, 2.9, 0.8),  # rejected
             (name, "Diving", 0.5, 2.0, 0.7),  # another class there
             (name, "Running", 6.0, 7.0, 0.6),  # looked through
+            (name, "Diving", 4.0, 5.0, 0.6),  # looked through for its class
             (name, "Running", 3.0, 5.0, 0.5),  # new, of a new class
         ]
         folder = review.folder / "rounds" / "1"

@@ -4,11 +4,13 @@ import os
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from node_tools import faults_of_type
 
 from duetal.formats.guess import read_annotations
 from duetal.formats.options import FormatOptions
+from duetal.pages.columns import quantise
 from duetal.review.open_review import open_review
 from duetal.review.review_app import MOST_OF_ACTION
 
@@ -219,6 +221,8 @@ def test_small_pictures_are_made_once(served):
 
 FORMS = ["activitynet", "basnet", "boris", "csv", "elan", "fiftyone", "label-studio", "strong"]
 FORMS += ["thumos14", "via", "weak", "webvtt"]
+#: Of a download, where it is neither JSON nor packed.
+SUFFIXES = {"boris": ".boris", "csv": ".csv", "strong": ".tsv", "weak": ".tsv"}
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -229,6 +233,7 @@ def test_what_is_known_goes_out_in_every_form_and_comes_in_again_as_it_was(serve
     answer = served.ask(f"/export/{form}?fps=25")
     assert answer.status == 200
     name = json.loads(answer.headers["x-duetal-name"])
+    assert name.endswith(SUFFIXES.get(form, (".json", ".zip")))
     path = tmp_path / name
     path.write_bytes(answer.data)
     if name.endswith(".zip"):
@@ -339,6 +344,17 @@ def test_what_is_next_follows_what_is_known(served, tmp_path):
     undo = served.ask("/state").json["undo"]["entry"]
     served.ask("/act", {"undo": undo})
     assert len(nexts(served)[0]) == 2
+
+
+def test_what_is_next_follows_the_scores_of_another_round(served):
+    assert "the branches disagree about Diving at " in json.dumps(nexts(served))
+    review = served.service.review
+    flat = quantise(np.full(12, 0.3), 1)
+    own = {"pool": 1, "scores": {"cbp": {"Diving": flat}, "vlp": {"Diving": flat}}}
+    review.keep_scores(review.about.model_copy(), dict.fromkeys(served.service.names, own))
+    assert {one["reason"].partition(";")[0] for one in nexts(served)[0]} == {
+        "the branches disagree about 0% of Diving, though not here"
+    }
 
 
 def test_what_is_next_without_curves_is_by_the_proposals(place, serve):

@@ -347,7 +347,11 @@ def test_what_to_look_at_next_is_shown_with_its_reason(served, visit):
     assert page.locator("#next li").count() == 3
     gone_to = []
     for _ in range(2):
+        shown = page.inner_text("#announce")
         page.keyboard.press("g")
+        page.wait_for_function(
+            "(shown) => document.getElementById('announce').innerText !== shown", arg=shown
+        )
         why, title = page.inner_text("#why"), page.inner_text("#title")
         label = why.partition(",")[0]
         assert f"the branches disagree about {label} at " in why

@@ -83,9 +83,9 @@ def read_annotations(
 ) -> Annotations:
     """Read the state events of a project, or of a table exported from one.
 
-    A point event is a segment of no length. Where a video of a project has no events, the
-    independent variable that the option `tier` names gives its labels, with commas between them;
-    its segments are unknown. Left out, and counted, are states without an end, modifiers, subjects
+    A point event is a segment of no length. The independent variable that the option `tier` names
+    gives the labels of the videos of a project, with commas between them: of classes that occur at
+    times that are unknown. Left out, and counted, are states without an end, modifiers, subjects
     and comments, observations without a media file, and players beyond the first.
 
     Raises:
@@ -101,7 +101,7 @@ def read_annotations(
     for video in reading.videos.values():
         if video.intervals is not None:
             video.intervals.sort()
-    return reading.annotations()
+    return reading.partial_annotations()
 
 
 def _read_project(reading: Reading) -> None:
@@ -137,11 +137,7 @@ def _read_project(reading: Reading) -> None:
             for one in media:
                 reading.videos[one.name].labels += labels
     for video in reading.videos.values():
-        if video.labels and video.intervals:
-            reading.left_out["labels of videos with events"] += len(video.labels)
-            video.labels = []
-        elif video.labels:
-            video.intervals = None
+        video.say(video.labels, reading.left_out)
 
 
 def _labels_of(observation: dict[str, Any], variable: str | None) -> list[str]:
@@ -164,8 +160,9 @@ def _media(observation: dict[str, Any], left_out: Counter[str]) -> _Media:
     if not files:
         raise ValueError("player 1 has no file")
     left_out["further players"] += sum(bool(players[key]) for key in players if key != "1")
-    info = an_object(observation.get("media_info", {}), "'media_info'")
-    lengths = an_object(info.get("length", {}), "'length'")
+    info = an_object(observation.get("media_info") or {}, "'media_info'")
+    lengths = an_object(info.get("length") or {}, "'length'")
+    lengths = {file: length for file, length in lengths.items() if length != "NA"}
     clocks: dict[str, Any] = {}
     if observation.get("media_creation_date_as_offset"):
         clocks = an_object(info.get("media_creation_time", {}), "'media_creation_time'")
@@ -178,7 +175,7 @@ def _media(observation: dict[str, Any], left_out: Counter[str]) -> _Media:
 
 def _events(observation: dict[str, Any], left_out: Counter[str]) -> list[_Event]:
     """The events by time."""
-    offset = finite(observation.get("time offset", 0.0))
+    offset = optional(observation.get("time offset"), finite) or 0.0
     events = []
     for _, event in consumed(a_list(observation["events"], "'events'")):
         time, *about = a_list(event, "an event")[:4]

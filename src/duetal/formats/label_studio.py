@@ -19,14 +19,13 @@ import json
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from sys import intern
 from typing import Any, NoReturn
 from xml.sax.saxutils import quoteattr
 
-from duetal.core.annotations import Annotations, KnownStretches
+from duetal.core.annotations import Annotations
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, UsageError, raise_error
 from duetal.core.files import write_json, write_text
@@ -72,13 +71,7 @@ def read_annotations(
         UsageError: times are frames, and neither the task nor `options` has their rate; or the
             choices of several controls may be the labels.
     """
-    found = _read("annotations", Reading(path, report, options)).annotations()
-    partly = {
-        video.name: replace(video, known=KnownStretches())
-        for video in found
-        if video.segments and {segment.label for segment in video.segments} < {*video.labels}
-    }
-    return replace(found, videos={**found.videos, **partly}) if partly else found
+    return _read("annotations", Reading(path, report, options)).partial_annotations()
 
 
 def read_detections(path: Path, *, options: FormatOptions = DEFAULT_OPTIONS) -> Detections:

@@ -12,7 +12,7 @@ from pathlib import Path
 from sys import intern
 from typing import Any, NamedTuple, TypeVar
 
-from duetal.core.annotations import Annotations, Segment, VideoAnnotation
+from duetal.core.annotations import Annotations, KnownStretches, Segment, VideoAnnotation
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, Report, raise_error, reporting
 from duetal.core.video_names import composed, known_name, without_suffix
@@ -46,6 +46,17 @@ class MarkedVideo:
     labels: list[str] = field(default_factory=list)
     #: As in `VideoAnnotation`.
     facts: str = ""
+
+    def say(self, labels: list[str], left_out: Counter[str]) -> None:
+        """Take labels of the video as a whole, beside its intervals, or where there are none.
+
+        Those of classes that have intervals say nothing new, and are counted.
+        """
+        located = {one.label for one in self.intervals or ()}
+        self.labels = [label for label in dict.fromkeys(labels) if label not in located]
+        left_out["labels beside segments"] += len({*labels} & located)
+        if self.labels and not located:
+            self.intervals = None
 
 
 def of_milliseconds(start: float, end: float) -> tuple[float, float]:
@@ -248,6 +259,16 @@ class Reading:
         videos = (video for _, video in drained(self.videos))
         annotations = as_annotations(videos, self.path, self.classes)
         return replace(annotations, left_out=counted(self.left_out))
+
+    def partial_annotations(self) -> Annotations:
+        """The videos as an annotation, in which a label without a segment occurs somewhere."""
+        found = self.annotations()
+        partly = {
+            video.name: replace(video, known=KnownStretches())
+            for video in found
+            if video.segments and {segment.label for segment in video.segments} < {*video.labels}
+        }
+        return replace(found, videos={**found.videos, **partly}) if partly else found
 
     def detections(self) -> Detections:
         """The videos as detections; intervals without a score are left out, and counted.

@@ -73,7 +73,8 @@ def read_annotations(
 
     Where there are no segments, the values of an attribute of files are the labels of videos whose
     segments are unknown. The option `tier` names the attribute that holds the labels, where several
-    are in use, or that of files where there are segments, too.
+    are in use, or that of files where there are segments, too: a class without any then occurs at
+    times that are unknown.
 
     Raises:
         DuetalError: not JSON or not of this form; names the part at fault.
@@ -93,18 +94,17 @@ def read_annotations(
         with reading.going_on(f"view {view!r}"):
             video = _video(view, files, project, chosen, reading.left_out)
             labels = _labels_of_file(view, project, of_files, reading.left_out)
-            if not video.intervals and labels:
-                video.intervals, video.labels = None, labels
-            elif not video.intervals and labels is None:
+            if not video.intervals and labels is None:
                 reading.left_out["videos without labels"] += 1
                 continue
+            video.say(labels or [], reading.left_out)
             if video.name in reading.videos:
                 raise ValueError(f"{video.name!r} is in two views")
             reading.add(video)
     reading.left_out["segments of no view"] += sum(map(len, project.segments.values()))
     for key in filter(None, (chosen, of_files)):
         reading.classes += project.attributes[key].options.values()
-    return reading.annotations()
+    return reading.partial_annotations()
 
 
 def write(path: Path, content: Content, *, options: FormatOptions = DEFAULT_OPTIONS) -> None:

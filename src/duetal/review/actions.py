@@ -224,12 +224,17 @@ def rename(states: Mapping[str, Statements], old: str, new: str) -> list[Stateme
     """A class under another name, in all videos; into a name that is there, both become one."""
     new = label_of(new)
     changes = []
+    known = states.get("", {}).values()
+    is_joined = any(s.kind is StatementKind.CLASS and s.label == new for s in known)
     for video, state in states.items():
         twins = {s.kind: number for number, s in state.items() if s.label == new}
         for number, one in state.items():
             if one.label != old or old == new:
                 continue
             after: Statement | None = one._replace(label=new)
+            if one.kind is StatementKind.LOOKED and is_joined:
+                # It was looked through for one of the two alone.
+                after = None
             # A video says of a class once whether it occurs; that it does outweighs.
             is_of_all = one.kind in (StatementKind.LABEL, StatementKind.CLASS)
             twin = twins.get(one.kind) if is_of_all else None

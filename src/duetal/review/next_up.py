@@ -1,10 +1,11 @@
 """What to look at next: the stretches of videos whose correction would teach most, and why.
 
 A class is worth looking at as far as its scores are in doubt: where there are two branches, as far
-as they disagree, and else as far as the scores are near the middle. Within a class the stretches
-are drawn, not taken by doubt: those of the greatest doubt are alike, and what is learnt of them
-alone is wrong elsewhere. A stretch's draw is always the same, so that the order stays as it is
-while a person works.
+as they disagree, and else as far as the scores are near the middle. Each stretch that was looked
+through for a class teaches less than the one before. So the classes in doubt come first, and the
+others join them by and by. Within a class the stretches are drawn by what is seen of it, not taken
+by doubt: those of the greatest doubt are alike. A stretch's draw is always the same, so that the
+order stays as it is while a person works.
 """
 
 import hashlib
@@ -19,8 +20,10 @@ from duetal.core.array_types import Bools, Floats, Singles
 
 #: Seconds of a stretch, about.
 STRETCH = 10.0
-#: A class of twice the doubt comes so many powers of two more often.
-FOCUS = 2.0
+#: Stretches of a class after which another teaches by a factor e less than the first.
+COVERED = 8.0
+#: How often a stretch is drawn in which nothing of the class is seen; on average one counts 1 more.
+EMPTY = 0.1
 #: From this doubt on a moment is called one.
 IN_DOUBT = 0.2
 
@@ -74,27 +77,31 @@ class NextUp:
         self, scores: Sequence[ClassScores], length: float = STRETCH, draw: int = 0
     ) -> None:
         self.scores = [one for one in scores if len(one.centres)]
-        doubt: dict[str, float] = {}
-        extent: dict[str, float] = {}
-        rows: list[tuple[int, int, int, float]] = []
+        classes: dict[str, int] = {}
+        totals: list[list[float]] = []
+        rows: list[tuple[float, ...]] = []
         for index, one in enumerate(self.scores):
-            label = one.label
-            doubt[label] = doubt.get(label, 0.0) + float(one.doubt.sum())
-            most = float(np.maximum(one.highest, one.doubt).sum())
-            extent[label] = extent.get(label, 0.0) + most
+            column = classes.setdefault(one.label, len(classes))
+            totals += [[0.0, 0.0, 0.0]] * (len(classes) - len(totals))
+            extent = np.maximum(one.highest, one.doubt)
             count = max(1, round((_step(one) + np.ptp(one.centres)) / length))
             edges = np.linspace(0, len(one.centres), min(count, len(one.centres)) + 1).astype(int)
             for part, (first, stop) in enumerate(pairwise(edges)):
-                rows.append((index, first, stop, _drawn(one, part, draw)))
+                seen = float(extent[first:stop].sum())
+                rows.append((index, first, stop, column, seen, _drawn(one, part, draw)))
+            sums = (float(one.doubt.sum()), float(extent.sum()), len(edges) - 1)
+            totals[column] = [a + b for a, b in zip(totals[column], sums, strict=True)]
         #: How much of what is seen of each class is in doubt, from 0 to 1.
-        self.doubts = {label: doubt[label] / max(extent[label], 1e-9) for label in doubt}
-        columns = np.array(rows, dtype=np.float64).reshape(-1, 4).T
-        owner, self._first, self._stop = columns[:3].astype(np.intp)
-        self._owner = owner
-        self._bounds = np.searchsorted(owner, np.arange(len(self.scores) + 1))
-        weight = [max(self.doubts[self.scores[i].label], 1e-6) ** FOCUS for i in owner]
+        self.doubts = {
+            label: totals[k][0] / max(totals[k][1], 1e-9) for label, k in classes.items()
+        }
+        columns = np.array(rows, dtype=np.float64).reshape(-1, 6).T
+        self._owner, self._first, self._stop, self._column = columns[:4].astype(np.intp)
+        mean = np.array([seen / count for _, seen, count in totals])[self._column]
         # Of exponential values over weights each is the least with a chance like its weight.
-        self._order = np.argsort(columns[3] / np.array(weight), kind="stable")
+        weight = EMPTY + columns[4] / np.maximum(mean, 1e-9)
+        self._drawn = np.argsort(columns[5] / weight, kind="stable")
+        self._bounds = np.searchsorted(self._owner, np.arange(len(self.scores) + 1))
 
     def order(self, known: Mapping[tuple[str, str], Bools], most: int) -> list[Suggestion]:
         """What to look at, the first first; `most` at most.
@@ -102,14 +109,21 @@ class NextUp:
         `known` is (T,) where a person has said whether a class happens, by video and label, of
         those of which anything was said. Stretches of which half is known are left out.
         """
-        left = np.ones(len(self._order), dtype=np.bool_)
+        left = np.ones(len(self._owner), dtype=np.bool_)
         for index, one in enumerate(self.scores):
             if (said := known.get((one.video, one.label))) is not None:
                 own = slice(*self._bounds[index : index + 2])
                 shares = np.add.reduceat(said.astype(float), self._first[own])
                 left[own] = shares / (self._stop[own] - self._first[own]) < 0.5
         seen = {label for (_, label), said in known.items() if said.any()}
-        rows = self._order[left[self._order]][:most]
+        # What a class is worth when so many of its stretches are known: d · exp(-n / COVERED).
+        worth = np.full(len(left), -np.inf)
+        for column, doubt in enumerate(self.doubts.values()):
+            own = self._drawn[self._column[self._drawn] == column]
+            ahead = own[left[own]]
+            numbers = len(own) - len(ahead) + np.arange(len(ahead))
+            worth[ahead] = np.log(max(doubt, 1e-6)) - numbers / COVERED
+        rows = np.argsort(-worth, kind="stable")[: min(most, int(left.sum()))]
         return [self._suggestion(int(row), seen) for row in rows]
 
     def _suggestion(self, row: int, seen: set[str]) -> Suggestion:

@@ -248,7 +248,8 @@ def _in_place(
 def _covers(said: Statement, proposal: Statement) -> bool:
     """Whether a person has judged a proposal, by what was said of a stretch."""
     if said.kind is StatementKind.LOOKED:
-        return said.start <= (proposal.start + proposal.end) / 2 <= said.end
+        is_about = said.label in ("", proposal.label)
+        return is_about and said.start <= (proposal.start + proposal.end) / 2 <= said.end
     if said.kind is not StatementKind.ACTION or said.label != proposal.label:
         return False
     if said.start == said.end:

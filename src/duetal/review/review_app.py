@@ -31,6 +31,8 @@ from duetal.video.browser import CONTAINERS
 
 #: Bytes of the largest action and of the largest file that is taken in.
 MOST_OF_ACTION, MOST_OF_IMPORT = 2**22, 2**26
+#: Of what is downloaded, where it is not JSON.
+_SUFFIXES = {TABLE: ".csv", "csv": ".csv", "strong": ".tsv", "weak": ".tsv", "boris": ".boris"}
 STYLES = ("style.css", "player.css", "review.css")
 
 
@@ -100,7 +102,7 @@ def make_app(service: ReviewService, training: Retraining) -> Starlette:
         return await rounds(request)
 
     async def what_next(request: Request) -> Response:
-        return _json(await run_in_threadpool(service.what_next.to_json))
+        return _json(await run_in_threadpool(service.what_next))
 
     async def media(request: Request) -> Response:
         path, status = service.file_of(request.path_params["video"])
@@ -184,10 +186,9 @@ def _about(service: ReviewService, entry: Entry) -> list[int]:
 def _download(service: ReviewService, form: str, options: FormatOptions) -> Response:
     """A form as a file, or packed where it is several; what is lost is in a header."""
     name = f"{service.review.folder.absolute().name}-{form}"
-    suffix = ".csv" if form in (TABLE, Format.CSV) else ".tsv" if form in ("strong", "weak") else ""
     is_folder = form != TABLE and bool(FORMS[Format(form)].folder)
     with TemporaryDirectory(prefix="duetal-") as folder:
-        target = Path(folder) / f"review{'' if is_folder else suffix or '.json'}"
+        target = Path(folder) / f"review{'' if is_folder else _SUFFIXES.get(form, '.json')}"
         lost = service.save(target, form, options)
         files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
         if len(files) == 1 and not is_folder:

@@ -42,7 +42,7 @@ class ReviewService:
         self.corrections = review.corrections
         self.names = list(review.videos)
         self.opened = secrets.token_hex(4)
-        self.what_next = WhatNext(review)
+        self._what_next = WhatNext(review)
         #: What reads the state and then writes is one thing; the pictures of one video at a time.
         self.acting, self._drawing = threading.Lock(), threading.Lock()
 
@@ -75,6 +75,13 @@ class ReviewService:
                 "undo": undo and {"entry": undo.number, "title": undo.title},
                 "redo": redo and {"entry": redo.number, "title": redo.title},
             }
+
+    def what_next(self) -> dict[str, Any]:
+        """What to look at next, by what is known and by the scores that are shown."""
+        if self._what_next.about is not self.review.about:
+            with self.acting:
+                self._what_next = WhatNext(self.review)
+        return self._what_next.to_json()
 
     def act(self, video: int | None, version: int, values: dict[str, Any]) -> Entry | None:
         """Do what a person asks for; raises a DuetalError where it is not possible."""

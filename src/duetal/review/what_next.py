@@ -24,6 +24,8 @@ class WhatNext:
 
     def __init__(self, review: OpenReview) -> None:
         self.review = review
+        #: Of the review while its curves are these: another round of training brings others.
+        self.about = review.about
         #: What is known of each video's classes, and the video's version of which it is so.
         self._known: dict[str, tuple[int, dict[str, Bools]]] = {}
 
@@ -46,7 +48,7 @@ class WhatNext:
         titles = {title for one in self._next_up.scores for title in one.branches}
         if titles == {_PROPOSED}:
             return "by the scores of the proposals alone: there are no curves"
-        named = [b.title for b in self.review.about.branches if b.title in titles]
+        named = [b.title for b in self.about.branches if b.title in titles]
         if len(named) > 1:
             return f"by how much {' and '.join(named)} disagree about a class"
         return f"by how uncertain the scores of {named[0]} are, the only branch" if named else ""
@@ -69,12 +71,12 @@ class WhatNext:
     def _curves(self, name: str) -> Iterator[ClassScores]:
         """The curves of a video's classes."""
         kept = self.review.corrections.scores(name)
-        titles = {branch.name: branch.title for branch in self.review.about.branches}
+        titles = {branch.name: branch.title for branch in self.about.branches}
         curves: dict[str, dict[str, Singles]] = {}
         for branch, of_branch in kept.get("scores", {}).items():
             for label, text in of_branch.items():
                 curves.setdefault(label, {})[titles.get(branch, branch)] = dequantise(text)
-        pool, grid = kept.get("pool", 1), self.review.about.grid
+        pool, grid = kept.get("pool", 1), self.about.grid
         begin = self.review.videos[name].begin
         for label, own in curves.items():
             length = min(map(len, own.values()))

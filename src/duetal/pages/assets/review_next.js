@@ -27,15 +27,18 @@ export class NextUp {
     this.current = null;
     /** Whether something has changed since the order was asked for. */
     this.isStale = false;
-    this.isAsking = false;
+    /** While it is asked for. @type {Promise<void> | null} */
+    this.asking = null;
     buttonOf('next-up').addEventListener('click', () => this.go());
   }
 
   /** Ask for the order as it is now; of several changes at once, once more. */
-  async refresh() {
+  refresh() {
     this.isStale = true;
-    if (this.isAsking) return;
-    this.isAsking = true;
+    this.asking ??= this.ask();
+  }
+
+  async ask() {
     while (this.isStale) {
       this.isStale = false;
       const answer = await fetch('/next').catch(() => null);
@@ -46,7 +49,7 @@ export class NextUp {
         this.fill(news.basis);
       }
     }
-    this.isAsking = false;
+    this.asking = null;
   }
 
   /** @param {string} basis */
@@ -66,8 +69,9 @@ export class NextUp {
     }));
   }
 
-  /** The first that was not gone to. */
-  go() {
+  /** The first that was not gone to, of the order as it is now. */
+  async go() {
+    await this.asking;
     if (!this.found.length) {
       byId('announce').textContent = byId('next-basis').textContent;
       return;
