@@ -96,7 +96,7 @@ def write(path: Path, content: Content, *, options: FormatOptions = DEFAULT_OPTI
     tasks = [_task(video, key, options, path) for video in marked(content)]
     rates = {task["data"]["fps"] for task in tasks}
     write_json(path, tasks, indent=None)
-    rate = f"{rates.pop():g}" if len(rates) == 1 else "$fps"
+    rate = f"{rates.pop():.10g}" if len(rates) == 1 else "$fps"
     write_text(interface_place(path), interface(content.classes, rate))
 
 
