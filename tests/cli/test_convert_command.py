@@ -39,8 +39,8 @@ def test_it_reports_what_it_did_and_what_is_lost(
     assert duetal(*arguments) == (
         2,
         "",
-        f"duetal: error: {tasks}: times are in frames: "
-        "give frames per second (duetal convert --fps)\n",
+        f"duetal: error: {tasks}: video 'v_1': times are in frames: "
+        "give the videos (duetal convert --videos), or --fps\n",
     )
     code, printed, err = duetal(
         *arguments, "--fps", "25", "--media-root", "/data/local-files/?d=clips"

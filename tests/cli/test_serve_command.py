@@ -19,6 +19,8 @@ NOWHERE = ["--label-studio", "http://127.0.0.1:1"]
         (["{run}", "{tmp}/none"], {}, 1, "none: no such file or folder"),
         (["{run}", "{tmp}", "--branch", "cpb"], {}, 2, "cpb"),
         (["{run}", "s3://bucket/"], {}, 2, "--allow"),
+        (["s3://bucket/run"], {}, 2, "must be a local folder"),
+        (["{run}", "--features", "s3://bucket/f"], {}, 2, "must be a local folder"),
         (["{run}", "--allow", "clips"], {}, 2, "--allow: 'clips' is no address"),
         (["{run}", *NOWHERE], {}, 2, "LABEL_STUDIO_API_KEY must hold a token"),
         (["{run}", *NOWHERE], TOKEN, 1, "Label Studio cannot be reached: Connection refused"),

@@ -4,11 +4,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from duetal.core.annotations import Annotations, Segment
+from duetal.core.annotations import Annotations, Segment, VideoAnnotation
 from duetal.core.detections import Detections
 from duetal.core.errors import DuetalError, UsageError
 from duetal.formats import label_studio
-from duetal.formats.options import FormatOptions
+from duetal.formats.options import FormatOptions, FrameClock
 
 AT_25 = FormatOptions(fps=25)
 
@@ -77,6 +77,24 @@ def test_the_interface_offers_every_class(tmp_path: Path, annotations: Annotatio
     view = ElementTree.parse(tmp_path / "tasks.interface.xml").getroot()
     assert [label.get("value") for label in view.iter("Label")] == list(annotations.classes)
     assert view.find("Video").get("frameRate") == "25"
+
+
+def test_each_task_has_its_own_rate(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.json"
+    segment = (Segment(0.5, 2.0, "A"),)
+    videos = {name: VideoAnnotation(name, None, 3.0, ("A",), segment) for name in ("v", "w", "x")}
+    clocks = {"v": FrameClock(50.0), "w": FrameClock(12.5, 0.4)}
+    options = FormatOptions(fps=24, videos=clocks)
+    label_studio.write(path, Annotations(videos, ("A",)), options=options)
+    ranges = [
+        (one["data"]["fps"], *one["annotations"][0]["result"][0]["value"]["ranges"][0].values())
+        for one in json.loads(path.read_text())
+    ]
+    # The times are a player's: when the first picture is shown does not matter.
+    assert ranges == [(50.0, 26, 100), (12.5, 7, 25), (24, 13, 48)]
+    view = ElementTree.parse(tmp_path / "tasks.interface.xml").getroot()
+    assert view.find("Video").get("frameRate") == "$fps"
+    assert label_studio.read_annotations(path).videos["v"].segments == segment
 
 
 def test_of_several_annotations_the_truth_or_the_first_counts(tmp_path: Path) -> None:

@@ -62,6 +62,13 @@ def test_what_does_not_fit_is_told():
     )
 
 
+def test_many_labels_that_do_not_fit_are_a_few_lines():
+    labels = "".join(f'<Label value="{number}"/>' for number in range(20_000))
+    interface = read_interface(view(VIDEO, TIMELINE.replace("</T", f"{labels}</T")), CLASSES)
+    assert len(interface.notes) == 7
+    assert "19,995 more labels are no classes" in interface.notes[5]
+
+
 def test_results_have_the_alias_of_a_label():
     text = view(VIDEO, TIMELINE.replace('"Diving"', '"Jump from a tower" alias="Diving"'))
     interface = read_interface(text, CLASSES)

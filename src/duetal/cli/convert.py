@@ -49,7 +49,7 @@ FORMATS = (
     "inputs",
     multiple=True,
     metavar="PATH",
-    help="The videos, for forms that count each one's own frames: CVAT, FiftyOne.",
+    help="The videos, whose own rates count frames: of CVAT, FiftyOne and, to write, Label Studio.",
 )
 @click.option("--subset", help="The subset of videos whose source names none, such as test.")
 @click.option("--min-score", type=float, callback=finite, help="Leave out detections below.")

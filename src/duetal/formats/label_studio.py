@@ -84,18 +84,20 @@ def write(path: Path, content: Content, *, options: FormatOptions = DEFAULT_OPTI
 
     The interface is a file of the same name ending in `.interface.xml`. A video whose segments are
     unknown is a task without annotation. Detections become predictions, to accept or to correct.
-    Times become whole frames at the option `fps`; `media_root` and `media_suffix` give where Label
-    Studio finds the videos.
+    Times become whole frames at the rate of each video, or at the option `fps`; where they differ,
+    the interface takes each task's own. `media_root` and `media_suffix` give where Label Studio
+    finds the videos.
 
     Raises:
         DuetalError: a number that is not finite, or a file can't be written.
-        UsageError: `fps` was not given.
+        UsageError: neither the videos' rates nor `fps` were given.
     """
-    fps = options.required_fps(path)
     key = "predictions" if isinstance(content, Detections) else "annotations"
-    tasks = [_task(video, key, fps, options, path) for video in marked(content)]
+    tasks = [_task(video, key, options, path) for video in marked(content)]
+    rates = {task["data"]["fps"] for task in tasks}
     write_json(path, tasks, indent=None)
-    write_text(interface_place(path), interface(content.classes, fps))
+    rate = f"{rates.pop():.10g}" if len(rates) == 1 else "$fps"
+    write_text(interface_place(path), interface(content.classes, rate))
 
 
 def interface_place(path: Path) -> Path:
@@ -103,12 +105,15 @@ def interface_place(path: Path) -> Path:
     return path.with_suffix(".interface.xml")
 
 
-def interface(classes: Iterable[str], fps: float) -> str:
-    """The labelling interface of a project with these classes, in Label Studio's XML."""
+def interface(classes: Iterable[str], rate: str) -> str:
+    """The labelling interface of a project with these classes, in Label Studio's XML.
+
+    `rate` are frames per second, or the key of a task's data that has them ("$fps").
+    """
     labels = "".join(f"    <Label value={quoteattr(label)}/>\n" for label in classes)
     return (
         "<View>\n"
-        f'  <Video name="video" value="$video" frameRate="{fps:g}" timelineHeight="120"/>\n'
+        f'  <Video name="video" value="$video" frameRate="{rate}" timelineHeight="120"/>\n'
         '  <TimelineLabels name="timelineLabels" toName="video">\n'
         f"{labels}"
         "  </TimelineLabels>\n"
@@ -116,9 +121,9 @@ def interface(classes: Iterable[str], fps: float) -> str:
     )
 
 
-def _task(
-    video: MarkedVideo, key: str, fps: float, options: FormatOptions, path: Path
-) -> dict[str, Any]:
+def _task(video: MarkedVideo, key: str, options: FormatOptions, path: Path) -> dict[str, Any]:
+    # Of a player's clock, which begins with the file and not with the pictures.
+    fps = options.required_clock(video.name, path).rate
     data: dict[str, Any] = {"video": media_place(video.name, options, path), "fps": fps}
     about = {"duration": video.duration, "subset": video.subset}
     data |= {key: value for key, value in about.items() if value is not None}

@@ -14,7 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from duetal.core.errors import DuetalError, UsageError
-from duetal.core.url_paths import explained
+from duetal.core.url_paths import UrlPath, explained
 from duetal.ml_backend.backend_app import LOOPBACK, BackendGuard, make_backend_app
 from duetal.ml_backend.backend_service import BackendService
 from duetal.ml_backend.predictor import Predictor
@@ -81,6 +81,11 @@ def opened(
     say: Callable[[str], object],
 ) -> Iterator[BackendService]:
     """A backend that nobody else serves; raises as `serve_backend`."""
+    for place in (run, out, options.store):
+        if isinstance(place, UrlPath):
+            raise UsageError("must be a local folder", file=str(place))
+    # A round that is gone on with may be so from elsewhere.
+    run, out = run.absolute(), out.absolute()
     with _alone_in(out):
         worker = DaemonWorker()
         predictor = Predictor(

@@ -27,6 +27,8 @@ SOURCE = "labelling interface"
 USUAL_RATE = 24.0
 #: Characters of the largest interface that is read.
 _MOST = 2**20
+#: Labels that are named of those that don't fit.
+_NAMED = 5
 #: The tags that hold labels, and those of each label.
 _CONTROLS = {"TimelineLabels": "Label", "Choices": "Choice"}
 
@@ -147,13 +149,14 @@ def _control(
     best = max(own, key=lambda tag: len({*tag.labels} & {*classes}))
     called = f"<{kind} name={best.attrs.get('name', '')!r}>"
     notes += [f"{called} is used, and {len(own) - 1} more left alone"] if len(own) > 1 else []
-    for label in best.labels:
-        if label not in classes:
-            notes.append(f"{called}: {unknown('class', label, classes)}; it is not predicted")
-    lacking = [name for name in classes if name not in best.labels]
-    if lacking:
-        named = ", ".join(map(repr, lacking[:5])) + (", …" if len(lacking) > 5 else "")
-        notes.append(f"{called} has no label for {len(lacking)} classes of the run: {named}")
+    foreign = [label for label in dict.fromkeys(best.labels) if label not in classes]
+    for label in foreign[:_NAMED]:
+        notes.append(f"{called}: {unknown('class', label[:80], classes)}; it is not predicted")
+    if len(foreign) > _NAMED:
+        notes.append(f"{called}: {len(foreign) - _NAMED:,} more labels are no classes of the run")
+    if lacking := [name for name in classes if name not in best.labels]:
+        named = ", ".join(map(repr, lacking[:_NAMED])) + (", …" if len(lacking) > _NAMED else "")
+        notes.append(f"{called} has no label for {len(lacking):,} classes of the run: {named}")
     several = kind != "Choices" or best.attrs.get("choice", "single") == "multiple"
     known = tuple(label for label in best.labels if label in classes)
     return Control(best.attrs.get("name", ""), best.attrs["toName"], known, several)
