@@ -177,7 +177,7 @@ def train(page: Page, number: int) -> None:
 
 def correct(page: Page, known: Mapping[str, VideoAnnotation]) -> int:
     """Make corrections: edges of what was found, or what was missed; then nothing else is there."""
-    classes = page.locator("#label option").all_inner_texts()
+    classes = page.evaluate("[...document.getElementById('label').options].map((o) => o.value)")
     made = 0
     for name, video in known.items():
         if not name.startswith("mixed"):

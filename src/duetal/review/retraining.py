@@ -9,7 +9,7 @@ from duetal.core.errors import DuetalError, UsageError
 from duetal.core.known_times import LabelUse
 from duetal.core.url_paths import as_path
 from duetal.datasets import Dataset, open_dataset
-from duetal.extraction.store import open_store
+from duetal.extraction.store import branch_streams, open_store
 from duetal.features.metadata import SETTINGS_FILE
 from duetal.formats import read_annotations
 from duetal.formats.guess import read_detections
@@ -162,7 +162,8 @@ class Retraining:
         store, run, found = str(self._store()), str(folder / "run"), str(folder / "found")
         inputs, dataset = tuple(self.inputs), str(folder / "dataset" / "dataset.yaml")
         new = f"dataset={dataset}", f"labels.use={corrected.use}", "--out", run, "--resume"
-        of_videos = ("--features", store, "--no-copies", "--force", *self.weights)
+        branch = ("--branch", "both") if self._has_two_branches(start) else ()
+        of_videos = ("--features", store, "--no-copies", "--force", *branch, *self.weights)
         commands: list[Command] = []
         if not self._has_features():
             before = ("localize", str(start), *inputs, "--out", str(folder / "before"), *of_videos)
@@ -176,7 +177,8 @@ class Retraining:
         if start is not None and corrected.has_segments:
             pair = {str(start): str(folder / "before.json"), run: str(folder / "after.json")}
             commands += [
-                ("localize", one, dataset, "--out", file, "--force") for one, file in pair.items()
+                ("localize", one, dataset, "--out", file, "--force", *branch)
+                for one, file in pair.items()
             ]
             protocol = open_run(start).config.data.protocol
             truth = str(folder / "dataset" / ANNOTATIONS_FILE)
@@ -185,6 +187,15 @@ class Retraining:
                 ("compare", *pair.values(), "--annotations", truth, "--protocol", protocol, *told)
             ]
         return commands
+
+    def _has_two_branches(self, start: Path | None) -> bool:
+        from duetal.runs.run import open_run
+
+        if start is not None:
+            return len(open_run(start).model.branches) > 1
+        if (self._store() / SETTINGS_FILE).is_file():
+            return len(branch_streams(open_store(self._store()).settings)) > 1
+        return True
 
     def _has_features(self) -> bool:
         if not (self._store() / SETTINGS_FILE).is_file():
