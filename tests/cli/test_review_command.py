@@ -200,3 +200,23 @@ def test_the_address_is_opened_in_a_browser(place, duetal):
             break
         time.sleep(0.05)
     assert place_opened[0][0].startswith("http://127.0.0.1:")
+
+
+@pytest.mark.recipe
+def test_words_alone_propose_where_nothing_is_known(place, duetal, tiny_backbones):
+    words = ["review", "--videos", "clips", "--out", "new", "--propose", "--no-browser"]
+    assert duetal(*words)[::2] == (
+        2,
+        "duetal: error: --propose: is for videos (--videos) and the words of --classes\n",
+    )
+    named = ["--classes", "a person jumps, a person dives", "--clip", tiny_backbones["clip"]]
+    for _ in range(2):
+        assert duetal(*words, *named)[0] == 0
+    with Corrections(place / "new" / "review.sqlite") as corrections:
+        states = corrections.states()
+        labels = {s.label for s in states["a"].values()}
+        assert labels <= {"a person jumps", "a person dives"}
+        assert {s.verdict for s in states["a"].values()} == {"open"}
+    # Training again needs the features of all branches, and finds its own.
+    assert (place / "new" / "word-features").is_dir()
+    assert not (place / "new" / "features").exists()

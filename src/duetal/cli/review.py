@@ -7,13 +7,15 @@ import click
 
 from duetal.cli.convert import FORMATS
 from duetal.cli.extraction_options import weight_words, weights_options
-from duetal.cli.shared_options import PATH, finite
+from duetal.cli.shared_options import PATH, finite, localization_values
 from duetal.cli.terminal import print_failures, say
 from duetal.core.extras import naming_extras
 
 if TYPE_CHECKING:
     from duetal.review.open_review import OpenReview
 
+#: The folder of the features that words were compared with, in a review's folder.
+WORD_FEATURES = "word-features"
 #: The folder of a review of what has no folder of its own.
 USUAL = Path("review")
 
@@ -39,6 +41,11 @@ USUAL = Path("review")
     help="The run that FOUND is of, to train again from.  [default: RUN; none: a new one]",
 )
 @click.option("--classes", default="", help="Labels to give, separated by commas.")
+@click.option(
+    "--propose",
+    is_flag=True,
+    help="With --classes and no RUN: begin with what their words find, as duetal localize does.",
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="On 127.0.0.1; 0 for any.")
 @click.option("--no-browser", is_flag=True, help="Print the address alone.")
 @click.option("--no-copies", is_flag=True, help="Copy no videos that browsers do not play.")
@@ -72,6 +79,7 @@ def command(
     out: Path | None,
     run: Path | None,
     classes: str,
+    propose: bool,
     port: int,
     no_browser: bool,
     no_copies: bool,
@@ -101,8 +109,14 @@ def command(
     if source is not None and _is_run(source):
         folder = out or USUAL
         if not (folder / FILE).exists():
-            _localize(source, inputs, folder, no_copies=no_copies, **options)
+            _localize(source, "", inputs, folder, no_copies=no_copies, **options)
         source, run = folder, source
+    elif propose:
+        if source is not None or not classes:
+            raise UsageError("--propose: is for videos (--videos) and the words of --classes")
+        if not (folder / FILE).exists():
+            _localize(None, classes, inputs, folder, no_copies=no_copies, **options)
+        source = folder
     review = open_review(
         folder,
         source,
@@ -139,23 +153,35 @@ def _is_run(source: Path) -> bool:
 
 
 def _localize(
-    run: Path, inputs: tuple[str, ...], folder: Path, *, branch: str | None, **options: Any
+    run: Path | None,
+    words: str,
+    inputs: tuple[str, ...],
+    folder: Path,
+    *,
+    branch: str | None,
+    **options: Any,
 ) -> None:
-    """Find the actions as `duetal localize RUN INPUTS --out FOLDER` does."""
+    """Find the actions as `duetal localize [RUN] INPUTS --out FOLDER` does, by words alone too."""
+    from duetal.api.by_words import class_phrases
     from duetal.cli.localize_videos import localize_raw
     from duetal.core.errors import UsageError
     from duetal.runs.run import open_run
-    from duetal.runs.score_source import trained
+    from duetal.runs.score_source import trained, untrained
 
     if not inputs:
         raise UsageError("name the videos to find actions in", file=run)
+    if run is None:
+        source = untrained(class_phrases(words), localization_values((), "zero_shot"))
+    else:
+        source = trained(open_run(run), {}, branch)
     localize_raw(
-        trained(open_run(run), {}, branch),
+        source,
         inputs,
         folder,
         literal=False,
         force=False,
-        features=None,
+        # Words need the features of one branch; training again, those of all.
+        features=None if run else str(folder / WORD_FEATURES),
         min_score=None,
         video_stream=None,
         accept_damaged=False,
