@@ -301,7 +301,9 @@ def test_annotations_train_a_run_that_is_used_then(backend, studio):
     assert (answer.status_code, answer.json()) == (201, {"status": "asked for"})
     health = backend.wait_for(lambda health: health["model_version"] != before)
     assert health["model_version"].startswith("run-round-1-")
-    assert health["training"]["told"] == "3 videos: 5 labels, 1 points, 2 segments"
+    assert health["training"]["told"] == (
+        "3 videos: 2 labels, 1 point, 1 segment, 1 denial, 1 looked-through stretch"
+    )
     table = (backend.out / "rounds/1/dataset/labels.csv").read_text().splitlines()
     # At 12.5 frames a second; and a moment in the middle of a frame.
     assert {"slow,HighJump,1.04,2.4,present", "slow,Wave,0.0,0.8,present"} <= {*table}

@@ -175,4 +175,4 @@ def test_how_much_was_said_is_told() -> None:
         ("b", "Run", 1, 2, KNOWN),
         ("b", "Run", 3, 4, ABSENT),
     ]
-    assert told(rows) == "2 videos: 1 labels, 1 points, 1 segments, 1 stretches without"
+    assert told(rows) == "2 videos: 1 label, 1 point, 1 segment, 1 denial"

@@ -23,8 +23,7 @@ from duetal.ml_backend.studio_labels import read_labels
 from duetal.ml_backend.task_videos import TaskVideos
 from duetal.own_videos.corrected_dataset import KnownRow, PersonsWord, write_corrected
 from duetal.own_videos.corrected_dataset import told as counted
-from duetal.own_videos.training_rounds import Round, Rounds, RoundState
-from duetal.review.retraining import shortened
+from duetal.own_videos.training_rounds import Round, Rounds, RoundState, shortened
 from duetal.runs.run import Run, open_run
 
 

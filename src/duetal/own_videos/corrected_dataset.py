@@ -104,12 +104,14 @@ def write_corrected(
 def told(rows: Iterable[KnownRow]) -> str:
     """How much a person has said, in words: "12 videos: 20 labels, 3 points, 8 segments"."""
     rows = list(rows)
-    counts = {"labels": 0, "points": 0, "segments": 0, "stretches without": 0}
+    counts = dict.fromkeys(("label", "point", "segment", "denial", "looked-through stretch"), 0)
     for _, _, start, end, known in rows:
-        kind = "labels" if start == "" else "points" if start == end else "segments"
-        counts[kind if known == PRESENT or kind == "labels" else "stretches without"] += 1
-    parts = [f"{count:,} {name}" for name, count in counts.items() if count]
-    return f"{len({row[0] for row in rows}):,} videos: {', '.join(parts) or 'nothing'}"
+        kind = "label" if start == "" else "point" if start == end else "segment"
+        counts[{PRESENT: kind, ABSENT: "denial", COMPLETE: "looked-through stretch"}[known]] += 1
+    plural = {what: f"{what}{'e' * what.endswith('h')}s" for what in counts}
+    parts = [f"{n:,} {what if n == 1 else plural[what]}" for what, n in counts.items() if n]
+    videos = len({row[0] for row in rows})
+    return f"{videos:,} video{'s' * (videos != 1)}: {', '.join(parts) or 'nothing'}"
 
 
 def _labels_of(rows: Iterable[KnownRow]) -> dict[str, set[str]]:

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import FiniteFloat, PositiveInt
 
@@ -25,6 +26,10 @@ from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import read_json
 from duetal.core.records import Record
 from duetal.core.url_paths import explained
+
+if TYPE_CHECKING:
+    # It imports PyTorch, which correcting does not need.
+    from duetal.runs.run import Run
 
 #: A command of duetal, by its words.
 Command = tuple[str, ...]
@@ -35,6 +40,8 @@ _TAIL = 4000
 #: What duetal prints before the line that says why it failed.
 _ERROR = "duetal: error: "
 COMPARISON = "comparison.json"
+#: Of the warm-up of a run, the part that a round which goes on from it has: one of so many.
+_WARM_UP = 4
 
 
 class RoundState(StrEnum):
@@ -235,6 +242,13 @@ class Rounds:
         if code == 1 and not errors:
             return ""
         return errors[-1] if errors else f"duetal {words[0]} ended with {code}"
+
+
+def shortened(run: "Run") -> tuple[str, ...]:
+    """Settings by which a run is gone on with in a part of its time: one alternation."""
+    schedule = run.config.schedule
+    warm_up = max(1, round(schedule.warmup_epochs / _WARM_UP))
+    return f"warmup_epochs={warm_up}", f"alternations={min(1, schedule.alternations)}"
 
 
 def _gain(comparison: Path) -> Gain | None:

@@ -21,7 +21,7 @@ from duetal.own_videos.corrected_dataset import (
     write_corrected,
 )
 from duetal.own_videos.result_folder import FEATURES, JSON, PAGE
-from duetal.own_videos.training_rounds import COMPARISON, Command, Round, Rounds
+from duetal.own_videos.training_rounds import COMPARISON, Command, Round, Rounds, shortened
 from duetal.review import exchange
 from duetal.review.corrections import Entry
 from duetal.review.open_review import proposals_of
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 _SAME = 0.5
 #: What the page of `duetal localize` tells of all videos.
 _OF_PAGE = ("branches", "grid", "floor", "mark")
-#: Of the warm-up of a run, the part that a round which goes on from it has: one of so many.
-_WARM_UP = 4
 
 
 @dataclass(frozen=True)
@@ -217,13 +215,6 @@ class Retraining:
         if number:
             return proposals_of(read_detections(folder / JSON)), shown, curves
         return self.service.corrections.proposals(), shown, curves
-
-
-def shortened(run: "Run") -> tuple[str, ...]:
-    """Settings by which a run is gone on with in a part of its time: one alternation."""
-    schedule = run.config.schedule
-    warm_up = max(1, round(schedule.warmup_epochs / _WARM_UP))
-    return f"warmup_epochs={warm_up}", f"alternations={min(1, schedule.alternations)}"
 
 
 def _dataset_of(run: "Run") -> Dataset:
