@@ -302,7 +302,7 @@ def test_annotations_train_a_run_that_is_used_then(backend, studio):
     health = backend.wait_for(lambda health: health["model_version"] != before)
     assert health["model_version"].startswith("run-round-1-")
     assert health["training"]["told"] == (
-        "3 videos: 2 labels, 1 point, 1 segment, 1 denial, 1 looked-through stretch"
+        "3 videos: 2 labels, 1 point, 2 segments, 2 denials, 1 looked-through stretch"
     )
     table = (backend.out / "rounds/1/dataset/labels.csv").read_text().splitlines()
     # At 12.5 frames a second; and a moment in the middle of a frame.
