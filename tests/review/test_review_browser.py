@@ -384,3 +384,40 @@ def test_what_to_look_at_next_is_shown_with_its_reason(served, visit):
     page.click("#next li:nth-child(1) button")
     assert page.is_visible("#why")
     assert page.locator("#next li:nth-child(1) .why").inner_text() in page.inner_text("#why")
+
+
+def test_rounds_of_training_are_shown_and_what_hinders_one_is_told(served, visit):
+    folder = served.service.review.folder / "rounds"
+    gain = {
+        "headline": "0.1:0.7",
+        "before": 0.3,
+        "after": 0.41,
+        "low": -0.02,
+        "high": 0.2,
+        "videos": 5,
+    }
+    about = {"start": "", "told": "2 videos: 3 labels", "commands": [], "began": 0, "seconds": 200}
+    for number, ended in enumerate(
+        ({"state": "done", "gain": gain}, {"state": "failed", "cause": "d.csv: <b>bad</b>"}),
+        start=1,
+    ):
+        (folder / str(number)).mkdir(parents=True)
+        text = json.dumps({"number": number, **about, **ended})
+        (folder / str(number) / "round.json").write_text(text)
+    page = visit(served)
+    page.expected.append("422")
+    page.wait_for_selector("#rounds li:nth-child(3)")
+    first, done, failed = page.locator("#rounds li").all()
+    assert first.inner_text().startswith("What the review began with (shown)")
+    measured = "mAP 0.1:0.7 on 5 held-out videos 30.0 → 41.0 %, +11.0 (95 % interval −2.0 to +20.0)"
+    assert measured in done.inner_text()
+    assert "failed: d.csv: <b>bad</b>" in failed.inner_text()
+    assert page.is_visible("#train-on")
+    page.click("#train")
+    page.wait_for_selector("#trouble:not([hidden])")
+    assert "name the folder of the videos" in page.inner_text("#trouble")
+    # A round that has found nothing cannot be shown, and nothing changes.
+    with page.expect_response("**/train"):
+        done.get_by_role("button").click()
+    page.wait_for_function("() => document.getElementById('trouble').innerText.includes('nothing')")
+    assert stated(served) == sorted(FIRST)

@@ -208,7 +208,7 @@ class Retraining:
         folder = self.rounds.place(number) / "found" if number else self.service.review.folder
         is_there = (folder / PAGE).is_file()
         if number and not is_there:
-            raise DuetalError("has found nothing yet: wait for its end", file=folder.parent)
+            raise UsageError("has found nothing yet: wait for its end", file=folder.parent)
         page = read_found_page(folder / PAGE) if is_there else None
         shown = {name: getattr(page, name) for name in _OF_PAGE} if page else {}
         curves = {video.name: video.curves(page.classes) for video in page.videos} if page else {}
