@@ -21,7 +21,8 @@ def test_a_row_for_each_round_of_each_order(
     words = [sensors, "--recipe", "hapt", *tiny_settings, "--minutes", "1"]
     result = run_example(example.main, *words, "--seeds", "0,1", "--out", "out", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    rows = [line.split() for line in result.stdout.splitlines() if line.startswith(example.ORDERS)]
+    table = result.stdout.partition("\norder ")[2].splitlines()
+    rows = [line.split() for line in table if line.startswith(example.ORDERS)]
     # The work ends with the look that passes a minute: a window takes 13 s, and its segment 20.
     assert [(row[0], float(row[1]) > 0.9) for row in rows] == [
         (order, has_worked) for order in example.ORDERS for has_worked in (False, True)
