@@ -242,7 +242,7 @@ def test_labels_are_kept_for_some_epochs(
     student: Callable[..., OnlineStudent], videos: WeakVideos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a teacher said lasts, for the epochs that it is to last and for these labels alone."""
-    made = student(relabel_every=3)
+    made = student(relabel_every=3, b_epochs=18)
     batch = [Crop(n, 0, videos.length(name)) for n, name in enumerate(videos.names)]
     label_crop, asked = OnlineStudent._label_crop, list[int]()
 
@@ -265,3 +265,14 @@ def test_labels_are_kept_for_some_epochs(
     assert asked == [0]
     assert found is not None
     assert (found[0][:, ~corrected.labels[0]] == 0).all()
+
+
+def test_a_short_phase_is_labelled_more_often(
+    student: Callable[..., OnlineStudent], videos: WeakVideos
+) -> None:
+    for epochs, due in ((6, True), (18, False)):
+        made = student(relabel_every=3, b_epochs=epochs, alternations=1)
+        crop = Crop(0, 0, videos.length(videos.names[0]))
+        made.label(videos, [crop])
+        made.epochs_done = 1
+        assert made._is_due(videos, crop) is due

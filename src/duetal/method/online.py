@@ -48,6 +48,8 @@ from duetal.method.weight_average import average_weights, averaged
 
 #: A snippet that no teacher has labelled yet; for the loss as good as ignored.
 _UNKNOWN = -2
+#: How often a video is labelled in a phase, at least.
+_LABELLINGS = 6
 
 
 @dataclass(eq=False)
@@ -127,7 +129,9 @@ class OnlineStudent:
             self.labels[name] = whole
             return True
         shown = known[1 + crop.start : 1 + crop.start + crop.length]
-        every = self.settings.schedule.relabel_every
+        # A short phase would end by what was said in its beginning.
+        least = max(1, self.phase.epochs // _LABELLINGS)
+        every = min(self.settings.schedule.relabel_every, least)
         return (self.epochs_done + crop.video) % every == 0 or bool((shown == _UNKNOWN).any())
 
     def _label_crop(self, videos: WeakVideos, crop: Crop, logits: Singles) -> None:

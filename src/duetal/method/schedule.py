@@ -46,10 +46,10 @@ class ScheduleSettings(Settings):
     """[D] `online`, `async`: updates after which a branch takes its teacher's weights anew."""
     relabel_every: int = Field(4, ge=1, le=1_000_000)
     """[D] `online`, `async`: epochs after which a teacher labels a video anew; others keep what it
-    said of them. 1 costs a pass of the teacher in every update."""
+    said of them. At least six times a phase. 1 costs a pass of the teacher in every update."""
     staleness: int = Field(200, ge=1, le=1_000_000_000)
     """[D] `async`: updates by which a branch may be ahead of its teacher's weights before it waits
-    for newer ones."""
+    for newer ones; a tenth of its phase, where that is less."""
     warmup_epochs: int = Field(10, ge=1, le=1_000_000)
     """[S] Epochs of CBP on category labels alone."""
     b_epochs: int = Field(20, ge=1, le=1_000_000)

@@ -146,7 +146,7 @@ class _Driver:
         arguments = (self._config, seat.folder, seat.phase.name, self._method, self._open)
         yield from self._take(seat, seat.actor.begin, *arguments)
         while not seat.is_done:
-            while self._ahead(seat) > self._config.schedule.staleness:
+            while self._ahead(seat) > self._bound(seat):
                 yield None
             version, weights = 0, None
             teacher = self._seats[str(seat.phase.teacher)]
@@ -170,8 +170,17 @@ class _Driver:
         mine, other = seat.report, self._seats[str(seat.phase.teacher)].report
         if mine is None or (other is not None and other.is_done):
             return 0
-        behind = 0.0 if other is None else other.progress
+        if mine.progress * seat.phase.epochs < (seat.phase.untaught or 0):
+            return 0  # Nobody teaches it yet.
+        # Of one that does not teach yet, all updates are ahead.
+        behind = other.progress if other is not None and other.is_teacher else 0.0
         return max(0, round((mine.progress - behind) * mine.total))
+
+    def _bound(self, seat: _BranchSeat) -> int:
+        """Updates by which a branch may be ahead: in a short phase a tenth of it."""
+        schedule, report = self._config.schedule, seat.report
+        total = report.total if report else 0
+        return min(schedule.staleness, max(schedule.teacher_every, total // 10))
 
     def _copy(self, seat: _BranchSeat) -> None:
         """Take what a worker has on disk into the run's log."""

@@ -31,6 +31,10 @@ from duetal.runs.recorder import Recorder, recorded_position
 #: Seconds that the worker before, which was lost or lost its driver, may take to end.
 _PATIENCE = 60.0
 
+#: The share of the epochs in which it is not taught itself after which a branch teaches. All of
+#: them would leave the other, which does not wait for it, too little of its phase to be taught in.
+_TEACHES_AFTER = 1 / 2
+
 #: What inference needs of a branch.
 Weights = dict[str, Tensor]
 
@@ -44,7 +48,7 @@ class BranchReport:
     progress: float  #: Share of the phase that is done.
     epochs: int  #: Epochs that are on disk.
     position: int  #: Bytes of the worker's metrics.jsonl that are on disk with them.
-    is_teacher: bool  #: Whether it has passed the epochs in which it is not taught.
+    is_teacher: bool  #: Whether it has passed enough of the epochs in which it is not taught.
     is_done: bool
 
 
@@ -179,6 +183,6 @@ class BranchWorker:
             progress=min(1.0, updates / (phase.epochs * in_epoch)),
             epochs=epochs,
             position=position,
-            is_teacher=student.wants_teacher,
+            is_teacher=student.epochs_done >= _TEACHES_AFTER * (phase.untaught or 0),
             is_done=epochs == phase.epochs,
         )
