@@ -22,12 +22,12 @@ def test_it_prints_every_stage_of_every_mode(
 ) -> None:
     monkeypatch.syspath_prepend(EXAMPLES)
     example = load_example("online")
-    # Asynchronous training has tests of its own; Ray takes long to start.
-    monkeypatch.setattr(example, "MODES", ("alternate", "online"))
     write_annotations(tmp_path / "annotations.json", made_up_annotations(training=10, test=4))
     words = [str(tmp_path / "annotations.json"), "--out", str(tmp_path / "out")]
     words += ["crop=32", "cbp.embed_dim=16", "cbp.heads=2", "cbp.levels=2", "warmup_epochs=2"]
     words += ["b_epochs=1", "f_epochs=1", "alternations=1", "--seeds", "0,1"]
+    # Asynchronous training has tests of its own; Ray takes long to start.
+    words += ["--modes", "alternate,online"]
     monkeypatch.setattr(sys, "argv", ["online.py", *words])
     example.main()
     table = capsys.readouterr().out.partition("mAP (%)  ")[2].splitlines()[1:]

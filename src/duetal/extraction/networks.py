@@ -115,9 +115,7 @@ class Network:
     ):
         self._bf16 = bf16
         # Every batch has one size, for which it is compiled.
-        self._encode = (
-            torch.compile(backbone.encode, dynamic=False) if compiled else backbone.encode
-        )
+        self._compiled = torch.compile(backbone.encode, dynamic=False) if compiled else None
         self.record, self.name, self.backbone = record, record.name, backbone
         self.batch, self._device, self._threads = batch, device, threads
         backbone.to(device)
@@ -172,7 +170,8 @@ class Network:
     def features(self, batch: Tensor) -> Tensor:
         """(B, C) of the inputs of B snippets, one crop each; they have a gradient."""
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
-            return self._encode(self._normalized(batch.to(self._device)))
+            encode = self._compiled or self.backbone.encode
+            return encode(self._normalized(batch.to(self._device)))
 
     def _normalized(self, batch: Tensor) -> Tensor:
         wanted = self.record.input

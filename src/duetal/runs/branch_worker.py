@@ -33,7 +33,7 @@ _PATIENCE = 60.0
 
 #: The share of the epochs in which it is not taught itself after which a branch teaches. All of
 #: them would leave the other, which does not wait for it, too little of its phase to be taught in.
-_TEACHES_AFTER = 1 / 2
+_TEACHES_AFTER = 1 / 4
 
 #: What inference needs of a branch.
 Weights = dict[str, Tensor]
