@@ -27,8 +27,10 @@ from duetal.datasets import Dataset, open_dataset
 from duetal.datasets.layouts import find_pieces
 from duetal.evaluation import MeanStd, evaluate
 from duetal.formats.csv_table import write_annotations
+from duetal.localization.localization_settings import LocalizationSettings
 from duetal.results.folder import RunFolder
 from duetal.results.schema import RunEvaluation
+from duetal.runs.resolving import resolve_config
 from duetal.runs.run_evaluation import ground_truth
 from order_of_methods import AVERAGE, PROTOCOL, durations, localized
 
@@ -66,21 +68,28 @@ def main() -> None:
     dataset = open_dataset(data)
     seeds = [int(seed) for seed in options.seeds.split(",")]
     cost = dict(zip(("labels", *KINDS), map(float, options.seconds.split(",")), strict=True))
-    print_table([*baselines(dataset, seeds), *trained(data, dataset, options, seeds, cost)], seeds)
+    words = [*options.overrides, f"dataset={data}"]
+    settings = resolve_config(options.recipe, words).localization
+    print_table(
+        [*baselines(dataset, seeds, settings), *trained(data, dataset, options, seeds, cost)], seeds
+    )
 
 
-def baselines(dataset: Dataset, seeds: Sequence[int]) -> Iterator[StrengthRow]:
+def baselines(
+    dataset: Dataset, seeds: Sequence[int], settings: LocalizationSettings
+) -> Iterator[StrengthRow]:
     """What knows labels alone, what knows no time, and what knows all segments."""
     weak = dataset.weak()
     guessed = evaluate(guess_by_labels(weak, durations(dataset)), ground_truth(dataset), PROTOCOL)
     yield StrengthRow("label-only chance", [], [guessed.averages[AVERAGE]])
-    linear = [localized(train_linear(weak, seed=seed).score, dataset) for seed in seeds]
+    linear = [localized(train_linear(weak, seed=s).score, dataset, settings) for s in seeds]
     yield StrengthRow("linear per-snippet MIL", [], [e.averages[AVERAGE] for e in linear])
     segments = {
         name: dataset.on_grid(dataset.annotations.videos[name]).segments or ()
         for name in dataset.training
     }
-    strong = [localized(train_supervised(weak, segments, seed=s).score, dataset) for s in seeds]
+    scores = (train_supervised(weak, segments, seed=seed).score for seed in seeds)
+    strong = [localized(score, dataset, settings) for score in scores]
     title = "convolution, true segments"
     yield StrengthRow(title, [], [e.averages[AVERAGE] for e in strong])
 

@@ -24,8 +24,10 @@ from duetal.baselines import guess_by_labels, train_linear
 from duetal.cli.main import cli
 from duetal.datasets import open_dataset
 from duetal.evaluation import Evaluation, evaluate, summarize
+from duetal.localization.localization_settings import LocalizationSettings
 from duetal.results.folder import RunFolder
 from duetal.results.schema import RunEvaluation
+from duetal.runs.resolving import resolve_config
 from duetal.runs.run_evaluation import ground_truth
 from order_of_methods import AVERAGE, PROTOCOL, choose_videos, durations, localized, run_of
 
@@ -50,7 +52,9 @@ def main() -> None:
         words = ["simulate", chosen, "--out", data, "--difficulty", options.difficulty]
         cli.main([*map(str, words), "--force"], standalone_mode=False)
     seeds = [int(seed) for seed in options.seeds.split(",")]
-    rows = [*baselines(data, seeds), *trained(data, options, seeds)]
+    words = [*options.overrides, f"dataset={data}"]
+    settings = resolve_config(options.recipe, words).localization
+    rows = [*baselines(data, seeds, settings), *trained(data, options, seeds)]
     print(f"\n{'mAP (%)':<32}{'0.5':>12}{'0.7':>12}{AVERAGE:>12}{'seconds':>14}")
     for name, found, seconds in rows:
         summary = summarize(found)
@@ -67,12 +71,13 @@ def main() -> None:
 Row = tuple[str, Sequence[Evaluation], Sequence[float]]
 
 
-def baselines(data: Path, seeds: Sequence[int]) -> Iterator[Row]:
+def baselines(data: Path, seeds: Sequence[int], settings: LocalizationSettings) -> Iterator[Row]:
     """What knows labels alone, and what knows no time."""
     dataset = open_dataset(data)
     guessed = guess_by_labels(dataset.weak(), durations(dataset))
     yield "label-only chance", [evaluate(guessed, ground_truth(dataset), PROTOCOL)], []
-    found = [localized(train_linear(dataset.weak(), seed=s).score, dataset) for s in seeds]
+    scores = (train_linear(dataset.weak(), seed=seed).score for seed in seeds)
+    found = [localized(score, dataset, settings) for score in scores]
     yield "linear per-snippet MIL", found, []
 
 
