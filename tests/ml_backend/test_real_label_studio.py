@@ -224,7 +224,7 @@ def test_predict_correct_train_export(
         return health if f"round-{number}" in health["model_version"] else None
 
     health = wait_until(lambda: trained(1))
-    assert health["training"]["told"].startswith("1 videos: ")
+    assert health["training"]["told"].startswith("1 video: ")
     table = (out / "rounds/1/dataset/labels.csv").read_text()
     assert "second,HighJump,1.0,2.4,present" in table
     again = predictions(studio, number)
