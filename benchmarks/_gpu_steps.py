@@ -39,7 +39,8 @@ STEPS: tuple[tuple[str, float, tuple[str, ...]], ...] = (
         "alternate and async",
         60,
         ("examples/online.py", "{out}/annotations.json", "accelerator={device}", "--seeds", "0",
-         "--out", "{out}/modes"),
+         "--modes", "alternate,async", "--out", "{out}/modes", "warmup_epochs=4", "b_epochs=4",
+         "f_epochs=2"),
     ),
 )  # fmt: skip
 
