@@ -3,7 +3,6 @@
 import json
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,8 +19,8 @@ PARTLY = "import sys; print('failed:'); print('  a.mp4: no video'); sys.exit(1)"
 WAIT = "import time; print('waiting', flush=True); time.sleep(60)"
 
 
-def rounds_in(folder: Path, on_done: Callable[[Round], None] = lambda round_: None) -> Rounds:
-    return Rounds(folder, on_done, (sys.executable, "-c"))
+def rounds_in(folder: Path) -> Rounds:
+    return Rounds(folder, (sys.executable, "-c"))
 
 
 def wait(rounds: Rounds) -> Round:
@@ -43,13 +42,11 @@ def wait(rounds: Rounds) -> Round:
 def test_commands_run_one_after_the_other(
     tmp_path: Path, commands: list[str], state: RoundState, cause: str
 ) -> None:
-    done: list[Round] = []
-    rounds = rounds_in(tmp_path / "rounds", done.append)
+    rounds = rounds_in(tmp_path / "rounds")
     begun = rounds.begin(None, "2 videos: 3 labels", [(words,) for words in commands])
     assert begun.number == 1
     ended = wait(rounds)
     assert (ended.state, ended.cause, ended.gain) == (state, cause, None)
-    assert [round_.number for round_ in done] == [1] * (state is RoundState.DONE)
     log = (tmp_path / "rounds" / "1" / "log.txt").read_text()
     ran = commands.index(FAIL) + 1 if FAIL in commands else len(commands)
     assert [line for line in log.splitlines() if line.startswith("$ ")] == [

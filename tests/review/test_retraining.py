@@ -1,6 +1,7 @@
 """Training again from the page: what is learnt from, what is shown then, and back again."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -159,3 +160,40 @@ def test_from_corrections_to_the_next_run_and_back(
         training.begin()
         training.rounds.stop()
         assert training.rounds.all()[-1].start == os.fspath(training.rounds.run_of(1))
+
+
+@pytest.mark.recipe
+def test_a_round_is_compared_with_the_run_before_on_what_is_held_out(
+    place: Path,
+    tiny_run: Path,
+    tiny_dataset: Path,
+    duetal: Callable[..., tuple[int, str, str]],
+) -> None:
+    """The commands of a round that measure it, with the run before in the place of the new one."""
+    shutil.copytree(tiny_dataset, place / "found" / "features")
+    clips = os.fspath(place / "clips")
+    with open_review(place / "found", place / "found", [clips], run=tiny_run).corrections:
+        pass
+    review = open_review(place / "found", place / "found", [clips])
+    with review.corrections:
+        training = training_of(review, place / "clips")
+        training.service.act(0, 0, {"verb": "add", "label": "HighJump", "start": 1.0, "end": 2.0})
+        commands: list[tuple[str, ...]] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Rounds, "begin", lambda self, start, told, given: commands.extend(given))
+            training.begin()
+        folder = training.rounds.place(1)
+        shutil.copytree(tiny_run, folder / "run")
+        held_out = os.fspath(folder / "dataset" / "dataset.yaml")
+        measuring = [words for words in commands if held_out in words or words[0] == "compare"]
+        assert [words[0] for words in measuring] == ["localize", "localize", "compare"]
+        for words in measuring:
+            code, _, err = duetal(*words)
+            assert code == 0, err
+        training.rounds.begin(tiny_run, "", [])
+        training.rounds.wait()
+        gain = training.rounds.all()[-1].gain
+        assert gain is not None
+        assert gain.before == gain.after > 0
+        assert gain.low == gain.high == 0
+        assert gain.videos == 3

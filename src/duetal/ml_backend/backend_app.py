@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from duetal.core.errors import DuetalError, UsageError
 from duetal.ml_backend.backend_service import BackendService
 from duetal.ml_backend.studio_training import told
+from duetal.review.request_bodies import read_body
 
 #: Bytes of the largest request.
 MOST = 2**26
@@ -120,14 +121,9 @@ async def _asked(request: Request) -> dict[str, Any]:
     # A form of another site can send text alone.
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
         raise HTTPException(415, "a request is JSON")
-    parts, size = [], 0
-    async for part in request.stream():
-        parts.append(part)
-        size += len(part)
-        if size > MOST:
-            raise HTTPException(413, f"too large: more than {MOST >> 20} MiB")
+    body = await read_body(request, MOST)
     try:
-        value = json.loads(b"".join(parts))
+        value = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, "a request is JSON") from error
     if not isinstance(value, dict):

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from duetal.core.annotations import Annotations
+from duetal.core.annotations import Annotations, VideoAnnotation
 from duetal.core.errors import DuetalError, UsageError, machine_fault
-from duetal.core.url_paths import as_path
-from duetal.datasets import Dataset, open_dataset
+from duetal.datasets import Dataset
 from duetal.formats.csv_table import ABSENT, COMPLETE, PRESENT
 from duetal.ml_backend.labelling_interface import read_interface
 from duetal.ml_backend.predictor import Predictor
@@ -23,8 +22,8 @@ from duetal.ml_backend.studio_labels import read_labels
 from duetal.ml_backend.task_videos import TaskVideos
 from duetal.own_videos.corrected_dataset import KnownRow, PersonsWord, write_corrected
 from duetal.own_videos.corrected_dataset import told as counted
-from duetal.own_videos.training_rounds import Round, Rounds, RoundState, shortened
-from duetal.runs.run import Run, open_run
+from duetal.own_videos.training_rounds import Round, Rounds, RoundState, training
+from duetal.runs.run import Run, open_data, open_run
 
 
 @dataclass
@@ -160,27 +159,19 @@ class StudioTraining:
             self._first(run),
             use=run.config.labels.use,
         )
-        train = (
-            *("train", "--from", str(self.path), *shortened(run), *self.settings),
-            f"dataset={folder / 'dataset' / 'dataset.yaml'}",
-            f"labels.use={corrected.use}",
-            *("--out", str(self.rounds.run_of(int(folder.name))), "--resume"),
-        )
+        data, out = folder / "dataset" / "dataset.yaml", folder / "run"
+        train = training(run, data, corrected.use, out, self.settings)
         begun = self.rounds.begin(self.path, counted(word.rows), [train])
         self.say(f"round {begun.number}: trains on {begun.told}")
         return begun
 
     def _first(self, run: Run) -> Dataset | None:
         """What the run was trained on, if that is still there."""
-        place = run.config.data.dataset
         try:
-            if place is not None:
-                return open_dataset(as_path(place), choice=run.config.data.choice)
-            reason = "not recorded"
+            return open_data(run.config)
         except DuetalError as error:
-            reason = str(error)
-        self.say(f"note: the run's own training videos are left out: {reason}")
-        return None
+            self.say(f"note: the run's own training videos are left out: {error}")
+            return None
 
     def _watch(self, begun: Round) -> None:
         threading.Thread(target=self._follow, args=[begun.number], daemon=True).start()
@@ -217,7 +208,7 @@ class StudioTraining:
                 self.worker.submit(self._begin)
 
 
-def is_complete(video: Any) -> bool:
+def is_complete(video: VideoAnnotation) -> bool:
     """Whether all that happens in an annotated video is marked."""
     return video.segments is not None and video.known is None
 

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from pydantic import FiniteFloat, PositiveInt
 
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import read_json
+from duetal.core.known_times import LabelUse
 from duetal.core.records import Record
 from duetal.core.url_paths import explained
 
@@ -84,20 +85,16 @@ class Rounds:
     Args:
         folder: made with the first round.
         program: what is called with the words of a command.
-        on_done: called, by the round's own thread, with a round that has come to its end.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        on_done: Callable[[Round], None] = lambda round_: None,
-        program: Sequence[str] = (sys.executable, "-m", "duetal"),
+        self, folder: Path, program: Sequence[str] = (sys.executable, "-m", "duetal")
     ) -> None:
-        self.folder = folder
-        self._on_done, self._program = on_done, program
+        self.folder, self._program = folder, program
         self._lock = threading.RLock()
         self._process: subprocess.Popen[bytes] | None = None
         self._thread: threading.Thread | None = None
+        self._number = 0  # Of the round under way, or of the last one that was.
         self._stopped = False
 
     def place(self, number: int) -> Path:
@@ -124,10 +121,9 @@ class Rounds:
 
     def progress(self) -> str:
         """The last line that the round under way printed."""
-        rounds = self.all()
-        if not rounds or not self.is_busy:
+        if not self.is_busy:
             return ""
-        with contextlib.suppress(OSError), self._log(rounds[-1].number).open("rb") as file:
+        with contextlib.suppress(OSError), self._log(self._number).open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
             lines = file.read().decode("utf-8", "replace").split("\n")
             told = [line.strip() for line in lines if line.strip() and not line.startswith("$ ")]
@@ -135,7 +131,7 @@ class Rounds:
         return ""
 
     def next_number(self) -> int:
-        """The number of the round that comes next; what a round left that never began is gone."""
+        """The number of the round that comes next."""
         rounds = self.all()
         return 1 + (rounds[-1].number if rounds else 0)
 
@@ -188,7 +184,7 @@ class Rounds:
         return self.place(number) / "log.txt"
 
     def _run(self, round_: Round) -> None:
-        self._stopped = False
+        self._number, self._stopped = round_.number, False
         self._thread = threading.Thread(target=self._work, args=[round_], daemon=True)
         self._thread.start()
 
@@ -204,7 +200,6 @@ class Rounds:
                     break
             else:
                 gain = _gain(self.place(round_.number) / COMPARISON)
-                self._on_done(round_)
         except DuetalError as error:
             state, cause = RoundState.FAILED, str(error)
         ended = {
@@ -244,11 +239,26 @@ class Rounds:
         return errors[-1] if errors else f"duetal {words[0]} ended with {code}"
 
 
-def shortened(run: "Run") -> tuple[str, ...]:
-    """Settings by which a run is gone on with in a part of its time: one alternation."""
-    schedule = run.config.schedule
-    warm_up = max(1, round(schedule.warmup_epochs / _WARM_UP))
-    return f"warmup_epochs={warm_up}", f"alternations={min(1, schedule.alternations)}"
+def training(
+    start: "Run | None", dataset: Path, use: LabelUse, out: Path, settings: Iterable[str] = ()
+) -> Command:
+    """The command that trains in a round: from a run, in a part of its time, or from nothing.
+
+    Args:
+        start: the run to go on from: with one alternation, and a part of its warm-up.
+        dataset: what is learnt from.
+        use: which labels of it.
+        out: the new run's folder.
+        settings: further `key=value` words, which count before those of the round.
+    """
+    how: tuple[str, ...] = ("auto",)
+    if start is not None:
+        schedule = start.config.schedule
+        warm_up = max(1, round(schedule.warmup_epochs / _WARM_UP))
+        shortened = f"warmup_epochs={warm_up}", f"alternations={min(1, schedule.alternations)}"
+        how = ("--from", str(start.folder.path), *shortened)
+    data = f"dataset={dataset}", f"labels.use={use}"
+    return ("train", *how, *settings, *data, "--out", str(out), "--resume")
 
 
 def _gain(comparison: Path) -> Gain | None:

@@ -159,9 +159,7 @@ def _begin(review: OpenReview, source: Path, given: Collection[str]) -> None:
         raise UsageError(cause, file=source)
     review.about = ReviewFacts(floor=score_floor(found))
     if page is not None:
-        review.about = ReviewFacts(
-            **{name: getattr(page, name) for name in ReviewFacts.model_fields}
-        )
+        review.about = ReviewFacts(**page.facts())
         videos |= {video.name: (video.facts(), video.curves(page.classes)) for video in page.videos}
     statements = list(proposals_of(found))
     if left := len(found) - len(statements):

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.known_times import LabelUse
-from duetal.core.url_paths import as_path
-from duetal.datasets import Dataset, open_dataset
 from duetal.extraction.store import branch_streams, open_store
 from duetal.features.metadata import SETTINGS_FILE
 from duetal.formats import read_annotations
@@ -21,7 +19,7 @@ from duetal.own_videos.corrected_dataset import (
     write_corrected,
 )
 from duetal.own_videos.result_folder import FEATURES, JSON, PAGE
-from duetal.own_videos.training_rounds import COMPARISON, Command, Round, Rounds, shortened
+from duetal.own_videos.training_rounds import COMPARISON, Command, Round, Rounds, training
 from duetal.review import exchange
 from duetal.review.corrections import Entry
 from duetal.review.open_review import proposals_of
@@ -41,8 +39,6 @@ if TYPE_CHECKING:
 
 #: Intersection over union from which on a proposal is one that a person has judged.
 _SAME = 0.5
-#: What the page of `duetal localize` tells of all videos.
-_OF_PAGE = ("branches", "grid", "floor", "mark")
 
 
 @dataclass(frozen=True)
@@ -61,15 +57,13 @@ class Retraining:
 
     def state(self) -> dict[str, Any]:
         """What the page shows: rounds, the one whose proposals are shown, and what is under way."""
-        rounds = [round_.to_json() for round_ in self.rounds.all()]
         about = self.service.review.about
-        progress = self.rounds.progress()
         return {
-            "rounds": rounds,
+            "rounds": [round_.to_json() for round_ in self.rounds.all()],
             "shown": about.round,
             "run": Path(about.run).name,
             "busy": self.rounds.is_busy,
-            "progress": progress,
+            "progress": self.rounds.progress(),
         }
 
     def actions(self) -> Mapping[str, Callable[[], object]]:
@@ -87,13 +81,11 @@ class Retraining:
             raise UsageError("training is under way: wait for its end, or stop it")
         if not self.inputs:
             raise UsageError("name the folder of the videos when you open the review")
-        from duetal.runs.run import open_run
+        from duetal.runs.run import open_data, open_run
 
         about = self.service.review.about
         first = open_run(Path(about.run)) if about.run else None
-        start = first.folder.path if first else None
-        if about.round:
-            start = self.rounds.run_of(about.round)
+        start = open_run(self.rounds.run_of(about.round)) if about.round else first
         word = self._word()
         if not word.rows:
             raise DuetalError("nothing has been said yet: accept, correct or label something first")
@@ -102,12 +94,13 @@ class Retraining:
             folder / "dataset",
             word,
             self._store(),
-            _dataset_of(first) if first else None,
+            open_data(first.config) if first else None,
             use=first.config.labels.use if first else LabelUse.VIDEO,
             held_out=() if first else self._held_out(),
         )
         commands = self._commands(folder, start, corrected)
-        return self.rounds.begin(start, told(word.rows), commands)
+        began_from = start.folder.path if start else None
+        return self.rounds.begin(began_from, told(word.rows), commands)
 
     def show(self, number: int) -> Entry | None:
         """Show what a round found, or with 0 what was found first, in place of what is shown now.
@@ -153,46 +146,39 @@ class Retraining:
                 return tuple(read_annotations(file).videos)
         return ()
 
-    def _commands(self, folder: Path, start: Path | None, corrected: Corrected) -> list[Command]:
+    def _commands(self, folder: Path, start: "Run | None", corrected: Corrected) -> list[Command]:
         """What is to be done in a round, as a person would do it by hand."""
-        from duetal.runs.run import open_run
-
-        store, run, found = str(self._store()), str(folder / "run"), str(folder / "found")
-        inputs, dataset = tuple(self.inputs), str(folder / "dataset" / "dataset.yaml")
-        new = f"dataset={dataset}", f"labels.use={corrected.use}", "--out", run, "--resume"
+        store, run, inputs = str(self._store()), folder / "run", tuple(self.inputs)
+        dataset = folder / "dataset" / "dataset.yaml"
         branch = ("--branch", "both") if self._has_two_branches(start) else ()
         of_videos = ("--features", store, "--no-copies", "--force", *branch, *self.weights)
+
+        def localized(run: Path, out: str) -> Command:
+            return ("localize", str(run), *inputs, "--out", str(folder / out), *of_videos)
+
         commands: list[Command] = []
         if not self._has_features():
-            before = ("localize", str(start), *inputs, "--out", str(folder / "before"), *of_videos)
-            first = ("extract", *inputs, "--out", store, *self.weights)
-            commands += [first if start is None else before]
-        if start is None:
-            commands += [("train", "auto", *new)]
-        else:
-            commands += [("train", "--from", str(start), *shortened(open_run(start)), *new)]
-        commands += [("localize", run, *inputs, "--out", found, *of_videos)]
+            extracted = ("extract", *inputs, "--out", store, *self.weights)
+            commands += [localized(start.folder.path, "before") if start else extracted]
+        commands += [training(start, dataset, corrected.use, run), localized(run, "found")]
         if start is not None and corrected.has_segments:
-            pair = {str(start): str(folder / "before.json"), run: str(folder / "after.json")}
+            pair = {start.folder.path: folder / "before.json", run: folder / "after.json"}
             commands += [
-                ("localize", one, dataset, "--out", file, "--force", *branch)
+                ("localize", str(one), str(dataset), "--out", str(file), "--force", *branch)
                 for one, file in pair.items()
             ]
-            protocol = open_run(start).config.data.protocol
-            truth = str(folder / "dataset" / ANNOTATIONS_FILE)
-            told = ("--json", str(folder / COMPARISON), "--force")
-            commands += [
-                ("compare", *pair.values(), "--annotations", truth, "--protocol", protocol, *told)
-            ]
+            truth = dataset.with_name(ANNOTATIONS_FILE)
+            ground = ("--annotations", str(truth), "--protocol", start.config.data.protocol)
+            out = ("--json", str(folder / COMPARISON), "--force")
+            commands += [("compare", *map(str, pair.values()), *ground, *out)]
         return commands
 
-    def _has_two_branches(self, start: Path | None) -> bool:
-        from duetal.runs.run import open_run
-
+    def _has_two_branches(self, start: "Run | None") -> bool:
         if start is not None:
-            return len(open_run(start).model.branches) > 1
+            return len(start.model.branches) > 1
         if (self._store() / SETTINGS_FILE).is_file():
             return len(branch_streams(open_store(self._store()).settings)) > 1
+        # What is extracted by default is for both.
         return True
 
     def _has_features(self) -> bool:
@@ -210,18 +196,11 @@ class Retraining:
         if number and not is_there:
             raise UsageError("has found nothing yet: wait for its end", file=folder.parent)
         page = read_found_page(folder / PAGE) if is_there else None
-        shown = {name: getattr(page, name) for name in _OF_PAGE} if page else {}
+        shown = page.facts() if page else {}
         curves = {video.name: video.curves(page.classes) for video in page.videos} if page else {}
         if number:
             return proposals_of(read_detections(folder / JSON)), shown, curves
         return self.service.corrections.proposals(), shown, curves
-
-
-def _dataset_of(run: "Run") -> Dataset:
-    place = run.config.data.dataset
-    if place is None:
-        raise DuetalError("its dataset is not recorded", file=run.folder.config_file)
-    return open_dataset(as_path(place), choice=run.config.data.choice)
 
 
 def _in_place(

@@ -24,6 +24,7 @@ from duetal.formats.options import FormatOptions
 from duetal.pages.html import render
 from duetal.review.corrections import Entry
 from duetal.review.open_review import OpenReview
+from duetal.review.request_bodies import read_body
 from duetal.review.retraining import Retraining
 from duetal.review.review_service import TABLE, ReviewService
 from duetal.review.statements import StaleError
@@ -60,7 +61,7 @@ def make_app(service: ReviewService, training: Retraining) -> Starlette:
 
     async def take_in(request: Request) -> Response:
         name = Path(request.query_params.get("name", "")).name or "file"
-        data = await _body(request, MOST_OF_IMPORT)
+        data = await read_body(request, MOST_OF_IMPORT)
         options = _options(request)
 
         def do() -> Entry | None:
@@ -220,23 +221,12 @@ async def _asked(request: Request) -> dict[str, Any]:
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
         raise HTTPException(415, "an action is JSON")
     try:
-        value = json.loads(await _body(request, MOST_OF_ACTION))
+        value = json.loads(await read_body(request, MOST_OF_ACTION))
     except (ValueError, RecursionError) as error:
         raise UsageError("an action is JSON") from error
     if not isinstance(value, dict):
         raise UsageError("an action is a JSON object")
     return value
-
-
-async def _body(request: Request, most: int) -> bytes:
-    """What was sent; HTTPException where it is more than so many bytes."""
-    parts, size = [], 0
-    async for part in request.stream():
-        parts.append(part)
-        size += len(part)
-        if size > most:
-            raise HTTPException(413, f"too large: more than {most >> 20} MiB")
-    return b"".join(parts)
 
 
 def _json(value: Any, status: int = 200) -> Response:

@@ -24,13 +24,18 @@ def decoded(url: str | None) -> str:
     return os.fsdecode(unquote_to_bytes(url or ""))
 
 
-class ReviewFacts(Record):
-    """What is known of a review as a whole."""
+class PageFacts(Record):
+    """What is shown of all videos."""
 
     branches: tuple[BranchMark, ...] = ()
     grid: TimeGrid = TimeGrid()
     floor: FiniteFloat = 0.0  #: Open proposals that score below are hidden at first.
     mark: str = JOINT  #: Of the proposals.
+
+
+class ReviewFacts(PageFacts):
+    """What is known of a review as a whole."""
+
     run: str = (
         ""  #: The folder of the run that they were first found by; empty where it is unknown.
     )
@@ -80,15 +85,15 @@ class FoundVideo(PlayedFacts):
         return {"pool": self.pool, "scores": scores}
 
 
-class FoundPage(ReviewFacts):
+class FoundPage(PageFacts):
     """What the page of localize embeds."""
 
     classes: tuple[str, ...]
     videos: tuple[FoundVideo, ...]
 
-    def facts(self) -> ReviewFacts:
-        """What a review keeps of it."""
-        return ReviewFacts(**{name: getattr(self, name) for name in ReviewFacts.model_fields})
+    def facts(self) -> dict[str, Any]:
+        """What a review keeps of it, by name."""
+        return {name: getattr(self, name) for name in PageFacts.model_fields}
 
 
 def read_found_page(path: Path) -> FoundPage:

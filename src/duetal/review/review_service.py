@@ -21,7 +21,7 @@ from duetal.review import exchange
 from duetal.review.actions import Action, Reviewed, Verb, label_of, rename, title_of
 from duetal.review.corrections import Entry
 from duetal.review.open_review import OpenReview
-from duetal.review.review_facts import PlayedFacts
+from duetal.review.review_facts import PageFacts, PlayedFacts
 from duetal.review.statements import Statement, StatementChange, StatementKind
 from duetal.review.what_next import WhatNext
 from duetal.video.stills import filmstrip
@@ -52,7 +52,7 @@ class ReviewService:
         for index, (name, about) in enumerate(self.review.videos.items()):
             url = f"/videos/{index}/media" if name in self.review.files else None
             videos.append({"name": name, "url": url, **about.model_dump(include=_SHOWN)})
-        about_all = self.review.about.model_dump(mode="json", exclude={"run", "round"})
+        about_all = self.review.about.model_dump(mode="json", include=set(PageFacts.model_fields))
         own = {"videos": videos, "stills": STILLS, "opened": self.opened}
         return {**about_all, **own, **self.news(-1)}
 

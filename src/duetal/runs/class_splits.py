@@ -11,8 +11,7 @@ from duetal.config import Config
 from duetal.core.annotations import Annotations, VideoAnnotation
 from duetal.core.detections import Detections
 from duetal.core.errors import UsageError, unknown
-from duetal.core.url_paths import as_path
-from duetal.datasets import Dataset, open_dataset
+from duetal.datasets import Dataset
 from duetal.evaluation import Evaluation, evaluate, summarize
 from duetal.evaluation.result import Summary
 from duetal.formats.activitynet import write_annotations, write_detections
@@ -20,7 +19,7 @@ from duetal.results.folder import RunFolder
 from duetal.results.schema import UnseenScores
 from duetal.runs.localizing import Progress, localize
 from duetal.runs.open_vocabulary import with_words
-from duetal.runs.run import Run
+from duetal.runs.run import Run, open_data
 from duetal.runs.run_evaluation import ground_truth
 from duetal.runs.zero_shot_run import STAGE, zero_shot_config, zero_shot_run
 
@@ -104,9 +103,7 @@ def evaluate_unseen(
     Raises:
         DuetalError: as `with_words`.
     """
-    data = run.config.data
-    assert data.dataset is not None
-    dataset = open_dataset(as_path(data.dataset), choice=data.choice)
+    dataset, data = open_data(run.config), run.config.data
     unseen = tuple(name for name in dataset.classes if name not in run.model.classes)
     truth = only_classes(ground_truth(dataset, data.protocol), unseen)
     names = [name for name, video in truth.videos.items() if video.segments]

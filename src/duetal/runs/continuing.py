@@ -11,9 +11,7 @@ from torch import Tensor
 
 from duetal.config import Config
 from duetal.core.errors import DuetalError, UsageError
-from duetal.core.url_paths import as_path
 from duetal.core.weak_videos import WeakVideos
-from duetal.datasets import open_dataset
 from duetal.method.branches import Branch, LoadText
 from duetal.method.layers import BranchNetwork
 from duetal.method.loop import Method
@@ -22,7 +20,7 @@ from duetal.method.schedule import Phase, ScheduleSettings
 from duetal.results import checkpoints
 from duetal.results.folder import RunFolder
 from duetal.runs.resolving import resolve_config
-from duetal.runs.run import Run, open_run, read_config
+from duetal.runs.run import Run, open_data, open_run, read_config
 
 
 def continued_config(start: Path, overrides: Sequence[str], folder: RunFolder) -> Config:
@@ -50,9 +48,8 @@ def continued_config(start: Path, overrides: Sequence[str], folder: RunFolder) -
         return config
     if folder.config_file.is_file():
         return config.replace(class_ratios=read_config(folder).losses.class_ratios)
-    assert config.data.dataset is not None
     known = dict(zip(run.model.classes, ratios, strict=True))
-    classes = open_dataset(as_path(config.data.dataset), choice=config.data.choice).classes
+    classes = open_data(config).classes
     mean = round(geometric_mean(ratios), 2)
     return config.replace(class_ratios=tuple(known.get(name, mean) for name in classes))
 

@@ -11,7 +11,9 @@ from filelock import FileLock, Timeout
 from duetal.config import Config, load_config
 from duetal.core.errors import DuetalError, UsageError
 from duetal.core.files import read_json, read_text, remove_unfinished, write_json
-from duetal.core.url_paths import explained
+from duetal.core.url_paths import as_path, explained
+from duetal.datasets import Dataset, open_dataset
+from duetal.datasets.problems import OnProblem, raise_fatal
 from duetal.method.loop import Method
 from duetal.results.folder import RunFolder
 from duetal.results.schema import ModelRecord
@@ -60,6 +62,18 @@ def open_run(path: Path, method: Method | None = None) -> Run:
         cause = "training is not finished; duetal train … --resume goes on with it"
         raise DuetalError(cause, file=path)
     return Run(folder, read_config(folder), ModelRecord.read(folder.model_file), method or Method())
+
+
+def open_data(config: Config, report: OnProblem = raise_fatal) -> Dataset:
+    """The dataset that settings name, with the features that they choose.
+
+    Raises:
+        DuetalError: they name none; and as `open_dataset`.
+    """
+    data = config.data
+    if data.dataset is None:
+        raise DuetalError("the run's dataset is not recorded")
+    return open_dataset(as_path(data.dataset), report, data.choice)
 
 
 def with_localization(run: Run, settings: Mapping[str, Any]) -> Run:

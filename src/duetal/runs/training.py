@@ -21,7 +21,7 @@ from duetal.core.files import read_json, read_text, remove_unfinished, write_tex
 from duetal.core.known_times import LabelUse
 from duetal.core.url_paths import as_path
 from duetal.core.weak_videos import WeakVideos
-from duetal.datasets import Dataset, open_dataset
+from duetal.datasets import Dataset
 from duetal.datasets.layouts import find_pieces, looked_for
 from duetal.datasets.problems import OnProblem, raise_fatal
 from duetal.end_to_end.backbone_plan import open_backbones, plan_backbones
@@ -46,7 +46,7 @@ from duetal.runs.growing import GrowingVideos, as_begun
 from duetal.runs.journal import Journal
 from duetal.runs.processes import require_agreement
 from duetal.runs.recorder import Recorder, recorded_position
-from duetal.runs.run import Run, begin, read_config
+from duetal.runs.run import Run, begin, open_data, read_config
 from duetal.runs.run_evaluation import (
     evaluation_seconds,
     has_labels,
@@ -98,9 +98,7 @@ def open_for_training(
 
 def _opened(config: Config, report: OnProblem = raise_fatal) -> Dataset:
     """The dataset with the branches and the classes that the settings train."""
-    assert config.data.dataset is not None
-    dataset = open_dataset(as_path(config.data.dataset), report, config.data.choice)
-    return with_seen_classes(_with_branches(dataset, config), config)
+    return with_seen_classes(_with_branches(open_data(config, report), config), config)
 
 
 def _growing(config: Config, folder: RunFolder) -> GrowingVideos:

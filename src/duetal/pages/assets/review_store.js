@@ -55,7 +55,7 @@ export class ReviewStore {
     /** @type {{ undo: Step | null, redo: Step | null }} */
     this.steps = { undo: null, redo: null };
     /** Requests go one after the other: each knows the version that the one before made. */
-    this.queue = Promise.resolve();
+    this.queue = /** @type {Promise<unknown>} */ (Promise.resolve());
     this.take({ ...data, videos: [] });
   }
 
@@ -121,22 +121,28 @@ export class ReviewStore {
     });
   }
 
-  /** @param {() => Promise<Response> | null} send */
+  /**
+   * @param {() => Promise<Response> | null} send
+   * @returns {Promise<boolean>} whether it was done
+   */
   request(send) {
-    this.queue = this.queue.then(async () => {
+    const done = this.queue.then(async () => {
       try {
         const answer = await send();
-        if (answer === null) return;
+        if (answer === null) return false;
         const news = await answer.json().catch(() => ({ error: ENDED }));
         if (news.states) {
           this.take(news);
           this.listeners.onNews(news);
         }
         if (news.error) this.listeners.onTrouble(news.error);
+        return !news.error;
       } catch (error) {
         this.listeners.onTrouble(error instanceof TypeError ? ENDED : String(error));
+        return false;
       }
     });
-    return this.queue;
+    this.queue = done;
+    return done;
   }
 }

@@ -72,15 +72,7 @@ export class ReviewTraining {
   /** @param {number} number */
   async show(number) {
     // Curves, branches and the floor are others then.
-    let isShown = true;
-    const { onTrouble } = this.store.listeners;
-    this.store.listeners.onTrouble = (cause) => {
-      isShown = false;
-      onTrouble(cause);
-    };
-    await this.store.post('/train', () => ({ show: number }));
-    this.store.listeners.onTrouble = onTrouble;
-    if (isShown) location.reload();
+    if (await this.store.post('/train', () => ({ show: number }))) location.reload();
   }
 }
 
