@@ -224,11 +224,11 @@ def test_killed_fifty_times(
     seen: dict[tuple[str, int], Any] = {}
     kills = 0
     driver = forked(run, config, folder)
-    while driver.is_alive() or driver.exitcode != 0:
+    while True:
         time.sleep(random.uniform(0.0, 0.6))
         if kills == KILLS:
-            driver.join(5)
-            continue
+            assert driver.wait(300) == 0, driver.err
+            break
         workers = alive(pids)
         target = random.choice(["worker", "worker", "driver", "all"])
         victims = list(map(int, random.permutation(workers)[:1])) if target == "worker" else []
@@ -256,6 +256,10 @@ def test_killed_fifty_times(
     final = reported(folder)
     assert set(final) == {("cbp", n) for n in range(1, 121)} | {("vlp", n) for n in range(1, 61)}
     assert {key: final[key] for key in seen} == seen
+    lines = map(json.loads, folder.metrics_file.read_text().splitlines())
+    exchanges = [line for line in lines if line["event"] == "exchange"]
+    # Whoever was lost, the other's weights were not.
+    assert all(line["teacher_version"] > 0 for line in exchanges if line["phase"] == "vlp")
     assert "v_5" in json.loads((folder.path / "videos.json").read_text())["videos"]
     assert late
     assert folder.model_file.exists()
@@ -299,9 +303,42 @@ def test_staleness_is_bounded_and_logged(
     assert most <= max(4, 6 * epochs // 10)
     versions = [event["teacher_version"] for event in of_vlp]
     assert versions == sorted(versions)
-    assert versions[-1] > 0
+    # VLP waits until CBP has passed its warm-up.
+    assert versions[0] > 0
     assert {event["videos"] for event in exchanges} == {6}
     assert all(event["updates_per_second"] > 0 for event in exchanges)
+
+
+def test_who_is_lost_last_is_still_taught(
+    make_config: Callable[..., Config],
+    pids: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Its teacher, which is done, gives its weights again."""
+    work, folder = BranchWorker.work, RunFolder(tmp_path / "run")
+    is_done, was_lost = (tmp_path / name for name in ("done", "lost"))
+
+    def late(self: BranchWorker, *arguments: Any) -> Any:
+        if self._student.phase.student == "vlp" and self._student.epochs_done == 3:
+            while not is_done.exists():
+                time.sleep(0.01)
+            if not was_lost.exists():
+                was_lost.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+        answer = work(self, *arguments)
+        if self._student.phase.student == "cbp" and answer[0].epochs == 5:
+            is_done.touch()
+        return answer
+
+    monkeypatch.setattr(BranchWorker, "work", late)
+    run(make_config("warmup_epochs=1", "b_epochs=4", "f_epochs=4", "teacher_every=99"), folder)
+    events = [json.loads(line) for line in folder.metrics_file.read_text().splitlines()]
+    versions = [
+        e["teacher_version"] for e in events if e.get("phase") == "vlp" and "staleness" in e
+    ]
+    assert len(versions) == 4
+    assert versions[-1] == 10
 
 
 def another_version(self: BranchWorker) -> dict[str, Any]:

@@ -50,14 +50,31 @@ class _BranchSeat:
     life: _Life | None = None
     waits_for: Any = None  #: Ray's reference to what the worker is doing; None: nothing.
     report: BranchReport | None = None
-    weights: Any = None  #: Ray's reference to the branch's newest weights.
+    weights: Any = None  #: Ray's reference to the branch's newest weights; None: they are lost.
     process: str = ""
     copied: int = 0  #: Bytes of the worker's metrics.jsonl that the run has.
     losses: int = 0  #: Workers lost since the last epoch that came onto the disk.
 
     @property
     def is_done(self) -> bool:
-        return self.report is not None and self.report.is_done
+        return self.report is not None and self.report.epochs == self.phase.epochs
+
+    @property
+    def is_teacher(self) -> bool:
+        """Whether its branch has passed the epochs in which it is not taught itself."""
+        return self.weights is not None and self.taught >= 0
+
+    @property
+    def taught(self) -> int:
+        """Updates since then; before, less than none."""
+        assert self.report is not None
+        return self.report.updates - (self.phase.untaught or 0) * self.report.in_epoch
+
+    @property
+    def to_teach(self) -> int:
+        """Updates of the epochs in which it is taught."""
+        assert self.report is not None
+        return (self.phase.epochs - (self.phase.untaught or 0)) * self.report.in_epoch
 
 
 def train_async(
@@ -145,15 +162,21 @@ class _Driver:
             raise UsageError(cause, file=seat.process)
         arguments = (self._config, seat.folder, seat.phase.name, self._method, self._open)
         yield from self._take(seat, seat.actor.begin, *arguments)
-        while not seat.is_done:
-            while self._ahead(seat) > self._bound(seat):
+        while True:
+            if seat.weights is None:
+                yield from self._take(seat, seat.actor.work, 0, 0, 0, None)
+            elif seat.is_done or self._is_to_wait(seat):
                 yield None
-            version, weights = 0, None
-            teacher = self._seats[str(seat.phase.teacher)]
-            if teacher.report is not None and teacher.report.is_teacher:
-                version, weights = teacher.report.updates, teacher.weights
-            count, staleness = self._config.schedule.teacher_every, self._ahead(seat)
-            yield from self._take(seat, seat.actor.work, count, staleness, version, weights)
+            else:
+                arguments = (self._config.schedule.teacher_every, *self._lesson(seat))
+                yield from self._take(seat, seat.actor.work, *arguments)
+
+    def _lesson(self, seat: _BranchSeat) -> tuple[int, int, Any]:
+        """By how much a branch is ahead of its teacher's weights, their version, and they."""
+        teacher = self._teacher(seat)
+        if teacher.report is None or not teacher.is_teacher:
+            return 0, 0, None
+        return self._ahead(seat), teacher.report.updates, teacher.weights
 
     def _take(self, seat: _BranchSeat, method: Any, *arguments: Any) -> _Life:
         """Call a worker; its report and its weights are the seat's then."""
@@ -165,22 +188,25 @@ class _Driver:
             seat.losses = 0
         self._copy(seat)
 
+    def _teacher(self, seat: _BranchSeat) -> _BranchSeat:
+        return self._seats[str(seat.phase.teacher)]
+
+    def _is_to_wait(self, seat: _BranchSeat) -> bool:
+        """Whether a branch has no teacher yet in an epoch that is taught, or is ahead of it."""
+        if not seat.is_teacher:
+            return False
+        schedule = self._config.schedule
+        # In a short phase a tenth of it.
+        bound = min(schedule.staleness, max(schedule.teacher_every, seat.to_teach // 10))
+        return not self._teacher(seat).is_teacher or self._ahead(seat) > bound
+
     def _ahead(self, seat: _BranchSeat) -> int:
         """Updates by which a branch is ahead of its teacher's weights, by their shares done."""
-        mine, other = seat.report, self._seats[str(seat.phase.teacher)].report
-        if mine is None or (other is not None and other.is_done):
+        teacher = self._teacher(seat)
+        if not (seat.is_teacher and teacher.is_teacher) or teacher.is_done:
             return 0
-        if mine.progress * seat.phase.epochs < (seat.phase.untaught or 0):
-            return 0  # Nobody teaches it yet.
-        # Of one that does not teach yet, all updates are ahead.
-        behind = other.progress if other is not None and other.is_teacher else 0.0
-        return max(0, round((mine.progress - behind) * mine.total))
-
-    def _bound(self, seat: _BranchSeat) -> int:
-        """Updates by which a branch may be ahead: in a short phase a tenth of it."""
-        schedule, report = self._config.schedule, seat.report
-        total = report.total if report else 0
-        return min(schedule.staleness, max(schedule.teacher_every, total // 10))
+        behind = teacher.taught / max(1, teacher.to_teach)
+        return max(0, seat.taught - round(behind * seat.to_teach))
 
     def _copy(self, seat: _BranchSeat) -> None:
         """Take what a worker has on disk into the run's log."""
@@ -196,19 +222,16 @@ class _Driver:
             if event["event"] != "epoch":
                 self._journal.record(event)
                 continue
-            in_epoch = seat.report.total // seat.phase.epochs
-            self._journal.step(seat.phase.name, event["terms"], in_epoch)
+            self._journal.step(seat.phase.name, event["terms"], seat.report.in_epoch)
             self._journal.epoch(event)
 
     def _step(self) -> None:
         """Wait for workers, and go on with those that have done something."""
         seats = list(self._seats.values())
         for seat in seats:
-            if seat.waits_for is None and not seat.is_done:
+            if seat.waits_for is None:
                 self._go_on(seat, None)
         waiting = {seat.waits_for: seat for seat in seats if seat.waits_for is not None}
-        if not waiting:
-            return
         done, _ = self._ray.wait(list(waiting), num_returns=1, timeout=_PAUSE)
         for reference in done:
             seat = waiting[reference]
@@ -223,10 +246,7 @@ class _Driver:
         assert seat.life is not None
         if isinstance(came, DuetalError):
             raise came
-        try:
-            seat.waits_for = seat.life.send(came)
-        except StopIteration:
-            seat.waits_for = None
+        seat.waits_for = seat.life.send(came)
 
     def _replace(self, seat: _BranchSeat, error: Exception) -> None:
         """Put another worker into the seat of a lost one."""
@@ -241,6 +261,6 @@ class _Driver:
             raise DuetalError(cause, file=seat.folder.path)
         done = 0 if seat.report is None else seat.report.epochs
         # It may be that the weights it was given were lost, with the machine they lay on.
-        self._seats[str(seat.phase.teacher)].weights = None
+        self._teacher(seat).weights = None
         self._journal.log(f"{where} was lost; another goes on after epoch {done}")
         self._start(seat)

@@ -31,10 +31,6 @@ from duetal.runs.recorder import Recorder, recorded_position
 #: Seconds that the worker before, which was lost or lost its driver, may take to end.
 _PATIENCE = 60.0
 
-#: The share of the epochs in which it is not taught itself after which a branch teaches. All of
-#: them would leave the other, which does not wait for it, too little of its phase to be taught in.
-_TEACHES_AFTER = 1 / 4
-
 #: What inference needs of a branch.
 Weights = dict[str, Tensor]
 
@@ -44,12 +40,9 @@ class BranchReport:
     """How far a branch is. What is on disk is `epochs`; a lost worker does the rest again."""
 
     updates: int  #: Of the branch so far: the version of its weights.
-    total: int  #: Updates of the whole phase, by the videos there are now.
-    progress: float  #: Share of the phase that is done.
+    in_epoch: int  #: Updates of an epoch, by the videos there are now.
     epochs: int  #: Epochs that are on disk.
     position: int  #: Bytes of the worker's metrics.jsonl that are on disk with them.
-    is_teacher: bool  #: Whether it has passed enough of the epochs in which it is not taught.
-    is_done: bool
 
 
 class BranchWorker:
@@ -173,16 +166,7 @@ class BranchWorker:
             yield
 
     def _report(self) -> BranchReport:
-        student, phase = self._student, self._student.phase
         in_epoch = steps_per_epoch(len(self._videos.names), self._config.data)
-        updates = student.epochs_done * in_epoch + self._number
+        updates = self._student.epochs_done * in_epoch + self._number
         epochs, position = self._recorder.saved
-        return BranchReport(
-            updates=updates,
-            total=phase.epochs * in_epoch,
-            progress=min(1.0, updates / (phase.epochs * in_epoch)),
-            epochs=epochs,
-            position=position,
-            is_teacher=student.epochs_done >= _TEACHES_AFTER * (phase.untaught or 0),
-            is_done=epochs == phase.epochs,
-        )
+        return BranchReport(updates=updates, in_epoch=in_epoch, epochs=epochs, position=position)
