@@ -1,9 +1,9 @@
 """What every test stands on: a home of its own, no network, one thread, and the real data."""
 
+import faulthandler
 import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -307,6 +307,7 @@ class Forked(multiprocessing.get_context("fork").Process):
             file = self.prints.with_suffix(f".{name}").open("a", buffering=1)
             os.dup2(file.fileno(), descriptor)
             setattr(sys, f"std{name}", file)
+        faulthandler.enable(sys.stderr)
         super().run()
 
     @property
@@ -319,10 +320,13 @@ class Forked(multiprocessing.get_context("fork").Process):
     def send_signal(self, number: int) -> None:
         os.kill(self.pid or 0, number)
 
-    def wait(self, timeout: float | None = None) -> int | None:
+    def wait(self, timeout: float = 300) -> int | None:
+        """Its exit code; one that hangs is ended, and says where it was."""
         self.join(timeout)
         if self.is_alive():
-            raise subprocess.TimeoutExpired("forked", timeout or 0)
+            self.send_signal(signal.SIGABRT)
+            self.join(10)
+            raise AssertionError(f"still at work after {timeout} s:\n{self.err}")
         return self.exitcode
 
 
