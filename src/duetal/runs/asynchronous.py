@@ -168,8 +168,8 @@ class _Driver:
             elif seat.is_done or self._is_to_wait(seat):
                 yield None
             else:
-                arguments = (self._config.schedule.teacher_every, *self._lesson(seat))
-                yield from self._take(seat, seat.actor.work, *arguments)
+                updates = self._config.schedule.teacher_every
+                yield from self._take(seat, seat.actor.work, updates, *self._lesson(seat))
 
     def _lesson(self, seat: _BranchSeat) -> tuple[int, int, Any]:
         """By how much a branch is ahead of its teacher's weights, their version, and they."""
