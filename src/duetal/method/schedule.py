@@ -40,8 +40,8 @@ class ScheduleSettings(Settings):
     mode: TrainingMode = TrainingMode.ALTERNATE
     """[N] `alternate`: the branches in turns, each taught by the other as it was. `online`: both in
     every update, each taught by the other's moving average. `async`: the same, each branch in a
-    process of its own that does not wait (needs `pip install duetal[cluster]`). Each branch has the
-    updates that it has in turns."""
+    process of its own, which may be ahead by `staleness` (needs `pip install duetal[cluster]`).
+    Each branch has the updates that it has in turns."""
     teacher_every: int = Field(10, ge=1, le=1_000_000)
     """[D] `online`, `async`: updates after which a branch takes its teacher's weights anew."""
     relabel_every: int = Field(4, ge=1, le=1_000_000)

@@ -1,10 +1,10 @@
 """Asynchronous online training: each branch in a process of its own, as an actor of Ray.
 
 The driver hands a worker a few updates at a time, with the newest weights of its teacher, and does
-not have it wait, unless it is ahead of them by more than `schedule.staleness`. Weights
-pass through Ray from worker to worker; what orders them is how many updates they have seen, never a
-clock. An update counts when it is on the worker's disk: a worker that is lost is replaced by one
-that goes on from there, and so is a lost driver, by `--resume`.
+not have it wait, unless it is ahead of them by more than `schedule.staleness`, or CBP has not yet
+passed its warm-up. Weights pass through Ray from worker to worker; what orders them is how many
+updates they have seen, never a clock. An update counts when it is on the worker's disk: a worker
+that is lost is replaced by one that goes on from there, and so is a lost driver, by `--resume`.
 """
 
 import contextlib
