@@ -49,7 +49,7 @@ class ScheduleSettings(Settings):
     said of them. At least six times a phase. 1 costs a pass of the teacher in every update."""
     staleness: int = Field(200, ge=1, le=1_000_000_000)
     """[D] `async`: updates by which a branch may be ahead of its teacher's weights before it waits
-    for newer ones; a tenth of its phase, where that is less."""
+    for newer ones; a tenth of those in which it is taught, where that is less."""
     warmup_epochs: int = Field(10, ge=1, le=1_000_000)
     """[S] Epochs of CBP on category labels alone."""
     b_epochs: int = Field(20, ge=1, le=1_000_000)

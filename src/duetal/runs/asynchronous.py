@@ -203,8 +203,6 @@ class _Driver:
     def _ahead(self, seat: _BranchSeat) -> int:
         """Updates by which a branch is ahead of its teacher's weights, by their shares done."""
         teacher = self._teacher(seat)
-        if not (seat.is_teacher and teacher.is_teacher) or teacher.is_done:
-            return 0
         behind = teacher.taught / max(1, teacher.to_teach)
         return max(0, seat.taught - round(behind * seat.to_teach))
 
