@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -160,9 +161,40 @@ def test_no_calibrated_score_saturates(
             return logits, x
 
     stream = videos.streams["cbp"]
-    found = calibrate(Ramp(), videos, stream, 64, Fabric(accelerator="cpu", devices=1))
+    fabric = Fabric(accelerator="cpu", devices=1)
+    found = calibrate(Ramp(), videos, stream, 64, 1.0, fabric).temperature
     assert found == pytest.approx(temperature)
     name = videos.names[-1]
     scores = probabilities(score_video(Ramp(), stream, name, 64), found)[:, 0]
     # As many different scores as snippets: none ties at 1.
     assert len(np.unique(scores)) == stream.length(name)
+
+
+@pytest.mark.parametrize(
+    ("present", "absent", "compete"),
+    [(6.0, -4.0, False), (3.0, -3.0, False), (2.0, 0.5, True), (2.0, 1.0, True)],
+)
+def test_classes_compete_while_no_logit_says_that_one_is_absent(
+    videos: WeakVideos, present: float, absent: float, compete: bool
+) -> None:
+    """Of the labels alone that are known: those that are not are all stated wrongly here."""
+    labels = np.eye(5, dtype=bool)[np.arange(len(videos.names)) % 5]
+    labels |= np.roll(labels, 1, axis=1)
+    unknown = np.zeros_like(labels)
+    unknown[::2, 0] = True
+    features = dict(zip(videos.names, labels | unknown, strict=True))
+
+    class Labels(Stream):
+        """Features of a video that are its labels, at each of 10 snippets."""
+
+        def read(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
+            return np.repeat(features[name][None].astype(np.float32), 10, axis=0)
+
+    class Told(BranchNetwork):
+        def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+            return absent + (present - absent) * x, x
+
+    stream = Labels(10, lambda start, stop: np.zeros((10, 5), np.float32))
+    told = replace(videos, labels=labels & ~unknown, unknown=unknown)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    assert calibrate(Told(), told, stream, 64, 2.0, fabric).classes_compete is compete

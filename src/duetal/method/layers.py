@@ -24,13 +24,13 @@ class BranchNetwork(nn.Module):
     """
 
     temperature: Tensor
-
     #: Whether the probability that a video has a class is a softmax over its classes.
-    classes_compete = False
+    classes_compete: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("temperature", torch.ones(()))
+        self.register_buffer("classes_compete", torch.tensor(False))
         #: Of the features, where it is trained too.
         self.backbone: TrainableBackbone | None = None
 

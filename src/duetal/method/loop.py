@@ -221,7 +221,7 @@ def conclude(
     student: BranchNetwork,
     optimizer: torch.optim.Optimizer,
 ) -> WeakVideos:
-    """Give a trained branch its averaged weights, and the temperature of its scores.
+    """Give a trained branch its averaged weights, and calibrate its scores.
 
     Returns the videos with the features that the branch reads from now on.
     """
@@ -231,7 +231,11 @@ def conclude(
     if settings.schedule.calibration:
         frozen = inference_network(fabric, settings, videos, branch, student)
         stream, window = videos.streams[branch.name], settings.data.crop
-        student.temperature.fill_(calibrate(frozen, videos, stream, window, fabric))
+        pooling = settings.losses.pooling
+        found = calibrate(frozen, videos, stream, window, pooling, fabric)
+        student.temperature.fill_(found.temperature)
+        if phase.epochs:  # What was not trained goes by no label.
+            student.classes_compete.logical_and_(torch.tensor(found.classes_compete))
     return videos
 
 

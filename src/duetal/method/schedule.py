@@ -84,7 +84,8 @@ class ScheduleSettings(Settings):
     """Seed of everything random."""
     calibration: bool = True
     """[D] After each phase, find the temperature of the student's scores at which none saturates:
-    scores of exactly 1 tie, and can be neither ranked nor thresholded."""
+    scores of exactly 1 tie, and can be neither ranked nor thresholded. And whether VLP's classes
+    compete any longer (`vlp.classes_compete`)."""
     selection: Selection = Selection.LAST
     """[D] `last`, or `heldout`: of each branch the checkpoint with the best video-level mAP on
     training videos held out from training."""

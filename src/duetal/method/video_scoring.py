@@ -1,13 +1,14 @@
 """Logits and probabilities of whole videos, of any length, in bounded memory."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from duetal.core.array_types import Singles
+from duetal.core.array_types import Bools, Singles
 from duetal.core.weak_videos import FeatureReader, Read, WeakVideos, expect_reads
 from duetal.method.layers import BranchNetwork, topk_mean
 from duetal.method.sampling import divided
@@ -67,9 +68,8 @@ def video_probabilities(
     """(T, K) snippet logits → (K,) probabilities that the video contains each class.
 
     The top ceil(T / topk_ratio) snippets of each class are pooled, K ratios are one for each.
-    `softmax` is whether classes
-    compete, as in CLIP's own probability or softmax cross-entropy; else each is by itself, as a
-    single class always is.
+    `softmax` is whether classes compete, as in CLIP's own probability or softmax cross-entropy;
+    else each is by itself, as a single class always is.
     """
     snippets = torch.from_numpy(logits).unsqueeze(0)
     mask = torch.ones(snippets.shape[:2], dtype=torch.bool)
@@ -87,26 +87,47 @@ def probabilities(logits: Singles, temperature: float = 1.0) -> Singles:
 LARGEST_LOGIT = 12.0
 
 
+class ScoreCalibration(NamedTuple):
+    """How the logits of a branch become probabilities."""
+
+    temperature: float  #: At least 1: at which no training snippet's probability saturates.
+    classes_compete: bool  #: Whether a softmax over classes fits the training labels better.
+
+
 def calibrate(
     branch: BranchNetwork,
     videos: WeakVideos,
     stream: FeatureReader,
     window: int,
+    topk_ratio: float | Sequence[float],
     fabric: Fabric,
-) -> float:
-    """The temperature, at least 1, at which no training snippet's probability saturates.
+) -> ScoreCalibration:
+    """Find how the scores of a trained branch are to be read, on the training videos.
 
     Logits of ±60 are probabilities of exactly 1.0 in single precision: they tie, and neither
-    maximum scoring nor a teacher's thresholds can rank them. The processes of `fabric` divide the
-    videos.
+    maximum scoring nor a teacher's thresholds can rank them. That a video has a class is said by a
+    softmax or by sigmoids, whichever has the lower log loss of the labels. The processes of
+    `fabric` divide the videos.
     """
     shares = divided([videos.length(name) for name in videos.names], fabric.world_size)
     highest = torch.tensor(LARGEST_LOGIT, device=fabric.device)
-    names = [videos.names[index] for index in shares[fabric.global_rank]]
-    expect_reads(stream, window_reads(stream, names, window))
-    for name in names:
-        logits = score_video(branch, stream, name, window, fabric.device)
+    losses = torch.zeros(2, dtype=torch.float64, device=fabric.device)
+    own = shares[fabric.global_rank]
+    expect_reads(stream, window_reads(stream, [videos.names[index] for index in own], window))
+    for index in own:
+        logits = score_video(branch, stream, videos.names[index], window, fabric.device)
         highest = highest.clamp(min=float(logits.max()))
+        known = slice(None) if videos.unknown is None else ~videos.unknown[index]
+        for softmax in (False, True):
+            found = video_probabilities(logits, topk_ratio, softmax=softmax)[known]
+            losses[int(softmax)] += _log_loss(found, videos.labels[index][known])
     highest_of_all = fabric.all_reduce(highest, reduce_op="max")
+    by_sigmoid, by_softmax = fabric.all_reduce(losses, reduce_op="sum")
     assert isinstance(highest_of_all, torch.Tensor)
-    return float(highest_of_all) / LARGEST_LOGIT
+    return ScoreCalibration(float(highest_of_all) / LARGEST_LOGIT, bool(by_softmax < by_sigmoid))
+
+
+def _log_loss(probability: Singles, has_class: Bools) -> float:
+    """The sum over classes of the binary cross-entropy, of probabilities that may be 0 or 1."""
+    p = np.clip(probability.astype(np.float64), 1e-6, 1 - 1e-6)
+    return -float(np.log(np.where(has_class, p, 1 - p)).sum())

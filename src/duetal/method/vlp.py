@@ -59,8 +59,9 @@ class VLPSettings(Settings):
     everywhere."""
     classes_compete: bool = True
     """[D] With `sigmoid`: the probability that a video has a class is CLIP's own softmax over
-    classes, of the pooled scores; off: a sigmoid each, which an untrained branch's classes all
-    pass."""
+    classes, of the pooled scores, for as long as that fits the training labels better than a
+    sigmoid each: all classes of an untrained branch pass those, and to a trained one the softmax
+    denies what is there beside another class. Off: a sigmoid each."""
     positions: int = Field(1000, ge=0, le=1_000_000)
     """[F] Places in a crop that have a learnable embedding, added before the temporal layers, which
     know no order otherwise; later ones share the last. 0: none."""
@@ -94,7 +95,7 @@ class VLPBranch(BranchNetwork):
     def __init__(self, text: PromptedTextEncoder | StoredText, dim: int, settings: VLPSettings):
         super().__init__()
         is_sigmoid = settings.score_function is ScoreFunction.SIGMOID
-        self.classes_compete = settings.classes_compete and is_sigmoid
+        self.classes_compete.fill_(settings.classes_compete and is_sigmoid)
         if dim % settings.heads:
             cause = f"{settings.heads} does not divide the dimension of the features, {dim}"
             raise UsageError(cause, place="vlp.heads")

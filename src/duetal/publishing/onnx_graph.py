@@ -61,7 +61,7 @@ class ScoringGraph(nn.Module):
         ratios = torch.tensor(config.losses.pooling, dtype=torch.float64)
         self.register_buffer("_ratios", ratios.reshape(1, -1))
         softmax = config.losses.video_loss is VideoLoss.SOFTMAX
-        self._compete = [softmax or network.classes_compete for network in networks]
+        self._compete = [softmax or bool(network.classes_compete) for network in networks]
         settings, several = config.localization, len(networks) > 1
         self._kind = settings.ensemble_mean if several else EnsembleMean.PROBABILITY
         weights = branch_weights(len(networks), settings.ensemble_weight)

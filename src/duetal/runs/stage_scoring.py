@@ -95,7 +95,7 @@ def branch_scorer(
     So a score depends on its video alone, and memory on the window alone. `network` is that of the
     branch, in eval mode and on the device; `stream` has the features that it reads.
     """
-    softmax = config.losses.video_loss is VideoLoss.SOFTMAX or network.classes_compete
+    softmax = config.losses.video_loss is VideoLoss.SOFTMAX or bool(network.classes_compete)
     temperature = float(network.temperature)
 
     def score(name: str) -> VideoScores:

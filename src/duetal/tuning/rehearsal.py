@@ -82,7 +82,7 @@ class Rehearsal(TrainingCallback):
             video_probabilities(
                 score_video(network, stream, name, window, self.fabric.device),
                 pooling,
-                softmax=network.classes_compete,
+                softmax=bool(network.classes_compete),
             )
             for name in self.held.names
         ]
