@@ -1,5 +1,6 @@
 """Several processes end with one error between them, whichever of them fails."""
 
+import resource
 import sys
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 
 from duetal.config import MachineSettings
 from duetal.core.errors import DuetalError, UsageError
-from duetal.runs.processes import device_of, is_first, processes
+from duetal.runs.processes import device_of, is_first, keep_freed_memory, processes
 
 
 def fail(failing: str) -> None:
@@ -35,6 +36,22 @@ def test_one_of_them_reports_the_cause(forked: Any, failing: str, message: set[s
     assert process.out == ""
     assert process.err.count("\n") == 1
     assert process.err.strip() in message
+
+
+def test_memory_that_was_freed_is_used_again() -> None:
+    """The second time, the system gives no page of what an update needs."""
+    if not keep_freed_memory():
+        pytest.skip("this C library is not glibc: it keeps what it will")
+
+    def update() -> None:
+        assert len([torch.ones(5 * 2**20) for _ in range(5)]) == 5  # 20 MiB each.
+
+    update()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):
+        update()
+    pages = 5 * 5 * 20 * 2**20 / resource.getpagesize()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < pages / 10
 
 
 def test_threads_are_set() -> None:

@@ -4,6 +4,7 @@ On one machine Lightning Fabric starts them. On several, torchrun or SLURM's sru
 the environment how many there are.
 """
 
+import ctypes
 import logging
 import os
 import socket
@@ -32,6 +33,9 @@ from duetal.core.errors import DuetalError, UsageError, first_line
 #: The others wait while the first process evaluates. A process that died is noticed without this.
 TIMEOUT = timedelta(hours=24)
 _FAILED = "duetal/failed"
+#: Options of glibc's `mallopt`: what is free at the end of the heap before it is given back, and
+#: the size from which a block is not of the heap (32 MiB is the most there is).
+_MALLOC = {-1: 512 * 2**20, -3: 32 * 2**20}
 
 
 def is_first() -> bool:
@@ -58,6 +62,7 @@ def processes(settings: MachineSettings) -> Iterator[Fabric]:
     """
     for name in ("lightning_fabric", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    keep_freed_memory()
     fabric = _fabric(settings)
     fabric.launch()
     if settings.threads:
@@ -84,6 +89,18 @@ def processes(settings: MachineSettings) -> Iterator[Fabric]:
     finally:
         if distributed.is_initialized():
             distributed.destroy_process_group()
+
+
+def keep_freed_memory() -> bool:
+    """Have glibc keep freed memory for the next update, which needs as much; whether it will.
+
+    It would give large blocks back to the system, which clears every page of them anew.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # Another C library.
+        return False
+    return all(mallopt(option, value) for option, value in _MALLOC.items())
 
 
 def require_agreement(fabric: Fabric, what: str, value: object) -> None:
