@@ -191,6 +191,10 @@ def test_classes_compete_while_no_logit_says_that_one_is_absent(
             return np.repeat(features[name][None].astype(np.float32), 10, axis=0)
 
     class Told(BranchNetwork):
+        def __init__(self) -> None:
+            super().__init__()
+            self.classes_compete.fill_(True)
+
         def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
             return absent + (present - absent) * x, x
 

@@ -235,7 +235,7 @@ def conclude(
         found = calibrate(frozen, videos, stream, window, pooling, fabric)
         student.temperature.fill_(found.temperature)
         if phase.epochs:  # What was not trained goes by no label.
-            student.classes_compete.logical_and_(torch.tensor(found.classes_compete))
+            student.classes_compete.fill_(found.classes_compete)
     return videos
 
 

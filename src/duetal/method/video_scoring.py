@@ -91,7 +91,7 @@ class ScoreCalibration(NamedTuple):
     """How the logits of a branch become probabilities."""
 
     temperature: float  #: At least 1: at which no training snippet's probability saturates.
-    classes_compete: bool  #: Whether a softmax over classes fits the training labels better.
+    classes_compete: bool  #: Whether they did, and a softmax fits the training labels better.
 
 
 def calibrate(
@@ -105,20 +105,21 @@ def calibrate(
     """Find how the scores of a trained branch are to be read, on the training videos.
 
     Logits of ±60 are probabilities of exactly 1.0 in single precision: they tie, and neither
-    maximum scoring nor a teacher's thresholds can rank them. That a video has a class is said by a
-    softmax or by sigmoids, whichever has the lower log loss of the labels. The processes of
-    `fabric` divide the videos.
+    maximum scoring nor a teacher's thresholds can rank them. Where the branch's classes compete,
+    that a video has one is said by a softmax or by sigmoids, whichever has the lower log loss of
+    the labels. The processes of `fabric` divide the videos.
     """
     shares = divided([videos.length(name) for name in videos.names], fabric.world_size)
     highest = torch.tensor(LARGEST_LOGIT, device=fabric.device)
-    losses = torch.zeros(2, dtype=torch.float64, device=fabric.device)
+    losses = torch.zeros(2, device=fabric.device)
+    rules = (False, True) if branch.classes_compete else ()
     own = shares[fabric.global_rank]
     expect_reads(stream, window_reads(stream, [videos.names[index] for index in own], window))
     for index in own:
         logits = score_video(branch, stream, videos.names[index], window, fabric.device)
         highest = highest.clamp(min=float(logits.max()))
         known = slice(None) if videos.unknown is None else ~videos.unknown[index]
-        for softmax in (False, True):
+        for softmax in rules:
             found = video_probabilities(logits, topk_ratio, softmax=softmax)[known]
             losses[int(softmax)] += _log_loss(found, videos.labels[index][known])
     highest_of_all = fabric.all_reduce(highest, reduce_op="max")
