@@ -92,8 +92,9 @@ def upgrade_tensors(tensors: dict[str, Any]) -> dict[str, Any]:
     }
     for own in ("std", "gates"):  # of CBP, of VLP
         for prefix in ("", "branch."):
-            if prefix + own in renamed:
-                renamed.setdefault(f"{prefix}temperature", renamed[prefix + own].new_ones(()))
+            if (found := renamed.get(prefix + own)) is not None:
+                renamed.setdefault(f"{prefix}temperature", found.new_ones(()))
+                renamed.setdefault(f"{prefix}classes_compete", found.new_zeros(()).bool())
     for prefix in ("", "branch."):
         if (text := renamed.get(f"{prefix}initial_text")) is not None:  # VLP standardised nothing.
             renamed.setdefault(f"{prefix}mean", text.new_zeros(text.shape[-1]))
