@@ -1,9 +1,11 @@
 """The ways of docs/annotation-tools.md: to a tool, corrected there, and back, by the commands."""
 
+import lzma
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pympi import Elan
 
 from duetal.core.annotations import Segment
 from duetal.formats import read_annotations
@@ -11,7 +13,8 @@ from duetal.simulation.clips import render_clip
 
 Duetal = Callable[..., tuple[int, str, str]]
 #: As the tools saved it, after the same corrections to what duetal wrote of `found.json`: FiftyOne
-#: 1.22.1 and BORIS 8.27.4 themselves; ELAN's and VIA's files have the shape that theirs have.
+#: 1.22.1, BORIS 8.27.4, and VIA 3.0.10's own code that loads, edits and saves a project. ELAN's
+#: have the shape of what ELAN itself saved, which is in `saved_by_elan` (from the tests of pympi).
 CORRECTED = Path(__file__).parents[1] / "cases" / "corrected"
 #: The first dive ends later, the second one is gone, the jump is a dive, and there is a new one.
 MEANT = {
@@ -79,3 +82,25 @@ def test_detections_are_corrected_in_a_tool_and_come_back(
     code, printed, err = duetal(*words, "--import", "truth.json", "--export", "reviewed.json")
     assert (code, "2 videos changed" in printed) == (0, True), err
     check(Path("reviewed.json"), within)
+
+
+def test_what_elan_saved_comes_back_as_another_library_reads_it(
+    tmp_path: Path, duetal: Duetal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    saved = tmp_path / "eaf" / "r03_v20_s5.eaf"
+    saved.parent.mkdir()
+    saved.write_bytes(
+        lzma.decompress((CORRECTED / "saved_by_elan" / "r03_v20_s5.eaf.xz").read_bytes())
+    )
+    known = Elan.Eaf(str(saved)).get_annotation_data_for_tier("gestures")
+    expected = sorted((label, start / 1000, end / 1000) for start, end, label in known)
+    code, printed, err = duetal("convert", "eaf", "truth.json", "--tier", "gestures")
+    assert (code, err, len(expected)) == (0, "", 1197), printed
+    assert times(Path("truth.json")) == {"r03_v20_s5": expected}
+    assert duetal("convert", "truth.json", "again", "--to", "elan")[0] == 0
+    assert times(Path("again")) == times(Path("truth.json"))
+    code, printed, err = duetal("convert", "eaf", "all.json")
+    assert (code, err) == (0, "")
+    for line in ("2,823 segments", "that are not aligned: 1,965", "that hang on others: 3,990"):
+        assert line in printed
