@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from duetal.method.certain_labels import KnownLossSettings
-from duetal.method.layers import topk_mean
+from duetal.method.layers import BranchNetwork, topk_mean
 from duetal.method.pseudo_labels import BACKGROUND, FOREGROUND, PseudoLabelSettings
 
 #: The ratio that pooling begins with: half of a video.
@@ -114,6 +114,11 @@ def classification(batch: Predictions, settings: LossSettings) -> Tensor:
         pooled = pooled.masked_fill(batch.label_weights == 0, torch.finfo(pooled.dtype).min)
     target = labels / labels.sum(dim=1, keepdim=True).clamp(min=1)
     return -(target * F.log_softmax(pooled, dim=1)).sum(dim=1)
+
+
+def classes_compete(branch: BranchNetwork, settings: LossSettings) -> bool:
+    """Whether a branch's probability that a video has a class is a softmax over its classes."""
+    return settings.video_loss is VideoLoss.SOFTMAX or bool(branch.classes_compete)
 
 
 def distillation(batch: Predictions, settings: LossSettings) -> Tensor:

@@ -25,7 +25,7 @@ from duetal.detector.pyramid import PyramidDetector
 from duetal.localization.ensemble import branch_weights
 from duetal.localization.localization_settings import EnsembleMean
 from duetal.method.layers import BranchNetwork
-from duetal.method.losses import VideoLoss
+from duetal.method.losses import classes_compete
 from duetal.runs.detector_stage import restore_detector
 from duetal.runs.run import Run
 from duetal.runs.stage_scoring import restore
@@ -60,8 +60,7 @@ class ScoringGraph(nn.Module):
         self.networks = nn.ModuleList(networks)
         ratios = torch.tensor(config.losses.pooling, dtype=torch.float64)
         self.register_buffer("_ratios", ratios.reshape(1, -1))
-        softmax = config.losses.video_loss is VideoLoss.SOFTMAX
-        self._compete = [softmax or bool(network.classes_compete) for network in networks]
+        self._compete = [classes_compete(network, config.losses) for network in networks]
         settings, several = config.localization, len(networks) > 1
         self._kind = settings.ensemble_mean if several else EnsembleMean.PROBABILITY
         weights = branch_weights(len(networks), settings.ensemble_weight)

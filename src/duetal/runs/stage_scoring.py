@@ -19,7 +19,7 @@ from duetal.features.streams import FeatureStream
 from duetal.localization.ensemble import combine_branches
 from duetal.localization.proposals import VideoDetections
 from duetal.method.layers import BranchNetwork
-from duetal.method.losses import VideoLoss
+from duetal.method.losses import classes_compete
 from duetal.method.video_scoring import (
     probabilities,
     score_video,
@@ -95,7 +95,7 @@ def branch_scorer(
     So a score depends on its video alone, and memory on the window alone. `network` is that of the
     branch, in eval mode and on the device; `stream` has the features that it reads.
     """
-    softmax = config.losses.video_loss is VideoLoss.SOFTMAX or bool(network.classes_compete)
+    softmax = classes_compete(network, config.losses)
     temperature = float(network.temperature)
 
     def score(name: str) -> VideoScores:

@@ -15,6 +15,7 @@ from duetal.method.label_weights import label_weights
 from duetal.method.labelling import inference_network
 from duetal.method.layers import BranchNetwork
 from duetal.method.loop import Method, TrainingCallback, alternate
+from duetal.method.losses import classes_compete
 from duetal.method.method_settings import MethodSettings
 from duetal.method.schedule import Phase
 from duetal.method.video_scoring import score_video, video_probabilities
@@ -82,7 +83,7 @@ class Rehearsal(TrainingCallback):
             video_probabilities(
                 score_video(network, stream, name, window, self.fabric.device),
                 pooling,
-                softmax=bool(network.classes_compete),
+                softmax=classes_compete(network, self.settings.losses),
             )
             for name in self.held.names
         ]
