@@ -7,6 +7,7 @@ import pytest
 from duetal.core.errors import DuetalError
 from duetal.core.records import parse
 from duetal.evaluation import Evaluation, summarize
+from duetal.evaluation.result import over_seeds
 
 RESULT = Evaluation(
     protocol="seconds",
@@ -63,6 +64,11 @@ def test_summary_is_mean_and_sample_std() -> None:
 
 def test_one_run_has_no_std() -> None:
     assert summarize([RESULT]).to_json()["mAP_std"] == [None, None]
+
+
+def test_one_seed_is_no_spread() -> None:
+    assert over_seeds([0, 2]) == "mean ± standard deviation over the seeds 0, 2"
+    assert over_seeds([2]) == "seed 2"
 
 
 def test_what_cannot_be_summarized() -> None:

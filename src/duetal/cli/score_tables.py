@@ -9,7 +9,7 @@ from rich.table import Table
 from duetal.cli.terminal import plain_table
 from duetal.core.console import PlainConsole
 from duetal.evaluation import protocol_named
-from duetal.evaluation.result import Summary
+from duetal.evaluation.result import Summary, over_seeds
 
 if TYPE_CHECKING:
     from duetal.evaluation import Evaluation
@@ -36,8 +36,7 @@ def print_unseen(scores: "Mapping[str, Evaluation | Summary]", counts: str) -> N
 def print_seeds(summary: "SeedSummary") -> None:
     """Print mean and standard deviation over seeds by stage."""
     rows = {stage.title: _cells(stage) for stage in summary.stages}
-    seeds = ", ".join(map(str, summary.seeds))
-    _print_scores(rows, summary, f"mean ± standard deviation over the seeds {seeds}")
+    _print_scores(rows, summary, over_seeds(summary.seeds))
 
 
 def print_labels(found: "LabelEvaluation") -> None:

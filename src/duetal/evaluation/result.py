@@ -95,6 +95,13 @@ class MeanStd(Record):
         return cls(mean=math.fsum(values) / len(values), std=std)
 
 
+def over_seeds(seeds: Sequence[int]) -> str:
+    """What numbers over seeds are: "mean ± standard deviation over the seeds 0, 1", or "seed 0"."""
+    if len(seeds) == 1:
+        return f"seed {seeds[0]}"
+    return f"mean ± standard deviation over the seeds {', '.join(map(str, seeds))}"
+
+
 class Summary(Record):
     """Evaluations of several seeds, summarized."""
 

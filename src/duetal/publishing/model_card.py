@@ -20,6 +20,7 @@ from duetal.config import Config
 from duetal.core.console import printable
 from duetal.core.files import write_text
 from duetal.evaluation import PROTOCOLS, Evaluation, MeanStd, Summary
+from duetal.evaluation.result import over_seeds
 from duetal.publishing import public_run
 from duetal.results.folder import DATASET
 from duetal.results.reading import flat_values
@@ -130,9 +131,8 @@ def _tables(published: public_run.PublicRun) -> list[_StageTable]:
     """For one of several seeds both: the chosen seed's scores alone could flatter."""
     tables = []
     if published.summary:
-        seeds = ", ".join(map(str, published.seeds))
-        title = f"Mean ± standard deviation over the seeds {seeds}"
-        tables.append(_table(title, published.summary))
+        title = over_seeds(published.seeds)
+        tables.append(_table(title[:1].upper() + title[1:], published.summary))
     if published.evaluations and ("" in published.runs or not published.summary):
         name, evaluation = next(iter(published.evaluations.items()))
         title = f"{name or f'Seed {published.first.config.schedule.seed}'}, by stage"
