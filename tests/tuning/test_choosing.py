@@ -146,7 +146,7 @@ def test_a_stream_that_carries_nothing_does_not_count(
     flat = {name: np.ones((len(x), 8), dtype=np.float32) for name, x in cbp.arrays.items()}
     streams = {"cbp": cbp, "vlp": replace(cbp, arrays=flat)}
     videos = replace(videos, streams=streams, text_encoder=str(tmp_path))
-    config = load_config(read("auto"), "auto", QUICK)
+    config = load_config(read("auto"), "auto", (*QUICK, "warmup_epochs=1"))
     told: list[str] = []
     fabric = Fabric(accelerator="cpu", devices=1)
     config, choices = tune(fabric, config, videos, load_text_tower, Method(), told.append)
@@ -173,7 +173,8 @@ def test_a_class_is_pooled_over_half_where_that_ranks_better(
 ) -> None:
     found = iter((own, half))
     monkeypatch.setattr("duetal.tuning.choosing.class_ap", lambda *_: np.array(next(found)))
-    videos, config = make_videos([0.15, 0.15, 0.15]), load_config(read("auto"), "auto", QUICK)
+    words = (*QUICK, "choose=[losses.class_ratios]", "crop=64", "warmup_epochs=1", "f_epochs=1")
+    videos, config = make_videos([0.15, 0.15, 0.15]), load_config(read("auto"), "auto", words)
     fabric = Fabric(accelerator="cpu", devices=1)
     config, choices = tune(fabric, config, videos, load_text_tower, Method())
     ratios = config.losses.class_ratios
