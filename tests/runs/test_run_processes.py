@@ -42,7 +42,6 @@ def test_one_of_them_reports_the_cause(forked: Any, failing: str, message: set[s
 #: Prints how many pages the system gave for updates that need no more memory than the first one.
 _UPDATES = """
 import resource
-import subprocess
 import torch
 from duetal.runs.processes import keep_freed_memory
 

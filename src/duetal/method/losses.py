@@ -117,7 +117,7 @@ def classification(batch: Predictions, settings: LossSettings) -> Tensor:
 
 
 def classes_compete(branch: BranchNetwork, settings: LossSettings) -> bool:
-    """Whether a branch's probability that a video has a class is a softmax over its classes."""
+    """Whether the classes of a branch compete for a video: by its loss, or of themselves."""
     return settings.video_loss is VideoLoss.SOFTMAX or bool(branch.classes_compete)
 
 

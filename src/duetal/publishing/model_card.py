@@ -131,8 +131,7 @@ def _tables(published: public_run.PublicRun) -> list[_StageTable]:
     """For one of several seeds both: the chosen seed's scores alone could flatter."""
     tables = []
     if published.summary:
-        title = over_seeds(published.seeds)
-        tables.append(_table(title[:1].upper() + title[1:], published.summary))
+        tables.append(_table(over_seeds(published.seeds).capitalize(), published.summary))
     if published.evaluations and ("" in published.runs or not published.summary):
         name, evaluation = next(iter(published.evaluations.items()))
         title = f"{name or f'Seed {published.first.config.schedule.seed}'}, by stage"
