@@ -39,16 +39,28 @@ def test_one_of_them_reports_the_cause(forked: Any, failing: str, message: set[s
     assert process.err.strip() in message
 
 
-#: Prints how many pages the system gave for updates that need no more memory than the first one.
+#: Prints how many pages the system gave for updates that need no more memory than the first ones.
+#: Each frees its last block first, so that what is free ends where the heap does.
 _UPDATES = """
+import ctypes
 import resource
-import torch
 from duetal.runs.processes import keep_freed_memory
 
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.malloc.argtypes = [ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+
 def update():
-    assert len([torch.ones(5 * 2**20) for _ in range(5)]) == 5  # 20 MiB each.
+    size = 20 * 2**20
+    blocks = [libc.malloc(size) for _ in range(5)]
+    for block in blocks:
+        ctypes.memset(block, 1, size)
+    for block in reversed(blocks):
+        libc.free(block)
 
 assert keep_freed_memory()
+update()
 update()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(5):
